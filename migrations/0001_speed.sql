@@ -1,0 +1,91 @@
+-- The speed layer's tables. It fills all of them in one transaction a batch, which is what makes each tick
+-- count exactly once.
+
+-- Every tick as it came. Column names are public: dashboards and reports of users rely on them.
+-- Prices are numeric: exact, and short (a price of two decimals takes 8 bytes).
+-- kafka_partition and kafka_offset are a tick's identity. There is no unique constraint on them: it would halve
+-- the write rate, and `kafka_offsets` already lets no offset be written twice.
+-- high and low are null where the producer gave none.
+create table realtime_stock
+(
+    symbol          text        not null collate "C",
+    timestamp       timestamptz not null,
+    open            numeric     not null,
+    high            numeric,
+    low             numeric,
+    close           numeric     not null,
+    volume          bigint      not null,
+    kafka_partition integer     not null,
+    kafka_offset    bigint      not null
+)
+    -- One partition a UTC day, made by speed-layer when the first tick of that day arrives. Retention drops whole
+    -- days, which costs nothing and leaves no dead rows.
+    partition by range (timestamp);
+
+comment on table realtime_stock is 'One row a tick, written by speed-layer exactly once; partitioned by UTC day of timestamp.';
+
+-- BRIN is the only index that does not slow COPY to a third while a day is being written. It serves the time ranges
+-- of dashboards, because ticks arrive nearly in time order.
+create index realtime_stock_timestamp_brin on realtime_stock using brin (timestamp);
+
+-- One row for each symbol and minute that has ticks, merged batch by batch. first_* and last_* hold the order key
+-- (timestamp, partition, offset) of the ticks that gave open and close, so that a late tick merges rightly.
+-- volume and the sums are numeric because bigint could overflow, and a producer must not be able to stop the pipeline.
+create table minute_bars
+(
+    symbol          text        not null collate "C",
+    minute          timestamptz not null,
+    open            numeric     not null,
+    high            numeric     not null,
+    low             numeric     not null,
+    close           numeric     not null,
+    volume          numeric     not null,
+    ticks           bigint      not null,
+    sum_close       numeric     not null,
+    notional        numeric     not null,
+    first_timestamp timestamptz not null,
+    first_partition integer     not null,
+    first_offset    bigint      not null,
+    last_timestamp  timestamptz not null,
+    last_partition  integer     not null,
+    last_offset     bigint      not null,
+    constraint minute_bars_pkey primary key (symbol, minute)
+)
+    -- A minute's row is updated by many batches. Half-empty pages keep those updates on their page (HOT).
+    with (fillfactor = 50);
+
+comment on column minute_bars.notional is 'sum(close * volume): vwap is notional / volume.';
+comment on column minute_bars.sum_close is 'sum(close) over the ticks: avg_close is sum_close / ticks.';
+
+-- Where each consumer group stands: the next offset to write. Moved by compare-and-set in the batch's own
+-- transaction, so a consumer that lost its partition can write nothing.
+create table kafka_offsets
+(
+    group_id    text        not null,
+    topic       text        not null,
+    partition   integer     not null,
+    next_offset bigint      not null,
+    updated_at  timestamptz not null default now(),
+    constraint kafka_offsets_pkey primary key (group_id, topic, partition),
+    constraint kafka_offsets_next_offset_check check (next_offset >= 0)
+)
+    with (fillfactor = 50);
+
+-- Messages that are no valid tick, kept aside with the reason. `value` holds at most the first 64 KiB;
+-- value_bytes is the length of the whole (null for a tombstone), value_sha256 its hash where it was cut.
+create table rejected_ticks
+(
+    topic           text        not null,
+    kafka_partition integer     not null,
+    kafka_offset    bigint      not null,
+    reason          text        not null,
+    detail          text        not null,
+    value           bytea,
+    value_bytes     bigint,
+    value_sha256    bytea,
+    kafka_timestamp timestamptz,
+    rejected_at     timestamptz not null default now(),
+    constraint rejected_ticks_pkey primary key (topic, kafka_partition, kafka_offset)
+);
+
+create index rejected_ticks_rejected_at_idx on rejected_ticks (rejected_at);
