@@ -1,0 +1,70 @@
+# The project's three images: speed-layer, batch-layer, workbench (the market simulator and other developers' tools).
+#   docker build --target speed-layer --tag stock-lambda/speed-layer .
+# No "# syntax=" line and no cache mounts: any engine and any mirror can build this, and a layer cache is enough.
+# The base images are build arguments, so that a mirror or an image of your own can take their place.
+ARG RUST_IMAGE=rust:1.95-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
+
+FROM ${RUST_IMAGE} AS build
+# What librdkafka, built from its crate's own sources, needs. The official image has all of it; a bare Debian has not.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc g++ make pkg-config libc6-dev libssl-dev zlib1g-dev \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+
+# Dependencies first: this layer is rebuilt only when a manifest or the lock file changes. The stand-in sources are
+# removed again, and so is what was built from them; cargo would otherwise take it for newer than the real sources.
+COPY Cargo.toml Cargo.lock ./
+COPY common/Cargo.toml common/
+COPY speed-layer/Cargo.toml speed-layer/
+COPY batch-layer/Cargo.toml batch-layer/
+COPY workbench/Cargo.toml workbench/
+COPY xtask/Cargo.toml xtask/
+RUN for crate in common speed-layer batch-layer workbench xtask; do \
+        mkdir $crate/src && touch $crate/src/lib.rs && echo 'fn main() {}' > $crate/src/main.rs || exit 1; \
+    done \
+ && cargo build --release --locked -p speed-layer -p batch-layer -p workbench \
+ && cargo clean --release -p common -p speed-layer -p batch-layer -p workbench \
+ && rm -rf common/src speed-layer/src batch-layer/src workbench/src
+
+COPY . .
+# One command for all three, so that they share each dependency built once with one set of features.
+RUN cargo build --release --locked -p speed-layer -p batch-layer -p workbench \
+ && mkdir /out \
+ && cp target/release/speed-layer target/release/batch-layer target/release/workbench /out/
+
+FROM ${RUNTIME_IMAGE} AS runtime
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
+ && rm -rf /var/lib/apt/lists/*
+# A number, so that Kubernetes can verify runAsNonRoot. Nothing here writes to the root file system.
+USER 65532:65532
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.vendor="stock-lambda" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+FROM runtime AS workbench
+LABEL org.opencontainers.image.title="workbench" \
+      org.opencontainers.image.description="Market simulator and developers' tools of the stock pipeline"
+# A volume mounted here takes over this owner.
+USER root
+RUN install -d -o 65532 -g 65532 /var/lib/workbench
+USER 65532:65532
+COPY --from=build /out/workbench /usr/local/bin/workbench
+ENTRYPOINT ["workbench"]
+
+FROM runtime AS batch-layer
+LABEL org.opencontainers.image.title="batch-layer" \
+      org.opencontainers.image.description="Computes hourly stock summaries from the archive, then exits"
+COPY --from=build /out/batch-layer /usr/local/bin/batch-layer
+ENTRYPOINT ["batch-layer"]
+
+FROM runtime AS speed-layer
+LABEL org.opencontainers.image.title="speed-layer" \
+      org.opencontainers.image.description="Writes stock ticks from Kafka into PostgreSQL, each exactly once"
+COPY --from=build /out/speed-layer /usr/local/bin/speed-layer
+EXPOSE 9464
+ENTRYPOINT ["speed-layer"]

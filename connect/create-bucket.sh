@@ -1,0 +1,30 @@
+#!/bin/sh
+# Creates the archive's bucket in any S3-compatible store, if it is not there. May run again at any time.
+set -eu
+
+: "${S3_ENDPOINT_URL:?}" "${S3_BUCKET:?}" "${S3_REGION:?}" "${AWS_ACCESS_KEY_ID:?}" "${AWS_SECRET_ACCESS_KEY:?}"
+deadline=$(($(date +%s) + 60))
+
+# The keys go in by standard input: arguments can be read by every process of the host.
+request() {
+    escaped=$(printf '%s:%s' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" | sed 's/["\\]/\\&/g')
+    printf 'user = "%s"\n' "$escaped" | curl --config - --silent --show-error --max-time 10 --output /dev/null \
+        --write-out '%{http_code}' --aws-sigv4 "aws:amz:$S3_REGION:s3" "$@" "$S3_ENDPOINT_URL/$S3_BUCKET" || true
+}
+
+while true; do
+    code=$(request --head)
+    case $code in
+    200) echo "bucket $S3_BUCKET: there at $S3_ENDPOINT_URL" && exit 0 ;;
+    403)
+        echo "bucket $S3_BUCKET: $S3_ENDPOINT_URL refuses (HTTP 403): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" >&2
+        exit 1
+        ;;
+    404) code=$(request --request PUT) ;; # the next round sees it
+    esac
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+        echo "bucket $S3_BUCKET: not created at $S3_ENDPOINT_URL within 60 s, last answer HTTP $code" >&2
+        exit 1
+    fi
+    sleep 1
+done
