@@ -1,0 +1,253 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Stands between a client and a server on loopback, and breaks on demand. It ends when the value is dropped.
+pub struct TcpProxy {
+    address: SocketAddr,
+    state: watch::Sender<State>,
+    listening: watch::Receiver<bool>,
+    _accepting: AbortOnDrop,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    link: Link,
+    delay: Duration,
+    /// Counts the cuts, so that a connection from before a cut ends even if the link is restored at once.
+    cuts: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Whole,
+    Cut,
+    Stalled,
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl TcpProxy {
+    /// Listens on a free port of 127.0.0.1. `target` is `host:port`.
+    pub async fn start(target: &str) -> Self {
+        Self::listen("127.0.0.1:0", target).await
+    }
+
+    /// # Panics
+    /// When the address is taken.
+    pub async fn listen(address: &str, target: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap_or_else(|error| panic!("listen on {address}: {error}"));
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let (state, states) = watch::channel(State { link: Link::Whole, delay: Duration::ZERO, cuts: 0 });
+        let (says_listening, listening) = watch::channel(true);
+        let accepting = Accepting { address, target: target.to_owned(), states, says_listening };
+        Self { address, state, listening, _accepting: AbortOnDrop(tokio::spawn(accepting.run(Some(listener)))) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Drops every live connection and refuses new ones; both hold when this returns.
+    pub async fn cut(&mut self) {
+        self.state.send_modify(|state| {
+            state.link = Link::Cut;
+            state.cuts += 1;
+        });
+        self.await_listening(false).await;
+    }
+
+    /// Back to forwarding: ends a cut or a stall. Stalled connections go on with what was held back.
+    pub async fn restore(&mut self) {
+        self.state.send_modify(|state| state.link = Link::Whole);
+        self.await_listening(true).await;
+    }
+
+    /// Half-open: connections stay and new ones are accepted, but not a byte is forwarded.
+    pub async fn stall(&mut self) {
+        self.state.send_modify(|state| state.link = Link::Stalled);
+        self.await_listening(true).await;
+    }
+
+    /// Every byte arrives this much later, in each direction; the throughput stays.
+    pub fn delay(&self, delay: Duration) {
+        self.state.send_modify(|state| state.delay = delay);
+    }
+
+    async fn await_listening(&mut self, wanted: bool) {
+        self.listening.wait_for(|listening| *listening == wanted).await.expect("the proxy runs");
+    }
+}
+
+struct Accepting {
+    address: SocketAddr,
+    target: String,
+    states: watch::Receiver<State>,
+    says_listening: watch::Sender<bool>,
+}
+
+impl Accepting {
+    async fn run(mut self, mut listener: Option<TcpListener>) {
+        loop {
+            let cut = self.states.borrow_and_update().link == Link::Cut;
+            if cut {
+                listener = None;
+            } else if listener.is_none() {
+                listener = Some(
+                    TcpListener::bind(self.address)
+                        .await
+                        .unwrap_or_else(|error| panic!("listen on {} again: {error}", self.address)),
+                );
+            }
+            self.says_listening.send_replace(listener.is_some());
+            tokio::select! {
+                changed = self.states.changed() => if changed.is_err() { return },
+                Some(client) = accept(listener.as_ref()) => {
+                    tokio::spawn(connect(client, self.target.clone(), self.states.clone()));
+                }
+            }
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.ok().map(|(client, _)| client),
+        None => None,
+    }
+}
+
+async fn connect(client: TcpStream, target: String, states: watch::Receiver<State>) {
+    let cuts = states.borrow().cuts;
+    let forwarding = async {
+        if reach_whole(&mut states.clone()).await.is_none() {
+            return;
+        }
+        let Ok(server) = TcpStream::connect(target).await else {
+            return;
+        };
+        let _ = client.set_nodelay(true);
+        let _ = server.set_nodelay(true);
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        tokio::join!(forward(from_client, to_server, states.clone()), forward(from_server, to_client, states.clone()),);
+    };
+    let mut watched = states.clone();
+    tokio::select! {
+        () = forwarding => {}
+        // Dropping `forwarding` drops both sockets.
+        _ = watched.wait_for(|state| state.cuts != cuts) => {}
+    }
+}
+
+/// One direction. A queue between the two halves keeps the throughput whatever the delay.
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut states: watch::Receiver<State>) {
+    let (queue, mut queued) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
+    let mut writer_states = states.clone();
+    let read = async move {
+        let mut buffer = vec![0; 64 * 1024];
+        while reach_whole(&mut states).await.is_some() {
+            let Ok(length @ 1..) = from.read(&mut buffer).await else {
+                return;
+            };
+            let due = Instant::now() + states.borrow().delay;
+            if queue.send((due, buffer[..length].to_vec())).await.is_err() {
+                return;
+            }
+        }
+    };
+    let write = async move {
+        while let Some((due, bytes)) = queued.recv().await {
+            tokio::time::sleep_until(due).await;
+            if reach_whole(&mut writer_states).await.is_none() || to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        let _ = to.shutdown().await;
+    };
+    tokio::join!(read, write);
+}
+
+/// None once the proxy is gone.
+async fn reach_whole(states: &mut watch::Receiver<State>) -> Option<()> {
+    states.wait_for(|state| state.link == Link::Whole).await.ok().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// A server that sends back what it gets.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = stream.into_split();
+                    let _ = tokio::io::copy(&mut from, &mut to).await;
+                });
+            }
+        });
+        address
+    }
+
+    async fn ping(stream: &mut TcpStream) -> std::io::Result<()> {
+        stream.write_all(b"ping").await?;
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await?;
+        assert_eq!(&answer, b"ping");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_cut_drops_connections_and_refuses_new_ones_until_restored() {
+        let mut proxy = TcpProxy::start(&echo().await.to_string()).await;
+        let mut before = TcpStream::connect(proxy.address()).await.unwrap();
+        ping(&mut before).await.unwrap();
+        proxy.cut().await;
+        assert!(ping(&mut before).await.is_err());
+        assert!(TcpStream::connect(proxy.address()).await.is_err());
+        proxy.restore().await;
+        let mut after = TcpStream::connect(proxy.address()).await.unwrap();
+        ping(&mut after).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stall_holds_every_byte_back_and_then_delivers_it() {
+        let mut proxy = TcpProxy::start(&echo().await.to_string()).await;
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        ping(&mut stream).await.unwrap();
+        proxy.stall().await;
+        stream.write_all(b"held").await.unwrap();
+        let mut answer = [0; 4];
+        let waited = tokio::time::timeout(Duration::from_millis(200), stream.read_exact(&mut answer));
+        assert!(waited.await.is_err(), "nothing comes through");
+        proxy.restore().await;
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"held");
+    }
+
+    #[tokio::test]
+    async fn a_delay_counts_in_each_direction() {
+        let proxy = TcpProxy::start(&echo().await.to_string()).await;
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        proxy.delay(Duration::from_millis(60));
+        let started = Instant::now();
+        ping(&mut stream).await.unwrap();
+        assert!(started.elapsed() >= Duration::from_millis(120));
+    }
+}

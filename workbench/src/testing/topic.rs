@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::BaseConsumer;
+
+use super::{clean_up, stack, unique_name};
+use crate::kafka::{Outgoing, Sender, client_config, watermarks};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A topic of its own. It is deleted with the value, as far as the broker is there.
+pub struct TestTopic {
+    name: String,
+    brokers: String,
+}
+
+/// One message of a test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    pub partition: i32,
+    pub key: Option<Vec<u8>>,
+    /// None is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Milliseconds of the epoch; the moment of sending where there is none.
+    pub timestamp: Option<i64>,
+}
+
+impl Record {
+    pub fn new(partition: i32, value: impl Into<Vec<u8>>) -> Self {
+        Self { partition, value: Some(value.into()), ..Self::default() }
+    }
+
+    pub fn tombstone(partition: i32, key: impl Into<Vec<u8>>) -> Self {
+        Self { partition, key: Some(key.into()), ..Self::default() }
+    }
+
+    pub fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// `timestamp`: milliseconds of the epoch.
+    pub fn at(mut self, timestamp: i64) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+}
+
+impl TestTopic {
+    pub async fn create(partitions: i32) -> Self {
+        let name = unique_name("topic");
+        let brokers = stack("STACK_KAFKA_BROKERS");
+        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let results = admin(&brokers)
+            .create_topics([&topic], &AdminOptions::new().operation_timeout(Some(PATIENCE)))
+            .await
+            .expect("ask Kafka for the test's topic");
+        for result in results {
+            result.expect("create the test's topic");
+        }
+        Self { name, brokers }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// Sends the records, in order within each partition, and returns once the broker has acknowledged all of them.
+    pub async fn produce(&self, records: impl IntoIterator<Item = Record>) {
+        let records: Vec<Record> = records.into_iter().collect();
+        let sender = Sender::new(client_config(&self.brokers, &[]), &self.name).expect("set up the test's producer");
+        let sending = move || {
+            for record in &records {
+                sender.send(Outgoing {
+                    partition: Some(record.partition),
+                    key: record.key.as_deref(),
+                    value: record.value.as_deref(),
+                    timestamp: record.timestamp,
+                })?;
+            }
+            sender.finish(PATIENCE)
+        };
+        tokio::task::spawn_blocking(sending)
+            .await
+            .expect("the sending thread does not panic")
+            .expect("send the test's records");
+    }
+
+    /// The next offset of each partition.
+    pub async fn high_watermarks(&self) -> Vec<i64> {
+        let consumer: BaseConsumer = client_config(&self.brokers, &[]).create().expect("set up the test's consumer");
+        let name = self.name.clone();
+        tokio::task::spawn_blocking(move || watermarks(&consumer, &name))
+            .await
+            .expect("the asking thread does not panic")
+            .expect("ask for watermarks")
+            .into_iter()
+            .map(|(_, high)| high)
+            .collect()
+    }
+}
+
+impl Drop for TestTopic {
+    fn drop(&mut self) {
+        let (name, brokers) = (self.name.clone(), self.brokers.clone());
+        clean_up(|| async move {
+            let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+            let _ = admin(&brokers).delete_topics(&[&name], &options).await;
+        });
+    }
+}
+
+fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
+    client_config(brokers, &[]).create().expect("set up Kafka's admin client")
+}

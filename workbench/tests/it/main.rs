@@ -1,0 +1,2 @@
+//! Against the running local stack: `cargo xtask test`.
+mod equipment;
