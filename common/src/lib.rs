@@ -1,1 +1,25 @@
+//! What both layers share: the tick and its decoder, the bar, exact numbers, the tables' migrations, and how a binary
+//! starts, logs and stops.
+//!
+//! [`decode`], [`tick`], [`price`] and [`bar`] are pure: they know no Kafka, no S3 and no SQL.
 
+pub mod bar;
+pub mod cli;
+pub mod decimal;
+pub mod decode;
+pub mod failure;
+pub mod pg;
+pub mod price;
+pub mod reject;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tick;
+pub mod timestamp;
+pub mod wide_sum;
+
+pub use bar::{Bar, OrderKey};
+pub use failure::Failure;
+pub use price::Price;
+pub use reject::{Reason, Reject};
+pub use tick::Tick;
+pub use timestamp::Timestamp;

@@ -1,0 +1,55 @@
+//! Flags that both binaries share, and how their values are read.
+
+use crate::failure::Failure;
+use crate::pg::Database;
+use std::time::Duration;
+
+/// Where PostgreSQL is.
+#[derive(Clone, clap::Args)]
+pub struct DatabaseArgs {
+    /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by `?sslmode=verify-full&sslrootcert=FILE`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: String,
+}
+
+impl DatabaseArgs {
+    /// # Errors
+    /// Where the URL is none.
+    pub fn parse(&self, application: &str) -> Result<Database, Failure> {
+        Database::parse(&self.database_url, application)
+    }
+}
+
+/// A duration such as `20ms`, `5s`, `15m`, `48h` or `30d`.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("expected a number and a unit of ms, s, m, h or d, such as 20ms or 48h".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a whole number in front of the unit".to_owned())?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "longer than anything lasts".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        assert_eq!(duration("20ms"), Ok(Duration::from_millis(20)));
+        assert_eq!(duration("48h"), Ok(Duration::from_secs(48 * 3600)));
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        for text in ["", "5", "ms", "-5s", "1.5h", "5 s", "99999999999999999999d", "18446744073709551615d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The exact value of a JSON number's text, in fixed-point units. No floating point is involved, so `0.1` is one tenth.
+
+/// Why a number's text has no value in the units asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecimalError {
+    /// Beyond the range of `i64` in these units.
+    OutOfRange,
+    /// Has digits below one unit, where exactness was asked for.
+    NotExact,
+}
+
+/// What to do with digits below one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// Round half to even.
+    HalfEven,
+    /// Accept only zeros there (`100.0` is the integer 100; `1.5` is none).
+    Exact,
+}
+
+/// Digits that a `u64` holds whatever they are; more can only matter for rounding or be out of range.
+const MAX_DIGITS: i64 = 19;
+
+/// The value of `text`, a number in JSON's grammar, in units of 10^-`scale`.
+///
+/// `text` must already be a valid JSON number: the JSON parser checked that.
+///
+/// # Errors
+/// [`DecimalError`] where the value does not fit `i64`, or is no whole number of units under [`Rounding::Exact`].
+pub fn parse(text: &str, scale: i64, rounding: Rounding) -> Result<i64, DecimalError> {
+    let number = Digits::of(text);
+    let Some(first) = number.first_significant() else {
+        return Ok(0);
+    };
+    // The number is 0.d1d2d3... * 10^point, so it has `kept` digits in front of the unit's end.
+    let kept = number.point - first + scale;
+    if kept > MAX_DIGITS {
+        return Err(DecimalError::OutOfRange);
+    }
+    let mut units: u64 = 0;
+    for position in first..first.saturating_add(kept) {
+        units = units
+            .checked_mul(10)
+            .and_then(|u| u.checked_add(number.digit(position)))
+            .ok_or(DecimalError::OutOfRange)?;
+    }
+    let rest = Rest::after(&number, first.saturating_add(kept), first);
+    let up = match rounding {
+        Rounding::Exact if rest != Rest::Zero => return Err(DecimalError::NotExact),
+        Rounding::Exact => false,
+        Rounding::HalfEven => rest == Rest::AboveHalf || (rest == Rest::Half && units % 2 == 1),
+    };
+    let magnitude = i128::from(units) + i128::from(up);
+    let signed = if number.negative { -magnitude } else { magnitude };
+    i64::try_from(signed).map_err(|_| DecimalError::OutOfRange)
+}
+
+/// A JSON number taken apart: all its digits without the dot, and where the dot stands among them.
+struct Digits<'a> {
+    negative: bool,
+    integer: &'a [u8],
+    fraction: &'a [u8],
+    /// How many digits stand in front of the decimal point, once the exponent is applied; may be negative.
+    point: i64,
+}
+
+impl<'a> Digits<'a> {
+    fn of(text: &'a str) -> Self {
+        let (negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent_value(exponent)),
+            None => (unsigned, 0),
+        };
+        let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let point = (integer.len() as i64).saturating_add(exponent);
+        Self { negative, integer: integer.as_bytes(), fraction: fraction.as_bytes(), point }
+    }
+
+    fn len(&self) -> i64 {
+        (self.integer.len() + self.fraction.len()) as i64
+    }
+
+    /// The digit at `position`, zero outside the written ones.
+    fn digit(&self, position: i64) -> u64 {
+        let Ok(position) = usize::try_from(position) else {
+            return 0;
+        };
+        let digit = match position.checked_sub(self.integer.len()) {
+            None => self.integer.get(position),
+            Some(in_fraction) => self.fraction.get(in_fraction),
+        };
+        digit.map_or(0, |d| u64::from(d - b'0'))
+    }
+
+    fn first_significant(&self) -> Option<i64> {
+        (0..self.len()).find(|&position| self.digit(position) != 0)
+    }
+}
+
+/// An exponent of any length; beyond what can matter it saturates.
+fn exponent_value(text: &str) -> i64 {
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let magnitude =
+        digits.iter().fold(0_i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    // Far from the ends of i64, so that adding digit counts cannot overflow.
+    let bounded = magnitude.min(i64::MAX / 4);
+    if negative { -bounded } else { bounded }
+}
+
+/// What the digits below one unit amount to.
+#[derive(PartialEq, Eq)]
+enum Rest {
+    Zero,
+    BelowHalf,
+    Half,
+    AboveHalf,
+}
+
+impl Rest {
+    /// The digits from `end` on; `first` is the position of the number's first digit that is not zero.
+    fn after(number: &Digits<'_>, end: i64, first: i64) -> Self {
+        if end < first {
+            return Rest::BelowHalf;
+        }
+        let more = (end + 1..number.len()).any(|position| number.digit(position) != 0);
+        match (number.digit(end), more) {
+            (0, false) => Rest::Zero,
+            (0..=4, _) => Rest::BelowHalf,
+            (5, false) => Rest::Half,
+            _ => Rest::AboveHalf,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn nanos(text: &str) -> Result<i64, DecimalError> {
+        parse(text, 9, Rounding::HalfEven)
+    }
+
+    #[test]
+    fn decimals_are_taken_exactly() {
+        assert_eq!(nanos("201.5"), Ok(201_500_000_000));
+        assert_eq!(nanos("0.1"), Ok(100_000_000));
+        assert_eq!(nanos("2.015e2"), Ok(201_500_000_000));
+        assert_eq!(nanos("2015E-1"), Ok(201_500_000_000));
+        assert_eq!(nanos("-0.5"), Ok(-500_000_000));
+        assert_eq!(nanos("0"), Ok(0));
+        assert_eq!(nanos("-0.000e99"), Ok(0));
+    }
+
+    #[test]
+    fn digits_below_a_unit_round_half_to_even() {
+        assert_eq!(nanos("0.0000000005"), Ok(0));
+        assert_eq!(nanos("0.0000000015"), Ok(2));
+        assert_eq!(nanos("0.0000000025"), Ok(2));
+        assert_eq!(nanos("0.00000000250000000000000000001"), Ok(3));
+        assert_eq!(nanos("1.0000000004999999"), Ok(1_000_000_000));
+        assert_eq!(nanos("0.1e-20"), Ok(0));
+        assert_eq!(nanos("9e-10"), Ok(1));
+        assert_eq!(nanos("9e-11"), Ok(0));
+    }
+
+    #[test]
+    fn a_value_beyond_the_range_is_an_error() {
+        assert_eq!(nanos("9223372036.854775807"), Ok(i64::MAX));
+        assert_eq!(nanos("9223372036.8547758075"), Err(DecimalError::OutOfRange));
+        assert_eq!(nanos("-9223372036.854775808"), Ok(i64::MIN));
+        assert_eq!(nanos("1e400"), Err(DecimalError::OutOfRange));
+        assert_eq!(nanos("1e99999999999999999999999"), Err(DecimalError::OutOfRange));
+        assert_eq!(nanos("1e-99999999999999999999999"), Ok(0));
+    }
+
+    #[test]
+    fn an_integer_may_be_written_as_a_decimal_but_not_have_a_fraction() {
+        let integer = |text| parse(text, 0, Rounding::Exact);
+        assert_eq!(integer("100.0"), Ok(100));
+        assert_eq!(integer("1e2"), Ok(100));
+        assert_eq!(integer("1.50e1"), Ok(15));
+        assert_eq!(integer("1.5"), Err(DecimalError::NotExact));
+        assert_eq!(integer("1e-1"), Err(DecimalError::NotExact));
+        assert_eq!(integer("0.01"), Err(DecimalError::NotExact));
+        assert_eq!(integer("9223372036854775807"), Ok(i64::MAX));
+        assert_eq!(integer("9223372036854775808"), Err(DecimalError::OutOfRange));
+    }
+
+    proptest! {
+        #[test]
+        fn any_fixed_point_number_comes_back(units: i64) {
+            let text = format!("{}{}.{:09}", if units < 0 { "-" } else { "" },
+                units.unsigned_abs() / 1_000_000_000, units.unsigned_abs() % 1_000_000_000);
+            prop_assert_eq!(nanos(&text), Ok(units));
+        }
+
+        #[test]
+        fn an_exponent_moves_the_point(mantissa in 1_i64..1_000_000_000, exponent in -9_i32..9) {
+            let expected = i128::from(mantissa) * 10_i128.pow(u32::try_from(exponent + 9).unwrap());
+            let expected = i64::try_from(expected).map_err(|_| DecimalError::OutOfRange);
+            prop_assert_eq!(nanos(&format!("{mantissa}e{exponent}")), expected);
+        }
+
+        #[test]
+        fn the_nearest_double_agrees(value in 0.000_001_f64..9_000_000.0) {
+            let units = nanos(&format!("{value:.17}")).unwrap();
+            let expected = value * 1e9;
+            prop_assert!((units as f64 - expected).abs() <= 1.0 + expected * 1e-15);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! [`Failure`]: why a binary ends, and with which exit code.
+
+use std::process::ExitCode;
+
+/// What ends a process. The kinds differ in what the one who reads the message has to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A person must change a flag, a right or a setting: trying again is useless.
+    #[error("configuration: {0:#}")]
+    Configuration(anyhow::Error),
+    /// Something that should be there is not: trying again later may do.
+    #[error("{0:#}")]
+    Infrastructure(anyhow::Error),
+    /// Some of the work was done; the rest was reported where it failed.
+    #[error("{0}")]
+    Partial(String),
+}
+
+impl Failure {
+    /// 2 for configuration (as for a wrong flag), 3 for infrastructure, 4 for partial failure.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Configuration(_) => 2,
+            Self::Infrastructure(_) => 3,
+            Self::Partial(_) => 4,
+        })
+    }
+
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Configuration(_))
+    }
+}
+
+/// Says a binary's last word: one line on the log where it failed, and the exit code.
+#[must_use]
+pub fn conclude(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let line = failure.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            tracing::error!("{line}");
+            failure.exit_code()
+        }
+    }
+}

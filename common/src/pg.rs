@@ -1,0 +1,139 @@
+//! PostgreSQL: connecting, the migrations, and exact numbers on the wire.
+
+mod nodelay;
+pub mod numeric;
+
+use crate::failure::Failure;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The tables. A binary brings them up to date when it starts.
+pub static MIGRATOR: Migrator = {
+    let mut migrator = sqlx::migrate!("../migrations");
+    // In a rolling upgrade an old instance may start after a new one has migrated: migrations only ever add.
+    migrator.ignore_missing = true;
+    migrator
+};
+
+/// How long connecting may take before it counts as failed.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the database is, and how to get in. `Debug` and errors never show the password.
+#[derive(Clone)]
+pub struct Database {
+    options: PgConnectOptions,
+}
+
+impl Database {
+    /// Takes a URL such as `postgres://user:password@host:5432/stocks?sslmode=verify-full&sslrootcert=/ca.pem`.
+    /// `application` is what `pg_stat_activity` shows.
+    ///
+    /// # Errors
+    /// Where the URL is none; the message does not repeat it, since it holds a password.
+    pub fn parse(url: &str, application: &str) -> Result<Self, Failure> {
+        let options = PgConnectOptions::from_str(url).map_err(|error| {
+            let error = anyhow::anyhow!(
+                "--database-url is not a PostgreSQL URL ({error}); expected postgres://user:password@host:5432/database"
+            );
+            Failure::Configuration(error)
+        })?;
+        // sqlx would log every slow COPY as a warning; commit times are a metric here.
+        let options = options.application_name(application).disable_statement_logging();
+        Ok(Self { options })
+    }
+
+    /// `host:port/database`, for messages.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let host = match self.options.get_socket() {
+            Some(path) => path.display().to_string(),
+            None => format!("{}:{}", self.options.get_host(), self.options.get_port()),
+        };
+        format!("{host}/{}", self.options.get_database().unwrap_or_default())
+    }
+
+    /// Opens one connection.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] where trying again cannot help (wrong password, no such database), otherwise
+    /// [`Failure::Infrastructure`].
+    pub async fn connect(&self) -> Result<PgConnection, Failure> {
+        let attempt = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await;
+        let connection = match attempt {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(self.failure(error)),
+            Err(_) => {
+                let error = anyhow::anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
+                return Err(Failure::Infrastructure(error.context(self.what())));
+            }
+        };
+        if self.options.get_socket().is_none() {
+            nodelay::set_for_peer_port(self.options.get_port());
+        }
+        Ok(connection)
+    }
+
+    /// Connects and brings the tables up to date. Instances that start together wait for one another.
+    ///
+    /// # Errors
+    /// As [`Database::connect`]; a migration that fails is a configuration error.
+    pub async fn connect_and_migrate(&self) -> Result<PgConnection, Failure> {
+        let mut connection = self.connect().await?;
+        match MIGRATOR.run(&mut connection).await {
+            Ok(()) => Ok(connection),
+            Err(sqlx::migrate::MigrateError::Execute(error)) if !is_configuration(&error) => Err(self.failure(error)),
+            Err(error) => {
+                let context = format!("migrating the tables in PostgreSQL at {}", self.address());
+                Err(Failure::Configuration(anyhow::Error::new(error).context(context)))
+            }
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("cannot connect to PostgreSQL at {} (--database-url)", self.address())
+    }
+
+    fn failure(&self, error: sqlx::Error) -> Failure {
+        let configuration = is_configuration(&error);
+        let error = anyhow::Error::new(error).context(self.what());
+        if configuration { Failure::Configuration(error) } else { Failure::Infrastructure(error) }
+    }
+}
+
+/// Whether trying again cannot help until a person changes something.
+fn is_configuration(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Configuration(_) => true,
+        // 28: wrong user or password; 3D: no such database; 42: no such table, or no right to it.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["28", "3D", "42"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
+}
+
+#[must_use]
+pub fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_url_is_a_configuration_error_that_keeps_the_password() {
+        let error = Database::parse("postgres://me:s3cret@host:notaport/db", "test").err().unwrap();
+        assert!(matches!(error, Failure::Configuration(_)));
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn the_address_names_host_port_and_database_only() {
+        let database = Database::parse("postgres://me:s3cret@db.example:6543/stocks", "test").unwrap();
+        assert_eq!(database.address(), "db.example:6543/stocks");
+    }
+}

@@ -1,0 +1,194 @@
+//! PostgreSQL's binary `numeric`: base-10,000 digits, most significant first.
+//!
+//! The layout is that of `numeric_send` in PostgreSQL's src/backend/utils/adt/numeric.c: four 16-bit words (digit
+//! count, weight of the first digit, sign, decimal digits to show), then the digits.
+
+use crate::Price;
+use crate::wide_sum::WideSum;
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, Postgres};
+
+const BASE: u64 = 10_000;
+const BASE_DIGITS: u32 = 4;
+/// A fraction of nine decimal digits fills three digits to the base, after three zeros.
+const FRACTION_DIGITS: i16 = 3;
+
+/// An exact number of zero or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numeric {
+    /// Units of one.
+    Integer(u128),
+    /// Units of 10^-9.
+    Nanos(WideSum),
+}
+
+impl From<Price> for Numeric {
+    fn from(price: Price) -> Self {
+        Self::Nanos(WideSum::from(u128::from(price.nanos())))
+    }
+}
+
+/// Appends a price's binary form, without a length in front. It shows no trailing zeros.
+pub fn put_price(out: &mut Vec<u8>, price: Price) {
+    let (whole, fraction) = (price.nanos() / Price::ONE, price.nanos() % Price::ONE);
+    // A whole part below 10^10 takes at most three digits to the base.
+    let whole = [(whole / (BASE * BASE)) as u16, (whole / BASE % BASE) as u16, (whole % BASE) as u16];
+    let skipped = whole.iter().take_while(|digit| **digit == 0).count();
+    put(out, &whole[skipped..], fraction);
+}
+
+/// Appends any number's binary form, without a length in front.
+pub fn put_numeric(out: &mut Vec<u8>, number: Numeric) {
+    let (mut whole, fraction) = match number {
+        Numeric::Integer(value) => (WideSum::from(value), 0),
+        Numeric::Nanos(sum) => sum.div_rem(Price::ONE),
+    };
+    // 192 bits are 58 decimal digits: 15 digits to the base.
+    let mut digits = [0_u16; 15];
+    let mut start = digits.len();
+    while !whole.is_zero() && start > 0 {
+        let digit;
+        (whole, digit) = whole.div_rem(BASE);
+        start -= 1;
+        digits[start] = digit as u16;
+    }
+    put(out, &digits[start..], fraction);
+}
+
+/// `whole` has no leading zero; `fraction` is in units of 10^-9.
+fn put(out: &mut Vec<u8>, whole: &[u16], fraction: u64) {
+    let padded = fraction * 10_u64.pow(FRACTION_DIGITS as u32 * BASE_DIGITS - Price::SCALE);
+    let parts = [(padded / (BASE * BASE)) as u16, (padded / BASE % BASE) as u16, (padded % BASE) as u16];
+    let kept = 3 - parts.iter().rev().take_while(|digit| **digit == 0).count();
+    // Zeros between the point and the first digit that counts are left to the weight.
+    let hidden = if whole.is_empty() { parts[..kept].iter().take_while(|digit| **digit == 0).count() } else { 0 };
+    let weight = whole.len() as i16 - 1 - hidden as i16;
+    // Trailing zeros of an integer are left out too.
+    let whole_kept = match kept {
+        0 => whole.len() - whole.iter().rev().take_while(|digit| **digit == 0).count(),
+        _ => whole.len(),
+    };
+    let count = whole_kept + kept - hidden;
+    put_word(out, count as i16);
+    put_word(out, if count == 0 { 0 } else { weight });
+    put_word(out, 0);
+    put_word(out, shown_digits(fraction));
+    for digit in whole[..whole_kept].iter().chain(&parts[hidden..kept]) {
+        put_word(out, *digit as i16);
+    }
+}
+
+fn put_word(out: &mut Vec<u8>, word: i16) {
+    out.extend_from_slice(&word.to_be_bytes());
+}
+
+/// Decimal digits after the point, up to the last that is not zero.
+fn shown_digits(mut fraction: u64) -> i16 {
+    if fraction == 0 {
+        return 0;
+    }
+    let mut shown = Price::SCALE as i16;
+    while fraction.is_multiple_of(10) {
+        fraction /= 10;
+        shown -= 1;
+    }
+    shown
+}
+
+impl sqlx::Type<Postgres> for Numeric {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("numeric")
+    }
+}
+
+impl PgHasArrayType for Numeric {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("_numeric")
+    }
+}
+
+impl Encode<'_, Postgres> for Numeric {
+    fn encode_by_ref(&self, out: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        put_numeric(out, *self);
+        Ok(IsNull::No)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The decimal that PostgreSQL reads from the binary form, computed the slow way.
+    fn shown(bytes: &[u8]) -> String {
+        let words: Vec<i16> = bytes.chunks(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]])).collect();
+        let (count, weight, scale, digits) = (words[0], words[1], words[3] as usize, &words[4..]);
+        assert_eq!(count as usize, digits.len());
+        assert!(digits.first() != Some(&0) && digits.last() != Some(&0), "digits are trimmed: {digits:?}");
+        let digit = |position: i16| {
+            let index = usize::try_from(weight - position).ok();
+            index.and_then(|index| digits.get(index)).copied().unwrap_or(0)
+        };
+        let whole: String = (0..=weight.max(0)).rev().map(|position| format!("{:04}", digit(position))).collect();
+        let fraction: String = (1..=3).map(|position| format!("{:04}", digit(-position))).collect();
+        assert!(fraction[scale..].bytes().all(|byte| byte == b'0'), "no digit is hidden");
+        let whole = whole.trim_start_matches('0');
+        let whole = if whole.is_empty() { "0" } else { whole };
+        if scale == 0 { whole.to_owned() } else { format!("{whole}.{}", &fraction[..scale]) }
+    }
+
+    fn of_price(nanos: i64) -> String {
+        let price = Price::from_nanos(nanos).unwrap();
+        let (mut direct, mut general) = (Vec::new(), Vec::new());
+        put_price(&mut direct, price);
+        put_numeric(&mut general, price.into());
+        assert_eq!(direct, general, "both ways write {price} alike");
+        shown(&direct)
+    }
+
+    #[test]
+    fn prices_are_written_exactly_and_short() {
+        for text in
+            ["201.5", "1", "10000", "100000000", "0.000000001", "0.0001", "9223372036.854775807", "100000000.01"]
+        {
+            let nanos = crate::decimal::parse(text, 9, crate::decimal::Rounding::HalfEven).unwrap();
+            assert_eq!(of_price(nanos), text);
+        }
+    }
+
+    #[test]
+    fn zero_and_the_largest_sum_are_written() {
+        let text = |number| {
+            let mut out = Vec::new();
+            put_numeric(&mut out, number);
+            shown(&out)
+        };
+        assert_eq!(text(Numeric::Integer(0)), "0");
+        assert_eq!(text(Numeric::Integer(u128::MAX)), u128::MAX.to_string());
+        let mut sum = WideSum::from(u128::MAX);
+        sum += sum;
+        assert_eq!(text(Numeric::Nanos(sum)), "680564733841876926926749214863.53642291");
+    }
+
+    proptest! {
+        #[test]
+        fn any_price_is_written_as_it_displays(nanos in 1..=i64::MAX) {
+            prop_assert_eq!(of_price(nanos), Price::from_nanos(nanos).unwrap().to_string());
+        }
+
+        #[test]
+        fn round_prices_too(units in 1_i64..100_000, zeros in 0_u32..14) {
+            let nanos = units * 10_i64.pow(zeros);
+            prop_assert_eq!(of_price(nanos), Price::from_nanos(nanos).unwrap().to_string());
+        }
+
+        #[test]
+        fn any_integer_is_written_as_it_displays(value: u128, zeros in 0_u32..20) {
+            let value = value / 10_u128.pow(20) * 10_u128.pow(zeros);
+            let mut out = Vec::new();
+            put_numeric(&mut out, Numeric::Integer(value));
+            prop_assert_eq!(shown(&out), value.to_string());
+        }
+    }
+}

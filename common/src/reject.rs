@@ -1,0 +1,84 @@
+//! Why a message or an archive line is no tick.
+
+use std::fmt;
+
+/// The kind of a rejection: the `reason` column and the metric's label. The names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// No value at all (a tombstone) or an empty one.
+    Empty,
+    /// Longer than [`crate::decode::MAX_VALUE_BYTES`].
+    TooLarge,
+    NotUtf8,
+    NotJson,
+    NotObject,
+    MissingField,
+    BadSymbol,
+    BadTimestamp,
+    TimestampOutOfRange,
+    BadPrice,
+    BadVolume,
+    /// high below, or low above, another price of the tick.
+    InconsistentPrices,
+}
+
+impl Reason {
+    pub const ALL: [Self; 12] = [
+        Self::Empty,
+        Self::TooLarge,
+        Self::NotUtf8,
+        Self::NotJson,
+        Self::NotObject,
+        Self::MissingField,
+        Self::BadSymbol,
+        Self::BadTimestamp,
+        Self::TimestampOutOfRange,
+        Self::BadPrice,
+        Self::BadVolume,
+        Self::InconsistentPrices,
+    ];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLarge => "too_large",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotJson => "not_json",
+            Self::NotObject => "not_object",
+            Self::MissingField => "missing_field",
+            Self::BadSymbol => "bad_symbol",
+            Self::BadTimestamp => "bad_timestamp",
+            Self::TimestampOutOfRange => "timestamp_out_of_range",
+            Self::BadPrice => "bad_price",
+            Self::BadVolume => "bad_volume",
+            Self::InconsistentPrices => "inconsistent_prices",
+        }
+    }
+}
+
+/// A rejection: its kind, and a sentence for a person with the field and the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    pub reason: Reason,
+    pub detail: String,
+}
+
+impl Reject {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.as_str(), self.detail)
+    }
+}
+
+/// At most 80 characters of `text`, with control characters escaped, for use in a sentence.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LIMIT: usize = 80;
+    let escaped: String = text.chars().take(LIMIT).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LIMIT).is_some() { format!("{escaped}…") } else { escaped }
+}

@@ -1,0 +1,32 @@
+//! Logs, to standard error: standard output is for results.
+
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For a person.
+    Human,
+    /// One JSON object a line, for a log collector.
+    Json,
+}
+
+/// The flags that every binary has.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LogArgs {
+    /// How log lines look. `RUST_LOG` filters them (default: info).
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human, help_heading = "Logging")]
+    pub log_format: LogFormat,
+}
+
+/// Starts logging; called once, first thing.
+pub fn init(args: &LogArgs) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Human => logs.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
