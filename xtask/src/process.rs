@@ -1,0 +1,158 @@
+//! Processes that outlive this one, known by a pid file that cannot be mistaken for a stranger's.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::interrupt;
+
+/// A process, told apart from a later one with the same number by its start time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    pid: Pid,
+    /// Clock ticks since boot, from /proc/PID/stat.
+    started: u64,
+}
+
+impl Process {
+    /// The running process with this number; None where there is none, or only a zombie.
+    pub fn find(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some(Self { pid: Pid::from_raw(i32::try_from(pid).ok()?)?, started: start_time(&stat)? })
+    }
+
+    pub fn number(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    pub fn is_running(&self) -> bool {
+        let number = self.number().unsigned_abs();
+        Self::find(number) == Some(*self)
+    }
+
+    /// Resident memory in MiB.
+    pub fn memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.number())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib / 1024)
+    }
+
+    /// Reads a pid file; None where there is no such file or the process that it names has ended.
+    pub fn read(file: &Path) -> Option<Self> {
+        let process = parse(&fs::read_to_string(file).ok()?)?;
+        process.is_running().then_some(process)
+    }
+
+    /// Writes the pid file by a rename, so that a reader sees all of it or nothing.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let partial = file.with_extension("pid.partial");
+        fs::write(&partial, format!("{} {}\n", self.number(), self.started))
+            .and_then(|()| fs::rename(&partial, file))
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Sends `polite`, and SIGKILL to the whole process group when the process still runs after `patience`.
+    pub fn stop(&self, polite: Signal, patience: Duration) -> Result<()> {
+        if !self.is_running() {
+            return Ok(());
+        }
+        // It may end between the check and the signal; the poll below finds out.
+        let _ = kill_process(self.pid, polite);
+        if self.ends_within(patience) {
+            return Ok(());
+        }
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        if !self.ends_within(Duration::from_secs(5)) {
+            bail!("process {} does not end, even by SIGKILL", self.number());
+        }
+        Ok(())
+    }
+
+    /// Kills whatever is left of the process group that this process led.
+    pub fn kill_group(&self) {
+        let _ = kill_process_group(self.pid, Signal::KILL);
+    }
+
+    /// Waits without regard to interrupts: it is part of taking things down.
+    fn ends_within(&self, timeout: Duration) -> bool {
+        interrupt::wait(timeout, || !self.is_running())
+    }
+}
+
+fn parse(text: &str) -> Option<Process> {
+    let (pid, started) = text.trim().split_once(' ')?;
+    Some(Process { pid: Pid::from_raw(pid.parse().ok()?)?, started: started.parse().ok()? })
+}
+
+/// Field 22 of /proc/PID/stat. The command's name (field 2) may hold spaces and brackets, so counting starts after the last bracket.
+fn start_time(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// A command that runs in a session of its own, so that neither Ctrl-C nor a closed terminal reaches it.
+pub fn detached(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("setsid");
+    command.arg(program.as_ref());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> std::process::Child {
+        Command::new("sleep").arg("60").spawn().unwrap()
+    }
+
+    #[test]
+    fn a_pid_file_with_another_start_time_names_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("sleep.pid");
+        let mut child = sleeper();
+        let process = Process::find(child.id()).unwrap();
+        process.write(&file).unwrap();
+        assert_eq!(Process::read(&file), Some(process));
+
+        let stranger = Process { started: process.started + 1, ..process };
+        stranger.write(&file).unwrap();
+        assert_eq!(Process::read(&file), None);
+        stranger.stop(Signal::KILL, Duration::ZERO).unwrap();
+        assert!(process.is_running(), "a stranger was killed");
+
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_zombie_counts_as_ended() {
+        let mut child = sleeper();
+        let process = Process::find(child.id()).unwrap();
+        process.stop(Signal::TERM, Duration::from_secs(5)).unwrap();
+        assert!(!process.is_running());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn start_time_is_found_behind_a_name_with_brackets_and_spaces() {
+        let stat = "77 (a) b) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        assert_eq!(start_time(stat), Some(4711));
+    }
+
+    #[test]
+    fn a_pid_file_that_is_broken_names_nobody() {
+        for text in ["", "12", "0 5", "-3 5", "x 5", "12 x"] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Installs the system packages that building and running need. Quick when nothing is missing: it only looks at files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail};
+
+use crate::stack::{StoreKind, postgres};
+
+/// Something that must be there, and the Debian packages (12 and 13) that bring it.
+struct Need {
+    packages: &'static str,
+    is_met: fn() -> bool,
+}
+
+const BUILD_TOOLS: [Need; 6] = [
+    Need { packages: "gcc libc6-dev", is_met: || on_path("cc").is_some() },
+    Need { packages: "g++", is_met: || on_path("c++").is_some() },
+    Need { packages: "make", is_met: || on_path("make").is_some() },
+    Need { packages: "pkg-config", is_met: || on_path("pkg-config").is_some() },
+    Need { packages: "libssl-dev", is_met: || Path::new("/usr/include/openssl/ssl.h").exists() },
+    Need { packages: "zlib1g-dev", is_met: || Path::new("/usr/include/zlib.h").exists() },
+];
+
+const SERVICES: [Need; 3] = [
+    Need { packages: "default-jre-headless", is_met: || on_path("java").is_some() },
+    Need { packages: "maven", is_met: || on_path("mvn").is_some() },
+    Need { packages: "postgresql", is_met: || postgres::bin_dir().is_ok() },
+];
+
+/// What compiling the workspace needs.
+pub fn ensure_build_tools() -> Result<()> {
+    ensure(&BUILD_TOOLS)
+}
+
+/// What the local stack needs.
+pub fn ensure_services(store: StoreKind) -> Result<()> {
+    ensure(&SERVICES)?;
+    if store == StoreKind::Minio && on_path("minio").is_none() && on_path("go").is_none() {
+        bail!(
+            "MinIO is built from source by Go 1.24 or newer, and there is no `go` on the PATH: install it, or use --store s3proxy"
+        );
+    }
+    Ok(())
+}
+
+/// Full path of a program.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
+}
+
+fn ensure(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&str> =
+        needs.iter().filter(|need| !(need.is_met)()).flat_map(|need| need.packages.split(' ')).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if on_path("apt-get").is_none() {
+        bail!("missing on this machine, by the names of Debian's packages: {names}; install them and try again");
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!(
+            "missing packages; install them and try again:\n  sudo apt-get install --yes --no-install-recommends {names}"
+        );
+    }
+    install(&missing)?;
+    match needs.iter().find(|need| !(need.is_met)()) {
+        Some(need) => bail!("{} was installed and is still not found on this machine", need.packages),
+        None => Ok(()),
+    }
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let started = Instant::now();
+    println!("installing {} ...", packages.join(" "));
+    let _no_cluster = NoCluster::during_install_of(packages)?;
+    let arguments: Vec<&str> =
+        ["install", "--yes", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
+    // Fresh machines have no package lists, others may have old ones: ask for them only where it takes that.
+    if apt_get(&arguments).is_err() {
+        println!("  fetching the package lists ...");
+        apt_get(&["update"])?;
+        apt_get(&arguments)?;
+    }
+    println!("  installed in {:.0} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("apt-get")
+        .args(["-q", "-o", "DPkg::Lock::Timeout=120"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run apt-get")?;
+    if !output.status.success() {
+        bail!("apt-get {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Debian's package makes and starts a cluster on port 5432, where the stack's own goes. While this lives, it does not.
+struct NoCluster(Option<PathBuf>);
+
+impl NoCluster {
+    fn during_install_of(packages: &[&str]) -> Result<Self> {
+        if !packages.contains(&"postgresql") {
+            return Ok(Self(None));
+        }
+        let dir = Path::new("/etc/postgresql-common/createcluster.d");
+        let file = dir.join("stock-lambda.conf");
+        fs::create_dir_all(dir)
+            .and_then(|()| fs::write(&file, "create_main_cluster = false\n"))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Self(Some(file)))
+    }
+}
+
+impl Drop for NoCluster {
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = fs::remove_file(file);
+        }
+    }
+}

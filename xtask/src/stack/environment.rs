@@ -1,0 +1,49 @@
+//! The names and addresses that programs need to use the stack, one place for all of them.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+
+use super::kafka::write;
+use super::{Stack, postgres, s3, store};
+
+/// For a database of the stack's server.
+pub fn database_url(stack: &Stack, database: &str) -> String {
+    format!("postgres://{}:{}@127.0.0.1:{}/{database}", postgres::USER, postgres::PASSWORD, stack.ports.postgres)
+}
+
+impl Stack {
+    /// STACK_* for the integration tests, the rest for the project's binaries.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let ports = &self.ports;
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        let endpoint = format!("http://{}", address(ports.store));
+        vec![
+            ("STACK_KAFKA_BROKERS", address(ports.kafka)),
+            ("STACK_KAFKA_PROXY_LISTEN", address(ports.kafka_proxy_listen)),
+            ("STACK_KAFKA_PROXY_TARGET", address(ports.kafka_proxy_target)),
+            ("STACK_CONNECT_URL", format!("http://{}", address(ports.connect))),
+            ("STACK_DATABASE_URL", database_url(self, "postgres")),
+            ("STACK_S3_ENDPOINT_URL", endpoint.clone()),
+            ("STACK_S3_ACCESS_KEY", s3::ACCESS_KEY.to_owned()),
+            ("STACK_S3_SECRET_KEY", s3::SECRET_KEY.to_owned()),
+            ("STACK_S3_REGION", s3::REGION.to_owned()),
+            ("KAFKA_BROKERS", address(ports.kafka)),
+            ("DATABASE_URL", database_url(self, postgres::DATABASE)),
+            ("S3_ENDPOINT_URL", endpoint),
+            ("S3_BUCKET", store::BUCKET.to_owned()),
+            ("AWS_REGION", s3::REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", s3::ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", s3::SECRET_KEY.to_owned()),
+        ]
+    }
+}
+
+/// Writes `env`, to be sourced by a shell.
+pub fn write_file(stack: &Stack) -> Result<()> {
+    let mut text = String::new();
+    for (name, value) in stack.environment() {
+        writeln!(text, "export {name}='{value}'")?;
+    }
+    write(&stack.dir.join("env"), &text)
+}

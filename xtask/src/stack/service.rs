@@ -1,0 +1,215 @@
+//! What every service of the stack has in common: it is launched, gets ready, and is stopped.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use super::{Stack, StoreKind, connect, kafka, postgres, store};
+use crate::interrupt;
+use crate::process::Process;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Kafka,
+    Connect,
+    Store,
+    Postgres,
+}
+
+/// Generous, for a machine that builds and tests at the same time.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+const LOG_TAIL: usize = 20;
+
+impl Service {
+    /// In the order in which they can start; stopping goes the other way.
+    pub const ALL: [Self; 4] = [Self::Postgres, Self::Store, Self::Kafka, Self::Connect];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Kafka => "Kafka",
+            Self::Connect => "Kafka Connect",
+            Self::Store => "the S3 store",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+
+    /// Name of its log and pid file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Connect => "connect",
+            Self::Store => "store",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// Ports that it listens on; the first is the one for clients.
+    pub fn ports(self, stack: &Stack) -> Vec<u16> {
+        let ports = &stack.ports;
+        match self {
+            Self::Kafka => vec![ports.kafka, ports.kafka_controller, ports.kafka_proxy_target],
+            Self::Connect => vec![ports.connect],
+            Self::Store => vec![ports.store],
+            Self::Postgres => vec![ports.postgres],
+        }
+    }
+
+    /// Writes its configuration and makes its data folder, and tells how it is run.
+    fn prepare(self, stack: &Stack) -> Result<Command> {
+        match self {
+            Self::Kafka => kafka::prepare(stack),
+            Self::Connect => connect::prepare(stack),
+            Self::Store => store::prepare(stack),
+            Self::Postgres => postgres::prepare(stack),
+        }
+    }
+
+    /// True once it serves and has what programs expect to find in it (topics, bucket, database).
+    fn is_ready(self, stack: &Stack) -> Result<bool> {
+        match self {
+            Self::Kafka => kafka::is_ready(stack),
+            Self::Connect => Ok(connect::is_ready(stack)),
+            Self::Store => store::is_ready(stack),
+            Self::Postgres => postgres::is_ready(stack),
+        }
+    }
+
+    fn stop_signal(self) -> Signal {
+        match self {
+            // SIGTERM would wait for the clients to leave.
+            Self::Postgres => Signal::INT,
+            _ => Signal::TERM,
+        }
+    }
+}
+
+impl Stack {
+    /// The service's process, if it runs.
+    pub fn process(&self, service: Service) -> Option<Process> {
+        Process::read(&self.pid_file(service))
+    }
+
+    fn pid_file(&self, service: Service) -> PathBuf {
+        self.dir.join(format!("{}.pid", service.name()))
+    }
+
+    fn log(&self, service: Service) -> PathBuf {
+        self.logs().join(format!("{}.log", service.name()))
+    }
+
+    fn label(&self, service: Service) -> String {
+        match (service, self.store) {
+            (Service::Store, StoreKind::Minio) => "S3 store (MinIO)".to_owned(),
+            (Service::Store, StoreKind::S3proxy) => "S3 store (S3Proxy)".to_owned(),
+            _ => service.title().to_owned(),
+        }
+    }
+
+    fn address(&self, service: Service) -> String {
+        format!("127.0.0.1:{}", service.ports(self)[0])
+    }
+
+    /// Starts the service unless it runs, and waits until it is ready.
+    pub fn start(&self, service: Service) -> Result<()> {
+        let begin = Instant::now();
+        let label = self.label(service);
+        let address = self.address(service);
+        if self.process(service).is_some() {
+            println!("  {label:<24} {address:<16} already running");
+            return Ok(());
+        }
+        let process = self.launch(service)?;
+        self.wait_until_ready(service, process)?;
+        println!("  {label:<24} {address:<16} {:.1} s", begin.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    fn launch(&self, service: Service) -> Result<Process> {
+        let mut command = service.prepare(self)?;
+        let path = self.log(service);
+        let log = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stderr(log.try_clone()?)
+            .stdout(log)
+            .spawn()
+            .with_context(|| format!("cannot run {}", service.title()))?;
+        let Some(process) = Process::find(child.id()) else {
+            bail!("{}", self.death_notice(service));
+        };
+        process.write(&self.pid_file(service))?;
+        Ok(process)
+    }
+
+    fn wait_until_ready(&self, service: Service, process: Process) -> Result<()> {
+        let mut last_error = None;
+        let ready = interrupt::poll(READY_WITHIN, || {
+            if !process.is_running() {
+                bail!("{}", self.death_notice(service));
+            }
+            match service.is_ready(self) {
+                Ok(ready) => Ok(ready),
+                Err(error) => {
+                    last_error = Some(error);
+                    Ok(false)
+                }
+            }
+        })?;
+        if !ready {
+            let why = last_error.map(|error| format!(": {error:#}")).unwrap_or_default();
+            bail!(
+                "{} is not ready after {} s{why}; its log is {}",
+                service.title(),
+                READY_WITHIN.as_secs(),
+                self.log(service).display()
+            );
+        }
+        Ok(())
+    }
+
+    fn death_notice(&self, service: Service) -> String {
+        let path = self.log(service);
+        let log = fs::read_to_string(&path).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n  ");
+        format!("{} ended while it was starting; the end of {}:\n  {tail}", service.title(), path.display())
+    }
+
+    pub fn stop(&self, service: Service) -> Result<()> {
+        let file = self.pid_file(service);
+        if let Some(process) = Process::read(&file) {
+            let begin = Instant::now();
+            process
+                .stop(service.stop_signal(), STOP_WITHIN)
+                .with_context(|| format!("cannot stop {}", service.title()))?;
+            println!("  {:<24} stopped ({:.1} s)", self.label(service), begin.elapsed().as_secs_f64());
+        }
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot delete {}", file.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Prints the service's line of the status table; true when it runs.
+    pub fn print_status(&self, service: Service) -> bool {
+        let (label, address) = (self.label(service), self.address(service));
+        let process = self.process(service);
+        let number = process.map_or_else(|| "-".to_owned(), |process| process.number().to_string());
+        let memory =
+            process.and_then(|process| process.memory()).map_or_else(|| "-".to_owned(), |mib| format!("{mib} MiB"));
+        let state = match process {
+            None => "stopped",
+            Some(_) if service.is_ready(self).unwrap_or(false) => "running",
+            Some(_) => "not ready",
+        };
+        println!("{label:<24} {address:<16} {number:>8} {memory:>10}  {state}");
+        state == "running"
+    }
+}
