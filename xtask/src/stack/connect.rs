@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::kafka::{log4j, write};
+use super::files::write;
+use super::kafka::log4j;
 use super::{Stack, jars};
 use crate::process::detached;
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::kafka::write;
+use super::files::write;
 use super::{Stack, postgres, s3, store};
 
 /// For a database of the stack's server.

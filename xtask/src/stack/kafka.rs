@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use super::files::write;
 use super::kafka_topics::{self, NewTopic};
 use super::{Stack, jars};
 use crate::process::detached;
@@ -101,8 +102,4 @@ appender.out.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
 ",
     )?;
     Ok(format!("-Dlog4j2.configurationFile={}", file.display()))
-}
-
-pub fn write(file: &Path, text: &str) -> Result<()> {
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -2,12 +2,15 @@
 
 mod connect;
 mod environment;
+mod files;
 mod jars;
 mod kafka;
 mod kafka_topics;
+mod minio;
 pub mod ports;
 pub mod postgres;
 mod s3;
+mod s3proxy;
 mod service;
 mod store;
 
@@ -148,14 +151,8 @@ pub fn down(dir: &Path, purge: bool) -> Result<()> {
         stack.stop(*service)?;
     }
     if purge {
-        for folder in [&stack.postgres_data, &stack.dir] {
-            match fs::remove_dir_all(folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot delete {}", folder.display()));
-                }
-                _ => {}
-            }
-        }
+        files::remove_dir(&stack.postgres_data)?;
+        files::remove_dir(&stack.dir)?;
         println!("deleted {}", stack.dir.display());
     }
     Ok(())
