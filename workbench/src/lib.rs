@@ -1,6 +1,7 @@
 //! Developers' heavy equipment: the market simulator, a stand-in for the archiving connector, the demo's report and
 //! proof, and what integration tests share. None of it is deployed with the pipeline, except the simulator in a demo.
 
+pub mod archive;
 pub mod kafka;
 pub mod s3;
 pub mod testing;
