@@ -9,7 +9,7 @@ config=$2
 url=${CONNECT_URL:-http://127.0.0.1:8083}
 deadline=$(($(date +%s) + ${CONNECT_TIMEOUT:-180}))
 
-say() { echo "connector $name: $*"; }
+say() { printf 'connector %s: %s\n' "$name" "$*"; }
 
 fail() {
     say "$*" >&2
@@ -53,7 +53,8 @@ while [ "$seen" -lt 3 ]; do
     tasks=${body#*\"tasks\":}
     case $body in
     *'"state":"FAILED"'*)
-        trace=$(printf '%s' "$body" | sed -n 's/.*"trace":"\(.*\)/\1/p' | cut -c 1-1000)
+        # The messages of the exception and of its causes, without the stack.
+        trace=$(printf '%s' "$body" | sed 's/.*"trace":"//; s/\\n\\t[^\\]*//g; s/\\n/ /g; s/"}.*//' | cut -c 1-1000)
         [ "$restarted" = no ] || fail "FAILED: $trace"
         say "had failed, restarting it"
         request POST "/connectors/$name/restart?includeTasks=true&onlyFailed=true"
