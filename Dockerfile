@@ -25,7 +25,7 @@ RUN for crate in common speed-layer batch-layer workbench xtask; do \
     done \
  && cargo build --release --locked -p speed-layer -p batch-layer -p workbench \
  && cargo clean --release -p common -p speed-layer -p batch-layer -p workbench \
- && rm -rf common/src speed-layer/src batch-layer/src workbench/src
+ && rm -rf */src
 
 COPY . .
 # One command for all three, so that they share each dependency built once with one set of features.
