@@ -3,22 +3,113 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the topic is. The names of the variables are those of `speed-layer`.
+#[derive(Args, Clone)]
+pub struct KafkaArgs {
+    /// Kafka brokers to start from, as `host:port,host:port`.
+    #[arg(long = "kafka-brokers", env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
+    pub brokers: String,
+    /// Topic of the ticks.
+    #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices")]
+    pub topic: String,
+    /// A property of librdkafka, such as `security.protocol=SASL_SSL`; repeatable, in the variable separated by `;`.
+    #[arg(
+        long = "kafka-property",
+        env = "KAFKA_PROPERTIES",
+        hide_env_values = true,
+        value_delimiter = ';',
+        value_parser = property,
+        value_name = "KEY=VALUE"
+    )]
+    pub properties: Vec<(String, String)>,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.trim().is_empty());
+    pair.map(|(name, value)| (name.trim().to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
+}
+
+impl KafkaArgs {
+    pub fn client_config(&self) -> ClientConfig {
+        client_config(&self.brokers, &self.properties)
+    }
+
+    /// A consumer for questions about the topic; it joins no group.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses.
+    pub fn inquirer(&self) -> anyhow::Result<BaseConsumer> {
+        self.client_config().create().context("set up the Kafka client")
+    }
+
+    /// Waits until brokers answer, and gives the topic's partitions. Says once that it waits.
+    ///
+    /// # Errors
+    /// No answer within `patience`, or a topic that is not there.
+    pub async fn await_topic(&self, patience: Duration) -> anyhow::Result<Vec<i32>> {
+        let deadline = Instant::now() + patience;
+        let mut said = false;
+        loop {
+            let args = self.clone();
+            let asked = tokio::task::spawn_blocking(move || {
+                let inquirer = args.inquirer()?;
+                // Told apart: without brokers it waits, without the topic it does not.
+                inquirer
+                    .fetch_metadata(None, Duration::from_secs(3))
+                    .map_err(anyhow::Error::new)
+                    .map_err(Answer::None)?;
+                partitions(&inquirer, &args.topic).map_err(Answer::Final)
+            });
+            match asked.await.context("ask the Kafka brokers")? {
+                Ok(partitions) => return Ok(partitions),
+                Err(Answer::None(error)) if Instant::now() >= deadline => {
+                    let brokers = &self.brokers;
+                    return Err(error.context(format!("no Kafka broker answers at {brokers} (--kafka-brokers)")));
+                }
+                Err(Answer::None(_)) if !said => {
+                    said = true;
+                    tracing::warn!(
+                        "no Kafka broker answers at {} (--kafka-brokers); trying for {patience:?}",
+                        self.brokers
+                    );
+                }
+                Err(Answer::None(_)) => {}
+                Err(Answer::Final(error)) => return Err(error),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+enum Answer {
+    None(anyhow::Error),
+    Final(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Answer {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Final(error)
+    }
+}
 
 /// One message to be sent. Without a partition the key decides (murmur2, as the Java client does it); without a
 /// timestamp (milliseconds of the epoch) the moment of sending is the record's.
 #[derive(Clone, Copy, Default)]
 pub struct Outgoing<'a> {
+    pub headers: &'a [(&'static str, String)],
     pub partition: Option<i32>,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
@@ -113,6 +204,7 @@ impl Sender {
         record.key = message.key;
         record.payload = message.value;
         record.timestamp = message.timestamp;
+        record.headers = owned_headers(message.headers);
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -154,6 +246,15 @@ impl Sender {
         }
         Ok(())
     }
+}
+
+fn owned_headers(headers: &[(&'static str, String)]) -> Option<OwnedHeaders> {
+    if headers.is_empty() {
+        return None;
+    }
+    let insert =
+        |owned: OwnedHeaders, (key, value): &(&'static str, String)| owned.insert(Header { key, value: Some(value) });
+    Some(headers.iter().fold(OwnedHeaders::new(), insert))
 }
 
 /// Low and high watermark of each partition, in the partitions' order.

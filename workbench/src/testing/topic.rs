@@ -78,6 +78,7 @@ impl TestTopic {
             for record in &records {
                 sender.send(Outgoing {
                     partition: Some(record.partition),
+                    headers: &[],
                     key: record.key.as_deref(),
                     value: record.value.as_deref(),
                     timestamp: record.timestamp,

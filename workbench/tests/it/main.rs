@@ -1,2 +1,4 @@
 //! Against the running local stack: `cargo xtask test`.
+mod archive;
 mod equipment;
+mod recording;

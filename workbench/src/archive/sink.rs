@@ -1,0 +1,228 @@
+//! The archiver's loop: topic to bucket.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use super::convert::{Converted, Position, convert};
+use super::objects::{Naming, OpenObjects};
+use super::subscription::{Change, Subscription, subscribe};
+use super::upload::Uploader;
+use super::{ArchiveArgs, Totals};
+use crate::kafka::{Outgoing, Sender};
+
+/// How long the brokers may be away at the start.
+const BROKER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the dead-letter topic may take to acknowledge.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Archives until `shutdown`, or until caught up if asked so. Open objects are written and committed before it returns.
+///
+/// # Errors
+/// Brokers, topic or store that are not there, and stay away.
+pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Result<Totals> {
+    let partitions = args.kafka.await_topic(BROKER_PATIENCE).await?;
+    let (consumer, changes) = subscribe(args)?;
+    let mut sink = Sink::new(args, Arc::clone(&consumer), changes, partitions.len())?;
+    let mut next_rotation = rotation_after(now_ms(), args.rotate);
+    while !shutdown.is_cancelled() && !(args.until_caught_up && sink.is_caught_up()) {
+        let until_rotation = Duration::from_millis(next_rotation.saturating_sub(now_ms()));
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(until_rotation) => {
+                sink.flush_all().await?;
+                next_rotation = rotation_after(now_ms(), args.rotate);
+            }
+            received = consumer.recv() => sink.accept(received).await?,
+        }
+    }
+    sink.flush_all().await?;
+    Ok(sink.totals)
+}
+
+struct Sink {
+    topic: String,
+    flush_size: usize,
+    naming: Naming,
+    uploader: Uploader,
+    consumer: Arc<StreamConsumer<Subscription>>,
+    changes: UnboundedReceiver<Change>,
+    dead_letters: Option<Sender>,
+    /// How many partitions the topic has.
+    partition_count: usize,
+    partitions: BTreeMap<i32, Partition>,
+    totals: Totals,
+}
+
+struct Partition {
+    objects: OpenObjects,
+    /// What is to be committed once the open objects are written; None where nothing was read yet.
+    next_offset: Option<i64>,
+    at_end: bool,
+}
+
+impl Sink {
+    fn new(
+        args: &ArchiveArgs,
+        consumer: Arc<StreamConsumer<Subscription>>,
+        changes: UnboundedReceiver<Change>,
+        partition_count: usize,
+    ) -> anyhow::Result<Self> {
+        let dead_letters =
+            args.dead_letter_topic.as_deref().map(|topic| Sender::new(args.kafka.client_config(), topic));
+        Ok(Self {
+            topic: args.kafka.topic.clone(),
+            flush_size: args.flush_size.max(1),
+            naming: Naming { folder: args.folder.clone(), topic: args.kafka.topic.clone(), gzip: args.gzip },
+            uploader: Uploader::new(&args.store, args.gzip),
+            consumer,
+            changes,
+            dead_letters: dead_letters.transpose()?,
+            partition_count,
+            partitions: BTreeMap::new(),
+            totals: Totals::default(),
+        })
+    }
+
+    /// Whether every partition has been read to its end since the start.
+    fn is_caught_up(&self) -> bool {
+        self.partitions.len() == self.partition_count && self.partitions.values().all(|partition| partition.at_end)
+    }
+
+    async fn accept(&mut self, received: Result<BorrowedMessage<'_>, KafkaError>) -> anyhow::Result<()> {
+        self.follow_assignment();
+        match received {
+            Ok(message) => self.archive(&message).await,
+            Err(KafkaError::PartitionEOF(partition)) => {
+                self.partition(partition).at_end = true;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!("reading topic {}: {error}; the client goes on trying", self.topic);
+                Ok(())
+            }
+        }
+    }
+
+    /// A partition that went to another member takes its open objects with it: they were not committed.
+    fn follow_assignment(&mut self) {
+        while let Ok(Change::Revoked(partitions)) = self.changes.try_recv() {
+            self.partitions.retain(|partition, _| !partitions.contains(partition));
+        }
+    }
+
+    fn partition(&mut self, partition: i32) -> &mut Partition {
+        self.partitions.entry(partition).or_insert_with(|| Partition {
+            objects: OpenObjects::new(partition),
+            next_offset: None,
+            at_end: false,
+        })
+    }
+
+    async fn archive(&mut self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
+        let position = Position { partition: message.partition(), offset: message.offset() };
+        let flush_size = self.flush_size;
+        match convert(message.payload(), position) {
+            Converted::Line(line) => {
+                let timestamp = message.timestamp().to_millis().unwrap_or_else(|| now_ms().cast_signed());
+                self.partition(position.partition).objects.push(position.offset, timestamp, &line);
+                self.totals.lines += 1;
+            }
+            Converted::DeadLetter(why) => {
+                self.send_dead_letter(message, why)?;
+                self.totals.dead_letters += 1;
+            }
+            Converted::Ignored => self.totals.ignored += 1,
+        }
+        let partition = self.partition(position.partition);
+        partition.next_offset = Some(position.offset + 1);
+        if partition.objects.lines() >= flush_size {
+            self.flush(&[position.partition]).await?;
+        }
+        Ok(())
+    }
+
+    fn send_dead_letter(&self, message: &BorrowedMessage<'_>, why: &str) -> anyhow::Result<()> {
+        let Some(dead_letters) = &self.dead_letters else {
+            return Ok(());
+        };
+        let headers = [
+            ("__connect.errors.topic", self.topic.clone()),
+            ("__connect.errors.partition", message.partition().to_string()),
+            ("__connect.errors.offset", message.offset().to_string()),
+            ("__connect.errors.exception.message", why.to_owned()),
+        ];
+        dead_letters.send(Outgoing {
+            headers: &headers,
+            key: message.key(),
+            value: message.payload(),
+            ..Outgoing::default()
+        })
+    }
+
+    async fn flush_all(&mut self) -> anyhow::Result<()> {
+        self.follow_assignment();
+        let all: Vec<i32> = self.partitions.keys().copied().collect();
+        self.flush(&all).await
+    }
+
+    /// Writes the open objects of these partitions, and only then commits how far they reach.
+    async fn flush(&mut self, partitions: &[i32]) -> anyhow::Result<()> {
+        let mut objects = Vec::new();
+        let mut offsets = TopicPartitionList::new();
+        for id in partitions {
+            let Some(partition) = self.partitions.get_mut(id) else { continue };
+            objects.extend(partition.objects.cut(&self.naming));
+            if let Some(next) = partition.next_offset.take() {
+                offsets.add_partition_offset(&self.topic, *id, Offset::Offset(next)).context("a list of offsets")?;
+            }
+        }
+        self.totals.objects += objects.len() as u64;
+        self.uploader.upload(objects).await?;
+        if let Some(dead_letters) = &self.dead_letters {
+            dead_letters.finish(DELIVERY_PATIENCE)?;
+        }
+        if offsets.count() == 0 {
+            return Ok(());
+        }
+        // A commit that comes too late, after a rebalance, costs duplicates, as with the real sink.
+        if let Err(error) = self.consumer.commit(&offsets, CommitMode::Sync) {
+            tracing::warn!("committing offsets of topic {}: {error}; some lines may be archived twice", self.topic);
+        }
+        Ok(())
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The next multiple of `interval` on the wall clock, in milliseconds of the epoch.
+fn rotation_after(now_ms: u64, interval: Duration) -> u64 {
+    let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
+    (now_ms / interval).saturating_add(1).saturating_mul(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotation_comes_at_multiples_of_the_interval() {
+        let every = Duration::from_secs(6);
+        assert_eq!(rotation_after(0, every), 6000);
+        assert_eq!(rotation_after(5999, every), 6000);
+        assert_eq!(rotation_after(6000, every), 12_000);
+        assert_eq!(rotation_after(7, Duration::ZERO), 8);
+    }
+}

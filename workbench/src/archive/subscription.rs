@@ -1,0 +1,49 @@
+use std::sync::Arc;
+
+use anyhow::Context;
+use rdkafka::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::ArchiveArgs;
+
+/// What the group's coordinator changed.
+pub enum Change {
+    Revoked(Vec<i32>),
+}
+
+/// Tells the sink of rebalances, before any message that comes after them.
+pub struct Subscription(UnboundedSender<Change>);
+
+impl ClientContext for Subscription {}
+
+impl ConsumerContext for Subscription {
+    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            let partitions = partitions.elements().iter().map(|element| element.partition()).collect();
+            // Nobody listens any more once the sink has ended.
+            let _ = self.0.send(Change::Revoked(partitions));
+        }
+    }
+}
+
+/// Joins the group. Offsets are committed by hand; a partition without any starts at its beginning.
+pub fn subscribe(args: &ArchiveArgs) -> anyhow::Result<(Arc<StreamConsumer<Subscription>>, UnboundedReceiver<Change>)> {
+    let (says_change, changes) = unbounded_channel();
+    let mut config = args.kafka.client_config();
+    config
+        .set("group.id", &args.group_id)
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "true")
+        // As the connector's own setting: after a kill the next one need not wait long for the old one's session.
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "2000")
+        // With its default of a second the client sleeps whenever its queue is full.
+        .set("fetch.queue.backoff.ms", "5");
+    let consumer: StreamConsumer<Subscription> =
+        config.create_with_context(Subscription(says_change)).context("set up the Kafka consumer")?;
+    let topic = args.kafka.topic.as_str();
+    consumer.subscribe(&[topic]).with_context(|| format!("subscribe to topic {topic}"))?;
+    Ok((Arc::new(consumer), changes))
+}

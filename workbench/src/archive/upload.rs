@@ -1,0 +1,54 @@
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Context;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures::{StreamExt, TryStreamExt};
+
+use super::objects::Object;
+use crate::s3::{Bucket, StoreArgs};
+
+const CONCURRENT_UPLOADS: usize = 8;
+const ATTEMPTS: u32 = 30;
+
+/// Writes objects, and goes on trying while the store is away.
+pub struct Uploader {
+    bucket: Bucket,
+    gzip: bool,
+}
+
+impl Uploader {
+    pub fn new(store: &StoreArgs, gzip: bool) -> Self {
+        Self { bucket: Bucket::new(store), gzip }
+    }
+
+    /// Returns once every object is stored.
+    pub async fn upload(&self, objects: Vec<Object>) -> anyhow::Result<()> {
+        futures::stream::iter(objects)
+            .map(|object| self.put(object))
+            .buffer_unordered(CONCURRENT_UPLOADS)
+            .try_collect()
+            .await
+    }
+
+    async fn put(&self, object: Object) -> anyhow::Result<()> {
+        let body = if self.gzip { gzip(&object.body)? } else { object.body };
+        let body = bytes::Bytes::from(body);
+        for attempt in 1.. {
+            match self.bucket.put(&object.key, body.clone()).await {
+                Ok(()) => break,
+                Err(error) if attempt == ATTEMPTS => return Err(error),
+                Err(error) => tracing::warn!("{error:#}; attempt {attempt} of {ATTEMPTS}"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
+    }
+}
+
+fn gzip(body: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).context("compress an object")?;
+    encoder.finish().context("compress an object")
+}

@@ -1,0 +1,162 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use workbench::archive::convert::{Converted, Position, convert};
+use workbench::archive::objects::{Naming, OpenObjects};
+use workbench::testing::{Child, Record, TestBucket, TestTopic, eventually};
+
+use crate::recording::{self, TOPIC};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn conversion_and_cutting_give_the_recorded_objects_byte_for_byte() {
+    let recording = recording::load();
+    let naming = Naming { folder: "raw".into(), topic: TOPIC.into(), gzip: false };
+    let mut partitions: BTreeMap<i32, (i64, OpenObjects)> = BTreeMap::new();
+    for record in &recording.messages {
+        let id = record.partition;
+        let (offset, objects) = partitions.entry(id).or_insert_with(|| (0, OpenObjects::new(id)));
+        if let Converted::Line(line) = convert(record.value.as_deref(), Position { partition: id, offset: *offset }) {
+            objects.push(*offset, record.timestamp.unwrap(), &line);
+        }
+        *offset += 1;
+    }
+    let cut = partitions.values_mut().flat_map(|(_, objects)| objects.cut(&naming));
+    let written: BTreeMap<String, Vec<u8>> = cut.map(|object| (object.key, object.body)).collect();
+    assert_same(&written, &recording.objects);
+}
+
+#[tokio::test]
+async fn the_archiver_writes_the_recorded_objects_byte_for_byte() {
+    let recording = recording::load();
+    let (topic, dead_letters) = (TestTopic::create(4).await, TestTopic::create(1).await);
+    let bucket = TestBucket::create().await;
+    topic.produce(recording.messages).await;
+    // One cut at the end, as in the recording: its messages arrived between two rotations.
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--until-caught-up", "--rotate", "1h", "--dead-letter-topic", dead_letters.name()]);
+    let mut child = Child::spawn(command);
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+
+    let written = contents(&bucket).await;
+    let renamed = written.into_iter().map(|(key, body)| (key.replace(topic.name(), TOPIC), body)).collect();
+    assert_same(&renamed, &recording.objects);
+    assert_eq!(dead_letters.high_watermarks().await, [i64::try_from(recording.dead_letters).unwrap()]);
+}
+
+#[tokio::test]
+async fn a_terminated_archiver_writes_what_is_open_and_the_next_one_goes_on_there() {
+    let (topic, bucket) = (TestTopic::create(2).await, TestBucket::create().await);
+    topic.produce((0..100).map(tick)).await;
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--rotate", "1h", "--flush-size", "40"]);
+    let mut child = Child::spawn(command);
+    // 50 records a partition: 40 by size, 10 open.
+    eventually("two objects by size", PATIENCE, || async { bucket.list("").await.unwrap().len() >= 2 }).await;
+    child.sigterm();
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+    assert_eq!(identities(&bucket).await, identities_of(100));
+
+    topic.produce((100..150).map(tick)).await;
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--until-caught-up", "--gzip"]);
+    let mut child = Child::spawn(command);
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+    assert_eq!(identities(&bucket).await, identities_of(150), "each line once: nothing was read again");
+}
+
+#[tokio::test]
+async fn a_killed_archiver_loses_nothing() {
+    let (topic, bucket) = (TestTopic::create(2).await, TestBucket::create().await);
+    topic.produce((0..2000).map(tick)).await;
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--rotate", "1h", "--flush-size", "300"]);
+    let child = Child::spawn(command);
+    eventually("some objects", PATIENCE, || async { bucket.list("").await.unwrap().len() >= 2 }).await;
+    child.sigkill();
+
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--until-caught-up", "--flush-size", "170"]);
+    let mut child = Child::spawn(command);
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+    let distinct: BTreeSet<_> = identities(&bucket).await.into_iter().collect();
+    assert_eq!(distinct.into_iter().collect::<Vec<_>>(), identities_of(2000));
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_is_named_in_one_line() {
+    let bucket = TestBucket::create().await;
+    let topic = TestTopic::create(1).await;
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--topic", "no-such-topic"]);
+    let mut child = Child::spawn(command);
+    assert_eq!(child.wait_exit(Duration::from_secs(15)).await.code(), Some(1));
+    let line = child.wait_stderr("no-such-topic", PATIENCE).await;
+    assert!(line.contains("create it first"), "{line}");
+}
+
+fn archiver(topic: &TestTopic, bucket: &TestBucket) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_workbench"));
+    command
+        .arg("archive")
+        .args(["--group-id", topic.name()])
+        .env("KAFKA_BROKERS", topic.brokers())
+        .env("KAFKA_TOPIC", topic.name())
+        .envs(bucket.env());
+    command
+}
+
+fn tick(number: i32) -> Record {
+    let value =
+        format!(r#"{{"symbol":"AAPL","timestamp":"2025-06-02T13:00:00Z","open":1.5,"close":1.5,"volume":{number}}}"#);
+    Record::new(number % 2, value).at(1_748_869_200_000)
+}
+
+/// (partition, offset) of each of the first `count` ticks, ascending.
+fn identities_of(count: i64) -> Vec<(i64, i64)> {
+    let mut identities: Vec<_> = (0..count).map(|number| (number % 2, number / 2)).collect();
+    identities.sort_unstable();
+    identities
+}
+
+async fn contents(bucket: &TestBucket) -> BTreeMap<String, Vec<u8>> {
+    let mut contents = BTreeMap::new();
+    for object in bucket.list("").await.unwrap() {
+        let body = bucket.get(&object.key).await.unwrap().to_vec();
+        contents.insert(object.key, body);
+    }
+    contents
+}
+
+/// (partition, offset) of each line of the archive, ascending, as often as it is there.
+async fn identities(bucket: &TestBucket) -> Vec<(i64, i64)> {
+    let mut identities = Vec::new();
+    for (key, body) in contents(bucket).await {
+        let mut text = String::new();
+        if key.ends_with(".gz") {
+            use std::io::Read;
+            flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
+        } else {
+            text = String::from_utf8(body).unwrap();
+        }
+        for line in text.lines() {
+            let value: Value = serde_json::from_str(line).unwrap();
+            identities.push((value["kafka_partition"].as_i64().unwrap(), value["kafka_offset"].as_i64().unwrap()));
+        }
+    }
+    identities.sort_unstable();
+    identities
+}
+
+fn assert_same(written: &BTreeMap<String, Vec<u8>>, recorded: &BTreeMap<String, Vec<u8>>) {
+    assert_eq!(written.keys().collect::<Vec<_>>(), recorded.keys().collect::<Vec<_>>());
+    for (key, body) in written {
+        let lines =
+            |body: &[u8]| String::from_utf8(body.to_vec()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines(body), lines(&recorded[key]), "{key}");
+        assert_eq!(body, &recorded[key], "{key}: line ends");
+    }
+}
