@@ -71,7 +71,7 @@ create table kafka_offsets
 )
     with (fillfactor = 50);
 
--- Messages that are no valid tick, kept aside with the reason. `value` holds at most the first 64 KiB;
+-- Messages that are no valid tick, kept aside with the reason. `value` holds at most the first 16 KiB;
 -- value_bytes is the length of the whole (null for a tombstone), value_sha256 its hash where it was cut.
 create table rejected_ticks
 (
@@ -89,3 +89,17 @@ create table rejected_ticks
 );
 
 create index rejected_ticks_rejected_at_idx on rejected_ticks (rejected_at);
+
+-- Offsets that were skipped because Kafka no longer had them (speed-layer --on-gap skip): never silence.
+create table kafka_gaps
+(
+    group_id    text        not null,
+    topic       text        not null,
+    partition   integer     not null,
+    -- the offsets [from_offset, to_offset) were not read; to_offset is below from_offset where the topic was made anew
+    from_offset bigint      not null,
+    to_offset   bigint      not null,
+    detail      text        not null,
+    recorded_at timestamptz not null default now(),
+    constraint kafka_gaps_pkey primary key (group_id, topic, partition, from_offset, recorded_at)
+);

@@ -2,6 +2,7 @@
 
 mod nodelay;
 pub mod numeric;
+pub mod timestamp;
 
 use crate::failure::Failure;
 use sqlx::migrate::Migrator;
@@ -64,10 +65,10 @@ impl Database {
         let attempt = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await;
         let connection = match attempt {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(self.failure(error)),
+            Ok(Err(error)) => return Err(self.failure("connecting to", error)),
             Err(_) => {
                 let error = anyhow::anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
-                return Err(Failure::Infrastructure(error.context(self.what())));
+                return Err(Failure::Infrastructure(error.context(self.what("connecting to"))));
             }
         };
         if self.options.get_socket().is_none() {
@@ -84,7 +85,9 @@ impl Database {
         let mut connection = self.connect().await?;
         match MIGRATOR.run(&mut connection).await {
             Ok(()) => Ok(connection),
-            Err(sqlx::migrate::MigrateError::Execute(error)) if !is_configuration(&error) => Err(self.failure(error)),
+            Err(sqlx::migrate::MigrateError::Execute(error)) if !is_configuration(&error) => {
+                Err(self.failure("connecting to", error))
+            }
             Err(error) => {
                 let context = format!("migrating the tables in PostgreSQL at {}", self.address());
                 Err(Failure::Configuration(anyhow::Error::new(error).context(context)))
@@ -92,14 +95,16 @@ impl Database {
         }
     }
 
-    fn what(&self) -> String {
-        format!("cannot connect to PostgreSQL at {} (--database-url)", self.address())
+    /// Sorts an error of the database's into the kinds of failure. `doing` says what was tried, as in "writing to".
+    #[must_use]
+    pub fn failure(&self, doing: &str, error: sqlx::Error) -> Failure {
+        let configuration = is_configuration(&error);
+        let error = anyhow::Error::new(error).context(self.what(doing));
+        if configuration { Failure::Configuration(error) } else { Failure::Infrastructure(error) }
     }
 
-    fn failure(&self, error: sqlx::Error) -> Failure {
-        let configuration = is_configuration(&error);
-        let error = anyhow::Error::new(error).context(self.what());
-        if configuration { Failure::Configuration(error) } else { Failure::Infrastructure(error) }
+    fn what(&self, doing: &str) -> String {
+        format!("{doing} PostgreSQL at {} (--database-url)", self.address())
     }
 }
 

@@ -1,0 +1,152 @@
+//! [`Batch`]: decoded messages, ready to be written. It knows PostgreSQL's COPY format, but no connection.
+
+mod bars;
+mod ranges;
+mod rejects;
+mod rows;
+
+pub use bars::MinuteBars;
+pub use ranges::Ranges;
+pub use rejects::RejectedMessage;
+pub use rows::{COPY, Rows};
+
+use common::Timestamp;
+use common::decode::Decoder;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// What bounds the memory of a batch whatever its messages are; 50,000 ordinary rows take 6 MB.
+const MAX_BATCH_BYTES: usize = 16 << 20;
+
+/// A message as Kafka hands it out.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    pub partition: i32,
+    pub offset: i64,
+    /// When the producer sent it or the broker took it; `None` where the topic keeps no time.
+    pub timestamp: Option<Timestamp>,
+    /// `None` for a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What one transaction will write. Reused from batch to batch, so that its memory is allocated once.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub rows: Rows,
+    pub bars: MinuteBars,
+    pub rejects: Vec<RejectedMessage>,
+    pub ranges: Ranges,
+    /// The UTC days that the rows need partitions for, as microseconds of their starts.
+    pub days: BTreeSet<Timestamp>,
+    /// Messages by Kafka's millisecond, in the order in which they came, for the latency metric.
+    pub sent: Vec<(Timestamp, u32)>,
+    pub messages: u32,
+    rejected_bytes: usize,
+    opened: Option<Instant>,
+    last_day: Option<Timestamp>,
+}
+
+impl Batch {
+    /// Takes in a message: a valid tick becomes a row and part of its minute's bar, any other is kept aside. `next`
+    /// is the offset that was expected of its partition.
+    pub fn push(&mut self, decoder: &mut Decoder, message: &Message<'_>, next: i64) {
+        self.opened.get_or_insert_with(Instant::now);
+        self.messages += 1;
+        self.ranges.extend(message.partition, next, message.offset + 1);
+        if let Some(sent) = message.timestamp {
+            self.note_sent(sent);
+        }
+        match decoder.decode(message.value.unwrap_or_default()) {
+            Ok(record) => {
+                self.rows.push(&record.tick, message.partition, message.offset);
+                self.bars.add(&record.tick, message.partition, message.offset);
+                self.note_day(record.tick.timestamp());
+            }
+            Err(reject) => {
+                let rejected = RejectedMessage::new(message, reject);
+                self.rejected_bytes += rejected.value.as_ref().map_or(0, Vec::len);
+                self.rejects.push(rejected);
+            }
+        }
+    }
+
+    /// Whether the batch should be written before it takes in more: `rows` messages, or as many bytes as memory allows.
+    pub fn is_full(&self, rows: u32) -> bool {
+        self.messages >= rows || self.rows.bytes().len() + self.rejected_bytes >= MAX_BATCH_BYTES
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// When the first message came in.
+    pub fn opened(&self) -> Option<Instant> {
+        self.opened
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.bars.clear();
+        self.rejects.clear();
+        self.ranges.clear();
+        self.days.clear();
+        self.sent.clear();
+        self.messages = 0;
+        self.rejected_bytes = 0;
+        self.opened = None;
+        self.last_day = None;
+    }
+
+    fn note_day(&mut self, timestamp: Timestamp) {
+        let day = timestamp.floor(Timestamp::DAY);
+        if self.last_day != Some(day) {
+            self.last_day = Some(day);
+            self.days.insert(day);
+        }
+    }
+
+    fn note_sent(&mut self, sent: Timestamp) {
+        match self.sent.last_mut() {
+            Some((last, count)) if *last == sent => *count += 1,
+            _ => self.sent.push((sent, 1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::decode::ProvenanceNames;
+
+    const GOOD: &[u8] = br#"{"symbol":"A","timestamp":0,"open":1,"close":2,"volume":3}"#;
+
+    fn message(offset: i64, value: Option<&[u8]>) -> Message<'_> {
+        Message { partition: 1, offset, timestamp: Some(Timestamp::from_micros(5)), value }
+    }
+
+    fn decoder() -> Decoder {
+        Decoder::new(ProvenanceNames::default(), Timestamp::from_micros(0))
+    }
+
+    #[test]
+    fn every_message_becomes_a_row_or_a_reject() {
+        let mut batch = Batch::default();
+        batch.push(&mut decoder(), &message(7, Some(GOOD)), 7);
+        batch.push(&mut decoder(), &message(8, None), 8);
+        batch.push(&mut decoder(), &message(12, Some(b"x")), 9);
+        assert_eq!((batch.messages, batch.rows.count(), batch.rejects.len()), (3, 1, 2));
+        assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { partition: 1, start: 7, next: 13 }]);
+        assert_eq!(batch.sent, [(Timestamp::from_micros(5), 3)]);
+    }
+
+    #[test]
+    fn a_cleared_batch_is_as_new() {
+        let mut batch = Batch::default();
+        batch.push(&mut decoder(), &message(7, Some(GOOD)), 7);
+        batch.clear();
+        assert!(batch.is_empty() && batch.opened().is_none() && batch.days.is_empty());
+        batch.push(&mut decoder(), &message(8, Some(GOOD)), 8);
+        assert_eq!((batch.rows.count(), batch.days.len(), batch.bars.sorted().len()), (1, 1, 1));
+    }
+}

@@ -1,0 +1,109 @@
+//! The flags; their comments are the manual (`speed-layer --help`).
+
+use clap::{Parser, ValueEnum};
+use common::cli::{self, DatabaseArgs};
+use common::telemetry::LogArgs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Writes every tick of a Kafka topic into PostgreSQL, each exactly once.
+///
+/// Every flag can be set by the environment variable that it names. Exit codes: 0 stopped by SIGTERM or SIGINT, 2 a
+/// configuration error. Kafka or PostgreSQL being away is no reason to end: it is waited for.
+#[derive(Clone, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Config {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    /// Kafka brokers to start from, as `host:port,host:port`.
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
+    pub kafka_brokers: String,
+
+    /// The topic of ticks.
+    #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices")]
+    pub topic: String,
+
+    /// The consumer group. Its offsets are kept in PostgreSQL; Kafka gets a copy, for lag monitors.
+    #[arg(long, env = "KAFKA_GROUP_ID", default_value = "speed-layer")]
+    pub group_id: String,
+
+    /// A librdkafka property as `key=value`, for TLS, SASL and tuning. Repeatable; in the variable separated by `;`.
+    #[arg(
+        long = "kafka-property",
+        env = "KAFKA_PROPERTIES",
+        hide_env_values = true,
+        value_delimiter = ';',
+        value_parser = property,
+        value_name = "KEY=VALUE"
+    )]
+    pub kafka_properties: Vec<(String, String)>,
+
+    /// Where to begin with a partition that this group has never read.
+    #[arg(long, env = "START", value_enum, default_value_t = Start::Earliest)]
+    pub start: Start,
+
+    /// What to do where Kafka no longer has the next offset to read (retention was faster, or the topic was made anew).
+    #[arg(long, env = "ON_GAP", value_enum, default_value_t = OnGap::Stop)]
+    pub on_gap: OnGap,
+
+    /// Write a batch when it holds this many messages.
+    #[arg(long, env = "BATCH_ROWS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
+    pub batch_rows: u32,
+
+    /// Write a batch when its first message has waited this long, full or not.
+    #[arg(long, env = "LINGER", default_value = "20ms", value_parser = cli::duration, value_name = "DURATION")]
+    pub linger: Duration,
+
+    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:9464", value_name = "ADDRESS")]
+    pub http_addr: SocketAddr,
+
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+/// Where to begin with a partition that has no stored offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Start {
+    /// At its oldest message.
+    Earliest,
+    /// With the next message to come.
+    Latest,
+}
+
+/// What to do where messages between the stored offset and what Kafka has are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnGap {
+    /// End with a message: a person decides.
+    Stop,
+    /// Record the range in the table `kafka_gaps` and go on behind it.
+    Skip,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    // The value may be a secret, so it is not repeated.
+    let (key, value) = text.split_once('=').ok_or("expected key=value")?;
+    if key.trim().is_empty() {
+        return Err("expected key=value".into());
+    }
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Config::command().debug_assert();
+    }
+
+    #[test]
+    fn a_property_keeps_equals_signs_in_its_value() {
+        assert_eq!(property("sasl.password=a=b"), Ok(("sasl.password".into(), "a=b".into())));
+        assert!(property("nothing").is_err());
+        assert!(property("=x").is_err());
+    }
+}

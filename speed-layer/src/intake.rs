@@ -1,0 +1,390 @@
+//! [`Intake`]: the thread that polls Kafka and decodes, while the store writes.
+
+use crate::Shared;
+use crate::assignment::Assignment;
+use crate::batch::{Batch, Message};
+use crate::kafka::{self, Consumer, Rebalance};
+use crate::kafka_watch::KafkaWatch;
+use crate::session::Ended;
+use crate::store::{Known, Position};
+use anyhow::anyhow;
+use common::decode::{Decoder, ProvenanceNames};
+use common::{Failure, Timestamp};
+use rdkafka::Message as _;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What the intake asks of the store.
+pub enum Command {
+    Write(Batch),
+    /// Where to begin with partitions that were just assigned.
+    Locate(Vec<Known>),
+}
+
+/// What the store answers; a store that can go on no more closes the channel instead.
+pub enum Reply {
+    /// The batch is committed; it comes back so that its memory serves again.
+    Written(Batch),
+    Located(Vec<Position>),
+}
+
+/// Batches that may be on their way at once: one being written, one waiting, so that the store never waits for the
+/// decoder.
+const IN_FLIGHT: usize = 2;
+/// The longest that a poll may wait for a message.
+const IDLE: Duration = Duration::from_millis(100);
+/// A poll's share of a burst, between two looks at everything else.
+const BURST: usize = 256;
+/// How often a stalled intake polls all the same: the group must see it alive.
+const STALLED_POLL: Duration = Duration::from_secs(1);
+/// How long a revocation may be held up for the last batch to be written.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often Kafka is told the offsets; monitors need no more.
+const ADVISORY_COMMIT: Duration = Duration::from_secs(1);
+
+/// Why the intake cannot go on.
+enum Interrupt {
+    Ended(Ended),
+    Failed(Failure),
+}
+
+type Step<T = ()> = Result<T, Interrupt>;
+
+/// The reading half of a session.
+pub struct Intake {
+    shared: Arc<Shared>,
+    consumer: Consumer,
+    commands: UnboundedSender<Command>,
+    replies: Receiver<Reply>,
+    decoder: Decoder,
+    batch: Batch,
+    spare: Vec<Batch>,
+    in_flight: usize,
+    assignment: Assignment,
+    /// Partitions that were assigned and wait for the store to say where to begin.
+    locating: Option<TopicPartitionList>,
+    watch: KafkaWatch,
+    committed: Instant,
+    topic_missing: bool,
+}
+
+impl Intake {
+    pub fn new(
+        shared: Arc<Shared>,
+        consumer: Consumer,
+        commands: UnboundedSender<Command>,
+        replies: Receiver<Reply>,
+    ) -> Self {
+        let assignment = Assignment::new(shared.config.topic.clone());
+        Self {
+            shared,
+            consumer,
+            commands,
+            replies,
+            decoder: Decoder::new(ProvenanceNames::default(), Timestamp::now()),
+            batch: Batch::default(),
+            spare: Vec::new(),
+            in_flight: 0,
+            assignment,
+            locating: None,
+            watch: KafkaWatch::new(),
+            committed: Instant::now(),
+            topic_missing: false,
+        }
+    }
+
+    /// Reads until shutdown, or until this membership is of no use any more.
+    pub fn run(mut self) -> Result<Ended, Failure> {
+        let interrupt = loop {
+            if let Err(interrupt) = self.turn() {
+                break interrupt;
+            }
+        };
+        self.consumer.context().close();
+        match interrupt {
+            Interrupt::Failed(failure) => Err(failure),
+            Interrupt::Ended(ended) => Ok(ended),
+        }
+    }
+
+    /// One look at everything, and one burst of messages.
+    fn turn(&mut self) -> Step {
+        if self.shared.stop.is_cancelled() {
+            return Err(self.finish());
+        }
+        self.take_replies()?;
+        self.take_reports()?;
+        self.hand_over_if_due()?;
+        self.tell_kafka(CommitMode::Async);
+        self.decoder.set_now(Timestamp::now());
+        if self.batch.is_full(self.shared.config.batch_rows) {
+            return self.wait_for_store();
+        }
+        self.read_burst()
+    }
+
+    fn read_burst(&mut self) -> Step {
+        let mut wait = self.patience();
+        for _ in 0..BURST {
+            let Some(polled) = self.consumer.poll(wait) else {
+                break;
+            };
+            match polled {
+                Ok(message) => take(&mut self.batch, &mut self.decoder, &mut self.assignment, &message),
+                Err(error) => return self.take_error(&error),
+            }
+            if self.batch.is_full(self.shared.config.batch_rows) {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// How long a poll may wait without holding up the batch.
+    fn patience(&self) -> Duration {
+        match self.batch.opened() {
+            None => IDLE,
+            Some(opened) => match self.shared.config.linger.saturating_sub(opened.elapsed()) {
+                // Due, but the store is busy: look again soon.
+                Duration::ZERO => Duration::from_millis(1),
+                left => left.min(IDLE),
+            },
+        }
+    }
+
+    /// A full batch goes to the store if there is room on the way; one that has lingered, if the store is idle.
+    fn hand_over_if_due(&mut self) -> Step {
+        let is_full = self.batch.is_full(self.shared.config.batch_rows);
+        let has_lingered = self.batch.opened().is_some_and(|opened| opened.elapsed() >= self.shared.config.linger);
+        if (is_full && self.in_flight < IN_FLIGHT) || (has_lingered && self.in_flight == 0) {
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Step {
+        let next = self.spare.pop().unwrap_or_default();
+        let full = std::mem::replace(&mut self.batch, next);
+        self.in_flight += 1;
+        self.command(Command::Write(full))
+    }
+
+    fn command(&self, command: Command) -> Step {
+        self.commands.send(command).map_err(|_| store_is_gone())
+    }
+
+    fn take_replies(&mut self) -> Step {
+        loop {
+            match self.replies.try_recv() {
+                Ok(reply) => self.take_reply(reply)?,
+                Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(()),
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => return Err(store_is_gone()),
+            }
+        }
+    }
+
+    fn take_reply(&mut self, reply: Reply) -> Step {
+        match reply {
+            Reply::Written(mut batch) => {
+                self.in_flight -= 1;
+                self.assignment.written(&batch.ranges);
+                batch.clear();
+                self.spare.push(batch);
+                Ok(())
+            }
+            Reply::Located(positions) => self.take_up(&positions),
+        }
+    }
+
+    /// The batch is full and so is the way to the store. Kafka is polled now and then all the same, since only that
+    /// keeps this instance in its group; a message that comes along is taken over the limit.
+    fn wait_for_store(&mut self) -> Step {
+        match self.replies.recv_timeout(STALLED_POLL) {
+            Ok(reply) => self.take_reply(reply),
+            Err(RecvTimeoutError::Disconnected) => Err(store_is_gone()),
+            Err(RecvTimeoutError::Timeout) => match self.consumer.poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    take(&mut self.batch, &mut self.decoder, &mut self.assignment, &message);
+                    Ok(())
+                }
+                Some(Err(error)) => self.take_error(&error),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn take_reports(&mut self) -> Step {
+        let reports = self.consumer.context().take_reports();
+        self.watch.note(&self.shared, &reports).map_err(Interrupt::Failed)?;
+        self.assignment.report_lag(&reports.ends, &self.shared.metrics);
+        for rebalance in reports.rebalances {
+            match rebalance {
+                Rebalance::Assign(partitions) => self.locate(partitions)?,
+                Rebalance::Revoke(partitions) => self.give_up(&partitions)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks Kafka what it has of the new partitions, and the store where to begin.
+    fn locate(&mut self, partitions: TopicPartitionList) -> Step {
+        self.shared.metrics.rebalanced("assigned");
+        let known = partitions.elements().iter().map(|element| self.known(element.partition())).collect::<Step<_>>()?;
+        self.locating = Some(partitions);
+        self.command(Command::Locate(known))
+    }
+
+    fn known(&self, partition: i32) -> Step<Known> {
+        const TIMEOUT: Duration = Duration::from_secs(10);
+        let topic = &self.shared.config.topic;
+        match self.consumer.fetch_watermarks(topic, partition, TIMEOUT) {
+            Ok((low, high)) => Ok(Known { partition, low, high }),
+            Err(error) => Err(rejoin(format!("asking Kafka for the offsets of {topic}/{partition}: {error}"))),
+        }
+    }
+
+    fn take_up(&mut self, positions: &[Position]) -> Step {
+        // Revoked before the store had answered.
+        let Some(mut partitions) = self.locating.take() else {
+            return Ok(());
+        };
+        for Position { partition, next } in positions {
+            let topic = &self.shared.config.topic;
+            let offset = rdkafka::Offset::Offset(*next);
+            partitions
+                .set_partition_offset(topic, *partition, offset)
+                .map_err(|error| rejoin(format!("beginning {topic}/{partition} at {next}: {error}")))?;
+        }
+        self.assignment.begin(positions);
+        self.topic_missing = false;
+        self.shared.health.group.set(true);
+        let text = positions.iter().map(|p| format!("{}@{}", p.partition, p.next)).collect::<Vec<_>>().join(" ");
+        tracing::info!("assigned partitions (with next offsets): {text}");
+        kafka::take_up(&self.consumer, &partitions).map_err(|error| rejoin(format!("taking up partitions: {error}")))
+    }
+
+    /// Writes what was read of the partitions, if the store is quick about it, and lets them go. Otherwise the offsets
+    /// in PostgreSQL decide between this instance and the next.
+    fn give_up(&mut self, partitions: &TopicPartitionList) -> Step {
+        self.shared.metrics.rebalanced("revoked");
+        if !self.consumer.assignment_lost() {
+            self.drain(REVOKE_TIMEOUT)?;
+            self.tell_kafka_now(CommitMode::Async);
+        }
+        self.locating = None;
+        self.assignment.end(partitions);
+        for element in partitions.elements() {
+            self.shared.metrics.forget_lag(element.partition());
+        }
+        tracing::info!("gave up partitions: {}", names(partitions));
+        kafka::release(&self.consumer, partitions);
+        Ok(())
+    }
+
+    /// Hands everything over and waits until it is written, at most for `timeout`.
+    fn drain(&mut self, timeout: Duration) -> Step {
+        if !self.batch.is_empty() {
+            self.hand_over()?;
+        }
+        let deadline = Instant::now() + timeout;
+        while self.in_flight > 0 {
+            match self.replies.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(reply) => self.take_reply(reply)?,
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return Err(store_is_gone()),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Interrupt {
+        match self.drain(crate::session::DRAIN_TIMEOUT) {
+            Err(Interrupt::Failed(failure)) => Interrupt::Failed(failure),
+            Ok(()) | Err(Interrupt::Ended(_)) => {
+                self.tell_kafka_now(CommitMode::Sync);
+                Interrupt::Ended(Ended::Shutdown)
+            }
+        }
+    }
+
+    fn tell_kafka(&mut self, mode: CommitMode) {
+        if self.committed.elapsed() >= ADVISORY_COMMIT {
+            self.tell_kafka_now(mode);
+        }
+    }
+
+    /// Kafka's copy of the offsets is for monitors; nothing is read from it, so a failure costs nothing.
+    fn tell_kafka_now(&mut self, mode: CommitMode) {
+        self.committed = Instant::now();
+        let told = self.assignment.untold().and_then(|offsets| match offsets.count() {
+            0 => Ok(()),
+            _ => self.consumer.commit(&offsets, mode),
+        });
+        if let Err(error) = told {
+            tracing::debug!("telling Kafka the offsets: {error}");
+        }
+    }
+
+    fn take_error(&mut self, error: &KafkaError) -> Step {
+        use RDKafkaErrorCode as Code;
+        let (topic, brokers) = (&self.shared.config.topic, &self.shared.config.kafka_brokers);
+        match error.rdkafka_error_code() {
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+                if !std::mem::replace(&mut self.topic_missing, true) {
+                    tracing::warn!(
+                        "topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it"
+                    );
+                }
+                Ok(())
+            }
+            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
+                let group = &self.shared.config.group_id;
+                let error = anyhow!(
+                    "Kafka forbids reading topic \"{topic}\" as group \"{group}\": {error}; grant READ on both"
+                );
+                Err(Interrupt::Failed(Failure::Configuration(error)))
+            }
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
+                Err(rejoin(format!("Kafka no longer has the next offset of {topic}: {error}")))
+            }
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                Err(rejoin(format!("Kafka client: {error}")))
+            }
+            // The client recovers from everything else by itself; an outage shows in its statistics.
+            _ => {
+                tracing::debug!("Kafka client: {error}");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Takes a message into the batch. A function of its parts, because the message borrows the consumer.
+fn take(batch: &mut Batch, decoder: &mut Decoder, assignment: &mut Assignment, message: &BorrowedMessage<'_>) {
+    let (partition, offset) = (message.partition(), message.offset());
+    let Some(expected) = assignment.advance(partition, offset) else {
+        return;
+    };
+    let timestamp = message.timestamp().to_millis().map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
+    batch.push(decoder, &Message { partition, offset, timestamp, value: message.payload() }, expected);
+}
+
+fn rejoin(why: String) -> Interrupt {
+    Interrupt::Ended(Ended::Rejoin(why))
+}
+
+/// The session knows why: this text is never shown.
+fn store_is_gone() -> Interrupt {
+    rejoin("the store has ended".into())
+}
+
+fn names(partitions: &TopicPartitionList) -> String {
+    partitions.elements().iter().map(|element| element.partition().to_string()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,62 @@
+//! The speed layer: reads the topic of ticks and writes each into PostgreSQL exactly once.
+//!
+//! Data flows one way: [`intake`] (a thread that polls Kafka and decodes into a [`batch`]) → [`store`] (a task that
+//! writes batch after batch, each in one [`transaction`]) → back to the intake, which reuses the memory. While one
+//! batch is written, the next is decoded. [`session`] is one membership in the consumer group; when it ends for any
+//! reason but shutdown, [`run`] begins another from the offsets that PostgreSQL holds.
+
+mod assignment;
+mod batch;
+mod config;
+mod health;
+mod http;
+mod intake;
+mod kafka;
+mod kafka_watch;
+mod metrics;
+mod outage;
+mod session;
+mod store;
+
+pub use config::Config;
+
+use common::Failure;
+use common::pg::Database;
+use health::Health;
+use metrics::Metrics;
+use outage::Outage;
+use session::Ended;
+use std::sync::Arc;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+/// What all parts of the process share.
+struct Shared {
+    config: Config,
+    database: Database,
+    metrics: Metrics,
+    health: Health,
+    stop: CancellationToken,
+}
+
+/// Runs until `stop` is cancelled.
+///
+/// # Errors
+/// A configuration error. Infrastructure that is away is waited for, never an error.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+    let database = config.database.parse("speed-layer")?;
+    let shared = Arc::new(Shared { config, database, metrics: Metrics::new(), health: Health::default(), stop });
+    http::serve(&shared).await?;
+    let Some(mut store) = Store::open(&shared).await? else {
+        return Ok(());
+    };
+    let mut rejoining = Outage::new("consumer group");
+    while !shared.stop.is_cancelled() {
+        match session::run(&shared, &mut store).await? {
+            Ended::Shutdown => break,
+            Ended::Rejoin(why) => rejoining.failed(&shared, &why).await,
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

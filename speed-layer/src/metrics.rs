@@ -1,0 +1,140 @@
+//! The metrics; docs/metrics.md says what each means and when to worry.
+
+use crate::batch::Batch;
+use common::{Reason, Timestamp};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByTarget {
+    target: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByPartition {
+    partition: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: &'static str,
+}
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    ticks: Counter,
+    rejected: Family<ByReason, Counter>,
+    batches: Counter,
+    batch_messages: Histogram,
+    batch_write: Histogram,
+    visible: Histogram,
+    lag: Family<ByPartition, Gauge>,
+    rebalances: Family<ByKind, Counter>,
+    retries: Family<ByTarget, Counter>,
+    pub fences: Counter,
+    pub gaps: Counter,
+    memory: Gauge,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("speed_layer"),
+            ticks: Counter::default(),
+            rejected: Family::default(),
+            batches: Counter::default(),
+            batch_messages: Histogram::new(exponential_buckets(1.0, 4.0, 10)),
+            batch_write: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            visible: Histogram::new(exponential_buckets(0.002, 1.6, 20)),
+            lag: Family::default(),
+            rebalances: Family::default(),
+            retries: Family::default(),
+            fences: Counter::default(),
+            gaps: Counter::default(),
+            memory: Gauge::default(),
+        };
+        // A reason that has not happened yet is 0 rather than absent, so that an alert on its rate works.
+        for reason in Reason::ALL {
+            drop(metrics.rejected.get_or_create(&ByReason { reason: reason.as_str() }));
+        }
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("ticks_written", "Ticks committed to realtime_stock", self.ticks.clone());
+        r.register("messages_rejected", "Messages committed to rejected_ticks", self.rejected.clone());
+        r.register("batches_written", "Transactions committed", self.batches.clone());
+        r.register("batch_messages", "Messages in a batch", self.batch_messages.clone());
+        let help = "From beginning to commit of a batch's transaction, without retries";
+        r.register_with_unit("batch_write", help, Unit::Seconds, self.batch_write.clone());
+        let help = "From a message's Kafka timestamp to the commit that makes it visible";
+        r.register_with_unit("visible_latency", help, Unit::Seconds, self.visible.clone());
+        r.register("consumer_lag_messages", "Messages in the partition that are not written yet", self.lag.clone());
+        r.register("rebalances", "Assignments and revocations of partitions", self.rebalances.clone());
+        r.register("retries", "Failed tries, by what was tried", self.retries.clone());
+        r.register("fences", "Batches dropped because another instance had moved the offsets", self.fences.clone());
+        r.register("gaps_skipped", "Ranges of offsets recorded in kafka_gaps", self.gaps.clone());
+        r.register_with_unit("resident_memory", "Resident memory of the process", Unit::Bytes, self.memory.clone());
+    }
+
+    /// A batch was committed at `now`, after `took`.
+    pub fn written(&self, batch: &Batch, took: Duration, now: Timestamp) {
+        self.ticks.inc_by(batch.rows.count().into());
+        for rejected in &batch.rejects {
+            self.rejected.get_or_create(&ByReason { reason: rejected.reject.reason.as_str() }).inc();
+        }
+        self.batches.inc();
+        self.batch_messages.observe(batch.messages.into());
+        self.batch_write.observe(took.as_secs_f64());
+        for (sent, count) in &batch.sent {
+            let latency = (now.micros() - sent.micros()) as f64 / 1e6;
+            (0..*count).for_each(|_| self.visible.observe(latency));
+        }
+    }
+
+    pub fn retries(&self, target: &'static str) -> Counter {
+        self.retries.get_or_create(&ByTarget { target }).clone()
+    }
+
+    pub fn rebalanced(&self, kind: &'static str) {
+        self.rebalances.get_or_create(&ByKind { kind }).inc();
+    }
+
+    pub fn set_lag(&self, partition: i32, messages: i64) {
+        self.lag.get_or_create(&ByPartition { partition }).set(messages);
+    }
+
+    /// The partition is no longer ours: its lag is another instance's to tell.
+    pub fn forget_lag(&self, partition: i32) {
+        self.lag.remove(&ByPartition { partition });
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        self.memory.set(resident_bytes().unwrap_or_default());
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn resident_bytes() -> Option<i64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: i64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    i64::try_from(rustix::param::page_size()).ok().map(|bytes| pages * bytes)
+}

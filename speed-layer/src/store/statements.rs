@@ -1,0 +1,73 @@
+//! The SQL of the speed layer.
+
+/// Locks the offsets of a batch's partitions, in one order, so that writers cannot deadlock.
+pub const LOCK_OFFSETS: &str = "
+    select partition, next_offset from kafka_offsets
+    where group_id = $1 and topic = $2 and partition = any($3)
+    order by partition for update";
+
+/// Moves offsets that [`LOCK_OFFSETS`] has locked and compared.
+pub const MOVE_OFFSETS: &str = "
+    update kafka_offsets o set next_offset = moved.next_offset, updated_at = now()
+    from unnest($3::integer[], $4::bigint[]) as moved (partition, next_offset)
+    where o.group_id = $1 and o.topic = $2 and o.partition = moved.partition";
+
+/// Gives partitions that were never read their first offset.
+pub const BEGIN_OFFSETS: &str = "
+    insert into kafka_offsets (group_id, topic, partition, next_offset)
+    select $1, $2, partition, next_offset from unnest($3::integer[], $4::bigint[]) as begun (partition, next_offset)
+    order by partition
+    on conflict do nothing";
+
+pub const RECORD_GAP: &str = "
+    insert into kafka_gaps (group_id, topic, partition, from_offset, to_offset, detail)
+    values ($1, $2, $3, $4, $5, $6)";
+
+pub const OTHER_GROUP: &str = "select group_id from kafka_offsets where topic = $1 and group_id <> $2 limit 1";
+
+/// Merges a batch's bars; `common::Bar::merge` in SQL. Rows come sorted by key.
+pub const MERGE_BARS: &str = "
+    insert into minute_bars as known
+        (symbol, minute, open, high, low, close, volume, ticks, sum_close, notional,
+         first_timestamp, first_partition, first_offset, last_timestamp, last_partition, last_offset)
+    select * from unnest($1::text[], $2::timestamptz[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[],
+                         $7::numeric[], $8::bigint[], $9::numeric[], $10::numeric[],
+                         $11::timestamptz[], $12::integer[], $13::bigint[],
+                         $14::timestamptz[], $15::integer[], $16::bigint[])
+    on conflict (symbol, minute) do update set
+        open = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
+                    < (known.first_timestamp, known.first_partition, known.first_offset)
+            then excluded.open else known.open end,
+        first_timestamp = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
+                    < (known.first_timestamp, known.first_partition, known.first_offset)
+            then excluded.first_timestamp else known.first_timestamp end,
+        first_partition = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
+                    < (known.first_timestamp, known.first_partition, known.first_offset)
+            then excluded.first_partition else known.first_partition end,
+        first_offset = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
+                    < (known.first_timestamp, known.first_partition, known.first_offset)
+            then excluded.first_offset else known.first_offset end,
+        close = case when (excluded.last_timestamp, excluded.last_partition, excluded.last_offset)
+                    > (known.last_timestamp, known.last_partition, known.last_offset)
+            then excluded.close else known.close end,
+        last_timestamp = case when (excluded.last_timestamp, excluded.last_partition, excluded.last_offset)
+                    > (known.last_timestamp, known.last_partition, known.last_offset)
+            then excluded.last_timestamp else known.last_timestamp end,
+        last_partition = case when (excluded.last_timestamp, excluded.last_partition, excluded.last_offset)
+                    > (known.last_timestamp, known.last_partition, known.last_offset)
+            then excluded.last_partition else known.last_partition end,
+        last_offset = case when (excluded.last_timestamp, excluded.last_partition, excluded.last_offset)
+                    > (known.last_timestamp, known.last_partition, known.last_offset)
+            then excluded.last_offset else known.last_offset end,
+        high = greatest(known.high, excluded.high),
+        low = least(known.low, excluded.low),
+        volume = known.volume + excluded.volume,
+        ticks = known.ticks + excluded.ticks,
+        sum_close = known.sum_close + excluded.sum_close,
+        notional = known.notional + excluded.notional";
+
+pub const INSERT_REJECTS: &str = "
+    insert into rejected_ticks
+        (topic, kafka_partition, kafka_offset, reason, detail, value, value_bytes, value_sha256, kafka_timestamp)
+    select $1, * from unnest($2::integer[], $3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
+                             $8::bytea[], $9::timestamptz[])";

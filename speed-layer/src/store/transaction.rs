@@ -1,0 +1,118 @@
+//! One batch, one transaction: ticks, bars, rejects and offsets together, or nothing.
+
+use super::{offsets, statements};
+use crate::Config;
+use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
+use common::pg::numeric::Numeric;
+use common::{OrderKey, Timestamp};
+use sqlx::{Connection, PgConnection};
+
+/// What became of a batch.
+pub enum Outcome {
+    Written,
+    /// The stored offsets show that an earlier try had committed.
+    WrittenBefore,
+    /// The stored offsets are not those from which the batch began; the text names the partition.
+    Fenced(String),
+}
+
+/// Writes the batch unless another consumer has moved its partitions' offsets.
+pub async fn write(connection: &mut PgConnection, config: &Config, batch: &Batch) -> sqlx::Result<Outcome> {
+    let mut transaction = connection.begin().await?;
+    let stored = offsets::lock(&mut transaction, config, &batch.ranges).await?;
+    if let Some(not_ours) = offsets::compare(&stored, &batch.ranges, &config.topic) {
+        transaction.rollback().await?;
+        return Ok(not_ours);
+    }
+    copy_rows(&mut transaction, &batch.rows).await?;
+    merge_bars(&mut transaction, &batch.bars).await?;
+    insert_rejects(&mut transaction, &config.topic, &batch.rejects).await?;
+    offsets::advance(&mut transaction, config, &batch.ranges).await?;
+    transaction.commit().await?;
+    Ok(Outcome::Written)
+}
+
+async fn copy_rows(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
+    /// Large enough to cost few system calls, small enough that the client's own buffer stays small.
+    const CHUNK: usize = 128 * 1024;
+    if rows.count() == 0 {
+        return Ok(());
+    }
+    let mut copy = connection.copy_in_raw(crate::batch::COPY).await?;
+    for chunk in rows.bytes().chunks(CHUNK) {
+        copy.send(chunk).await?;
+    }
+    copy.send(Rows::trailer()).await?;
+    copy.finish().await?;
+    Ok(())
+}
+
+async fn merge_bars(connection: &mut PgConnection, bars: &MinuteBars) -> sqlx::Result<()> {
+    let bars = bars.sorted();
+    if bars.is_empty() {
+        return Ok(());
+    }
+    let prices = |of: fn(&common::Bar) -> common::Price| -> Vec<Numeric> {
+        bars.iter().map(|(_, _, bar)| of(bar).into()).collect()
+    };
+    let numbers =
+        |of: fn(&common::Bar) -> Numeric| -> Vec<Numeric> { bars.iter().map(|(_, _, bar)| of(bar)).collect() };
+    let (first, last): (Vec<_>, Vec<_>) = bars.iter().map(|(_, _, bar)| (bar.first, bar.last)).unzip();
+    let (first, last) = (KeyColumns::of(&first), KeyColumns::of(&last));
+    sqlx::query(statements::MERGE_BARS)
+        .bind(bars.iter().map(|(symbol, _, _)| *symbol).collect::<Vec<_>>())
+        .bind(bars.iter().map(|(_, minute, _)| *minute).collect::<Vec<_>>())
+        .bind(prices(|bar| bar.open))
+        .bind(prices(|bar| bar.high))
+        .bind(prices(|bar| bar.low))
+        .bind(prices(|bar| bar.close))
+        .bind(numbers(|bar| Numeric::Integer(bar.volume)))
+        .bind(bars.iter().map(|(_, _, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
+        .bind(numbers(|bar| Numeric::Nanos(bar.sum_close.into())))
+        .bind(numbers(|bar| Numeric::Nanos(bar.notional)))
+        .bind(first.timestamps)
+        .bind(first.partitions)
+        .bind(first.offsets)
+        .bind(last.timestamps)
+        .bind(last.partitions)
+        .bind(last.offsets)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Order keys, column by column.
+struct KeyColumns {
+    timestamps: Vec<Timestamp>,
+    partitions: Vec<i32>,
+    offsets: Vec<i64>,
+}
+
+impl KeyColumns {
+    fn of(keys: &[OrderKey]) -> Self {
+        Self {
+            timestamps: keys.iter().map(|key| key.timestamp).collect(),
+            partitions: keys.iter().map(|key| key.partition).collect(),
+            offsets: keys.iter().map(|key| key.offset).collect(),
+        }
+    }
+}
+
+async fn insert_rejects(connection: &mut PgConnection, topic: &str, rejects: &[RejectedMessage]) -> sqlx::Result<()> {
+    if rejects.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(statements::INSERT_REJECTS)
+        .bind(topic)
+        .bind(rejects.iter().map(|r| r.partition).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.offset).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.reject.reason.as_str()).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.reject.detail.as_str()).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.value.as_deref()).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.value_bytes).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.value_sha256.as_deref()).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.kafka_timestamp).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
