@@ -14,13 +14,6 @@ fn root() -> Result<PathBuf> {
     Ok(base.join("stock-lambda"))
 }
 
-/// Path of a file or folder beside the entries, for instance a class archive that can be made anew at any time.
-pub fn path(name: &str) -> Result<PathBuf> {
-    let root = root()?;
-    fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
-    Ok(root.join(name))
-}
-
 /// Path of the folder `key`. Where it is not there yet, `fill` is given an empty folder to fill.
 pub fn entry(key: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     entry_in(&root()?, key, fill)

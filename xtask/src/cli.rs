@@ -1,14 +1,14 @@
 //! The command line, and which module does what it asks.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use crate::stack::ports::PortChoice;
-use crate::stack::{self, Stack, StoreKind};
-use crate::{interrupt, setup};
+use crate::stack::{self, Stack, StoreKind, UpOptions};
+use crate::{demo, files, interrupt, setup, test, workbench};
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers, and what runs on them.
 #[derive(Parser)]
@@ -20,15 +20,46 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See the whole pipeline work: a simulated market through Kafka, both layers and the archive
+    Demo(demo::Options),
+    /// Run the tests of the workspace against a stack of their own, on private ports
+    Test {
+        /// S3 store; default: MinIO where `minio` is on the PATH, otherwise S3Proxy
+        #[arg(long, value_enum)]
+        store: Option<StoreKind>,
+        /// Arguments of `cargo test`, for instance `-- -p common late -- --nocapture`
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run the services as local processes on loopback, their data in one folder
+    #[command(subcommand)]
+    Stack(StackCommand),
     /// Install what is missing to build and to run everything (as root; otherwise print the line that does)
     Setup {
         /// S3 store that is going to be used: `minio` needs Go
         #[arg(long, value_enum)]
         store: Option<StoreKind>,
     },
-    /// Run the services as local processes on loopback, their data in one folder
-    #[command(subcommand)]
-    Stack(StackCommand),
+    /// Write a simulated market into Kafka (`simulate --help`: all options)
+    Simulate(PassThrough),
+    /// Write the bars of a CSV file into Kafka (`replay --help`: all options)
+    Replay(PassThrough),
+    /// Archive the topic into the S3 store, as the sink connector does (`archive --help`: all options)
+    Archive(PassThrough),
+    /// Show what the pipeline has done (`report --help`: all options)
+    Report(PassThrough),
+    /// Check that topic, tables and archive agree (`prove --help`: all options)
+    Prove(PassThrough),
+    /// Measure (`bench --help`: all options)
+    Bench(PassThrough),
+}
+
+/// Arguments that the `workbench` binary understands.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+struct PassThrough {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 #[derive(Subcommand)]
@@ -53,7 +84,7 @@ enum StackCommand {
         #[command(flatten)]
         dir: Dir,
     },
-    /// Take a stack down as soon as standard input closes: outlives an owner that was killed
+    /// Take a stack down as soon as standard input closes
     #[command(hide = true)]
     Watch {
         #[command(flatten)]
@@ -63,57 +94,81 @@ enum StackCommand {
 
 #[derive(Args)]
 struct Dir {
-    /// Folder of data, logs, pid files and `env`
-    #[arg(long, default_value = ".stack")]
-    dir: PathBuf,
+    /// Folder of data, logs, pid files and `env` [default: .stack in the root of the workspace]
+    #[arg(long)]
+    dir: Option<PathBuf>,
 }
 
-#[derive(Args)]
-pub struct UpOptions {
-    /// S3 store; default: MinIO where `minio` is on the PATH, otherwise S3Proxy
-    #[arg(long, value_enum)]
-    pub store: Option<StoreKind>,
-    /// `default` (9092, 8083, 9000, 5432) or `private` (any free ones)
-    #[arg(long, value_enum, default_value_t = PortChoice::Default, conflicts_with = "port_base")]
-    pub ports: PortChoice,
-    /// Take consecutive ports from here on instead of the default ones
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1024..65000))]
-    pub port_base: Option<u16>,
-    /// Folder of a sink connector plugin for the Connect worker
-    #[arg(long, value_name = "DIR")]
-    pub connect_plugin: Option<PathBuf>,
+impl Dir {
+    fn path(self) -> PathBuf {
+        self.dir.unwrap_or_else(default_dir)
+    }
+}
+
+fn default_dir() -> PathBuf {
+    files::workspace().join(".stack")
 }
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    let pass = |name, rest: PassThrough| workbench::run(&default_dir(), name, &rest.arguments);
     interrupt::listen()?;
     match cli.command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test { store, arguments } => test::run(store, &arguments),
+        Command::Stack(command) => run_stack(command),
         Command::Setup { store } => {
             setup::ensure_build_tools()?;
             setup::ensure_services(stack::store_or_default(store))?;
             println!("nothing is missing");
             Ok(ExitCode::SUCCESS)
         }
-        Command::Stack(command) => run_stack(command),
+        Command::Simulate(rest) => pass("simulate", rest),
+        Command::Replay(rest) => pass("replay", rest),
+        Command::Archive(rest) => pass("archive", rest),
+        Command::Report(rest) => pass("report", rest),
+        Command::Prove(rest) => pass("prove", rest),
+        Command::Bench(rest) => pass("bench", rest),
     }
 }
 
 fn run_stack(command: StackCommand) -> Result<ExitCode> {
     match command {
         StackCommand::Up { dir, options } => {
-            let stack = Stack::open_or_create(&dir.dir, &options)?;
+            let stack = Stack::open_or_create(&dir.path(), &options)?;
             stack.up()?;
-            stack.print_addresses();
-            Ok(ExitCode::SUCCESS)
+            stack.addresses().iter().for_each(|line| println!("  {line}"));
         }
         StackCommand::Down { dir, purge } => {
-            stack::down(&dir.dir, purge)?;
-            Ok(ExitCode::SUCCESS)
+            let dir = dir.path();
+            if Stack::open(&dir)?.is_none() {
+                println!("no stack in {}", dir.display());
+            }
+            stack::down(&dir, purge)?;
         }
-        StackCommand::Status { dir } => stack::status(&dir.dir),
+        StackCommand::Status { dir } => return stack::status(&dir.path()),
         StackCommand::Watch { dir } => {
             std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-            stack::down(&dir.dir, true)?;
-            Ok(ExitCode::SUCCESS)
+            stack::down(&dir.path(), true)?;
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_the_workbench_pass_through_even_help() {
+        let cli = Cli::try_parse_from(["xtask", "simulate", "--help", "--rate", "5"]).unwrap();
+        let Command::Simulate(rest) = cli.command else { panic!("another command") };
+        assert_eq!(rest.arguments, ["--help", "--rate", "5"]);
     }
 }

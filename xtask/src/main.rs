@@ -1,11 +1,17 @@
 //! Developer commands of this workspace: `cargo xtask --help`.
 
+mod build;
 mod cache;
 mod cli;
+mod demo;
+mod files;
 mod interrupt;
 mod process;
 mod setup;
 mod stack;
+mod test;
+mod utc;
+mod workbench;
 
 use std::process::ExitCode;
 

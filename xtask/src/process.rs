@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::interrupt;
 
@@ -22,7 +22,7 @@ impl Process {
     /// The running process with this number; None where there is none, or only a zombie.
     pub fn find(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Some(Self { pid: Pid::from_raw(i32::try_from(pid).ok()?)?, started: start_time(&stat)? })
+        Some(Self { pid: to_pid(pid)?, started: start_time(&stat)? })
     }
 
     pub fn number(&self) -> i32 {
@@ -56,26 +56,20 @@ impl Process {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Sends `polite`, and SIGKILL to the whole process group when the process still runs after `patience`.
+    /// Sends `polite` to the process group that this process leads, waits up to `patience` for the leader to end, and
+    /// kills what is left of the group.
     pub fn stop(&self, polite: Signal, patience: Duration) -> Result<()> {
         if !self.is_running() {
             return Ok(());
         }
-        // It may end between the check and the signal; the poll below finds out.
-        let _ = kill_process(self.pid, polite);
-        if self.ends_within(patience) {
-            return Ok(());
-        }
+        // Errors mean that nobody is left to be signalled, which is what is wanted.
+        let _ = kill_process_group(self.pid, polite);
+        let ended = self.ends_within(patience);
         let _ = kill_process_group(self.pid, Signal::KILL);
-        if !self.ends_within(Duration::from_secs(5)) {
+        if !ended && !self.ends_within(Duration::from_secs(5)) {
             bail!("process {} does not end, even by SIGKILL", self.number());
         }
         Ok(())
-    }
-
-    /// Kills whatever is left of the process group that this process led.
-    pub fn kill_group(&self) {
-        let _ = kill_process_group(self.pid, Signal::KILL);
     }
 
     /// Waits without regard to interrupts: it is part of taking things down.
@@ -86,7 +80,11 @@ impl Process {
 
 fn parse(text: &str) -> Option<Process> {
     let (pid, started) = text.trim().split_once(' ')?;
-    Some(Process { pid: Pid::from_raw(pid.parse().ok()?)?, started: started.parse().ok()? })
+    Some(Process { pid: to_pid(pid.parse().ok()?)?, started: started.parse().ok()? })
+}
+
+fn to_pid(number: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(number).ok()?)
 }
 
 /// Field 22 of /proc/PID/stat. The command's name (field 2) may hold spaces and brackets, so counting starts after the last bracket.
@@ -109,10 +107,12 @@ pub fn detached(program: impl AsRef<std::ffi::OsStr>) -> Command {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt;
+
     use super::*;
 
     fn sleeper() -> std::process::Child {
-        Command::new("sleep").arg("60").spawn().unwrap()
+        Command::new("sleep").arg("60").process_group(0).spawn().unwrap()
     }
 
     #[test]
@@ -141,6 +141,22 @@ mod tests {
         process.stop(Signal::TERM, Duration::from_secs(5)).unwrap();
         assert!(!process.is_running());
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn what_a_leader_started_ends_with_it_even_when_it_ignores_the_polite_signal() {
+        let dir = tempfile::tempdir().unwrap();
+        let number = dir.path().join("number");
+        let script =
+            format!("sh -c 'trap \"\" TERM; echo $$ > {0}.new; mv {0}.new {0}; sleep 60' & wait", number.display());
+        let mut leader = Command::new("sh").args(["-c", &script]).process_group(0).spawn().unwrap();
+        assert!(interrupt::wait(Duration::from_secs(10), || number.exists()));
+        let pid = fs::read_to_string(&number).unwrap().trim().parse().unwrap();
+        let stubborn = Process::find(pid).unwrap();
+
+        Process::find(leader.id()).unwrap().stop(Signal::TERM, Duration::from_secs(10)).unwrap();
+        leader.wait().unwrap();
+        assert!(stubborn.ends_within(Duration::from_secs(5)), "it outlived its leader");
     }
 
     #[test]

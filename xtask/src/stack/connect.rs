@@ -1,4 +1,4 @@
-//! A Kafka Connect worker in distributed mode, with the project's own converter settings left to the connector.
+//! A Kafka Connect worker in distributed mode, configured as the project's container image is.
 
 use std::fs;
 use std::process::Command;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::files::write;
 use super::kafka::log4j;
 use super::{Stack, jars};
+use crate::files::write;
 use crate::process::detached;
 
 pub fn prepare(stack: &Stack) -> Result<Command> {
@@ -22,7 +22,10 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
         .args(jars::java(&jars, 768))
         .arg(log4j(&home)?)
         .arg("org.apache.kafka.connect.cli.ConnectDistributed")
-        .arg(&config);
+        .arg(&config)
+        .envs(stack.environment())
+        .env("CONNECT_REPLICATION_FACTOR", "1")
+        .env("S3_SINK_ROTATE_MS", "5000");
     Ok(command)
 }
 
@@ -36,32 +39,23 @@ pub fn is_ready(stack: &Stack) -> bool {
         .is_ok_and(|response| response.status() == 200)
 }
 
+/// The worker's configuration of the container image, and after it (the last value counts) what differs here.
+const IMAGE: &str = include_str!("../../../connect/worker.properties");
+
 /// Without a plugin nothing has to be looked for; looking through all jars would take 16 s.
 fn properties(stack: &Stack) -> String {
     let (discovery, path) = match &stack.connect_plugin {
-        Some(plugin) => ("hybrid_warn", format!("plugin.path={}\n", plugin.display())),
+        Some(plugin) => ("hybrid_warn", plugin.display().to_string()),
         None => ("service_load", String::new()),
     };
     format!(
-        "bootstrap.servers=127.0.0.1:{kafka}
-group.id=connect
+        "{IMAGE}
 listeners=http://127.0.0.1:{rest}
-key.converter=org.apache.kafka.connect.storage.StringConverter
-value.converter=org.apache.kafka.connect.json.JsonConverter
-value.converter.schemas.enable=false
-config.storage.topic=connect-configs
-config.storage.replication.factor=1
-offset.storage.topic=connect-offsets
-offset.storage.replication.factor=1
 offset.storage.partitions=1
-status.storage.topic=connect-status
-status.storage.replication.factor=1
 status.storage.partitions=1
-scheduled.rebalance.max.delay.ms=0
-connector.client.config.override.policy=All
 plugin.discovery={discovery}
-{path}",
-        kafka = stack.ports.kafka,
+plugin.path={path}
+",
         rest = stack.ports.connect,
     )
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::files::write;
 use super::{Stack, postgres, s3, store};
+use crate::files::write;
 
 /// For a database of the stack's server.
 pub fn database_url(stack: &Stack, database: &str) -> String {
@@ -32,9 +32,24 @@ impl Stack {
             ("DATABASE_URL", database_url(self, postgres::DATABASE)),
             ("S3_ENDPOINT_URL", endpoint),
             ("S3_BUCKET", store::BUCKET.to_owned()),
+            ("S3_REGION", s3::REGION.to_owned()),
             ("AWS_REGION", s3::REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", s3::ACCESS_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", s3::SECRET_KEY.to_owned()),
+        ]
+    }
+}
+
+impl Stack {
+    /// For the data sources of `grafana/provisioning/`.
+    pub fn grafana_environment(&self) -> [(&'static str, String); 6] {
+        [
+            ("GRAFANA_DB_HOST", format!("127.0.0.1:{}", self.ports.postgres)),
+            ("GRAFANA_DB_NAME", postgres::DATABASE.to_owned()),
+            ("GRAFANA_DB_USER", postgres::USER.to_owned()),
+            ("GRAFANA_DB_PASSWORD", postgres::PASSWORD.to_owned()),
+            ("GRAFANA_DB_SSLMODE", "disable".to_owned()),
+            ("GRAFANA_PROMETHEUS_URL", "http://127.0.0.1:9090".to_owned()),
         ]
     }
 }

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::files::write;
 use super::kafka_topics::{self, NewTopic};
 use super::{Stack, jars};
+use crate::files::write;
 use crate::process::detached;
 
 /// Any 22 characters of URL-safe base64 that decode to 16 bytes.

@@ -2,13 +2,14 @@
 
 mod connect;
 mod environment;
-mod files;
 mod jars;
 mod kafka;
 mod kafka_topics;
 mod minio;
+mod owned;
 pub mod ports;
 pub mod postgres;
+mod programs;
 mod s3;
 mod s3proxy;
 mod service;
@@ -20,11 +21,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::UpOptions;
-use crate::setup;
+use crate::{files, setup};
+pub use owned::OwnedStack;
 use ports::{PortChoice, Ports};
+pub use programs::Program;
 use service::Service;
 pub use store::{StoreKind, store_or_default};
 
@@ -38,24 +41,40 @@ pub struct Stack {
     connect_plugin: Option<PathBuf>,
 }
 
+#[derive(Args)]
+pub struct UpOptions {
+    /// S3 store; default: MinIO where `minio` is on the PATH, otherwise S3Proxy
+    #[arg(long, value_enum)]
+    pub store: Option<StoreKind>,
+    /// Which ports to take on loopback
+    #[arg(long, value_enum, conflicts_with = "port_base")]
+    pub ports: Option<PortChoice>,
+    /// Take consecutive ports from here on
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..65000))]
+    pub port_base: Option<u16>,
+    /// Folder of a sink connector plugin for the Connect worker
+    #[arg(long, value_name = "DIR")]
+    pub connect_plugin: Option<PathBuf>,
+}
+
 const SETTINGS: &str = "stack.json";
 
 impl Stack {
     /// The stack of `dir`; made by `options` where there is none yet.
     pub fn open_or_create(dir: &Path, options: &UpOptions) -> Result<Self> {
-        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        files::create_dir(dir)?;
         let dir = dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))?;
         let stack = match Self::open(&dir)? {
             Some(stack) => stack.with(options)?,
             None => Self {
-                ports: choose_ports(options)?.unwrap_or(Ports::DEFAULT),
+                ports: options.choose_ports(Ports::DEFAULT)?,
                 store: store_or_default(options.store),
                 postgres_data: postgres::data_dir(&dir)?,
-                connect_plugin: options.connect_plugin.clone(),
+                connect_plugin: options.plugin()?,
                 dir,
             },
         };
-        stack.save()?;
+        files::write(&stack.dir.join(SETTINGS), &serde_json::to_string_pretty(&stack)?)?;
         Ok(stack)
     }
 
@@ -72,34 +91,31 @@ impl Stack {
         Ok(Some(stack))
     }
 
-    /// Takes options that differ from those that the stack was made with; those of a running service cannot change.
+    /// Takes options that differ from those that the stack was made with, unless it runs.
     fn with(mut self, options: &UpOptions) -> Result<Self> {
         let running = Service::ALL.iter().any(|service| self.process(*service).is_some());
-        let ports = choose_ports(options)?.unwrap_or(self.ports);
         let store = options.store.unwrap_or(self.store);
-        let plugin = options.connect_plugin.clone().or_else(|| self.connect_plugin.clone());
-        let same = (ports, store, &plugin) == (self.ports, self.store, &self.connect_plugin);
-        if running && !same && options.ports != PortChoice::Private {
+        let plugin = options.plugin()?.or_else(|| self.connect_plugin.clone());
+        let ports = match options.ports {
+            // Those of a running stack are as good as any.
+            Some(PortChoice::Private | PortChoice::Free) if running => self.ports,
+            _ => options.choose_ports(self.ports)?,
+        };
+        if running && (ports, store, &plugin) != (self.ports, self.store, &self.connect_plugin) {
             bail!(
-                "the stack in {} runs with other ports, store or plugin: `cargo xtask stack down` first",
+                "the stack in {} runs with other ports, another store or another plugin: stop it first by \
+                 `cargo xtask stack down --dir {0}`",
                 self.dir.display()
             );
         }
-        if !running {
-            (self.ports, self.store, self.connect_plugin) = (ports, store, plugin);
-        }
+        (self.ports, self.store, self.connect_plugin) = (ports, store, plugin);
         Ok(self)
-    }
-
-    fn save(&self) -> Result<()> {
-        let file = self.dir.join(SETTINGS);
-        fs::write(&file, serde_json::to_vec_pretty(self)?).with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// Starts whatever is not running, in parallel where one does not need the other, and waits until all is ready.
     pub fn up(&self) -> Result<()> {
-        let started = Instant::now();
         setup::ensure_services(self.store)?;
+        let _one_at_a_time = self.lock()?;
         for service in Service::ALL {
             if self.process(service).is_none() {
                 ports::check_free(service.title(), &service.ports(self))?;
@@ -107,25 +123,51 @@ impl Stack {
         }
         jars::kafka()?;
         store::install(self.store)?;
-        fs::create_dir_all(self.logs())?;
-        // Threads only wait; a service must not be a child of a thread that ends before it.
+        files::create_dir(&self.logs())?;
+        let started = Instant::now();
         std::thread::scope(|scope| {
             let threads = [&[Service::Kafka, Service::Connect][..], &[Service::Store], &[Service::Postgres]]
                 .map(|chain| scope.spawn(|| chain.iter().try_for_each(|service| self.start(*service))));
-            threads.into_iter().try_for_each(|thread| match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-        })?;
+            threads.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+        .into_iter()
+        .collect::<Result<()>>()?;
         environment::write_file(self)?;
         println!("the stack is up ({:.1} s)", started.elapsed().as_secs_f64());
         Ok(())
     }
 
-    pub fn print_addresses(&self) {
-        println!("  psql {}", environment::database_url(self, "stocks"));
-        println!("  names and addresses for programs: . {}", self.dir.join("env").display());
-        println!("  logs: {}", self.logs().display());
+    /// Held while services are started or stopped, so that two commands do not start one twice.
+    fn lock(&self) -> Result<fs::File> {
+        let path = self.dir.join("lock");
+        let lock = fs::File::create(&path).and_then(|file| file.lock().map(|()| file));
+        lock.with_context(|| format!("cannot lock {}", path.display()))
+    }
+
+    /// For people, a line each.
+    pub fn addresses(&self) -> Vec<String> {
+        let ports = &self.ports;
+        vec![
+            format!("psql {}", environment::database_url(self, postgres::DATABASE)),
+            format!("Kafka 127.0.0.1:{}, topic stock_prices", ports.kafka),
+            format!(
+                "S3 http://127.0.0.1:{}, bucket {}, access key and secret {}",
+                ports.store,
+                store::BUCKET,
+                s3::ACCESS_KEY
+            ),
+            format!("all of it as shell variables: . {}", self.dir.join("env").display()),
+            format!("logs: {}", self.logs().display()),
+        ]
+    }
+
+    pub fn connect_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.connect)
+    }
+
+    /// Folder of everything that belongs to the stack.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     fn logs(&self) -> PathBuf {
@@ -133,20 +175,34 @@ impl Stack {
     }
 }
 
-fn choose_ports(options: &UpOptions) -> Result<Option<Ports>> {
-    match (options.port_base, options.ports) {
-        (Some(base), _) => Ok(Some(Ports::from_base(base))),
-        (None, PortChoice::Private) => Ports::private().map(Some),
-        (None, PortChoice::Default) => Ok(None),
+impl UpOptions {
+    fn choose_ports(&self, otherwise: Ports) -> Result<Ports> {
+        match (self.port_base, self.ports) {
+            (Some(base), _) => Ok(Ports::from_base(base)),
+            (None, Some(PortChoice::Default)) => Ok(Ports::DEFAULT),
+            (None, Some(PortChoice::Private)) => Ports::private(),
+            (None, Some(PortChoice::Free)) => Ports::default_or_private(),
+            (None, None) => Ok(otherwise),
+        }
+    }
+
+    /// The worker runs in another folder than this process.
+    fn plugin(&self) -> Result<Option<PathBuf>> {
+        let absolute = |dir: &PathBuf| match dir.canonicalize() {
+            Ok(dir) if dir.is_dir() => Ok(dir),
+            _ => bail!("--connect-plugin {}: there is no such folder", dir.display()),
+        };
+        self.connect_plugin.as_ref().map(absolute).transpose()
     }
 }
 
-/// Stops the services of `dir` in reverse order; with `purge`, deletes their data.
+/// Stops the programs and services of `dir` in reverse order; with `purge`, deletes the data.
 pub fn down(dir: &Path, purge: bool) -> Result<()> {
     let Some(stack) = Stack::open(dir)? else {
-        println!("no stack in {}", dir.display());
         return Ok(());
     };
+    let _one_at_a_time = stack.lock()?;
+    stack.stop_programs()?;
     for service in Service::ALL.iter().rev() {
         stack.stop(*service)?;
     }
@@ -165,9 +221,6 @@ pub fn status(dir: &Path) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     println!("{:<24} {:<16} {:>8} {:>10}  state", "service", "address", "pid", "memory");
-    let mut all_run = true;
-    for service in Service::ALL {
-        all_run &= stack.print_status(service);
-    }
-    Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let running = Service::ALL.iter().filter(|service| stack.print_status(**service)).count();
+    Ok(if running == Service::ALL.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,6 @@
 //! Which loopback ports the services take.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PortChoice {
+    /// 9092, 8083, 9000 and 5432
     Default,
+    /// Any free ones
     Private,
+    /// The default ones where all of them are free, otherwise any
+    Free,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,23 @@ impl Ports {
     /// Consecutive ports; `base` must be at most 65,000.
     pub fn from_base(base: u16) -> Self {
         Self::take(&mut (base..))
+    }
+
+    /// The default ports where all of them are free, otherwise private ones.
+    pub fn default_or_private() -> Result<Self> {
+        if Self::DEFAULT.all().into_iter().all(is_free) { Ok(Self::DEFAULT) } else { Self::private() }
+    }
+
+    fn all(&self) -> [u16; 7] {
+        [
+            self.kafka,
+            self.kafka_controller,
+            self.kafka_proxy_target,
+            self.kafka_proxy_listen,
+            self.connect,
+            self.store,
+            self.postgres,
+        ]
     }
 
     /// Free ports, looked for from a place that differs from process to process.
@@ -82,6 +103,11 @@ pub fn check_free(service: &str, ports: &[u16]) -> Result<()> {
     }
 }
 
+/// True where something listens on `port`.
+pub fn accepts(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
 /// The services bind with SO_REUSEADDR, and so does the standard library: closed connections do not count.
 fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
@@ -105,15 +131,7 @@ mod tests {
     #[test]
     fn private_ports_are_all_different_and_free() {
         let ports = Ports::private().unwrap();
-        let mut all = vec![
-            ports.kafka,
-            ports.kafka_controller,
-            ports.kafka_proxy_target,
-            ports.kafka_proxy_listen,
-            ports.connect,
-            ports.store,
-            ports.postgres,
-        ];
+        let mut all = ports.all().to_vec();
         check_free("anything", &all).unwrap();
         all.sort_unstable();
         all.dedup();

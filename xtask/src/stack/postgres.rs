@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::Stack;
-use super::files::write;
+use crate::files::write;
 use crate::process::detached;
 use crate::setup::on_path;
 

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::files::write;
 use super::{jars, s3};
+use crate::files::write;
 use crate::process::detached;
 
 /// Without a configuration, it logs every step of every request.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use super::{Stack, StoreKind, connect, kafka, postgres, store};
-use crate::interrupt;
+use super::{Stack, StoreKind, connect, kafka, ports, postgres, store};
 use crate::process::Process;
+use crate::{files, interrupt};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -23,7 +23,6 @@ pub enum Service {
 /// Generous, for a machine that builds and tests at the same time.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
-const LOG_TAIL: usize = 20;
 
 impl Service {
     /// In the order in which they can start; stopping goes the other way.
@@ -119,13 +118,12 @@ impl Stack {
         let begin = Instant::now();
         let label = self.label(service);
         let address = self.address(service);
-        if self.process(service).is_some() {
-            println!("  {label:<24} {address:<16} already running");
-            return Ok(());
-        }
-        let process = self.launch(service)?;
+        let (process, how) = match self.process(service) {
+            Some(process) => (process, "ran already, "),
+            None => (self.launch(service)?, ""),
+        };
         self.wait_until_ready(service, process)?;
-        println!("  {label:<24} {address:<16} {:.1} s", begin.elapsed().as_secs_f64());
+        println!("  {label:<24} {address:<16} {how}ready after {:.1} s", begin.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -173,11 +171,7 @@ impl Stack {
     }
 
     fn death_notice(&self, service: Service) -> String {
-        let path = self.log(service);
-        let log = fs::read_to_string(&path).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n  ");
-        format!("{} ended while it was starting; the end of {}:\n  {tail}", service.title(), path.display())
+        format!("{} ended while it was starting; {}", service.title(), files::tail(&self.log(service)))
     }
 
     pub fn stop(&self, service: Service) -> Result<()> {
@@ -189,12 +183,7 @@ impl Stack {
                 .with_context(|| format!("cannot stop {}", service.title()))?;
             println!("  {:<24} stopped ({:.1} s)", self.label(service), begin.elapsed().as_secs_f64());
         }
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot delete {}", file.display()))
-            }
-            _ => Ok(()),
-        }
+        files::remove_file(&file)
     }
 
     /// Prints the service's line of the status table; true when it runs.
@@ -206,7 +195,7 @@ impl Stack {
             process.and_then(|process| process.memory()).map_or_else(|| "-".to_owned(), |mib| format!("{mib} MiB"));
         let state = match process {
             None => "stopped",
-            Some(_) if service.is_ready(self).unwrap_or(false) => "running",
+            Some(_) if service.ports(self).iter().all(|port| ports::accepts(*port)) => "running",
             Some(_) => "not ready",
         };
         println!("{label:<24} {address:<16} {number:>8} {memory:>10}  {state}");

@@ -1,0 +1,57 @@
+//! Compiles the workspace's binaries.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::{files, setup};
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    Dev,
+    Release,
+}
+
+/// Where compiled binaries are.
+pub struct Binaries(PathBuf);
+
+impl Binaries {
+    pub fn command(&self, name: &str) -> Command {
+        Command::new(self.0.join(name))
+    }
+}
+
+/// Installs what compiling needs, and compiles the binaries of `packages`.
+pub fn binaries(profile: Profile, packages: &[&str]) -> Result<Binaries> {
+    setup::ensure_build_tools()?;
+    let (name, folder) = match profile {
+        Profile::Dev => ("dev", "debug"),
+        Profile::Release => ("release", "release"),
+    };
+    let mut build = cargo();
+    build.args(["build", "--bins", "--profile", name]);
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    let status = build.status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("{} cannot be compiled: see above", packages.join(", "));
+    }
+    Ok(Binaries(target_dir()?.join(folder)))
+}
+
+/// Cargo itself, in the root of the workspace.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(files::workspace());
+    cargo
+}
+
+/// Cargo's target folder: this program lies in its `debug` or `release` folder.
+fn target_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let target = program.parent().and_then(|profile| profile.parent());
+    target.map(PathBuf::from).with_context(|| format!("{} is in no target folder", program.display()))
+}

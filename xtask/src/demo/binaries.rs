@@ -1,0 +1,71 @@
+//! The command lines of the programs that the demo runs.
+
+use std::process::Command;
+
+use super::Options;
+use crate::build::Binaries;
+
+/// With these two a demo shows what it does with ticks that come late, and with messages that are none.
+const LATE: &str = "0.01";
+const BROKEN: &str = "0.001";
+
+pub fn speed_layer(binaries: &Binaries, http_addr: &str) -> Command {
+    let mut command = binaries.command("speed-layer");
+    command.args(["--http-addr", http_addr]);
+    command
+}
+
+/// Every hour that is over, without the grace period: a person should see the hour that ended a minute ago.
+pub fn batch_layer(binaries: &Binaries) -> Command {
+    let mut command = binaries.command("batch-layer");
+    command.args(["--lookback", "48h", "--grace", "0s"]);
+    command
+}
+
+pub fn archive(binaries: &Binaries) -> Command {
+    let mut command = binaries.command("workbench");
+    command.args(["archive", "--rotate", "5s"]);
+    command
+}
+
+/// `start`: RFC 3339.
+pub fn backfill(binaries: &Binaries, options: &Options, start: &str) -> Command {
+    let mut command = simulate(binaries, options, "1");
+    command.args(["--ticks", &options.ticks.to_string()]).args([
+        "--start",
+        start,
+        "--span",
+        &format!("{}h", options.hours),
+    ]);
+    command
+}
+
+/// In real time, until it is stopped or `seconds` have passed.
+pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Command {
+    let mut command = simulate(binaries, options, "2");
+    command.args(["--real-time", "--rate", &options.rate.to_string()]);
+    if let Some(seconds) = seconds {
+        command.args(["--duration", &format!("{seconds}s")]);
+    }
+    command
+}
+
+fn simulate(binaries: &Binaries, options: &Options, seed: &str) -> Command {
+    let mut command = binaries.command("workbench");
+    command
+        .args(["simulate", "--shape", "mixed", "--late", LATE, "--broken", BROKEN, "--seed", seed])
+        .args(["--symbols", &options.symbols.to_string()]);
+    command
+}
+
+pub fn report(binaries: &Binaries) -> Command {
+    let mut command = binaries.command("workbench");
+    command.arg("report");
+    command
+}
+
+pub fn prove(binaries: &Binaries) -> Command {
+    let mut command = binaries.command("workbench");
+    command.args(["prove", "--timeout", "120s"]);
+    command
+}

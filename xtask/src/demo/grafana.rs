@@ -1,0 +1,69 @@
+//! Grafana with the project's own dashboards, where `grafana-server` or `grafana` is installed.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::stack::{Program, Stack};
+use crate::{files, setup};
+
+/// Homes that packages use: the server reads its defaults and pages there.
+const HOMES: [&str; 2] = ["/usr/share/grafana", "/opt/grafana"];
+
+/// Starts it on its usual port or a free one; None where it is not installed.
+pub fn start(stack: &Stack) -> Result<Option<(Program, String)>> {
+    let (Some(program), Some(home)) = (server(), HOMES.iter().find(|home| Path::new(home).is_dir())) else {
+        return Ok(None);
+    };
+    let port = TcpListener::bind(("127.0.0.1", 3000))
+        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
+        .and_then(|listener| listener.local_addr())
+        .context("no free port on loopback")?
+        .port();
+    let folder = stack.dir().join("grafana");
+    provision(&folder)?;
+    let mut command = program;
+    command
+        .arg(format!("--homepath={home}"))
+        .env("GF_PATHS_DATA", folder.join("data"))
+        .env("GF_PATHS_LOGS", folder.join("logs"))
+        .env("GF_PATHS_PROVISIONING", folder.join("provisioning"))
+        .env("GF_SERVER_HTTP_ADDR", "127.0.0.1")
+        .env("GF_SERVER_HTTP_PORT", port.to_string())
+        .env("GF_AUTH_ANONYMOUS_ENABLED", "true")
+        .env("GF_ANALYTICS_REPORTING_ENABLED", "false")
+        .env("GF_ANALYTICS_CHECK_FOR_UPDATES", "false")
+        .envs(stack.grafana_environment());
+    let program = stack.start_program("grafana", command)?;
+    Ok(Some((program, format!("http://127.0.0.1:{port}"))))
+}
+
+fn server() -> Option<Command> {
+    if let Some(path) = setup::on_path("grafana-server") {
+        return Some(Command::new(path));
+    }
+    let mut command = Command::new(setup::on_path("grafana")?);
+    command.arg("server");
+    Some(command)
+}
+
+/// Copies the provisioning files, because they name the folder of the dashboards as it is in the container.
+fn provision(folder: &Path) -> Result<()> {
+    let source = files::workspace().join("grafana");
+    for kind in ["datasources", "dashboards"] {
+        let to = folder.join("provisioning").join(kind);
+        files::create_dir(&to)?;
+        let from = source.join("provisioning").join(kind);
+        for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
+            let entry = entry?;
+            let text = fs::read_to_string(entry.path())?;
+            let dashboards = source.join("dashboards");
+            let text = text.replace("/etc/grafana/dashboards", &dashboards.to_string_lossy());
+            files::write(&to.join(entry.file_name()), &text)?;
+        }
+    }
+    Ok(())
+}

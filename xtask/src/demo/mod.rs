@@ -1,0 +1,76 @@
+//! `cargo xtask demo`: a person's first contact with the pipeline.
+
+mod binaries;
+mod connector;
+mod grafana;
+mod play;
+mod view;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::build::{self, Profile};
+use crate::stack::ports::PortChoice;
+use crate::stack::{OwnedStack, StoreKind, UpOptions};
+use crate::{files, interrupt};
+use play::Play;
+
+#[derive(Args)]
+pub struct Options {
+    /// Go through everything once, prove that topic, tables and archive agree, and end with exit code 0 or 1
+    #[arg(long)]
+    once: bool,
+    /// End after this many minutes instead of by Ctrl-C
+    #[arg(long, conflicts_with = "once")]
+    minutes: Option<u64>,
+    /// Hours of market time before now to begin with
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=24))]
+    hours: u64,
+    /// Messages in those hours
+    #[arg(long, default_value_t = 300_000)]
+    ticks: u64,
+    /// Messages a second from then on
+    #[arg(long, default_value_t = 200)]
+    rate: u64,
+    /// Symbols traded
+    #[arg(long, default_value_t = 50)]
+    symbols: u64,
+    /// How the binaries are compiled
+    #[arg(long, value_enum, default_value_t = Profile::Release)]
+    profile: Profile,
+    /// S3 store; default: MinIO where `minio` is on the PATH, otherwise S3Proxy
+    #[arg(long, value_enum)]
+    store: Option<StoreKind>,
+    /// Archive by the real sink connector, whose plugin is in this folder, instead of the stand-in
+    #[arg(long, value_name = "DIR")]
+    connect_plugin: Option<PathBuf>,
+}
+
+/// Exit code 1 where the proof of `--once` fails. An interrupt is the normal end of the demo without it.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    println!("compiling the binaries (the first time takes some minutes)");
+    let binaries = build::binaries(options.profile, &["speed-layer", "batch-layer", "workbench"])?;
+    let up = UpOptions {
+        store: options.store,
+        ports: Some(PortChoice::Free),
+        port_base: None,
+        connect_plugin: options.connect_plugin.clone(),
+    };
+    println!("starting the services");
+    let owned = OwnedStack::start(&files::workspace().join("target/demo"), &up)?;
+    match Play::begin(options, owned.stack(), binaries).and_then(Play::go) {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => {
+            println!("all logs are kept in {}", owned.keep_logs()?.display());
+            Ok(ExitCode::FAILURE)
+        }
+        Err(_) if interrupt::requested() && !options.once => {
+            println!("\nstopping");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => Err(owned.fail(error)),
+    }
+}

@@ -1,0 +1,186 @@
+//! What happens in the demo, in order.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Options, binaries, connector, grafana, view::View};
+use crate::build::Binaries;
+use crate::interrupt;
+use crate::stack::{Program, Stack};
+use crate::utc::Utc;
+
+/// Where `speed-layer` serves its metrics by default.
+const METRICS_PORT: u16 = 9464;
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// `--once` sends live ticks for this long.
+const LIVE_SECONDS: u64 = 10;
+/// How long `--once` waits for an archive that a real connector writes on its own schedule.
+const ARCHIVED_WITHIN: Duration = Duration::from_secs(90);
+
+pub struct Play<'a> {
+    options: &'a Options,
+    stack: &'a Stack,
+    binaries: Binaries,
+    metrics: String,
+    grafana: Option<String>,
+    /// None where the real connector archives.
+    archive: Option<Program>,
+    /// Everything that must go on running.
+    running: Vec<Program>,
+}
+
+impl<'a> Play<'a> {
+    /// Starts what runs all the time: the speed layer, the archive, and Grafana where it is installed.
+    pub fn begin(options: &'a Options, stack: &'a Stack, binaries: Binaries) -> Result<Self> {
+        let http = http_addr()?;
+        let speed_layer = stack.start_program("speed-layer", binaries::speed_layer(&binaries, &http))?;
+        let mut play = Self {
+            options,
+            stack,
+            binaries,
+            metrics: format!("http://{http}/metrics"),
+            grafana: None,
+            archive: None,
+            running: vec![speed_layer],
+        };
+        play.wait_for_speed_layer(&http)?;
+        println!("the speed layer is ready");
+        if options.connect_plugin.is_some() {
+            connector::register(stack)?;
+            println!("the sink connector runs");
+        } else {
+            play.archive = Some(stack.start_program("archive", binaries::archive(&play.binaries))?);
+            println!("the archive's stand-in runs");
+        }
+        if let Some((program, url)) = grafana::start(stack)? {
+            play.running.push(program);
+            play.grafana = Some(url);
+        }
+        Ok(play)
+    }
+
+    /// Goes through the demo; false where the proof failed.
+    pub fn go(mut self) -> Result<bool> {
+        self.backfill()?;
+        if self.options.once {
+            return self.once();
+        }
+        let live = binaries::live(&self.binaries, self.options, None);
+        self.running.push(self.stack.start_program("simulate", live)?);
+        self.show()?;
+        Ok(true)
+    }
+
+    fn backfill(&self) -> Result<()> {
+        let Options { hours, ticks, symbols, .. } = self.options;
+        println!("simulating the last {hours} hours of a market of {symbols} symbols: {ticks} messages");
+        let start = Utc::from_epoch(now()? - hours * 3_600).rfc3339();
+        self.run("backfill", binaries::backfill(&self.binaries, self.options, &start))
+    }
+
+    fn once(&mut self) -> Result<bool> {
+        println!("going on live for {LIVE_SECONDS} s");
+        self.run("simulate", binaries::live(&self.binaries, self.options, Some(LIVE_SECONDS)))?;
+        self.complete_archive()?;
+        let agrees = self.prove()?;
+        let (_, report) = self.stack.capture_program("report", binaries::report(&self.binaries))?;
+        print!("{report}");
+        println!("{}", if agrees { "topic, tables and archive agree" } else { "topic, tables and archive DISAGREE" });
+        Ok(agrees)
+    }
+
+    /// Lets the stand-in end as a service does, and archives what came after its last look.
+    fn complete_archive(&mut self) -> Result<()> {
+        let Some(mut archive) = self.archive.take() else { return Ok(()) };
+        archive.check()?;
+        let status = archive.stop()?;
+        if !status.success() {
+            bail!("the archive's stand-in did not end well by SIGTERM: {status}");
+        }
+        let mut rest = binaries::archive(&self.binaries);
+        rest.arg("--until-caught-up");
+        self.run("archive", rest)
+    }
+
+    /// Runs the batch layer and then the proof. They are repeated where an hour ended in between, and while a real
+    /// connector may still be writing.
+    fn prove(&mut self) -> Result<bool> {
+        let begin = Instant::now();
+        loop {
+            let hour = now()? / 3_600;
+            println!("running the batch layer");
+            self.run("batch-layer", binaries::batch_layer(&self.binaries))?;
+            println!("proving");
+            let (status, proof) = self.stack.capture_program("prove", binaries::prove(&self.binaries))?;
+            let unlucky = now()? / 3_600 != hour;
+            let waiting = self.options.connect_plugin.is_some() && begin.elapsed() < ARCHIVED_WITHIN;
+            if status.success() || !(unlucky || waiting) {
+                print!("{proof}");
+                self.check()?;
+                return Ok(status.success());
+            }
+        }
+    }
+
+    /// Shows the view until an interrupt or the end of `--minutes`.
+    fn show(&mut self) -> Result<()> {
+        let end = self.options.minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
+        let mut view = View::new(self.stack, &self.binaries, self.places());
+        while end.is_none_or(|end| Instant::now() < end) {
+            interrupt::check()?;
+            for program in self.running.iter_mut().chain(&mut self.archive) {
+                program.check()?;
+            }
+            view.update()?;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Where to look for oneself, a line each.
+    fn places(&self) -> Vec<String> {
+        let mut places = self.stack.addresses();
+        places.push(format!("metrics of the speed layer: {}", self.metrics));
+        places.extend(self.grafana.as_ref().map(|url| format!("Grafana: {url}")));
+        places
+    }
+
+    fn run(&self, name: &str, command: Command) -> Result<()> {
+        let status = self.stack.run_program(name, command)?;
+        if !status.success() {
+            bail!("{name} failed: {status}");
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.running.iter_mut().try_for_each(Program::check)
+    }
+
+    fn wait_for_speed_layer(&mut self, http: &str) -> Result<()> {
+        let url = format!("http://{http}/readyz");
+        let ready = interrupt::poll(READY_WITHIN, || {
+            self.check()?;
+            Ok(ureq::get(&url).call().is_ok())
+        })?;
+        if !ready {
+            bail!("the speed layer is not ready after {} s: {url}", READY_WITHIN.as_secs());
+        }
+        Ok(())
+    }
+}
+
+/// The usual metrics address, or any free one.
+fn http_addr() -> Result<String> {
+    let listener = TcpListener::bind(("127.0.0.1", METRICS_PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let address = listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")?;
+    Ok(address.to_string())
+}
+
+/// Seconds since 1970.
+fn now() -> Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}

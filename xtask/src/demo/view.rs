@@ -1,0 +1,107 @@
+//! The live view: the report, refreshed in place, with the batch layer running on a schedule.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::binaries;
+use crate::build::Binaries;
+use crate::stack::{Program, Stack};
+
+const BATCH_EVERY: Duration = Duration::from_secs(20);
+const REFRESH_TERMINAL: Duration = Duration::from_secs(2);
+/// Without a terminal, frames go one below the other into some log.
+const REFRESH_LOG: Duration = Duration::from_secs(30);
+
+pub struct View<'a> {
+    stack: &'a Stack,
+    binaries: &'a Binaries,
+    places: Vec<String>,
+    begin: Instant,
+    next_frame: Instant,
+    next_batch: Instant,
+    batch: Option<Program>,
+    batch_runs: u32,
+}
+
+impl<'a> View<'a> {
+    pub fn new(stack: &'a Stack, binaries: &'a Binaries, places: Vec<String>) -> Self {
+        let now = Instant::now();
+        Self { stack, binaries, places, begin: now, next_frame: now, next_batch: now, batch: None, batch_runs: 0 }
+    }
+
+    /// Does what is due.
+    pub fn update(&mut self) -> Result<()> {
+        self.run_batch_layer()?;
+        if Instant::now() >= self.next_frame {
+            let on_terminal = std::io::stdout().is_terminal();
+            self.next_frame = Instant::now() + if on_terminal { REFRESH_TERMINAL } else { REFRESH_LOG };
+            self.draw(on_terminal)?;
+        }
+        Ok(())
+    }
+
+    fn run_batch_layer(&mut self) -> Result<()> {
+        if let Some(batch) = &mut self.batch {
+            let Some(status) = batch.status()? else { return Ok(()) };
+            if !status.success() {
+                bail!("the batch layer failed ({status}); {}", batch.log_tail());
+            }
+            self.batch = None;
+            self.batch_runs += 1;
+        }
+        if Instant::now() >= self.next_batch {
+            self.next_batch = Instant::now() + BATCH_EVERY;
+            self.batch = Some(self.stack.start_program("batch-layer", binaries::batch_layer(self.binaries))?);
+        }
+        Ok(())
+    }
+
+    fn draw(&self, on_terminal: bool) -> Result<()> {
+        let (status, report) = self.stack.capture_program("report", binaries::report(self.binaries))?;
+        if !status.success() {
+            bail!("the report failed: {status}");
+        }
+        let frame = frame(&self.title(), &report, &self.places);
+        let mut out = std::io::stdout().lock();
+        if on_terminal {
+            // Home, each line cleared to its end, then the rest of the screen: it does not flicker.
+            write!(out, "\x1b[H{}\x1b[J", frame.replace('\n', "\x1b[K\n"))?;
+        } else {
+            write!(out, "{frame}")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    fn title(&self) -> String {
+        let seconds = self.begin.elapsed().as_secs();
+        format!(
+            "stock market demo · live for {} min {:02} s · {} runs of the batch layer · Ctrl-C ends it",
+            seconds / 60,
+            seconds % 60,
+            self.batch_runs
+        )
+    }
+}
+
+fn frame(title: &str, report: &str, places: &[String]) -> String {
+    let mut frame = format!("{title}\n\n{}\n\nLook for yourself:\n", report.trim_end());
+    for place in places {
+        frame.push_str("  ");
+        frame.push_str(place);
+        frame.push('\n');
+    }
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_has_the_report_between_the_title_and_the_places() {
+        let frame = frame("title", "\n\nticks  5\n\n", &["psql x".to_owned()]);
+        assert_eq!(frame, "title\n\n\n\nticks  5\n\nLook for yourself:\n  psql x\n");
+    }
+}

@@ -1,0 +1,67 @@
+//! File operations whose errors name the file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The root folder of the workspace.
+pub fn workspace() -> PathBuf {
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_dir.parent().unwrap_or(crate_dir).to_owned()
+}
+
+pub fn create_dir(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+pub fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Deletes a folder that may not exist.
+pub fn remove_dir(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot delete {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Deletes a file that may not exist.
+pub fn remove_file(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot delete {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The file's path and its last lines, for an error message.
+pub fn tail(file: &Path) -> String {
+    const LINES: usize = 20;
+    let text = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines[lines.len().saturating_sub(LINES)..].join("\n  ");
+    format!("the end of {}:\n  {last}", file.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_has_the_path_and_only_the_last_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("kafka.log");
+        let lines: String = (1..=100).map(|number| format!("line {number}.\n")).collect();
+        write(&file, &lines).unwrap();
+        let tail = tail(&file);
+        assert!(tail.starts_with(&format!("the end of {}:", file.display())), "{tail}");
+        assert!(tail.ends_with("line 100."), "{tail}");
+        assert!(tail.contains("line 81.") && !tail.contains("line 80."), "{tail}");
+    }
+}

@@ -1,0 +1,71 @@
+//! A stack that lives as long as its owner.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::{Stack, UpOptions};
+use crate::files;
+use crate::process::detached;
+
+/// Taken down, data deleted, when this value is dropped or this process dies, by whatever signal: a watcher in a
+/// session of its own waits for the pipe from this process to close.
+pub struct OwnedStack {
+    stack: Stack,
+    watcher: Child,
+}
+
+impl OwnedStack {
+    /// Brings up a stack in `dir`, which must not be in use; data that is left there is deleted.
+    pub fn start(dir: &Path, options: &UpOptions) -> Result<Self> {
+        super::down(dir, true)?;
+        let stack = Stack::open_or_create(dir, options)?;
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let watcher = detached(program)
+            .args(["stack", "watch", "--dir"])
+            .arg(&stack.dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("cannot start the watcher of the stack")?;
+        let owned = Self { stack, watcher };
+        match owned.stack.up() {
+            Ok(()) => Ok(owned),
+            Err(error) => Err(owned.fail(error)),
+        }
+    }
+
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Saves the logs from deletion, next to the stack's folder, and says where they are.
+    pub fn keep_logs(&self) -> Result<PathBuf> {
+        let kept = self.stack.dir.with_extension("logs");
+        files::remove_dir(&kept)?;
+        fs::rename(self.stack.logs(), &kept).with_context(|| format!("cannot keep the logs in {}", kept.display()))?;
+        Ok(kept)
+    }
+
+    /// The error, and where the logs are that explain it.
+    pub fn fail(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.keep_logs() {
+            Ok(kept) => anyhow::anyhow!("{error:#}\nxtask: all logs are kept in {}", kept.display()),
+            Err(_) => error,
+        }
+    }
+}
+
+impl Drop for OwnedStack {
+    fn drop(&mut self) {
+        let started = Instant::now();
+        // Waiting closes the pipe first.
+        match self.watcher.wait() {
+            Ok(status) if status.success() => println!("the stack is down ({:.1} s)", started.elapsed().as_secs_f64()),
+            _ => eprintln!("xtask: the stack in {} was not taken down properly", self.stack.dir.display()),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The whole test suite against a stack of its own.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, ExitStatus};
+
+use anyhow::{Context, Result};
+
+use crate::stack::ports::PortChoice;
+use crate::stack::{OwnedStack, StoreKind, UpOptions};
+use crate::{build, setup};
+
+/// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack down, whatever happens.
+///
+/// The exit code is cargo's.
+pub fn run(store: Option<StoreKind>, arguments: &[OsString]) -> Result<ExitCode> {
+    setup::ensure_build_tools()?;
+    let compiled = cargo_test(&["--no-run"], arguments).status().context("cannot run cargo")?;
+    if !compiled.success() {
+        return Ok(exit_code(compiled));
+    }
+    let options = UpOptions { store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
+    let owned = OwnedStack::start(&folder(), &options)?;
+    let status =
+        owned.stack().run_program("cargo-test", cargo_test(&[], arguments)).map_err(|error| owned.fail(error))?;
+    if !status.success() {
+        println!("the services' logs are kept in {}", owned.keep_logs()?.display());
+    }
+    Ok(exit_code(status))
+}
+
+fn folder() -> PathBuf {
+    std::env::temp_dir().join(format!("stock-lambda-test-{}", std::process::id()))
+}
+
+/// `cargo test` of the whole workspace, unless the arguments choose packages.
+fn cargo_test(more: &[&str], arguments: &[OsString]) -> Command {
+    let mut cargo = build::cargo();
+    cargo.arg("test");
+    if !chooses_packages(arguments) {
+        cargo.arg("--workspace");
+    }
+    cargo.args(more).args(arguments);
+    cargo
+}
+
+fn chooses_packages(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .filter_map(|argument| argument.to_str())
+        .take_while(|argument| *argument != "--")
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+}
+
+/// 1 for a process that a signal ended.
+pub fn exit_code(status: ExitStatus) -> ExitCode {
+    match status.code() {
+        Some(code) => u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from),
+        None => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(Into::into).collect()
+    }
+
+    #[test]
+    fn the_whole_workspace_is_tested_unless_cargo_is_told_a_package() {
+        for (words, whole) in [
+            (&["-p", "common"][..], false),
+            (&["--package=common"], false),
+            (&["late_ticks", "--", "--nocapture"], true),
+            (&["--", "-p"], true),
+        ] {
+            let cargo = cargo_test(&[], &arguments(words));
+            assert_eq!(cargo.get_args().any(|argument| argument == "--workspace"), whole, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn filters_stand_after_the_flags_of_this_command() {
+        let cargo = cargo_test(&["--no-run"], &arguments(&["late", "--", "--nocapture"]));
+        let words: Vec<_> = cargo.get_args().collect();
+        assert_eq!(words, ["test", "--workspace", "--no-run", "late", "--", "--nocapture"]);
+    }
+}
