@@ -1,0 +1,132 @@
+//! [`PrefixTemplate`]: which folder of the archive stands for which hour.
+
+use crate::hour::Hour;
+use jiff::fmt::strtime::BrokenDownTime;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A key prefix with strftime fields, such as `raw/stock_prices/%Y-%m-%d-%H/`; always in UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixTemplate(String);
+
+/// A folder of the archive and the hours of a range that it stands for: one, or more where the template is coarser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    pub prefix: Arc<str>,
+    pub hours: Range<Hour>,
+}
+
+impl PrefixTemplate {
+    /// # Errors
+    /// A sentence for clap to show, where the template would miss objects or take those of other hours.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if !text.ends_with('/') {
+            return Err("must end with `/`, or it would match other folders' names too".into());
+        }
+        if text.starts_with('/') {
+            return Err("must not begin with `/`: keys do not".into());
+        }
+        let template = Self(text.to_owned());
+        // Two instants of one hour, in which every field has another value than its smallest.
+        let (early, late) = (1_765_543_500_000_000, 1_765_544_399_000_000);
+        let early = template.render_at(early).map_err(|error| format!("is not a strftime template: {error}"))?;
+        let late = template.render_at(late).map_err(|error| format!("is not a strftime template: {error}"))?;
+        if early != late {
+            return Err("must not go below the hour: objects in deeper folders are found anyway".into());
+        }
+        if !template.owns(&early) {
+            return Err("needs year, month and day, such as %Y-%m-%d-%H".into());
+        }
+        Ok(template)
+    }
+
+    /// The template itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The folder of an hour.
+    #[must_use]
+    pub fn prefix(&self, hour: Hour) -> Arc<str> {
+        // `parse` has rendered it before: only a year beyond 9999 fails, and no folder stands for that.
+        self.render_at(hour.start().micros()).unwrap_or_default().into()
+    }
+
+    /// The folders of a range of hours, in order of time.
+    #[must_use]
+    pub fn folders(&self, hours: Range<Hour>) -> Vec<Folder> {
+        let mut folders: Vec<Folder> = Vec::new();
+        for hour in Hour::each(hours) {
+            let prefix = self.prefix(hour);
+            match folders.last_mut() {
+                _ if prefix.is_empty() => {}
+                Some(folder) if folder.prefix == prefix => folder.hours.end = hour.plus(1),
+                _ => folders.push(Folder { prefix, hours: hour..hour.plus(1) }),
+            }
+        }
+        folders
+    }
+
+    /// Whether a folder is one that this template makes. The index may know folders of an earlier template.
+    #[must_use]
+    pub fn owns(&self, prefix: &str) -> bool {
+        let parsed = BrokenDownTime::parse(&self.0, prefix);
+        parsed.is_ok_and(|fields| fields.to_date().is_ok())
+    }
+
+    fn render_at(&self, micros: i64) -> Result<String, jiff::Error> {
+        let instant = jiff::Timestamp::from_microsecond(micros)?.to_zoned(jiff::tz::TimeZone::UTC);
+        jiff::fmt::strtime::format(&self.0, &instant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hour(text: &str) -> Hour {
+        Hour::parse(text).unwrap()
+    }
+
+    #[test]
+    fn each_hour_has_its_folder() {
+        let template = PrefixTemplate::parse("raw/stock_prices/%Y-%m-%d-%H/").unwrap();
+        let folders = template.folders(hour("2025-12-31T23")..hour("2026-01-01T01"));
+        let prefixes: Vec<_> = folders.iter().map(|folder| &*folder.prefix).collect();
+        assert_eq!(prefixes, ["raw/stock_prices/2025-12-31-23/", "raw/stock_prices/2026-01-01-00/"]);
+    }
+
+    #[test]
+    fn a_coarser_template_has_one_folder_for_many_hours() {
+        let template = PrefixTemplate::parse("raw/%Y/%m/%d/").unwrap();
+        let folders = template.folders(hour("2025-06-02T22")..hour("2025-06-03T02"));
+        assert_eq!(folders.len(), 2);
+        assert_eq!(folders[0].hours, hour("2025-06-02T22")..hour("2025-06-03T00"));
+    }
+
+    #[test]
+    fn the_layouts_of_common_sinks_are_taken() {
+        for text in ["%Y-%m-%d-%H/", "year=%Y/month=%m/day=%d/hour=%H/", "t/%Y/%m/%d/%H/", "t/%Y%m%d%H/", "a/%F/%H/"] {
+            let template = PrefixTemplate::parse(text).unwrap();
+            assert!(template.owns(&template.prefix(hour("2025-06-02T13"))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_would_miss_or_mix_objects_is_refused() {
+        for text in ["", "raw/%Y-%m-%d-%H", "/%Y-%m-%d-%H/", "raw/", "%m-%d-%H/", "%Y-%m-%d-%H-%M/", "%Y-%m-%d-%!/", "%s/"]
+        {
+            assert!(PrefixTemplate::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn folders_of_another_template_are_known_as_such() {
+        let template = PrefixTemplate::parse("raw/stock_prices/%Y-%m-%d-%H/").unwrap();
+        assert!(template.owns("raw/stock_prices/2025-06-02-13/"));
+        for other in ["raw/other/2025-06-02-13/", "raw/stock_prices/2025-06-02/", "raw/stock_prices/2025-06-02-13/x/"] {
+            assert!(!template.owns(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! [`Collector`]: sums up an object's ticks by their hour.
+
+use super::{HourBars, Offsets, ScanOptions};
+use crate::archive::Origin;
+use crate::hour::Hour;
+use common::decode::Record;
+use common::{Bar, Timestamp};
+use rustc_hash::FxHashMap;
+
+/// Records to leave out, by the hour of their tick.
+pub type Exclusions = FxHashMap<Hour, Offsets>;
+
+pub struct Collector<'a> {
+    origin: Origin,
+    exclude: Option<&'a Exclusions>,
+    hours: Vec<(Hour, HourBars)>,
+    places: FxHashMap<Hour, usize>,
+    /// The hour of the last tick. The next one nearly always has the same.
+    current: usize,
+    current_start: Timestamp,
+}
+
+impl<'a> Collector<'a> {
+    pub fn new(options: &'a ScanOptions) -> Self {
+        Self {
+            origin: options.origin,
+            exclude: options.exclude.as_deref(),
+            hours: Vec::new(),
+            places: FxHashMap::default(),
+            current: 0,
+            // No tick is that old.
+            current_start: Timestamp::from_micros(-Timestamp::HOUR),
+        }
+    }
+
+    /// Takes in the tick of the line `number`, unless its record was there before.
+    pub fn add(&mut self, record: &Record<'_>, number: u64) {
+        self.turn_to(record.tick.timestamp());
+        let (hour, bars) = &mut self.hours[self.current];
+        let provenance = record.provenance.and_then(|at| Some((at.partition, u64::try_from(at.offset).ok()?)));
+        let (partition, offset) = match provenance {
+            Some((partition, offset)) => {
+                let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
+                let is_excluded = excluded.is_some_and(|offsets| offsets.contains(partition, offset));
+                if is_excluded || !bars.offsets.insert(partition, offset) {
+                    bars.duplicates += 1;
+                    return;
+                }
+                (partition, offset.cast_signed())
+            }
+            // The true offset is at least this: records may be missing in between. It does for the order.
+            None => (self.origin.partition, self.origin.start_offset.saturating_add_unsigned(number - 1)),
+        };
+        bars.add(record.tick.symbol(), &Bar::of(&record.tick, partition, offset));
+    }
+
+    fn turn_to(&mut self, timestamp: Timestamp) {
+        let since_start = timestamp.micros() - self.current_start.micros();
+        if (0..Timestamp::HOUR).contains(&since_start) {
+            return;
+        }
+        let hour = Hour::of(timestamp);
+        self.current = *self.places.entry(hour).or_insert_with(|| {
+            self.hours.push((hour, HourBars::default()));
+            self.hours.len() - 1
+        });
+        self.current_start = hour.start();
+    }
+
+    /// The hours seen so far.
+    pub fn hours(&self) -> Vec<Hour> {
+        self.hours.iter().map(|(hour, _)| *hour).collect()
+    }
+
+    /// What was collected, in order of time.
+    pub fn finish(mut self) -> Vec<(Hour, HourBars)> {
+        self.hours.iter_mut().for_each(|(_, bars)| bars.offsets.settle());
+        self.hours.sort_unstable_by_key(|(hour, _)| *hour);
+        self.hours
+    }
+}

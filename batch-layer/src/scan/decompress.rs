@@ -1,0 +1,107 @@
+//! Plain, gzip or zstd content, told by its first bytes: names promise one thing, and some stores deliver another.
+
+use flate2::bufread::MultiGzDecoder;
+use std::io::{self, BufReader, Chain, Cursor, ErrorKind, Read};
+
+const BUFFER: usize = 256 * 1024;
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// The largest window that a zstd frame may ask for, as a power of two: 32 MiB. Every level up to 19 stays below.
+const MAX_ZSTD_WINDOW: u32 = 25;
+
+type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+
+pub enum Content<R: Read> {
+    Plain(Whole<R>),
+    Gzip(Box<MultiGzDecoder<BufReader<Whole<R>>>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Whole<R>>>>),
+}
+
+/// `compressed_name`: content that is too short to tell is then a stump of what it was.
+pub fn open<R: Read>(mut input: R, compressed_name: bool) -> io::Result<Content<R>> {
+    let mut head = Vec::with_capacity(ZSTD.len());
+    input.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head)?;
+    let (is_gzip, is_zstd) = (head.starts_with(GZIP), head.starts_with(ZSTD));
+    if compressed_name && head.len() < ZSTD.len() {
+        return Err(io::Error::new(ErrorKind::UnexpectedEof, "it ends before its compressed content begins"));
+    }
+    let whole = Cursor::new(head).chain(input);
+    if is_gzip {
+        return Ok(Content::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole)))));
+    }
+    if is_zstd {
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?;
+        decoder.window_log_max(MAX_ZSTD_WINDOW)?;
+        return Ok(Content::Zstd(Box::new(decoder)));
+    }
+    Ok(Content::Plain(whole))
+}
+
+impl<R: Read> Read for Content<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(content) => content.read(buffer),
+            Self::Gzip(content) => content.read(buffer),
+            Self::Zstd(content) => content.read(buffer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8], compressed_name: bool) -> io::Result<String> {
+        let mut text = String::new();
+        open(bytes, compressed_name)?.read_to_string(&mut text).map(|_| text)
+    }
+
+    #[test]
+    fn the_first_bytes_decide_whatever_the_name_says() {
+        for compressed_name in [false, true] {
+            assert_eq!(read(b"plain", compressed_name).unwrap(), "plain");
+            assert_eq!(read(&gzip("packed"), compressed_name).unwrap(), "packed");
+            let packed = zstd::encode_all(&b"packed"[..], 3).unwrap();
+            assert_eq!(read(&packed, compressed_name).unwrap(), "packed");
+        }
+    }
+
+    #[test]
+    fn members_and_frames_that_follow_one_another_are_all_read() {
+        assert_eq!(read(&[gzip("one "), gzip("two")].concat(), true).unwrap(), "one two");
+        let frame = |text: &str| zstd::encode_all(text.as_bytes(), 3).unwrap();
+        assert_eq!(read(&[frame("one "), frame("two")].concat(), true).unwrap(), "one two");
+    }
+
+    #[test]
+    fn content_cut_anywhere_is_an_error_and_never_a_shorter_text() {
+        let text = "a line that is long enough to be compressed, compressed, compressed\n".repeat(9);
+        for whole in [gzip(&text), zstd::encode_all(text.as_bytes(), 3).unwrap()] {
+            for length in 0..whole.len() {
+                assert!(read(&whole[..length], true).is_err(), "{length} of {} bytes", whole.len());
+            }
+        }
+    }
+
+    #[test]
+    fn short_plain_content_is_taken() {
+        assert_eq!(read(b"", false).unwrap(), "");
+        assert_eq!(read(b"{}", false).unwrap(), "{}");
+    }
+
+    #[test]
+    fn a_zstd_window_beyond_the_memory_bound_is_an_error() {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(27).unwrap();
+        encoder.write_all(b"small content, large window").unwrap();
+        assert!(read(&encoder.finish().unwrap(), true).is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! [`HourBars`]: the bars of one hour, out of one object or of all.
+
+use super::Offsets;
+use common::Bar;
+use rustc_hash::FxHashMap;
+
+/// The ticks of one hour summed up by symbol, and which records they were.
+#[derive(Debug, Clone, Default)]
+pub struct HourBars {
+    pub bars: FxHashMap<Box<str>, Bar>,
+    /// The places of those ticks whose lines tell it.
+    pub offsets: Offsets,
+    /// Ticks in `bars`.
+    pub ticks: u64,
+    /// Ticks left out, because the same record had been counted before.
+    pub duplicates: u64,
+}
+
+/// What two parts of an hour have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    None,
+    /// Some records; bars cannot be taken apart, so the other part must be read again without those.
+    Some,
+    /// Every record of the other part.
+    Whole,
+}
+
+impl HourBars {
+    /// Takes in the bar of one tick.
+    pub fn add(&mut self, symbol: &str, bar: &Bar) {
+        self.ticks += 1;
+        match self.bars.get_mut(symbol) {
+            Some(sum) => sum.merge(bar),
+            None => drop(self.bars.insert(symbol.into(), *bar)),
+        }
+    }
+
+    /// How many of the records of `other` are here already.
+    #[must_use]
+    pub fn overlap(&self, other: &Self) -> Overlap {
+        if self.offsets.is_disjoint(&other.offsets) {
+            return Overlap::None;
+        }
+        let all_known = other.ticks == other.offsets.len() && self.offsets.is_superset(&other.offsets);
+        if all_known { Overlap::Whole } else { Overlap::Some }
+    }
+
+    /// Takes in another part of the same hour, which must not overlap with this one.
+    pub fn merge(&mut self, other: Self) {
+        for (symbol, bar) in other.bars {
+            self.bars.entry(symbol).and_modify(|sum| sum.merge(&bar)).or_insert(bar);
+        }
+        self.offsets.add_all(other.offsets);
+        self.ticks += other.ticks;
+        self.duplicates += other.duplicates;
+    }
+}

@@ -1,0 +1,170 @@
+//! [`Lines`]: a stream cut at newlines, without copying and with bounded memory.
+
+use common::decode::MAX_VALUE_BYTES;
+use std::io::{self, Read};
+
+const INITIAL_BUFFER: usize = 256 * 1024;
+
+/// One line after the other out of a buffer that grows up to the longest line that may be a tick.
+pub struct Lines<R> {
+    input: R,
+    buffer: Vec<u8>,
+    /// What is buffered and not yet given out.
+    start: usize,
+    end: usize,
+    number: u64,
+    at_end: bool,
+}
+
+/// A line without its newline.
+pub struct Line<'a> {
+    /// Counted from 1.
+    pub number: u64,
+    /// The whole line where `length` is below [`MAX_VALUE_BYTES`], otherwise its beginning.
+    pub bytes: &'a [u8],
+    /// The length of the whole line in bytes.
+    pub length: u64,
+}
+
+impl Line<'_> {
+    pub fn is_blank(&self) -> bool {
+        self.bytes.len() as u64 == self.length && self.bytes.trim_ascii_start().is_empty()
+    }
+}
+
+impl<R: Read> Lines<R> {
+    pub fn new(input: R) -> Self {
+        Self { input, buffer: vec![0; INITIAL_BUFFER], start: 0, end: 0, number: 0, at_end: false }
+    }
+
+    /// The next line, or `None` after the last. The last one needs no newline.
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        let mut searched = 0;
+        loop {
+            let unsearched = &self.buffer[self.start + searched..self.end];
+            if let Some(position) = memchr::memchr(b'\n', unsearched) {
+                return Ok(Some(self.take(searched + position, 1)));
+            }
+            searched = self.end - self.start;
+            if self.at_end {
+                return Ok((searched > 0).then(|| self.take(searched, 0)));
+            }
+            if searched >= MAX_VALUE_BYTES {
+                return self.skip_long().map(Some);
+            }
+            self.fill()?;
+        }
+    }
+
+    fn take(&mut self, length: usize, newline: usize) -> Line<'_> {
+        let start = self.start;
+        self.start += length + newline;
+        self.number += 1;
+        Line { number: self.number, bytes: &self.buffer[start..start + length], length: length as u64 }
+    }
+
+    /// Reads more behind what is buffered.
+    fn fill(&mut self) -> io::Result<()> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.resize(2 * self.buffer.len(), 0);
+        }
+        self.end += read(&mut self.input, &mut self.buffer[self.end..], &mut self.at_end)?;
+        Ok(())
+    }
+
+    /// Keeps the beginning of a line that is too long for a tick, and drops the rest up to the next newline.
+    fn skip_long(&mut self) -> io::Result<Line<'_>> {
+        let kept = super::MAX_REJECT_BYTES;
+        let mut length = (self.end - self.start) as u64;
+        self.buffer.copy_within(self.start..self.start + kept, 0);
+        self.end = kept;
+        self.start = kept;
+        while !self.at_end {
+            let count = read(&mut self.input, &mut self.buffer[kept..], &mut self.at_end)?;
+            let newline = memchr::memchr(b'\n', &self.buffer[kept..kept + count]);
+            length += newline.unwrap_or(count) as u64;
+            if let Some(position) = newline {
+                (self.start, self.end) = (kept + position + 1, kept + count);
+                break;
+            }
+        }
+        self.number += 1;
+        Ok(Line { number: self.number, bytes: &self.buffer[..kept], length })
+    }
+}
+
+fn read(input: &mut impl Read, buffer: &mut [u8], at_end: &mut bool) -> io::Result<usize> {
+    loop {
+        match input.read(buffer) {
+            Ok(count) => {
+                *at_end = count == 0;
+                return Ok(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Gives at most `step` bytes at once.
+    struct Trickle<'a>(&'a [u8], usize);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn lines(text: &[u8], step: usize) -> Vec<(u64, Vec<u8>, u64)> {
+        let mut lines = Lines::new(Trickle(text, step));
+        let mut all = Vec::new();
+        while let Some(line) = lines.next_line().unwrap() {
+            all.push((line.number, line.bytes.to_vec(), line.length));
+        }
+        all
+    }
+
+    #[test]
+    fn the_longest_line_that_may_be_a_tick_is_given_whole() {
+        let line = vec![b'x'; MAX_VALUE_BYTES - 1];
+        let text = [&line[..], b"\nnext"].concat();
+        let all = lines(&text, usize::MAX);
+        assert_eq!(all[0].1.len(), MAX_VALUE_BYTES - 1);
+        assert_eq!(all[1], (2, b"next".to_vec(), 4));
+    }
+
+    #[test]
+    fn a_longer_line_is_measured_and_only_its_beginning_kept() {
+        for ending in [&b"\nnext\n"[..], b"\nnext", b""] {
+            let text = [&vec![b'x'; 5_000_000][..], ending].concat();
+            let mut lines = Lines::new(Trickle(&text, 65_536));
+            let long = lines.next_line().unwrap().unwrap();
+            assert_eq!((long.length, long.bytes.len()), (5_000_000, super::super::MAX_REJECT_BYTES));
+            let next = lines.next_line().unwrap().map(|line| (line.number, line.bytes.to_vec()));
+            assert_eq!(next, (!ending.is_empty()).then(|| (2, b"next".to_vec())));
+            assert!(lines.buffer.len() <= 2 * MAX_VALUE_BYTES, "{}", lines.buffer.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_those_between_newlines_however_the_bytes_arrive(text in "[ab\n]{0,60}", step in 1_usize..9) {
+            let all: Vec<_> = lines(text.as_bytes(), step).into_iter().map(|(_, bytes, _)| bytes).collect();
+            let expected: Vec<_> = text.split_terminator('\n').map(|line| line.as_bytes().to_vec()).collect();
+            prop_assert_eq!(all, expected);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! [`Totals`]: what has been read of each hour so far in this run.
+
+use crate::hour::Hour;
+use crate::scan::{Exclusions, HourBars, Overlap};
+use rustc_hash::FxHashSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The most bars that are kept at once, about 50 MB. Beyond that the latest hours are forgotten and read again later.
+pub const MAX_BARS: usize = 150_000;
+
+/// The ticks of hours that are not written yet, merged object by object.
+///
+/// Parts are merged in the order in which they are given; where that is the order of the keys, the result depends on
+/// the objects alone.
+#[derive(Debug, Default)]
+pub struct Totals {
+    hours: BTreeMap<Hour, Total>,
+    bars: usize,
+}
+
+/// One hour, as far as it has been read.
+#[derive(Debug, Default)]
+pub struct Total {
+    pub sum: HourBars,
+    /// Keys of the objects that are in `sum`.
+    pub objects: FxHashSet<Arc<str>>,
+}
+
+impl Totals {
+    /// Takes in what the object `key` holds of some hours, leaving out what it gave before. Gives the records that the
+    /// object must be read again without, of those hours of which only a part is new.
+    #[must_use]
+    pub fn absorb(&mut self, key: &Arc<str>, parts: Vec<(Hour, HourBars)>) -> Exclusions {
+        let mut again = Exclusions::default();
+        for (hour, part) in parts {
+            let total = self.hours.entry(hour).or_default();
+            if total.objects.contains(key) {
+                continue;
+            }
+            let bars_before = total.sum.bars.len();
+            match total.sum.overlap(&part) {
+                Overlap::None => total.sum.merge(part),
+                Overlap::Whole => total.sum.duplicates += part.ticks + part.duplicates,
+                Overlap::Some => {
+                    again.insert(hour, total.sum.offsets.clone());
+                    continue;
+                }
+            }
+            total.objects.insert(Arc::clone(key));
+            self.bars += total.sum.bars.len() - bars_before;
+        }
+        again
+    }
+
+    /// Forgets the latest hours, until at most `limit` bars are left or the earliest hour alone.
+    pub fn shrink(&mut self, limit: usize) {
+        while self.bars > limit && self.hours.len() > 1 {
+            if let Some((_, total)) = self.hours.pop_last() {
+                self.bars -= total.sum.bars.len();
+            }
+        }
+    }
+
+    /// Whether an object is already in an hour's total.
+    #[must_use]
+    pub fn holds(&self, hour: Hour, key: &str) -> bool {
+        self.hours.get(&hour).is_some_and(|total| total.objects.contains(key))
+    }
+
+    /// Takes an hour out, to be written or dropped.
+    pub fn take(&mut self, hour: Hour) -> Total {
+        let total = self.hours.remove(&hour).unwrap_or_default();
+        self.bars -= total.sum.bars.len();
+        total
+    }
+
+    /// Forgets every hour before `hour`.
+    pub fn forget_before(&mut self, hour: Hour) {
+        let kept = self.hours.split_off(&hour);
+        self.bars -= self.hours.values().map(|total| total.sum.bars.len()).sum::<usize>();
+        self.hours = kept;
+    }
+}
