@@ -28,22 +28,17 @@ pub fn archive(binaries: &Binaries) -> Command {
     command
 }
 
-/// `start`: RFC 3339.
-pub fn backfill(binaries: &Binaries, options: &Options, start: &str) -> Command {
+/// Ends at the present moment.
+pub fn backfill(binaries: &Binaries, options: &Options) -> Command {
     let mut command = simulate(binaries, options, "1");
-    command.args(["--ticks", &options.ticks.to_string()]).args([
-        "--start",
-        start,
-        "--span",
-        &format!("{}h", options.hours),
-    ]);
+    command.args(["--ticks", &options.ticks.to_string(), "--span", &format!("{}h", options.hours)]);
     command
 }
 
 /// In real time, until it is stopped or `seconds` have passed.
 pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Command {
     let mut command = simulate(binaries, options, "2");
-    command.args(["--real-time", "--rate", &options.rate.to_string()]);
+    command.args(["--rate", &options.rate.to_string()]);
     if let Some(seconds) = seconds {
         command.args(["--duration", &format!("{seconds}s")]);
     }
@@ -53,7 +48,7 @@ pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Com
 fn simulate(binaries: &Binaries, options: &Options, seed: &str) -> Command {
     let mut command = binaries.command("workbench");
     command
-        .args(["simulate", "--shape", "mixed", "--late", LATE, "--broken", BROKEN, "--seed", seed])
+        .args(["simulate", "--shape", "mixed", "--high-low", "--late", LATE, "--broken", BROKEN, "--seed", seed])
         .args(["--symbols", &options.symbols.to_string()]);
     command
 }

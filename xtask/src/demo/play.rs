@@ -5,12 +5,12 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use super::{Options, binaries, connector, grafana, view::View};
 use crate::build::Binaries;
 use crate::interrupt;
 use crate::stack::{Program, Stack};
-use crate::utc::Utc;
 
 /// Where `speed-layer` serves its metrics by default.
 const METRICS_PORT: u16 = 9464;
@@ -75,19 +75,30 @@ impl<'a> Play<'a> {
     }
 
     fn backfill(&self) -> Result<()> {
-        let Options { hours, ticks, symbols, .. } = self.options;
-        println!("simulating the last {hours} hours of a market of {symbols} symbols: {ticks} messages");
-        let start = Utc::from_epoch(now()? - hours * 3_600).rfc3339();
-        self.run("backfill", binaries::backfill(&self.binaries, self.options, &start))
+        let Options { hours, symbols, .. } = self.options;
+        println!("simulating the last {hours} hours of a market of {symbols} symbols");
+        self.simulate("backfill", binaries::backfill(&self.binaries, self.options))
+    }
+
+    fn simulate(&self, name: &str, command: Command) -> Result<()> {
+        let output = self.run(name, command)?;
+        let totals: Value = serde_json::from_str(&output).unwrap_or_default();
+        println!(
+            "  sent {} messages, {} of them late and {} broken, in {:.1} s",
+            totals["messages"],
+            totals["late"],
+            totals["broken"],
+            totals["seconds"].as_f64().unwrap_or_default()
+        );
+        Ok(())
     }
 
     fn once(&mut self) -> Result<bool> {
         println!("going on live for {LIVE_SECONDS} s");
-        self.run("simulate", binaries::live(&self.binaries, self.options, Some(LIVE_SECONDS)))?;
+        self.simulate("simulate", binaries::live(&self.binaries, self.options, Some(LIVE_SECONDS)))?;
         self.complete_archive()?;
         let agrees = self.prove()?;
-        let (_, report) = self.stack.capture_program("report", binaries::report(&self.binaries))?;
-        print!("{report}");
+        print!("{}", self.run("report", binaries::report(&self.binaries))?);
         println!("{}", if agrees { "topic, tables and archive agree" } else { "topic, tables and archive DISAGREE" });
         Ok(agrees)
     }
@@ -102,7 +113,8 @@ impl<'a> Play<'a> {
         }
         let mut rest = binaries::archive(&self.binaries);
         rest.arg("--until-caught-up");
-        self.run("archive", rest)
+        self.run("archive", rest)?;
+        Ok(())
     }
 
     /// Runs the batch layer and then the proof. They are repeated where an hour ended in between, and while a real
@@ -114,13 +126,13 @@ impl<'a> Play<'a> {
             println!("running the batch layer");
             self.run("batch-layer", binaries::batch_layer(&self.binaries))?;
             println!("proving");
-            let (status, proof) = self.stack.capture_program("prove", binaries::prove(&self.binaries))?;
+            let proof = self.stack.capture_program("prove", binaries::prove(&self.binaries))?;
             let unlucky = now()? / 3_600 != hour;
             let waiting = self.options.connect_plugin.is_some() && begin.elapsed() < ARCHIVED_WITHIN;
-            if status.success() || !(unlucky || waiting) {
-                print!("{proof}");
+            if proof.status.success() || !(unlucky || waiting) {
+                print!("{}", proof.output);
                 self.check()?;
-                return Ok(status.success());
+                return Ok(proof.status.success());
             }
         }
     }
@@ -148,12 +160,13 @@ impl<'a> Play<'a> {
         places
     }
 
-    fn run(&self, name: &str, command: Command) -> Result<()> {
-        let status = self.stack.run_program(name, command)?;
-        if !status.success() {
-            bail!("{name} failed: {status}");
+    /// Runs a program to its end and gives what it printed.
+    fn run(&self, name: &str, command: Command) -> Result<String> {
+        let ended = self.stack.capture_program(name, command)?;
+        if !ended.status.success() {
+            bail!("{name} failed ({}); {}", ended.status, ended.log_tail());
         }
-        Ok(())
+        Ok(ended.output)
     }
 
     fn check(&mut self) -> Result<()> {

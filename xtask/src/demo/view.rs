@@ -59,11 +59,11 @@ impl<'a> View<'a> {
     }
 
     fn draw(&self, on_terminal: bool) -> Result<()> {
-        let (status, report) = self.stack.capture_program("report", binaries::report(self.binaries))?;
-        if !status.success() {
-            bail!("the report failed: {status}");
+        let report = self.stack.capture_program("report", binaries::report(self.binaries))?;
+        if !report.status.success() {
+            bail!("the report failed ({}); {}", report.status, report.log_tail());
         }
-        let frame = frame(&self.title(), &report, &self.places);
+        let frame = frame(&self.title(), &report.output, &self.places);
         let mut out = std::io::stdout().lock();
         if on_terminal {
             // Home, each line cleared to its end, then the rest of the screen: it does not flicker.

@@ -1,20 +1,19 @@
 //! A Kafka Connect worker in distributed mode, configured as the project's container image is.
 
-use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::kafka::log4j;
 use super::{Stack, jars};
-use crate::files::write;
+use crate::files::{create_dir, write};
 use crate::process::detached;
 
 pub fn prepare(stack: &Stack) -> Result<Command> {
     let jars = jars::kafka()?;
     let home = stack.dir.join("connect");
-    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    create_dir(&home.join("plugins"))?;
     let config = home.join("worker.properties");
     write(&config, &properties(stack))?;
     let mut command = detached("java");
@@ -45,8 +44,8 @@ const IMAGE: &str = include_str!("../../../connect/worker.properties");
 /// Without a plugin nothing has to be looked for; looking through all jars would take 16 s.
 fn properties(stack: &Stack) -> String {
     let (discovery, path) = match &stack.connect_plugin {
-        Some(plugin) => ("hybrid_warn", plugin.display().to_string()),
-        None => ("service_load", String::new()),
+        Some(plugin) => ("hybrid_warn", plugin.clone()),
+        None => ("service_load", stack.dir.join("connect/plugins")),
     };
     format!(
         "{IMAGE}
@@ -57,5 +56,6 @@ plugin.discovery={discovery}
 plugin.path={path}
 ",
         rest = stack.ports.connect,
+        path = path.display(),
     )
 }

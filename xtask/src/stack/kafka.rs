@@ -45,7 +45,8 @@ fn format_storage(jars: &Path, config: &Path) -> Result<()> {
         .output()
         .context("cannot run java")?;
     if !output.status.success() {
-        bail!("cannot format the storage of Kafka: {}", String::from_utf8_lossy(&output.stderr).trim());
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!("cannot format the storage of Kafka: {} {}", out.trim(), err.trim());
     }
     Ok(())
 }

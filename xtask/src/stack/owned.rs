@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::{Stack, UpOptions};
-use crate::files;
 use crate::process::detached;
+use crate::{files, interrupt};
 
 /// Taken down, data deleted, when this value is dropped or this process dies, by whatever signal: a watcher in a
 /// session of its own waits for the pipe from this process to close.
@@ -53,7 +53,11 @@ impl OwnedStack {
     /// The error, and where the logs are that explain it.
     pub fn fail(&self, error: anyhow::Error) -> anyhow::Error {
         match self.keep_logs() {
-            Ok(kept) => anyhow::anyhow!("{error:#}\nxtask: all logs are kept in {}", kept.display()),
+            _ if interrupt::requested() => error,
+            Ok(kept) => {
+                let (was, is) = (self.stack.logs().display().to_string(), kept.display().to_string());
+                anyhow::anyhow!("{}\nxtask: all logs are kept in {is}", format!("{error:#}").replace(&was, &is))
+            }
             Err(_) => error,
         }
     }

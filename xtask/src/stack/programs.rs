@@ -21,19 +21,23 @@ pub struct Program {
     name: String,
     child: Child,
     process: Option<Process>,
-    log: Option<PathBuf>,
+    log: PathBuf,
+}
+
+/// A program that has ended.
+pub struct Captured {
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub output: String,
+    log: PathBuf,
 }
 
 impl Stack {
     /// Starts `command` in the background with the stack's environment; what it prints goes into a log named after it.
     pub fn start_program(&self, name: &str, mut command: Command) -> Result<Program> {
-        let path = self.logs().join(format!("{name}.log"));
-        let log = fs::OpenOptions::new().create(true).append(true).open(&path);
-        let log = log.with_context(|| format!("cannot write {}", path.display()))?;
+        let log = self.open_log(name)?;
         command.stderr(log.try_clone()?).stdout(log);
-        let mut program = self.spawn(name, command)?;
-        program.log = Some(path);
-        Ok(program)
+        self.spawn(name, command)
     }
 
     /// Runs `command` to its end with the stack's environment; it prints wherever the caller said.
@@ -41,9 +45,9 @@ impl Stack {
         self.spawn(name, command)?.wait()
     }
 
-    /// Runs `command` to its end with the stack's environment, and gives what it printed to standard output.
-    pub fn capture_program(&self, name: &str, mut command: Command) -> Result<(ExitStatus, String)> {
-        command.stdout(Stdio::piped());
+    /// Runs `command` to its end with the stack's environment. Standard output is returned, the rest goes into its log.
+    pub fn capture_program(&self, name: &str, mut command: Command) -> Result<Captured> {
+        command.stderr(self.open_log(name)?).stdout(Stdio::piped());
         let mut program = self.spawn(name, command)?;
         let mut output = program.child.stdout.take();
         // Reads beside the wait, so that a full pipe blocks neither the program nor an interrupt.
@@ -52,11 +56,20 @@ impl Stack {
             let read = output.as_mut().map_or(Ok(0), |output| output.read_to_end(&mut bytes));
             read.map(|_| String::from_utf8_lossy(&bytes).into_owned())
         });
+        let log = program.log.clone();
         let status = program.wait()?;
-        match reader.join() {
-            Ok(text) => Ok((status, text.with_context(|| format!("cannot read from {name}"))?)),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        let text = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(Captured { status, log, output: text.with_context(|| format!("cannot read from {name}"))? })
+    }
+
+    fn open_log(&self, name: &str) -> Result<fs::File> {
+        let path = self.program_log(name);
+        let log = fs::OpenOptions::new().create(true).append(true).open(&path);
+        log.with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn program_log(&self, name: &str) -> PathBuf {
+        self.logs().join(format!("{name}.log"))
     }
 
     fn spawn(&self, name: &str, mut command: Command) -> Result<Program> {
@@ -71,7 +84,7 @@ impl Stack {
             files::create_dir(&self.programs())?;
             process.write(&self.programs().join(format!("{name}.pid")))?;
         }
-        Ok(Program { name: name.to_owned(), child, process, log: None })
+        Ok(Program { name: name.to_owned(), child, process, log: self.program_log(name) })
     }
 
     fn programs(&self) -> PathBuf {
@@ -119,7 +132,7 @@ impl Program {
 
     /// The end of its log, for an error message.
     pub fn log_tail(&self) -> String {
-        self.log.as_deref().map(files::tail).unwrap_or_default()
+        files::tail(&self.log)
     }
 
     /// SIGTERM, SIGKILL when that does not help, and the status with which it ended.
@@ -128,5 +141,12 @@ impl Program {
             process.stop(Signal::TERM, STOP_WITHIN)?;
         }
         self.child.wait().with_context(|| format!("cannot wait for {}", self.name))
+    }
+}
+
+impl Captured {
+    /// The end of its log, for an error message.
+    pub fn log_tail(&self) -> String {
+        files::tail(&self.log)
     }
 }
