@@ -4,9 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use common::telemetry::{self, LogArgs};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveArgs};
+use crate::prove::{self, ProveArgs};
+use crate::replay::{self, ReplayArgs};
+use crate::simulate::{self, SimulateArgs};
 
 /// Developers' equipment around the pipeline.
 ///
@@ -24,8 +28,14 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Sends a simulated market: random walks, volumes shaped over the exchange day, late and broken messages on demand.
+    Simulate(SimulateArgs),
+    /// Sends a CSV file's bars as ticks.
+    Replay(ReplayArgs),
     /// Archives the topic as the Kafka Connect S3 sink does: same keys, same lines.
     Archive(ArchiveArgs),
+    /// Proves that topic, tables and archive hold the same records and that both layers' numbers agree; 0 or 1.
+    Prove(ProveArgs),
 }
 
 /// Runs the command and says in one line why it failed.
@@ -44,10 +54,23 @@ pub async fn main(cli: Cli) -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let shutdown: CancellationToken = common::shutdown::token()?;
     match command {
-        Command::Archive(args) => {
-            let totals = archive::run(&args, &shutdown).await?;
-            println!("{}", serde_json::to_string(&totals)?);
+        Command::Simulate(args) => print_json(&simulate::run(&args, &shutdown).await?)?,
+        Command::Replay(args) => print_json(&replay::run(&args, &shutdown).await?)?,
+        Command::Prove(args) => {
+            let verdict = tokio::select! {
+                verdict = prove::run(&args) => verdict?,
+                () = shutdown.cancelled() => anyhow::bail!("stopped before the proof was complete"),
+            };
+            print!("{}", verdict.text());
+            print_json(&verdict)?;
+            return Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Archive(args) => print_json(&archive::run(&args, &shutdown).await?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_json(result: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(result)?);
+    Ok(())
 }

@@ -4,5 +4,9 @@
 pub mod archive;
 pub mod cli;
 pub mod kafka;
+pub mod pace;
+pub mod prove;
+pub mod replay;
 pub mod s3;
+pub mod simulate;
 pub mod testing;

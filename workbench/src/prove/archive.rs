@@ -1,0 +1,82 @@
+//! What the archive holds.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use anyhow::Context;
+use flate2::read::MultiGzDecoder;
+use futures::{StreamExt, TryStreamExt};
+use serde::Deserialize;
+
+use crate::s3::Bucket;
+
+const CONCURRENT_READS: usize = 8;
+
+#[derive(Deserialize)]
+struct Provenance {
+    kafka_partition: i32,
+    kafka_offset: i64,
+}
+
+#[derive(Debug, Default)]
+pub struct Archive {
+    pub objects: usize,
+    /// Ascending offsets of each partition, as often as they are there.
+    pub offsets: BTreeMap<i32, Vec<i64>>,
+}
+
+/// Reads the origin of every line under `prefix`.
+///
+/// # Errors
+/// The store's answer, or a line without an origin, with its key and number.
+pub async fn read(bucket: &Bucket, prefix: &str) -> anyhow::Result<Archive> {
+    let listed = bucket.list(prefix).await?;
+    // Keys and headers of the records may stand beside their values.
+    let keys = listed.into_iter().map(|object| object.key).filter(|key| !is_beside(key));
+    let mut reads = futures::stream::iter(keys)
+        .map(|key| async move {
+            let body = bucket.get(&key).await?;
+            tokio::task::spawn_blocking(move || origins(&key, &body)).await.context("a reading thread")?
+        })
+        .buffer_unordered(CONCURRENT_READS);
+    let mut archive = Archive::default();
+    while let Some(origins) = reads.try_next().await? {
+        archive.objects += 1;
+        for origin in origins {
+            archive.offsets.entry(origin.kafka_partition).or_default().push(origin.kafka_offset);
+        }
+    }
+    archive.offsets.values_mut().for_each(|offsets| offsets.sort_unstable());
+    Ok(archive)
+}
+
+fn is_beside(key: &str) -> bool {
+    key.contains(".keys.") || key.contains(".headers.")
+}
+
+fn origins(key: &str, body: &[u8]) -> anyhow::Result<Vec<Provenance>> {
+    let mut unpacked = Vec::new();
+    let lines = if key.ends_with(".gz") {
+        MultiGzDecoder::new(body).read_to_end(&mut unpacked).with_context(|| format!("unpack {key}"))?;
+        unpacked.as_slice()
+    } else {
+        body
+    };
+    let origin = |(number, line): (usize, &[u8])| {
+        let parsed = serde_json::from_slice(line);
+        parsed.with_context(|| format!("{key}, line {}: no kafka_partition and kafka_offset", number + 1))
+    };
+    lines.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()).map(origin).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_origin_is_named() {
+        let body = b"{\"kafka_offset\":1,\"kafka_partition\":0}\n{\"kafka_offset\":2}\n";
+        let error = format!("{:#}", origins("raw/t/2025-06-02-13/t+0+0000000001.json", body).err().unwrap());
+        assert!(error.contains("t+0+0000000001.json, line 2"), "{error}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Quotes to JSON, into a buffer that is used again.
+
+use super::market::{DECIMALS, Quote, Stock};
+use super::session::NewYork;
+
+const MINUTE_MICROS: i64 = 60_000_000;
+
+const SCHEMA: &str = concat!(
+    r#"{"schema":{"type":"struct","fields":["#,
+    r#"{"type":"string","optional":false,"field":"symbol"},"#,
+    r#"{"type":"string","optional":false,"field":"timestamp"},"#,
+    r#"{"type":"double","optional":false,"field":"open"},"#,
+    r#"{"type":"double","optional":true,"field":"high"},"#,
+    r#"{"type":"double","optional":true,"field":"low"},"#,
+    r#"{"type":"double","optional":false,"field":"close"},"#,
+    r#"{"type":"int64","optional":false,"field":"volume"}"#,
+    r#"],"optional":false,"name":"stock_price"},"payload":"#,
+);
+
+/// Opens Connect's envelope; [`close_envelope`] ends it.
+pub fn open_envelope(out: &mut Vec<u8>) {
+    out.extend_from_slice(SCHEMA.as_bytes());
+}
+
+pub fn close_envelope(out: &mut Vec<u8>) {
+    out.push(b'}');
+}
+
+/// Writes `{"symbol":..,"timestamp":..,"open":..,["high":..,"low":..,]"close":..,"volume":..}`. Symbols are of
+/// characters that need no escape.
+pub fn write_quote(stock: &Stock, quote: &Quote, timestamp: &str, high_low: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"symbol\":\"");
+    out.extend_from_slice(stock.symbol.as_bytes());
+    out.extend_from_slice(b"\",\"timestamp\":\"");
+    out.extend_from_slice(timestamp.as_bytes());
+    out.extend_from_slice(b"\",\"open\":");
+    write_price(quote.open, stock.decimals, out);
+    if high_low {
+        out.extend_from_slice(b",\"high\":");
+        write_price(quote.high, stock.decimals, out);
+        out.extend_from_slice(b",\"low\":");
+        write_price(quote.low, stock.decimals, out);
+    }
+    out.extend_from_slice(b",\"close\":");
+    write_price(quote.close, stock.decimals, out);
+    out.extend_from_slice(b",\"volume\":");
+    write_integer(quote.volume, 1, out);
+    out.push(b'}');
+}
+
+/// `price` is in units of 10^-4 and has no more than `decimals` decimals.
+pub fn write_price(price: i64, decimals: u32, out: &mut Vec<u8>) {
+    let price = price.unsigned_abs();
+    let one = 10_u64.pow(DECIMALS);
+    write_integer(price / one, 1, out);
+    out.push(b'.');
+    write_integer(price % one / 10_u64.pow(DECIMALS - decimals), decimals as usize, out);
+}
+
+/// At least `width` digits.
+fn write_integer(mut number: u64, width: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    while number > 0 || digits.len() - start < width {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// RFC 3339 in New York's time, to the millisecond. Consecutive ticks mostly share their minute, which is kept.
+pub struct Clock {
+    new_york: NewYork,
+    minute: i64,
+    /// `2025-06-06T10:00:`
+    prefix: String,
+    /// `-04:00`
+    suffix: String,
+    text: String,
+}
+
+impl Clock {
+    pub fn new(new_york: NewYork) -> Self {
+        Self { new_york, minute: i64::MIN, prefix: String::new(), suffix: String::new(), text: String::new() }
+    }
+
+    pub fn new_york(&self) -> &NewYork {
+        &self.new_york
+    }
+
+    /// `micros` counts from the epoch.
+    pub fn format(&mut self, micros: i64) -> &str {
+        let minute = micros.div_euclid(MINUTE_MICROS);
+        if minute != self.minute {
+            self.turn_to(minute);
+        }
+        let millis = u64::try_from(micros.rem_euclid(MINUTE_MICROS) / 1000).unwrap_or_default();
+        let mut digits = Vec::with_capacity(6);
+        write_integer(millis / 1000, 2, &mut digits);
+        digits.push(b'.');
+        write_integer(millis % 1000, 3, &mut digits);
+        self.text.clear();
+        self.text.push_str(&self.prefix);
+        self.text.extend(digits.into_iter().map(char::from));
+        self.text.push_str(&self.suffix);
+        &self.text
+    }
+
+    fn turn_to(&mut self, minute: i64) {
+        let micros = minute.saturating_mul(MINUTE_MICROS);
+        let offset = self.new_york.offset(micros);
+        let at = jiff::Timestamp::from_microsecond(micros).unwrap_or_default();
+        let local = offset.to_datetime(at);
+        let hours = offset.seconds().unsigned_abs() / 3600;
+        self.prefix = local.strftime("%Y-%m-%dT%H:%M:").to_string();
+        self.suffix = format!("-{hours:02}:00");
+        self.minute = minute;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_price_keeps_its_digits(price in 1_i64..1_000_000_000_000, decimals in 2_u32..=4) {
+            let price = price / 10_i64.pow(DECIMALS - decimals) * 10_i64.pow(DECIMALS - decimals);
+            let mut out = Vec::new();
+            write_price(price, decimals, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            let (whole, fraction) = text.split_once('.').unwrap();
+            prop_assert_eq!(fraction.len(), decimals as usize);
+            let read: i64 = format!("{whole}{fraction:0<4}").parse().unwrap();
+            prop_assert_eq!(read, price);
+        }
+
+        #[test]
+        fn a_timestamp_reads_back_to_the_millisecond(micros in 0_i64..4_000_000_000_000_000) {
+            let mut clock = Clock::new(NewYork::new().unwrap());
+            let read: jiff::Timestamp = clock.format(micros).parse().unwrap();
+            prop_assert_eq!(read.as_millisecond(), micros / 1000);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The simulated market as a sequence of messages. It knows no Kafka and no clock: the same plan gives the same messages.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::encode::{Clock, close_envelope, open_envelope, write_quote};
+use super::fault::Fault;
+use super::market::Market;
+use super::session::{NewYork, Spread};
+use super::symbols::symbols;
+
+/// How values look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// The object alone.
+    Bare,
+    /// In Connect's envelope of schema and payload.
+    Envelope,
+    /// One or the other, by chance.
+    Mixed,
+}
+
+/// When ticks happen. Times are in microseconds, of the epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// `ticks` ticks over `span`, more of them while the market is busy.
+    Spread { start: i64, span: i64, ticks: u64 },
+    /// `rate` ticks a second from `start` on, `ticks` of them or without end.
+    Steady { start: i64, rate: f64, ticks: Option<u64> },
+}
+
+/// Everything that decides the messages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub seed: u64,
+    pub symbols: usize,
+    pub shape: Shape,
+    pub high_low: bool,
+    /// Part of the ticks whose timestamp is a minute to three hours old.
+    pub late: f64,
+    /// Part of the messages that are no valid tick.
+    pub broken: f64,
+    pub pace: Pace,
+}
+
+/// What a message is, exactly: tests count on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    OnTime,
+    Late,
+    Broken(Fault),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The symbol, also where the value does not say it.
+    pub key: &'a str,
+    pub value: Option<&'a [u8]>,
+    /// When the market sent it, in microseconds of the epoch; a late tick's own timestamp is older.
+    pub time: i64,
+    pub kind: Kind,
+}
+
+const LATE_MICROS: std::ops::Range<i64> = 60_000_000..10_800_000_000;
+
+/// Gives the messages of a plan, one after the other. Not an `Iterator`, because each message borrows the buffer.
+pub struct Feed {
+    plan: Plan,
+    rng: ChaCha8Rng,
+    market: Market,
+    clock: Clock,
+    spread: Option<Spread>,
+    /// Ticks that are still to come; None without end.
+    number: u64,
+    buffer: Vec<u8>,
+}
+
+impl Feed {
+    /// # Errors
+    /// Never in practice; see [`NewYork::new`].
+    pub fn new(plan: Plan) -> anyhow::Result<Self> {
+        let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
+        let market = Market::new(symbols(plan.symbols.max(1)), &mut rng);
+        let clock = Clock::new(NewYork::new()?);
+        let spread = match plan.pace {
+            Pace::Spread { start, span, ticks } => Some(Spread::new(clock.new_york(), start, span.max(1), ticks)),
+            Pace::Steady { .. } => None,
+        };
+        Ok(Self { plan, rng, market, clock, spread, number: 0, buffer: Vec::with_capacity(1024) })
+    }
+
+    pub fn next(&mut self) -> Option<Message<'_>> {
+        let time = self.time_of_next()?;
+        self.number += 1;
+        let activity = self.clock.new_york().activity(time);
+        let quote = self.market.quote(activity, &mut self.rng);
+        let kind = self.draw_kind();
+        let enveloped = match self.plan.shape {
+            Shape::Bare => false,
+            Shape::Envelope => true,
+            Shape::Mixed => self.rng.random(),
+        };
+        let timestamp = match kind {
+            Kind::Late => (time - self.rng.random_range(LATE_MICROS)).max(0),
+            Kind::OnTime | Kind::Broken(_) => time,
+        };
+        let stock = &self.market.stocks[quote.stock];
+        let text = self.clock.format(timestamp);
+        self.buffer.clear();
+        let mut has_value = true;
+        match kind {
+            Kind::OnTime | Kind::Late => {
+                enclose(enveloped, &mut self.buffer, |out| write_quote(stock, &quote, text, self.plan.high_low, out));
+            }
+            Kind::Broken(fault) => {
+                let mut valid = Vec::new();
+                write_quote(stock, &quote, text, self.plan.high_low, &mut valid);
+                match fault.apply(&String::from_utf8_lossy(&valid)) {
+                    Some(broken) => enclose(enveloped && broken.may_be_enveloped, &mut self.buffer, |out| {
+                        out.extend_from_slice(&broken.value);
+                    }),
+                    None => has_value = false,
+                }
+            }
+        }
+        Some(Message { key: &stock.symbol, value: has_value.then_some(self.buffer.as_slice()), time, kind })
+    }
+
+    fn time_of_next(&mut self) -> Option<i64> {
+        let number = self.number;
+        match (self.plan.pace, &mut self.spread) {
+            (Pace::Spread { ticks, .. }, Some(spread)) if number < ticks => {
+                Some(spread.time(number, self.rng.random()))
+            }
+            (Pace::Steady { start, rate, ticks }, _) if ticks.is_none_or(|ticks| number < ticks) => {
+                Some(start + (number as f64 * 1e6 / rate) as i64)
+            }
+            _ => None,
+        }
+    }
+
+    fn draw_kind(&mut self) -> Kind {
+        let draw: f64 = self.rng.random();
+        if draw < self.plan.broken {
+            Kind::Broken(Fault::ALL[self.rng.random_range(0..Fault::ALL.len())])
+        } else if draw < self.plan.broken + self.plan.late {
+            Kind::Late
+        } else {
+            Kind::OnTime
+        }
+    }
+}
+
+fn enclose(enveloped: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    if enveloped {
+        open_envelope(out);
+    }
+    write(out);
+    if enveloped {
+        close_envelope(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::decode::{Decoder, ProvenanceNames};
+    use proptest::prelude::*;
+
+    const START: i64 = 1_749_200_000_000_000;
+    const SPAN: i64 = 7_200_000_000;
+
+    type Owned = (String, Option<Vec<u8>>, i64, Kind);
+
+    fn all(plan: &Plan) -> Vec<Owned> {
+        let mut feed = Feed::new(plan.clone()).unwrap();
+        let mut messages = Vec::new();
+        while let Some(message) = feed.next() {
+            let value = message.value.map(<[u8]>::to_vec);
+            messages.push((message.key.to_owned(), value, message.time, message.kind));
+        }
+        messages
+    }
+
+    prop_compose! {
+        fn plans()(
+            seed: u64,
+            symbols in 1_usize..200,
+            shape in prop::sample::select(vec![Shape::Bare, Shape::Envelope, Shape::Mixed]),
+            high_low: bool,
+            late in 0.0_f64..0.3,
+            broken in 0.0_f64..0.5,
+            ticks in 1_u64..400,
+            steady: bool,
+        ) -> Plan {
+            let pace = if steady {
+                Pace::Steady { start: START, rate: 700.0, ticks: Some(ticks) }
+            } else {
+                Pace::Spread { start: START, span: SPAN, ticks }
+            };
+            Plan { seed, symbols, shape, high_low, late, broken, pace }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_plan_gives_the_same_messages(plan in plans()) {
+            prop_assert_eq!(all(&plan), all(&plan));
+        }
+
+        #[test]
+        fn another_seed_gives_other_messages(plan in plans()) {
+            let other = Plan { seed: plan.seed.wrapping_add(1), ..plan.clone() };
+            prop_assert_ne!(all(&plan), all(&other));
+        }
+
+        #[test]
+        fn every_message_is_what_its_kind_says(plan in plans()) {
+            let now = common::Timestamp::from_micros(START + SPAN);
+            let mut decoder = Decoder::new(ProvenanceNames::default(), now);
+            for (key, value, time, kind) in all(&plan) {
+                let shown = value.as_deref().map(String::from_utf8_lossy);
+                let decoded = decoder.decode(value.as_deref().unwrap_or_default());
+                match (kind, decoded) {
+                    (Kind::Broken(fault), Err(reject)) => prop_assert_eq!(reject.reason, fault.reason(), "{:?} {:?}", fault, shown),
+                    (Kind::Broken(fault), Ok(_)) => prop_assert!(false, "{:?} passes: {:?}", fault, shown),
+                    (_, Err(reject)) => prop_assert!(false, "{} {:?}", reject, shown),
+                    (_, Ok(record)) => {
+                        prop_assert_eq!(record.tick.symbol(), key);
+                        let behind = time / 1000 - record.tick.timestamp().micros() / 1000;
+                        prop_assert_eq!(kind == Kind::Late, behind >= LATE_MICROS.start / 1000 - 1, "{}", behind);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_fault_comes_up_and_is_rejected_for_its_reason() {
+        let now = common::Timestamp::from_micros(START);
+        let mut decoder = Decoder::new(ProvenanceNames::default(), now);
+        let valid = r#"{"symbol":"AAPL","timestamp":"2025-06-06T04:53:20.000-04:00","open":201.50,"close":201.60,"volume":100}"#;
+        assert!(decoder.decode(valid.as_bytes()).is_ok());
+        for fault in Fault::ALL {
+            let value = fault.apply(valid).map(|broken| broken.value).unwrap_or_default();
+            let rejected = decoder.decode(&value).expect_err(&format!("{fault:?}"));
+            assert_eq!(rejected.reason, fault.reason(), "{fault:?}: {rejected}");
+        }
+    }
+
+    #[test]
+    fn the_shares_of_late_and_broken_messages_are_as_asked() {
+        let plan = Plan {
+            seed: 1,
+            symbols: 50,
+            shape: Shape::Bare,
+            high_low: false,
+            late: 0.05,
+            broken: 0.02,
+            pace: Pace::Spread { start: START, span: SPAN, ticks: 20_000 },
+        };
+        let messages = all(&plan);
+        let late = messages.iter().filter(|message| message.3 == Kind::Late).count();
+        let broken = messages.iter().filter(|message| matches!(message.3, Kind::Broken(_))).count();
+        assert!((900..1100).contains(&late), "{late}");
+        assert!((340..460).contains(&broken), "{broken}");
+    }
+}

@@ -1,0 +1,11 @@
+//! A market that does not exist, written to Kafka.
+
+mod encode;
+pub mod fault;
+pub mod feed;
+mod market;
+mod run;
+mod session;
+mod symbols;
+
+pub use run::{RecordTime, SimulateArgs, run};

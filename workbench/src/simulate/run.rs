@@ -1,0 +1,194 @@
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{ArgGroup, Args, ValueEnum};
+use common::cli::duration;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Feed, Kind, Message, Pace, Plan, Shape};
+use super::symbols::MOST;
+use crate::kafka::{KafkaArgs, Outgoing, Sender};
+use crate::pace::Pacer;
+
+/// How long brokers may be away, at the start and at the end.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+#[derive(Args, Clone)]
+#[command(group = ArgGroup::new("amount").required(true).args(["ticks", "rate"]))]
+pub struct SimulateArgs {
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+    /// How many symbols trade; the first ones more than the last.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=MOST as i64))]
+    pub symbols: u32,
+    /// The same seed and arguments give the same messages.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Sends this many messages over --span of market time, as fast as the brokers take them.
+    #[arg(long, value_name = "COUNT")]
+    pub ticks: Option<u64>,
+    /// Sends this many messages a second in real time, until --duration is over or a signal comes.
+    #[arg(long, value_name = "PER SECOND", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How long to go on with --rate.
+    #[arg(long, value_parser = duration, conflicts_with = "ticks")]
+    pub duration: Option<Duration>,
+    /// Market time of the first message, as 2025-06-06T09:30:00-04:00. Default: now; with --ticks, now less --span.
+    #[arg(long, value_name = "RFC3339")]
+    pub start: Option<jiff::Timestamp>,
+    /// Market time that the messages of --ticks cover; more of them fall into busy hours.
+    #[arg(long, value_parser = duration, default_value = "6h", conflicts_with = "rate")]
+    pub span: Duration,
+    /// Sends the messages of --ticks when their market time has come, counted from now; --rate does so anyway.
+    #[arg(long)]
+    pub real_time: bool,
+    /// How values look.
+    #[arg(long, value_enum, default_value_t = Shape::Bare)]
+    pub shape: Shape,
+    /// Adds high and low.
+    #[arg(long)]
+    pub high_low: bool,
+    /// Part of the ticks whose timestamp is a minute to three hours old.
+    #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
+    pub late: f64,
+    /// Part of the messages that are no valid tick, in thirty ways.
+    #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
+    pub broken: f64,
+    /// The Kafka record's timestamp, which decides the archive's folder. Default: market with --ticks, now with --rate.
+    #[arg(long, value_enum)]
+    pub record_time: Option<RecordTime>,
+}
+
+/// Which time a Kafka record carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecordTime {
+    /// The market's, as if the message had been sent then.
+    Market,
+    /// The moment of sending.
+    Now,
+}
+
+/// What was sent.
+#[derive(Debug, Default, Serialize)]
+pub struct Totals {
+    pub messages: u64,
+    /// Including the late ones.
+    pub valid: u64,
+    pub broken: u64,
+    pub late: u64,
+    pub per_partition: Vec<u64>,
+    pub seconds: f64,
+}
+
+/// Sends the simulated market, until it ends or `shutdown`; everything sent is acknowledged when it returns.
+///
+/// # Errors
+/// Brokers or topic that are not there, or messages that they do not take.
+pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::Result<Totals> {
+    let partitions = args.kafka.await_topic(PATIENCE).await?;
+    let feed = Feed::new(args.plan(jiff::Timestamp::now())?)?;
+    let sending = Sending {
+        sender: Sender::new(args.kafka.client_config(), &args.kafka.topic)?,
+        record_time: args.record_time.unwrap_or(if args.rate.is_some() { RecordTime::Now } else { RecordTime::Market }),
+        in_real_time: args.rate.is_some() || args.real_time,
+        shutdown: shutdown.clone(),
+        totals: Totals::default(),
+    };
+    let mut totals =
+        tokio::task::spawn_blocking(move || sending.send_all(feed)).await.context("the sending thread")??;
+    totals.per_partition.resize(partitions.len(), 0);
+    Ok(totals)
+}
+
+impl SimulateArgs {
+    fn plan(&self, now: jiff::Timestamp) -> anyhow::Result<Plan> {
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        let back = if self.ticks.is_some() && !self.real_time { micros(self.span) } else { 0 };
+        let start = self.start.map_or(now.as_microsecond() - back, jiff::Timestamp::as_microsecond);
+        let pace = match (self.ticks, self.rate) {
+            (Some(ticks), _) => Pace::Spread { start, span: micros(self.span), ticks },
+            (None, Some(rate)) => {
+                let ticks = self.duration.map(|duration| (duration.as_secs_f64() * rate) as u64);
+                Pace::Steady { start, rate, ticks }
+            }
+            (None, None) => anyhow::bail!("give --ticks or --rate"),
+        };
+        Ok(Plan {
+            seed: self.seed,
+            symbols: self.symbols as usize,
+            shape: self.shape,
+            high_low: self.high_low,
+            late: self.late,
+            broken: self.broken,
+            pace,
+        })
+    }
+}
+
+struct Sending {
+    sender: Sender,
+    record_time: RecordTime,
+    in_real_time: bool,
+    shutdown: CancellationToken,
+    totals: Totals,
+}
+
+impl Sending {
+    fn send_all(mut self, mut feed: Feed) -> anyhow::Result<Totals> {
+        let started = Instant::now();
+        let mut next_progress = PROGRESS_EVERY;
+        let mut pacer = None;
+        while let Some(message) = feed.next() {
+            if self.in_real_time {
+                let pacer = pacer.get_or_insert_with(|| Pacer::new(message.time, 1.0));
+                pacer.wait(message.time, &self.shutdown, || self.sender.poll());
+            }
+            if self.shutdown.is_cancelled() {
+                break;
+            }
+            self.send(&message)?;
+            if self.totals.messages.is_multiple_of(1024) {
+                self.sender.poll();
+                if started.elapsed() >= next_progress {
+                    next_progress += PROGRESS_EVERY;
+                    let rate = self.totals.messages as f64 / started.elapsed().as_secs_f64();
+                    tracing::info!("{} messages sent, {rate:.0}/s", self.totals.messages);
+                }
+            }
+        }
+        self.totals.per_partition = self.sender.finish(PATIENCE)?;
+        self.totals.seconds = started.elapsed().as_secs_f64();
+        Ok(self.totals)
+    }
+
+    fn send(&mut self, message: &Message<'_>) -> anyhow::Result<()> {
+        self.sender.send(Outgoing {
+            key: Some(message.key.as_bytes()),
+            value: message.value,
+            timestamp: (self.record_time == RecordTime::Market).then_some(message.time / 1000),
+            ..Outgoing::default()
+        })?;
+        self.totals.messages += 1;
+        match message.kind {
+            Kind::Broken(_) => self.totals.broken += 1,
+            Kind::Late => {
+                self.totals.late += 1;
+                self.totals.valid += 1;
+            }
+            Kind::OnTime => self.totals.valid += 1,
+        }
+        Ok(())
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let fraction: f64 = text.parse().map_err(|_| "expected a fraction such as 0.001".to_owned())?;
+    if (0.0..=1.0).contains(&fraction) { Ok(fraction) } else { Err("expected a fraction from 0 to 1".to_owned()) }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "expected a number of messages a second".to_owned())?;
+    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err("expected a number above zero".to_owned()) }
+}
