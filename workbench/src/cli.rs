@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::{self, ArchiveArgs};
 use crate::prove::{self, ProveArgs};
 use crate::replay::{self, ReplayArgs};
+use crate::report::{self, ReportArgs};
 use crate::simulate::{self, SimulateArgs};
 
 /// Developers' equipment around the pipeline.
@@ -34,6 +35,8 @@ enum Command {
     Replay(ReplayArgs),
     /// Archives the topic as the Kafka Connect S3 sink does: same keys, same lines.
     Archive(ArchiveArgs),
+    /// Shows ticks, latest closes, hourly summaries and rejected messages.
+    Report(ReportArgs),
     /// Proves that topic, tables and archive hold the same records and that both layers' numbers agree; 0 or 1.
     Prove(ProveArgs),
 }
@@ -56,6 +59,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Simulate(args) => print_json(&simulate::run(&args, &shutdown).await?)?,
         Command::Replay(args) => print_json(&replay::run(&args, &shutdown).await?)?,
+        Command::Report(args) => report::run(&args, &shutdown).await?,
         Command::Prove(args) => {
             let verdict = tokio::select! {
                 verdict = prove::run(&args) => verdict?,

@@ -7,6 +7,7 @@ pub mod kafka;
 pub mod pace;
 pub mod prove;
 pub mod replay;
+pub mod report;
 pub mod s3;
 pub mod simulate;
 pub mod testing;

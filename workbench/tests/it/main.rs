@@ -1,4 +1,5 @@
 //! Against the running local stack: `cargo xtask test`.
 mod archive;
 mod equipment;
+mod market;
 mod recording;
