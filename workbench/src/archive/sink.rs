@@ -34,7 +34,8 @@ pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Re
     let (consumer, changes) = subscribe(args)?;
     let mut sink = Sink::new(args, Arc::clone(&consumer), changes, partitions.len())?;
     let mut next_rotation = rotation_after(now_ms(), args.rotate);
-    while !shutdown.is_cancelled() && !(args.until_caught_up && sink.is_caught_up()) {
+    let is_done = |sink: &Sink| args.until_caught_up && sink.is_caught_up();
+    while !shutdown.is_cancelled() && !is_done(&sink) {
         let until_rotation = Duration::from_millis(next_rotation.saturating_sub(now_ms()));
         tokio::select! {
             () = shutdown.cancelled() => {}

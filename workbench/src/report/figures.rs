@@ -41,14 +41,12 @@ pub struct Close {
 pub struct Summary {
     pub hour: String,
     pub symbol: String,
-    pub open: String,
+    pub avg_close: String,
+    pub vwap: Option<String>,
     pub high: String,
     pub low: String,
     pub close: String,
-    pub avg_close: String,
-    pub vwap: Option<String>,
     pub volume: String,
-    pub ticks: i64,
 }
 
 #[derive(Debug, FromRow)]
@@ -101,11 +99,10 @@ const SUMMARIES: &str = "
          ranked as (select s.*, row_number() over (partition by hour order by volume desc, symbol) as rank
                     from hourly_stock_summary s where hour in (select hour from last_hours))
     select to_char(hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as hour,
-           symbol, open::text, high::text, low::text, close::text,
+           symbol, high::text, low::text, close::text,
            round(avg_close, 4)::text                              as avg_close,
            round(vwap, 4)::text                                   as vwap,
-           to_char(volume, 'FM999,999,999,999,999')               as volume,
-           ticks
+           to_char(volume, 'FM999,999,999,999,999')               as volume
     from ranked
     where rank <= 3
     order by ranked.hour desc, rank";

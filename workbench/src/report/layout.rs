@@ -79,15 +79,15 @@ impl Page {
             self.line("  none yet: the batch layer computes an hour once it is over");
         } else {
             self.line(&format!(
-                "  {:<16} {:<12} {:>9} {:>9} {:>9} {:>9} {:>11} {:>15}",
-                "hour (UTC)", "symbol", "open", "high", "low", "close", "vwap", "volume"
+                "  {:<16} {:<12} {:>11} {:>11} {:>9} {:>9} {:>9} {:>13}",
+                "hour (UTC)", "symbol", "avg close", "vwap", "high", "low", "close", "volume"
             ));
         }
         for summary in summaries {
-            let Summary { hour, symbol, open, high, low, close, vwap, volume, .. } = summary;
+            let Summary { hour, symbol, avg_close, vwap, high, low, close, volume } = summary;
             let (symbol, vwap) = (cut(symbol, 12), vwap.as_deref().unwrap_or("-"));
             self.line(&format!(
-                "  {hour:<16} {symbol:<12} {open:>9} {high:>9} {low:>9} {close:>9} {vwap:>11} {volume:>15}"
+                "  {hour:<16} {symbol:<12} {avg_close:>11} {vwap:>11} {high:>9} {low:>9} {close:>9} {volume:>13}"
             ));
         }
         if let Some(run) = run {

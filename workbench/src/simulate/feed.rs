@@ -63,15 +63,17 @@ pub struct Message<'a> {
 
 const LATE_MICROS: std::ops::Range<i64> = 60_000_000..10_800_000_000;
 
-/// Gives the messages of a plan, one after the other. Not an `Iterator`, because each message borrows the buffer.
+/// Gives the messages of a plan, one after the other. Not an `Iterator`: each message borrows the buffer.
 pub struct Feed {
     plan: Plan,
     rng: ChaCha8Rng,
     market: Market,
     clock: Clock,
     spread: Option<Spread>,
-    /// Ticks that are still to come; None without end.
+    /// Messages given so far.
     number: u64,
+    /// A minute since the epoch, and how busy the market is in it.
+    busy: (i64, f64),
     buffer: Vec<u8>,
 }
 
@@ -86,13 +88,23 @@ impl Feed {
             Pace::Spread { start, span, ticks } => Some(Spread::new(clock.new_york(), start, span.max(1), ticks)),
             Pace::Steady { .. } => None,
         };
-        Ok(Self { plan, rng, market, clock, spread, number: 0, buffer: Vec::with_capacity(1024) })
+        Ok(Self {
+            plan,
+            rng,
+            market,
+            clock,
+            spread,
+            number: 0,
+            busy: (i64::MIN, 0.0),
+            buffer: Vec::with_capacity(1024),
+        })
     }
 
-    pub fn next(&mut self) -> Option<Message<'_>> {
+    /// None once the plan's messages are all given.
+    pub fn next_message(&mut self) -> Option<Message<'_>> {
         let time = self.time_of_next()?;
         self.number += 1;
-        let activity = self.clock.new_york().activity(time);
+        let activity = self.activity(time);
         let quote = self.market.quote(activity, &mut self.rng);
         let kind = self.draw_kind();
         let enveloped = match self.plan.shape {
@@ -124,6 +136,14 @@ impl Feed {
             }
         }
         Some(Message { key: &stock.symbol, value: has_value.then_some(self.buffer.as_slice()), time, kind })
+    }
+
+    fn activity(&mut self, time: i64) -> f64 {
+        let minute = time.div_euclid(60_000_000);
+        if self.busy.0 != minute {
+            self.busy = (minute, self.clock.new_york().activity(time));
+        }
+        self.busy.1
     }
 
     fn time_of_next(&mut self) -> Option<i64> {
@@ -175,7 +195,7 @@ mod tests {
     fn all(plan: &Plan) -> Vec<Owned> {
         let mut feed = Feed::new(plan.clone()).unwrap();
         let mut messages = Vec::new();
-        while let Some(message) = feed.next() {
+        while let Some(message) = feed.next_message() {
             let value = message.value.map(<[u8]>::to_vec);
             messages.push((message.key.to_owned(), value, message.time, message.kind));
         }

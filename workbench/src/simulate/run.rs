@@ -140,7 +140,7 @@ impl Sending {
         let started = Instant::now();
         let mut next_progress = PROGRESS_EVERY;
         let mut pacer = None;
-        while let Some(message) = feed.next() {
+        while let Some(message) = feed.next_message() {
             if self.in_real_time {
                 let pacer = pacer.get_or_insert_with(|| Pacer::new(message.time, 1.0));
                 pacer.wait(message.time, &self.shutdown, || self.sender.poll());

@@ -20,7 +20,7 @@ type Lines = Arc<Mutex<Vec<String>>>;
 impl Child {
     /// Starts `command` without standard input; both outputs are captured by line.
     ///
-    /// ```ignore
+    /// ```text
     /// let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_speed-layer"));
     /// command.env("DATABASE_URL", database.url()).args(["--topic", topic.name()]);
     /// let mut speed_layer = Child::spawn(command);

@@ -2,7 +2,7 @@
 //! stack, a TCP proxy that breaks, the binary under test as a child process, and waiting on conditions.
 //!
 //! Everything here panics when it fails: a test whose ground is missing has failed, and the panic says why.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "test equipment: a failure here is the test's failure")]
+#![allow(clippy::expect_used, clippy::panic, reason = "test equipment: a failure here is the test's failure")]
 
 mod bucket;
 mod child;
