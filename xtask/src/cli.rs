@@ -117,8 +117,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Test { store, arguments } => test::run(store, &arguments),
         Command::Stack(command) => run_stack(command),
         Command::Setup { store } => {
-            setup::ensure_build_tools()?;
-            setup::ensure_services(stack::store_or_default(store))?;
+            setup::ensure_all(stack::store_or_default(store))?;
             println!("nothing is missing");
             Ok(ExitCode::SUCCESS)
         }

@@ -15,7 +15,7 @@ struct Need {
     is_met: fn() -> bool,
 }
 
-const BUILD_TOOLS: [Need; 6] = [
+static BUILD_TOOLS: [Need; 6] = [
     Need { packages: "gcc libc6-dev", is_met: || on_path("cc").is_some() },
     Need { packages: "g++", is_met: || on_path("c++").is_some() },
     Need { packages: "make", is_met: || on_path("make").is_some() },
@@ -24,20 +24,27 @@ const BUILD_TOOLS: [Need; 6] = [
     Need { packages: "zlib1g-dev", is_met: || Path::new("/usr/include/zlib.h").exists() },
 ];
 
-const SERVICES: [Need; 3] = [
+static SERVICES: [Need; 3] = [
     Need { packages: "default-jre-headless", is_met: || on_path("java").is_some() },
     Need { packages: "maven", is_met: || on_path("mvn").is_some() },
     Need { packages: "postgresql", is_met: || postgres::bin_dir().is_ok() },
 ];
 
+/// Everything, by one installation.
+pub fn ensure_all(store: StoreKind) -> Result<()> {
+    ensure(BUILD_TOOLS.iter().chain(&SERVICES))?;
+    ensure_services(store)
+}
+
 /// What compiling the workspace needs.
 pub fn ensure_build_tools() -> Result<()> {
-    ensure(&BUILD_TOOLS)
+    ensure(BUILD_TOOLS.iter())
 }
 
 /// What the local stack needs.
 pub fn ensure_services(store: StoreKind) -> Result<()> {
-    ensure(&SERVICES)?;
+    ensure(SERVICES.iter())?;
+    check_java()?;
     if store == StoreKind::Minio && on_path("minio").is_none() && on_path("go").is_none() {
         bail!(
             "MinIO is built from source by Go 1.24 or newer, and there is no `go` on the PATH: install it, or use --store s3proxy"
@@ -51,9 +58,9 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
-fn ensure(needs: &[Need]) -> Result<()> {
+fn ensure(needs: impl Iterator<Item = &'static Need> + Clone) -> Result<()> {
     let missing: Vec<&str> =
-        needs.iter().filter(|need| !(need.is_met)()).flat_map(|need| need.packages.split(' ')).collect();
+        needs.clone().filter(|need| !(need.is_met)()).flat_map(|need| need.packages.split(' ')).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -67,9 +74,33 @@ fn ensure(needs: &[Need]) -> Result<()> {
         );
     }
     install(&missing)?;
-    match needs.iter().find(|need| !(need.is_met)()) {
+    match needs.into_iter().find(|need| !(need.is_met)()) {
         Some(need) => bail!("{} was installed and is still not found on this machine", need.packages),
         None => Ok(()),
+    }
+}
+
+/// Kafka 4 needs Java 17. The `release` file beside the program tells the version without the 0.1 s that asking takes.
+fn check_java() -> Result<()> {
+    let release = on_path("java")
+        .and_then(|java| java.canonicalize().ok())
+        .and_then(|java| fs::read_to_string(java.parent()?.parent()?.join("release")).ok());
+    match release.as_deref().and_then(java_major) {
+        Some(major) if major < 17 => {
+            bail!(
+                "`java` on the PATH is Java {major}, and Kafka 4 needs 17 or newer: install default-jre-headless, or put a newer one first"
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn java_major(release: &str) -> Option<u32> {
+    let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION=\""))?;
+    let mut parts = version.split(['.', '"', '_', '-']);
+    match parts.next()?.parse().ok()? {
+        1 => parts.next()?.parse().ok(), // 1.8
+        major => Some(major),
     }
 }
 
@@ -125,5 +156,20 @@ impl Drop for NoCluster {
         if let Some(file) = &self.0 {
             let _ = fs::remove_file(file);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_java_is_read_in_its_old_and_its_new_form() {
+        let release =
+            |version: &str| format!("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"{version}\"\nOS_NAME=\"Linux\"\n");
+        for (version, major) in [("17.0.15", 17), ("21", 21), ("11.0.2", 11), ("1.8.0_402", 8), ("25-ea", 25)] {
+            assert_eq!(java_major(&release(version)), Some(major), "{version}");
+        }
+        assert_eq!(java_major("OS_NAME=\"Linux\""), None);
     }
 }

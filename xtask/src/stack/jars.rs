@@ -22,6 +22,9 @@ const KAFKA: &[&str] = &[
     "org.apache.logging.log4j:log4j-1.2-api:2.25.4",
 ];
 
+/// By its full name: Maven's error for a prefix that it cannot look up hides the reason.
+const COPY_DEPENDENCIES: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+
 const S3PROXY: &[&str] = &["org.gaul:s3proxy:4.1.0", "com.fasterxml.jackson.core:jackson-annotations:2.21"];
 
 /// Folder with the jars of the broker and of the Connect worker.
@@ -63,7 +66,7 @@ fn copy_dependencies(pom: &Path, into: &Path) -> Result<()> {
     let output = Command::new("mvn")
         .args(["-B", "-ntp", "-q", "-f"])
         .arg(pom)
-        .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+        .args([COPY_DEPENDENCIES, "-DincludeScope=runtime"])
         .arg(format!("-DoutputDirectory={}", into.display()))
         .stdin(Stdio::null())
         .output()
@@ -91,8 +94,7 @@ fn pom(artifacts: &[&str]) -> Result<String> {
     }
     Ok(format!(
         "<project><modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>jars</artifactId><version>1</version>\
-         <packaging>pom</packaging><dependencies>{dependencies}</dependencies>\
-         <build><plugins><plugin><artifactId>maven-dependency-plugin</artifactId><version>3.8.1</version></plugin></plugins></build></project>"
+         <packaging>pom</packaging><dependencies>{dependencies}</dependencies></project>"
     ))
 }
 
