@@ -1,0 +1,84 @@
+use crate::scene::{PATIENCE, Scene};
+use std::time::Duration;
+use workbench::testing::Child;
+
+/// The last line of a process that must end by itself with code 2, without a panic.
+async fn last_words(mut child: Child) -> String {
+    let status = child.wait_exit(Duration::from_secs(15)).await;
+    let lines = child.stderr();
+    assert_eq!(status.code(), Some(2), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("panicked")), "{lines:#?}");
+    lines.last().cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_wrong_flag_ends_it_with_a_word() {
+    let scene = Scene::new(1).await;
+    for flags in [&["--linger", "soon"][..], &["--batch-rows", "0"], &["--kafka-property", "x"], &["--nonsense"]] {
+        let mut child = scene.start(flags);
+        let status = child.wait_exit(Duration::from_secs(15)).await;
+        assert_eq!(status.code(), Some(2), "{flags:?}");
+        assert!(child.stderr()[0].contains(flags[0]), "{:?}", child.stderr());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_without_showing_it() {
+    let scene = Scene::new(1).await;
+    let mut command = scene.command();
+    let url = scene.database.url().replacen(":postgres@", ":s3cret@", 1);
+    assert!(url.contains("s3cret"), "the stack's password has changed");
+    command.env("DATABASE_URL", url);
+    let line = last_words(Child::spawn(command)).await;
+    assert!(line.contains("password authentication failed") && line.contains("--database-url"), "{line}");
+    assert!(!line.contains("s3cret"), "{line}");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_named() {
+    let scene = Scene::new(1).await;
+    let mut command = scene.command();
+    command.env("DATABASE_URL", scene.database.url().replace(scene.database.name(), "nowhere"));
+    let line = last_words(Child::spawn(command)).await;
+    assert!(line.contains("nowhere"), "{line}");
+}
+
+#[tokio::test]
+async fn a_property_that_would_break_the_promise_is_refused() {
+    let scene = Scene::new(1).await;
+    let line = last_words(scene.start(&["--kafka-property", "enable.auto.commit=true"])).await;
+    assert!(line.contains("enable.auto.commit"), "{line}");
+    let line = last_words(scene.start(&["--kafka-property", "no.such.thing=1"])).await;
+    assert!(line.contains("no.such.thing"), "{line}");
+}
+
+#[tokio::test]
+async fn a_second_group_on_the_same_tables_is_refused() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 5).await;
+    let first = scene.start(&[]);
+    scene.wait_all_in().await;
+    drop(first);
+    let line = last_words(scene.start(&["--group-id", "another"])).await;
+    assert!(line.contains("speed-layer") && line.contains("--group-id"), "{line}");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_said_within_seconds_and_waited_for() {
+    let scene = Scene::new(1).await;
+    let mut command = scene.command();
+    command.env("KAFKA_BROKERS", "127.0.0.1:1");
+    let mut child = Child::spawn(command);
+    let line = child.wait_stderr("Kafka: no connection", Duration::from_secs(15)).await;
+    assert!(line.contains("127.0.0.1:1") && line.contains("--kafka-brokers"), "{line}");
+    assert_eq!(child.exit_status(), None);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_is_said_and_waited_for() {
+    let scene = Scene::new(1).await;
+    let mut child = scene.start(&["--topic", "nowhere"]);
+    let line = child.wait_stderr("does not exist", PATIENCE).await;
+    assert!(line.contains("nowhere") && line.contains("--topic"), "{line}");
+    assert_eq!(child.exit_status(), None);
+}

@@ -1,0 +1,11 @@
+//! The speed layer as a process, against a real Kafka and PostgreSQL (`cargo xtask test`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may say so with a panic")]
+
+mod configuration;
+mod exactly_once;
+mod gaps;
+mod minute_bars;
+mod outages;
+mod scene;
+mod shutdown;
+mod volume;

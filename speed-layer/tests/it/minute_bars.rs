@@ -1,0 +1,58 @@
+use crate::scene::{Scene, tick};
+use workbench::testing::Record;
+
+/// Bars computed from the ticks, compared with those that were merged batch by batch, column by column.
+const DIFFERENCES: &str = "
+    with expected as (
+        select symbol,
+               date_trunc('minute', timestamp, 'UTC') as minute,
+               (array_agg(open order by timestamp, kafka_partition, kafka_offset))[1] as open,
+               max(coalesce(high, greatest(open, close))) as high,
+               min(coalesce(low, least(open, close))) as low,
+               (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1] as close,
+               sum(volume) as volume,
+               count(*) as ticks,
+               sum(close) as sum_close,
+               sum(close * volume) as notional
+        from realtime_stock group by 1, 2)
+    select count(*) from expected e
+        full join minute_bars b using (symbol, minute)
+    where (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close, e.notional)
+        is distinct from (b.open, b.high, b.low, b.close, b.volume, b.ticks, b.sum_close, b.notional)";
+
+#[tokio::test]
+async fn minute_bars_equal_an_aggregate_of_the_ticks_however_they_were_batched() {
+    let scene = Scene::new(3).await;
+    // Small batches cut minutes into many pieces, and late ticks come after them.
+    let _speed_layer = scene.start(&["--batch-rows", "7", "--linger", "1ms"]);
+    let order = (0..600_i64).map(|number| number * 389 % 600);
+    scene.topic.produce(order.map(|number| Record::new((number % 3) as i32, tick(number)))).await;
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from minute_bars").await, 18);
+    assert_eq!(scene.count(DIFFERENCES).await, 0);
+}
+
+#[tokio::test]
+async fn absurd_numbers_overflow_nothing_and_stay_exact() {
+    let scene = Scene::new(1).await;
+    let absurd = r#"{"symbol":"X","timestamp":"2025-06-06T10:00:00Z","open":9223372036.854775807,
+        "close":9223372036.854775807,"high":9223372036.854775807,"volume":9223372036854775807}"#;
+    scene.topic.produce((0..9).map(|_| Record::new(0, absurd))).await;
+    let _speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 9);
+    assert_eq!(scene.count(DIFFERENCES).await, 0);
+}
+
+#[tokio::test]
+async fn ticks_of_any_day_find_a_partition() {
+    let scene = Scene::new(1).await;
+    let days = ["1970-01-01", "1999-12-31", "2024-02-29", "2025-06-06"];
+    let records = days.map(|day| Record::new(0, tick(1).replace("2025-06-06", day)));
+    let _speed_layer = scene.start(&[]);
+    scene.topic.produce(records).await;
+    scene.wait_all_in().await;
+    let partitions = "select count(*) from pg_inherits where inhparent = 'realtime_stock'::regclass";
+    assert_eq!(scene.count(partitions).await, 4);
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 4);
+}

@@ -1,0 +1,100 @@
+use crate::scene::{PATIENCE, Scene, http_address, wait_ready};
+use std::process::Command;
+use workbench::testing::{Child, TcpProxy, eventually, stack};
+
+fn through(scene: &Scene, proxy: &TcpProxy) -> Command {
+    let mut command = scene.command();
+    let (before, after) = scene.database.url().split_once('@').unwrap();
+    let (_, database) = after.split_once('/').unwrap();
+    command.env("DATABASE_URL", format!("{before}@{}/{database}", proxy.address()));
+    command
+}
+
+async fn postgres_proxy() -> TcpProxy {
+    let url = stack("STACK_DATABASE_URL");
+    let address = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
+    TcpProxy::start(&address).await
+}
+
+#[tokio::test]
+async fn postgresql_away_is_waited_for_and_said_once_and_nothing_is_lost() {
+    let scene = Scene::new(2).await;
+    let mut proxy = postgres_proxy().await;
+    let mut speed_layer = Child::spawn(through(&scene, &proxy));
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(2, 100).await;
+    scene.wait_all_in().await;
+    wait_ready(&address, 200).await;
+
+    proxy.cut().await;
+    scene.send_ticks(2, 100).await;
+    wait_ready(&address, 503).await;
+    let retries = || async {
+        let metrics = crate::scene::get(&address, "/metrics").1;
+        let line = metrics.lines().find(|line| line.contains("retries_total{target=\"PostgreSQL\"}"));
+        let count: u64 = line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap());
+        (count >= 3).then_some(())
+    };
+    eventually("several tries", PATIENCE, retries).await;
+    assert_eq!(speed_layer.exit_status(), None);
+
+    proxy.restore().await;
+    scene.wait_all_in().await;
+    wait_ready(&address, 200).await;
+    scene.assert_each_once().await;
+    let said = speed_layer.stderr().into_iter().filter(|line| line.contains("trying again")).count();
+    assert_eq!(said, 1, "{:#?}", speed_layer.stderr());
+}
+
+#[tokio::test]
+async fn postgresql_away_at_the_start_is_waited_for() {
+    let scene = Scene::new(1).await;
+    let mut proxy = postgres_proxy().await;
+    proxy.cut().await;
+    let speed_layer = Child::spawn(through(&scene, &proxy));
+    scene.send_ticks(1, 10).await;
+    speed_layer.wait_stderr("trying again", PATIENCE).await;
+    proxy.restore().await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
+#[tokio::test]
+async fn a_terminated_backend_costs_no_tick() {
+    let scene = Scene::new(1).await;
+    let _speed_layer = scene.start(&["--batch-rows", "50", "--linger", "1ms"]);
+    for _ in 0..10 {
+        scene.send_ticks(1, 200).await;
+        // A superuser may end the speed layer's connection whenever it likes.
+        let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                   where application_name = 'speed-layer' and datname = current_database()";
+        scene.count(sql).await;
+    }
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
+#[tokio::test]
+async fn kafka_away_is_waited_for_and_nothing_is_lost() {
+    let scene = Scene::new(1).await;
+    let (listen, target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
+    let mut proxy = TcpProxy::listen(&listen, &target).await;
+    let mut command = scene.command();
+    command.env("KAFKA_BROKERS", &listen);
+    let mut speed_layer = Child::spawn(command);
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    wait_ready(&address, 200).await;
+
+    proxy.cut().await;
+    scene.send_ticks(1, 100).await;
+    wait_ready(&address, 503).await;
+    speed_layer.wait_stderr("Kafka: no connection", PATIENCE).await;
+    assert_eq!(speed_layer.exit_status(), None);
+
+    proxy.restore().await;
+    scene.wait_all_in().await;
+    wait_ready(&address, 200).await;
+    scene.assert_each_once().await;
+}

@@ -1,0 +1,52 @@
+use crate::scene::{PATIENCE, Scene, get, http_address, tick};
+use std::time::Duration;
+use workbench::testing::Record;
+
+#[tokio::test]
+async fn on_sigterm_what_was_read_is_written_and_the_process_ends_well() {
+    let scene = Scene::new(1).await;
+    // Without the signal the batch would wait for minutes.
+    let mut speed_layer = scene.start(&["--linger", "10m"]);
+    let address = http_address(&speed_layer).await;
+    speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
+    scene.send_ticks(1, 10).await;
+    // That the lag is known means that Kafka was polled, but not that the messages were read: SIGTERM must not lose
+    // those either way, so the test holds whichever comes first.
+    workbench::testing::eventually("the lag to be known", PATIENCE, || async {
+        get(&address, "/metrics").1.contains("speed_layer_consumer_lag_messages{partition=\"0\"} 10")
+    })
+    .await;
+    speed_layer.sigterm();
+    assert!(speed_layer.wait_exit(Duration::from_secs(10)).await.success());
+    scene.assert_each_once().await;
+}
+
+#[tokio::test]
+async fn with_nothing_to_do_it_ends_at_once() {
+    let scene = Scene::new(1).await;
+    let mut speed_layer = scene.start(&[]);
+    speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
+    speed_layer.sigterm();
+    assert!(speed_layer.wait_exit(Duration::from_secs(3)).await.success());
+}
+
+#[tokio::test]
+async fn it_tells_monitors_what_it_did() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "x")]).await;
+    scene.wait_all_in().await;
+    assert_eq!(get(&address, "/healthz"), (200, "ok\n".to_owned()));
+    crate::scene::wait_ready(&address, 200).await;
+    let (status, metrics) = get(&address, "/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "speed_layer_ticks_written_total 1",
+        "speed_layer_messages_rejected_total{reason=\"not_json\"} 1",
+        "speed_layer_messages_rejected_total{reason=\"bad_price\"} 0",
+        "speed_layer_visible_latency_seconds_count 2",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+}
