@@ -51,8 +51,8 @@ create index batch_runs_started_at_idx on batch_runs (started_at);
 create table archive_objects
 (
     key            text        not null collate "C",
-    -- the hour that the key's folder stands for
-    folder         timestamptz not null,
+    -- the prefix of the listing that showed it
+    folder         text        not null collate "C",
     etag           text        not null,
     size           bigint      not null,
     last_modified  timestamptz not null,
@@ -75,6 +75,19 @@ create table archive_object_hours
 
 create index archive_object_hours_key_idx on archive_object_hours (key);
 
+-- Hours whose objects have changed since they were computed: what a run has to do, and what one that was killed has left.
+-- A row is written in the transaction that changes the index, and deleted in the one that writes the hour.
+create table stale_hours
+(
+    hour      timestamptz not null,
+    -- An object in a folder of the run's own window touches it. Where only a neighbouring folder, read because of
+    -- --slack, does, a run computes it if it has been computed before; or else each run would drag in one more hour.
+    wanted    boolean     not null,
+    -- An object that touched it was replaced. Where none is left, its ticks were withdrawn; otherwise they expired.
+    withdrawn boolean     not null,
+    constraint stale_hours_pkey primary key (hour)
+);
+
 -- Lines of the archive that are no valid tick. At most the first 1,000 of an object are kept;
 -- archive_objects.rejected_lines counts all.
 create table rejected_lines
@@ -91,7 +104,7 @@ create table rejected_lines
 );
 
 -- The state of each computed hour. fingerprint is a hash of (key, etag, size) of every object that holds ticks of
--- the hour: where the archive's present fingerprint differs, the hour is dirty.
+-- the hour: where the archive's present fingerprint differs, the hour is computed again.
 create table batch_hours
 (
     hour        timestamptz not null,

@@ -68,11 +68,28 @@ impl Totals {
         self.hours.get(&hour).is_some_and(|total| total.objects.contains(key))
     }
 
+    /// Whether an hour has ticks whose lines do not tell their place in the topic: two of them may then be alike in
+    /// time and presumed place, and the one that came first counts as the earlier.
+    #[must_use]
+    pub fn depends_on_order(&self, hour: Hour) -> bool {
+        self.hours.get(&hour).is_some_and(|total| total.sum.ticks > total.sum.offsets.len())
+    }
+
     /// Takes an hour out, to be written or dropped.
     pub fn take(&mut self, hour: Hour) -> Total {
         let total = self.hours.remove(&hour).unwrap_or_default();
         self.bars -= total.sum.bars.len();
         total
+    }
+
+    /// Forgets the hours that an earlier version of an object is in.
+    pub fn forget_object(&mut self, key: &str) {
+        let bars = &mut self.bars;
+        self.hours.retain(|_, total| {
+            let keep = !total.objects.contains(key);
+            *bars -= if keep { 0 } else { total.sum.bars.len() };
+            keep
+        });
     }
 
     /// Forgets every hour before `hour`.
@@ -82,3 +99,6 @@ impl Totals {
         self.hours = kept;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct PrefixTemplate(String);
 
 /// A folder of the archive and the hours of a range that it stands for: one, or more where the template is coarser.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Folder {
     pub prefix: Arc<str>,
     pub hours: Range<Hour>,
@@ -76,7 +76,7 @@ impl PrefixTemplate {
     }
 
     fn render_at(&self, micros: i64) -> Result<String, jiff::Error> {
-        let instant = jiff::Timestamp::from_microsecond(micros)?.to_zoned(jiff::tz::TimeZone::UTC);
+        let instant = jiff::Timestamp::from_microsecond(micros)?.to_zoned_datetime(jiff::tz::TimeZone::UTC);
         jiff::fmt::strtime::format(&self.0, &instant)
     }
 }
@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_template_that_would_miss_or_mix_objects_is_refused() {
-        for text in ["", "raw/%Y-%m-%d-%H", "/%Y-%m-%d-%H/", "raw/", "%m-%d-%H/", "%Y-%m-%d-%H-%M/", "%Y-%m-%d-%!/", "%s/"]
+        for text in
+            ["", "raw/%Y-%m-%d-%H", "/%Y-%m-%d-%H/", "raw/", "%m-%d-%H/", "%Y-%m-%d-%H-%M/", "%Y-%m-%d-%!/", "%s/"]
         {
             assert!(PrefixTemplate::parse(text).is_err(), "{text}");
         }

@@ -121,7 +121,9 @@ mod tests {
 
     fn set(places: &[(i32, u64)]) -> Offsets {
         let mut offsets = Offsets::default();
-        places.iter().for_each(|(partition, offset)| drop(offsets.insert(*partition, *offset)));
+        for (partition, offset) in places {
+            offsets.insert(*partition, *offset);
+        }
         offsets.settle();
         offsets
     }

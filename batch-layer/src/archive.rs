@@ -1,0 +1,113 @@
+//! Where the archive is and how it is laid out: folders by hour, and objects in an S3 store or a local directory.
+
+mod body;
+mod local;
+mod name;
+mod prefix;
+mod s3;
+
+pub use body::{Body, Interrupted};
+pub use name::{FileName, Origin};
+pub use prefix::{Folder, PrefixTemplate};
+pub use s3::S3Options;
+
+use common::{Failure, Timestamp};
+use local::LocalStore;
+use s3::S3Store;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    pub key: Arc<str>,
+    /// Changes whenever the content does.
+    pub etag: String,
+    /// In bytes, as stored.
+    pub size: u64,
+    pub last_modified: Timestamp,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The object is no longer the one that was listed: replaced, or gone.
+    #[error("it was replaced or deleted after it had been listed")]
+    Moved,
+    /// A person must change something: a right, a key, the name of the bucket.
+    #[error("{0:#}")]
+    Refused(anyhow::Error),
+    /// Trying again later may do.
+    #[error("{0:#}")]
+    Unavailable(anyhow::Error),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(error) => Self::Configuration(error),
+            StoreError::Unavailable(error) => Self::Infrastructure(error),
+            StoreError::Moved => Self::Infrastructure(error.into()),
+        }
+    }
+}
+
+/// Which store to open.
+#[derive(Debug, Clone)]
+pub enum StoreOptions {
+    S3(S3Options),
+    /// A directory whose files' relative paths are the keys.
+    Local(PathBuf),
+}
+
+/// The store of the archive. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub enum Store {
+    S3(S3Store),
+    Local(LocalStore),
+}
+
+impl Store {
+    /// # Errors
+    /// Where the options cannot work. A store that is not there is found out by the first listing.
+    pub async fn open(options: &StoreOptions) -> Result<Self, Failure> {
+        Ok(match options {
+            StoreOptions::S3(options) => Self::S3(S3Store::open(options).await?),
+            StoreOptions::Local(root) => Self::Local(LocalStore::open(root)?),
+        })
+    }
+
+    /// Every object whose key starts with `prefix`, by key.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] or [`StoreError::Unavailable`], with bucket and prefix.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
+        let mut objects = match self {
+            Self::S3(store) => store.list(prefix).await?,
+            Self::Local(store) => store.list(prefix)?,
+        };
+        objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(objects)
+    }
+
+    /// Opens an object for reading, provided that it is still the one listed. `stop` ends the reading early.
+    ///
+    /// # Errors
+    /// [`StoreError`], with bucket and key.
+    pub async fn read(&self, object: &Object, stop: &CancellationToken) -> Result<Body, StoreError> {
+        match self {
+            Self::S3(store) => Ok(Body::streamed(store.get(object).await?, object.size, stop.clone())),
+            Self::Local(store) => Ok(Body::file(store.get(object)?, object.size, stop.clone())),
+        }
+    }
+
+    /// For messages: `s3://stock-data/` or `file:///data/`.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self {
+            Self::S3(store) => store.location(),
+            Self::Local(store) => store.location(),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! [`Body`]: the bytes of one object, read by the thread that also decodes them.
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::{Buf, Bytes};
+use std::fs::File;
+use std::io::{self, Read};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How many chunks of a stream wait for the reader: enough to keep a core busy, little enough to bound memory.
+const CHUNKS_AHEAD: usize = 4;
+
+/// An object's bytes, for a thread that may block. Reading fails once the run is stopped.
+#[derive(Debug)]
+pub struct Body {
+    source: Source,
+    stop: CancellationToken,
+    /// Bytes that are still to come.
+    left: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(File),
+    Stream { chunks: mpsc::Receiver<io::Result<Bytes>>, current: Bytes },
+}
+
+/// The store stopped sending; the content itself is not to blame, so reading the object again may do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Interrupted(String);
+
+impl Body {
+    /// `size`: how many bytes there must be, here and below.
+    pub fn file(file: File, size: u64, stop: CancellationToken) -> Self {
+        Self { source: Source::File(file), stop, left: size }
+    }
+
+    /// Starts to fetch at once, ahead of the reader.
+    pub fn streamed(mut stream: ByteStream, size: u64, stop: CancellationToken) -> Self {
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        tokio::spawn(async move {
+            while let Some(chunk) = stream.next().await {
+                let chunk = chunk.map_err(|error| {
+                    let causes = anyhow::Error::new(error);
+                    io::Error::other(Interrupted(format!("{causes:#}")))
+                });
+                let is_last = chunk.is_err();
+                if sender.send(chunk).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Self { source: Source::Stream { chunks, current: Bytes::new() }, stop, left: size }
+    }
+}
+
+impl Interrupted {
+    /// Whether this is why reading failed.
+    #[must_use]
+    pub fn caused(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|cause| cause.is::<Self>())
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_cancelled() {
+            return Err(io::Error::other(Interrupted("the run is being stopped".into())));
+        }
+        let count = match &mut self.source {
+            Source::File(file) => file.read(buffer)?,
+            Source::Stream { chunks, current } => {
+                while current.is_empty() {
+                    match chunks.blocking_recv() {
+                        Some(chunk) => *current = chunk?,
+                        None => break,
+                    }
+                }
+                let count = current.len().min(buffer.len());
+                current.copy_to_slice(&mut buffer[..count]);
+                count
+            }
+        };
+        self.left = self.left.saturating_sub(count as u64);
+        if count == 0 && !buffer.is_empty() && self.left > 0 {
+            return Err(io::Error::other(Interrupted(format!("{} bytes short of its end", self.left))));
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,87 @@
+//! A local directory in the place of a bucket: the files' relative paths are the keys.
+
+use super::{Object, StoreError};
+use anyhow::Context;
+use common::{Failure, Timestamp};
+use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+/// A directory tree that is read as an archive.
+#[derive(Debug, Clone)]
+pub struct LocalStore {
+    root: Arc<Path>,
+}
+
+impl LocalStore {
+    pub fn open(root: &Path) -> Result<Self, Failure> {
+        if root.is_dir() {
+            return Ok(Self { root: root.into() });
+        }
+        let error = anyhow::anyhow!("{} is no directory (--bucket file://)", root.display());
+        Err(Failure::Configuration(error))
+    }
+
+    pub fn location(&self) -> String {
+        format!("file://{}/", self.root.display())
+    }
+
+    pub fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
+        let mut objects = Vec::new();
+        let mut folders = vec![self.root.join(prefix)];
+        while let Some(folder) = folders.pop() {
+            self.list_folder(&folder, &mut folders, &mut objects)
+                .with_context(|| format!("cannot list {}", folder.display()))
+                .map_err(StoreError::Unavailable)?;
+        }
+        Ok(objects)
+    }
+
+    fn list_folder(&self, folder: &Path, folders: &mut Vec<PathBuf>, objects: &mut Vec<Object>) -> anyhow::Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let metadata = match fs::metadata(&path) {
+                // Deleted since the directory was read.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            if metadata.is_dir() {
+                folders.push(path);
+            } else if let Some(key) = path.strip_prefix(&self.root)?.to_str() {
+                objects.push(object(key, &metadata)?);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn get(&self, object: &Object) -> Result<File, StoreError> {
+        let path = self.root.join(&*object.key);
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
+        match opened {
+            Ok((metadata, file)) if etag(&metadata) == object.etag => Ok(file),
+            Ok(_) => Err(StoreError::Moved),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::Moved),
+            Err(error) => {
+                let error = anyhow::Error::new(error).context(format!("cannot read {}", path.display()));
+                Err(StoreError::Refused(error))
+            }
+        }
+    }
+}
+
+fn object(key: &str, metadata: &Metadata) -> anyhow::Result<Object> {
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let last_modified = Timestamp::from_micros(i64::try_from(modified.as_micros())?);
+    Ok(Object { key: key.into(), etag: etag(metadata), size: metadata.len(), last_modified })
+}
+
+fn etag(metadata: &Metadata) -> String {
+    let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    format!("{}-{}", modified.as_nanos(), metadata.len())
+}

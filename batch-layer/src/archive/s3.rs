@@ -1,0 +1,178 @@
+//! The archive in an S3-compatible store.
+
+use super::{Object, StoreError};
+use anyhow::Context;
+use aws_config::BehaviorVersion;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::ResponseChecksumValidation;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use common::{Failure, Timestamp};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// All attempts together, so that an unreachable store is reported within 15 s.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(13);
+const ATTEMPTS: u32 = 5;
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// How to reach the store. Credentials come from the usual AWS chain.
+#[derive(Debug, Clone)]
+pub struct S3Options {
+    pub bucket: String,
+    /// `None`: AWS itself, or AWS_ENDPOINT_URL.
+    pub endpoint_url: Option<String>,
+    /// `None`: wherever an endpoint is given.
+    pub path_style: Option<bool>,
+    /// Authorities to trust beside the system's, as a PEM file.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// One bucket.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    client: Client,
+    bucket: String,
+    address: String,
+}
+
+impl S3Store {
+    pub async fn open(options: &S3Options) -> Result<Self, Failure> {
+        let tls = Provider::Rustls(CryptoMode::Ring);
+        let tls_context = trust(options).map_err(Failure::Configuration)?;
+        let http = Builder::new().tls_provider(tls).tls_context(tls_context).build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .region(RegionProviderChain::default_provider().or_else(DEFAULT_REGION))
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        if let Some(endpoint) = &options.endpoint_url {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let shared = loader.load().await;
+        let endpoint = shared.endpoint_url().map(str::to_owned);
+        let config = aws_sdk_s3::config::Builder::from(&shared)
+            // Stores other than AWS rarely have a DNS name for each bucket.
+            .force_path_style(options.path_style.unwrap_or(endpoint.is_some()))
+            // Not every store knows the newer checksums; a truncated body is noticed by its length.
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        let address = endpoint.unwrap_or_else(|| "AWS".to_owned());
+        Ok(Self { client: Client::from_conf(config), bucket: options.bucket.clone(), address })
+    }
+
+    pub fn location(&self) -> String {
+        format!("s3://{}/", self.bucket)
+    }
+
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
+        let mut objects = Vec::new();
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.sort_error(&format!("list s3://{}/{prefix}", self.bucket), error))?;
+            objects.extend(page.contents().iter().filter_map(object));
+        }
+        Ok(objects)
+    }
+
+    pub async fn get(&self, object: &Object) -> Result<ByteStream, StoreError> {
+        let request = self.client.get_object().bucket(&self.bucket).key(&*object.key).if_match(&object.etag);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| self.sort_error("read it", error))?;
+        Ok(answer.body)
+    }
+
+    /// Says what went wrong, and whose turn it is.
+    fn sort_error<E>(&self, what: &str, error: SdkError<E>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default().to_owned();
+        let (hint, is_refusal) = match (code.as_str(), status) {
+            ("NoSuchBucket", _) => ("no such bucket: create it, or correct --bucket", true),
+            ("NoSuchKey", _) | (_, Some(404 | 412)) => return StoreError::Moved,
+            ("InvalidAccessKeyId" | "SignatureDoesNotMatch", _) => {
+                ("wrong credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", true)
+            }
+            ("RequestTimeTooSkewed", _) => ("this machine's clock is wrong", true),
+            ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) => ("wrong region: check AWS_REGION", true),
+            (_, Some(401 | 403)) => ("access denied: check the credentials and their right to list and read", true),
+            (_, Some(300..=499)) => ("the store refused the request", true),
+            (_, Some(_)) => ("the store failed", false),
+            (_, None) => no_answer(&error),
+        };
+        let cause = anyhow::anyhow!("{}", causes(&error, &code));
+        let error = cause.context(format!("cannot {what} at {}: {hint}", self.address));
+        if is_refusal { StoreError::Refused(error) } else { StoreError::Unavailable(error) }
+    }
+}
+
+/// Without an answer: the store cannot be reached, or there is nothing to sign the request with.
+fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E>) -> (&'static str, bool) {
+    let text = format!("{}", DisplayErrorContext(error));
+    if text.contains("Credentials") || text.contains("credentials") {
+        return ("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role", true);
+    }
+    match error {
+        SdkError::ConstructionFailure(_) => ("the request cannot be made: check --s3-endpoint-url", true),
+        _ => ("no answer: check --s3-endpoint-url, and that the store runs", false),
+    }
+}
+
+/// The innermost cause, which is the one that tells something; the SDK's own layers do not.
+fn causes<E>(error: &SdkError<E>, code: &str) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    if let Some(message) = error.message() {
+        return format!("{code}: {message}");
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    match error.raw_response() {
+        Some(response) => format!("HTTP status {} {code}", response.status()),
+        None => cause.to_string(),
+    }
+}
+
+fn trust(options: &S3Options) -> anyhow::Result<TlsContext> {
+    let mut store = TrustStore::default();
+    if let Some(path) = &options.ca_file {
+        let pem = std::fs::read(path).with_context(|| format!("cannot read {} (--s3-ca-file)", path.display()))?;
+        anyhow::ensure!(
+            pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----"),
+            "{} holds no PEM certificate (--s3-ca-file)",
+            path.display()
+        );
+        store.add_pem_certificate(pem);
+    }
+    Ok(TlsContext::builder().with_trust_store(store).build()?)
+}
+
+fn object(listed: &aws_sdk_s3::types::Object) -> Option<Object> {
+    let last_modified = listed.last_modified()?;
+    Some(Object {
+        key: listed.key()?.into(),
+        etag: listed.e_tag()?.to_owned(),
+        size: u64::try_from(listed.size()?).ok()?,
+        last_modified: Timestamp::from_micros(i64::try_from(last_modified.as_nanos() / 1000).ok()?),
+    })
+}

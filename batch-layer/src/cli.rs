@@ -1,0 +1,257 @@
+//! The flags; their comments are the manual (`batch-layer --help`).
+
+use crate::archive::{PrefixTemplate, S3Options, StoreOptions};
+use crate::hour::{Hour, hours_covering};
+use clap::Parser;
+use common::cli::{DatabaseArgs, duration};
+use common::telemetry::LogArgs;
+use common::{Failure, Timestamp};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Computes hourly summaries of the ticks in the archive, writes them to PostgreSQL, and ends.
+///
+/// Without further flags it brings the last 48 hours up to date: an hour is computed when it is over, and again
+/// whenever one of its objects was added, replaced or deleted. Running it twice changes nothing, and a run that was
+/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob; a second run at the same time
+/// leaves at once.
+#[derive(Debug, Clone, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+
+    #[command(flatten)]
+    pub hours: HourArgs,
+
+    /// Print what would be computed and why, and write nothing at all.
+    #[arg(long, help_heading = "What to do")]
+    pub dry_run: bool,
+
+    /// Read and compute every hour of the window again, changed or not.
+    #[arg(long, help_heading = "What to do")]
+    pub recompute: bool,
+
+    /// Show no progress, only warnings and the last line.
+    #[arg(long, help_heading = "Logging")]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or nothing to do, or another run is at work
+  2  configuration: a wrong flag, password, key or bucket; trying again is useless
+  3  infrastructure: PostgreSQL or the store does not answer; try again later
+  4  partial: some hours were not written, each named in the log with its object (or the run was stopped by
+     SIGTERM or SIGINT between two hours); the other hours are done, and the next run goes on with the rest";
+
+/// [`DatabaseArgs`], whose connection string never shows in `Debug`.
+#[derive(Clone, clap::Args)]
+pub struct DatabaseOptions {
+    #[command(flatten)]
+    pub args: DatabaseArgs,
+}
+
+impl std::fmt::Debug for DatabaseOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseOptions")
+    }
+}
+
+/// Where the archive is.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Archive")]
+pub struct ArchiveArgs {
+    /// The bucket, or a local directory as `file:///path`.
+    #[arg(long, env = "S3_BUCKET", default_value = "stock-data", value_name = "NAME")]
+    pub bucket: String,
+
+    /// The store's address, such as `http://127.0.0.1:9000`. Without it: AWS, or what AWS_ENDPOINT_URL says.
+    /// Credentials and region come from where AWS tools take them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+    /// AWS_PROFILE, a web identity, the container's or machine's role; AWS_REGION (us-east-1 where nothing is said).
+    #[arg(long, env = "S3_ENDPOINT_URL", value_name = "URL", value_parser = endpoint)]
+    pub s3_endpoint_url: Option<String>,
+
+    /// Address the bucket by path (`true`) or by host name (`false`). Default: by path where an endpoint is given.
+    #[arg(long, env = "S3_PATH_STYLE", value_name = "BOOL")]
+    pub s3_path_style: Option<bool>,
+
+    /// Authorities to trust for TLS beside the system's: a PEM file.
+    #[arg(long, env = "S3_CA_FILE", value_name = "FILE")]
+    pub s3_ca_file: Option<PathBuf>,
+
+    /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well.
+    #[arg(long, env = "S3_PREFIX", default_value = "raw/stock_prices/%Y-%m-%d-%H/", value_parser = PrefixTemplate::parse, value_name = "TEMPLATE")]
+    pub prefix: PrefixTemplate,
+}
+
+/// Which hours.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Which hours")]
+pub struct HourArgs {
+    /// Bring the hours of this much time up to date, counted back from now.
+    #[arg(long, env = "LOOKBACK", default_value = "48h", value_parser = duration, value_name = "DURATION")]
+    pub lookback: Duration,
+
+    /// An hour is computed this long after its end, when its last objects have been archived.
+    #[arg(long, env = "GRACE", default_value = "5m", value_parser = duration, value_name = "DURATION")]
+    pub grace: Duration,
+
+    /// Read this much time's folders on either side too: a tick near the hour may lie in the next hour's folder, or an
+    /// earlier one's where a producer's clock is ahead.
+    #[arg(long, env = "SLACK", default_value = "1h", value_parser = duration, value_name = "DURATION")]
+    pub slack: Duration,
+
+    /// Backfill from this hour on, as `2025-06-02T13` (UTC) or `2025-06-02T13:00:00Z`; until --to, or now.
+    #[arg(long, value_parser = Hour::parse, value_name = "HOUR")]
+    pub from: Option<Hour>,
+
+    /// Backfill up to the start of this hour.
+    #[arg(long, value_parser = Hour::parse, requires = "from", value_name = "HOUR")]
+    pub to: Option<Hour>,
+
+    /// Bring this one hour up to date.
+    #[arg(long, value_parser = Hour::parse, conflicts_with_all = ["from", "to"], value_name = "HOUR")]
+    pub hour: Option<Hour>,
+}
+
+/// The hours that a run is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub window: Range<Hour>,
+    /// Hours from this one on are not over yet, or only just.
+    pub due: Hour,
+    /// How many hours' folders are read on either side of an hour.
+    pub slack: i64,
+}
+
+impl ArchiveArgs {
+    #[must_use]
+    pub fn store(&self) -> StoreOptions {
+        match self.bucket.strip_prefix("file://") {
+            Some(path) => StoreOptions::Local(path.into()),
+            None => StoreOptions::S3(S3Options {
+                bucket: self.bucket.clone(),
+                endpoint_url: self.s3_endpoint_url.clone(),
+                path_style: self.s3_path_style,
+                ca_file: self.s3_ca_file.clone(),
+            }),
+        }
+    }
+}
+
+impl HourArgs {
+    /// # Errors
+    /// Where the hours asked for are none.
+    pub fn plan(&self, now: Timestamp) -> Result<Plan, Failure> {
+        let back = |duration: Duration| {
+            let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+            Timestamp::from_micros(now.micros().saturating_sub(micros).max(0))
+        };
+        let due = Hour::of(back(self.grace));
+        let window = match (self.hour, self.from) {
+            (Some(hour), _) => hour..hour.plus(1),
+            (None, Some(from)) => from..self.to.unwrap_or(due),
+            (None, None) => Hour::of(back(self.lookback)).min(due)..due,
+        };
+        if window.start > window.end || (self.to.is_some() && window.is_empty()) {
+            let error = anyhow::anyhow!("--from {} is not before --to {}", window.start, window.end);
+            return Err(Failure::Configuration(error));
+        }
+        let window = window.start..window.end.min(due).max(window.start);
+        Ok(Plan { window, due, slack: hours_covering(self.slack) })
+    }
+}
+
+impl Plan {
+    /// Hours whose folders may hold ticks of the given ones.
+    #[must_use]
+    pub fn around(&self, hours: &Range<Hour>) -> Range<Hour> {
+        hours.start.plus(-self.slack)..hours.end.plus(self.slack)
+    }
+}
+
+impl Args {
+    /// What `batch_runs` shows of the flags: no secrets.
+    #[must_use]
+    pub fn describe(&self, plan: &Plan) -> String {
+        let ArchiveArgs { bucket, prefix, .. } = &self.archive;
+        let HourArgs { grace, slack, .. } = &self.hours;
+        let recompute = if self.recompute { " --recompute" } else { "" };
+        let (from, to) = (plan.window.start, plan.window.end);
+        let prefix = prefix.as_str();
+        format!(
+            "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} --slack {slack:?}{recompute}"
+        )
+    }
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains('@') => Ok(text.to_owned()),
+        _ => Err("expected http://host:port or https://host".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hour(text: &str) -> Hour {
+        Hour::parse(text).unwrap()
+    }
+
+    fn plan(flags: &[&str]) -> Result<Plan, Failure> {
+        let always = ["batch-layer", "--database-url", "postgres://u:p@h/d"];
+        let args = Args::try_parse_from(always.iter().chain(flags)).unwrap();
+        let now = hour("2025-06-04T10").start().plus_micros(3 * Timestamp::MINUTE);
+        args.hours.plan(now)
+    }
+
+    #[test]
+    fn by_default_the_hours_of_two_days_that_are_over_plus_grace() {
+        let plan = plan(&[]).unwrap();
+        assert_eq!(plan.window, hour("2025-06-02T10")..hour("2025-06-04T09"));
+        assert_eq!(plan.around(&plan.window), hour("2025-06-02T09")..hour("2025-06-04T10"));
+    }
+
+    #[test]
+    fn grace_decides_when_an_hour_is_over() {
+        assert_eq!(plan(&["--grace", "3m"]).unwrap().due, hour("2025-06-04T10"));
+        assert_eq!(plan(&["--grace", "4m"]).unwrap().due, hour("2025-06-04T09"));
+    }
+
+    #[test]
+    fn a_backfill_ends_where_it_says_and_never_in_an_hour_that_is_not_over() {
+        let window = |flags: &[&str]| plan(flags).unwrap().window;
+        assert_eq!(window(&["--hour", "2025-06-01T00"]), hour("2025-06-01T00")..hour("2025-06-01T01"));
+        assert_eq!(window(&["--from", "2025-06-04T07"]), hour("2025-06-04T07")..hour("2025-06-04T09"));
+        assert_eq!(
+            window(&["--from", "2025-06-04T07", "--to", "2025-06-05T00:00:00Z"]),
+            hour("2025-06-04T07")..hour("2025-06-04T09")
+        );
+        assert!(window(&["--hour", "2025-06-04T10"]).is_empty());
+    }
+
+    #[test]
+    fn a_window_that_ends_before_it_begins_is_a_configuration_error() {
+        for to in ["2025-06-01T00", "2025-06-02T00"] {
+            let failure = plan(&["--from", "2025-06-02T00", "--to", to]).unwrap_err();
+            assert!(matches!(failure, Failure::Configuration(_)), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_manual_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,103 @@
+//! `--dry-run`: what a run would do, and why.
+
+use crate::archive::{Folder, Object, Store};
+use crate::cli::{Args, Plan};
+use crate::hour::Hour;
+use crate::index::{Index, Known};
+use crate::progress::size;
+use crate::survey::{ChangeKind, Survey, compare};
+use common::Failure;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
+/// What is to be done about one hour.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Work {
+    why: Vec<String>,
+    objects: usize,
+    bytes: u64,
+}
+
+/// Prints, for each hour with something to do, why, and how much there is to read. Lists and queries, writes nothing.
+///
+/// An object that was never read is counted in the hour of its folder: only reading it would tell its ticks' hours.
+///
+/// # Errors
+/// As a run's.
+pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> Result<(), Failure> {
+    let has_tables = has_tables(&mut index).await?;
+    let mut hours: BTreeMap<Hour, Work> = BTreeMap::new();
+    for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
+        let listing = store.list(&folder.prefix).await?;
+        let known = if has_tables { index.folder(&folder.prefix).await? } else { FxHashMap::default() };
+        note_folder(&folder, listing, known, args.recompute, &mut hours);
+    }
+    if has_tables {
+        note_stale(&mut index, plan, &mut hours).await?;
+    }
+    print(&hours, plan);
+    Ok(())
+}
+
+/// A database that no run has seen yet is treated as an empty one.
+async fn has_tables(index: &mut Index) -> Result<bool, Failure> {
+    let found =
+        sqlx::query_scalar("select to_regclass('stale_hours') is not null").fetch_one(&mut index.connection).await;
+    found.map_err(|error| index.failed("looking for the tables in", error))
+}
+
+fn note_folder(
+    folder: &Folder,
+    listing: Vec<Object>,
+    known: FxHashMap<String, Known>,
+    force: bool,
+    hours: &mut BTreeMap<Hour, Work>,
+) {
+    let survey = compare(folder, listing, known, force);
+    if survey.changes.is_empty() && survey.gone.is_empty() {
+        return;
+    }
+    let work = hours.entry(folder.hours.start).or_default();
+    work.why.extend(reasons(&survey));
+    work.objects += survey.changes.len();
+    work.bytes += survey.changes.iter().map(|change| change.object.size).sum::<u64>();
+}
+
+fn reasons(survey: &Survey) -> Vec<String> {
+    let count = |kind: ChangeKind| survey.changes.iter().filter(|change| change.kind == kind).count();
+    let counts = [
+        (count(ChangeKind::New), "new"),
+        (count(ChangeKind::Replaced), "replaced"),
+        (survey.gone.len(), "gone"),
+        (count(ChangeKind::Forced), "read again (--recompute)"),
+    ];
+    let named = counts.into_iter().filter(|(count, _)| *count > 0);
+    named.map(|(count, what)| format!("{count} {what}")).collect()
+}
+
+async fn note_stale(index: &mut Index, plan: &Plan, hours: &mut BTreeMap<Hour, Work>) -> Result<(), Failure> {
+    for stale in index.stale(plan.due, &plan.window).await? {
+        let objects = index.objects_of(stale.hour).await?;
+        let work = hours.entry(stale.hour).or_default();
+        work.why.push("its objects have changed since it was computed".into());
+        work.objects += objects.len();
+        work.bytes += objects.iter().map(|(object, _)| object.size).sum::<u64>();
+    }
+    Ok(())
+}
+
+/// To standard output, which is for results.
+fn print(hours: &BTreeMap<Hour, Work>, plan: &Plan) {
+    println!("{:<18} {:>9} {:>12}  why", "hour", "objects", "to read");
+    for (hour, work) in hours {
+        let mut why = work.why.join(", ");
+        if *hour >= plan.due {
+            why.push_str("; indexed only: the hour is not over");
+        } else if !plan.window.contains(hour) {
+            why.push_str("; outside of the window: read for its neighbours' sake");
+        }
+        println!("{:<18} {:>9} {:>12}  {why}", hour.to_string(), work.objects, size(work.bytes));
+    }
+    let (objects, bytes) = hours.values().fold((0, 0), |sum, work| (sum.0 + work.objects, sum.1 + work.bytes));
+    println!("{} hours, {objects} objects, {} to read; nothing was written", hours.len(), size(bytes));
+}

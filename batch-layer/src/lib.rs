@@ -1,0 +1,22 @@
+//! The batch layer: hourly summaries out of the archive.
+//!
+//! [`scan`] and [`totals`] turn bytes into bars and know neither store nor database; [`archive`] knows the store;
+//! [`index`] and [`summary`] know the tables; [`run()`] puts them together. `docs/batch-layer.md` explains the design.
+
+pub mod archive;
+pub mod cli;
+pub mod dry_run;
+pub mod hour;
+pub mod index;
+pub mod ledger;
+pub mod progress;
+pub mod reader;
+pub mod run;
+pub mod scan;
+pub mod summary;
+pub mod survey;
+pub mod totals;
+pub mod work;
+
+pub use cli::Args;
+pub use run::run;

@@ -1,0 +1,86 @@
+//! [`Progress`]: a bar on a terminal, log lines elsewhere.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// How often a log says where a long run stands.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Tells the one who started the run how far it is.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    hours: u64,
+    objects: u64,
+    bytes: u64,
+    logged: Instant,
+}
+
+impl Progress {
+    /// `hours`: how many the window has.
+    #[must_use]
+    pub fn new(hours: u64, quiet: bool) -> Self {
+        let is_person = !quiet && std::io::stderr().is_terminal();
+        let bar = is_person.then(|| {
+            let bar = ProgressBar::new(hours);
+            let template = "{bar:30} {pos}/{len} hours  {msg}  {elapsed} (left: {eta})";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar, quiet, hours, objects: 0, bytes: 0, logged: Instant::now() }
+    }
+
+    /// One more object was read.
+    pub fn object(&mut self, bytes: u64) {
+        self.objects += 1;
+        self.bytes += bytes;
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{} objects, {}", self.objects, size(self.bytes)));
+        } else if !self.quiet && self.logged.elapsed() >= LOG_EVERY {
+            self.logged = Instant::now();
+            tracing::info!("{} objects read, {}", self.objects, size(self.bytes));
+        }
+    }
+
+    /// The first `done` hours of the window are done.
+    pub fn hours_done(&mut self, done: u64) {
+        match &self.bar {
+            Some(bar) => bar.set_position(done),
+            None if !self.quiet && done < self.hours => tracing::info!("{done} of {} hours done", self.hours),
+            None => {}
+        }
+    }
+
+    /// Says what was done with one hour; on a terminal the bar shows it.
+    pub fn say(&self, line: std::fmt::Arguments<'_>) {
+        if self.bar.is_none() && !self.quiet {
+            tracing::info!("{line}");
+        }
+    }
+
+    /// Warns without tearing the bar.
+    pub fn warn(&self, line: std::fmt::Arguments<'_>) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| tracing::warn!("{line}")),
+            None => tracing::warn!("{line}"),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `1.5 MB`
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    indicatif::DecimalBytes(bytes).to_string()
+}

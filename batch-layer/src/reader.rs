@@ -1,0 +1,104 @@
+//! [`Reader`]: objects out of the store through the scan, several at a time.
+
+use crate::archive::{FileName, Object, Store, StoreError};
+use crate::hour::Hour;
+use crate::scan::{self, Exclusions, Scan, ScanOptions};
+use common::decode::ProvenanceNames;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Objects that are fetched at the same time. More than cores, because the first byte of a small one takes longer than
+/// the rest.
+pub const IN_FLIGHT: usize = 16;
+
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Reads objects. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    store: Store,
+    /// Decoding takes a core each.
+    cores: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+/// Why an object was not read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// It is no longer the one that was listed: list again.
+    Moved,
+    /// It cannot be read as it is. Other objects are not concerned.
+    Broken {
+        why: String,
+        hours: Vec<Hour>,
+    },
+    /// The store is away.
+    Unavailable(anyhow::Error),
+    Stopped,
+}
+
+impl Reader {
+    #[must_use]
+    pub fn new(store: Store, stop: CancellationToken) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { store, cores: Arc::new(Semaphore::new(cores)), stop }
+    }
+
+    /// Reads an object, again where the store breaks off in the middle. `exclude`: records to leave out.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn read(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
+        let mut attempt = 1;
+        loop {
+            match self.read_once(object, exclude.clone()).await {
+                Err(ReadError::Unavailable(_)) if self.stop.is_cancelled() => return Err(ReadError::Stopped),
+                Err(ReadError::Unavailable(error)) if attempt < ATTEMPTS => {
+                    tracing::warn!("{}{}: {error:#}; trying again", self.store.location(), object.key);
+                    tokio::time::sleep(PAUSE * 3_u32.pow(attempt - 1)).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn read_once(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
+        let FileName::Records(origin) = FileName::of(&object.key) else {
+            return Err(ReadError::Broken { why: "its name is not one of the sink's".into(), hours: Vec::new() });
+        };
+        let body = self.store.read(object, &self.stop).await.map_err(of_store)?;
+        let options = ScanOptions {
+            compressed_name: !object.key.ends_with(".json"),
+            origin,
+            names: ProvenanceNames::default(),
+            stored_at: object.last_modified,
+            exclude,
+        };
+        let core = Arc::clone(&self.cores).acquire_owned().await;
+        let scanned = tokio::task::spawn_blocking(move || {
+            let _core = core;
+            scan::scan(body, &options)
+        });
+        match scanned.await {
+            Ok(Ok(scan)) => Ok(scan),
+            Ok(Err(failed)) if crate::archive::Interrupted::caused(&failed.error) => {
+                let error = anyhow::Error::new(failed.error).context("the store stopped sending");
+                Err(ReadError::Unavailable(error))
+            }
+            Ok(Err(failed)) => Err(ReadError::Broken { why: failed.error.to_string(), hours: failed.hours }),
+            Err(panic) => Err(ReadError::Broken { why: panic.to_string(), hours: Vec::new() }),
+        }
+    }
+}
+
+fn of_store(error: StoreError) -> ReadError {
+    match error {
+        StoreError::Moved => ReadError::Moved,
+        StoreError::Refused(error) => ReadError::Broken { why: format!("{error:#}"), hours: Vec::new() },
+        StoreError::Unavailable(error) => ReadError::Unavailable(error),
+    }
+}

@@ -1,0 +1,56 @@
+//! One run, from the lock to the last line.
+
+use crate::archive::Store;
+use crate::cli::Args;
+use crate::dry_run;
+use crate::index::Index;
+use crate::ledger::{self, Counts};
+use crate::progress::size;
+use crate::work::Work;
+use common::{Failure, Timestamp};
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Brings the hours that `args` asks for up to date. `stop` ends it between two hours.
+///
+/// # Errors
+/// As `batch-layer --help` says under exit codes.
+pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
+    let started = Instant::now();
+    let plan = args.hours.plan(Timestamp::now())?;
+    let database = args.database.args.parse("batch-layer")?;
+    let store = Store::open(&args.archive.store()).await?;
+    if args.dry_run {
+        let connection = database.connect().await?;
+        return dry_run::run(&args, &plan, &store, Index { connection, database }).await;
+    }
+    let connection = database.connect_and_migrate().await?;
+    let mut index = Index { connection, database };
+    if !ledger::try_lock(&mut index).await? {
+        tracing::info!("another run of batch-layer is at work on {}: nothing to do", index.database.address());
+        return Ok(());
+    }
+    let run_id = ledger::begin(&mut index, &args.describe(&plan)).await?;
+    let mut work = Work::new(&args, plan, store, index, run_id, stop);
+    let result = work.run().await;
+    let (mut index, counts) = work.finish();
+    ledger::finish(&mut index, run_id, &counts, &result).await;
+    if matches!(result, Ok(()) | Err(Failure::Partial(_))) {
+        report(&counts, started);
+    }
+    result
+}
+
+fn report(counts: &Counts, started: Instant) {
+    tracing::info!(
+        "{} hours computed, {} failed; {} objects read ({}), {} ticks, {} duplicates, {} rejected lines; {:.1} s",
+        counts.hours_computed,
+        counts.hours_failed,
+        counts.objects_read,
+        size(counts.bytes_read),
+        counts.ticks,
+        counts.duplicates,
+        counts.rejected_lines,
+        started.elapsed().as_secs_f64(),
+    );
+}

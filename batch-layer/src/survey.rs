@@ -1,0 +1,103 @@
+//! What has changed in a folder of the archive since it was indexed.
+
+use crate::archive::{FileName, Folder, Object};
+use crate::index::Known;
+use rustc_hash::FxHashMap;
+
+/// An object that is new, or another one than the index knows.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub object: Object,
+    pub folder: Folder,
+    pub kind: ChangeKind,
+}
+
+/// Why an object must be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    New,
+    Replaced,
+    /// It is as it was, but everything is to be read again.
+    Forced,
+}
+
+/// A folder's listing beside the index.
+#[derive(Debug, Default)]
+pub struct Survey {
+    pub changes: Vec<Change>,
+    /// Keys of objects that the index knows and the listing does not show.
+    pub gone: Vec<String>,
+    /// Keys of files that no sink wrote.
+    pub unknown: Vec<String>,
+}
+
+/// Compares a listing with what is known of the folder. `force` makes every object a change.
+#[must_use]
+pub fn compare(folder: &Folder, listing: Vec<Object>, mut known: FxHashMap<String, Known>, force: bool) -> Survey {
+    let mut survey = Survey::default();
+    for object in listing {
+        match FileName::of(&object.key) {
+            FileName::Companion => continue,
+            FileName::Unknown => {
+                survey.unknown.push(object.key.to_string());
+                continue;
+            }
+            FileName::Records(_) => {}
+        }
+        let kind = match known.remove(&*object.key) {
+            None => ChangeKind::New,
+            Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
+            Some(_) if force => ChangeKind::Forced,
+            Some(_) => continue,
+        };
+        survey.changes.push(Change { object, folder: folder.clone(), kind });
+    }
+    survey.gone = known.into_keys().collect();
+    survey.gone.sort_unstable();
+    survey
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hour::Hour;
+    use common::Timestamp;
+
+    fn object(name: &str, etag: &str) -> Object {
+        Object { key: name.into(), etag: etag.into(), size: 1, last_modified: Timestamp::from_micros(0) }
+    }
+
+    fn folder() -> Folder {
+        let hour = Hour::of(Timestamp::from_micros(0));
+        Folder { prefix: "f/".into(), hours: hour..hour.plus(1) }
+    }
+
+    fn survey(force: bool) -> Survey {
+        let listing = vec![
+            object("f/_SUCCESS", "x"),
+            object("f/t+0+1.json", "same"),
+            object("f/t+0+1.keys.json", "x"),
+            object("f/t+0+2.json", "other"),
+            object("f/t+0+3.json", "new"),
+        ];
+        let known = |etag: &str| Known { etag: etag.into(), size: 1 };
+        let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
+        let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
+        compare(&folder(), listing, index, force)
+    }
+
+    #[test]
+    fn new_replaced_and_deleted_objects_are_told_apart() {
+        let survey = survey(false);
+        let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
+        assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced), ("f/t+0+3.json", ChangeKind::New)]);
+        assert_eq!(survey.gone, ["f/t+0+0.json"]);
+        assert_eq!(survey.unknown, ["f/_SUCCESS"]);
+    }
+
+    #[test]
+    fn everything_is_a_change_when_forced() {
+        let kinds: Vec<_> = survey(true).changes.iter().map(|change| change.kind).collect();
+        assert_eq!(kinds, [ChangeKind::Forced, ChangeKind::Replaced, ChangeKind::New]);
+    }
+}

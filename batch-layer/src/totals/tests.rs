@@ -1,0 +1,168 @@
+use super::*;
+use crate::archive::Origin;
+use crate::scan::{Scan, ScanOptions, scan};
+use common::decode::ProvenanceNames;
+use common::{Bar, Timestamp};
+use proptest::prelude::*;
+use std::fmt::Write;
+
+const START: i64 = 1_748_869_200_000;
+
+/// One record of the topic.
+#[derive(Debug, Clone)]
+struct Record {
+    symbol: char,
+    millis: i64,
+    cents: i64,
+    volume: i64,
+    partition: i32,
+    offset: i64,
+}
+
+impl Record {
+    fn line(&self, with_provenance: bool) -> String {
+        let Self { symbol, millis, volume, partition, offset, .. } = self;
+        let price = format!("{}.{:02}", self.cents / 100, self.cents % 100);
+        let mut line = format!(
+            r#"{{"symbol":"{symbol}","timestamp":{},"open":{price},"close":{price},"volume":{volume}"#,
+            START + millis
+        );
+        if with_provenance {
+            let _ = write!(line, r#","kafka_partition":{partition},"kafka_offset":{offset}"#);
+        }
+        line + "}\n"
+    }
+}
+
+/// Up to a hundred records of three hours in two partitions.
+fn some_records() -> impl Strategy<Value = Vec<Record>> {
+    let part = ("[A-C]", 0..3 * 3_600_000_i64, 1_i64..100_000, 0_i64..1000, 0_i32..2);
+    proptest::collection::vec(part, 1..100).prop_map(|parts| {
+        let numbered = parts.into_iter().zip(0..);
+        let record = |((symbol, millis, cents, volume, partition), offset): ((String, _, _, _, _), _)| Record {
+            symbol: symbol.chars().next().unwrap(),
+            // Many in the same millisecond, as in real trading.
+            millis: millis / 600_000 * 600_000,
+            cents,
+            volume,
+            partition,
+            offset,
+        };
+        numbered.map(record).collect()
+    })
+}
+
+/// Objects as (first record, number of records) of a partition: they overlap, repeat and leave gaps.
+fn some_cuts() -> impl Strategy<Value = Vec<(i32, usize, usize)>> {
+    proptest::collection::vec((0_i32..2, 0_usize..60, 1_usize..40), 0..12)
+}
+
+fn options(exclude: Option<Exclusions>) -> ScanOptions {
+    ScanOptions {
+        compressed_name: false,
+        origin: Origin { partition: 0, start_offset: 0 },
+        names: ProvenanceNames::default(),
+        stored_at: Timestamp::from_micros(START * 1000 + Timestamp::DAY),
+        exclude: exclude.map(Arc::new),
+    }
+}
+
+fn scanned(text: &str, exclude: Option<Exclusions>) -> Scan {
+    scan(text.as_bytes(), &options(exclude)).unwrap()
+}
+
+/// The bars of a plain list of records.
+fn expected(records: &[Record]) -> BTreeMap<(Hour, String), Bar> {
+    let mut bars: BTreeMap<(Hour, String), Bar> = BTreeMap::new();
+    for record in records {
+        let line = record.line(true);
+        let mut decoder = common::decode::Decoder::new(ProvenanceNames::default(), options(None).stored_at);
+        let tick = decoder.decode(line.trim().as_bytes()).unwrap().tick;
+        let bar = Bar::of(&tick, record.partition, record.offset);
+        let key = (Hour::of(tick.timestamp()), record.symbol.to_string());
+        bars.entry(key).and_modify(|sum| sum.merge(&bar)).or_insert(bar);
+    }
+    bars
+}
+
+fn all(totals: &mut Totals) -> BTreeMap<(Hour, String), Bar> {
+    let hours: Vec<Hour> = totals.hours.keys().copied().collect();
+    let sums = hours.into_iter().map(|hour| (hour, totals.take(hour).sum));
+    sums.flat_map(|(hour, sum)| sum.bars.into_iter().map(move |(symbol, bar)| ((hour, symbol.into()), bar))).collect()
+}
+
+/// What a run does with an object.
+fn feed(totals: &mut Totals, key: &str, text: &str) {
+    let key = Arc::from(key);
+    let again = totals.absorb(&key, scanned(text, None).hours);
+    if !again.is_empty() {
+        assert!(totals.absorb(&key, scanned(text, Some(again)).hours).is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_cutting_and_duplication_into_objects_gives_the_bars_of_the_plain_list(
+        records in some_records(),
+        cuts in some_cuts(),
+        shuffle: u64,
+    ) {
+        let of = |partition: i32| records.iter().filter(move |record| record.partition == partition);
+        let mut objects: Vec<String> = cuts
+            .iter()
+            .map(|(partition, first, count)| of(*partition).skip(*first).take(*count).map(|r| r.line(true)).collect())
+            .collect();
+        // These make sure that every record is in some object.
+        objects.extend((0..2).map(|partition| of(partition).map(|record| record.line(true)).collect()));
+        let mut order: Vec<usize> = (0..objects.len()).collect();
+        order.sort_by_key(|place| (*place as u64 + 1).wrapping_mul(shuffle | 1));
+        let mut totals = Totals::default();
+        for place in &order {
+            feed(&mut totals, &place.to_string(), &objects[*place]);
+        }
+        let lines: usize = objects.iter().map(|text| text.lines().count()).sum();
+        let duplicates: u64 = totals.hours.values().map(|total| total.sum.duplicates).sum();
+        prop_assert_eq!(duplicates as usize, lines - records.len());
+        prop_assert_eq!(all(&mut totals), expected(&records));
+        prop_assert_eq!(totals.bars, 0);
+    }
+
+    #[test]
+    fn a_record_that_stands_twice_in_one_object_counts_once(records in some_records(), twice in 0_usize..100) {
+        let mut text: String = records.iter().map(|record| record.line(true)).collect();
+        text.push_str(&records[twice % records.len()].line(true));
+        let mut totals = Totals::default();
+        feed(&mut totals, "one", &text);
+        prop_assert_eq!(all(&mut totals), expected(&records));
+    }
+
+    #[test]
+    fn the_count_of_bars_is_kept_however_hours_come_and_go(records in some_records(), limit in 0_usize..10) {
+        let text: String = records.iter().map(|record| record.line(true)).collect();
+        let mut totals = Totals::default();
+        feed(&mut totals, "one", &text);
+        let count = |totals: &Totals| totals.hours.values().map(|total| total.sum.bars.len()).sum::<usize>();
+        prop_assert_eq!(totals.bars, count(&totals));
+        totals.shrink(limit);
+        prop_assert_eq!(totals.bars, count(&totals));
+        prop_assert!(totals.bars <= limit || totals.hours.len() == 1);
+        totals.forget_before(Hour::of(Timestamp::from_micros(START * 1000)).plus(1));
+        prop_assert_eq!(totals.bars, count(&totals));
+        totals.forget_object("one");
+        prop_assert_eq!((totals.bars, totals.hours.len()), (0, 0));
+    }
+}
+
+#[test]
+fn an_object_that_is_given_twice_counts_once() {
+    let record = Record { symbol: 'A', millis: 0, cents: 100, volume: 1, partition: 0, offset: 7 };
+    let mut totals = Totals::default();
+    for _ in 0..2 {
+        // Without provenance only the key tells.
+        feed(&mut totals, "one", &record.line(false));
+    }
+    let hour = Hour::of(Timestamp::from_micros(START * 1000));
+    assert!(totals.holds(hour, "one") && !totals.holds(hour, "two") && !totals.holds(hour.plus(1), "one"));
+    assert!(totals.depends_on_order(hour));
+    assert_eq!(totals.take(hour).sum.ticks, 1);
+}

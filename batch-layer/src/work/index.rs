@@ -1,0 +1,185 @@
+//! Reading what is new in the archive's folders into the index.
+
+use super::{ROUNDS, Work, stopped};
+use crate::archive::{Folder, Store};
+use crate::hour::Hour;
+use crate::index::Entry;
+use crate::reader::{IN_FLIGHT, ReadError};
+use crate::scan::Scan;
+use crate::survey::{Change, ChangeKind, compare};
+use common::Failure;
+use futures::stream::{self, Stream, StreamExt};
+use std::collections::BTreeSet;
+
+/// Folders that are listed ahead of the comparison.
+const LISTINGS_AHEAD: usize = 8;
+/// Changes that are gathered over folders before they are read, so that small folders are read side by side.
+const CHANGES_GATHERED: usize = 2000;
+/// Objects that are indexed in one transaction, unless they have many rejected lines.
+const ENTRIES_AT_ONCE: usize = 500;
+const REJECTS_AT_ONCE: usize = 4000;
+/// Unknown files that are named in the log; the others are counted.
+const UNKNOWN_NAMED: usize = 10;
+
+impl Work {
+    /// Indexes the folders that this run has not indexed yet.
+    pub(super) async fn index_folders(&mut self, mut folders: Vec<Folder>) -> Result<(), Failure> {
+        folders.retain(|folder| !self.surveyed.contains(&folder.prefix));
+        let prefixes: Vec<_> = folders.iter().map(|folder| folder.prefix.clone()).collect();
+        self.surveyed.extend(prefixes);
+        let moved = self.index_once(folders, self.recompute).await?;
+        self.index_again(moved).await
+    }
+
+    /// Indexes folders whose objects changed after they had been listed, until they hold still.
+    pub(super) async fn index_again(&mut self, mut moved: Vec<Change>) -> Result<(), Failure> {
+        for _ in 0..ROUNDS {
+            let mut folders: Vec<Folder> = moved.into_iter().map(|change| change.folder).collect();
+            folders.dedup();
+            if folders.is_empty() {
+                return Ok(());
+            }
+            moved = self.index_once(folders, false).await?;
+        }
+        for change in moved {
+            let hours = Hour::each(change.folder.hours).collect();
+            self.fail(&change.object, "it is replaced again and again while it is read", hours);
+        }
+        Ok(())
+    }
+
+    /// Lists folders and reads what has changed. Gives the changes whose objects were no longer those listed.
+    async fn index_once(&mut self, folders: Vec<Folder>, force: bool) -> Result<Vec<Change>, Failure> {
+        let mut listings = list(self.store.clone(), folders);
+        let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some((folder, listing)) = listings.next().await {
+            self.check_stop()?;
+            let known = self.index.folder(&folder.prefix).await?;
+            let survey = compare(&folder, listing?, known, force);
+            self.remove(&survey.gone).await?;
+            unknown.extend(survey.unknown);
+            gathered.extend(survey.changes);
+            if gathered.len() >= CHANGES_GATHERED {
+                moved.extend(self.read_changes(std::mem::take(&mut gathered)).await?);
+            }
+        }
+        moved.extend(self.read_changes(gathered).await?);
+        self.name_unknown(&unknown);
+        Ok(moved)
+    }
+
+    async fn remove(&mut self, gone: &[String]) -> Result<(), Failure> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let hours = self.index.remove(gone).await?;
+        gone.iter().for_each(|key| self.totals.forget_object(key));
+        let location = self.store.location();
+        self.progress.warn(format_args!(
+            "{} objects are gone from the archive, {location}{} among them; they held ticks of {} hours",
+            gone.len(),
+            gone[0],
+            hours.len()
+        ));
+        Ok(())
+    }
+
+    /// Reads objects and indexes them. Gives those that were no longer there as listed.
+    async fn read_changes(&mut self, changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
+        let reader = self.reader.clone();
+        let mut reads = stream::iter(changes)
+            .map(|change| {
+                let reader = reader.clone();
+                async move {
+                    let scan = reader.read(&change.object, None).await;
+                    (change, scan)
+                }
+            })
+            // In the order of the keys, so that the result depends on the objects alone.
+            .buffered(IN_FLIGHT);
+        let (mut moved, mut entries) = (Vec::new(), Vec::new());
+        let mut result = Ok(());
+        while let Some((change, scan)) = reads.next().await {
+            match scan {
+                Ok(scan) => entries.push(self.take_in(change, scan).await?),
+                Err(ReadError::Moved) => moved.push(change),
+                Err(ReadError::Broken { why, hours }) => self.fail_change(&change, &why, hours).await?,
+                Err(ReadError::Unavailable(error)) => result = Err(Failure::Infrastructure(error)),
+                Err(ReadError::Stopped) => result = Err(stopped()),
+            }
+            if result.is_err() || self.stop.is_cancelled() {
+                break;
+            }
+            if is_enough(&entries) {
+                self.index.store(&entries).await?;
+                entries.clear();
+            }
+        }
+        if !entries.is_empty() {
+            self.index.store(&entries).await?;
+        }
+        result.and_then(|()| self.check_stop()).map(|()| moved)
+    }
+
+    async fn take_in(&mut self, change: Change, scan: Scan) -> Result<Entry, Failure> {
+        self.count_read(&change.object);
+        self.counts.rejected_lines += scan.rejected;
+        if change.kind == ChangeKind::Replaced {
+            self.totals.forget_object(&change.object.key);
+        }
+        let hours = scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks)).collect();
+        let due = self.plan.due;
+        self.absorb(&change.object, scan.hours, |hour| hour < due).await?;
+        Ok(Entry {
+            wanted: self.touches_window(&change.folder),
+            object: change.object,
+            folder: change.folder.prefix,
+            lines: scan.lines,
+            rejected: scan.rejected,
+            rejects: scan.rejects,
+            hours,
+        })
+    }
+
+    /// An object that cannot be read may touch the hours of its folder, those that its readable part names, and those
+    /// that it touched before.
+    async fn fail_change(&mut self, change: &Change, why: &str, seen: Vec<Hour>) -> Result<(), Failure> {
+        let before = self.index.hours_of(&change.object.key).await?;
+        let hours: BTreeSet<Hour> = Hour::each(change.folder.hours.clone()).chain(seen).chain(before).collect();
+        self.fail(&change.object, why, hours);
+        Ok(())
+    }
+
+    fn name_unknown(&self, unknown: &[String]) {
+        let location = self.store.location();
+        for key in unknown.iter().take(UNKNOWN_NAMED) {
+            self.progress.warn(format_args!(
+                "{location}{key}: skipped, its name is not <topic>+<partition>+<offset>.json[.gz|.zst]"
+            ));
+        }
+        if unknown.len() > UNKNOWN_NAMED {
+            let more = unknown.len() - UNKNOWN_NAMED;
+            self.progress.warn(format_args!("{more} more files with other names were skipped"));
+        }
+    }
+}
+
+fn is_enough(entries: &[Entry]) -> bool {
+    let rejects: usize = entries.iter().map(|entry| entry.rejects.len()).sum();
+    entries.len() >= ENTRIES_AT_ONCE || rejects >= REJECTS_AT_ONCE
+}
+
+/// The listings of folders, in their order, some ahead.
+fn list(
+    store: Store,
+    folders: Vec<Folder>,
+) -> impl Stream<Item = (Folder, Result<Vec<crate::archive::Object>, crate::archive::StoreError>)> + Unpin {
+    let listings = stream::iter(folders).map(move |folder| {
+        let store = store.clone();
+        async move {
+            let listing = store.list(&folder.prefix).await;
+            (folder, listing)
+        }
+    });
+    Box::pin(listings.buffered(LISTINGS_AHEAD))
+}
