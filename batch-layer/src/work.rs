@@ -119,6 +119,12 @@ impl Work {
         if self.stop.is_cancelled() { Err(stopped()) } else { Ok(()) }
     }
 
+    /// # Errors
+    /// Where the run is to end before `wait` does.
+    async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Result<T, Failure> {
+        self.stop.run_until_cancelled(wait).await.ok_or_else(stopped)
+    }
+
     /// Adds what an object holds of hours that are over to their totals; reads it again where records of it are there
     /// already. `keep` says which of those hours are still needed.
     async fn absorb(

@@ -52,8 +52,7 @@ impl Work {
     async fn index_once(&mut self, folders: Vec<Folder>, force: bool) -> Result<Vec<Change>, Failure> {
         let mut listings = list(self.store.clone(), folders);
         let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some((folder, listing)) = listings.next().await {
-            self.check_stop()?;
+        while let Some((folder, listing)) = self.unless_stopped(listings.next()).await? {
             let known = self.index.folder(&folder.prefix).await?;
             let survey = compare(&folder, listing?, known, force);
             self.remove(&survey.gone).await?;

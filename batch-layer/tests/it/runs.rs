@@ -1,0 +1,170 @@
+//! A run as a process: alone, stopped, killed, and rehearsed.
+
+use crate::support::{LONG, World, finish, key, lines, some_ticks};
+use std::time::Duration;
+use workbench::testing::{Child, TcpProxy, eventually, stack};
+
+const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+
+async fn proxied_store() -> TcpProxy {
+    TcpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", "")).await
+}
+
+/// A run whose store does not answer: it has the lock and waits.
+async fn waiting_run(world: &World, proxy: &mut TcpProxy) -> Child {
+    proxy.stall().await;
+    let mut command = world.command(&DAY);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
+    let child = Child::spawn(command);
+    eventually("a run at work", LONG, || async {
+        world.number("select count(*) from batch_runs where status = 'running'").await == 1
+    })
+    .await;
+    child
+}
+
+#[tokio::test]
+async fn a_second_run_at_the_same_time_leaves_at_once_with_a_clear_word() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 10)).await;
+    let mut proxy = proxied_store().await;
+    let mut first = waiting_run(&world, &mut proxy).await;
+    let second = world.run_ok(&DAY).await;
+    assert!(second.stderr.contains("another run of batch-layer is at work"), "{}", second.stderr);
+    assert!(second.took < Duration::from_secs(5), "{:?}", second.took);
+    assert_eq!(world.number("select count(*) from batch_runs").await, 1);
+    proxy.restore().await;
+    assert_eq!(first.wait_exit(LONG).await.code(), Some(0), "{:?}", first.stderr());
+    assert_eq!(world.number("select count(*) from batch_hours").await, 1);
+}
+
+#[tokio::test]
+async fn sigterm_ends_a_run_soon_with_its_end_noted_and_the_next_one_goes_on() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 10)).await;
+    let mut proxy = proxied_store().await;
+    let mut run = waiting_run(&world, &mut proxy).await;
+    run.sigterm();
+    assert_eq!(run.wait_exit(Duration::from_secs(5)).await.code(), Some(4), "{:?}", run.stderr());
+    let noted = world.rows("select concat_ws(' ', status, finished_at is not null, error) from batch_runs").await;
+    assert!(noted[0].starts_with("partial t stopped by a signal"), "{noted:?}");
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select count(*) from batch_hours").await, 1);
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_is_made_good_by_the_next() {
+    let world = World::create().await;
+    for hour in 0..24 {
+        for partition in 0..2 {
+            let ticks = some_ticks(hour, partition, hour * 10_000, 2000);
+            world.put(&key(hour, partition, hour * 10_000), &ticks).await;
+            world.insert_realtime(&ticks).await;
+        }
+    }
+    for looked_for in ["select count(*) from archive_objects", "select count(*) from batch_hours"] {
+        let run = Child::spawn(world.command(&DAY));
+        eventually("the run in its midst", LONG, || async { world.number(looked_for).await > 0 }).await;
+        run.sigkill();
+        drop(run);
+    }
+    // The server may need a moment to notice that the killed run's connection, and with it the lock, is gone.
+    eventually("the lock to be free", LONG, || async {
+        world.number("select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())").await == 0
+    })
+    .await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let words = world.rows("select distinct error from batch_runs where status = 'failed'").await;
+    assert!(words.is_empty() || words == ["the process ended without a word"], "{words:?}");
+    assert_eq!(world.number("select count(*) from batch_runs where status = 'running'").await, 0);
+}
+
+#[tokio::test]
+async fn a_hiccup_of_the_store_in_the_midst_of_reading_is_got_over() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 40_000);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    let mut proxy = proxied_store().await;
+    proxy.delay(Duration::from_millis(100));
+    let mut command = world.command(&DAY);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
+    let mut run = Child::spawn(command);
+    eventually("a run at work", LONG, || async {
+        world.number("select count(*) from batch_runs where status = 'running'").await == 1
+    })
+    .await;
+    proxy.cut().await;
+    proxy.restore().await;
+    assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
+    assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
+    let world = World::create().await;
+    for hour in 9..11 {
+        world.put(&key(hour, 0, 0), &some_ticks(hour, 0, hour * 1000, 10)).await;
+    }
+    let dry = [&DAY[..], &["--dry-run"]].concat();
+    let before = world.footprint().await;
+    let outcome = world.run_ok(&dry).await;
+    assert!(outcome.stdout.contains("2025-06-02T09:00Z"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 new"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("2 hours, 2 objects"), "{}", outcome.stdout);
+    assert_eq!(world.footprint().await, before);
+    assert_eq!(world.number("select count(*) from batch_runs").await, 0);
+
+    world.run_ok(&DAY).await;
+    let outcome = world.run_ok(&dry).await;
+    assert!(outcome.stdout.contains("0 hours, 0 objects"), "{}", outcome.stdout);
+    world.put(&key(9, 0, 0), &some_ticks(9, 0, 9000, 11)).await;
+    let outcome = world.run_ok(&dry).await;
+    assert!(outcome.stdout.contains("1 replaced"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_dry_run_makes_no_tables_in_an_empty_database() {
+    let world = World {
+        database: workbench::testing::TestDatabase::create().await,
+        bucket: workbench::testing::TestBucket::create().await,
+    };
+    world.put(&key(9, 0, 0), &some_ticks(9, 0, 0, 10)).await;
+    let outcome = world.run_ok(&[&DAY[..], &["--dry-run"]].concat()).await;
+    assert!(outcome.stdout.contains("1 hours, 1 objects"), "{}", outcome.stdout);
+    assert_eq!(world.number("select count(*) from pg_tables where schemaname = 'public'").await, 0);
+}
+
+#[tokio::test]
+async fn the_default_window_ends_with_the_last_hour_that_is_over_plus_grace() {
+    use batch_layer::hour::Hour;
+    use common::Timestamp;
+    let world = World::create().await;
+    let now = Hour::of(Timestamp::now());
+    for back in [0, 1, 2, 47, 60] {
+        let hour = now.plus(-back);
+        let mut ticks = some_ticks(0, 0, back * 100, 10);
+        ticks.iter_mut().for_each(|tick| tick.at = hour.start());
+        let folder = hour.to_string().replace('T', "-");
+        let key = format!("raw/stock_prices/{}/stock_prices+0+{:010}.json", &folder[..13], back * 100);
+        world.bucket.put(&key, lines(&ticks)).await.unwrap();
+    }
+    // With a grace of two hours the last hour that is over is two back.
+    world.run_ok(&["--grace", "1h", "--lookback", "50h"]).await;
+    let computed = world
+        .rows("select concat(round(extract(epoch from now() - hour) / 3600 - 0.5)) from batch_hours order by hour")
+        .await;
+    assert_eq!(computed, ["47", "2"]);
+    let described = world.rows("select arguments from batch_runs").await;
+    assert!(described[0].contains("--grace 3600s") && !described[0].contains("postgres"), "{described:?}");
+}
+
+#[tokio::test]
+async fn an_hour_that_is_not_over_is_left_alone() {
+    let world = World::create().await;
+    let next = batch_layer::hour::Hour::of(common::Timestamp::now());
+    let outcome = finish(world.command(&["--hour", &next.start().to_string()])).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("not over"), "{}", outcome.stderr);
+}

@@ -1,0 +1,242 @@
+//! A database, a bucket and the binary, and ticks that go both into objects and into `realtime_stock`.
+
+use batch_layer::hour::Hour;
+use common::Timestamp;
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use workbench::testing::{TestBucket, TestDatabase};
+
+/// No test's run should take longer than this, however busy the machine.
+pub const LONG: Duration = Duration::from_secs(120);
+
+/// The ground of one test.
+pub struct World {
+    pub database: TestDatabase,
+    pub bucket: TestBucket,
+}
+
+/// What a run of the binary left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+/// A tick that a test makes up.
+#[derive(Debug, Clone)]
+pub struct Tick {
+    pub symbol: String,
+    pub at: Timestamp,
+    /// In units of 1/10,000.
+    pub open: i64,
+    pub close: i64,
+    pub volume: i64,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl World {
+    pub async fn create() -> Self {
+        let database = TestDatabase::create().await;
+        common::pg::MIGRATOR.run(database.pool()).await.unwrap();
+        Self { database, bucket: TestBucket::create().await }
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_batch-layer"));
+        command.env_clear().envs(self.bucket.env()).env("DATABASE_URL", self.database.url());
+        command.env("AWS_EC2_METADATA_DISABLED", "true").args(args);
+        command
+    }
+
+    pub async fn run(&self, args: &[&str]) -> Outcome {
+        finish(self.command(args)).await
+    }
+
+    /// A run that must do everything it was asked for.
+    pub async fn run_ok(&self, args: &[&str]) -> Outcome {
+        let outcome = self.run(args).await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        outcome
+    }
+
+    pub async fn put(&self, key: &str, ticks: &[Tick]) {
+        self.bucket.put(key, lines(ticks)).await.unwrap();
+    }
+
+    /// Uploads what lies under `tests/fixtures/<name>`; gives the keys.
+    pub async fn put_fixture(&self, name: &str) -> Vec<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        let mut keys = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let key = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                    self.bucket.put(&key, std::fs::read(&path).unwrap()).await.unwrap();
+                    keys.push(key);
+                }
+            }
+        }
+        keys
+    }
+
+    pub async fn insert_realtime(&self, ticks: &[Tick]) {
+        sqlx::query("create table if not exists realtime_all partition of realtime_stock default")
+            .execute(self.database.pool())
+            .await
+            .unwrap();
+        for chunk in ticks.chunks(5000) {
+            let prices = |of: fn(&Tick) -> i64| chunk.iter().map(|tick| decimal(of(tick))).collect::<Vec<_>>();
+            sqlx::query(
+                "insert into realtime_stock
+                     (symbol, timestamp, open, close, volume, kafka_partition, kafka_offset)
+                 select s, t, o::numeric, c::numeric, v, p, f
+                 from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::int[], $7::bigint[])
+                      as ticks (s, t, o, c, v, p, f)",
+            )
+            .bind(chunk.iter().map(|tick| tick.symbol.as_str()).collect::<Vec<_>>())
+            .bind(chunk.iter().map(|tick| tick.at).collect::<Vec<_>>())
+            .bind(prices(|tick| tick.open))
+            .bind(prices(|tick| tick.close))
+            .bind(chunk.iter().map(|tick| tick.volume).collect::<Vec<_>>())
+            .bind(chunk.iter().map(|tick| tick.partition).collect::<Vec<_>>())
+            .bind(chunk.iter().map(|tick| tick.offset).collect::<Vec<_>>())
+            .execute(self.database.pool())
+            .await
+            .unwrap();
+        }
+    }
+
+    /// Every row of `hourly_stock_summary` as text, without the time of computing.
+    pub async fn summary(&self) -> Vec<String> {
+        self.rows(
+            "select concat_ws(' ', symbol, hour at time zone 'UTC', avg_close, avg_volume, trim_scale(open),
+                              trim_scale(high), trim_scale(low), trim_scale(close), volume, coalesce(vwap::text, '-'),
+                              ticks)
+             from hourly_stock_summary order by hour, symbol",
+        )
+        .await
+    }
+
+    /// The same by a plain aggregate over `realtime_stock`.
+    pub async fn expected(&self) -> Vec<String> {
+        self.rows(
+            "select concat_ws(' ', symbol, date_trunc('hour', timestamp, 'UTC') at time zone 'UTC', avg(close),
+                              avg(volume),
+                              trim_scale((array_agg(open order by timestamp, kafka_partition, kafka_offset))[1]),
+                              trim_scale(max(greatest(open, close))), trim_scale(min(least(open, close))),
+                              trim_scale((array_agg(close order by timestamp desc, kafka_partition desc,
+                                                    kafka_offset desc))[1]),
+                              sum(volume), coalesce((sum(close * volume) / nullif(sum(volume), 0))::text, '-'), count(*))
+             from realtime_stock
+             group by symbol, date_trunc('hour', timestamp, 'UTC')
+             order by date_trunc('hour', timestamp, 'UTC'), symbol",
+        )
+        .await
+    }
+
+    /// Everything that tells whether a row was touched, of the summaries and of what is known of the archive.
+    pub async fn footprint(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for table in [
+            "hourly_stock_summary",
+            "batch_hours",
+            "archive_objects",
+            "archive_object_hours",
+            "rejected_lines",
+            "stale_hours",
+        ] {
+            all.extend(
+                self.rows(&format!("select concat('{table} ', t.xmin, ' ', t) from {table} t order by 1")).await,
+            );
+        }
+        all
+    }
+
+    /// The hours in `batch_hours`, each with the number of the run that computed it.
+    pub async fn computed_by(&self) -> Vec<String> {
+        self.rows(
+            "select concat(to_char(hour at time zone 'UTC', 'DD\"T\"HH24'), ' by ', run_id)
+             from batch_hours order by hour",
+        )
+        .await
+    }
+
+    pub async fn rows(&self, query: &str) -> Vec<String> {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(self.database.pool()).await.unwrap()
+    }
+
+    pub async fn number(&self, query: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(self.database.pool()).await.unwrap()
+    }
+}
+
+/// Runs the binary to its end.
+pub async fn finish(command: Command) -> Outcome {
+    let started = Instant::now();
+    let mut command = tokio::process::Command::from(command);
+    let output = tokio::time::timeout(LONG, command.kill_on_drop(true).output());
+    let output = output.await.expect("the run ends in time").expect("batch-layer starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Outcome {
+        code: output.status.code().unwrap_or(-1),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+        took: started.elapsed(),
+    }
+}
+
+/// `2025-06-02T<hour>:<minute>:00Z`
+pub fn at(hour: i64, minute: i64) -> Timestamp {
+    let day = Hour::parse("2025-06-02T00").unwrap();
+    day.plus(hour).start().plus_micros(minute * Timestamp::MINUTE)
+}
+
+/// The key of an object in the folder of an hour of 2025-06-02.
+pub fn key(hour: i64, partition: i32, offset: i64) -> String {
+    format!("raw/stock_prices/2025-06-02-{hour:02}/stock_prices+{partition}+{offset:010}.json")
+}
+
+/// `count` ticks of an hour, in one partition from `offset` on; no two alike, many within one millisecond.
+pub fn some_ticks(hour: i64, partition: i32, offset: i64, count: i64) -> Vec<Tick> {
+    let tick = |number: i64| {
+        let mix = (offset + number).wrapping_mul(7_919) + i64::from(partition) * 104_729;
+        let open = 1_000_000 + mix.rem_euclid(99_991) * 7;
+        Tick {
+            symbol: ["AAPL", "MSFT", "BRK-B", "^GSPC", "BTC-USD"][mix.rem_euclid(5) as usize].into(),
+            at: at(hour, 0).plus_micros(number * Timestamp::HOUR / count / 1000 * 1000),
+            open,
+            close: open + mix.rem_euclid(201) - 100,
+            volume: mix.rem_euclid(1000),
+            partition,
+            offset: offset + number,
+        }
+    };
+    (0..count).map(tick).collect()
+}
+
+/// As the sink writes them with provenance.
+pub fn lines(ticks: &[Tick]) -> String {
+    let mut text = String::new();
+    for tick in ticks {
+        let Tick { symbol, at, volume, partition, offset, .. } = tick;
+        let (open, close) = (decimal(tick.open), decimal(tick.close));
+        let _ = writeln!(
+            text,
+            r#"{{"volume":{volume},"symbol":"{symbol}","kafka_offset":{offset},"kafka_partition":{partition},"close":{close},"open":{open},"timestamp":"{at}"}}"#
+        );
+    }
+    text
+}
+
+fn decimal(units: i64) -> String {
+    format!("{}.{:04}", units / 10_000, units % 10_000)
+}
