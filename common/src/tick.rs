@@ -34,6 +34,17 @@ impl<'a> Tick<'a> {
         latest: Timestamp,
     ) -> Result<Self, Reject> {
         check_symbol(symbol)?;
+        Self::of_symbol(symbol, timestamp, prices, volume, latest)
+    }
+
+    /// As [`Tick::new`], for a symbol that [`symbol_len`] has measured.
+    pub(crate) fn of_symbol(
+        symbol: &'a str,
+        timestamp: Timestamp,
+        prices: Prices,
+        volume: i64,
+        latest: Timestamp,
+    ) -> Result<Self, Reject> {
         check_timestamp(timestamp, latest)?;
         prices.check()?;
         if volume < 0 {
@@ -104,9 +115,14 @@ static SYMBOL_BYTES: [bool; 256] = symbol_bytes();
 /// The longest symbol, in bytes.
 pub const MAX_SYMBOL_BYTES: usize = 32;
 
+/// How many bytes at the beginning of `bytes` may stand in a symbol.
+pub(crate) fn symbol_len(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| SYMBOL_BYTES[usize::from(**byte)]).count()
+}
+
 fn check_symbol(symbol: &str) -> Result<(), Reject> {
     let right_length = (1..=MAX_SYMBOL_BYTES).contains(&symbol.len());
-    if right_length && symbol.bytes().all(|byte| SYMBOL_BYTES[usize::from(byte)]) {
+    if right_length && symbol_len(symbol.as_bytes()) == symbol.len() {
         return Ok(());
     }
     let detail = format!("symbol \"{}\" is not 1-32 of A-Z a-z 0-9 . ^ = _ : / -", excerpt(symbol));

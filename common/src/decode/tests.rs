@@ -204,3 +204,103 @@ proptest! {
         let _ = decoder().decode(&value);
     }
 }
+
+/// Members and whole values from which the fast path may learn, and which it must not misread afterwards.
+fn some_value() -> impl Strategy<Value = String> {
+    let digits = || prop_oneof!["[0-9]{1,20}", "0", "[1-9][0-9]{0,3}"];
+    let number = || {
+        (digits(), proptest::option::of(digits()), proptest::option::weighted(0.1, "[eE][-+]?[0-9]{1,3}"), any::<u8>())
+            .prop_map(|(whole, fraction, exponent, sign)| {
+                let sign = if sign < 10 { "-" } else { "" };
+                let fraction = fraction.map(|digits| format!(".{digits}")).unwrap_or_default();
+                format!("{sign}{whole}{fraction}{}", exponent.unwrap_or_default())
+            })
+    };
+    let price = || prop_oneof![8 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}", 1 => number(), 1 => Just("null".to_owned())];
+    let symbol =
+        prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ é-]{0,40}\"", 1 => Just("\"A\\u0042\"".to_owned())];
+    let time = prop_oneof![
+        8 => "\"2025-06-06T10:0[0-3]:[0-5][0-9]\\.[0-9]{1,9}(Z|-04:00)\"",
+        1 => "\"2025-0[1-7]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,7})?(Z|z|[+-][0-2][0-9]:?[0-6][0-9])?\"",
+        1 => number(),
+        1 => "17[0-9]{11}",
+    ];
+    let other = prop_oneof![number(), Just("true".to_owned()), "\"[a-z\\\\é]{0,6}\"", Just("{\"close\":1}".to_owned())];
+    let members = (
+        symbol,
+        time,
+        price(),
+        price(),
+        price(),
+        price(),
+        prop_oneof![4 => digits(), 1 => number()],
+        other,
+        0_u8..9,
+        "[ \n]{0,1}",
+    );
+    (members, prop_oneof![2 => Just(false), 1 => Just(true)]).prop_map(
+        |((symbol, time, open, high, low, close, volume, other, which, space), enveloped)| {
+            let mut members = vec![
+                format!("\"symbol\":{symbol}"), format!("\"timestamp\":{time}"), format!("\"open\":{open}"),
+                format!("\"close\":{close}"), format!("\"volume\":{space}{volume}"),
+            ];
+            match which {
+                0 => members.push(format!("\"high\":{high}")),
+                1 => members.insert(1, format!("\"low\":{low}")),
+                2 => members.push(format!("\"other\":{other}")),
+                3 => members.push(format!("\"close\":{close}")),
+                4 => members.push("\"kafka_partition\":3,\"kafka_offset\":77".to_owned()),
+                5 => members.insert(2, format!("\"kafka_partition\":{other}")),
+                6 => members.rotate_left(2),
+                7 => members.push("\"kafka_partition\":-3,\"kafka_offset\":-77".to_owned()),
+                _ => {}
+            }
+            let bare = format!("{{{}}}{space}", members.join(","));
+            if enveloped {
+                format!("{{\"schema\":{{}},\"kafka_offset\":5,\"close\":{other},\"payload\":{bare},\"kafka_partition\":{volume}}}")
+            } else {
+                bare
+            }
+        },
+    )
+}
+
+#[test]
+fn the_fast_path_takes_what_it_has_seen_the_like_of() {
+    let first = bare("", "");
+    let enveloped = format!(r#"{{"schema":{{"a":[1]}},"kafka_offset":1,"kafka_partition":2,"payload":{first}}}"#);
+    for (value, like) in [(&first, "MSFT"), (&enveloped, "MSFT")] {
+        let like = value.replace("AAPL", like).replace("201.5", "7.0625").replace(":01.123", ":59.5");
+        let mut shapes = Shapes::default();
+        assert!(shapes.decode(value.as_bytes(), NOW).is_none());
+        shapes.learn(value.as_bytes(), &ProvenanceNames::default());
+        let record = shapes.decode(like.as_bytes(), NOW).expect("it has the same layout");
+        assert_eq!(record, decoder().decode_strictly(like.as_bytes()).unwrap());
+    }
+}
+
+proptest! {
+    /// One decoder reads them all, so that what it learned from some is tried on the others.
+    #[test]
+    fn the_fast_path_decides_as_the_strict_one(values in proptest::collection::vec(some_value(), 1..40)) {
+        let (mut fast, mut strict) = (decoder(), decoder());
+        for value in values.iter().chain(&values) {
+            let expected = strict.decode_strictly(value.as_bytes());
+            prop_assert_eq!(fast.decode(value.as_bytes()), expected, "{}", value);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_seen_by_the_fast_path(at in 0_usize..300, byte: u8, enveloped: bool) {
+        let mut value = bare("", "");
+        if enveloped {
+            value = format!(r#"{{"schema":{{"type":"struct"}},"payload":{value}}}"#);
+        }
+        let (mut fast, mut strict) = (decoder(), decoder());
+        prop_assert!(fast.decode(value.as_bytes()).is_ok());
+        let mut changed = value.into_bytes();
+        let at = at % changed.len();
+        changed[at] = byte;
+        prop_assert_eq!(fast.decode(&changed), strict.decode_strictly(&changed));
+    }
+}
