@@ -3,9 +3,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::ArchiveArgs;
+use crate::kafka::Quiet;
 
 /// What the group's coordinator changed.
 pub enum Change {
@@ -15,7 +17,11 @@ pub enum Change {
 /// Tells the sink of rebalances, before any message that comes after them.
 pub struct Subscription(UnboundedSender<Change>);
 
-impl ClientContext for Subscription {}
+impl ClientContext for Subscription {
+    fn error(&self, error: KafkaError, reason: &str) {
+        Quiet.error(error, reason);
+    }
+}
 
 impl ConsumerContext for Subscription {
     fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::topic::Topic;
 use super::{ProveArgs, tables};
-use crate::kafka::KafkaArgs;
+use crate::kafka::{KafkaArgs, Quiet};
 
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -54,7 +54,7 @@ fn lag(topic: &Topic, reached: &BTreeMap<i32, i64>) -> i64 {
 fn committed(kafka: &KafkaArgs, group: &str, ids: &[i32]) -> anyhow::Result<BTreeMap<i32, i64>> {
     let mut config = kafka.client_config();
     config.set("group.id", group);
-    let consumer: BaseConsumer = config.create().context("set up the Kafka client")?;
+    let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).context("set up the Kafka client")?;
     let mut asked = TopicPartitionList::new();
     for id in ids {
         asked.add_partition(&kafka.topic, *id);

@@ -44,6 +44,8 @@ pub async fn next_offsets(connection: &mut PgConnection, group: &str, topic: &st
 /// Hours that the batch layer has computed, and what of them differs from a plain aggregate over `realtime_stock`.
 #[derive(Debug, Default)]
 pub struct Hours {
+    /// Whether the batch layer has ever run to its end.
+    pub batch_has_run: bool,
     pub compared: i64,
     pub rows: i64,
     pub differences: Vec<String>,
@@ -91,12 +93,12 @@ const DIFFERENCES: &str = "
                              end as difference
                       from plain p full join (select * from hourly_stock_summary where hour in (select hour from wanted)) b
                                using (symbol, hour))
-    select (select count(*) from wanted), (select count(*) from compared),
+    select (select began is not null from last_run), (select count(*) from wanted), (select count(*) from compared),
            array(select symbol || ' ' || to_char(hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ': ' || difference
                  from compared where difference <> '' order by hour, symbol)";
 
 pub async fn compare_hours(connection: &mut PgConnection, grace: Duration) -> sqlx::Result<Hours> {
     let query = sqlx::AssertSqlSafe(format!("{WANTED}{DIFFERENCES}"));
     let row = sqlx::query(query).bind(grace.as_secs_f64()).fetch_one(connection).await?;
-    Ok(Hours { compared: row.get(0), rows: row.get(1), differences: row.get(2) })
+    Ok(Hours { batch_has_run: row.get(0), compared: row.get(1), rows: row.get(2), differences: row.get(3) })
 }

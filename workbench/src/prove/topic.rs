@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::archive::convert::{Converted, Position, convert};
-use crate::kafka::{KafkaArgs, partitions, watermarks};
+use crate::kafka::{KafkaArgs, Quiet, partitions, watermarks};
 
 /// How long the brokers may be silent while there is something to read.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub fn read(kafka: &KafkaArgs, topic: &mut Topic) -> anyhow::Result<()> {
     // It joins no group, but the client wants a name.
     config.set("group.id", "workbench-prove").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     config.set("fetch.queue.backoff.ms", "5");
-    let consumer: BaseConsumer = config.create().context("set up the Kafka consumer")?;
+    let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).context("set up the Kafka consumer")?;
     let mut open: Vec<i32> = topic.iter().filter(|(_, found)| found.high > found.low).map(|(id, _)| *id).collect();
     let mut assignment = TopicPartitionList::new();
     for id in &open {

@@ -126,6 +126,9 @@ impl Verdict {
     }
 
     fn judge_hours(&mut self, hours: Hours) {
+        if !hours.batch_has_run {
+            self.findings.push("no run of batch-layer has come to its end: run it, and prove again".to_owned());
+        }
         let more = hours.differences.len().saturating_sub(NAMED_HOURS);
         self.findings.extend(hours.differences.into_iter().take(NAMED_HOURS).map(|text| format!("summary of {text}")));
         if more > 0 {
@@ -150,6 +153,10 @@ fn within(offsets: &[i64], partition: &Partition) -> Vec<i64> {
 mod tests {
     use super::*;
 
+    fn no_hours() -> Hours {
+        Hours { batch_has_run: true, ..Hours::default() }
+    }
+
     const NO_LAG: Lags = Lags { speed_layer: 0, archiver: 0 };
 
     /// Ten records, of which offset 3 is a dead letter and 4 a tombstone.
@@ -169,18 +176,13 @@ mod tests {
     }
 
     fn findings(rows: &Rows, archive: &Archive, lags: Lags) -> Vec<String> {
-        Verdict::new(&topic(), rows, archive, Hours::default(), lags).findings
+        Verdict::new(&topic(), rows, archive, no_hours(), lags).findings
     }
 
     #[test]
     fn what_agrees_is_proven_though_the_archive_has_lines_twice_and_the_topic_goes_on() {
-        let verdict = Verdict::new(
-            &topic(),
-            &rows(0..12),
-            &archive([0, 1, 2, 2, 5, 6, 7, 7, 8, 9, 10]),
-            Hours::default(),
-            NO_LAG,
-        );
+        let verdict =
+            Verdict::new(&topic(), &rows(0..12), &archive([0, 1, 2, 2, 5, 6, 7, 7, 8, 9, 10]), no_hours(), NO_LAG);
         assert!(verdict.is_ok(), "{:?}", verdict.findings);
         assert_eq!((verdict.archived, verdict.archive_duplicates), (8, 2));
     }
@@ -206,9 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_proven_before_the_batch_layer_has_run() {
+        let verdict =
+            Verdict::new(&topic(), &rows(0..10), &archive([0, 1, 2, 5, 6, 7, 8, 9]), Hours::default(), NO_LAG);
+        assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
+        assert!(verdict.findings[0].contains("run of batch-layer"));
+    }
+
+    #[test]
     fn a_summary_that_differs_is_named() {
-        let hours =
-            Hours { compared: 1, rows: 1, differences: vec!["AAPL 2025-06-06 14:00: ticks 2, should be 3".into()] };
+        let hours = Hours {
+            batch_has_run: true,
+            compared: 1,
+            rows: 1,
+            differences: vec!["AAPL 2025-06-06 14:00: ticks 2, should be 3".into()],
+        };
         let verdict = Verdict::new(&topic(), &rows(0..10), &archive([0, 1, 2, 5, 6, 7, 8, 9]), hours, NO_LAG);
         assert!(!verdict.is_ok());
         assert!(verdict.text().contains("FOUND  summary of AAPL 2025-06-06 14:00: ticks 2, should be 3"));

@@ -5,7 +5,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::BaseConsumer;
 
 use super::{clean_up, stack, unique_name};
-use crate::kafka::{Outgoing, Sender, client_config, watermarks};
+use crate::kafka::{Outgoing, Quiet, Sender, client_config, watermarks};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -94,7 +94,8 @@ impl TestTopic {
 
     /// The next offset of each partition.
     pub async fn high_watermarks(&self) -> Vec<i64> {
-        let consumer: BaseConsumer = client_config(&self.brokers, &[]).create().expect("set up the test's consumer");
+        let consumer: BaseConsumer<Quiet> =
+            client_config(&self.brokers, &[]).create_with_context(Quiet).expect("set up the test's consumer");
         let name = self.name.clone();
         tokio::task::spawn_blocking(move || watermarks(&consumer, &name))
             .await
