@@ -9,7 +9,7 @@ FROM ${RUST_IMAGE} AS build
 # What librdkafka, built from its crate's own sources, needs. The official image has all of it; a bare Debian has not.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc g++ make pkg-config libc6-dev libssl-dev zlib1g-dev \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /src
 
 # Dependencies first: this layer is rebuilt only when a manifest or the lock file changes. The stand-in sources are
@@ -36,7 +36,7 @@ RUN cargo build --release --locked -p speed-layer -p batch-layer -p workbench \
 FROM ${RUNTIME_IMAGE} AS runtime
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 # A number, so that Kubernetes can verify runAsNonRoot. Nothing here writes to the root file system.
 USER 65532:65532
 ARG VERSION=0.1.0
