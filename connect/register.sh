@@ -54,7 +54,7 @@ while [ "$seen" -lt 3 ]; do
     case $body in
     *'"state":"FAILED"'*)
         # The messages of the exception and of its causes, without the stack.
-        trace=$(printf '%s' "$body" | sed 's/.*"trace":"//; s/\\n\\t[^\\]*//g; s/\\n/ /g; s/"}.*//' | cut -c 1-1000)
+        trace=$(printf '%s' "$body" | sed 's/.*"trace":"//; s/\\n\\t[^\\]*//g; s/\\n/ /g; s/","worker_id.*//; s/"}.*//' | cut -c 1-1000)
         [ "$restarted" = no ] || fail "FAILED: $trace"
         say "had failed, restarting it"
         request POST "/connectors/$name/restart?includeTasks=true&onlyFailed=true"
