@@ -19,7 +19,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let started = Instant::now();
     let plan = args.hours.plan(Timestamp::now())?;
     if plan.window.is_empty() {
-        tracing::info!("no hour of those asked for is over (plus --grace): only what earlier runs left is looked at");
+        tracing::info!("none of the hours asked for is over yet (plus --grace): only what earlier runs left is done");
     }
     let database = args.database.args.parse("batch-layer")?;
     let store = Store::open(&args.archive.store()).await?;

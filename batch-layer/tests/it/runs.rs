@@ -166,5 +166,5 @@ async fn an_hour_that_is_not_over_is_left_alone() {
     let next = batch_layer::hour::Hour::of(common::Timestamp::now());
     let outcome = finish(world.command(&["--hour", &next.start().to_string()])).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("not over"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("is over yet"), "{}", outcome.stderr);
 }
