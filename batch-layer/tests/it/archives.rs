@@ -1,16 +1,9 @@
 //! Archives as sinks write them: compression, names, provenance, duplicates, pages.
 
-use crate::support::{World, key, lines, some_ticks};
+use crate::support::{World, gzip, key, lines, some_ticks};
 use futures::StreamExt;
-use std::io::Write;
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-
-fn gzip(text: &str) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap()
-}
 
 #[tokio::test]
 async fn summaries_equal_a_plain_aggregate_over_the_same_ticks_to_the_last_digit() {

@@ -1,15 +1,8 @@
 //! Objects that cannot be read.
 
-use crate::support::{World, key, lines, some_ticks};
-use std::io::Write;
+use crate::support::{World, gzip, key, lines, some_ticks};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-
-fn gzip(text: &str) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap()
-}
 
 #[tokio::test]
 async fn a_truncated_object_holds_back_its_hour_and_no_other_until_it_is_repaired() {

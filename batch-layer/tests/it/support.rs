@@ -2,7 +2,8 @@
 
 use batch_layer::hour::Hour;
 use common::Timestamp;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -235,6 +236,12 @@ pub fn lines(ticks: &[Tick]) -> String {
         );
     }
     text
+}
+
+pub fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
 fn decimal(units: i64) -> String {
