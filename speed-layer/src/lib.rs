@@ -6,7 +6,7 @@
 //! reason but shutdown, [`run`] begins another from the offsets that PostgreSQL holds.
 
 mod assignment;
-mod batch;
+pub mod batch;
 mod config;
 mod health;
 mod http;
@@ -19,6 +19,7 @@ mod session;
 mod store;
 
 pub use config::Config;
+pub use store::{DayPartitions, write_ticks};
 
 use common::Failure;
 use common::pg::Database;

@@ -5,14 +5,15 @@ mod offsets;
 mod statements;
 mod transaction;
 
+pub use day_partitions::DayPartitions;
 pub use offsets::{Known, Position};
+pub use transaction::write_ticks;
 
 use crate::batch::Batch;
 use crate::outage::Outage;
 use crate::{Config, Shared};
 use anyhow::anyhow;
 use common::{Failure, Timestamp};
-use day_partitions::DayPartitions;
 use sqlx::PgConnection;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveArgs};
+use crate::bench::Bench;
 use crate::prove::{self, ProveArgs};
 use crate::replay::{self, ReplayArgs};
 use crate::report::{self, ReportArgs};
@@ -31,6 +32,9 @@ pub struct Cli {
 enum Command {
     /// Sends a simulated market: random walks, volumes shaped over the exchange day, late and broken messages on demand.
     Simulate(SimulateArgs),
+    /// Measures; the last line is JSON.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Sends a CSV file's bars as ticks.
     Replay(ReplayArgs),
     /// Archives the topic as the Kafka Connect S3 sink does: same keys, same lines.
@@ -58,6 +62,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let shutdown: CancellationToken = common::shutdown::token()?;
     match command {
         Command::Simulate(args) => print_json(&simulate::run(&args, &shutdown).await?)?,
+        Command::Bench(what) => print_json(&crate::bench::run(&what).await?)?,
         Command::Replay(args) => print_json(&replay::run(&args, &shutdown).await?)?,
         Command::Report(args) => report::run(&args, &shutdown).await?,
         Command::Prove(args) => {

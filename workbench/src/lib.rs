@@ -2,6 +2,7 @@
 //! proof, and what integration tests share. None of it is deployed with the pipeline, except the simulator in a demo.
 
 pub mod archive;
+pub mod bench;
 pub mod cli;
 pub mod kafka;
 pub mod pace;

@@ -56,7 +56,8 @@ pub async fn run(args: &ReplayArgs, shutdown: &CancellationToken) -> anyhow::Res
     for tick in Ticks::open(&args.file)? {
         tick?;
     }
-    let partitions = args.kafka.await_topic(PATIENCE).await?;
+    let waiting = args.kafka.await_topic(PATIENCE);
+    let partitions = shutdown.run_until_cancelled(waiting).await.context("stopped while waiting for Kafka")??;
     let (args, shutdown) = (args.clone(), shutdown.clone());
     let sending = tokio::task::spawn_blocking(move || send_all(&args, &shutdown));
     let mut totals = sending.await.context("the sending thread")??;

@@ -24,12 +24,20 @@ pub async fn write(connection: &mut PgConnection, config: &Config, batch: &Batch
         transaction.rollback().await?;
         return Ok(not_ours);
     }
-    copy_rows(&mut transaction, &batch.rows).await?;
-    merge_bars(&mut transaction, &batch.bars).await?;
+    write_ticks(&mut transaction, batch).await?;
     insert_rejects(&mut transaction, &config.topic, &batch.rejects).await?;
     offsets::advance(&mut transaction, config, &batch.ranges).await?;
     transaction.commit().await?;
     Ok(Outcome::Written)
+}
+
+/// The ticks and their minute bars alone.
+///
+/// # Errors
+/// Whatever PostgreSQL says; the transaction is then of no use.
+pub async fn write_ticks(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
+    copy_rows(connection, &batch.rows).await?;
+    merge_bars(connection, &batch.bars).await
 }
 
 async fn copy_rows(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {

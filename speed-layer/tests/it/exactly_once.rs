@@ -34,7 +34,9 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
     let expected = ("MSFT".into(), "2025-06-06 14:00:00.001".into(), "201.5".into(), None, "201.25".into(), 1);
     assert_eq!(row, expected);
 
-    let rejects: Vec<(String, Option<Vec<u8>>, Option<i64>, bool)> = sqlx::query_as(
+    /// Reason, kept bytes, length of the whole, and whether there is a hash.
+    type Rejected = (String, Option<Vec<u8>>, Option<i64>, bool);
+    let rejects: Vec<Rejected> = sqlx::query_as(
         "select reason, value, value_bytes, value_sha256 is not null from rejected_ticks
          order by kafka_partition, kafka_offset",
     )

@@ -40,7 +40,7 @@ fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
     let mut feed = Feed::new(plan).unwrap();
     let sender = Sender::new(client_config(brokers, &[]), topic).unwrap();
     let mut expected = BTreeMap::new();
-    while let Some(message) = feed.next() {
+    while let Some(message) = feed.next_message() {
         if let Kind::Broken(fault) = message.kind {
             *expected.entry(fault.reason().as_str().to_owned()).or_default() += 1;
         }

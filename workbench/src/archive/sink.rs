@@ -30,7 +30,8 @@ const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// Brokers, topic or store that are not there, and stay away.
 pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Result<Totals> {
-    let partitions = args.kafka.await_topic(BROKER_PATIENCE).await?;
+    let waiting = args.kafka.await_topic(BROKER_PATIENCE);
+    let partitions = shutdown.run_until_cancelled(waiting).await.context("stopped while waiting for Kafka")??;
     let (consumer, changes) = subscribe(args)?;
     let mut sink = Sink::new(args, Arc::clone(&consumer), changes, partitions.len())?;
     let mut next_rotation = rotation_after(now_ms(), args.rotate);

@@ -74,11 +74,14 @@ impl Sender {
     /// # Errors
     /// A property that librdkafka refuses. Brokers are not asked yet.
     pub fn new(mut config: ClientConfig, topic: &str) -> anyhow::Result<Self> {
+        // Throughput first, unless the caller measures latency.
+        if config.get("linger.ms").is_none() {
+            config.set("linger.ms", "5");
+        }
         config
             .set("partitioner", "murmur2_random")
             // Order within a partition holds through retries, and no retry writes twice.
             .set("enable.idempotence", "true")
-            .set("linger.ms", "5")
             .set("batch.num.messages", "20000")
             .set("batch.size", "1000000")
             .set("queue.buffering.max.messages", "500000")

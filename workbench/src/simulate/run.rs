@@ -87,7 +87,8 @@ pub struct Totals {
 /// # Errors
 /// Brokers or topic that are not there, or messages that they do not take.
 pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::Result<Totals> {
-    let partitions = args.kafka.await_topic(PATIENCE).await?;
+    let waiting = args.kafka.await_topic(PATIENCE);
+    let partitions = shutdown.run_until_cancelled(waiting).await.context("stopped while waiting for Kafka")??;
     let feed = Feed::new(args.plan(jiff::Timestamp::now())?)?;
     let sending = Sending {
         sender: Sender::new(args.kafka.client_config(), &args.kafka.topic)?,

@@ -3,5 +3,6 @@
 
 mod archive;
 mod equipment;
+mod grafana;
 mod market;
 mod recording;

@@ -49,6 +49,16 @@ async fn a_simulated_market_has_the_messages_that_its_last_line_counts() {
 }
 
 #[tokio::test]
+async fn a_simulator_that_waits_for_brokers_says_so_and_ends_on_sigterm() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_workbench"));
+    command.args(["simulate", "--ticks", "1", "--kafka-brokers", "127.0.0.1:1"]);
+    let mut child = Child::spawn(command);
+    child.wait_stderr("no Kafka broker answers at 127.0.0.1:1", PATIENCE).await;
+    child.sigterm();
+    assert_eq!(child.wait_exit(Duration::from_secs(10)).await.code(), Some(1));
+}
+
+#[tokio::test]
 async fn the_same_seed_sends_the_same_messages_to_the_same_partitions() {
     let (one, other) = (TestTopic::create(3).await, TestTopic::create(3).await);
     simulate(&one, &BACKFILL).await;

@@ -1,0 +1,41 @@
+//! Measurements: ratios taken side by side in one run, because the machines are noisy. The last line is JSON.
+
+mod latency;
+mod process;
+mod rows;
+mod speed;
+
+pub use latency::LatencyArgs;
+pub use speed::SpeedArgs;
+
+use clap::Subcommand;
+
+/// What to measure.
+#[derive(Subcommand, Clone)]
+pub enum Bench {
+    /// The rate at which speed-layer drains a backlog, next to a bare COPY of the same rows with the same minute bars.
+    Speed(SpeedArgs),
+    /// The time from sending a tick to seeing it in PostgreSQL, at a steady rate.
+    Latency(LatencyArgs),
+}
+
+/// # Errors
+/// Services that are not there, or a binary that is not built.
+pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
+    match bench {
+        Bench::Speed(args) => speed::run(args).await,
+        Bench::Latency(args) => latency::run(args).await,
+    }
+}
+
+/// The middle one of `values`; the lower of two.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Three digits are more than such a measurement is worth.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

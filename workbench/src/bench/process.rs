@@ -1,0 +1,63 @@
+//! A release binary as a process whose use of the machine is measured.
+
+use anyhow::{Context, ensure};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// A binary that stands beside this one; `cargo xtask bench` builds both.
+///
+/// # Errors
+/// Where it is not built.
+pub fn command(name: &str) -> anyhow::Result<Command> {
+    let path = path(name)?;
+    ensure!(path.is_file(), "{} is not built; run the benchmark by `cargo xtask bench`", path.display());
+    Ok(Command::new(path))
+}
+
+fn path(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("find this binary")?;
+    Ok(own.with_file_name(name))
+}
+
+/// A running process; killed when it is dropped.
+pub struct Measured(Child);
+
+/// What a process has used since it started.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// In user and kernel mode, of all threads.
+    pub cpu_seconds: f64,
+    pub peak_megabytes: f64,
+}
+
+impl Measured {
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        Ok(Self(child.with_context(|| format!("start {}", command.get_program().display()))?))
+    }
+
+    /// # Errors
+    /// Where the process has ended.
+    pub fn usage(&self) -> anyhow::Result<Usage> {
+        let id = self.0.id();
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("the measured process has ended")?;
+        // Fields are counted behind the name, which may hold spaces: utime and stime are the 12th and 13th there.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat");
+        let cpu_seconds = (ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).context("/proc/PID/status")?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM in /proc/PID/status")?;
+        let kilobytes: f64 = peak.trim().trim_end_matches(" kB").parse().context("VmHWM")?;
+        Ok(Usage { cpu_seconds, peak_megabytes: kilobytes / 1024.0 })
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,61 @@
+//! What both sides of the comparison write: the topic's ticks, sent once and then read by each.
+
+use crate::kafka::{Outgoing, Sender, client_config};
+use crate::simulate::feed::{Feed, Pace, Plan, Shape};
+use crate::testing::TestTopic;
+use anyhow::Context;
+use common::Timestamp;
+use common::decode::{Decoder, ProvenanceNames};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use speed_layer::batch::{Batch, Message};
+use std::time::Duration;
+
+pub const PARTITIONS: i32 = 4;
+const SYMBOLS: usize = 500;
+/// A trading day of 6.5 hours.
+const SPAN: i64 = 23_400_000_000;
+/// 2025-06-06T09:30:00 in New York.
+const START: i64 = 1_749_216_600_000_000;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Fills the topic with `ticks` ticks of a simulated trading day.
+pub fn send(topic: &TestTopic, ticks: u64, shape: Shape) -> anyhow::Result<()> {
+    let pace = Pace::Spread { start: START, span: SPAN, ticks };
+    let plan = Plan { seed: 1, symbols: SYMBOLS, shape, high_low: false, late: 0.0, broken: 0.0, pace };
+    let mut feed = Feed::new(plan)?;
+    let sender = Sender::new(client_config(topic.brokers(), &[]), topic.name())?;
+    while let Some(message) = feed.next_message() {
+        sender.send(Outgoing { key: Some(message.key.as_bytes()), value: message.value, ..Outgoing::default() })?;
+    }
+    sender.finish(PATIENCE)?;
+    Ok(())
+}
+
+/// Reads the topic as the speed layer does and encodes everything beforehand, `batch_rows` messages a batch.
+pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result<Vec<Batch>> {
+    let consumer: BaseConsumer = client_config(topic.brokers(), &[])
+        .set("group.id", "bench")
+        .set("fetch.queue.backoff.ms", "5")
+        .create()
+        .context("set up the Kafka consumer")?;
+    let mut all = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        all.add_partition_offset(topic.name(), partition, Offset::Beginning)?;
+    }
+    consumer.assign(&all)?;
+    let mut decoder = Decoder::new(ProvenanceNames::default(), Timestamp::now());
+    let mut batches = vec![Batch::default()];
+    for _ in 0..ticks {
+        let message = consumer.poll(PATIENCE).context("the topic is shorter than what was sent")??;
+        let (partition, offset) = (message.partition(), message.offset());
+        if batches.last().is_some_and(|batch| batch.is_full(batch_rows)) {
+            batches.push(Batch::default());
+        }
+        let value = message.payload();
+        if let Some(batch) = batches.last_mut() {
+            batch.push(&mut decoder, &Message { partition, offset, timestamp: None, value }, offset);
+        }
+    }
+    Ok(batches)
+}

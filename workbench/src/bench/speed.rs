@@ -1,0 +1,176 @@
+//! `bench speed`.
+
+use super::process::{self, Measured, Usage};
+use super::{median, rounded, rows};
+use crate::simulate::feed::Shape;
+use crate::testing::{TestDatabase, TestTopic};
+use anyhow::{Context, ensure};
+use serde_json::json;
+use speed_layer::batch::Batch;
+use speed_layer::{DayPartitions, write_ticks};
+use sqlx::Connection;
+use std::time::{Duration, Instant};
+
+/// How much, and how often.
+#[derive(clap::Args, Clone)]
+pub struct SpeedArgs {
+    /// Ticks in the backlog.
+    #[arg(long, default_value_t = 5_000_000)]
+    ticks: u64,
+    /// Rounds; each runs all sides one after the other.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Messages a batch, on both sides.
+    #[arg(long, default_value_t = 50_000)]
+    batch_rows: u32,
+}
+
+/// What one drain took.
+struct Drain {
+    rows_per_second: f64,
+    usage: Usage,
+}
+
+/// All measurements of the run.
+#[derive(Default)]
+struct Figures {
+    bare_ratio: Vec<f64>,
+    envelope_ratio: Vec<f64>,
+    two_workers_ratio: Vec<f64>,
+    rate: Vec<f64>,
+    cpu: Vec<f64>,
+    memory: Vec<f64>,
+}
+
+/// # Errors
+/// Services that are not there, or a binary that is not built.
+pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
+    let (bare, enveloped) = (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
+    eprintln!("sending {} ticks, bare and enveloped", args.ticks);
+    rows::send(&bare, args.ticks, Shape::Bare)?;
+    rows::send(&enveloped, args.ticks, Shape::Envelope)?;
+    let batches = rows::encoded(&bare, args.ticks, args.batch_rows)?;
+    let mut figures = Figures::default();
+    for round in 1..=args.rounds {
+        let copy = bare_copy(&batches).await?;
+        let one = drain(&bare, args, 1).await?;
+        let envelope = drain(&enveloped, args, 1).await?;
+        let two = drain(&bare, args, 2).await?;
+        println!(
+            "round {round}: bare COPY {copy:.0} rows/s; speed-layer {:.0} ({:.2}), enveloped {:.0} ({:.2}), two workers {:.0} \
+             ({:.2} of one); {:.2} CPU s per million, {:.0} MB",
+            one.rows_per_second,
+            one.rows_per_second / copy,
+            envelope.rows_per_second,
+            envelope.rows_per_second / copy,
+            two.rows_per_second,
+            two.rows_per_second / one.rows_per_second,
+            one.usage.cpu_seconds * 1e6 / args.ticks as f64,
+            one.usage.peak_megabytes,
+        );
+        figures.bare_ratio.push(one.rows_per_second / copy);
+        figures.envelope_ratio.push(envelope.rows_per_second / copy);
+        figures.two_workers_ratio.push(two.rows_per_second / one.rows_per_second);
+        figures.rate.push(one.rows_per_second);
+        figures.cpu.push(one.usage.cpu_seconds * 1e6 / args.ticks as f64);
+        figures.memory.push(one.usage.peak_megabytes);
+    }
+    figures.print_spread();
+    Ok(figures.json())
+}
+
+impl Figures {
+    fn print_spread(&self) {
+        let spreads = [
+            ("bare", &self.bare_ratio),
+            ("enveloped", &self.envelope_ratio),
+            ("two workers to one", &self.two_workers_ratio),
+        ];
+        for (name, ratios) in spreads {
+            let min = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+            let max = ratios.iter().copied().fold(0.0, f64::max);
+            println!("{name}: ratio {:.2} (min {min:.2}, max {max:.2})", median(ratios));
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "bench": "speed",
+            "ratio_bare": rounded(median(&self.bare_ratio)),
+            "ratio_envelope": rounded(median(&self.envelope_ratio)),
+            "ratio_two_workers": rounded(median(&self.two_workers_ratio)),
+            "rows_per_s": median(&self.rate).round(),
+            "cpu_s_per_million": rounded(median(&self.cpu)),
+            "rss_mb": median(&self.memory).round(),
+        })
+    }
+}
+
+/// Rows a second of a COPY with minute bars that were encoded beforehand: no Kafka, no decoding, one connection.
+async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
+    let database = TestDatabase::create().await;
+    let target = common::pg::Database::parse(database.url(), "bench")?;
+    let mut connection = target.connect_and_migrate().await?;
+    let mut days = DayPartitions::default();
+    for batch in batches {
+        days.ensure(&mut connection, &batch.days).await?;
+    }
+    sqlx::query("checkpoint").execute(&mut connection).await?;
+    let begun = Instant::now();
+    for batch in batches {
+        let mut transaction = connection.begin().await?;
+        write_ticks(&mut transaction, batch).await?;
+        transaction.commit().await?;
+    }
+    let rows: u64 = batches.iter().map(|batch| u64::from(batch.rows.count())).sum();
+    Ok(rows as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// Lets `workers` instances drain the topic into a new database. The rate counts from the first commit that is seen, so
+/// that joining the group does not count; the usage is the first instance's.
+async fn drain(topic: &TestTopic, args: &SpeedArgs, workers: u32) -> anyhow::Result<Drain> {
+    let database = TestDatabase::create().await;
+    let target = common::pg::Database::parse(database.url(), "bench")?;
+    let mut connection = target.connect_and_migrate().await?;
+    sqlx::query("checkpoint").execute(&mut connection).await?;
+    let running = (0..workers).map(|_| start(&database, topic, args)).collect::<anyhow::Result<Vec<_>>>()?;
+    let first = running.first().context("no worker")?;
+    let mut begun: Option<(Instant, i64)> = None;
+    let deadline = Instant::now() + Duration::from_secs(600);
+    loop {
+        let written: i64 = sqlx::query_scalar("select coalesce(sum(next_offset), 0)::bigint from kafka_offsets")
+            .fetch_one(&mut connection)
+            .await?;
+        // Two workers count once both have a share.
+        let started = written > 0 && (workers == 1 || both_write(&mut connection).await?);
+        if started && begun.is_none() {
+            begun = Some((Instant::now(), written));
+        }
+        if written >= args.ticks.cast_signed() {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "{written} of {} ticks were written in ten minutes", args.ticks);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (since, from) = begun.context("everything was written before both workers had begun; take more ticks")?;
+    let rows = args.ticks.cast_signed() - from;
+    Ok(Drain { rows_per_second: rows as f64 / since.elapsed().as_secs_f64(), usage: first.usage()? })
+}
+
+async fn both_write(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
+    let sql = "select count(*) >= 2 from pg_stat_activity where application_name = 'speed-layer'
+               and datname = current_database() and xact_start is not null";
+    sqlx::query_scalar(sql).fetch_one(connection).await
+}
+
+fn start(database: &TestDatabase, topic: &TestTopic, args: &SpeedArgs) -> anyhow::Result<Measured> {
+    let mut command = process::command("speed-layer")?;
+    command
+        .env("DATABASE_URL", database.url())
+        .env("KAFKA_BROKERS", topic.brokers())
+        .env("KAFKA_TOPIC", topic.name())
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("RUST_LOG", "warn")
+        .args(["--batch-rows", &args.batch_rows.to_string()]);
+    Measured::spawn(command)
+}
