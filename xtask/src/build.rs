@@ -10,6 +10,7 @@ use crate::{files, setup};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
+    /// Quick to compile, and shared with the tests
     Dev,
     Release,
 }
@@ -26,15 +27,22 @@ impl Binaries {
 /// Installs what compiling needs, and compiles the binaries of `packages`.
 pub fn binaries(profile: Profile, packages: &[&str]) -> Result<Binaries> {
     setup::ensure_build_tools()?;
-    let (name, folder) = match profile {
-        Profile::Dev => ("dev", "debug"),
-        Profile::Release => ("release", "release"),
-    };
     let mut build = cargo();
-    build.args(["build", "--bins", "--profile", name]);
-    for package in packages {
-        build.args(["--package", package]);
-    }
+    build.arg("build");
+    let folder = match profile {
+        // With the tests, so that what `cargo test` compiled serves: alone, dependencies get other features.
+        Profile::Dev => {
+            build.args(["--workspace", "--all-targets"]);
+            "debug"
+        }
+        Profile::Release => {
+            build.args(["--release", "--bins"]);
+            for package in packages {
+                build.args(["--package", package]);
+            }
+            "release"
+        }
+    };
     let status = build.status().context("cannot run cargo")?;
     if !status.success() {
         bail!("{} cannot be compiled: see above", packages.join(", "));

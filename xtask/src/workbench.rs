@@ -15,9 +15,10 @@ pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode
     let binaries = build::binaries(Profile::Release, &["workbench"])?;
     let mut workbench = binaries.command("workbench");
     workbench.arg(command).args(arguments);
-    match Stack::open(dir)? {
-        Some(stack) => drop(workbench.envs(stack.environment())),
-        None => eprintln!("xtask: no stack in {}; `cargo xtask stack up` makes one", dir.display()),
+    if let Some(stack) = Stack::open(dir)? {
+        workbench.envs(stack.environment());
+    } else {
+        eprintln!("xtask: no stack in {}; `cargo xtask stack up` makes one", dir.display());
     }
     Err(workbench.exec()).context("cannot run workbench")
 }

@@ -30,14 +30,14 @@ pub fn archive(binaries: &Binaries) -> Command {
 
 /// Ends at the present moment.
 pub fn backfill(binaries: &Binaries, options: &Options) -> Command {
-    let mut command = simulate(binaries, options, "1");
+    let mut command = simulate(binaries, options);
     command.args(["--ticks", &options.ticks.to_string(), "--span", &format!("{}h", options.hours)]);
     command
 }
 
 /// In real time, until it is stopped or `seconds` have passed.
 pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Command {
-    let mut command = simulate(binaries, options, "2");
+    let mut command = simulate(binaries, options);
     command.args(["--rate", &options.rate.to_string()]);
     if let Some(seconds) = seconds {
         command.args(["--duration", &format!("{seconds}s")]);
@@ -45,10 +45,10 @@ pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Com
     command
 }
 
-fn simulate(binaries: &Binaries, options: &Options, seed: &str) -> Command {
+fn simulate(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("workbench");
     command
-        .args(["simulate", "--shape", "mixed", "--high-low", "--late", LATE, "--broken", BROKEN, "--seed", seed])
+        .args(["simulate", "--shape", "mixed", "--high-low", "--late", LATE, "--broken", BROKEN])
         .args(["--symbols", &options.symbols.to_string()]);
     command
 }
