@@ -93,7 +93,7 @@ impl Stack {
 
     /// Takes options that differ from those that the stack was made with, unless it runs.
     fn with(mut self, options: &UpOptions) -> Result<Self> {
-        let running = Service::ALL.iter().any(|service| self.process(*service).is_some());
+        let running = self.is_running();
         let store = options.store.unwrap_or(self.store);
         let plugin = options.plugin()?.or_else(|| self.connect_plugin.clone());
         let ports = match options.ports {
@@ -110,6 +110,11 @@ impl Stack {
         }
         (self.ports, self.store, self.connect_plugin) = (ports, store, plugin);
         Ok(self)
+    }
+
+    /// True where at least one service runs.
+    pub fn is_running(&self) -> bool {
+        Service::ALL.iter().any(|service| self.process(*service).is_some())
     }
 
     /// Starts whatever is not running, in parallel where one does not need the other, and waits until all is ready.

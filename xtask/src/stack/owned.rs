@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::{Stack, UpOptions};
 use crate::process::detached;
@@ -19,8 +19,13 @@ pub struct OwnedStack {
 }
 
 impl OwnedStack {
-    /// Brings up a stack in `dir`, which must not be in use; data that is left there is deleted.
+    /// Brings up a stack in `dir`; data that is left there is deleted.
+    ///
+    /// Errors: a stack runs there, which has an owner, because stacks do not outlive theirs.
     pub fn start(dir: &Path, options: &UpOptions) -> Result<Self> {
+        if Stack::open(dir)?.is_some_and(|stack| stack.is_running()) {
+            bail!("a stack runs in {0}: end its owner first, or `cargo xtask stack down --dir {0}`", dir.display());
+        }
         super::down(dir, true)?;
         let stack = Stack::open_or_create(dir, options)?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
