@@ -155,7 +155,7 @@ async fn remove(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<Ho
             .await?;
     sqlx::query(
         "insert into stale_hours (hour, wanted, withdrawn) select hour, false, false from unnest($1::timestamptz[]) as hour
-         on conflict (hour) do nothing",
+         on conflict (hour) do update set withdrawn = false",
     )
     .bind(&hours)
     .execute(transaction.acquire().await?)

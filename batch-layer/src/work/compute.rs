@@ -145,7 +145,7 @@ impl Work {
                 }
             })
             .buffered(IN_FLIGHT);
-        while let Some((object, folder, scan)) = reads.next().await {
+        while let Some((object, folder, scan)) = self.unless_stopped(reads.next()).await? {
             match scan {
                 Ok(scan) => {
                     self.count_read(&object);

@@ -48,13 +48,14 @@ impl Work {
         Ok(())
     }
 
-    /// Lists folders and reads what has changed. Gives the changes whose objects were no longer those listed.
+    /// Lists folders and reads what has changed. Gives the changes whose objects were no longer those listed. `force`
+    /// reads everything in the window's own folders; in others too would draw in their neighbours, and so on.
     async fn index_once(&mut self, folders: Vec<Folder>, force: bool) -> Result<Vec<Change>, Failure> {
         let mut listings = list(self.store.clone(), folders);
         let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((folder, listing)) = self.unless_stopped(listings.next()).await? {
             let known = self.index.folder(&folder.prefix).await?;
-            let survey = compare(&folder, listing?, known, force);
+            let survey = compare(&folder, listing?, known, force && self.touches_window(&folder));
             self.remove(&survey.gone).await?;
             unknown.extend(survey.unknown);
             gathered.extend(survey.changes);
@@ -85,7 +86,7 @@ impl Work {
 
     /// Reads objects and indexes them. Gives those that were no longer there as listed.
     async fn read_changes(&mut self, changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
-        let reader = self.reader.clone();
+        let (reader, stop) = (self.reader.clone(), self.stop.clone());
         let mut reads = stream::iter(changes)
             .map(|change| {
                 let reader = reader.clone();
@@ -98,7 +99,11 @@ impl Work {
             .buffered(IN_FLIGHT);
         let (mut moved, mut entries) = (Vec::new(), Vec::new());
         let mut result = Ok(());
-        while let Some((change, scan)) = reads.next().await {
+        // What has been read when the run is stopped is still indexed.
+        while let Some(next) = stop.run_until_cancelled(reads.next()).await {
+            let Some((change, scan)) = next else {
+                break;
+            };
             match scan {
                 Ok(scan) => entries.push(self.take_in(change, scan).await?),
                 Err(ReadError::Moved) => moved.push(change),
@@ -106,7 +111,7 @@ impl Work {
                 Err(ReadError::Unavailable(error)) => result = Err(Failure::Infrastructure(error)),
                 Err(ReadError::Stopped) => result = Err(stopped()),
             }
-            if result.is_err() || self.stop.is_cancelled() {
+            if result.is_err() {
                 break;
             }
             if is_enough(&entries) {

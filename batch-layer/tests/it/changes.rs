@@ -155,6 +155,7 @@ async fn recompute_computes_an_unchanged_window_again_and_gives_the_same() {
     world.run_ok(&["--from", "2025-06-02T10", "--to", "2025-06-02T12", "--recompute"]).await;
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T10 by 2", "02T11 by 2", "02T12 by 1", "02T13 by 1"]);
     assert_eq!(world.summary().await, before);
+    assert_eq!(world.number("select objects_read from batch_runs where run_id = 2").await, 2 * 2);
 }
 
 #[tokio::test]
