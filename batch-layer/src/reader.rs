@@ -1,8 +1,8 @@
 //! [`Reader`]: objects out of the store through the scan, several at a time.
 
-use crate::archive::{FileName, Object, Store, StoreError};
+use crate::archive::{FileName, Interrupted, Object, Store, StoreError};
 use crate::hour::Hour;
-use crate::scan::{self, Exclusions, Scan, ScanOptions};
+use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions};
 use common::decode::ProvenanceNames;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub const IN_FLIGHT: usize = 16;
 
 const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(300);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Reads objects. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -52,21 +52,31 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]
     pub async fn read(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
-        let mut attempt = 1;
-        loop {
-            match self.read_once(object, exclude.clone()).await {
-                Err(ReadError::Unavailable(_)) if self.stop.is_cancelled() => return Err(ReadError::Stopped),
-                Err(ReadError::Unavailable(error)) if attempt < ATTEMPTS => {
-                    tracing::warn!("{}{}: {error:#}; trying again", self.store.location(), object.key);
-                    tokio::time::sleep(PAUSE * 3_u32.pow(attempt - 1)).await;
-                    attempt += 1;
-                }
-                result => return result,
+        for attempt in 1.. {
+            let interrupted = match self.read_once(object, exclude.clone()).await? {
+                Ok(scan) => return Ok(scan),
+                Err(failed) if Interrupted::caused(&failed.error) => anyhow::Error::new(failed.error),
+                Err(failed) => return Err(ReadError::Broken { why: failed.error.to_string(), hours: failed.hours }),
+            };
+            if self.stop.is_cancelled() {
+                break;
             }
+            let what = format!("{}{}: the store broke off", self.store.location(), object.key);
+            if attempt == ATTEMPTS {
+                return Err(ReadError::Unavailable(interrupted.context(what)));
+            }
+            tracing::warn!("{what}: {interrupted:#}; reading it again");
+            tokio::time::sleep(PAUSE * attempt).await;
         }
+        Err(ReadError::Stopped)
     }
 
-    async fn read_once(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
+    /// The store itself has been asked several times when this fails for its sake.
+    async fn read_once(
+        &self,
+        object: &Object,
+        exclude: Option<Arc<Exclusions>>,
+    ) -> Result<Result<Scan, ScanError>, ReadError> {
         let FileName::Records(origin) = FileName::of(&object.key) else {
             return Err(ReadError::Broken { why: "its name is not one of the sink's".into(), hours: Vec::new() });
         };
@@ -83,15 +93,7 @@ impl Reader {
             let _core = core;
             scan::scan(body, &options)
         });
-        match scanned.await {
-            Ok(Ok(scan)) => Ok(scan),
-            Ok(Err(failed)) if crate::archive::Interrupted::caused(&failed.error) => {
-                let error = anyhow::Error::new(failed.error).context("the store stopped sending");
-                Err(ReadError::Unavailable(error))
-            }
-            Ok(Err(failed)) => Err(ReadError::Broken { why: failed.error.to_string(), hours: failed.hours }),
-            Err(panic) => Err(ReadError::Broken { why: panic.to_string(), hours: Vec::new() }),
-        }
+        scanned.await.map_err(|panic| ReadError::Broken { why: panic.to_string(), hours: Vec::new() })
     }
 }
 

@@ -7,6 +7,7 @@ use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::ResponseChecksumValidation;
@@ -24,6 +25,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// All attempts together, so that an unreachable store is reported within 15 s.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(13);
+/// A body of which nothing more comes for this long is given up.
+const STALL: Duration = Duration::from_secs(8);
 const ATTEMPTS: u32 = 5;
 const DEFAULT_REGION: &str = "us-east-1";
 
@@ -67,6 +70,7 @@ impl S3Store {
                     .or_else(DEFAULT_REGION),
             )
             .timeout_config(timeouts)
+            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL).build())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
         if let Some(endpoint) = &options.endpoint_url {
             loader = loader.endpoint_url(endpoint);

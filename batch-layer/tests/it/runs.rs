@@ -102,6 +102,27 @@ async fn a_hiccup_of_the_store_in_the_midst_of_reading_is_got_over() {
 }
 
 #[tokio::test]
+async fn a_store_that_falls_silent_in_the_midst_of_reading_is_given_up_and_nothing_half_read_is_written() {
+    let world = World::create().await;
+    for hour in 9..12 {
+        world.put(&key(hour, 0, 0), &some_ticks(hour, 0, 0, 40_000)).await;
+    }
+    let mut proxy = proxied_store().await;
+    proxy.delay(Duration::from_millis(100));
+    let mut command = world.command(&DAY);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
+    let mut run = Child::spawn(command);
+    eventually("a run at work", LONG, || async {
+        world.number("select count(*) from batch_runs where status = 'running'").await == 1
+    })
+    .await;
+    proxy.stall().await;
+    assert_eq!(run.wait_exit(LONG).await.code(), Some(3), "{:?}", run.stderr());
+    assert_eq!(world.number("select count(*) from batch_hours").await, 0);
+    assert_eq!(world.rows("select status from batch_runs").await, ["failed"]);
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     let world = World::create().await;
     for hour in 9..11 {
