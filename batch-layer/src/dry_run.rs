@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 
 /// What is to be done about one hour.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Work {
+struct Todo {
     why: Vec<String>,
+    /// It is known that the hour itself must be computed.
+    stale: bool,
     objects: usize,
     bytes: u64,
 }
@@ -26,7 +28,7 @@ struct Work {
 /// As a run's.
 pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> Result<(), Failure> {
     let has_tables = has_tables(&mut index).await?;
-    let mut hours: BTreeMap<Hour, Work> = BTreeMap::new();
+    let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
         let listing = store.list(&folder.prefix).await?;
         let known = if has_tables { index.folder(&folder.prefix).await? } else { FxHashMap::default() };
@@ -51,16 +53,16 @@ fn note_folder(
     listing: Vec<Object>,
     known: FxHashMap<String, Known>,
     force: bool,
-    hours: &mut BTreeMap<Hour, Work>,
+    hours: &mut BTreeMap<Hour, Todo>,
 ) {
     let survey = compare(folder, listing, known, force);
     if survey.changes.is_empty() && survey.gone.is_empty() {
         return;
     }
-    let work = hours.entry(folder.hours.start).or_default();
-    work.why.extend(reasons(&survey));
-    work.objects += survey.changes.len();
-    work.bytes += survey.changes.iter().map(|change| change.object.size).sum::<u64>();
+    let todo = hours.entry(folder.hours.start).or_default();
+    todo.why.extend(reasons(&survey));
+    todo.objects += survey.changes.len();
+    todo.bytes += survey.changes.iter().map(|change| change.object.size).sum::<u64>();
 }
 
 fn reasons(survey: &Survey) -> Vec<String> {
@@ -75,29 +77,30 @@ fn reasons(survey: &Survey) -> Vec<String> {
     named.map(|(count, what)| format!("{count} {what}")).collect()
 }
 
-async fn note_stale(index: &mut Index, plan: &Plan, hours: &mut BTreeMap<Hour, Work>) -> Result<(), Failure> {
+async fn note_stale(index: &mut Index, plan: &Plan, hours: &mut BTreeMap<Hour, Todo>) -> Result<(), Failure> {
     for stale in index.stale(plan.due, &plan.window).await? {
         let objects = index.objects_of(stale.hour).await?;
-        let work = hours.entry(stale.hour).or_default();
-        work.why.push("its objects have changed since it was computed".into());
-        work.objects += objects.len();
-        work.bytes += objects.iter().map(|(object, _)| object.size).sum::<u64>();
+        let todo = hours.entry(stale.hour).or_default();
+        todo.stale = true;
+        todo.why.push("its objects have changed since it was computed".into());
+        todo.objects += objects.len();
+        todo.bytes += objects.iter().map(|(object, _)| object.size).sum::<u64>();
     }
     Ok(())
 }
 
 /// To standard output, which is for results.
-fn print(hours: &BTreeMap<Hour, Work>, plan: &Plan) {
+fn print(hours: &BTreeMap<Hour, Todo>, plan: &Plan) {
     println!("{:<18} {:>9} {:>12}  why", "hour", "objects", "to read");
-    for (hour, work) in hours {
-        let mut why = work.why.join(", ");
+    for (hour, todo) in hours {
+        let mut why = todo.why.join(", ");
         if *hour >= plan.due {
             why.push_str("; indexed only: the hour is not over");
-        } else if !plan.window.contains(hour) {
+        } else if !todo.stale && !plan.window.contains(hour) {
             why.push_str("; outside of the window: read for its neighbours' sake");
         }
-        println!("{:<18} {:>9} {:>12}  {why}", hour.to_string(), work.objects, size(work.bytes));
+        println!("{:<18} {:>9} {:>12}  {why}", hour.to_string(), todo.objects, size(todo.bytes));
     }
-    let (objects, bytes) = hours.values().fold((0, 0), |sum, work| (sum.0 + work.objects, sum.1 + work.bytes));
+    let (objects, bytes) = hours.values().fold((0, 0), |sum, todo| (sum.0 + todo.objects, sum.1 + todo.bytes));
     println!("{} hours, {objects} objects, {} to read; nothing was written", hours.len(), size(bytes));
 }

@@ -143,6 +143,9 @@ async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     world.put(&key(9, 0, 0), &some_ticks(9, 0, 9000, 11)).await;
     let outcome = world.run_ok(&dry).await;
     assert!(outcome.stdout.contains("1 replaced"), "{}", outcome.stdout);
+    // A run of the next hour reads hour 9's folder for its neighbour's sake, and leaves hour 9 to be computed.
+    let outcome = world.run_ok(&["--hour", "2025-06-02T10", "--dry-run"]).await;
+    assert!(outcome.stdout.contains("1 replaced; outside of the window"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
