@@ -5,7 +5,7 @@ pub mod numeric;
 pub mod timestamp;
 
 use crate::failure::Failure;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 use std::str::FromStr;
@@ -85,11 +85,14 @@ impl Database {
         let mut connection = self.connect().await?;
         match MIGRATOR.run(&mut connection).await {
             Ok(()) => Ok(connection),
-            Err(sqlx::migrate::MigrateError::Execute(error)) if !is_configuration(&error) => {
-                Err(self.failure("connecting to", error))
+            // A server that goes away in the middle rolls the migration back.
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
+                if !is_configuration(&error) =>
+            {
+                Err(self.failure("migrating the tables in", error))
             }
             Err(error) => {
-                let context = format!("migrating the tables in PostgreSQL at {}", self.address());
+                let context = self.what("migrating the tables in");
                 Err(Failure::Configuration(anyhow::Error::new(error).context(context)))
             }
         }

@@ -79,6 +79,26 @@ impl fmt::Display for Reject {
 /// At most 80 characters of `text`, with control characters escaped, for use in a sentence.
 pub(crate) fn excerpt(text: &str) -> String {
     const LIMIT: usize = 80;
-    let escaped: String = text.chars().take(LIMIT).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LIMIT).is_some() { format!("{escaped}…") } else { escaped }
+    let mut excerpt = String::new();
+    for character in text.chars().take(LIMIT) {
+        match character.is_control() {
+            true => excerpt.extend(character.escape_debug()),
+            false => excerpt.push(character),
+        }
+    }
+    if text.chars().nth(LIMIT).is_some() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_short_and_has_no_control_characters() {
+        assert_eq!(excerpt("\"a\u{0}\nb\""), "\"a\\0\\nb\"");
+        assert_eq!(excerpt(&"é".repeat(90)), format!("{}…", "é".repeat(80)));
+    }
 }

@@ -55,6 +55,14 @@ pub struct Config {
     #[arg(long, env = "LINGER", default_value = "20ms", value_parser = cli::duration, value_name = "DURATION")]
     pub linger: Duration,
 
+    /// Drop the ticks of whole UTC days that ended this many days ago. Without it ticks are kept for ever; bars always.
+    #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS")]
+    pub retention_days: Option<u32>,
+
+    /// How often to look for days to drop, and for finished days to index.
+    #[arg(long, env = "UPKEEP_INTERVAL", default_value = "10m", value_parser = cli::duration, value_name = "DURATION")]
+    pub upkeep_interval: Duration,
+
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:9464", value_name = "ADDRESS")]
     pub http_addr: SocketAddr,

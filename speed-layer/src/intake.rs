@@ -1,20 +1,20 @@
 //! [`Intake`]: the thread that polls Kafka and decodes, while the store writes.
 
+mod rebalance;
+
 use crate::Shared;
 use crate::assignment::Assignment;
 use crate::batch::{Batch, Message};
-use crate::kafka::{self, Consumer, Rebalance};
+use crate::kafka::{Consumer, MessageQueue};
 use crate::kafka_watch::KafkaWatch;
 use crate::session::Ended;
 use crate::store::{Known, Position};
 use anyhow::anyhow;
 use common::decode::{Decoder, ProvenanceNames};
 use common::{Failure, Timestamp};
-use rdkafka::Message as _;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -39,12 +39,8 @@ pub enum Reply {
 const IN_FLIGHT: usize = 2;
 /// The longest that a poll may wait for a message.
 const IDLE: Duration = Duration::from_millis(100);
-/// A poll's share of a burst, between two looks at everything else.
-const BURST: usize = 256;
 /// How often a stalled intake polls all the same: the group must see it alive.
 const STALLED_POLL: Duration = Duration::from_secs(1);
-/// How long a revocation may be held up for the last batch to be written.
-const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often Kafka is told the offsets; monitors need no more.
 const ADVISORY_COMMIT: Duration = Duration::from_secs(1);
 
@@ -59,6 +55,8 @@ type Step<T = ()> = Result<T, Interrupt>;
 /// The reading half of a session.
 pub struct Intake {
     shared: Arc<Shared>,
+    /// Stands before the consumer, because it must be dropped first.
+    messages: MessageQueue,
     consumer: Consumer,
     commands: UnboundedSender<Command>,
     replies: Receiver<Reply>,
@@ -75,15 +73,18 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// `None` where memory is out.
     pub fn new(
         shared: Arc<Shared>,
         consumer: Consumer,
         commands: UnboundedSender<Command>,
         replies: Receiver<Reply>,
-    ) -> Self {
+    ) -> Option<Self> {
+        let messages = MessageQueue::new(&consumer)?;
         let assignment = Assignment::new(shared.config.topic.clone());
-        Self {
+        Some(Self {
             shared,
+            messages,
             consumer,
             commands,
             replies,
@@ -96,7 +97,7 @@ impl Intake {
             watch: KafkaWatch::new(),
             committed: Instant::now(),
             topic_missing: false,
-        }
+        })
     }
 
     /// Reads until shutdown, or until this membership is of no use any more.
@@ -119,6 +120,7 @@ impl Intake {
             return Err(self.finish());
         }
         self.take_replies()?;
+        self.serve_consumer()?;
         self.take_reports()?;
         self.hand_over_if_due()?;
         self.tell_kafka(CommitMode::Async);
@@ -130,21 +132,28 @@ impl Intake {
     }
 
     fn read_burst(&mut self) -> Step {
-        let mut wait = self.patience();
-        for _ in 0..BURST {
-            let Some(polled) = self.consumer.poll(wait) else {
-                break;
-            };
-            match polled {
-                Ok(message) => take(&mut self.batch, &mut self.decoder, &mut self.assignment, &message),
-                Err(error) => return self.take_error(&error),
+        let wait = self.patience();
+        let room = self.shared.config.batch_rows.saturating_sub(self.batch.messages);
+        let Self { messages, batch, decoder, assignment, .. } = self;
+        let mut failed = None;
+        messages.drain(wait, room as usize, |polled| match polled {
+            Ok(message) => take(batch, decoder, assignment, &message),
+            Err(error) => failed = Some(error),
+        });
+        failed.map_or(Ok(()), |error| self.take_error(&error))
+    }
+
+    /// Serves rebalances, errors and statistics. Messages come another way, except for those that were on their way
+    /// when their partition was forwarded.
+    fn serve_consumer(&mut self) -> Step {
+        match self.consumer.poll(Duration::ZERO) {
+            None => Ok(()),
+            Some(Err(error)) => self.take_error(&error),
+            Some(Ok(message)) => {
+                let (partition, offset) = (rdkafka::Message::partition(&message), rdkafka::Message::offset(&message));
+                Err(rejoin(format!("message {partition}/{offset} came out of turn")))
             }
-            if self.batch.is_full(self.shared.config.batch_rows) {
-                break;
-            }
-            wait = Duration::ZERO;
         }
-        Ok(())
     }
 
     /// How long a poll may wait without holding up the batch.
@@ -204,88 +213,13 @@ impl Intake {
     }
 
     /// The batch is full and so is the way to the store. Kafka is polled now and then all the same, since only that
-    /// keeps this instance in its group; a message that comes along is taken over the limit.
+    /// keeps this instance in its group.
     fn wait_for_store(&mut self) -> Step {
         match self.replies.recv_timeout(STALLED_POLL) {
             Ok(reply) => self.take_reply(reply),
             Err(RecvTimeoutError::Disconnected) => Err(store_is_gone()),
-            Err(RecvTimeoutError::Timeout) => match self.consumer.poll(Duration::ZERO) {
-                Some(Ok(message)) => {
-                    take(&mut self.batch, &mut self.decoder, &mut self.assignment, &message);
-                    Ok(())
-                }
-                Some(Err(error)) => self.take_error(&error),
-                None => Ok(()),
-            },
+            Err(RecvTimeoutError::Timeout) => Ok(()),
         }
-    }
-
-    fn take_reports(&mut self) -> Step {
-        let reports = self.consumer.context().take_reports();
-        self.watch.note(&self.shared, &reports).map_err(Interrupt::Failed)?;
-        self.assignment.report_lag(&reports.ends, &self.shared.metrics);
-        for rebalance in reports.rebalances {
-            match rebalance {
-                Rebalance::Assign(partitions) => self.locate(partitions)?,
-                Rebalance::Revoke(partitions) => self.give_up(&partitions)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks Kafka what it has of the new partitions, and the store where to begin.
-    fn locate(&mut self, partitions: TopicPartitionList) -> Step {
-        self.shared.metrics.rebalanced("assigned");
-        let known = partitions.elements().iter().map(|element| self.known(element.partition())).collect::<Step<_>>()?;
-        self.locating = Some(partitions);
-        self.command(Command::Locate(known))
-    }
-
-    fn known(&self, partition: i32) -> Step<Known> {
-        const TIMEOUT: Duration = Duration::from_secs(10);
-        let topic = &self.shared.config.topic;
-        match self.consumer.fetch_watermarks(topic, partition, TIMEOUT) {
-            Ok((low, high)) => Ok(Known { partition, low, high }),
-            Err(error) => Err(rejoin(format!("asking Kafka for the offsets of {topic}/{partition}: {error}"))),
-        }
-    }
-
-    fn take_up(&mut self, positions: &[Position]) -> Step {
-        // Revoked before the store had answered.
-        let Some(mut partitions) = self.locating.take() else {
-            return Ok(());
-        };
-        for Position { partition, next } in positions {
-            let topic = &self.shared.config.topic;
-            let offset = rdkafka::Offset::Offset(*next);
-            partitions
-                .set_partition_offset(topic, *partition, offset)
-                .map_err(|error| rejoin(format!("beginning {topic}/{partition} at {next}: {error}")))?;
-        }
-        self.assignment.begin(positions);
-        self.topic_missing = false;
-        self.shared.health.group.set(true);
-        let text = positions.iter().map(|p| format!("{}@{}", p.partition, p.next)).collect::<Vec<_>>().join(" ");
-        tracing::info!("assigned partitions (with next offsets): {text}");
-        kafka::take_up(&self.consumer, &partitions).map_err(|error| rejoin(format!("taking up partitions: {error}")))
-    }
-
-    /// Writes what was read of the partitions, if the store is quick about it, and lets them go. Otherwise the offsets
-    /// in PostgreSQL decide between this instance and the next.
-    fn give_up(&mut self, partitions: &TopicPartitionList) -> Step {
-        self.shared.metrics.rebalanced("revoked");
-        if !self.consumer.assignment_lost() {
-            self.drain(REVOKE_TIMEOUT)?;
-            self.tell_kafka_now(CommitMode::Async);
-        }
-        self.locating = None;
-        self.assignment.end(partitions);
-        for element in partitions.elements() {
-            self.shared.metrics.forget_lag(element.partition());
-        }
-        tracing::info!("gave up partitions: {}", names(partitions));
-        kafka::release(&self.consumer, partitions);
-        Ok(())
     }
 
     /// Hands everything over and waits until it is written, at most for `timeout`.
@@ -366,14 +300,11 @@ impl Intake {
     }
 }
 
-/// Takes a message into the batch. A function of its parts, because the message borrows the consumer.
-fn take(batch: &mut Batch, decoder: &mut Decoder, assignment: &mut Assignment, message: &BorrowedMessage<'_>) {
-    let (partition, offset) = (message.partition(), message.offset());
-    let Some(expected) = assignment.advance(partition, offset) else {
-        return;
-    };
-    let timestamp = message.timestamp().to_millis().map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
-    batch.push(decoder, &Message { partition, offset, timestamp, value: message.payload() }, expected);
+/// Takes a message into the batch. A function of its parts, because the message borrows the queue.
+fn take(batch: &mut Batch, decoder: &mut Decoder, assignment: &mut Assignment, message: &Message<'_>) {
+    if let Some(expected) = assignment.advance(message.partition, message.offset) {
+        batch.push(decoder, message, expected);
+    }
 }
 
 fn rejoin(why: String) -> Interrupt {
@@ -383,8 +314,4 @@ fn rejoin(why: String) -> Interrupt {
 /// The session knows why: this text is never shown.
 fn store_is_gone() -> Interrupt {
     rejoin("the store has ended".into())
-}
-
-fn names(partitions: &TopicPartitionList) -> String {
-    partitions.elements().iter().map(|element| element.partition().to_string()).collect::<Vec<_>>().join(" ")
 }

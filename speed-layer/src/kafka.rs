@@ -1,5 +1,9 @@
 //! The Kafka consumer: its settings, and what librdkafka reports while it is polled.
 
+mod queue;
+
+pub use queue::MessageQueue;
+
 use crate::config::Config;
 use anyhow::Context as _;
 use common::Failure;

@@ -17,6 +17,7 @@ mod metrics;
 mod outage;
 mod session;
 mod store;
+mod upkeep;
 
 pub use config::Config;
 pub use store::{DayPartitions, write_ticks};
@@ -51,6 +52,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     let Some(mut store) = Store::open(&shared).await? else {
         return Ok(());
     };
+    tokio::spawn(upkeep::run(Arc::clone(&shared)));
     let mut rejoining = Outage::new("consumer group");
     while !shared.stop.is_cancelled() {
         match session::run(&shared, &mut store).await? {

@@ -1,6 +1,6 @@
 //! [`Store`]: the one connection to PostgreSQL, and trying again until it works.
 
-mod day_partitions;
+pub mod day_partitions;
 mod offsets;
 mod statements;
 mod transaction;
@@ -44,9 +44,8 @@ impl Store {
     pub async fn open(shared: &Arc<Shared>) -> Result<Option<Self>, Failure> {
         let mut outage = Outage::new("PostgreSQL");
         while !shared.stop.is_cancelled() {
-            match shared.database.connect_and_migrate().await {
-                Ok(mut connection) => {
-                    check_sole_group(&mut connection, &shared.config).await?;
+            match Self::connect(shared).await {
+                Ok(connection) => {
                     outage.over();
                     shared.health.database.set(true);
                     let days = DayPartitions::default();
@@ -57,6 +56,12 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    async fn connect(shared: &Shared) -> Result<PgConnection, Failure> {
+        let mut connection = shared.database.connect_and_migrate().await?;
+        check_sole_group(&mut connection, shared).await?;
+        Ok(connection)
     }
 
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its partitions.
@@ -139,20 +144,20 @@ impl Store {
 }
 
 /// A second group would write every tick a second time: nearly always a changed flag rather than a wish.
-async fn check_sole_group(connection: &mut PgConnection, config: &Config) -> Result<(), Failure> {
+async fn check_sole_group(connection: &mut PgConnection, shared: &Shared) -> Result<(), Failure> {
+    let Config { topic, group_id, .. } = &shared.config;
     let other: Option<String> = sqlx::query_scalar(statements::OTHER_GROUP)
-        .bind(&config.topic)
-        .bind(&config.group_id)
+        .bind(topic)
+        .bind(group_id)
         .fetch_optional(connection)
         .await
-        .map_err(|error| Failure::Infrastructure(anyhow::Error::new(error).context("reading kafka_offsets")))?;
+        .map_err(|error| shared.database.failure("reading kafka_offsets in", error))?;
     let Some(other) = other else {
         return Ok(());
     };
     Err(Failure::Configuration(anyhow!(
-        "group \"{other}\" already writes topic {} into this database, and group \"{}\" (--group-id) would write each \
-         tick a second time; use the same group, another database, or delete the other group's rows from kafka_offsets",
-        config.topic,
-        config.group_id
+        "group \"{other}\" already writes topic {topic} into this database, and group \"{group_id}\" (--group-id) would \
+         write each tick a second time; use the same group, another database, or delete the other group's rows from \
+         kafka_offsets"
     )))
 }

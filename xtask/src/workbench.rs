@@ -3,22 +3,36 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
 use crate::build::{self, Profile};
-use crate::stack::Stack;
+use crate::stack::ports::PortChoice;
+use crate::stack::{OwnedStack, Stack, UpOptions};
+use crate::test;
 
 /// Replaces this process by `workbench COMMAND ARGUMENTS`, with the environment of the stack in `dir` where there is one.
 pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
-    let binaries = build::binaries(Profile::Release, &["workbench"])?;
+    // What is measured must be as new as what measures it.
+    let packages: &[&str] =
+        if command == "bench" { &["workbench", "speed-layer", "batch-layer"] } else { &["workbench"] };
+    let binaries = build::binaries(Profile::Release, packages)?;
     let mut workbench = binaries.command("workbench");
     workbench.arg(command).args(arguments);
-    if let Some(stack) = Stack::open(dir)? {
-        workbench.envs(stack.environment());
-    } else {
-        eprintln!("xtask: no stack in {}; `cargo xtask stack up` makes one", dir.display());
+    match Stack::open(dir)? {
+        Some(stack) => drop(workbench.envs(stack.environment())),
+        // A measurement needs every service, and nobody else on them.
+        None if command == "bench" => return on_own_stack(workbench),
+        None => eprintln!("xtask: no stack in {}; `cargo xtask stack up` makes one", dir.display()),
     }
     Err(workbench.exec()).context("cannot run workbench")
+}
+
+fn on_own_stack(workbench: Command) -> Result<ExitCode> {
+    let folder = std::env::temp_dir().join(format!("stock-lambda-bench-{}", std::process::id()));
+    let options = UpOptions { store: None, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
+    let owned = OwnedStack::start(&folder, &options)?;
+    let status = owned.stack().run_program("workbench", workbench).map_err(|error| owned.fail(error))?;
+    Ok(test::exit_code(status))
 }

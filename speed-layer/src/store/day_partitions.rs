@@ -1,6 +1,7 @@
 //! Partitions of `realtime_stock`, one a UTC day, made when the first tick of a day arrives.
 
 use common::Timestamp;
+use common::timestamp::parse_rfc3339;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeSet, HashSet};
 
@@ -50,10 +51,19 @@ async fn make(connection: &mut PgConnection, day: Timestamp) -> sqlx::Result<()>
     transaction.commit().await
 }
 
+const PREFIX: &str = "realtime_stock_";
+
 /// `realtime_stock_20250606`.
 fn name(day: Timestamp) -> String {
     let date = day.to_string();
-    format!("realtime_stock_{}", date.chars().take(10).filter(char::is_ascii_digit).collect::<String>())
+    format!("{PREFIX}{}", date.chars().take(10).filter(char::is_ascii_digit).collect::<String>())
+}
+
+/// The start of the day that the partition of this name holds; `None` where it is no day partition's name.
+pub fn day(name: &str) -> Option<Timestamp> {
+    let date = name.strip_prefix(PREFIX).filter(|date| date.len() == 8)?;
+    let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);
+    parse_rfc3339(&format!("{year}-{month}-{day}T00:00:00Z")).ok()
 }
 
 #[cfg(test)]
@@ -62,6 +72,10 @@ mod tests {
 
     #[test]
     fn a_partition_is_named_after_its_day() {
-        assert_eq!(name(Timestamp::from_micros(1_749_168_000_000_000)), "realtime_stock_20250606");
+        let start = Timestamp::from_micros(1_749_168_000_000_000);
+        assert_eq!(name(start), "realtime_stock_20250606");
+        assert_eq!(day("realtime_stock_20250606"), Some(start));
+        assert_eq!(day("realtime_stock_20250606_old"), None);
+        assert_eq!(day("realtime_stock_archive1"), None);
     }
 }

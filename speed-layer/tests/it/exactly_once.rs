@@ -100,6 +100,21 @@ async fn an_instance_that_wakes_up_after_its_partitions_moved_writes_nothing() {
 }
 
 #[tokio::test]
+async fn partitions_that_stay_are_not_interrupted_when_another_instance_joins() {
+    let scene = Scene::new(2).await;
+    let first = scene.start(&[]);
+    first.wait_stderr("assigned partitions (with next offsets): 0@0 1@0", PATIENCE).await;
+    let second = scene.start(&[]);
+    second.wait_stderr("assigned partitions (with next offsets): ", PATIENCE).await;
+    let given_up = first.wait_stderr("gave up partitions: ", PATIENCE).await;
+    let partition = given_up.rsplit(": ").next().unwrap();
+    assert!(["0", "1"].contains(&partition), "{given_up}");
+    scene.send_ticks(2, 100).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
+#[tokio::test]
 async fn kafka_is_told_the_offsets_for_lag_monitors() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;

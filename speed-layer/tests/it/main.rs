@@ -6,6 +6,8 @@ mod exactly_once;
 mod gaps;
 mod minute_bars;
 mod outages;
+mod retention;
 mod scene;
 mod shutdown;
+mod transactions;
 mod volume;

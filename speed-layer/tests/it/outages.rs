@@ -98,3 +98,68 @@ async fn kafka_away_is_waited_for_and_nothing_is_lost() {
     wait_ready(&address, 200).await;
     scene.assert_each_once().await;
 }
+
+/// Waits until the speed layer has failed, runs `mend`, and expects every message once.
+async fn recovers_from(scene: &Scene, break_it: &'static str, mend: &'static str) {
+    let mut speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    execute(scene, break_it).await;
+    scene.send_ticks(1, 100).await;
+    speed_layer.wait_stderr("trying again", PATIENCE).await;
+    wait_ready(&address, 503).await;
+    assert_eq!(speed_layer.exit_status(), None);
+    execute(scene, mend).await;
+    scene.wait_all_in().await;
+    wait_ready(&address, 200).await;
+    scene.assert_each_once().await;
+}
+
+/// On the server's own database, since the broken one may take no connection.
+async fn execute(scene: &Scene, sql: &'static str) {
+    use sqlx::Connection;
+    let mut connection = if sql.contains("$database") {
+        sqlx::PgConnection::connect(&stack("STACK_DATABASE_URL")).await.unwrap()
+    } else {
+        scene.database.connection().await
+    };
+    let sql = sql.replace("$database", scene.database.name());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_waited_for() {
+    // A disk cannot be filled here; the server's error for it can be raised.
+    let full = "create function full_disk() returns trigger language plpgsql as
+                $$ begin raise exception 'could not extend file' using errcode = 'disk_full'; end $$;
+                create trigger full_disk before insert on minute_bars execute function full_disk()";
+    recovers_from(&Scene::new(1).await, full, "drop trigger full_disk on minute_bars").await;
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_connections_is_waited_for() {
+    let closed = "alter database $database with allow_connections false;
+                  select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database'";
+    recovers_from(&Scene::new(1).await, closed, "alter database $database with allow_connections true").await;
+}
+
+#[tokio::test]
+async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
+    let scene = Scene::new(1).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    let mut altering = scene.database.connection().await;
+    sqlx::raw_sql("begin; alter table minute_bars add column note text").execute(&mut altering).await.unwrap();
+    scene.send_ticks(1, 100).await;
+    let waiting = "select count(*) from pg_stat_activity where application_name = 'speed-layer'
+                   and datname = current_database() and wait_event_type = 'Lock'";
+    eventually("the speed layer to wait for the lock", PATIENCE, || async { scene.count(waiting).await == 1 }).await;
+    assert_eq!(speed_layer.exit_status(), None);
+    sqlx::raw_sql("rollback").execute(&mut altering).await.unwrap();
+    let released = std::time::Instant::now();
+    scene.wait_all_in().await;
+    assert!(released.elapsed() < std::time::Duration::from_secs(5), "{:?}", released.elapsed());
+    scene.assert_each_once().await;
+}

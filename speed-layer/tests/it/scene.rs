@@ -102,7 +102,8 @@ impl Scene {
     }
 
     pub async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(self.database.pool()).await.unwrap()
+        // Before the binary has migrated there is no table to count.
+        sqlx::query_scalar(sql).fetch_one(self.database.pool()).await.unwrap_or(-1)
     }
 }
 

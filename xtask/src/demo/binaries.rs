@@ -24,7 +24,7 @@ pub fn batch_layer(binaries: &Binaries) -> Command {
 
 pub fn archive(binaries: &Binaries) -> Command {
     let mut command = binaries.command("workbench");
-    command.args(["archive", "--rotate", "5s"]);
+    command.args(["archive", "--rotate", "5s", "--dead-letter-topic", "dlq"]);
     command
 }
 

@@ -1,0 +1,111 @@
+//! [`MessageQueue`]: many messages in one call.
+//!
+//! rdkafka hands out one message a call, which costs more than everything that is done with a tick: half of the
+//! process's time (docs/benchmarks.md). librdkafka can fill an array at once, but only from a queue of one's own. So
+//! the partitions' messages are forwarded to such a queue, while the consumer's own poll goes on serving rebalances,
+//! errors and statistics. This file is the only one that calls librdkafka directly.
+#![allow(unsafe_code, reason = "librdkafka's batch call has no safe wrapper in rdkafka")]
+
+use super::Consumer;
+use crate::batch::Message;
+use common::Timestamp;
+use rdkafka::bindings as c;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaError;
+use std::ffi::CString;
+use std::ptr::NonNull;
+use std::time::Duration;
+
+/// Messages asked for in one call.
+const AT_ONCE: usize = 512;
+
+/// The messages of all partitions that were forwarded to it.
+pub struct MessageQueue {
+    queue: NonNull<c::rd_kafka_queue_t>,
+    /// Filled and emptied within one call.
+    messages: Vec<*mut c::rd_kafka_message_t>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread, and `messages` is empty between calls.
+unsafe impl Send for MessageQueue {}
+
+impl MessageQueue {
+    /// A queue of the consumer's; it must be dropped before the consumer is. `None` where memory is out.
+    pub fn new(consumer: &Consumer) -> Option<Self> {
+        // SAFETY: the client lives as long as the consumer.
+        let queue = unsafe { c::rd_kafka_queue_new(consumer.client().native_ptr()) };
+        Some(Self { queue: NonNull::new(queue)?, messages: Vec::with_capacity(AT_ONCE) })
+    }
+
+    /// Forwards the partition's messages to this queue. To be called before the partition is assigned, so that no
+    /// message goes another way; librdkafka ends the forwarding when the partition is given up.
+    pub fn forward(&self, consumer: &Consumer, topic: &str, partition: i32) {
+        let Ok(topic) = CString::new(topic) else {
+            return;
+        };
+        // SAFETY: both queues are valid; the partition's is a reference of ours, given back here.
+        unsafe {
+            let source = c::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition);
+            if !source.is_null() {
+                c::rd_kafka_queue_forward(source, self.queue.as_ptr());
+                c::rd_kafka_queue_destroy(source);
+            }
+        }
+    }
+
+    /// Waits up to `wait` for a message, and hands `take` that one and those that are there already, at most `limit`.
+    pub fn drain(&mut self, wait: Duration, limit: usize, mut take: impl FnMut(Result<Message<'_>, KafkaError>)) {
+        // The call waits until the array is full, so the wait is for one message only.
+        self.fill(wait, 1);
+        if !self.messages.is_empty() && limit > 1 {
+            self.fill(Duration::ZERO, (limit - 1).min(AT_ONCE - 1));
+        }
+        for message in self.messages.drain(..) {
+            // SAFETY: librdkafka gave us this message; it is read before it is given back, and only once.
+            unsafe {
+                take(read(&*message));
+                c::rd_kafka_message_destroy(message);
+            }
+        }
+    }
+
+    fn fill(&mut self, wait: Duration, count: usize) {
+        let filled = self.messages.len();
+        let room = count.min(self.messages.capacity() - filled);
+        let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the array has room for `room` pointers behind the `filled` ones, and as many are valid as the call
+        // says.
+        unsafe {
+            let end = self.messages.as_mut_ptr().add(filled);
+            let got = c::rd_kafka_consume_batch_queue(self.queue.as_ptr(), millis, end, room);
+            self.messages.set_len(filled + usize::try_from(got).unwrap_or(0));
+        }
+    }
+}
+
+impl Drop for MessageQueue {
+    fn drop(&mut self) {
+        // SAFETY: the queue is ours, and no message of it is held.
+        unsafe { c::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+/// # Safety
+/// The message must stay valid for `'a`.
+unsafe fn read(message: &c::rd_kafka_message_t) -> Result<Message<'_>, KafkaError> {
+    if message.err != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Err(KafkaError::MessageConsumption(message.err.into()));
+    }
+    let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    // SAFETY: the message is valid, and its payload has as many bytes as it says.
+    let (millis, value) = unsafe {
+        let millis = c::rd_kafka_message_timestamp(message, &mut kind);
+        let value = match message.payload.is_null() {
+            true => None,
+            false => Some(std::slice::from_raw_parts(message.payload.cast::<u8>(), message.len)),
+        };
+        (millis, value)
+    };
+    let timestamp = (millis >= 0).then(|| Timestamp::from_micros(millis.saturating_mul(1000)));
+    Ok(Message { partition: message.partition, offset: message.offset, timestamp, value })
+}
