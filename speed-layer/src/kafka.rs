@@ -19,14 +19,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub type Consumer = BaseConsumer<Context>;
 
-/// Settings that a `--kafka-property` may override. Memory is bounded by the queue's size, and the queue is refilled
-/// without the default pause of a second, which costs three quarters of the rate (docs/benchmarks.md).
-const TUNING: [(&str, &str); 9] = [
+/// Settings that a `--kafka-property` may override. Small fetches and queues keep the process below 64 MB, because each
+/// queued message costs librdkafka several times its length; and a full queue is looked at again after 5 ms rather
+/// than a second, which would cost three quarters of the rate (docs/benchmarks.md).
+const TUNING: [(&str, &str); 11] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
-    ("queued.max.messages.kbytes", "16384"),
-    ("queued.min.messages", "100000"),
+    ("queued.max.messages.kbytes", "2048"),
+    ("queued.min.messages", "10000"),
+    ("fetch.message.max.bytes", "262144"),
+    ("fetch.max.bytes", "2097152"),
     ("fetch.queue.backoff.ms", "5"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "2000"),

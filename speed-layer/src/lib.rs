@@ -13,6 +13,7 @@ mod http;
 mod intake;
 mod kafka;
 mod kafka_watch;
+mod latency;
 mod metrics;
 mod outage;
 mod session;

@@ -1,6 +1,7 @@
 //! The metrics; docs/metrics.md says what each means and when to worry.
 
 use crate::batch::Batch;
+use crate::latency::LatencyHistogram;
 use common::{Reason, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -39,7 +40,7 @@ pub struct Metrics {
     batches: Counter,
     batch_messages: Histogram,
     batch_write: Histogram,
-    visible: Histogram,
+    visible: LatencyHistogram,
     lag: Family<ByPartition, Gauge>,
     rebalances: Family<ByKind, Counter>,
     retries: Family<ByTarget, Counter>,
@@ -57,7 +58,7 @@ impl Metrics {
             batches: Counter::default(),
             batch_messages: Histogram::new(exponential_buckets(1.0, 4.0, 10)),
             batch_write: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
-            visible: Histogram::new(exponential_buckets(0.002, 1.6, 20)),
+            visible: LatencyHistogram::default(),
             lag: Family::default(),
             rebalances: Family::default(),
             retries: Family::default(),
@@ -100,9 +101,10 @@ impl Metrics {
         self.batches.inc();
         self.batch_messages.observe(batch.messages.into());
         self.batch_write.observe(took.as_secs_f64());
-        for (sent, count) in &batch.sent {
-            let latency = (now.micros() - sent.micros()) as f64 / 1e6;
-            (0..*count).for_each(|_| self.visible.observe(latency));
+        for (sent, messages) in &batch.sent {
+            // A producer's clock may be ahead of ours.
+            let micros = u64::try_from(now.micros() - sent.micros()).unwrap_or(0);
+            self.visible.observe(Duration::from_micros(micros), *messages);
         }
     }
 

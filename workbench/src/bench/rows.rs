@@ -7,9 +7,10 @@ use anyhow::Context;
 use common::Timestamp;
 use common::decode::{Decoder, ProvenanceNames};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use speed_layer::batch::{Batch, Message};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const PARTITIONS: i32 = 4;
 const SYMBOLS: usize = 500;
@@ -47,7 +48,7 @@ pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result
     let mut decoder = Decoder::new(ProvenanceNames::default(), Timestamp::now());
     let mut batches = vec![Batch::default()];
     for _ in 0..ticks {
-        let message = consumer.poll(PATIENCE).context("the topic is shorter than what was sent")??;
+        let message = next(&consumer)?;
         let (partition, offset) = (message.partition(), message.offset());
         if batches.last().is_some_and(|batch| batch.is_full(batch_rows)) {
             batches.push(Batch::default());
@@ -58,4 +59,15 @@ pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result
         }
     }
     Ok(batches)
+}
+
+/// The next message. A poll may come back early without one.
+fn next(consumer: &BaseConsumer) -> anyhow::Result<BorrowedMessage<'_>> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(polled) = consumer.poll(Duration::from_secs(1)) {
+            return Ok(polled?);
+        }
+    }
+    anyhow::bail!("the topic is shorter than what was sent")
 }
