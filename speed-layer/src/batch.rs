@@ -10,8 +10,8 @@ pub use ranges::Ranges;
 pub use rejects::RejectedMessage;
 pub use rows::{COPY, Rows};
 
-use common::Timestamp;
 use common::decode::Decoder;
+use common::{Reject, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -25,6 +25,7 @@ pub struct Message<'a> {
     pub offset: i64,
     /// When the producer sent it or the broker took it; `None` where the topic keeps no time.
     pub timestamp: Option<Timestamp>,
+    pub key: Option<&'a [u8]>,
     /// `None` for a tombstone.
     pub value: Option<&'a [u8]>,
 }
@@ -48,8 +49,8 @@ pub struct Batch {
 
 impl Batch {
     /// Takes in a message: a valid tick becomes a row and part of its minute's bar, any other is kept aside. `next`
-    /// is the offset that was expected of its partition.
-    pub fn push(&mut self, decoder: &mut Decoder, message: &Message<'_>, next: i64) {
+    /// is the offset that was expected of its partition. Gives the reason for which a message was rejected.
+    pub fn push(&mut self, decoder: &mut Decoder, message: &Message<'_>, next: i64) -> Option<&Reject> {
         self.opened.get_or_insert_with(Instant::now);
         self.messages += 1;
         self.ranges.extend(message.partition, next, message.offset + 1);
@@ -61,11 +62,13 @@ impl Batch {
                 self.rows.push(&record.tick, message.partition, message.offset);
                 self.bars.add(&record.tick, message.partition, message.offset);
                 self.note_day(record.tick.timestamp());
+                None
             }
             Err(reject) => {
                 let rejected = RejectedMessage::new(message, reject);
                 self.rejected_bytes += rejected.value.as_ref().map_or(0, Vec::len);
                 self.rejects.push(rejected);
+                self.rejects.last().map(|rejected| &rejected.reject)
             }
         }
     }
@@ -122,7 +125,7 @@ mod tests {
     const GOOD: &[u8] = br#"{"symbol":"A","timestamp":0,"open":1,"close":2,"volume":3}"#;
 
     fn message(offset: i64, value: Option<&[u8]>) -> Message<'_> {
-        Message { partition: 1, offset, timestamp: Some(Timestamp::from_micros(5)), value }
+        Message { partition: 1, offset, timestamp: Some(Timestamp::from_micros(5)), key: None, value }
     }
 
     fn decoder() -> Decoder {

@@ -47,6 +47,10 @@ pub struct Config {
     #[arg(long, env = "ON_GAP", value_enum, default_value_t = OnGap::Stop)]
     pub on_gap: OnGap,
 
+    /// Send rejected messages, whole, to this topic as well, with the reason in their headers. It must exist.
+    #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC")]
+    pub dead_letter_topic: Option<String>,
+
     /// Write a batch when it holds this many messages.
     #[arg(long, env = "BATCH_ROWS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     pub batch_rows: u32,

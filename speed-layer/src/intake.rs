@@ -4,8 +4,8 @@ mod rebalance;
 
 use crate::Shared;
 use crate::assignment::Assignment;
-use crate::batch::{Batch, Message};
-use crate::kafka::{Consumer, MessageQueue};
+use crate::batch::Batch;
+use crate::kafka::{Consumer, DeadLetters, MessageQueue};
 use crate::kafka_watch::KafkaWatch;
 use crate::session::Ended;
 use crate::store::{Known, Position};
@@ -58,6 +58,7 @@ pub struct Intake {
     /// Stands before the consumer, because it must be dropped first.
     messages: MessageQueue,
     consumer: Consumer,
+    dead_letters: Option<DeadLetters>,
     commands: UnboundedSender<Command>,
     replies: Receiver<Reply>,
     decoder: Decoder,
@@ -73,19 +74,23 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// `None` where memory is out.
+    /// # Errors
+    /// A producer for dead letters that cannot be set up.
     pub fn new(
         shared: Arc<Shared>,
         consumer: Consumer,
         commands: UnboundedSender<Command>,
         replies: Receiver<Reply>,
-    ) -> Option<Self> {
-        let messages = MessageQueue::new(&consumer)?;
+    ) -> Result<Self, Failure> {
+        let messages = MessageQueue::new(&consumer)
+            .ok_or_else(|| Failure::Infrastructure(anyhow!("librdkafka has no memory for a queue")))?;
+        let dead_letters = DeadLetters::new(&shared.config)?;
         let assignment = Assignment::new(shared.config.topic.clone());
-        Some(Self {
+        Ok(Self {
             shared,
             messages,
             consumer,
+            dead_letters,
             commands,
             replies,
             decoder: Decoder::new(ProvenanceNames::default(), Timestamp::now()),
@@ -134,12 +139,23 @@ impl Intake {
     fn read_burst(&mut self) -> Step {
         let wait = self.patience();
         let room = self.shared.config.batch_rows.saturating_sub(self.batch.messages);
-        let Self { messages, batch, decoder, assignment, .. } = self;
-        let mut failed = None;
+        let Self { messages, batch, decoder, assignment, dead_letters, .. } = self;
+        let (mut failed, mut undelivered) = (None, None);
         messages.drain(wait, room as usize, |polled| match polled {
-            Ok(message) => take(batch, decoder, assignment, &message),
+            Ok(message) => {
+                let Some(expected) = assignment.advance(message.partition, message.offset) else {
+                    return;
+                };
+                let rejected = batch.push(decoder, &message, expected);
+                if let (Some(reject), Some(dead_letters)) = (rejected, &dead_letters) {
+                    undelivered = undelivered.take().or(dead_letters.send(&message, reject).err());
+                }
+            }
             Err(error) => failed = Some(error),
         });
+        if let Some(error) = undelivered {
+            return Err(self.not_delivered(&error));
+        }
         failed.map_or(Ok(()), |error| self.take_error(&error))
     }
 
@@ -179,10 +195,19 @@ impl Intake {
     }
 
     fn hand_over(&mut self) -> Step {
+        // Sent before the batch is committed: after a crash they come twice rather than not at all.
+        if let Some(dead_letters) = self.dead_letters.as_ref().filter(|_| !self.batch.rejects.is_empty()) {
+            dead_letters.flush().map_err(|error| self.not_delivered(&error))?;
+        }
         let next = self.spare.pop().unwrap_or_default();
         let full = std::mem::replace(&mut self.batch, next);
         self.in_flight += 1;
         self.command(Command::Write(full))
+    }
+
+    fn not_delivered(&self, error: &KafkaError) -> Interrupt {
+        let topic = self.shared.config.dead_letter_topic.as_deref().unwrap_or_default();
+        rejoin(format!("topic \"{topic}\" (--dead-letter-topic) does not take rejected messages: {error}"))
     }
 
     fn command(&self, command: Command) -> Step {
@@ -297,13 +322,6 @@ impl Intake {
                 Ok(())
             }
         }
-    }
-}
-
-/// Takes a message into the batch. A function of its parts, because the message borrows the queue.
-fn take(batch: &mut Batch, decoder: &mut Decoder, assignment: &mut Assignment, message: &Message<'_>) {
-    if let Some(expected) = assignment.advance(message.partition, message.offset) {
-        batch.push(decoder, message, expected);
     }
 }
 

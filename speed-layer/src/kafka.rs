@@ -1,7 +1,9 @@
 //! The Kafka consumer: its settings, and what librdkafka reports while it is polled.
 
+mod dead_letters;
 mod queue;
 
+pub use dead_letters::DeadLetters;
 pub use queue::MessageQueue;
 
 use crate::config::Config;
@@ -22,7 +24,7 @@ pub type Consumer = BaseConsumer<Context>;
 /// Settings that a `--kafka-property` may override. Small fetches and queues keep the process below 64 MB, because each
 /// queued message costs librdkafka several times its length; and a full queue is looked at again after 5 ms rather
 /// than a second, which would cost three quarters of the rate (docs/benchmarks.md).
-const TUNING: [(&str, &str); 11] = [
+const TUNING: [(&str, &str); 10] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
@@ -33,7 +35,6 @@ const TUNING: [(&str, &str); 11] = [
     ("fetch.queue.backoff.ms", "5"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "2000"),
-    ("client.id", "speed-layer"),
 ];
 
 /// Settings that the promises of this program rest on: PostgreSQL holds the offsets, and a gap must never be skipped
@@ -50,17 +51,18 @@ const FIXED: [(&str, &str); 4] = [
 /// # Errors
 /// A property that librdkafka does not take.
 pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
+    if let Some((key, _)) = config.kafka_properties.iter().find(|(key, _)| FIXED.iter().any(|(fixed, _)| fixed == key))
+    {
+        let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
+        return Err(Failure::Configuration(error));
+    }
     let mut settings = ClientConfig::new();
     set_all(&mut settings, &TUNING);
-    for (key, value) in &config.kafka_properties {
-        if FIXED.iter().any(|(fixed, _)| fixed == key) {
-            let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
-            return Err(Failure::Configuration(error));
-        }
-        settings.set(key, value);
-    }
+    settings.extend(
+        client_settings(config).config_map().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+    );
     set_all(&mut settings, &FIXED);
-    settings.set("bootstrap.servers", &config.kafka_brokers).set("group.id", &config.group_id);
+    settings.set("group.id", &config.group_id);
     let context = Context::new(config.topic.clone());
     let consumer: Consumer = settings
         .create_with_context(context)
@@ -71,6 +73,16 @@ pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
         .with_context(|| format!("cannot subscribe to topic \"{}\" (--topic)", config.topic))
         .map_err(Failure::Configuration)?;
     Ok(consumer)
+}
+
+/// What a consumer and a producer have in common: where Kafka is, and how to get in.
+fn client_settings(config: &Config) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    settings.set("bootstrap.servers", &config.kafka_brokers).set("client.id", "speed-layer");
+    for (key, value) in &config.kafka_properties {
+        settings.set(key, value);
+    }
+    settings
 }
 
 fn set_all(settings: &mut ClientConfig, values: &[(&str, &str)]) {

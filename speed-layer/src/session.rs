@@ -24,8 +24,7 @@ pub async fn run(shared: &Arc<Shared>, store: &mut Store) -> Result<Ended, Failu
     let consumer = kafka::subscribe(&shared.config)?;
     let (command, commands) = mpsc::unbounded_channel();
     let (reply, replies) = std_mpsc::channel();
-    let intake = Intake::new(Arc::clone(shared), consumer, command, replies)
-        .ok_or_else(|| Failure::Infrastructure(anyhow::anyhow!("librdkafka has no memory for a queue")))?;
+    let intake = Intake::new(Arc::clone(shared), consumer, command, replies)?;
     let reading = tokio::task::spawn_blocking(move || intake.run());
     let writing = async {
         tokio::select! {

@@ -12,7 +12,7 @@ use common::Timestamp;
 use rdkafka::bindings as c;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
-use std::ffi::CString;
+use std::ffi::{CString, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -97,15 +97,13 @@ unsafe fn read(message: &c::rd_kafka_message_t) -> Result<Message<'_>, KafkaErro
         return Err(KafkaError::MessageConsumption(message.err.into()));
     }
     let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-    // SAFETY: the message is valid, and its payload has as many bytes as it says.
-    let (millis, value) = unsafe {
+    // SAFETY: the message is valid, and its key and payload have as many bytes as they say.
+    let (millis, key, value) = unsafe {
+        let bytes =
+            |start: *mut c_void, len| (!start.is_null()).then(|| std::slice::from_raw_parts(start.cast::<u8>(), len));
         let millis = c::rd_kafka_message_timestamp(message, &mut kind);
-        let value = match message.payload.is_null() {
-            true => None,
-            false => Some(std::slice::from_raw_parts(message.payload.cast::<u8>(), message.len)),
-        };
-        (millis, value)
+        (millis, bytes(message.key, message.key_len), bytes(message.payload, message.len))
     };
     let timestamp = (millis >= 0).then(|| Timestamp::from_micros(millis.saturating_mul(1000)));
-    Ok(Message { partition: message.partition, offset: message.offset, timestamp, value })
+    Ok(Message { partition: message.partition, offset: message.offset, timestamp, key, value })
 }

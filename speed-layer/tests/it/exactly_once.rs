@@ -100,6 +100,24 @@ async fn an_instance_that_wakes_up_after_its_partitions_moved_writes_nothing() {
 }
 
 #[tokio::test]
+async fn two_instances_that_write_the_same_bars_never_deadlock() {
+    let scene = Scene::new(4).await;
+    let flags = ["--batch-rows", "100", "--linger", "1ms"];
+    let (first, second) = (scene.start(&flags), scene.start(&flags));
+    first.wait_stderr("assigned partitions", PATIENCE).await;
+    second.wait_stderr("assigned partitions", PATIENCE).await;
+    scene.send_ticks(4, 5000).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    assert_eq!(scene.count(deadlocks).await, 0);
+    for instance in [&first, &second] {
+        let failures: Vec<_> = instance.stderr().into_iter().filter(|line| line.contains("trying again")).collect();
+        assert_eq!(failures, [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn partitions_that_stay_are_not_interrupted_when_another_instance_joins() {
     let scene = Scene::new(2).await;
     let first = scene.start(&[]);

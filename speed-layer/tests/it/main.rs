@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may say so with a panic")]
 
 mod configuration;
+mod dead_letters;
 mod exactly_once;
 mod gaps;
 mod minute_bars;

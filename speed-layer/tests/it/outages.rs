@@ -1,5 +1,6 @@
 use crate::scene::{PATIENCE, Scene, http_address, wait_ready};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use workbench::testing::{Child, TcpProxy, eventually, stack};
 
 fn through(scene: &Scene, proxy: &TcpProxy) -> Command {
@@ -44,6 +45,8 @@ async fn postgresql_away_is_waited_for_and_said_once_and_nothing_is_lost() {
     scene.assert_each_once().await;
     let said = speed_layer.stderr().into_iter().filter(|line| line.contains("trying again")).count();
     assert_eq!(said, 1, "{:#?}", speed_layer.stderr());
+    let joined = speed_layer.stderr().into_iter().filter(|line| line.contains("assigned partitions")).count();
+    assert_eq!(joined, 1, "the outage must not cost the group membership");
 }
 
 #[tokio::test]
@@ -100,7 +103,7 @@ async fn kafka_away_is_waited_for_and_nothing_is_lost() {
 }
 
 /// Waits until the speed layer has failed, runs `mend`, and expects every message once.
-async fn recovers_from(scene: &Scene, break_it: &'static str, mend: &'static str) {
+async fn recovers_from(scene: &Scene, break_it: &str, mend: &str) {
     let mut speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
     scene.send_ticks(1, 100).await;
@@ -111,13 +114,15 @@ async fn recovers_from(scene: &Scene, break_it: &'static str, mend: &'static str
     wait_ready(&address, 503).await;
     assert_eq!(speed_layer.exit_status(), None);
     execute(scene, mend).await;
+    let mended = Instant::now();
     scene.wait_all_in().await;
+    assert!(mended.elapsed() < Duration::from_secs(5), "{:?}", mended.elapsed());
     wait_ready(&address, 200).await;
     scene.assert_each_once().await;
 }
 
 /// On the server's own database, since the broken one may take no connection.
-async fn execute(scene: &Scene, sql: &'static str) {
+async fn execute(scene: &Scene, sql: &str) {
     use sqlx::Connection;
     let mut connection = if sql.contains("$database") {
         sqlx::PgConnection::connect(&stack("STACK_DATABASE_URL")).await.unwrap()
@@ -145,6 +150,14 @@ async fn a_database_that_takes_no_connections_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_statement_timeout_is_waited_for() {
+    let end_connections = "select pg_terminate_backend(pid) from pg_stat_activity
+                           where datname = '$database' and application_name = 'speed-layer'";
+    let short = format!("alter database $database set statement_timeout = '1ms'; {end_connections}");
+    recovers_from(&Scene::new(1).await, &short, "alter database $database reset statement_timeout").await;
+}
+
+#[tokio::test]
 async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
     let scene = Scene::new(1).await;
     let mut speed_layer = scene.start(&[]);
@@ -158,8 +171,8 @@ async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
     eventually("the speed layer to wait for the lock", PATIENCE, || async { scene.count(waiting).await == 1 }).await;
     assert_eq!(speed_layer.exit_status(), None);
     sqlx::raw_sql("rollback").execute(&mut altering).await.unwrap();
-    let released = std::time::Instant::now();
+    let released = Instant::now();
     scene.wait_all_in().await;
-    assert!(released.elapsed() < std::time::Duration::from_secs(5), "{:?}", released.elapsed());
+    assert!(released.elapsed() < Duration::from_secs(5), "{:?}", released.elapsed());
     scene.assert_each_once().await;
 }

@@ -1,10 +1,14 @@
 //! Measurements: ratios taken side by side in one run, because the machines are noisy. The last line is JSON.
 
+mod flood;
+mod fuzz;
 mod latency;
 mod process;
 mod rows;
 mod speed;
 
+pub use flood::FloodArgs;
+pub use fuzz::FuzzArgs;
 pub use latency::LatencyArgs;
 pub use speed::SpeedArgs;
 
@@ -17,6 +21,10 @@ pub enum Bench {
     Speed(SpeedArgs),
     /// The time from sending a tick to seeing it in PostgreSQL, at a steady rate.
     Latency(LatencyArgs),
+    /// The rate with nothing but broken messages, next to that with ticks.
+    Flood(FloodArgs),
+    /// The decoder's fast path against its strict path, on mutated values; needs no services.
+    Fuzz(FuzzArgs),
 }
 
 /// # Errors
@@ -25,6 +33,8 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
     match bench {
         Bench::Speed(args) => speed::run(args).await,
         Bench::Latency(args) => latency::run(args).await,
+        Bench::Flood(args) => flood::run(args).await,
+        Bench::Fuzz(args) => fuzz::run(args),
     }
 }
 

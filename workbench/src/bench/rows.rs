@@ -20,10 +20,10 @@ const SPAN: i64 = 23_400_000_000;
 const START: i64 = 1_749_216_600_000_000;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Fills the topic with `ticks` ticks of a simulated trading day.
-pub fn send(topic: &TestTopic, ticks: u64, shape: Shape) -> anyhow::Result<()> {
+/// Fills the topic with `ticks` messages of a simulated trading day, of which the part `broken` is no tick.
+pub fn send(topic: &TestTopic, ticks: u64, shape: Shape, broken: f64) -> anyhow::Result<()> {
     let pace = Pace::Spread { start: START, span: SPAN, ticks };
-    let plan = Plan { seed: 1, symbols: SYMBOLS, shape, high_low: false, late: 0.0, broken: 0.0, pace };
+    let plan = Plan { seed: 1, symbols: SYMBOLS, shape, high_low: false, late: 0.0, broken, pace };
     let mut feed = Feed::new(plan)?;
     let sender = Sender::new(client_config(topic.brokers(), &[]), topic.name())?;
     while let Some(message) = feed.next_message() {
@@ -55,7 +55,7 @@ pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result
         }
         let value = message.payload();
         if let Some(batch) = batches.last_mut() {
-            batch.push(&mut decoder, &Message { partition, offset, timestamp: None, value }, offset);
+            batch.push(&mut decoder, &Message { partition, offset, timestamp: None, key: None, value }, offset);
         }
     }
     Ok(batches)

@@ -25,10 +25,19 @@ pub struct SpeedArgs {
     batch_rows: u32,
 }
 
+/// What is to be drained, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Backlog<'a> {
+    pub topic: &'a TestTopic,
+    pub messages: u64,
+    pub batch_rows: u32,
+    pub workers: u32,
+}
+
 /// What one drain took.
-struct Drain {
-    rows_per_second: f64,
-    usage: Usage,
+pub(super) struct Drain {
+    pub rows_per_second: f64,
+    pub usage: Usage,
 }
 
 /// All measurements of the run.
@@ -47,15 +56,16 @@ struct Figures {
 pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     let (bare, enveloped) = (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
     eprintln!("sending {} ticks, bare and enveloped", args.ticks);
-    rows::send(&bare, args.ticks, Shape::Bare)?;
-    rows::send(&enveloped, args.ticks, Shape::Envelope)?;
+    rows::send(&bare, args.ticks, Shape::Bare, 0.0)?;
+    rows::send(&enveloped, args.ticks, Shape::Envelope, 0.0)?;
     let batches = rows::encoded(&bare, args.ticks, args.batch_rows)?;
     let mut figures = Figures::default();
     for round in 1..=args.rounds {
         let copy = bare_copy(&batches).await?;
-        let one = drain(&bare, args, 1).await?;
-        let envelope = drain(&enveloped, args, 1).await?;
-        let two = drain(&bare, args, 2).await?;
+        let of = |topic, workers| Backlog { topic, messages: args.ticks, batch_rows: args.batch_rows, workers };
+        let one = drain(&of(&bare, 1)).await?;
+        let envelope = drain(&of(&enveloped, 1)).await?;
+        let two = drain(&of(&bare, 2)).await?;
         println!(
             "round {round}: bare COPY {copy:.0} rows/s; speed-layer {:.0} ({:.2}), enveloped {:.0} ({:.2}), two workers {:.0} \
              ({:.2} of one); {:.2} CPU s per million, {:.0} MB",
@@ -126,15 +136,16 @@ async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
     Ok(rows as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Lets `workers` instances drain the topic into a new database. The rate counts from the first commit that is seen, so
-/// that joining the group does not count; the usage is the first instance's.
-async fn drain(topic: &TestTopic, args: &SpeedArgs, workers: u32) -> anyhow::Result<Drain> {
+/// Lets the workers drain the topic into a new database. The rate counts from the first commit that is seen, so that
+/// joining the group does not count; the usage is the first worker's.
+pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
     let database = TestDatabase::create().await;
     let target = common::pg::Database::parse(database.url(), "bench")?;
     let mut connection = target.connect_and_migrate().await?;
     sqlx::query("checkpoint").execute(&mut connection).await?;
-    let running = (0..workers).map(|_| start(&database, topic, args)).collect::<anyhow::Result<Vec<_>>>()?;
+    let running = (0..backlog.workers).map(|_| start(&database, backlog)).collect::<anyhow::Result<Vec<_>>>()?;
     let first = running.first().context("no worker")?;
+    let total = backlog.messages.cast_signed();
     let mut begun: Option<(Instant, i64)> = None;
     let deadline = Instant::now() + Duration::from_secs(600);
     loop {
@@ -142,18 +153,17 @@ async fn drain(topic: &TestTopic, args: &SpeedArgs, workers: u32) -> anyhow::Res
             .fetch_one(&mut connection)
             .await?;
         // Two workers count once both have a share.
-        let started = written > 0 && (workers == 1 || both_write(&mut connection).await?);
-        if started && begun.is_none() {
+        if begun.is_none() && written > 0 && (backlog.workers == 1 || both_write(&mut connection).await?) {
             begun = Some((Instant::now(), written));
         }
-        if written >= args.ticks.cast_signed() {
+        if written >= total {
             break;
         }
-        ensure!(Instant::now() < deadline, "{written} of {} ticks were written in ten minutes", args.ticks);
+        ensure!(Instant::now() < deadline, "{written} of {total} messages were written in ten minutes");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let (since, from) = begun.context("everything was written before both workers had begun; take more ticks")?;
-    let rows = args.ticks.cast_signed() - from;
+    let (since, from) = begun.context("everything was written before both workers had begun; take more messages")?;
+    let rows = total - from;
     Ok(Drain { rows_per_second: rows as f64 / since.elapsed().as_secs_f64(), usage: first.usage()? })
 }
 
@@ -163,14 +173,14 @@ async fn both_write(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar(sql).fetch_one(connection).await
 }
 
-fn start(database: &TestDatabase, topic: &TestTopic, args: &SpeedArgs) -> anyhow::Result<Measured> {
+fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measured> {
     let mut command = process::command("speed-layer")?;
     command
         .env("DATABASE_URL", database.url())
-        .env("KAFKA_BROKERS", topic.brokers())
-        .env("KAFKA_TOPIC", topic.name())
+        .env("KAFKA_BROKERS", backlog.topic.brokers())
+        .env("KAFKA_TOPIC", backlog.topic.name())
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("RUST_LOG", "warn")
-        .args(["--batch-rows", &args.batch_rows.to_string()]);
+        .args(["--batch-rows", &backlog.batch_rows.to_string()]);
     Measured::spawn(command)
 }

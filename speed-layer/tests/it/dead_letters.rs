@@ -1,0 +1,44 @@
+use crate::scene::{PATIENCE, Scene, tick};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use workbench::testing::{Record, TestTopic};
+
+#[tokio::test]
+async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reason() {
+    let (scene, letters) = (Scene::new(1).await, TestTopic::create(1).await);
+    let long = "x".repeat(100_000);
+    let _speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    scene
+        .topic
+        .produce([Record::new(0, tick(1)), Record::new(0, long.clone()).key("AAPL"), Record::tombstone(0, "MSFT")])
+        .await;
+    scene.wait_all_in().await;
+    assert_eq!(letters.high_watermarks().await, [2]);
+
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", letters.brokers()).set("group.id", "test").create().unwrap();
+    let mut all = TopicPartitionList::new();
+    all.add_partition_offset(letters.name(), 0, Offset::Beginning).unwrap();
+    consumer.assign(&all).unwrap();
+    let letter = consumer.iter().next().unwrap().unwrap();
+    assert_eq!((letter.key(), letter.payload()), (Some(&b"AAPL"[..]), Some(long.as_bytes())));
+    let headers: Vec<(String, String)> = letter
+        .headers()
+        .unwrap()
+        .iter()
+        .map(|header| (header.key.to_owned(), String::from_utf8_lossy(header.value.unwrap()).into_owned()))
+        .collect();
+    assert_eq!(headers[0], ("reason".into(), "not_json".into()));
+    assert_eq!(headers[2..], [("partition".into(), "0".into()), ("offset".into(), "1".into())]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_topic_that_is_not_there_holds_the_batch_back_and_is_named() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&["--dead-letter-topic", "nowhere"]);
+    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "x")]).await;
+    let line = speed_layer.wait_stderr("--dead-letter-topic", PATIENCE).await;
+    assert!(line.contains("nowhere"), "{line}");
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 0);
+}

@@ -1,0 +1,91 @@
+//! `bench fuzz`: the decoder's fast path against its strict path, on values that are nearly right.
+
+use crate::simulate::feed::{Feed, Pace, Plan, Shape};
+use anyhow::bail;
+use common::Timestamp;
+use common::decode::{Decoder, ProvenanceNames};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+
+/// How many values, and which.
+#[derive(clap::Args, Clone)]
+pub struct FuzzArgs {
+    /// Values to decode both ways.
+    #[arg(long, default_value_t = 1_000_000)]
+    cases: u64,
+    /// The same seed gives the same values.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Bytes that mean something to the decoder are likelier to lead somewhere than others.
+const TELLING: &[u8] = b"\"\\{}[]:,.-+eE0123456789TZz nulltrue\xff\xc3\x00\n";
+
+/// # Errors
+/// A value on which the two paths differ, with all that is needed to see it again.
+pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
+    let pace = Pace::Spread { start: 1_749_216_600_000_000, span: 3_600_000_000, ticks: args.cases };
+    let plan = Plan { seed: args.seed, symbols: 50, shape: Shape::Mixed, high_low: true, late: 0.1, broken: 0.2, pace };
+    let mut feed = Feed::new(plan)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
+    let now = Timestamp::now();
+    let mut fast = Decoder::new(ProvenanceNames::default(), now);
+    let mut strict = Decoder::new(ProvenanceNames::default(), now);
+    let (mut accepted, mut value) = (0_u64, Vec::new());
+    for case in 0..args.cases {
+        let Some(message) = feed.next_message() else {
+            break;
+        };
+        value.clear();
+        value.extend_from_slice(message.value.unwrap_or_default());
+        // One in four stays as it is, so that the fast path goes on learning what is right.
+        for _ in 0..rng.random_range(0..4) {
+            mutate(&mut value, &mut rng);
+        }
+        let expected = strict.decode_strictly(&value);
+        accepted += u64::from(expected.is_ok());
+        let found = fast.decode(&value);
+        if found != expected {
+            let text = String::from_utf8_lossy(&value);
+            bail!(
+                "case {case} of seed {}: {text:?} is {found:?} by the fast path, {expected:?} by the strict one",
+                args.seed
+            );
+        }
+    }
+    Ok(json!({ "bench": "fuzz", "cases": args.cases, "seed": args.seed, "accepted": accepted, "differences": 0 }))
+}
+
+fn mutate(value: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
+    if value.is_empty() {
+        return;
+    }
+    let at = rng.random_range(0..value.len());
+    let byte = TELLING[rng.random_range(0..TELLING.len())];
+    match rng.random_range(0..5) {
+        0 => value[at] = byte,
+        1 => value.insert(at, byte),
+        2 => drop(value.remove(at)),
+        3 => value.truncate(at),
+        // A piece of the value once more, somewhere else: doubled members, nested values.
+        _ => {
+            let end = (at + rng.random_range(1..20)).min(value.len());
+            let piece = value[at..end].to_vec();
+            let to = rng.random_range(0..=value.len());
+            value.splice(to..to, piece);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_decoders_paths_agree_on_fifty_thousand_mutated_values() {
+        let result = run(&FuzzArgs { cases: 50_000, seed: 42 }).unwrap();
+        let accepted = result["accepted"].as_u64().unwrap();
+        assert!((1_000..49_000).contains(&accepted), "{accepted} accepted: the mutations are too mild or too wild");
+    }
+}
