@@ -39,6 +39,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "longer than anything lasts".into())
 }
 
+/// A setting such as `security.protocol=SASL_SSL`.
+///
+/// # Errors
+/// A sentence for clap to show, without the value, which may be a secret.
+pub fn key_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
+    pair.map(|(key, value)| (key.trim().to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +60,12 @@ mod tests {
         for text in ["", "5", "ms", "-5s", "1.5h", "5 s", "99999999999999999999d", "18446744073709551615d"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_setting_keeps_equals_signs_in_its_value() {
+        assert_eq!(key_value("sasl.password=a=b"), Ok(("sasl.password".into(), "a=b".into())));
+        assert!(key_value("nothing").is_err());
+        assert!(key_value("=x").is_err());
     }
 }

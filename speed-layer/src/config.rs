@@ -34,7 +34,7 @@ pub struct Config {
         env = "KAFKA_PROPERTIES",
         hide_env_values = true,
         value_delimiter = ';',
-        value_parser = property,
+        value_parser = cli::key_value,
         value_name = "KEY=VALUE"
     )]
     pub kafka_properties: Vec<(String, String)>,
@@ -93,15 +93,6 @@ pub enum OnGap {
     Skip,
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
-    // The value may be a secret, so it is not repeated.
-    let (key, value) = text.split_once('=').ok_or("expected key=value")?;
-    if key.trim().is_empty() {
-        return Err("expected key=value".into());
-    }
-    Ok((key.trim().to_owned(), value.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,12 +101,5 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Config::command().debug_assert();
-    }
-
-    #[test]
-    fn a_property_keeps_equals_signs_in_its_value() {
-        assert_eq!(property("sasl.password=a=b"), Ok(("sasl.password".into(), "a=b".into())));
-        assert!(property("nothing").is_err());
-        assert!(property("=x").is_err());
     }
 }

@@ -56,9 +56,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
     let mut rejoining = Outage::new("consumer group");
     while !shared.stop.is_cancelled() {
+        let before = shared.metrics.batches_written();
         match session::run(&shared, &mut store).await? {
             Ended::Shutdown => break,
-            Ended::Rejoin(why) => rejoining.failed(&shared, &why).await,
+            Ended::Rejoin(why) => {
+                // A session that wrote something was a success: its end is a new trouble, not the old one's next try.
+                if shared.metrics.batches_written() > before {
+                    rejoining = Outage::new("consumer group");
+                }
+                rejoining.failed(&shared, &why).await;
+            }
         }
     }
     tracing::info!("stopped");

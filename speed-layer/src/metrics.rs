@@ -108,6 +108,11 @@ impl Metrics {
         }
     }
 
+    /// How many batches have been committed so far.
+    pub fn batches_written(&self) -> u64 {
+        self.batches.get()
+    }
+
     pub fn retries(&self, target: &'static str) -> Counter {
         self.retries.get_or_create(&ByTarget { target }).clone()
     }

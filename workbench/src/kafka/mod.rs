@@ -30,15 +30,10 @@ pub struct KafkaArgs {
         env = "KAFKA_PROPERTIES",
         hide_env_values = true,
         value_delimiter = ';',
-        value_parser = property,
+        value_parser = common::cli::key_value,
         value_name = "KEY=VALUE"
     )]
     pub properties: Vec<(String, String)>,
-}
-
-fn property(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(name, _)| !name.trim().is_empty());
-    pair.map(|(name, value)| (name.trim().to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
 }
 
 impl KafkaArgs {
