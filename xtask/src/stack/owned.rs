@@ -28,7 +28,8 @@ impl OwnedStack {
         }
         super::down(dir, true)?;
         let stack = Stack::open_or_create(dir, options)?;
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        // Not the file's name: the demo may have compiled this program anew meanwhile, and the old file is then gone.
+        let program = format!("/proc/{}/exe", std::process::id());
         let watcher = detached(program)
             .args(["stack", "watch", "--dir"])
             .arg(&stack.dir)
@@ -45,6 +46,14 @@ impl OwnedStack {
 
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    fn take_down_without_watcher(&self) {
+        let dir = self.stack.dir.display();
+        match super::down(&self.stack.dir, true) {
+            Ok(()) => eprintln!("xtask: the watcher of the stack in {dir} had ended; the stack is down"),
+            Err(error) => eprintln!("xtask: the stack in {dir} was not taken down properly: {error:#}"),
+        }
     }
 
     /// Saves the logs from deletion, next to the stack's folder, and says where they are.
@@ -74,7 +83,7 @@ impl Drop for OwnedStack {
         // Waiting closes the pipe first.
         match self.watcher.wait() {
             Ok(status) if status.success() => println!("the stack is down ({:.1} s)", started.elapsed().as_secs_f64()),
-            _ => eprintln!("xtask: the stack in {} was not taken down properly", self.stack.dir.display()),
+            _ => self.take_down_without_watcher(),
         }
     }
 }
