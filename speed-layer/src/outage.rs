@@ -5,8 +5,9 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// Short, so that work goes on within seconds of recovery; a try costs the other side next to nothing.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Short, so that work goes on within five seconds of recovery (jitter may double it); a try costs the other side next
+/// to nothing.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 
 /// Failures in a row of one thing that is tried again and again.
 pub struct Outage {

@@ -2,7 +2,6 @@ use crate::scene::{PATIENCE, Scene};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use std::time::Duration;
 
 /// A scene whose consumer has read ten messages and missed five of the ten that followed.
 async fn with_a_gap() -> Scene {
@@ -26,7 +25,7 @@ async fn with_a_gap() -> Scene {
 async fn messages_that_kafka_no_longer_has_stop_it_by_default() {
     let scene = with_a_gap().await;
     let mut speed_layer = scene.start(&[]);
-    assert_eq!(speed_layer.wait_exit(Duration::from_secs(20)).await.code(), Some(2));
+    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
     let line = speed_layer.stderr().last().cloned().unwrap();
     for part in ["/0 has offsets 15..20", "next to read is 10", "5 offsets are gone", "--on-gap skip"] {
         assert!(line.contains(part), "{part} is not in {line}");
@@ -57,7 +56,7 @@ async fn an_offset_beyond_the_topics_end_is_a_gap_too() {
     // As if the topic had been made anew.
     sqlx::query("update kafka_offsets set next_offset = 1000").execute(scene.database.pool()).await.unwrap();
     let mut speed_layer = scene.start(&[]);
-    assert_eq!(speed_layer.wait_exit(Duration::from_secs(20)).await.code(), Some(2));
+    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
     let line = speed_layer.stderr().last().cloned().unwrap();
     assert!(line.contains("made anew or truncated"), "{line}");
 }

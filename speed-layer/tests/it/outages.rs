@@ -3,6 +3,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use workbench::testing::{Child, TcpProxy, eventually, stack};
 
+/// Work goes on within five seconds; as many again for a test machine that is busy with other things.
+const RECOVERY: Duration = Duration::from_secs(10);
+
 fn through(scene: &Scene, proxy: &TcpProxy) -> Command {
     let mut command = scene.command();
     let (before, after) = scene.database.url().split_once('@').unwrap();
@@ -116,7 +119,7 @@ async fn recovers_from(scene: &Scene, break_it: &str, mend: &str) {
     execute(scene, mend).await;
     let mended = Instant::now();
     scene.wait_all_in().await;
-    assert!(mended.elapsed() < Duration::from_secs(5), "{:?}", mended.elapsed());
+    assert!(mended.elapsed() < RECOVERY, "{:?}", mended.elapsed());
     wait_ready(&address, 200).await;
     scene.assert_each_once().await;
 }
@@ -173,6 +176,6 @@ async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
     sqlx::raw_sql("rollback").execute(&mut altering).await.unwrap();
     let released = Instant::now();
     scene.wait_all_in().await;
-    assert!(released.elapsed() < Duration::from_secs(5), "{:?}", released.elapsed());
+    assert!(released.elapsed() < RECOVERY, "{:?}", released.elapsed());
     scene.assert_each_once().await;
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 use workbench::testing::{Child, Record, TestDatabase, TestTopic, eventually};
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Scene {
     pub database: TestDatabase,
