@@ -1,5 +1,6 @@
 //! [`Failure`]: why a binary ends, and with which exit code.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 /// What ends a process. The kinds differ in what the one who reads the message has to do.
@@ -39,9 +40,14 @@ pub fn conclude(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let line = failure.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            tracing::error!("{line}");
+            tracing::error!("{}", one_line(&failure));
             failure.exit_code()
         }
     }
+}
+
+/// An error as one line, which is what a log can be searched by.
+#[must_use]
+pub fn one_line(error: &impl Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

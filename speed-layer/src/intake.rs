@@ -128,7 +128,7 @@ impl Intake {
         self.serve_consumer()?;
         self.take_reports()?;
         self.hand_over_if_due()?;
-        self.tell_kafka(CommitMode::Async);
+        self.tell_kafka_if_due();
         self.decoder.set_now(Timestamp::now());
         if self.batch.is_full(self.shared.config.batch_rows) {
             return self.wait_for_store();
@@ -273,9 +273,9 @@ impl Intake {
         }
     }
 
-    fn tell_kafka(&mut self, mode: CommitMode) {
+    fn tell_kafka_if_due(&mut self) {
         if self.committed.elapsed() >= ADVISORY_COMMIT {
-            self.tell_kafka_now(mode);
+            self.tell_kafka_now(CommitMode::Async);
         }
     }
 

@@ -56,11 +56,7 @@ pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
         let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
         return Err(Failure::Configuration(error));
     }
-    let mut settings = ClientConfig::new();
-    set_all(&mut settings, &TUNING);
-    settings.extend(
-        client_settings(config).config_map().iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
-    );
+    let mut settings = client_settings(config, &TUNING);
     set_all(&mut settings, &FIXED);
     settings.set("group.id", &config.group_id);
     let context = Context::new(config.topic.clone());
@@ -75,9 +71,11 @@ pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
     Ok(consumer)
 }
 
-/// What a consumer and a producer have in common: where Kafka is, and how to get in.
-fn client_settings(config: &Config) -> ClientConfig {
+/// What a consumer and a producer have in common: where Kafka is, and how to get in. A `--kafka-property` overrides the
+/// `defaults`.
+fn client_settings(config: &Config, defaults: &[(&str, &str)]) -> ClientConfig {
     let mut settings = ClientConfig::new();
+    set_all(&mut settings, defaults);
     settings.set("bootstrap.servers", &config.kafka_brokers).set("client.id", "speed-layer");
     for (key, value) in &config.kafka_properties {
         settings.set(key, value);

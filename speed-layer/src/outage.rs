@@ -2,6 +2,7 @@
 
 use crate::Shared;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use common::failure::one_line;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,7 @@ impl Outage {
         shared.metrics.retries(self.target).inc();
         if self.since.is_none() {
             self.since = Some(Instant::now());
-            let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            tracing::warn!("{}: {line}; trying again until it works", self.target);
+            tracing::warn!("{}: {}; trying again until it works", self.target, one_line(error));
         }
         let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
         tokio::select! {

@@ -51,8 +51,7 @@ pub async fn main(cli: Cli) -> ExitCode {
     match run(cli.command).await {
         Ok(code) => code,
         Err(error) => {
-            let line = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
-            tracing::error!("{line}");
+            tracing::error!("{}", common::failure::one_line(&format_args!("{error:#}")));
             ExitCode::FAILURE
         }
     }

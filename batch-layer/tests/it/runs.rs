@@ -80,21 +80,27 @@ async fn a_run_that_was_killed_is_made_good_by_the_next() {
     assert_eq!(world.number("select count(*) from batch_runs where status = 'running'").await, 0);
 }
 
+/// A run that is at work, and the proxy through which it reads the store.
+async fn run_on_a_slow_store(world: &World) -> (TcpProxy, Child) {
+    let proxy = proxied_store().await;
+    proxy.delay(Duration::from_millis(100));
+    let mut command = world.command(&DAY);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
+    let run = Child::spawn(command);
+    eventually("a run at work", LONG, || async {
+        world.number("select count(*) from batch_runs where status = 'running'").await == 1
+    })
+    .await;
+    (proxy, run)
+}
+
 #[tokio::test]
 async fn a_hiccup_of_the_store_in_the_midst_of_reading_is_got_over() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 40_000);
     world.put(&key(10, 0, 0), &ticks).await;
     world.insert_realtime(&ticks).await;
-    let mut proxy = proxied_store().await;
-    proxy.delay(Duration::from_millis(100));
-    let mut command = world.command(&DAY);
-    command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
-    let mut run = Child::spawn(command);
-    eventually("a run at work", LONG, || async {
-        world.number("select count(*) from batch_runs where status = 'running'").await == 1
-    })
-    .await;
+    let (mut proxy, mut run) = run_on_a_slow_store(&world).await;
     proxy.cut().await;
     proxy.restore().await;
     assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
@@ -107,15 +113,7 @@ async fn a_store_that_falls_silent_in_the_midst_of_reading_is_given_up_and_nothi
     for hour in 9..12 {
         world.put(&key(hour, 0, 0), &some_ticks(hour, 0, 0, 40_000)).await;
     }
-    let mut proxy = proxied_store().await;
-    proxy.delay(Duration::from_millis(100));
-    let mut command = world.command(&DAY);
-    command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
-    let mut run = Child::spawn(command);
-    eventually("a run at work", LONG, || async {
-        world.number("select count(*) from batch_runs where status = 'running'").await == 1
-    })
-    .await;
+    let (mut proxy, mut run) = run_on_a_slow_store(&world).await;
     proxy.stall().await;
     assert_eq!(run.wait_exit(LONG).await.code(), Some(3), "{:?}", run.stderr());
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);

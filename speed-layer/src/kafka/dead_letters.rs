@@ -47,7 +47,7 @@ impl DeadLetters {
         let Some(topic) = config.dead_letter_topic.clone() else {
             return Ok(None);
         };
-        let mut settings = client_settings(config);
+        let mut settings = client_settings(config, &[]);
         settings.set("enable.idempotence", "true").set("message.timeout.ms", TIMEOUT.as_millis().to_string());
         let producer = settings
             .create_with_context(Deliveries::default())
