@@ -106,6 +106,10 @@ fn scan_lines(
             scan.reject(&line, Reject { reason: Reason::TooLarge, detail });
             continue;
         }
+        if let Some(record) = decoder.decode_known(line.bytes) {
+            collector.add(&record, line.number);
+            continue;
+        }
         match decoder.decode(line.bytes) {
             Ok(record) => collector.add(&record, line.number),
             Err(reject) => scan.reject(&line, reject),

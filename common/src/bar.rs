@@ -38,6 +38,7 @@ pub struct Bar {
 impl Bar {
     /// The bar of a single tick, which stands at `partition` and `offset`.
     #[must_use]
+    #[inline]
     pub fn of(tick: &Tick<'_>, partition: i32, offset: i64) -> Self {
         let prices = tick.prices();
         let key = OrderKey { timestamp: tick.timestamp(), partition, offset };
@@ -56,7 +57,30 @@ impl Bar {
         }
     }
 
+    /// Takes in one more tick. The same as merging with [`Bar::of`], which would cost a copy for each tick.
+    #[inline]
+    pub fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+        let prices = tick.prices();
+        let key = OrderKey { timestamp: tick.timestamp(), partition, offset };
+        if key < self.first {
+            self.first = key;
+            self.open = prices.open;
+        }
+        if key > self.last {
+            self.last = key;
+            self.close = prices.close;
+        }
+        self.high = self.high.max(prices.highest());
+        self.low = self.low.min(prices.lowest());
+        self.volume += u128::from(tick.volume());
+        self.ticks += 1;
+        let close = u128::from(prices.close.nanos());
+        self.sum_close += close;
+        self.notional += close * u128::from(tick.volume());
+    }
+
     /// Takes in the ticks of `other`, a bar of the same symbol and interval that shares no tick with this one.
+    #[inline]
     pub fn merge(&mut self, other: &Self) {
         if other.first < self.first {
             self.first = other.first;
@@ -125,6 +149,18 @@ mod tests {
             ab.merge(&bars[1]);
             ba.merge(&bars[0]);
             prop_assert_eq!(ab, ba);
+        }
+
+        #[test]
+        fn adding_a_tick_is_merging_its_bar(bars in some_bars(), at in 0_i64..50, price in 1..=i64::MAX, offset in 0_i64..99) {
+            let price = Price::from_nanos(price).unwrap();
+            let prices = Prices { open: price, high: None, low: None, close: price };
+            let at = Timestamp::from_micros(at);
+            let tick = Tick::new("A", at, prices, 7, at).unwrap();
+            let (mut added, mut combined) = (merged(&bars), merged(&bars));
+            added.add(&tick, 0, offset);
+            combined.merge(&Bar::of(&tick, 0, offset));
+            prop_assert_eq!(added, combined);
         }
 
         #[test]

@@ -6,7 +6,9 @@
 
 mod fields;
 mod learn;
+mod minutes;
 mod shape;
+mod text;
 
 use crate::decimal::{self, DecimalError, Rounding};
 use crate::reject::{Reason, Reject, excerpt};
@@ -83,10 +85,23 @@ impl Decoder {
     ///
     /// # Errors
     /// Why it is none. Nothing in `value` can make this panic.
+    #[inline]
     pub fn decode<'a>(&'a mut self, value: &'a [u8]) -> Result<Record<'a>, Reject> {
-        if let Some(record) = self.shapes.decode(value, self.latest) {
-            return Ok(record);
+        match self.shapes.decode(value, self.latest) {
+            Some(record) => Ok(record),
+            None => self.decode_and_learn(value),
         }
+    }
+
+    /// The tick in `value` if the fast path takes it; else [`Decoder::decode`] must decide. For loops where the copy of
+    /// a result that may hold either a tick or a reason counts.
+    #[inline]
+    pub fn decode_known<'a>(&mut self, value: &'a [u8]) -> Option<Record<'a>> {
+        self.shapes.decode(value, self.latest)
+    }
+
+    #[cold]
+    fn decode_and_learn<'a>(&'a mut self, value: &'a [u8]) -> Result<Record<'a>, Reject> {
         let Self { names, latest, shapes, unescaped } = self;
         let record = decode_strictly(value, names, *latest, unescaped)?;
         shapes.learn(value, names);

@@ -34,42 +34,71 @@ impl<'a> Tick<'a> {
         latest: Timestamp,
     ) -> Result<Self, Reject> {
         check_symbol(symbol)?;
-        Self::of_symbol(symbol, timestamp, prices, volume, latest)
+        let tick = Self { symbol, timestamp, prices, volume };
+        if tick.is_valid(latest) { Ok(tick) } else { Err(tick.reject(latest)) }
     }
 
-    /// As [`Tick::new`], for a symbol that [`symbol_len`] has measured.
+    /// As [`Tick::new`], for a symbol that [`symbol_len`] has measured, and without the reason: a `Result` of this size
+    /// would be copied for each tick.
+    #[inline]
     pub(crate) fn of_symbol(
         symbol: &'a str,
         timestamp: Timestamp,
         prices: Prices,
         volume: i64,
         latest: Timestamp,
-    ) -> Result<Self, Reject> {
-        check_timestamp(timestamp, latest)?;
-        prices.check()?;
-        if volume < 0 {
-            return Err(Reject::new(Reason::BadVolume, format!("volume {volume} is below zero")));
+    ) -> Option<Self> {
+        let tick = Self { symbol, timestamp, prices, volume };
+        tick.is_valid(latest).then_some(tick)
+    }
+
+    /// Whether everything but the symbol keeps the rules.
+    #[inline]
+    fn is_valid(&self, latest: Timestamp) -> bool {
+        let is_believed = self.timestamp.micros() >= 0 && self.timestamp <= latest;
+        is_believed && self.prices.are_consistent() && self.volume >= 0
+    }
+
+    /// The first rule that is broken.
+    #[cold]
+    fn reject(&self, latest: Timestamp) -> Reject {
+        let Self { timestamp, prices, volume, .. } = self;
+        if timestamp.micros() < 0 || *timestamp > latest {
+            let detail = format!("timestamp {timestamp} is outside 1970-01-01..{latest}");
+            return Reject::new(Reason::TimestampOutOfRange, detail);
         }
-        Ok(Self { symbol, timestamp, prices, volume })
+        if prices.are_consistent() {
+            return Reject::new(Reason::BadVolume, format!("volume {volume} is below zero"));
+        }
+        let (top, bottom) = (prices.open.max(prices.close), prices.open.min(prices.close));
+        let detail = match (prices.high, prices.low) {
+            (Some(high), _) if high < top => format!("high {high} is below open or close, {top}"),
+            (_, low) => format!("low {} is above open or close, {bottom}", low.unwrap_or(bottom)),
+        };
+        Reject::new(Reason::InconsistentPrices, detail)
     }
 
     #[must_use]
+    #[inline]
     pub fn symbol(&self) -> &'a str {
         self.symbol
     }
 
     #[must_use]
+    #[inline]
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 
     #[must_use]
-    pub fn prices(&self) -> Prices {
-        self.prices
+    #[inline]
+    pub fn prices(&self) -> &Prices {
+        &self.prices
     }
 
     /// Shares traded, zero or more.
     #[must_use]
+    #[inline]
     pub fn volume(&self) -> u64 {
         self.volume.unsigned_abs()
     }
@@ -78,24 +107,22 @@ impl<'a> Tick<'a> {
 impl Prices {
     /// The highest price that the tick names.
     #[must_use]
+    #[inline]
     pub fn highest(&self) -> Price {
         self.high.unwrap_or_else(|| self.open.max(self.close))
     }
 
     /// The lowest price that the tick names.
     #[must_use]
+    #[inline]
     pub fn lowest(&self) -> Price {
         self.low.unwrap_or_else(|| self.open.min(self.close))
     }
 
-    fn check(&self) -> Result<(), Reject> {
-        let inconsistent = |detail: String| Err(Reject::new(Reason::InconsistentPrices, detail));
+    #[inline]
+    fn are_consistent(&self) -> bool {
         let (top, bottom) = (self.open.max(self.close), self.open.min(self.close));
-        match (self.high, self.low) {
-            (Some(high), _) if high < top => inconsistent(format!("high {high} is below open or close, {top}")),
-            (_, Some(low)) if low > bottom => inconsistent(format!("low {low} is above open or close, {bottom}")),
-            _ => Ok(()),
-        }
+        self.high.is_none_or(|high| high >= top) && self.low.is_none_or(|low| low <= bottom)
     }
 }
 
@@ -127,12 +154,4 @@ fn check_symbol(symbol: &str) -> Result<(), Reject> {
     }
     let detail = format!("symbol \"{}\" is not 1-32 of A-Z a-z 0-9 . ^ = _ : / -", excerpt(symbol));
     Err(Reject::new(Reason::BadSymbol, detail))
-}
-
-fn check_timestamp(timestamp: Timestamp, latest: Timestamp) -> Result<(), Reject> {
-    if timestamp.micros() >= 0 && timestamp <= latest {
-        return Ok(());
-    }
-    let detail = format!("timestamp {timestamp} is outside 1970-01-01..{latest}");
-    Err(Reject::new(Reason::TimestampOutOfRange, detail))
 }

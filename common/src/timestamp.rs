@@ -96,52 +96,6 @@ pub fn parse_rfc3339(text: &str) -> Result<Timestamp, Rfc3339Error> {
     Ok(Timestamp(seconds * MICROS_PER_SECOND + micros))
 }
 
-/// Reads timestamps of a stream, most of which share their minute and offset with the one before.
-#[derive(Debug, Default)]
-pub(crate) struct MinuteCache {
-    /// `2025-06-06T10:00:` of the last timestamp that was parsed whole.
-    minute: [u8; 17],
-    /// What followed its fraction, such as `-04:00`.
-    offset: [u8; 6],
-    offset_len: usize,
-    /// The minute's start.
-    start: i64,
-}
-
-impl MinuteCache {
-    /// The timestamp that `rest` begins with, up to the quote that ends it, and what follows. `None` for what is none.
-    #[inline]
-    pub fn parse<'a>(&mut self, rest: &'a [u8]) -> Option<(Timestamp, &'a [u8])> {
-        if let Some(known) = self.parse_known(rest) {
-            return Some(known);
-        }
-        let len = rest.iter().take(48).position(|byte| *byte == b'"')?;
-        let (text, after) = rest.split_at(len);
-        let timestamp = parse_rfc3339(str::from_utf8(text).ok()?).ok()?;
-        self.remember(text, timestamp);
-        Some((timestamp, after))
-    }
-
-    #[inline]
-    fn parse_known<'a>(&self, rest: &'a [u8]) -> Option<(Timestamp, &'a [u8])> {
-        let rest = rest.strip_prefix(&self.minute)?;
-        let (seconds, rest) = rest.split_at_checked(2)?;
-        let seconds = two(seconds, 0).ok().filter(|seconds| *seconds < 60)?;
-        let (micros, rest) = fraction(rest).ok()?;
-        let after = rest.strip_prefix(&self.offset[..self.offset_len])?;
-        (after.first() == Some(&b'"')).then(|| (Timestamp(self.start + seconds * MICROS_PER_SECOND + micros), after))
-    }
-
-    fn remember(&mut self, text: &[u8], timestamp: Timestamp) {
-        let fraction = 19 + text[19..].iter().take_while(|byte| matches!(byte, b'.' | b'0'..=b'9')).count();
-        self.minute.copy_from_slice(&text[..17]);
-        self.offset_len = text.len() - fraction;
-        self.offset[..self.offset_len].copy_from_slice(&text[fraction..]);
-        // Offsets are whole minutes, so the minute begins at the same instant everywhere.
-        self.start = timestamp.floor(Timestamp::MINUTE).micros();
-    }
-}
-
 /// The two digits at `at`.
 fn two(bytes: &[u8], at: usize) -> Result<i64, Rfc3339Error> {
     let (tens, ones) = (bytes[at].wrapping_sub(b'0'), bytes[at + 1].wrapping_sub(b'0'));

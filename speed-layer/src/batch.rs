@@ -11,7 +11,7 @@ pub use rejects::RejectedMessage;
 pub use rows::{COPY, Rows};
 
 use common::decode::Decoder;
-use common::{Reject, Timestamp};
+use common::{Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -57,11 +57,14 @@ impl Batch {
         if let Some(sent) = message.timestamp {
             self.note_sent(sent);
         }
-        match decoder.decode(message.value.unwrap_or_default()) {
+        let value = message.value.unwrap_or_default();
+        if let Some(record) = decoder.decode_known(value) {
+            self.accept(&record.tick, message);
+            return None;
+        }
+        match decoder.decode(value) {
             Ok(record) => {
-                self.rows.push(&record.tick, message.partition, message.offset);
-                self.bars.add(&record.tick, message.partition, message.offset);
-                self.note_day(record.tick.timestamp());
+                self.accept(&record.tick, message);
                 None
             }
             Err(reject) => {
@@ -71,6 +74,12 @@ impl Batch {
                 self.rejects.last().map(|rejected| &rejected.reject)
             }
         }
+    }
+
+    fn accept(&mut self, tick: &Tick<'_>, message: &Message<'_>) {
+        self.rows.push(tick, message.partition, message.offset);
+        self.bars.add(tick, message.partition, message.offset);
+        self.note_day(tick.timestamp());
     }
 
     /// Whether the batch should be written before it takes in more: `rows` messages, or as many bytes as memory allows.

@@ -3,8 +3,8 @@
 use super::{HourBars, Offsets, ScanOptions};
 use crate::archive::Origin;
 use crate::hour::Hour;
-use common::decode::Record;
-use common::{Bar, Timestamp};
+use common::Timestamp;
+use common::decode::{Provenance, Record};
 use rustc_hash::FxHashMap;
 
 /// Records to leave out, by the hour of their tick.
@@ -37,21 +37,21 @@ impl<'a> Collector<'a> {
     pub fn add(&mut self, record: &Record<'_>, number: u64) {
         self.turn_to(record.tick.timestamp());
         let (hour, bars) = &mut self.hours[self.current];
-        let provenance = record.provenance.and_then(|at| Some((at.partition, u64::try_from(at.offset).ok()?)));
-        let (partition, offset) = match provenance {
-            Some((partition, offset)) => {
+        let (partition, offset) = match &record.provenance {
+            Some(Provenance { partition, offset }) if *offset >= 0 => {
+                let place = offset.unsigned_abs();
                 let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
-                let is_excluded = excluded.is_some_and(|offsets| offsets.contains(partition, offset));
-                if is_excluded || !bars.offsets.insert(partition, offset) {
+                let is_excluded = excluded.is_some_and(|offsets| offsets.contains(*partition, place));
+                if is_excluded || !bars.offsets.insert(*partition, place) {
                     bars.duplicates += 1;
                     return;
                 }
-                (partition, offset.cast_signed())
+                (*partition, *offset)
             }
             // The true offset is at least this: records may be missing in between. It does for the order.
-            None => (self.origin.partition, self.origin.start_offset.saturating_add_unsigned(number - 1)),
+            _ => (self.origin.partition, self.origin.start_offset.saturating_add_unsigned(number - 1)),
         };
-        bars.add(record.tick.symbol(), &Bar::of(&record.tick, partition, offset));
+        bars.add(&record.tick, partition, offset);
     }
 
     fn turn_to(&mut self, timestamp: Timestamp) {

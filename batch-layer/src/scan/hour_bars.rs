@@ -1,7 +1,7 @@
 //! [`HourBars`]: the bars of one hour, out of one object or of all.
 
 use super::Offsets;
-use common::Bar;
+use common::{Bar, Tick};
 use rustc_hash::FxHashMap;
 
 /// The ticks of one hour summed up by symbol, and which records they were.
@@ -27,12 +27,13 @@ pub enum Overlap {
 }
 
 impl HourBars {
-    /// Takes in the bar of one tick.
-    pub fn add(&mut self, symbol: &str, bar: &Bar) {
+    /// Takes in a tick, and its place for the order.
+    #[inline]
+    pub fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
         self.ticks += 1;
-        match self.bars.get_mut(symbol) {
-            Some(sum) => sum.merge(bar),
-            None => drop(self.bars.insert(symbol.into(), *bar)),
+        match self.bars.get_mut(tick.symbol()) {
+            Some(bar) => bar.add(tick, partition, offset),
+            None => drop(self.bars.insert(tick.symbol().into(), Bar::of(tick, partition, offset))),
         }
     }
 

@@ -27,8 +27,10 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
+    #[inline]
     pub fn is_blank(&self) -> bool {
-        self.bytes.len() as u64 == self.length && self.bytes.trim_ascii_start().is_empty()
+        let may_be = self.bytes.first().is_none_or(u8::is_ascii_whitespace);
+        may_be && self.bytes.len() as u64 == self.length && self.bytes.trim_ascii_start().is_empty()
     }
 }
 
@@ -38,14 +40,18 @@ impl<R: Read> Lines<R> {
     }
 
     /// The next line, or `None` after the last. The last one needs no newline.
+    #[inline]
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
-        let mut searched = 0;
+        match memchr::memchr(b'\n', &self.buffer[self.start..self.end]) {
+            Some(position) => Ok(Some(self.take(position, 1))),
+            None => self.next_line_of_more(),
+        }
+    }
+
+    /// The next line, which is not in the buffer yet, or not whole.
+    fn next_line_of_more(&mut self) -> io::Result<Option<Line<'_>>> {
+        let mut searched = self.end - self.start;
         loop {
-            let unsearched = &self.buffer[self.start + searched..self.end];
-            if let Some(position) = memchr::memchr(b'\n', unsearched) {
-                return Ok(Some(self.take(searched + position, 1)));
-            }
-            searched = self.end - self.start;
             if self.at_end {
                 return Ok((searched > 0).then(|| self.take(searched, 0)));
             }
@@ -53,9 +59,15 @@ impl<R: Read> Lines<R> {
                 return self.skip_long().map(Some);
             }
             self.fill()?;
+            let unsearched = &self.buffer[self.start + searched..self.end];
+            if let Some(position) = memchr::memchr(b'\n', unsearched) {
+                return Ok(Some(self.take(searched + position, 1)));
+            }
+            searched = self.end - self.start;
         }
     }
 
+    #[inline]
     fn take(&mut self, length: usize, newline: usize) -> Line<'_> {
         let start = self.start;
         self.start += length + newline;

@@ -5,6 +5,7 @@
 
 use super::ProvenanceNames;
 use super::shape::{Part, Shape, Step};
+use super::text::Literal;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -101,10 +102,10 @@ fn cut(text: &str, parts: &[(Option<Part>, &RawValue)]) -> Option<Shape> {
         let quote = usize::from(raw.starts_with('"'));
         let begin = (raw.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
         let literal = text.as_bytes().get(at..begin + quote)?;
-        shape.steps.push(Step { literal: literal.into(), part });
+        shape.steps.push(Step { literal: Literal::new(literal), part });
         at = begin + raw.len() - quote;
     }
-    shape.tail = text.as_bytes().get(at..)?.into();
+    shape.tail = Literal::new(text.as_bytes().get(at..)?);
     Some(shape)
 }
 

@@ -4,9 +4,10 @@
 //! byte by byte, and what varies is read by the narrowest grammar that covers nearly all values. So a value that fits
 //! is JSON of the same structure, and the strict path would read the same; one that does not fit is passed on.
 
+use super::minutes::MinuteCache;
+use super::text::{Literal, MAX_DIGITS, POWERS, Text};
 use super::{MAX_VALUE_BYTES, Provenance, ProvenanceNames, Record, learn};
 use crate::tick::{MAX_SYMBOL_BYTES, Prices, symbol_len};
-use crate::timestamp::MinuteCache;
 use crate::{Price, Tick, Timestamp};
 
 /// Shapes kept: a topic has few, and an archive whose sink orders fields by hash has one an object.
@@ -15,20 +16,23 @@ const KEPT: usize = 8;
 /// The shapes that the last values had.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
-    /// Tried in this order; the one that fits comes to the front.
+    /// Tried in this order.
     shapes: Vec<Shape>,
+    /// The one that the last value had; where it has the next one too, it comes to the front.
+    last: usize,
     minutes: MinuteCache,
 }
 
 impl Shapes {
     /// The tick in `value`, if it has one of the known shapes and is valid.
-    #[inline]
+    #[inline(always)]
     pub fn decode<'a>(&mut self, value: &'a [u8], latest: Timestamp) -> Option<Record<'a>> {
         for at in 0..self.shapes.len() {
             if let Some(record) = self.shapes[at].decode(value, latest, &mut self.minutes) {
-                if at > 0 {
+                if at > 0 && self.last == at {
                     self.shapes.swap(0, at);
                 }
+                self.last = at;
                 return Some(record);
             }
         }
@@ -42,6 +46,7 @@ impl Shapes {
         };
         self.shapes.truncate(KEPT - 1);
         self.shapes.insert(0, shape);
+        self.last = 0;
     }
 }
 
@@ -50,13 +55,13 @@ impl Shapes {
 pub(super) struct Shape {
     pub steps: Vec<Step>,
     /// What follows the last varying part.
-    pub tail: Box<[u8]>,
+    pub tail: Literal,
 }
 
 /// Fixed bytes, and the varying part behind them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    pub literal: Box<[u8]>,
+    pub literal: Literal,
     pub part: Part,
 }
 
@@ -94,88 +99,59 @@ struct Read<'a> {
 }
 
 impl Shape {
+    #[inline(always)]
     fn decode<'a>(&self, value: &'a [u8], latest: Timestamp, minutes: &mut MinuteCache) -> Option<Record<'a>> {
         if value.len() >= MAX_VALUE_BYTES {
             return None;
         }
-        let mut read = Read::default();
-        let mut rest = value;
+        let text = Text::new(value)?;
+        let (mut read, mut at) = (Read::default(), 0);
         for step in &self.steps {
-            rest = strip(rest, &step.literal)?;
-            rest = read.part(step.part, rest, minutes)?;
+            at = text.strip(at, &step.literal)?;
+            at = read.part(step.part, text, at, minutes)?;
         }
-        if rest != &*self.tail {
-            return None;
-        }
-        read.record(latest)
+        if text.strip(at, &self.tail)? == text.len() { read.record(latest) } else { None }
     }
-}
-
-/// What follows `literal`. Literals are short, so comparing words in place beats a call of memcmp.
-#[inline]
-fn strip<'a>(rest: &'a [u8], literal: &[u8]) -> Option<&'a [u8]> {
-    let (head, tail) = rest.split_at_checked(literal.len())?;
-    let (head_words, head_end) = head.as_chunks::<8>();
-    let (literal_words, literal_end) = literal.as_chunks::<8>();
-    let words_differ =
-        head_words.iter().zip(literal_words).any(|(a, b)| u64::from_ne_bytes(*a) != u64::from_ne_bytes(*b));
-    let ends_differ = head_end.iter().zip(literal_end).any(|(a, b)| a != b);
-    (!words_differ && !ends_differ).then_some(tail)
 }
 
 impl<'a> Read<'a> {
-    /// Reads one part and gives what follows it.
-    #[inline]
-    fn part(&mut self, part: Part, rest: &'a [u8], minutes: &mut MinuteCache) -> Option<&'a [u8]> {
-        let number;
+    /// Reads the part that stands at `at`, and gives the place behind it.
+    #[inline(always)]
+    fn part(&mut self, part: Part, text: Text<'a>, at: usize, minutes: &mut MinuteCache) -> Option<usize> {
+        let end;
         match part {
-            Part::Symbol => return self.symbol(rest),
-            Part::TimestampText => {
-                let (timestamp, rest) = minutes.parse(rest)?;
-                self.timestamp = timestamp.micros();
-                return Some(rest);
+            Part::Symbol => (self.symbol, end) = symbol(text, at)?,
+            Part::TimestampText => (self.timestamp, end) = minutes.parse(text, at)?,
+            Part::TimestampMillis => {
+                let (millis, after) = integer(text, at)?;
+                (self.timestamp, end) = (millis.checked_mul(1000)?, after);
             }
-            Part::OtherText => return Some(&rest[other_text_len(rest)..]),
-            Part::OtherNumber => return decimal(rest, 0).map(|(_, rest)| rest),
-            Part::Open => (self.open, number) = decimal(rest, Price::SCALE as usize)?,
-            Part::Close => (self.close, number) = decimal(rest, Price::SCALE as usize)?,
+            Part::Open => (self.open, end) = nanos(text, at)?,
+            Part::Close => (self.close, end) = nanos(text, at)?,
             Part::High => {
-                let (high, after) = decimal(rest, Price::SCALE as usize)?;
-                (self.high, number) = (Some(high), after);
+                let (high, after) = nanos(text, at)?;
+                (self.high, end) = (Some(high), after);
             }
             Part::Low => {
-                let (low, after) = decimal(rest, Price::SCALE as usize)?;
-                (self.low, number) = (Some(low), after);
+                let (low, after) = nanos(text, at)?;
+                (self.low, end) = (Some(low), after);
             }
-            Part::TimestampMillis => {
-                let (millis, after) = integer(rest)?;
-                (self.timestamp, number) = (millis.checked_mul(1000)?, after);
-            }
-            Part::Volume => (self.volume, number) = integer(rest)?,
+            Part::Volume => (self.volume, end) = integer(text, at)?,
             Part::Partition => {
-                let (partition, after) = integer(rest)?;
-                (self.partition, number) = (Some(partition), after);
+                let (partition, after) = integer(text, at)?;
+                (self.partition, end) = (Some(partition), after);
             }
             Part::Offset => {
-                let (offset, after) = integer(rest)?;
-                (self.offset, number) = (Some(offset), after);
+                let (offset, after) = integer(text, at)?;
+                (self.offset, end) = (Some(offset), after);
             }
+            Part::OtherNumber => end = decimal(text, at)?.end,
+            Part::OtherText => end = at + other_text_len(text.rest(at)),
         }
-        Some(number)
+        Some(end)
     }
 
-    #[inline]
-    fn symbol(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
-        let len = symbol_len(&rest[..rest.len().min(MAX_SYMBOL_BYTES + 1)]);
-        if len == 0 || len > MAX_SYMBOL_BYTES {
-            return None;
-        }
-        let (symbol, rest) = rest.split_at(len);
-        self.symbol = str::from_utf8(symbol).ok()?;
-        Some(rest)
-    }
-
-    #[inline]
+    #[inline(always)]
     fn record(&self, latest: Timestamp) -> Option<Record<'a>> {
         let prices = Prices {
             open: Price::from_nanos(self.open)?,
@@ -184,7 +160,7 @@ impl<'a> Read<'a> {
             close: Price::from_nanos(self.close)?,
         };
         let timestamp = Timestamp::from_micros(self.timestamp);
-        let tick = Tick::of_symbol(self.symbol, timestamp, prices, self.volume, latest).ok()?;
+        let tick = Tick::of_symbol(self.symbol, timestamp, prices, self.volume, latest)?;
         let provenance = match (self.partition, self.offset) {
             (Some(partition), Some(offset)) => Some(Provenance { partition: i32::try_from(partition).ok()?, offset }),
             _ => None,
@@ -194,6 +170,7 @@ impl<'a> Read<'a> {
 }
 
 /// `None` where there is a price that is none.
+#[inline(always)]
 fn optional_price(nanos: Option<i64>) -> Option<Option<Price>> {
     match nanos {
         None => Some(None),
@@ -201,59 +178,71 @@ fn optional_price(nanos: Option<i64>) -> Option<Option<Price>> {
     }
 }
 
+#[inline(always)]
+fn symbol(text: Text<'_>, at: usize) -> Option<(&str, usize)> {
+    let rest = text.rest(at);
+    let len = symbol_len(&rest[..rest.len().min(MAX_SYMBOL_BYTES + 1)]);
+    if len == 0 || len > MAX_SYMBOL_BYTES {
+        return None;
+    }
+    Some((str::from_utf8(&rest[..len]).ok()?, at + len))
+}
+
 /// The length of the printable ASCII text without escapes that `rest` begins with.
 fn other_text_len(rest: &[u8]) -> usize {
     rest.iter().take_while(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')).count()
 }
 
-/// A plain integer of up to 18 digits, and what follows it.
-#[inline]
-fn integer(rest: &[u8]) -> Option<(i64, &[u8])> {
-    let (value, digits) = digits(rest);
-    let is_json = digits == 1 || (digits > 1 && rest[0] != b'0');
+/// A plain integer of up to 18 digits, and the place behind it.
+#[inline(always)]
+fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
+    let (value, digits) = text.digits(at);
+    let end = at + digits;
     // A fraction or an exponent would be part of the number.
-    let is_whole = !matches!(rest.get(digits), Some(b'.' | b'e' | b'E'));
-    (is_json && digits <= 18 && is_whole).then(|| (value, &rest[digits..]))
+    let is_whole = !matches!(text.byte(end), b'.' | b'e' | b'E');
+    (is_json_integer(text, at, digits) && is_whole).then_some((value, end))
 }
 
-/// A plain decimal in units of 10^-`scale`, with at most `scale` digits behind the point (any number where `scale` is
-/// 0, whose value is of no interest) and 18 in all; and what follows it.
-#[inline]
-fn decimal(rest: &[u8], scale: usize) -> Option<(i64, &[u8])> {
-    const POWERS: [i64; 10] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
-    let (whole, whole_digits) = digits(rest);
-    let is_json = whole_digits == 1 || (whole_digits > 1 && rest[0] != b'0');
-    if !is_json || whole_digits > 18 {
+/// A plain decimal of up to 18 digits, nine of them behind the point, in units of 10^-9; and the place behind it.
+#[inline(always)]
+fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
+    let Decimal { whole, fraction, fraction_digits, end } = decimal(text, at)?;
+    let unit = POWERS[(Price::SCALE as usize).checked_sub(fraction_digits)?];
+    let nanos = whole.checked_mul(POWERS[Price::SCALE as usize])?.checked_add(fraction * unit)?;
+    Some((nanos, end))
+}
+
+/// A number as it is written: `whole.fraction`.
+struct Decimal {
+    whole: i64,
+    fraction: i64,
+    fraction_digits: usize,
+    /// The place behind it.
+    end: usize,
+}
+
+/// A plain decimal of up to 18 digits on either side of the point.
+#[inline(always)]
+fn decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
+    let (whole, whole_digits) = text.digits(at);
+    if !is_json_integer(text, at, whole_digits) {
         return None;
     }
-    let after = &rest[whole_digits..];
-    let (fraction, fraction_digits, after) = match after.first() {
-        Some(b'.') => {
-            let (fraction, fraction_digits) = digits(&after[1..]);
-            (fraction, fraction_digits, &after[1 + fraction_digits..])
+    let mut end = at + whole_digits;
+    let (mut fraction, mut fraction_digits) = (0, 0);
+    if text.byte(end) == b'.' {
+        (fraction, fraction_digits) = text.digits(end + 1);
+        if !(1..=MAX_DIGITS).contains(&fraction_digits) {
+            return None;
         }
-        _ => (0, usize::MAX, after),
-    };
-    if fraction_digits == 0 || matches!(after.first(), Some(b'e' | b'E')) {
-        return None;
+        end += 1 + fraction_digits;
     }
-    let fraction_digits = if fraction_digits == usize::MAX { 0 } else { fraction_digits };
-    if scale == 0 {
-        return (fraction_digits <= 18).then_some((0, after));
-    }
-    let unit = POWERS.get(scale.checked_sub(fraction_digits)?)?;
-    let value = whole.checked_mul(POWERS[scale])?.checked_add(fraction * unit)?;
-    Some((value, after))
+    let has_exponent = matches!(text.byte(end), b'e' | b'E');
+    (!has_exponent).then_some(Decimal { whole, fraction, fraction_digits, end })
 }
 
-/// The value and count of the digits that `rest` begins with; the value is right for up to 18 of them.
-#[inline]
-fn digits(rest: &[u8]) -> (i64, usize) {
-    let mut value: i64 = 0;
-    let mut count = 0;
-    while let Some(digit) = rest.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit <= 9) {
-        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
-        count += 1;
-    }
-    (value, count)
+/// JSON writes no leading zeros.
+#[inline(always)]
+fn is_json_integer(text: Text<'_>, at: usize, digits: usize) -> bool {
+    digits == 1 || ((2..=MAX_DIGITS).contains(&digits) && text.byte(at) != b'0')
 }

@@ -12,7 +12,6 @@ pub struct MinuteBars {
 
 impl MinuteBars {
     pub fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
-        let bar = Bar::of(tick, partition, offset);
         let minute = tick.timestamp().floor(Timestamp::MINUTE);
         // Most ticks are of a symbol that the batch knows: only the first of each costs an allocation.
         let minutes = match self.by_symbol.get_mut(tick.symbol()) {
@@ -20,8 +19,8 @@ impl MinuteBars {
             None => self.by_symbol.entry(tick.symbol().into()).or_default(),
         };
         match minutes.get_mut(&minute) {
-            Some(known) => known.merge(&bar),
-            None => drop(minutes.insert(minute, bar)),
+            Some(bar) => bar.add(tick, partition, offset),
+            None => drop(minutes.insert(minute, Bar::of(tick, partition, offset))),
         }
     }
 
