@@ -1,5 +1,6 @@
 //! Measurements: ratios taken side by side in one run, because the machines are noisy. The last line is JSON.
 
+mod batch;
 mod flood;
 mod fuzz;
 mod latency;
@@ -7,6 +8,7 @@ mod process;
 mod rows;
 mod speed;
 
+pub use batch::BatchArgs;
 pub use flood::FloodArgs;
 pub use fuzz::FuzzArgs;
 pub use latency::LatencyArgs;
@@ -21,6 +23,8 @@ pub enum Bench {
     Speed(SpeedArgs),
     /// The time from sending a tick to seeing it in PostgreSQL, at a steady rate.
     Latency(LatencyArgs),
+    /// The seconds that batch-layer takes for an hour, next to general engines over the same objects.
+    Batch(BatchArgs),
     /// The rate with nothing but broken messages, next to that with ticks.
     Flood(FloodArgs),
     /// The decoder's fast path against its strict path, on mutated values; needs no services.
@@ -33,6 +37,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
     match bench {
         Bench::Speed(args) => speed::run(args).await,
         Bench::Latency(args) => latency::run(args).await,
+        Bench::Batch(args) => batch::run(args).await,
         Bench::Flood(args) => flood::run(args).await,
         Bench::Fuzz(args) => fuzz::run(args),
     }

@@ -2,7 +2,10 @@
 
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+const LOOK: Duration = Duration::from_millis(3);
 
 /// A binary that stands beside this one; `cargo xtask bench` builds both.
 ///
@@ -51,6 +54,23 @@ impl Measured {
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM in /proc/PID/status")?;
         let kilobytes: f64 = peak.trim().trim_end_matches(" kB").parse().context("VmHWM")?;
         Ok(Usage { cpu_seconds, peak_megabytes: kilobytes / 1024.0 })
+    }
+}
+
+impl Measured {
+    /// Waits for the end. The usage is that of the last look, at most a few milliseconds before it.
+    ///
+    /// # Errors
+    /// A process that ended before the first look.
+    pub fn finish(mut self) -> anyhow::Result<(ExitStatus, Usage)> {
+        let mut usage = self.usage()?;
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok((status, usage));
+            }
+            usage = self.usage().unwrap_or(usage);
+            std::thread::sleep(LOOK);
+        }
     }
 }
 

@@ -1,0 +1,76 @@
+//! Where an archive is read from: the local folder, or a bucket that it was put into.
+
+use super::data::FOLDER;
+use crate::testing::TestBucket;
+use anyhow::Context;
+use futures::{StreamExt, TryStreamExt, stream};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Objects on their way at once.
+const UPLOADS: usize = 8;
+
+/// One archive, for all who read it.
+pub struct Source {
+    place: Place,
+    pub enveloped: bool,
+}
+
+enum Place {
+    Folder(PathBuf),
+    Bucket(TestBucket),
+}
+
+impl Source {
+    pub fn local(root: &Path) -> anyhow::Result<Self> {
+        let root = root.canonicalize().with_context(|| format!("cannot find {}", root.display()))?;
+        Ok(Self { place: Place::Folder(root), enveloped: false })
+    }
+
+    pub fn enveloped(self) -> Self {
+        Self { enveloped: true, ..self }
+    }
+
+    /// Puts the archive of a folder into a bucket of its own.
+    ///
+    /// # Errors
+    /// A store that is not there.
+    pub async fn stored(root: &Path) -> anyhow::Result<Self> {
+        let bucket = TestBucket::create().await;
+        let paths: Vec<PathBuf> =
+            fs::read_dir(root.join(FOLDER))?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let put = |path: PathBuf| {
+            let bucket = &bucket;
+            async move {
+                let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
+                bucket.put(&format!("{FOLDER}/{name}"), fs::read(&path)?).await
+            }
+        };
+        stream::iter(paths).map(put).buffer_unordered(UPLOADS).try_collect::<Vec<_>>().await?;
+        Ok(Self { place: Place::Bucket(bucket), enveloped: false })
+    }
+
+    /// All its objects, as peers name them.
+    pub fn glob(&self) -> String {
+        match &self.place {
+            Place::Folder(root) => format!("{}/{FOLDER}/*", root.display()),
+            Place::Bucket(bucket) => format!("s3://{}/{FOLDER}/*", bucket.name()),
+        }
+    }
+
+    /// As `batch-layer --bucket` takes it.
+    pub fn bucket(&self) -> String {
+        match &self.place {
+            Place::Folder(root) => format!("file://{}", root.display()),
+            Place::Bucket(bucket) => bucket.name().to_owned(),
+        }
+    }
+
+    /// Address and keys of the store.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        match &self.place {
+            Place::Folder(_) => Vec::new(),
+            Place::Bucket(bucket) => bucket.env().into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        }
+    }
+}

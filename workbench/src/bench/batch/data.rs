@@ -1,0 +1,162 @@
+//! The archives that `bench batch` reads: seeded, written once and kept in the target folder.
+
+use crate::archive::convert::{Converted, Position, convert};
+use crate::simulate::feed::{Feed, Pace, Plan, Shape};
+use anyhow::{Context, ensure};
+use flate2::write::GzEncoder;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// 2025-06-06T14:00:00Z, in microseconds: the hour that all ticks belong to.
+const HOUR: i64 = 1_749_218_400_000_000;
+/// The end of the hour, as `batch-layer --hour` takes its start.
+pub const HOUR_NAME: &str = "2025-06-06T14";
+/// Where the sink files the hour.
+pub const FOLDER: &str = "raw/stock_prices/2025-06-06-14";
+const SYMBOLS: usize = 500;
+const PARTITIONS: i32 = 4;
+/// Every twentieth line has `high` and `low`, as no other has: a second shape that may come at any time.
+const OTHER_SHAPE: u64 = 20;
+
+/// What the archives hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    pub ticks: u64,
+    pub enveloped_ticks: u64,
+    pub objects: u64,
+    pub small_objects: u64,
+    pub lines_of_small: u64,
+}
+
+/// The folders of the archives. Each is the root of a bucket.
+#[derive(Debug, Clone)]
+pub struct Archives {
+    pub plain: PathBuf,
+    pub gzip: PathBuf,
+    pub zstd: PathBuf,
+    pub envelope: PathBuf,
+    pub small: PathBuf,
+}
+
+impl Archives {
+    /// Writes what is not there yet under `root`.
+    ///
+    /// # Errors
+    /// A full disk, or no right to write.
+    pub fn make(root: &Path, size: Size) -> anyhow::Result<Self> {
+        let root = root.join(format!("{}-{}-{}", size.ticks, size.enveloped_ticks, size.small_objects));
+        let of = |name: &str| root.join(name);
+        let archives = Self {
+            plain: of("plain"),
+            gzip: of("gzip"),
+            zstd: of("zstd"),
+            envelope: of("envelope"),
+            small: of("small"),
+        };
+        once(&archives.plain, |folder| write(folder, Shape::Bare, size.ticks, size.objects))?;
+        let plain = archives.plain.join(FOLDER);
+        once(&archives.gzip, |folder| pack(&plain, folder, "gz", gzip))?;
+        once(&archives.zstd, |folder| pack(&plain, folder, "zst", zstd))?;
+        once(&archives.envelope, |folder| write(folder, Shape::Envelope, size.enveloped_ticks, size.objects))?;
+        let small_ticks = size.small_objects * size.lines_of_small;
+        once(&archives.small, |folder| write(folder, Shape::Bare, small_ticks, size.small_objects))?;
+        Ok(archives)
+    }
+}
+
+/// Fills an archive under another name first, so that one that was broken off is not taken for whole.
+fn once(archive: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if archive.is_dir() {
+        return Ok(());
+    }
+    eprintln!("writing {}", archive.display());
+    let partial = archive.with_extension("partial");
+    if partial.is_dir() {
+        fs::remove_dir_all(&partial)?;
+    }
+    let folder = partial.join(FOLDER);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fill(&folder)?;
+    fs::rename(&partial, archive)?;
+    Ok(())
+}
+
+/// The ticks of the hour in `objects` objects. Half of them have the sink's order of fields and half the producer's:
+/// with some connectors the order differs from object to object.
+fn write(folder: &Path, shape: Shape, ticks: u64, objects: u64) -> anyhow::Result<()> {
+    let mut usual = feed(shape, false, 1, ticks - ticks / OTHER_SHAPE)?;
+    let mut other = feed(shape, true, 2, ticks / OTHER_SHAPE)?;
+    let per_object = ticks.div_ceil(objects);
+    let mut tick = 0;
+    for object in 0..objects {
+        let partition = (object % u64::from(PARTITIONS.unsigned_abs())) as i32;
+        let start = object / u64::from(PARTITIONS.unsigned_abs()) * per_object;
+        let path = folder.join(format!("stock_prices+{partition}+{start:010}.json"));
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        for line in 0..per_object.min(ticks - tick) {
+            tick += 1;
+            let from = if tick % OTHER_SHAPE == 0 { &mut other } else { &mut usual };
+            let message = from.next_message().context("the market closed early")?;
+            let value = message.value.context("a tick without a value")?;
+            let position = Position { partition, offset: (start + line).cast_signed() };
+            let sinks_order = object % 2 == 0 && matches!(shape, Shape::Bare);
+            put_line(value, position, sinks_order, &mut out)?;
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn put_line(value: &[u8], position: Position, sinks_order: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    if sinks_order {
+        let Converted::Line(line) = convert(Some(value), position) else {
+            anyhow::bail!("a tick that the sink would not archive");
+        };
+        return Ok(out.write_all(&line)?);
+    }
+    let open = value.strip_suffix(b"}").context("a tick that is no object")?;
+    // The provenance goes into the payload, as the connector's transformation puts it.
+    let (open, closed) = open.strip_suffix(b"}").map_or((open, "}"), |open| (open, "}}"));
+    out.write_all(open)?;
+    let Position { partition, offset } = position;
+    writeln!(out, ",\"kafka_partition\":{partition},\"kafka_offset\":{offset}{closed}")?;
+    Ok(())
+}
+
+fn feed(shape: Shape, high_low: bool, seed: u64, ticks: u64) -> anyhow::Result<Feed> {
+    let pace = Pace::Spread { start: HOUR, span: 3_600_000_000, ticks };
+    Feed::new(Plan { seed, symbols: SYMBOLS, shape, high_low, late: 0.0, broken: 0.0, pace })
+}
+
+/// Packs each file of a folder, on two threads.
+fn pack(from: &Path, to: &Path, extension: &str, pack: fn(&[u8]) -> std::io::Result<Vec<u8>>) -> anyhow::Result<()> {
+    let mut names: Vec<_> =
+        fs::read_dir(from)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+    names.sort();
+    let halves = names.split_at(names.len() / 2);
+    let work = |names: &[std::ffi::OsString]| -> anyhow::Result<()> {
+        for name in names {
+            let name = name.to_str().context("a name that is no text")?;
+            fs::write(to.join(format!("{name}.{extension}")), pack(&fs::read(from.join(name))?)?)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| work(halves.0));
+        work(halves.1)?;
+        ensure!(first.join().is_ok_and(|done| done.is_ok()), "cannot pack {}", from.display());
+        Ok(())
+    })
+}
+
+/// The level of `gzip` itself and of Kafka Connect's sinks.
+fn gzip(plain: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    encoder.write_all(plain)?;
+    encoder.finish()
+}
+
+fn zstd(plain: &[u8]) -> std::io::Result<Vec<u8>> {
+    zstd::encode_all(plain, 3)
+}

@@ -1,0 +1,121 @@
+//! `bench batch`: batch-layer's hour next to the same aggregation by general engines, over the same objects.
+
+mod archive;
+mod data;
+mod ours;
+mod peers;
+
+use super::{median, rounded};
+use archive::Source;
+use clap::Args;
+use data::Archives;
+use peers::{Peer, Peers};
+use serde_json::json;
+use std::path::PathBuf;
+
+const ENGINES: &[Peer] = &[Peer::DuckDb, Peer::ClickHouse];
+
+/// What is read, and how often.
+#[derive(Args, Clone)]
+pub struct BatchArgs {
+    /// Ticks of the hour.
+    #[arg(long, default_value_t = 20_000_000)]
+    ticks: u64,
+    /// Ticks of the archive of enveloped values.
+    #[arg(long, default_value_t = 2_000_000)]
+    enveloped_ticks: u64,
+    /// Objects of the archive of small ones, 28 lines each.
+    #[arg(long, default_value_t = 20_000)]
+    small_objects: u64,
+    /// Rounds; each runs all sides one after the other.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Where the archives (5 GB) and the peers are kept.
+    #[arg(long, default_value = "target/bench-data", value_name = "DIRECTORY")]
+    data: PathBuf,
+}
+
+/// One archive, read by us and by its peers.
+struct Case {
+    name: &'static str,
+    source: Source,
+    peers: &'static [Peer],
+    /// Seconds of the better peer in units of ours, a round each.
+    ratios: Vec<f64>,
+}
+
+/// What counts over all cases.
+#[derive(Default)]
+struct Worst {
+    megabytes: f64,
+    mismatches: i64,
+}
+
+/// # Errors
+/// Services that are not there, a full disk, or a binary that is not built.
+pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
+    let peers = Peers::install(&args.data)?;
+    let archives = Archives::make(&args.data, args.size())?;
+    let mut cases = cases(&archives).await?;
+    let mut worst = Worst::default();
+    for round in 1..=args.rounds {
+        for case in &mut cases {
+            case.measure(round, &peers, &mut worst).await?;
+        }
+    }
+    let mut result = json!({ "bench": "batch", "rss_mb": worst.megabytes.round(), "mismatches": worst.mismatches });
+    for case in &cases {
+        let (min, max) = case.ratios.iter().fold((f64::INFINITY, 0.0_f64), |(min, max), r| (min.min(*r), max.max(*r)));
+        println!("{}: {:.2} (min {min:.2}, max {max:.2})", case.name, median(&case.ratios));
+        result[case.name] = rounded(median(&case.ratios)).into();
+    }
+    Ok(result)
+}
+
+impl BatchArgs {
+    fn size(&self) -> data::Size {
+        data::Size {
+            ticks: self.ticks,
+            enveloped_ticks: self.enveloped_ticks,
+            objects: 16,
+            small_objects: self.small_objects,
+            lines_of_small: 28,
+        }
+    }
+}
+
+async fn cases(archives: &Archives) -> anyhow::Result<Vec<Case>> {
+    let case = |name, source, peers| Case { name, source, peers, ratios: Vec::new() };
+    eprintln!("putting three archives into the store");
+    Ok(vec![
+        case("plain", Source::local(&archives.plain)?, ENGINES),
+        case("gzip", Source::local(&archives.gzip)?, ENGINES),
+        case("zstd", Source::local(&archives.zstd)?, ENGINES),
+        case("envelope", Source::local(&archives.envelope)?.enveloped(), ENGINES),
+        case("s3_plain", Source::stored(&archives.plain).await?, ENGINES),
+        case("s3_gzip", Source::stored(&archives.gzip).await?, ENGINES),
+        case("small_objects", Source::stored(&archives.small).await?, &[Peer::Sequential]),
+    ])
+}
+
+impl Case {
+    async fn measure(&mut self, round: u32, peers: &Peers, worst: &mut Worst) -> anyhow::Result<()> {
+        let run = ours::run(&self.source).await?;
+        let mut line = format!("round {round}, {}: batch-layer {:.2} s", self.name, run.seconds);
+        let mut best = f64::INFINITY;
+        for peer in self.peers {
+            let answer = peers.ask(*peer, &self.source)?;
+            let mismatches = ours::mismatches(&run, &answer.rows).await?;
+            line += &format!(", {} {:.2} s ({:.2})", peer.name(), answer.seconds, answer.seconds / run.seconds);
+            if mismatches > 0 {
+                line += &format!(" with {mismatches} other rows");
+            }
+            worst.mismatches += mismatches;
+            best = best.min(answer.seconds);
+        }
+        println!("{line}; {:.0} MB, {:.2} CPU s", run.usage.peak_megabytes, run.usage.cpu_seconds);
+        worst.megabytes = worst.megabytes.max(run.usage.peak_megabytes);
+        self.ratios.push(best / run.seconds);
+        Ok(())
+    }
+}

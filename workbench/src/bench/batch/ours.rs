@@ -1,0 +1,58 @@
+//! The hour by `batch-layer`: the whole program, from its start to the rows in PostgreSQL.
+
+use super::archive::Source;
+use super::data::HOUR_NAME;
+use crate::bench::process::{self, Measured, Usage};
+use crate::testing::TestDatabase;
+use anyhow::ensure;
+use sqlx::PgConnection;
+use std::time::Instant;
+
+/// What a run took, and where its rows are.
+pub struct Run {
+    pub seconds: f64,
+    pub usage: Usage,
+    pub database: TestDatabase,
+}
+
+/// # Errors
+/// A run that fails.
+pub async fn run(source: &Source) -> anyhow::Result<Run> {
+    let database = TestDatabase::create().await;
+    let mut command = process::command("batch-layer")?;
+    command
+        .args(["--bucket", &source.bucket(), "--hour", HOUR_NAME])
+        .env("DATABASE_URL", database.url())
+        .env("RUST_LOG", "warn")
+        .envs(source.environment().into_iter().filter(|(name, _)| name != "S3_BUCKET"));
+    let begun = Instant::now();
+    let (status, usage) = Measured::spawn(command)?.finish()?;
+    let seconds = begun.elapsed().as_secs_f64();
+    ensure!(status.success(), "batch-layer failed on {}: {status}", source.bucket());
+    Ok(Run { seconds, usage, database })
+}
+
+/// How many of the hour's rows differ from a peer's: in any figure, or in being there.
+///
+/// # Errors
+/// Rows that are none.
+pub async fn mismatches(run: &Run, peers_rows: &str) -> anyhow::Result<i64> {
+    let mut connection: PgConnection = run.database.connection().await;
+    sqlx::raw_sql(
+        "create temporary table peer (symbol text collate \"C\", open numeric, high numeric, low numeric, close numeric,
+         volume numeric, ticks bigint, sum_close numeric, notional numeric)",
+    )
+    .execute(&mut connection)
+    .await?;
+    let mut copy = connection.copy_in_raw("copy peer from stdin").await?;
+    copy.send(peers_rows.as_bytes()).await?;
+    copy.finish().await?;
+    // Trailing zeros count for the digits of a quotient.
+    let sql = "select count(*) from hourly_stock_summary h full join peer p using (symbol)
+               where (h.open, h.high, h.low, h.close, h.volume, h.ticks)
+                         is distinct from (p.open, p.high, p.low, p.close, p.volume, p.ticks)
+                  or h.avg_close is distinct from trim_scale(p.sum_close) / p.ticks
+                  or h.avg_volume is distinct from p.volume / p.ticks
+                  or h.vwap is distinct from trim_scale(p.notional) / nullif(p.volume, 0)";
+    Ok(sqlx::query_scalar(sql).fetch_one(&mut connection).await?)
+}
