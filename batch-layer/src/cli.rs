@@ -2,7 +2,8 @@
 
 use crate::archive::{PrefixTemplate, S3Options, StoreOptions};
 use crate::hour::{Hour, hours_covering};
-use clap::Parser;
+use crate::verify::VerifyArgs;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::cli::{DatabaseArgs, duration};
 use common::telemetry::LogArgs;
 use common::{Failure, Timestamp};
@@ -52,6 +53,43 @@ Exit codes:
   4  partial: some hours were not written, each named in the log with its object (or the run was stopped by
      SIGTERM or SIGINT between two hours); the other hours are done, and the next run goes on with the rest";
 
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// No subcommand: bring the hours up to date.
+    Run(Args),
+    Verify(VerifyArgs),
+}
+
+impl Command {
+    /// Reads the command line; where it cannot be meant, says so and ends the process.
+    #[must_use]
+    pub fn parse() -> Self {
+        Self::of(&Self::definition().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The flags of a run, and the subcommands with flags of their own.
+    fn definition() -> clap::Command {
+        let verify = VerifyArgs::command().name("verify");
+        Args::command().subcommand(verify).subcommand_negates_reqs(true).args_conflicts_with_subcommands(true)
+    }
+
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some((_, flags)) => VerifyArgs::from_arg_matches(flags).map(Self::Verify),
+            None => Args::from_arg_matches(matches).map(Self::Run),
+        }
+    }
+
+    #[must_use]
+    pub fn logs(&self) -> &LogArgs {
+        match self {
+            Self::Run(args) => &args.logs,
+            Self::Verify(args) => &args.logs,
+        }
+    }
+}
+
 /// [`DatabaseArgs`], whose connection string never shows in `Debug`.
 #[derive(Clone, clap::Args)]
 pub struct DatabaseOptions {
@@ -96,11 +134,11 @@ pub struct ArchiveArgs {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Which hours")]
 pub struct HourArgs {
-    /// Bring the hours of this much time up to date, counted back from now.
+    /// The hours of this much time, counted back from now.
     #[arg(long, env = "LOOKBACK", default_value = "48h", value_parser = duration, value_name = "DURATION")]
     pub lookback: Duration,
 
-    /// An hour is computed this long after its end, when its last objects have been archived.
+    /// An hour is looked at this long after its end, when its last objects have been archived.
     #[arg(long, env = "GRACE", default_value = "5m", value_parser = duration, value_name = "DURATION")]
     pub grace: Duration,
 
@@ -109,15 +147,15 @@ pub struct HourArgs {
     #[arg(long, env = "SLACK", default_value = "1h", value_parser = duration, value_name = "DURATION")]
     pub slack: Duration,
 
-    /// Backfill from this hour on, as `2025-06-02T13` (UTC) or `2025-06-02T13:00:00Z`; until --to, or now.
+    /// The hours from this one on, as `2025-06-02T13` (UTC) or `2025-06-02T13:00:00Z`; until --to, or now.
     #[arg(long, value_parser = Hour::parse, value_name = "HOUR")]
     pub from: Option<Hour>,
 
-    /// Backfill up to the start of this hour.
+    /// Up to the start of this hour.
     #[arg(long, value_parser = Hour::parse, requires = "from", value_name = "HOUR")]
     pub to: Option<Hour>,
 
-    /// Bring this one hour up to date.
+    /// This one hour.
     #[arg(long, value_parser = Hour::parse, conflicts_with_all = ["from", "to"], value_name = "HOUR")]
     pub hour: Option<Hour>,
 }
@@ -251,7 +289,22 @@ mod tests {
 
     #[test]
     fn the_manual_is_consistent() {
-        use clap::CommandFactory;
-        Args::command().debug_assert();
+        Command::definition().debug_assert();
+    }
+
+    #[test]
+    fn flags_without_a_subcommand_are_those_of_a_run() {
+        let parse = |flags: &[&str]| {
+            let always = ["batch-layer"];
+            let matches = Command::definition().try_get_matches_from(always.iter().chain(flags))?;
+            Command::of(&matches)
+        };
+        let database = ["--database-url", "postgres://u:p@h/d"];
+        let run = parse(&database).unwrap();
+        assert!(matches!(run, Command::Run(_)), "{run:?}");
+        let verify = parse(&[&["verify"], &database[..], &["--format", "json"]].concat()).unwrap();
+        assert!(matches!(verify, Command::Verify(_)), "{verify:?}");
+        let mixed = parse(&[&database[..], &["verify"], &database[..]].concat());
+        assert!(mixed.is_err(), "{mixed:?}");
     }
 }

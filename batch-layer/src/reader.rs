@@ -1,6 +1,6 @@
 //! [`Reader`]: objects out of the store through the scan, several at a time.
 
-use crate::archive::{FileName, Interrupted, Object, Store, StoreError};
+use crate::archive::{Body, FileName, Interrupted, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions};
 use common::decode::ProvenanceNames;
@@ -47,13 +47,32 @@ impl Reader {
         Self { store, cores: Arc::new(Semaphore::new(cores)), stop }
     }
 
+    /// What the name of an object says.
+    #[must_use]
+    pub fn name(&self, key: &str) -> FileName {
+        FileName::of(key)
+    }
+
     /// Reads an object, again where the store breaks off in the middle. `exclude`: records to leave out.
     ///
     /// # Errors
     /// [`ReadError`]
     pub async fn read(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
+        self.read_with(object, exclude, |body, options| scan::scan(body, options)).await
+    }
+
+    /// As [`Reader::read`], with another use of the object's lines than summing them up.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn read_with<T: Send + 'static>(
+        &self,
+        object: &Object,
+        exclude: Option<Arc<Exclusions>>,
+        scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
+    ) -> Result<T, ReadError> {
         for attempt in 1.. {
-            let interrupted = match self.read_once(object, exclude.clone()).await? {
+            let interrupted = match self.read_once(object, exclude.clone(), scan).await? {
                 Ok(scan) => return Ok(scan),
                 Err(failed) if Interrupted::caused(&failed.error) => anyhow::Error::new(failed.error),
                 Err(failed) => return Err(ReadError::Broken { why: failed.error.to_string(), hours: failed.hours }),
@@ -72,11 +91,12 @@ impl Reader {
     }
 
     /// The store itself has been asked several times when this fails for its sake.
-    async fn read_once(
+    async fn read_once<T: Send + 'static>(
         &self,
         object: &Object,
         exclude: Option<Arc<Exclusions>>,
-    ) -> Result<Result<Scan, ScanError>, ReadError> {
+        scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
+    ) -> Result<Result<T, ScanError>, ReadError> {
         let FileName::Records(origin) = FileName::of(&object.key) else {
             return Err(ReadError::Broken { why: "its name is not one of the sink's".into(), hours: Vec::new() });
         };
@@ -91,7 +111,7 @@ impl Reader {
         let core = Arc::clone(&self.cores).acquire_owned().await;
         let scanned = tokio::task::spawn_blocking(move || {
             let _core = core;
-            scan::scan(body, &options)
+            scan(body, &options)
         });
         scanned.await.map_err(|panic| ReadError::Broken { why: panic.to_string(), hours: Vec::new() })
     }

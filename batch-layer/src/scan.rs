@@ -7,15 +7,16 @@ mod lines;
 mod offsets;
 
 pub use collector::Exclusions;
-pub use hour_bars::{HourBars, Overlap};
-pub use offsets::Offsets;
+pub use hour_bars::HourBars;
+pub use offsets::{Offsets, Overlap};
 
 use crate::archive::Origin;
 use crate::hour::Hour;
 use collector::Collector;
-use common::decode::{Decoder, MAX_VALUE_BYTES, ProvenanceNames};
+use common::decode::{Decoder, MAX_VALUE_BYTES, ProvenanceNames, Record};
 use common::{Reason, Reject, Timestamp};
-use lines::{Line, Lines};
+pub use lines::Line;
+use lines::Lines;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -77,45 +78,68 @@ pub struct ScanError {
 /// # Errors
 /// Where reading or decompressing fails. Lines that are no tick are no error.
 pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> {
-    let mut collector = Collector::new(options);
-    let mut scan = Scan::default();
-    match scan_lines(input, options, &mut collector, &mut scan) {
+    let mut summing = Summing { collector: Collector::new(options), scan: Scan::default() };
+    match visit(input, options, &mut summing) {
         Ok(()) => {
-            scan.hours = collector.finish();
-            Ok(scan)
+            summing.scan.hours = summing.collector.finish();
+            Ok(summing.scan)
         }
-        Err(error) => Err(ScanError { error, hours: collector.hours() }),
+        Err(error) => Err(ScanError { error, hours: summing.collector.hours() }),
     }
 }
 
-fn scan_lines(
-    input: impl Read,
-    options: &ScanOptions,
-    collector: &mut Collector<'_>,
-    scan: &mut Scan,
-) -> io::Result<()> {
+/// What is made of an object's lines, one after the other.
+pub trait Visitor {
+    /// A tick that stands in the line `number`.
+    fn record(&mut self, record: &Record<'_>, number: u64);
+
+    /// A line that is no tick.
+    fn reject(&mut self, line: &Line<'_>, reject: Reject);
+}
+
+/// Shows an object's lines to `visitor`; [`scan()`] is one use of it.
+///
+/// # Errors
+/// Where reading or decompressing fails; what `visitor` has seen is then a part of the object.
+pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor) -> io::Result<()> {
     let mut decoder = Decoder::new(options.names.clone(), options.stored_at);
     let mut lines = Lines::new(decompress::open(input, options.compressed_name)?);
     while let Some(line) = lines.next_line()? {
         if line.is_blank() {
             continue;
         }
-        scan.lines += 1;
         if line.length >= MAX_VALUE_BYTES as u64 {
             let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
-            scan.reject(&line, Reject { reason: Reason::TooLarge, detail });
+            visitor.reject(&line, Reject { reason: Reason::TooLarge, detail });
             continue;
         }
         match decoder.decode(line.bytes) {
-            Ok(record) => collector.add(&record, line.number),
-            Err(reject) => scan.reject(&line, reject),
+            Ok(record) => visitor.record(&record, line.number),
+            Err(reject) => visitor.reject(&line, reject),
         }
     }
     Ok(())
 }
 
+struct Summing<'a> {
+    collector: Collector<'a>,
+    scan: Scan,
+}
+
+impl Visitor for Summing<'_> {
+    fn record(&mut self, record: &Record<'_>, number: u64) {
+        self.scan.lines += 1;
+        self.collector.add(record, number);
+    }
+
+    fn reject(&mut self, line: &Line<'_>, reject: Reject) {
+        self.scan.reject(line, reject);
+    }
+}
+
 impl Scan {
     fn reject(&mut self, line: &Line<'_>, reject: Reject) {
+        self.lines += 1;
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
