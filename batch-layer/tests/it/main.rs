@@ -7,3 +7,4 @@ mod damage;
 mod failures;
 mod runs;
 mod support;
+mod verify;
