@@ -1,10 +1,11 @@
 //! The flags; their comments are the manual (`batch-layer --help`).
 
-use crate::archive::{PrefixTemplate, S3Options, StoreOptions};
+use crate::archive::{CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions};
 use crate::hour::{Hour, hours_covering};
 use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::cli::{DatabaseArgs, duration};
+use common::decode::ProvenanceNames;
 use common::telemetry::LogArgs;
 use common::{Failure, Timestamp};
 use std::ops::Range;
@@ -128,6 +129,25 @@ pub struct ArchiveArgs {
     /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well.
     #[arg(long, env = "S3_PREFIX", default_value = "raw/stock_prices/%Y-%m-%d-%H/", value_parser = PrefixTemplate::parse, value_name = "TEMPLATE")]
     pub prefix: PrefixTemplate,
+
+    /// How the sink names its objects, as in Aiven's `file.name.template`: `{{topic}}-{{partition}}-{{start_offset}}`.
+    /// `.gz` or `.zst` may follow. Other files are named in the log and skipped.
+    #[arg(long, env = "S3_FILE_NAME", default_value = CONFLUENT, value_parser = FileNameTemplate::parse, value_name = "TEMPLATE")]
+    pub file_name: FileNameTemplate,
+
+    /// The member of an archived object that tells its partition. Where a sink writes the record's parts beside its value
+    /// (`value`, `offset`, `partition`), those are known anyway.
+    #[arg(long, env = "PARTITION_FIELD", default_value = "kafka_partition", value_name = "NAME")]
+    pub partition_field: String,
+
+    /// The member of an archived object that tells its offset.
+    #[arg(long, env = "OFFSET_FIELD", default_value = "kafka_offset", value_name = "NAME")]
+    pub offset_field: String,
+
+    /// Lines are comma-separated fields, as Aiven's `format.output.type=csv` writes them: give its
+    /// `format.output.fields`, such as `key,value,offset,timestamp`. Without it a line, or an element of an array, is JSON.
+    #[arg(long, env = "CSV_FIELDS", value_name = "LIST")]
+    pub csv_fields: Option<CsvFields>,
 }
 
 /// Which hours.
@@ -181,6 +201,18 @@ impl ArchiveArgs {
                 path_style: self.s3_path_style,
                 ca_file: self.s3_ca_file.clone(),
             }),
+        }
+    }
+}
+
+impl ArchiveArgs {
+    #[must_use]
+    pub fn format(&self) -> Format {
+        let (partition, offset) = (self.partition_field.clone(), self.offset_field.clone());
+        Format {
+            file_name: self.file_name.clone(),
+            names: ProvenanceNames { partition, offset },
+            csv: self.csv_fields.clone(),
         }
     }
 }

@@ -2,21 +2,25 @@
 
 mod collector;
 mod decompress;
+mod elements;
+mod envelope;
 mod hour_bars;
 mod lines;
 mod offsets;
+mod visit;
 
 pub use collector::Exclusions;
 pub use hour_bars::HourBars;
 pub use offsets::{Offsets, Overlap};
+pub use visit::{Visitor, visit};
 
-use crate::archive::Origin;
+use crate::archive::{CsvFields, Origin};
 use crate::hour::Hour;
 use collector::Collector;
-use common::decode::{Decoder, MAX_VALUE_BYTES, ProvenanceNames, Record};
-use common::{Reason, Reject, Timestamp};
+use common::decode::{ProvenanceNames, Record};
+use common::{Reject, Timestamp};
 pub use lines::Line;
-use lines::Lines;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -32,6 +36,8 @@ pub struct ScanOptions {
     pub compressed_name: bool,
     pub origin: Origin,
     pub names: ProvenanceNames,
+    /// `None` where a line is JSON.
+    pub csv: Option<CsvFields>,
     /// When the object was stored: what lies more than a day after that is no tick's time.
     pub stored_at: Timestamp,
     /// Records to leave out, because another object has already given them.
@@ -71,7 +77,7 @@ pub struct ScanError {
     pub hours: Vec<Hour>,
 }
 
-/// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line.
+/// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line or an array of them.
 ///
 /// Memory does not grow with the object, only with the distinct symbols and hours in it.
 ///
@@ -86,39 +92,6 @@ pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> 
         }
         Err(error) => Err(ScanError { error, hours: summing.collector.hours() }),
     }
-}
-
-/// What is made of an object's lines, one after the other.
-pub trait Visitor {
-    /// A tick that stands in the line `number`.
-    fn record(&mut self, record: &Record<'_>, number: u64);
-
-    /// A line that is no tick.
-    fn reject(&mut self, line: &Line<'_>, reject: Reject);
-}
-
-/// Shows an object's lines to `visitor`; [`scan()`] is one use of it.
-///
-/// # Errors
-/// Where reading or decompressing fails; what `visitor` has seen is then a part of the object.
-pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor) -> io::Result<()> {
-    let mut decoder = Decoder::new(options.names.clone(), options.stored_at);
-    let mut lines = Lines::new(decompress::open(input, options.compressed_name)?);
-    while let Some(line) = lines.next_line()? {
-        if line.is_blank() {
-            continue;
-        }
-        if line.length >= MAX_VALUE_BYTES as u64 {
-            let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
-            visitor.reject(&line, Reject { reason: Reason::TooLarge, detail });
-            continue;
-        }
-        match decoder.decode(line.bytes) {
-            Ok(record) => visitor.record(&record, line.number),
-            Err(reject) => visitor.reject(&line, reject),
-        }
-    }
-    Ok(())
 }
 
 struct Summing<'a> {

@@ -62,7 +62,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         log,
         archive: Archive {
             template: args.archive.prefix.clone(),
-            reader: Reader::new(store.clone(), stop.clone()),
+            reader: Reader::new(store.clone(), args.archive.format(), stop.clone()),
             store,
             plan: plan.clone(),
         },

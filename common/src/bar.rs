@@ -58,14 +58,10 @@ impl Bar {
 
     /// Takes in the ticks of `other`, a bar of the same symbol and interval that shares no tick with this one.
     pub fn merge(&mut self, other: &Self) {
-        if other.first < self.first {
-            self.first = other.first;
-            self.open = other.open;
-        }
-        if other.last > self.last {
-            self.last = other.last;
-            self.close = other.close;
-        }
+        // The prices decide between ticks with the same key, which an archive that does not tell offsets may have: so the
+        // result never depends on which of them came first.
+        (self.first, self.open) = (self.first, self.open).min((other.first, other.open));
+        (self.last, self.close) = (self.last, self.close).max((other.last, other.close));
         self.high = self.high.max(other.high);
         self.low = self.low.min(other.low);
         self.volume += other.volume;
@@ -98,8 +94,9 @@ mod tests {
     fn some_bars() -> impl Strategy<Value = Vec<Bar>> {
         let part = (0_i64..50, 1_i64..=i64::MAX, 1_i64..=i64::MAX, 0_i64..=i64::MAX);
         proptest::collection::vec(part, 3..40).prop_map(|parts| {
-            let numbered = parts.into_iter().zip(0..);
-            numbered.map(|((at, open, close, volume), offset)| bar(at, offset, open, close, volume)).collect()
+            // Some share their place, as in an archive that does not tell offsets.
+            let numbered = parts.into_iter().zip((0..).map(|number| number / 2));
+            numbered.map(|((at, open, close, volume), offset)| bar(at / 9, offset, open, close, volume)).collect()
         })
     }
 
@@ -138,7 +135,7 @@ mod tests {
         #[test]
         fn the_order_of_ticks_does_not_matter(bars in some_bars(), seed: u64) {
             let mut shuffled = bars.clone();
-            shuffled.sort_by_key(|bar| (bar.first.offset as u64).wrapping_mul(seed | 1));
+            shuffled.sort_by_key(|bar| (bar.open.nanos() ^ seed).wrapping_mul(seed | 1));
             prop_assert_eq!(merged(&shuffled), merged(&bars));
         }
     }

@@ -1,6 +1,7 @@
 //! Against the running local stack: `cargo xtask test`.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a helper that cannot go on has found the failure")]
 
+mod aiven;
 mod archives;
 mod changes;
 mod damage;
