@@ -58,7 +58,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]
     pub async fn read(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
-        self.read_with(object, exclude, |body, options| scan::scan(body, options)).await
+        self.read_with(object, exclude, scan::scan).await
     }
 
     /// As [`Reader::read`], with another use of the object's lines than summing them up.

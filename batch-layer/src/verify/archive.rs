@@ -82,7 +82,7 @@ impl Archive {
     }
 
     async fn holdings_of(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Holdings, ReadError> {
-        self.reader.read_with(object, exclude, |body, options| holdings::of_object(body, options)).await
+        self.reader.read_with(object, exclude, holdings::of_object).await
     }
 
     /// Adds what an object holds; reads it again where records of it are there already.
