@@ -1,13 +1,15 @@
 //! Where the archive is and how it is laid out: folders by hour, and objects in an S3 store or a local directory.
 
 mod body;
+mod format;
 mod local;
 mod name;
 mod prefix;
 mod s3;
 
 pub use body::{Body, Interrupted};
-pub use name::{FileName, Origin};
+pub use format::{CsvFields, Format};
+pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin};
 pub use prefix::{Folder, PrefixTemplate};
 pub use s3::S3Options;
 

@@ -1,9 +1,11 @@
 //! The flags; their comments are the manual (`batch-layer --help`).
 
-use crate::archive::{PrefixTemplate, S3Options, StoreOptions};
+use crate::archive::{CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions};
 use crate::hour::{Hour, hours_covering};
-use clap::Parser;
+use crate::verify::VerifyArgs;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::cli::{DatabaseArgs, duration};
+use common::decode::ProvenanceNames;
 use common::telemetry::LogArgs;
 use common::{Failure, Timestamp};
 use std::ops::Range;
@@ -52,6 +54,43 @@ Exit codes:
   4  partial: some hours were not written, each named in the log with its object (or the run was stopped by
      SIGTERM or SIGINT between two hours); the other hours are done, and the next run goes on with the rest";
 
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// No subcommand: bring the hours up to date.
+    Run(Args),
+    Verify(VerifyArgs),
+}
+
+impl Command {
+    /// Reads the command line; where it cannot be meant, says so and ends the process.
+    #[must_use]
+    pub fn parse() -> Self {
+        Self::of(&Self::definition().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The flags of a run, and the subcommands with flags of their own.
+    fn definition() -> clap::Command {
+        let verify = VerifyArgs::command().name("verify");
+        Args::command().subcommand(verify).subcommand_negates_reqs(true).args_conflicts_with_subcommands(true)
+    }
+
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some((_, flags)) => VerifyArgs::from_arg_matches(flags).map(Self::Verify),
+            None => Args::from_arg_matches(matches).map(Self::Run),
+        }
+    }
+
+    #[must_use]
+    pub fn logs(&self) -> &LogArgs {
+        match self {
+            Self::Run(args) => &args.logs,
+            Self::Verify(args) => &args.logs,
+        }
+    }
+}
+
 /// [`DatabaseArgs`], whose connection string never shows in `Debug`.
 #[derive(Clone, clap::Args)]
 pub struct DatabaseOptions {
@@ -90,17 +129,36 @@ pub struct ArchiveArgs {
     /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well.
     #[arg(long, env = "S3_PREFIX", default_value = "raw/stock_prices/%Y-%m-%d-%H/", value_parser = PrefixTemplate::parse, value_name = "TEMPLATE")]
     pub prefix: PrefixTemplate,
+
+    /// How the sink names its objects, as in Aiven's `file.name.template`: `{{topic}}-{{partition}}-{{start_offset}}`.
+    /// `.gz` or `.zst` may follow. Other files are named in the log and skipped.
+    #[arg(long, env = "S3_FILE_NAME", default_value = CONFLUENT, value_parser = FileNameTemplate::parse, value_name = "TEMPLATE")]
+    pub file_name: FileNameTemplate,
+
+    /// The member of an archived object that tells its partition. Where a sink writes the record's parts beside its value
+    /// (`value`, `offset`, `partition`), those are known anyway.
+    #[arg(long, env = "PARTITION_FIELD", default_value = "kafka_partition", value_name = "NAME")]
+    pub partition_field: String,
+
+    /// The member of an archived object that tells its offset.
+    #[arg(long, env = "OFFSET_FIELD", default_value = "kafka_offset", value_name = "NAME")]
+    pub offset_field: String,
+
+    /// Lines are comma-separated fields, as Aiven's `format.output.type=csv` writes them: give its
+    /// `format.output.fields`, such as `key,value,offset,timestamp`. Without it a line, or an element of an array, is JSON.
+    #[arg(long, env = "CSV_FIELDS", value_name = "LIST")]
+    pub csv_fields: Option<CsvFields>,
 }
 
 /// Which hours.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Which hours")]
 pub struct HourArgs {
-    /// Bring the hours of this much time up to date, counted back from now.
+    /// The hours of this much time, counted back from now.
     #[arg(long, env = "LOOKBACK", default_value = "48h", value_parser = duration, value_name = "DURATION")]
     pub lookback: Duration,
 
-    /// An hour is computed this long after its end, when its last objects have been archived.
+    /// An hour is looked at this long after its end, when its last objects have been archived.
     #[arg(long, env = "GRACE", default_value = "5m", value_parser = duration, value_name = "DURATION")]
     pub grace: Duration,
 
@@ -109,15 +167,15 @@ pub struct HourArgs {
     #[arg(long, env = "SLACK", default_value = "1h", value_parser = duration, value_name = "DURATION")]
     pub slack: Duration,
 
-    /// Backfill from this hour on, as `2025-06-02T13` (UTC) or `2025-06-02T13:00:00Z`; until --to, or now.
+    /// The hours from this one on, as `2025-06-02T13` (UTC) or `2025-06-02T13:00:00Z`; until --to, or now.
     #[arg(long, value_parser = Hour::parse, value_name = "HOUR")]
     pub from: Option<Hour>,
 
-    /// Backfill up to the start of this hour.
+    /// Up to the start of this hour.
     #[arg(long, value_parser = Hour::parse, requires = "from", value_name = "HOUR")]
     pub to: Option<Hour>,
 
-    /// Bring this one hour up to date.
+    /// This one hour.
     #[arg(long, value_parser = Hour::parse, conflicts_with_all = ["from", "to"], value_name = "HOUR")]
     pub hour: Option<Hour>,
 }
@@ -143,6 +201,18 @@ impl ArchiveArgs {
                 path_style: self.s3_path_style,
                 ca_file: self.s3_ca_file.clone(),
             }),
+        }
+    }
+}
+
+impl ArchiveArgs {
+    #[must_use]
+    pub fn format(&self) -> Format {
+        let (partition, offset) = (self.partition_field.clone(), self.offset_field.clone());
+        Format {
+            file_name: self.file_name.clone(),
+            names: ProvenanceNames { partition, offset },
+            csv: self.csv_fields.clone(),
         }
     }
 }
@@ -251,7 +321,22 @@ mod tests {
 
     #[test]
     fn the_manual_is_consistent() {
-        use clap::CommandFactory;
-        Args::command().debug_assert();
+        Command::definition().debug_assert();
+    }
+
+    #[test]
+    fn flags_without_a_subcommand_are_those_of_a_run() {
+        let parse = |flags: &[&str]| {
+            let always = ["batch-layer"];
+            let matches = Command::definition().try_get_matches_from(always.iter().chain(flags))?;
+            Command::of(&matches)
+        };
+        let database = ["--database-url", "postgres://u:p@h/d"];
+        let run = parse(&database).unwrap();
+        assert!(matches!(run, Command::Run(_)), "{run:?}");
+        let verify = parse(&[&["verify"], &database[..], &["--format", "json"]].concat()).unwrap();
+        assert!(matches!(verify, Command::Verify(_)), "{verify:?}");
+        let mixed = parse(&[&database[..], &["verify"], &database[..]].concat());
+        assert!(mixed.is_err(), "{mixed:?}");
     }
 }

@@ -1,9 +1,9 @@
 //! `--dry-run`: what a run would do, and why.
 
-use crate::archive::{Folder, Object, Store};
+use crate::archive::{Folder, Store};
 use crate::cli::{Args, Plan};
 use crate::hour::Hour;
-use crate::index::{Index, Known};
+use crate::index::Index;
 use crate::progress::size;
 use crate::survey::{ChangeKind, Survey, compare};
 use common::Failure;
@@ -32,7 +32,8 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
         let listing = store.list(&folder.prefix).await?;
         let known = if has_tables { index.folder(&folder.prefix).await? } else { FxHashMap::default() };
-        note_folder(&folder, listing, known, args.recompute, &mut hours);
+        let survey = compare(&folder, listing, known, &args.archive.file_name, args.recompute);
+        note_folder(&folder, &survey, &mut hours);
     }
     if has_tables {
         note_stale(&mut index, plan, &mut hours).await?;
@@ -48,19 +49,12 @@ async fn has_tables(index: &mut Index) -> Result<bool, Failure> {
     found.map_err(|error| index.failed("looking for the tables in", error))
 }
 
-fn note_folder(
-    folder: &Folder,
-    listing: Vec<Object>,
-    known: FxHashMap<String, Known>,
-    force: bool,
-    hours: &mut BTreeMap<Hour, Todo>,
-) {
-    let survey = compare(folder, listing, known, force);
+fn note_folder(folder: &Folder, survey: &Survey, hours: &mut BTreeMap<Hour, Todo>) {
     if survey.changes.is_empty() && survey.gone.is_empty() {
         return;
     }
     let todo = hours.entry(folder.hours.start).or_default();
-    todo.why.extend(reasons(&survey));
+    todo.why.extend(reasons(survey));
     todo.objects += survey.changes.len();
     todo.bytes += survey.changes.iter().map(|change| change.object.size).sum::<u64>();
 }

@@ -16,7 +16,8 @@ pub mod scan;
 pub mod summary;
 pub mod survey;
 pub mod totals;
+pub mod verify;
 pub mod work;
 
-pub use cli::Args;
+pub use cli::{Args, Command};
 pub use run::run;

@@ -1,17 +1,17 @@
 //! The archive to hourly summaries: one run, then the end.
 
-use batch_layer::Args;
-use clap::Parser;
+use batch_layer::Command;
 use common::{Failure, failure, shutdown, telemetry};
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
-    telemetry::init(&args.logs);
-    let result = match shutdown::token() {
-        Ok(stop) => batch_layer::run(args, stop).await,
-        Err(error) => Err(Failure::Infrastructure(error)),
+    let command = Command::parse();
+    telemetry::init(command.logs());
+    let result = match (shutdown::token(), command) {
+        (Ok(stop), Command::Run(args)) => Box::pin(batch_layer::run(args, stop)).await,
+        (Ok(stop), Command::Verify(args)) => Box::pin(batch_layer::verify::run(args, stop)).await,
+        (Err(error), _) => Err(Failure::Infrastructure(error)),
     };
     failure::conclude(result)
 }

@@ -1,9 +1,8 @@
 //! [`Reader`]: objects out of the store through the scan, several at a time.
 
-use crate::archive::{FileName, Interrupted, Object, Store, StoreError};
+use crate::archive::{Body, FileName, Format, Interrupted, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions};
-use common::decode::ProvenanceNames;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -20,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub struct Reader {
     store: Store,
+    format: Arc<Format>,
     /// Decoding takes a core each.
     cores: Arc<Semaphore>,
     stop: CancellationToken,
@@ -42,9 +42,15 @@ pub enum ReadError {
 
 impl Reader {
     #[must_use]
-    pub fn new(store: Store, stop: CancellationToken) -> Self {
+    pub fn new(store: Store, format: Format, stop: CancellationToken) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { store, cores: Arc::new(Semaphore::new(cores)), stop }
+        Self { store, format: Arc::new(format), cores: Arc::new(Semaphore::new(cores)), stop }
+    }
+
+    /// What the name of an object says.
+    #[must_use]
+    pub fn name(&self, key: &str) -> FileName {
+        self.format.file_name.read(key)
     }
 
     /// Reads an object, again where the store breaks off in the middle. `exclude`: records to leave out.
@@ -52,8 +58,21 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]
     pub async fn read(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
+        self.read_with(object, exclude, scan::scan).await
+    }
+
+    /// As [`Reader::read`], with another use of the object's lines than summing them up.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn read_with<T: Send + 'static>(
+        &self,
+        object: &Object,
+        exclude: Option<Arc<Exclusions>>,
+        scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
+    ) -> Result<T, ReadError> {
         for attempt in 1.. {
-            let interrupted = match self.read_once(object, exclude.clone()).await? {
+            let interrupted = match self.read_once(object, exclude.clone(), scan).await? {
                 Ok(scan) => return Ok(scan),
                 Err(failed) if Interrupted::caused(&failed.error) => anyhow::Error::new(failed.error),
                 Err(failed) => return Err(ReadError::Broken { why: failed.error.to_string(), hours: failed.hours }),
@@ -72,26 +91,28 @@ impl Reader {
     }
 
     /// The store itself has been asked several times when this fails for its sake.
-    async fn read_once(
+    async fn read_once<T: Send + 'static>(
         &self,
         object: &Object,
         exclude: Option<Arc<Exclusions>>,
-    ) -> Result<Result<Scan, ScanError>, ReadError> {
-        let FileName::Records(origin) = FileName::of(&object.key) else {
+        scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
+    ) -> Result<Result<T, ScanError>, ReadError> {
+        let FileName::Records(origin) = self.name(&object.key) else {
             return Err(ReadError::Broken { why: "its name is not one of the sink's".into(), hours: Vec::new() });
         };
         let body = self.store.read(object, &self.stop).await.map_err(of_store)?;
         let options = ScanOptions {
-            compressed_name: !object.key.ends_with(".json"),
+            compressed_name: object.key.ends_with(".gz") || object.key.ends_with(".zst"),
             origin,
-            names: ProvenanceNames::default(),
+            names: self.format.names.clone(),
+            csv: self.format.csv.clone(),
             stored_at: object.last_modified,
             exclude,
         };
         let core = Arc::clone(&self.cores).acquire_owned().await;
         let scanned = tokio::task::spawn_blocking(move || {
             let _core = core;
-            scan::scan(body, &options)
+            scan(body, &options)
         });
         scanned.await.map_err(|panic| ReadError::Broken { why: panic.to_string(), hours: Vec::new() })
     }

@@ -2,20 +2,25 @@
 
 mod collector;
 mod decompress;
+mod elements;
+mod envelope;
 mod hour_bars;
 mod lines;
 mod offsets;
+mod visit;
 
 pub use collector::Exclusions;
-pub use hour_bars::{HourBars, Overlap};
-pub use offsets::Offsets;
+pub use hour_bars::HourBars;
+pub use offsets::{Offsets, Overlap};
+pub use visit::{Visitor, visit};
 
-use crate::archive::Origin;
+use crate::archive::{CsvFields, Origin};
 use crate::hour::Hour;
 use collector::Collector;
-use common::decode::{Decoder, MAX_VALUE_BYTES, ProvenanceNames};
-use common::{Reason, Reject, Timestamp};
-use lines::{Line, Lines};
+use common::decode::{ProvenanceNames, Record};
+use common::{Reject, Timestamp};
+pub use lines::Line;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -31,6 +36,8 @@ pub struct ScanOptions {
     pub compressed_name: bool,
     pub origin: Origin,
     pub names: ProvenanceNames,
+    /// `None` where a line is JSON.
+    pub csv: Option<CsvFields>,
     /// When the object was stored: what lies more than a day after that is no tick's time.
     pub stored_at: Timestamp,
     /// Records to leave out, because another object has already given them.
@@ -70,56 +77,42 @@ pub struct ScanError {
     pub hours: Vec<Hour>,
 }
 
-/// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line.
+/// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line or an array of them.
 ///
 /// Memory does not grow with the object, only with the distinct symbols and hours in it.
 ///
 /// # Errors
 /// Where reading or decompressing fails. Lines that are no tick are no error.
 pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> {
-    let mut collector = Collector::new(options);
-    let mut scan = Scan::default();
-    match scan_lines(input, options, &mut collector, &mut scan) {
+    let mut summing = Summing { collector: Collector::new(options), scan: Scan::default() };
+    match visit(input, options, &mut summing) {
         Ok(()) => {
-            scan.hours = collector.finish();
-            Ok(scan)
+            summing.scan.hours = summing.collector.finish();
+            Ok(summing.scan)
         }
-        Err(error) => Err(ScanError { error, hours: collector.hours() }),
+        Err(error) => Err(ScanError { error, hours: summing.collector.hours() }),
     }
 }
 
-fn scan_lines(
-    input: impl Read,
-    options: &ScanOptions,
-    collector: &mut Collector<'_>,
-    scan: &mut Scan,
-) -> io::Result<()> {
-    let mut decoder = Decoder::new(options.names.clone(), options.stored_at);
-    let mut lines = Lines::new(decompress::open(input, options.compressed_name)?);
-    while let Some(line) = lines.next_line()? {
-        if line.is_blank() {
-            continue;
-        }
-        scan.lines += 1;
-        if line.length >= MAX_VALUE_BYTES as u64 {
-            let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
-            scan.reject(&line, Reject { reason: Reason::TooLarge, detail });
-            continue;
-        }
-        if let Some(record) = decoder.decode_known(line.bytes) {
-            collector.add(&record, line.number);
-            continue;
-        }
-        match decoder.decode(line.bytes) {
-            Ok(record) => collector.add(&record, line.number),
-            Err(reject) => scan.reject(&line, reject),
-        }
+struct Summing<'a> {
+    collector: Collector<'a>,
+    scan: Scan,
+}
+
+impl Visitor for Summing<'_> {
+    fn record(&mut self, record: &Record<'_>, number: u64) {
+        self.scan.lines += 1;
+        self.collector.add(record, number);
     }
-    Ok(())
+
+    fn reject(&mut self, line: &Line<'_>, reject: Reject) {
+        self.scan.reject(line, reject);
+    }
 }
 
 impl Scan {
     fn reject(&mut self, line: &Line<'_>, reject: Reject) {
+        self.lines += 1;
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();

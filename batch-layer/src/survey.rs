@@ -1,6 +1,6 @@
 //! What has changed in a folder of the archive since it was indexed.
 
-use crate::archive::{FileName, Folder, Object};
+use crate::archive::{FileName, FileNameTemplate, Folder, Object};
 use crate::index::Known;
 use rustc_hash::FxHashMap;
 
@@ -31,20 +31,31 @@ pub struct Survey {
     pub unknown: Vec<String>,
 }
 
-/// Compares a listing with what is known of the folder. `force` makes every object a change.
+/// Compares a listing with what is known of the folder. `names` says what an object's name means; `force` makes every
+/// object a change.
 #[must_use]
-pub fn compare(folder: &Folder, listing: Vec<Object>, mut known: FxHashMap<String, Known>, force: bool) -> Survey {
+pub fn compare(
+    folder: &Folder,
+    listing: Vec<Object>,
+    mut known: FxHashMap<String, Known>,
+    names: &FileNameTemplate,
+    force: bool,
+) -> Survey {
     let mut survey = Survey::default();
     for object in listing {
-        match FileName::of(&object.key) {
-            FileName::Companion => continue,
-            FileName::Unknown => {
-                survey.unknown.push(object.key.to_string());
-                continue;
+        let known = known.remove(&*object.key);
+        // The name of an object that is as it was has been read before.
+        if known.is_none() {
+            match names.read(&object.key) {
+                FileName::Companion => continue,
+                FileName::Unknown => {
+                    survey.unknown.push(object.key.to_string());
+                    continue;
+                }
+                FileName::Records(_) => {}
             }
-            FileName::Records(_) => {}
         }
-        let kind = match known.remove(&*object.key) {
+        let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
             Some(_) if force => ChangeKind::Forced,
@@ -83,7 +94,8 @@ mod tests {
         let known = |etag: &str| Known { etag: etag.into(), size: 1 };
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
-        compare(&folder(), listing, index, force)
+        let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
+        compare(&folder(), listing, index, &names, force)
     }
 
     #[test]

@@ -68,13 +68,6 @@ impl Totals {
         self.hours.get(&hour).is_some_and(|total| total.objects.contains(key))
     }
 
-    /// Whether an hour has ticks whose lines do not tell their place in the topic: two of them may then be alike in
-    /// time and presumed place, and the one that came first counts as the earlier.
-    #[must_use]
-    pub fn depends_on_order(&self, hour: Hour) -> bool {
-        self.hours.get(&hour).is_some_and(|total| total.sum.ticks > total.sum.offsets.len())
-    }
-
     /// Takes an hour out, to be written or dropped.
     pub fn take(&mut self, hour: Hour) -> Total {
         let total = self.hours.remove(&hour).unwrap_or_default();

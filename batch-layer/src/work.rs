@@ -7,7 +7,7 @@
 mod compute;
 mod index;
 
-use crate::archive::{Folder, Object, PrefixTemplate, Store};
+use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::cli::{Args, Plan};
 use crate::hour::Hour;
 use crate::index::Index;
@@ -32,6 +32,7 @@ const ROUNDS: u32 = 3;
 /// One run.
 pub struct Work {
     template: PrefixTemplate,
+    names: FileNameTemplate,
     recompute: bool,
     plan: Plan,
     store: Store,
@@ -56,9 +57,10 @@ impl Work {
         let hours = Hour::each(plan.window.clone()).count() as u64;
         Self {
             template: args.archive.prefix.clone(),
+            names: args.archive.file_name.clone(),
             recompute: args.recompute,
             plan,
-            reader: Reader::new(store.clone(), stop.clone()),
+            reader: Reader::new(store.clone(), args.archive.format(), stop.clone()),
             store,
             index,
             run_id,

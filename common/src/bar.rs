@@ -62,13 +62,11 @@ impl Bar {
     pub fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
         let prices = tick.prices();
         let key = OrderKey { timestamp: tick.timestamp(), partition, offset };
-        if key < self.first {
-            self.first = key;
-            self.open = prices.open;
+        if (key, prices.open) < (self.first, self.open) {
+            (self.first, self.open) = (key, prices.open);
         }
-        if key > self.last {
-            self.last = key;
-            self.close = prices.close;
+        if (key, prices.close) > (self.last, self.close) {
+            (self.last, self.close) = (key, prices.close);
         }
         self.high = self.high.max(prices.highest());
         self.low = self.low.min(prices.lowest());
@@ -82,14 +80,10 @@ impl Bar {
     /// Takes in the ticks of `other`, a bar of the same symbol and interval that shares no tick with this one.
     #[inline]
     pub fn merge(&mut self, other: &Self) {
-        if other.first < self.first {
-            self.first = other.first;
-            self.open = other.open;
-        }
-        if other.last > self.last {
-            self.last = other.last;
-            self.close = other.close;
-        }
+        // The prices decide between ticks with the same key, which an archive that does not tell offsets may have: so the
+        // result never depends on which of them came first.
+        (self.first, self.open) = (self.first, self.open).min((other.first, other.open));
+        (self.last, self.close) = (self.last, self.close).max((other.last, other.close));
         self.high = self.high.max(other.high);
         self.low = self.low.min(other.low);
         self.volume += other.volume;
@@ -122,8 +116,9 @@ mod tests {
     fn some_bars() -> impl Strategy<Value = Vec<Bar>> {
         let part = (0_i64..50, 1_i64..=i64::MAX, 1_i64..=i64::MAX, 0_i64..=i64::MAX);
         proptest::collection::vec(part, 3..40).prop_map(|parts| {
-            let numbered = parts.into_iter().zip(0..);
-            numbered.map(|((at, open, close, volume), offset)| bar(at, offset, open, close, volume)).collect()
+            // Some share their place, as in an archive that does not tell offsets.
+            let numbered = parts.into_iter().zip((0..).map(|number| number / 2));
+            numbered.map(|((at, open, close, volume), offset)| bar(at / 9, offset, open, close, volume)).collect()
         })
     }
 
@@ -152,7 +147,7 @@ mod tests {
         }
 
         #[test]
-        fn adding_a_tick_is_merging_its_bar(bars in some_bars(), at in 0_i64..50, price in 1..=i64::MAX, offset in 0_i64..99) {
+        fn adding_a_tick_is_merging_its_bar(bars in some_bars(), at in 0_i64..6, price in 1..=i64::MAX, offset in 0_i64..20) {
             let price = Price::from_nanos(price).unwrap();
             let prices = Prices { open: price, high: None, low: None, close: price };
             let at = Timestamp::from_micros(at);
@@ -174,7 +169,7 @@ mod tests {
         #[test]
         fn the_order_of_ticks_does_not_matter(bars in some_bars(), seed: u64) {
             let mut shuffled = bars.clone();
-            shuffled.sort_by_key(|bar| (bar.first.offset as u64).wrapping_mul(seed | 1));
+            shuffled.sort_by_key(|bar| (bar.open.nanos() ^ seed).wrapping_mul(seed | 1));
             prop_assert_eq!(merged(&shuffled), merged(&bars));
         }
     }

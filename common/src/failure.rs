@@ -12,16 +12,20 @@ pub enum Failure {
     /// Something that should be there is not: trying again later may do.
     #[error("{0:#}")]
     Infrastructure(anyhow::Error),
+    /// What should agree does not; what and where was said before.
+    #[error("{0}")]
+    Difference(String),
     /// Some of the work was done; the rest was reported where it failed.
     #[error("{0}")]
     Partial(String),
 }
 
 impl Failure {
-    /// 2 for configuration (as for a wrong flag), 3 for infrastructure, 4 for partial failure.
+    /// 1 for a difference, 2 for configuration (as for a wrong flag), 3 for infrastructure, 4 for partial failure.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::Difference(_) => 1,
             Self::Configuration(_) => 2,
             Self::Infrastructure(_) => 3,
             Self::Partial(_) => 4,

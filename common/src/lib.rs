@@ -8,6 +8,8 @@ pub mod cli;
 pub mod decimal;
 pub mod decode;
 pub mod failure;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod pg;
 pub mod price;
 pub mod reject;

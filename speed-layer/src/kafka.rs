@@ -51,13 +51,15 @@ const FIXED: [(&str, &str); 4] = [
 /// # Errors
 /// A property that librdkafka does not take.
 pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
-    if let Some((key, _)) = config.kafka_properties.iter().find(|(key, _)| FIXED.iter().any(|(fixed, _)| fixed == key))
-    {
+    let is_fixed = |key: &str| FIXED.iter().any(|(fixed, _)| *fixed == key);
+    if let Some((key, _)) = config.kafka.properties.iter().find(|(key, _)| is_fixed(key)) {
         let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
         return Err(Failure::Configuration(error));
     }
     let mut settings = client_settings(config, &TUNING);
-    set_all(&mut settings, &FIXED);
+    for (key, value) in FIXED {
+        settings.set(key, value);
+    }
     settings.set("group.id", &config.group_id);
     let context = Context::new(config.topic.clone());
     let consumer: Consumer = settings
@@ -74,19 +76,7 @@ pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
 /// What a consumer and a producer have in common: where Kafka is, and how to get in. A `--kafka-property` overrides the
 /// `defaults`.
 fn client_settings(config: &Config, defaults: &[(&str, &str)]) -> ClientConfig {
-    let mut settings = ClientConfig::new();
-    set_all(&mut settings, defaults);
-    settings.set("bootstrap.servers", &config.kafka_brokers).set("client.id", "speed-layer");
-    for (key, value) in &config.kafka_properties {
-        settings.set(key, value);
-    }
-    settings
-}
-
-fn set_all(settings: &mut ClientConfig, values: &[(&str, &str)]) {
-    for (key, value) in values {
-        settings.set(*key, *value);
-    }
+    config.kafka.client_settings(&config.kafka_brokers, "speed-layer", defaults)
 }
 
 /// A change of the partitions that this instance reads. The intake carries it out after the poll that brought it.

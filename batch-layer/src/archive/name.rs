@@ -1,5 +1,7 @@
 //! What the name of an object says about its content.
 
+use regex_lite::Regex;
+
 /// The kind of a file in the archive, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileName {
@@ -18,46 +20,97 @@ pub struct Origin {
     pub start_offset: i64,
 }
 
-impl FileName {
-    /// Takes a key such as `raw/t/2025-06-02-13/t+0+0000000017.json.gz`: topic, partition and first offset.
+/// How the sink names its objects, in the language of Aiven's `file.name.template`; Confluent's names can be said in it.
+#[derive(Debug, Clone)]
+pub struct FileNameTemplate {
+    text: String,
+    regex: Regex,
+}
+
+/// Names as Confluent's sink gives them.
+pub const CONFLUENT: &str = "{{topic}}+{{partition}}+{{start_offset}}.json";
+
+/// The parts of a name that a sink writes beside the records.
+const COMPANIONS: [&str; 2] = [".keys.", ".headers."];
+
+impl FileNameTemplate {
+    /// Takes a template such as `{{topic}}-{{partition}}-{{start_offset:padding=true}}`. Names may have `.gz` or `.zst`
+    /// behind it.
+    ///
+    /// # Errors
+    /// A sentence for clap to show.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut pattern = "^(?:.*/)?".to_owned();
+        let mut rest = text;
+        while let Some((literal, after)) = rest.split_once("{{") {
+            let (variable, after) = after.split_once("}}").ok_or("has `{{` without `}}`")?;
+            pattern.push_str(&regex_lite::escape(literal));
+            pattern.push_str(variable_pattern(variable)?);
+            rest = after;
+        }
+        pattern.push_str(&regex_lite::escape(rest));
+        pattern.push_str(r"(?:\.gz|\.zst)?$");
+        for needed in ["partition", "start_offset"] {
+            if !pattern.contains(&format!("(?<{needed}>")) {
+                return Err(format!("needs {{{{{needed}}}}}: without it a line's place in the topic is unknown"));
+            }
+        }
+        let regex = Regex::new(&pattern).map_err(|error| format!("cannot be matched: {error}"))?;
+        Ok(Self { text: text.to_owned(), regex })
+    }
+
+    /// The template itself.
     #[must_use]
-    pub fn of(key: &str) -> Self {
-        let name = key.rsplit('/').next().unwrap_or_default();
-        if name.is_empty() {
-            return Self::Companion;
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What the key of an object says, such as `raw/t/2025-06-02-13/t+0+0000000017.json.gz`.
+    #[must_use]
+    pub fn read(&self, key: &str) -> FileName {
+        if key.ends_with('/') {
+            return FileName::Companion;
         }
-        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
-        let Some(stem) = name.strip_suffix(".json") else {
-            return Self::Unknown;
-        };
-        let (records, is_companion) = match stem.strip_suffix(".keys").or_else(|| stem.strip_suffix(".headers")) {
-            Some(records) => (records, true),
-            None => (stem, false),
-        };
-        match origin(records) {
-            Some(_) if is_companion => Self::Companion,
-            Some(origin) => Self::Records(origin),
-            None => Self::Unknown,
+        if let Some(origin) = self.origin(key) {
+            return FileName::Records(origin);
         }
+        let mut companions = COMPANIONS.iter().filter(|part| key.contains(**part));
+        if companions.any(|part| self.origin(&key.replace(part, ".")).is_some()) {
+            return FileName::Companion;
+        }
+        FileName::Unknown
+    }
+
+    fn origin(&self, key: &str) -> Option<Origin> {
+        let found = self.regex.captures(key)?;
+        let number = |name| found.name(name).map(|digits| digits.as_str());
+        Some(Origin {
+            partition: number("partition")?.parse().ok()?,
+            start_offset: number("start_offset")?.parse().ok()?,
+        })
     }
 }
 
-/// A topic's name may itself hold a plus sign, so the numbers are sought from the end.
-fn origin(stem: &str) -> Option<Origin> {
-    let (rest, start_offset) = stem.rsplit_once('+')?;
-    let (topic, partition) = rest.rsplit_once('+')?;
-    let origin = Origin { partition: number(partition)?.try_into().ok()?, start_offset: number(start_offset)? };
-    (!topic.is_empty()).then_some(origin)
-}
-
-fn number(digits: &str) -> Option<i64> {
-    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    all_digits.then(|| digits.parse().ok()).flatten()
+/// A variable may have parameters behind a colon, which only say how it is written.
+fn variable_pattern(variable: &str) -> Result<&'static str, String> {
+    match variable.split(':').next().unwrap_or_default().trim() {
+        // A topic's name may itself hold what parts it from the numbers: the numbers are sought from the end.
+        "topic" => Ok("[^/]+"),
+        "partition" => Ok("(?<partition>[0-9]+)"),
+        "start_offset" => Ok("(?<start_offset>[0-9]+)"),
+        "timestamp" => Ok("[0-9]+"),
+        "key" => Ok("[^/]*"),
+        other => Err(format!("knows no {{{{{other}}}}}; there are topic, partition, start_offset, timestamp and key")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn confluent(key: &str) -> FileName {
+        FileNameTemplate::parse(CONFLUENT).unwrap().read(key)
+    }
 
     #[test]
     fn a_name_tells_partition_and_first_offset() {
@@ -68,14 +121,14 @@ mod tests {
             "a/b/stock_prices+3+0000000017.json.zst",
             "odd+topic+3+0000000017.json",
         ] {
-            assert_eq!(FileName::of(key), records, "{key}");
+            assert_eq!(confluent(key), records, "{key}");
         }
     }
 
     #[test]
     fn companions_of_records_are_no_records() {
         for key in ["a/t+0+0000000003.keys.json", "a/t+0+0000000003.headers.json.gz", "a/2025-06-02-13/"] {
-            assert_eq!(FileName::of(key), FileName::Companion, "{key}");
+            assert_eq!(confluent(key), FileName::Companion, "{key}");
         }
     }
 
@@ -93,7 +146,34 @@ mod tests {
             "a/t+0+99999999999999999999.json",
             "a/notes.keys.json",
         ] {
-            assert_eq!(FileName::of(key), FileName::Unknown, "{key}");
+            assert_eq!(confluent(key), FileName::Unknown, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_template_of_aivens_connector_reads_its_names() {
+        let records = FileName::Records(Origin { partition: 2, start_offset: 1 });
+        for (template, key) in [
+            ("{{topic}}-{{partition}}-{{start_offset}}", "p/stock-prices-2-1"),
+            ("{{topic}}-{{partition}}-{{start_offset}}", "p/stock-prices-2-1.gz"),
+            (
+                "{{ topic }}-{{partition:padding=true}}-{{start_offset:padding=true}}.gz",
+                "t-0000000002-00000000000000000001.gz",
+            ),
+            ("{{topic}}/{{partition}}/{{start_offset}}.jsonl", "raw/2025-06-02-13/t/2/1.jsonl.zst"),
+            ("{{topic}}-{{partition}}-{{start_offset}}-{{timestamp:unit=yyyy}}{{timestamp:unit=MM}}", "t-2-1-202506"),
+            ("{{key}}-{{topic}}-{{partition}}-{{start_offset}}", "AAPL-t-2-1"),
+        ] {
+            assert_eq!(FileNameTemplate::parse(template).unwrap().read(key), records, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_tells_no_place_is_refused() {
+        for text in
+            ["", "{{topic}}", "{{topic}}-{{partition}}", "{{topic}}+{{partition", "{{a}}{{partition}}{{start_offset}}"]
+        {
+            assert!(FileNameTemplate::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! [`HourBars`]: the bars of one hour, out of one object or of all.
 
-use super::Offsets;
+use super::{Offsets, Overlap};
 use common::{Bar, Tick};
 use rustc_hash::FxHashMap;
 
@@ -14,16 +14,6 @@ pub struct HourBars {
     pub ticks: u64,
     /// Ticks left out, because the same record had been counted before.
     pub duplicates: u64,
-}
-
-/// What two parts of an hour have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overlap {
-    None,
-    /// Some records; bars cannot be taken apart, so the other part must be read again without those.
-    Some,
-    /// Every record of the other part.
-    Whole,
 }
 
 impl HourBars {
@@ -40,11 +30,7 @@ impl HourBars {
     /// How many of the records of `other` are here already.
     #[must_use]
     pub fn overlap(&self, other: &Self) -> Overlap {
-        if self.offsets.is_disjoint(&other.offsets) {
-            return Overlap::None;
-        }
-        let all_known = other.ticks == other.offsets.len() && self.offsets.is_superset(&other.offsets);
-        if all_known { Overlap::Whole } else { Overlap::Some }
+        self.offsets.overlap(&other.offsets, other.ticks)
     }
 
     /// Takes in another part of the same hour, which must not overlap with this one.

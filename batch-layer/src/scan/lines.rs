@@ -1,9 +1,10 @@
 //! [`Lines`]: a stream cut at newlines, without copying and with bounded memory.
 
+use super::visit::Source;
 use common::decode::MAX_VALUE_BYTES;
 use std::io::{self, Read};
 
-const INITIAL_BUFFER: usize = 256 * 1024;
+pub const INITIAL_BUFFER: usize = 256 * 1024;
 
 /// One line after the other out of a buffer that grows up to the longest line that may be a tick.
 pub struct Lines<R> {
@@ -39,15 +40,24 @@ impl<R: Read> Lines<R> {
         Self { input, buffer: vec![0; INITIAL_BUFFER], start: 0, end: 0, number: 0, at_end: false }
     }
 
+    /// Lines that follow `number` others.
+    pub fn after(number: u64, input: R) -> Self {
+        Self { number, ..Self::new(input) }
+    }
+}
+
+impl<R: Read> Source for Lines<R> {
     /// The next line, or `None` after the last. The last one needs no newline.
     #[inline]
-    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+    fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         match memchr::memchr(b'\n', &self.buffer[self.start..self.end]) {
             Some(position) => Ok(Some(self.take(position, 1))),
             None => self.next_line_of_more(),
         }
     }
+}
 
+impl<R: Read> Lines<R> {
     /// The next line, which is not in the buffer yet, or not whole.
     fn next_line_of_more(&mut self) -> io::Result<Option<Line<'_>>> {
         let mut searched = self.end - self.start;
@@ -110,7 +120,7 @@ impl<R: Read> Lines<R> {
     }
 }
 
-fn read(input: &mut impl Read, buffer: &mut [u8], at_end: &mut bool) -> io::Result<usize> {
+pub fn read(input: &mut impl Read, buffer: &mut [u8], at_end: &mut bool) -> io::Result<usize> {
     loop {
         match input.read(buffer) {
             Ok(count) => {

@@ -10,6 +10,16 @@ pub struct Offsets {
     partitions: Vec<PartitionOffsets>,
 }
 
+/// What two parts of an hour have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    None,
+    /// Some records; sums cannot be taken apart, so the other part must be read again without those.
+    Some,
+    /// Every record of the other part.
+    Whole,
+}
+
 #[derive(Debug, Clone)]
 struct PartitionOffsets {
     partition: i32,
@@ -77,6 +87,27 @@ impl Offsets {
                 None => self.partitions.push(of),
             }
         }
+    }
+
+    /// The offsets of one partition.
+    #[must_use]
+    pub fn partition(&self, partition: i32) -> Option<&RoaringTreemap> {
+        self.of(partition).map(|of| &of.known)
+    }
+
+    /// The largest offset of each partition.
+    pub fn newest(&self) -> impl Iterator<Item = (i32, u64)> {
+        self.partitions.iter().filter_map(|of| Some((of.partition, of.known.max()?)))
+    }
+
+    /// How much of `other`, the places of `ticks` ticks, is here already.
+    #[must_use]
+    pub fn overlap(&self, other: &Self, ticks: u64) -> Overlap {
+        if self.is_disjoint(other) {
+            return Overlap::None;
+        }
+        let all_known = ticks == other.len() && self.is_superset(other);
+        if all_known { Overlap::Whole } else { Overlap::Some }
     }
 
     fn of(&self, partition: i32) -> Option<&PartitionOffsets> {

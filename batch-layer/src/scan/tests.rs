@@ -1,4 +1,5 @@
 use super::*;
+use common::Reason;
 use proptest::prelude::*;
 
 const AT: i64 = 1_748_869_200_000;
@@ -8,6 +9,7 @@ fn options() -> ScanOptions {
         compressed_name: false,
         origin: Origin { partition: 3, start_offset: 100 },
         names: ProvenanceNames::default(),
+        csv: None,
         stored_at: Timestamp::from_micros((AT + 60_000) * 1000),
         exclude: None,
     }
@@ -96,7 +98,9 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(text in r#"([{}\[\]":,.eE0-9a-z\n -]|"symbol"|"timestamp"|"open"|"close"|"volume"){0,80}"#) {
-        let scan = scan(text.as_bytes(), &options()).unwrap();
-        prop_assert!(scan.rejected <= scan.lines);
+        // What looks like an array may have no end.
+        if let Ok(scan) = scan(text.as_bytes(), &options()) {
+            prop_assert!(scan.rejected <= scan.lines);
+        }
     }
 }

@@ -130,11 +130,6 @@ impl Work {
     ) -> Result<Total, Failure> {
         let missing = objects.iter().filter(|(object, _)| !self.totals.holds(hour, &object.key));
         let missing: Vec<_> = missing.cloned().collect();
-        if !missing.is_empty() && self.totals.depends_on_order(hour) {
-            // From all objects in the order of their keys, so that the result depends on the objects alone.
-            self.totals.take(hour);
-            return Box::pin(self.complete(hour, objects, pending)).await;
-        }
         let reader = self.reader.clone();
         let mut reads = stream::iter(missing)
             .map(|(object, folder)| {

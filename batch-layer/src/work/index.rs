@@ -55,7 +55,7 @@ impl Work {
         let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((folder, listing)) = self.unless_stopped(listings.next()).await? {
             let known = self.index.folder(&folder.prefix).await?;
-            let survey = compare(&folder, listing?, known, force && self.touches_window(&folder));
+            let survey = compare(&folder, listing?, known, &self.names, force && self.touches_window(&folder));
             self.remove(&survey.gone).await?;
             unknown.extend(survey.unknown);
             gathered.extend(survey.changes);
@@ -158,7 +158,8 @@ impl Work {
         let location = self.store.location();
         for key in unknown.iter().take(UNKNOWN_NAMED) {
             self.progress.warn(format_args!(
-                "{location}{key}: skipped, its name is not <topic>+<partition>+<offset>.json[.gz|.zst]"
+                "{location}{key}: skipped, its name is not of the form {} (--file-name)",
+                self.names.as_str()
             ));
         }
         if unknown.len() > UNKNOWN_NAMED {

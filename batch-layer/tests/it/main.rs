@@ -1,9 +1,11 @@
 //! Against the running local stack: `cargo xtask test`.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a helper that cannot go on has found the failure")]
 
+mod aiven;
 mod archives;
 mod changes;
 mod damage;
 mod failures;
 mod runs;
 mod support;
+mod verify;

@@ -116,6 +116,38 @@ impl World {
         }
     }
 
+    /// Fills `minute_bars` from `realtime_stock`, as far as ticks are counted there.
+    pub async fn fill_minute_bars(&self) {
+        sqlx::query(
+            "insert into minute_bars
+             select symbol, date_trunc('minute', timestamp, 'UTC'), min(open), max(close), min(close), max(close),
+                    sum(volume), count(*), sum(close), sum(close * volume), min(timestamp), 0, 0, max(timestamp), 0, 0
+             from realtime_stock group by 1, 2",
+        )
+        .execute(self.database.pool())
+        .await
+        .unwrap();
+    }
+
+    /// What the speed layer would have noted as its next offset.
+    pub async fn set_next_offset(&self, topic: &str, partition: i32, next: i64) {
+        sqlx::query(
+            "insert into kafka_offsets (group_id, topic, partition, next_offset) values ('speed-layer', $1, $2, $3)
+             on conflict on constraint kafka_offsets_pkey do update set next_offset = excluded.next_offset",
+        )
+        .bind(topic)
+        .bind(partition)
+        .bind(next)
+        .execute(self.database.pool())
+        .await
+        .unwrap();
+    }
+
+    /// Runs a statement that a test breaks or changes something with.
+    pub async fn execute(&self, statement: &str) {
+        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(self.database.pool()).await.unwrap();
+    }
+
     /// Every row of `hourly_stock_summary` as text, without the time of computing.
     pub async fn summary(&self) -> Vec<String> {
         self.rows(
@@ -204,6 +236,12 @@ pub fn at(hour: i64, minute: i64) -> Timestamp {
 /// The key of an object in the folder of an hour of 2025-06-02.
 pub fn key(hour: i64, partition: i32, offset: i64) -> String {
     format!("raw/stock_prices/2025-06-02-{hour:02}/stock_prices+{partition}+{offset:010}.json")
+}
+
+/// The key of an object in the folder of any hour.
+pub fn key_of(hour: Hour, partition: i32, offset: i64) -> String {
+    let folder = hour.to_string().replace('T', "-");
+    format!("raw/stock_prices/{}/stock_prices+{partition}+{offset:010}.json", &folder[..13])
 }
 
 /// `count` ticks of an hour, in one partition from `offset` on; no two alike, many within one millisecond.

@@ -5,9 +5,10 @@
 
 use crate::Price;
 use crate::wide_sum::WideSum;
+use sqlx::decode::Decode;
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, Postgres};
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef, Postgres};
 
 const BASE: u64 = 10_000;
 const BASE_DIGITS: u32 = 4;
@@ -96,6 +97,51 @@ fn shown_digits(mut fraction: u64) -> i16 {
     shown
 }
 
+/// A price as it is stored: `None` where the number is none that [`put_price`] wrote (zero, negative, `NaN`, beyond nine
+/// decimals), so that somebody else must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredPrice(pub Option<Price>);
+
+/// The price of a binary form.
+#[must_use]
+pub fn get_price(bytes: &[u8]) -> Option<Price> {
+    let (words, rest) = bytes.as_chunks::<2>();
+    let mut words = words.iter().map(|pair| i16::from_be_bytes(*pair));
+    let (count, weight, sign, _shown) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let digits: Vec<i64> = words.map(i64::from).collect();
+    if sign != 0 || !rest.is_empty() || digits.len() != usize::try_from(count).ok()? {
+        return None;
+    }
+    let mut nanos: i64 = 0;
+    for (digit, position) in digits.into_iter().zip((i16::MIN..=weight).rev()) {
+        let part = match position {
+            0..=2 => digit.checked_mul((BASE.pow(u32::from(position.unsigned_abs())) * Price::ONE).cast_signed())?,
+            -1 => digit * 100_000,
+            -2 => digit * 10,
+            -3 if digit % 1000 == 0 => digit / 1000,
+            _ if digit == 0 => 0,
+            _ => return None,
+        };
+        nanos = nanos.checked_add(part)?;
+    }
+    Price::from_nanos(nanos)
+}
+
+impl sqlx::Type<Postgres> for StoredPrice {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("numeric")
+    }
+}
+
+impl Decode<'_, Postgres> for StoredPrice {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        if value.format() == PgValueFormat::Text {
+            return Err("prices are read in the binary format only".into());
+        }
+        Ok(Self(get_price(value.as_bytes()?)))
+    }
+}
+
 impl sqlx::Type<Postgres> for Numeric {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_name("numeric")
@@ -144,6 +190,7 @@ mod tests {
         put_price(&mut direct, price);
         put_numeric(&mut general, price.into());
         assert_eq!(direct, general, "both ways write {price} alike");
+        assert_eq!(get_price(&direct), Some(price), "it reads back");
         shown(&direct)
     }
 
@@ -154,6 +201,27 @@ mod tests {
         {
             let nanos = crate::decimal::parse(text, 9, crate::decimal::Rounding::HalfEven).unwrap();
             assert_eq!(of_price(nanos), text);
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_no_price_are_told() {
+        let stored = |words: &[i16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>();
+        // 201.5 as PostgreSQL sends it.
+        assert_eq!(get_price(&stored(&[2, 0, 0, 1, 201, 5000])).map(Price::nanos), Some(201_500_000_000));
+        let nan = i16::from_be_bytes([0xc0, 0]);
+        let negative = 0x4000;
+        for words in [
+            &[0, 0, 0, 0][..],
+            &[0, 0, nan, 0],
+            &[1, 0, negative, 0, 201],
+            &[1, -3, 0, 10, 1],
+            &[1, -4, 0, 16, 1],
+            &[1, 3, 0, 0, 1],
+            &[1, 2, 0, 0, 9999],
+            &[2, 0, 0, 1, 201],
+        ] {
+            assert_eq!(get_price(&stored(words)), None, "{words:?}");
         }
     }
 

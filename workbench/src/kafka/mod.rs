@@ -6,12 +6,12 @@ pub use sender::{Outgoing, Sender};
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use rdkafka::ClientContext;
+use common::kafka::KafkaProperties;
+pub use common::kafka::{Quiet, partitions};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -24,21 +24,13 @@ pub struct KafkaArgs {
     /// Topic of the ticks.
     #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices")]
     pub topic: String,
-    /// A property of librdkafka, such as `security.protocol=SASL_SSL`; repeatable, in the variable separated by `;`.
-    #[arg(
-        long = "kafka-property",
-        env = "KAFKA_PROPERTIES",
-        hide_env_values = true,
-        value_delimiter = ';',
-        value_parser = common::cli::key_value,
-        value_name = "KEY=VALUE"
-    )]
-    pub properties: Vec<(String, String)>,
+    #[command(flatten)]
+    pub properties: KafkaProperties,
 }
 
 impl KafkaArgs {
     pub fn client_config(&self) -> ClientConfig {
-        client_config(&self.brokers, &self.properties)
+        settings(&self.brokers, &self.properties)
     }
 
     /// A consumer for questions about the topic; it joins no group.
@@ -99,30 +91,14 @@ impl From<anyhow::Error> for Answer {
     }
 }
 
-/// A client that leaves its errors to the caller, who gets them as results and knows which of them matter: the default
-/// one also logs each of them, even the end of a partition.
-pub struct Quiet;
-
-impl ClientContext for Quiet {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("{error}: {reason}");
-    }
+/// What every client of the tests and benchmarks starts from.
+pub fn client_config(brokers: &str) -> ClientConfig {
+    settings(brokers, &KafkaProperties::default())
 }
 
-impl ConsumerContext for Quiet {}
-
-/// What every client here starts from. `properties` are librdkafka's own, such as `security.protocol`.
-pub fn client_config(brokers: &str, properties: &[(String, String)]) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers)
-        .set("client.id", "workbench")
-        // Its own lines about lost connections would break the output; failures come back as errors.
-        .set("log_level", "2");
-    for (name, value) in properties {
-        config.set(name, value);
-    }
-    config
+fn settings(brokers: &str, properties: &KafkaProperties) -> ClientConfig {
+    // librdkafka's own lines about lost connections would break the output; failures come back as errors.
+    properties.client_settings(brokers, "workbench", &[("log_level", "2")])
 }
 
 /// Low and high watermark of each partition, in the partitions' order.
@@ -138,21 +114,4 @@ pub fn watermarks(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result
                 .with_context(|| format!("watermarks of topic {topic}, partition {partition}"))
         })
         .collect()
-}
-
-/// The ids of a topic's partitions, ascending.
-///
-/// # Errors
-/// Brokers that do not answer, or a topic that is not there.
-pub fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<i32>> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-        .with_context(|| format!("ask the Kafka brokers about topic {topic}"))?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let mut ids: Vec<i32> = found.map(|found| found.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();
-    if ids.is_empty() {
-        bail!("topic {topic} does not exist: create it first");
-    }
-    ids.sort_unstable();
-    Ok(ids)
 }

@@ -1,0 +1,109 @@
+//! [`visit()`]: an object's bytes as ticks and rejected lines, one after the other.
+
+use super::elements::{self, Elements};
+use super::envelope::Envelope;
+use super::lines::{Line, Lines};
+use super::{ScanOptions, decompress};
+use common::decode::{Decoder, MAX_VALUE_BYTES, Record};
+use common::{Reason, Reject};
+use std::io::{self, Read};
+
+/// What is made of an object's lines, one after the other.
+pub trait Visitor {
+    /// A tick that stands in the line `number`.
+    fn record(&mut self, record: &Record<'_>, number: u64);
+
+    /// A line that is no tick.
+    fn reject(&mut self, line: &Line<'_>, reject: Reject);
+}
+
+/// Lines, or elements of an array, which count as lines.
+pub trait Source {
+    /// The next one, or `None` after the last.
+    ///
+    /// # Errors
+    /// Where reading fails.
+    fn next_line(&mut self) -> io::Result<Option<Line<'_>>>;
+}
+
+/// Shows an object's lines to `visitor`.
+///
+/// # Errors
+/// Where reading or decompressing fails; what `visitor` has seen is then a part of the object.
+pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor) -> io::Result<()> {
+    let mut reading = Reading {
+        decoder: Decoder::new(options.names.clone(), options.stored_at),
+        envelope: Envelope::new(options.csv.as_ref(), options.origin.partition),
+        is_wrapped: options.csv.is_some(),
+    };
+    let content = decompress::open(input, options.compressed_name)?;
+    let (is_array, content) = elements::is_array(content)?;
+    if !is_array {
+        return reading.show_all(&mut Lines::new(content), visitor);
+    }
+    let mut elements = Elements::new(content);
+    reading.show_all(&mut elements, visitor)?;
+    // A message that is an array may stand in front of others.
+    let (number, rest) = elements.finish();
+    reading.show_all(&mut Lines::after(number, rest), visitor)
+}
+
+/// How the lines of an object are read.
+struct Reading<'o> {
+    decoder: Decoder,
+    envelope: Envelope<'o>,
+    /// Whether the last tick was in a sink's envelope: the next one will be, too.
+    is_wrapped: bool,
+}
+
+impl Reading<'_> {
+    fn show_all(&mut self, lines: &mut impl Source, visitor: &mut impl Visitor) -> io::Result<()> {
+        while let Some(line) = lines.next_line()? {
+            if line.is_blank() {
+                continue;
+            }
+            if line.length >= MAX_VALUE_BYTES as u64 {
+                let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
+                visitor.reject(&line, Reject { reason: Reason::TooLarge, detail });
+                continue;
+            }
+            match self.decoder.decode_known(line.bytes).filter(|_| !self.is_wrapped) {
+                Some(record) => visitor.record(&record, line.number),
+                None => self.show(&line, visitor),
+            }
+        }
+        Ok(())
+    }
+
+    /// A line is a tick as it is, or holds one in an envelope. What the last one was is tried first; where neither is
+    /// true, the reason is that of the envelope's content, if there is any.
+    fn show(&mut self, line: &Line<'_>, visitor: &mut impl Visitor) {
+        let mut inner = None;
+        if self.is_wrapped {
+            match self.show_content(line, visitor) {
+                Ok(()) => return,
+                Err(why) => inner = why,
+            }
+        }
+        let outer = match self.decoder.decode(line.bytes) {
+            Ok(record) => return visitor.record(&record, line.number),
+            Err(why) => why,
+        };
+        if !self.is_wrapped {
+            match self.show_content(line, visitor) {
+                Ok(()) => return self.is_wrapped = true,
+                Err(why) => inner = why,
+            }
+        }
+        visitor.reject(line, inner.unwrap_or(outer));
+    }
+
+    /// Shows the tick in a line's envelope. The error is `None` where there is no envelope.
+    fn show_content(&mut self, line: &Line<'_>, visitor: &mut impl Visitor) -> Result<(), Option<Reject>> {
+        let content = self.envelope.open(line.bytes).ok_or(None)?;
+        let mut record = self.decoder.decode(content.value)?;
+        record.provenance = record.provenance.or(content.provenance);
+        visitor.record(&record, line.number);
+        Ok(())
+    }
+}

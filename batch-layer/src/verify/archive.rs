@@ -1,0 +1,135 @@
+//! What the archive holds of a stretch of hours.
+
+use super::holdings::{self, Holdings};
+use crate::archive::{FileName, Folder, Object, PrefixTemplate, Store};
+use crate::cli::Plan;
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::reader::{IN_FLIGHT, ReadError, Reader};
+use crate::scan::Exclusions;
+use common::Failure;
+use futures::stream::{self, StreamExt};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Where the archive is, and how it is read.
+pub struct Archive {
+    pub template: PrefixTemplate,
+    pub store: Store,
+    pub reader: Reader,
+    pub plan: Plan,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Archived {
+    pub holdings: Holdings,
+    /// Hours that an object which cannot be read may touch, with that object and why.
+    pub unread: BTreeMap<Hour, String>,
+    /// The newest offset of each partition, of whatever hour.
+    pub newest: BTreeMap<i32, u64>,
+}
+
+impl Archive {
+    /// Reads the folders of the hours and their neighbours within slack, and those objects elsewhere that batch-layer
+    /// has found to hold ticks of the hours.
+    ///
+    /// # Errors
+    /// Where the store or the database fails, or the run is stopped.
+    pub async fn read(&self, index: &mut Index, hours: &Range<Hour>) -> Result<Archived, Failure> {
+        let objects = self.objects(index, hours).await?;
+        let mut archived = Archived::default();
+        let mut reads = stream::iter(objects)
+            .map(|(object, folder)| async move {
+                let read = self.holdings_of(&object, None).await;
+                (object, folder, read)
+            })
+            // In the order of the keys: of two records with the same place the first counts, as in the summaries.
+            .buffered(IN_FLIGHT);
+        while let Some((object, folder, read)) = reads.next().await {
+            let read = match read {
+                Ok(part) => self.absorb(&mut archived, &object, part, hours).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = read {
+                self.note_unread(index, &mut archived, (&object, folder.as_ref()), error).await?;
+            }
+        }
+        archived.holdings.settle();
+        Ok(archived)
+    }
+
+    async fn objects(&self, index: &mut Index, hours: &Range<Hour>) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
+        let mut objects = BTreeMap::new();
+        let folders = self.template.folders(self.plan.around(hours));
+        let listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
+        for folder in folders {
+            for object in self.store.list(&folder.prefix).await? {
+                if matches!(self.reader.name(&object.key), FileName::Records(_)) {
+                    objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
+                }
+            }
+        }
+        for hour in Hour::each(hours.clone()) {
+            for (object, folder) in index.objects_of(hour).await? {
+                if self.template.owns(&folder) && !listed.contains(&folder) {
+                    objects.insert(Arc::clone(&object.key), (object, None));
+                }
+            }
+        }
+        Ok(objects.into_values().collect())
+    }
+
+    async fn holdings_of(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Holdings, ReadError> {
+        self.reader.read_with(object, exclude, holdings::of_object).await
+    }
+
+    /// Adds what an object holds; reads it again where records of it are there already.
+    async fn absorb(
+        &self,
+        archived: &mut Archived,
+        object: &Object,
+        mut part: Holdings,
+        hours: &Range<Hour>,
+    ) -> Result<(), ReadError> {
+        for (partition, newest) in part.hours.values().flat_map(|hour| hour.offsets.newest()) {
+            let known = archived.newest.entry(partition).or_default();
+            *known = newest.max(*known);
+        }
+        part.hours.retain(|hour, _| hours.contains(hour));
+        let again = archived.holdings.absorb(part);
+        if !again.is_empty() {
+            let known: BTreeSet<Hour> = again.keys().copied().collect();
+            let mut rest = self.holdings_of(object, Some(Arc::new(again))).await?;
+            rest.hours.retain(|hour, _| known.contains(hour));
+            let left = archived.holdings.absorb(rest);
+            debug_assert!(left.is_empty(), "what overlapped was left out");
+        }
+        Ok(())
+    }
+
+    /// `folder`: `None` where the index alone knows the object; once that is gone, it has nothing to do with the hours.
+    async fn note_unread(
+        &self,
+        index: &mut Index,
+        archived: &mut Archived,
+        (object, folder): (&Object, Option<&Folder>),
+        error: ReadError,
+    ) -> Result<(), Failure> {
+        let (why, seen) = match error {
+            ReadError::Moved if folder.is_none() => return Ok(()),
+            ReadError::Moved => ("it was replaced or deleted while it was read: verify again".to_owned(), Vec::new()),
+            ReadError::Broken { why, hours } => (why, hours),
+            ReadError::Unavailable(error) => return Err(Failure::Infrastructure(error)),
+            ReadError::Stopped => return Err(super::stopped()),
+        };
+        let own = folder.map(|folder| Hour::each(folder.hours.clone())).into_iter().flatten();
+        let before = index.hours_of(&object.key).await?;
+        let what = format!("{}{}: {why}", self.store.location(), object.key);
+        for hour in own.chain(seen).chain(before) {
+            archived.unread.entry(hour).or_insert_with(|| what.clone());
+        }
+        Ok(())
+    }
+}

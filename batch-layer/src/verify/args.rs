@@ -1,0 +1,80 @@
+//! The flags of `batch-layer verify`.
+
+use crate::cli::{ArchiveArgs, DatabaseOptions, HourArgs};
+use clap::{Parser, ValueEnum};
+use common::cli::duration;
+use common::kafka::KafkaProperties;
+use common::telemetry::LogArgs;
+use std::time::Duration;
+
+/// Compares, for each hour and partition, what Kafka's offsets say, what realtime_stock holds and what the archive holds.
+///
+/// It counts ticks and duplicates, names the offsets that are missing on either side or on both, and finds changed
+/// values by a checksum that does not depend on order. The result goes to standard output and to the tables
+/// reconciled_hours and reconciliations. It reads everything itself and trusts no index, so it may run beside the
+/// speed layer and the batch layer.
+#[derive(Debug, Clone, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+
+    #[command(flatten)]
+    pub hours: HourArgs,
+
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
+    pub format: Format,
+
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  every hour agrees, as far as retention has left something to compare
+  1  something differs: the lines marked `mismatch` say what and where
+  2  configuration: a wrong flag, password, key, bucket or topic
+  3  infrastructure: PostgreSQL or the store does not answer; try again later
+  4  nothing differs, but some hours could not be compared to the end: an object cannot be read, the speed layer
+     or the sink is behind, batch-layer has not run yet, or SIGTERM came";
+
+/// Where the topic is.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Kafka")]
+pub struct KafkaArgs {
+    /// Kafka brokers, as `host:port,host:port`. Without them, or where none answers, only what PostgreSQL and the
+    /// archive hold tells which offsets there should be.
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
+    pub kafka_brokers: Option<String>,
+
+    /// The topic of ticks.
+    #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices")]
+    pub topic: String,
+
+    /// The speed layer's consumer group.
+    #[arg(long, env = "KAFKA_GROUP_ID", default_value = "speed-layer")]
+    pub group_id: String,
+
+    /// How long brokers may take to answer before they count as away.
+    #[arg(long, env = "KAFKA_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    pub kafka_timeout: Duration,
+
+    #[command(flatten)]
+    pub properties: KafkaProperties,
+}
+
+/// What is written to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line for each hour and partition, and below it what is wrong.
+    Table,
+    /// A JSON object for each hour, one a line, and a last one with the totals.
+    Json,
+}

@@ -1,0 +1,166 @@
+//! [`Checksum`]: tells whether two collections hold the same ticks, in whatever order they come.
+
+use common::decode::Record;
+use common::{Price, Tick, Timestamp};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Every number of up to 2^53 is a 64-bit float.
+const EXACT_IN_FLOAT: u64 = 1 << 53;
+
+/// What a tick says, from either side. A price is `None` where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content<'a> {
+    pub symbol: &'a str,
+    pub timestamp: Timestamp,
+    pub open: Option<Price>,
+    pub high: Option<Price>,
+    pub low: Option<Price>,
+    pub close: Option<Price>,
+    pub volume: u64,
+}
+
+/// The sum of the hashes of ticks, modulo 2^64: it does not depend on their order, and parts add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checksum {
+    /// Over prices to the last digit.
+    pub exact: u64,
+    /// Over prices as 64-bit floats tell them apart, because the archive's went through Connect's converter. It differs
+    /// from `exact` only above 9,007,199.254740992, where floats are coarser than 10^-9.
+    pub as_floats: u64,
+}
+
+impl<'a> Content<'a> {
+    #[must_use]
+    pub fn of(record: &Record<'a>) -> Self {
+        let Record { tick, .. } = record;
+        let prices = Tick::prices(tick);
+        Self {
+            symbol: tick.symbol(),
+            timestamp: tick.timestamp(),
+            open: Some(prices.open),
+            high: prices.high,
+            low: prices.low,
+            close: Some(prices.close),
+            volume: tick.volume(),
+        }
+    }
+
+    fn prices(&self) -> [Option<Price>; 4] {
+        [self.open, self.high, self.low, self.close]
+    }
+}
+
+impl Checksum {
+    /// The checksum of one tick. `offset`: its place in its partition, where that is known; the same tick at another
+    /// place is then another one.
+    #[must_use]
+    pub fn of(content: &Content<'_>, offset: Option<u64>) -> Self {
+        let exact = hash(content, offset, Price::nanos);
+        let is_exact = content.prices().into_iter().flatten().all(|price| price.nanos() <= EXACT_IN_FLOAT);
+        let as_floats = if is_exact { exact } else { hash(content, offset, float_bits) };
+        Self { exact, as_floats }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.exact = self.exact.wrapping_add(other.exact);
+        self.as_floats = self.as_floats.wrapping_add(other.as_floats);
+    }
+}
+
+fn hash(content: &Content<'_>, offset: Option<u64>, number: fn(Price) -> u64) -> u64 {
+    // The longest symbol has 32 bytes, the numbers have 48.
+    let mut bytes = [0; 80];
+    let mut length = 0;
+    let mut put = |part: &[u8]| {
+        let part = &part[..part.len().min(bytes.len() - length)];
+        bytes[length..length + part.len()].copy_from_slice(part);
+        length += part.len();
+    };
+    put(&content.timestamp.micros().to_le_bytes());
+    put(&content.volume.to_le_bytes());
+    for price in content.prices() {
+        // No price is zero.
+        put(&price.map_or(0, number).to_le_bytes());
+    }
+    put(content.symbol.as_bytes());
+    let hash = xxh3_64(&bytes[..length]);
+    match offset {
+        Some(offset) => xxh3_64_with_seed(&hash.to_le_bytes(), offset),
+        None => hash,
+    }
+}
+
+/// The float that is nearest to the price. Dividing the rounded units would round twice.
+fn float_bits(price: Price) -> u64 {
+    price.to_string().parse::<f64>().map_or(0, f64::to_bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn price(text: &str) -> Option<Price> {
+        let nanos = common::decimal::parse(text, 9, common::decimal::Rounding::HalfEven).unwrap();
+        Price::from_nanos(nanos)
+    }
+
+    fn content(close: &str) -> Content<'static> {
+        let timestamp = Timestamp::from_micros(1_000_000);
+        let open = price("1.5");
+        Content { symbol: "AAPL", timestamp, open, high: None, low: None, close: price(close), volume: 7 }
+    }
+
+    #[test]
+    fn every_field_counts() {
+        let tick = content("201.5");
+        let others = [
+            Content { symbol: "AAPM", ..tick },
+            Content { timestamp: tick.timestamp.plus_micros(1), ..tick },
+            Content { open: price("1.500000001"), ..tick },
+            Content { high: price("201.5"), ..tick },
+            Content { low: price("1.5"), ..tick },
+            Content { close: price("201.500000001"), ..tick },
+            Content { volume: 8, ..tick },
+        ];
+        let sum = Checksum::of(&tick, Some(3));
+        for other in others {
+            let differing = Checksum::of(&other, Some(3));
+            assert_ne!((differing.exact, differing.as_floats), (sum.exact, sum.as_floats), "{other:?}");
+            assert_ne!(differing.as_floats, sum.as_floats, "{other:?}");
+        }
+        assert_ne!(Checksum::of(&tick, Some(4)), sum, "the place counts too");
+    }
+
+    #[test]
+    fn prices_beyond_a_floats_precision_count_as_equal_in_one_of_the_sums() {
+        let (original, archived) = (content("12345678.123456789"), content("12345678.12345679"));
+        assert_eq!("12345678.123456789".parse::<f64>(), "12345678.12345679".parse::<f64>());
+        let (a, b) = (Checksum::of(&original, None), Checksum::of(&archived, None));
+        assert_eq!(a.as_floats, b.as_floats);
+        assert_ne!(a.exact, b.exact);
+        assert_ne!(Checksum::of(&content("12345678.12346"), None).as_floats, a.as_floats);
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_float_has_carried_is_equal_to_the_original(nanos in 1_i64..=i64::MAX) {
+            let original = Price::from_nanos(nanos).unwrap();
+            // The shortest text of the float is what Java writes.
+            let carried = price(&format!("{}", original.to_string().parse::<f64>().unwrap()));
+            let sums = [Some(original), carried].map(|close| Checksum::of(&Content { close, ..content("1") }, None));
+            prop_assert_eq!(sums[0].as_floats, sums[1].as_floats);
+            prop_assert_eq!(sums[0].exact == sums[1].exact, carried == Some(original));
+        }
+
+        #[test]
+        fn the_order_of_ticks_does_not_matter(volumes in proptest::collection::vec(0_u64..9, 1..20)) {
+            let sum = |volumes: &mut dyn Iterator<Item = &u64>| {
+                let mut sum = Checksum::default();
+                volumes.for_each(|volume| sum.add(Checksum::of(&Content { volume: *volume, ..content("1") }, None)));
+                sum
+            };
+            prop_assert_eq!(sum(&mut volumes.iter()), sum(&mut volumes.iter().rev()));
+        }
+    }
+}

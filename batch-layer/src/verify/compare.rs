@@ -1,0 +1,224 @@
+//! The two sides of an hour beside one another.
+
+use super::holdings::{HourHoldings, Share, block_offsets};
+use super::lost::{Lost, Places};
+use super::outcome::{PartitionOutcome, Status};
+use super::tables::Known;
+use crate::hour::Hour;
+use roaring::RoaringTreemap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Ranges of offsets that are named; of more, only their number is.
+const RANGES_NAMED: usize = 5;
+
+/// All that is known of an hour.
+pub struct Sides<'a> {
+    pub hour: Hour,
+    /// `None` where retention has dropped the day.
+    pub realtime: Option<&'a HourHoldings>,
+    pub archive: &'a HourHoldings,
+    /// Why the archive's side is not complete.
+    pub unread: Option<&'a str>,
+    pub lost: &'a Lost,
+    pub gaps: &'a Known,
+    /// The speed layer's next offset, by partition.
+    pub next_offsets: &'a BTreeMap<i32, u64>,
+    /// The newest offset in the archive, by partition.
+    pub newest: &'a BTreeMap<i32, u64>,
+    /// Kafka's offsets of the hour, by partition.
+    pub kafka: BTreeMap<i32, (u64, u64)>,
+}
+
+impl Sides<'_> {
+    /// What there is to say of each partition.
+    #[must_use]
+    pub fn compare(&self) -> Vec<PartitionOutcome> {
+        let held = self.realtime.into_iter().chain([self.archive]).flat_map(|side| side.shares.keys().copied());
+        let in_kafka = self.kafka.iter().filter(|(_, (from, to))| from < to).map(|(partition, _)| *partition);
+        let lost = [&self.lost.lost, &self.lost.pending, &self.lost.unaccounted];
+        let lost = lost.into_iter().flat_map(BTreeMap::keys).filter(|(hour, _)| *hour == self.hour);
+        let partitions: BTreeSet<i32> = held.chain(in_kafka).chain(lost.map(|(_, partition)| *partition)).collect();
+        partitions.into_iter().map(|partition| self.compare_partition(partition)).collect()
+    }
+
+    fn compare_partition(&self, partition: i32) -> PartitionOutcome {
+        let nothing = Share::default();
+        let archive = self.archive.shares.get(&partition).unwrap_or(&nothing);
+        let realtime = self.realtime.map(|side| side.shares.get(&partition).unwrap_or(&nothing));
+        let mut outcome = self.counts(partition, realtime, archive);
+        if let Some(why) = self.unread {
+            outcome.find(Status::Open, format!("not all of the archive can be read: {why}"));
+        }
+        match (self.realtime, realtime) {
+            (Some(_), Some(realtime)) if archive.placeless > 0 => self.judge_placeless(&mut outcome, realtime, archive),
+            (Some(side), Some(realtime)) => {
+                self.judge_offsets(&mut outcome, &side.offsets(partition), &self.archive.offsets(partition));
+                self.judge_values(&mut outcome, (side, realtime), archive);
+            }
+            _ => outcome.find(Status::Purged, "retention has dropped the ticks of this day from realtime_stock".into()),
+        }
+        if outcome.realtime_duplicates > 0 {
+            let count = outcome.realtime_duplicates;
+            outcome.find(
+                Status::Mismatch,
+                format!("{count} rows of realtime_stock stand for a record that has a row already"),
+            );
+        }
+        self.judge_lost(&mut outcome);
+        outcome
+    }
+
+    fn counts(&self, partition: i32, realtime: Option<&Share>, archive: &Share) -> PartitionOutcome {
+        // Places are compared where the archive tells them; otherwise the checksums are those without.
+        let checksum = |share: &Share| if archive.placeless > 0 { share.content } else { share.checksum };
+        let hex = |share: &Share| format!("{:016x}", checksum(share).as_floats);
+        let kafka = self.kafka.get(&partition);
+        PartitionOutcome {
+            partition,
+            status: Status::Ok,
+            kafka_from: kafka.map(|(from, _)| *from),
+            kafka_to: kafka.map(|(_, to)| *to),
+            realtime_ticks: realtime.map(|share| share.ticks),
+            archive_ticks: archive.ticks,
+            realtime_duplicates: realtime.map_or(0, |share| share.duplicates),
+            archive_duplicates: archive.duplicates,
+            rejected: self.at(&self.lost.rejected, partition).map_or(0, RoaringTreemap::len),
+            skipped: 0,
+            missing_in_realtime: 0,
+            missing_in_archive: 0,
+            missing_everywhere: 0,
+            differing_blocks: 0,
+            realtime_checksum: realtime.map(hex),
+            archive_checksum: hex(archive),
+            details: Vec::new(),
+        }
+    }
+
+    fn at<'p>(&self, places: &'p Places, partition: i32) -> Option<&'p RoaringTreemap> {
+        places.get(&(self.hour, partition))
+    }
+
+    /// Without places, equal numbers and equal content are all that can be asked for.
+    fn judge_placeless(&self, outcome: &mut PartitionOutcome, realtime: &Share, archive: &Share) {
+        if self.unread.is_some() {
+            return;
+        }
+        let (rows, lines) = (realtime.ticks, archive.ticks);
+        if rows != lines {
+            outcome.missing_in_realtime = lines.saturating_sub(rows);
+            outcome.missing_in_archive = rows.saturating_sub(lines);
+            let detail = format!(
+                "realtime_stock has {rows} ticks, the archive {lines}; its lines do not tell their offsets, so they cannot be named"
+            );
+            outcome.find(Status::Mismatch, detail);
+        } else if realtime.content.as_floats != archive.content.as_floats {
+            outcome.differing_blocks = 1;
+            outcome.find(Status::Mismatch, "both sides have as many ticks, but their values differ".into());
+        }
+    }
+
+    fn judge_offsets(&self, outcome: &mut PartitionOutcome, realtime: &RoaringTreemap, archive: &RoaringTreemap) {
+        let partition = outcome.partition;
+        let mut missing = archive - realtime;
+        if let Some(gaps) = self.gaps.get(&partition) {
+            outcome.skipped = missing.intersection_len(gaps);
+            missing -= gaps;
+        }
+        let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
+        let pending = split_off(&mut missing, next);
+        outcome.missing_in_realtime = missing.len();
+        name(outcome, Status::Mismatch, &missing, "ticks of the archive are not in realtime_stock");
+        name(outcome, Status::Open, &pending, "ticks of the archive wait for the speed layer");
+        if self.unread.is_some() {
+            return;
+        }
+        let mut missing = realtime - archive;
+        let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1);
+        let pending = split_off(&mut missing, after_newest);
+        outcome.missing_in_archive = missing.len();
+        name(outcome, Status::Mismatch, &missing, "ticks of realtime_stock are not in the archive");
+        name(outcome, Status::Open, &pending, "ticks of realtime_stock wait for the sink");
+    }
+
+    /// Looks for blocks with the same offsets on both sides and other checksums.
+    fn judge_values(&self, outcome: &mut PartitionOutcome, (side, realtime): (&HourHoldings, &Share), archive: &Share) {
+        let partition = outcome.partition;
+        let (ours, theirs) = (side.offsets(partition), self.archive.offsets(partition));
+        let (mut differing, mut rounded) = (RoaringTreemap::new(), 0_u64);
+        for (block, checksum) in &realtime.blocks {
+            let Some(other) = archive.blocks.get(block).filter(|other| *other != checksum) else {
+                continue;
+            };
+            let mut offsets = RoaringTreemap::new();
+            offsets.insert_range(block_offsets(*block));
+            let held = &offsets & &ours;
+            if held != &offsets & &theirs {
+                continue;
+            }
+            if checksum.as_floats == other.as_floats {
+                rounded += 1;
+            } else {
+                outcome.differing_blocks += 1;
+                differing |= held;
+            }
+        }
+        name(outcome, Status::Mismatch, &differing, "offsets hold at least one tick whose values differ");
+        if rounded > 0 {
+            let detail = format!("{rounded} blocks have prices that differ below what a 64-bit float can tell");
+            outcome.find(Status::Ok, detail);
+        }
+    }
+
+    fn judge_lost(&self, outcome: &mut PartitionOutcome) {
+        let (lost, partition) = (self.lost, outcome.partition);
+        if let Some(offsets) = self.at(&lost.lost, partition) {
+            outcome.missing_everywhere = offsets.len();
+            name(outcome, Status::Mismatch, offsets, "records of Kafka are neither in a table nor in the archive");
+        }
+        if let Some(offsets) = self.at(&lost.pending, partition) {
+            name(outcome, Status::Open, offsets, "ticks of Kafka wait for the speed layer");
+        }
+        // Of purged days nothing tells where late ticks have gone.
+        if let Some(offsets) = self.at(&lost.unaccounted, partition).filter(|_| self.realtime.is_some()) {
+            let what = "are in no table and not in the archive; only Kafka could tell whether they were ticks (--kafka-brokers)";
+            name(outcome, Status::Open, offsets, what);
+        }
+    }
+}
+
+/// Takes the offsets from `start` on out of a set.
+fn split_off(offsets: &mut RoaringTreemap, start: u64) -> RoaringTreemap {
+    let mut later = offsets.clone();
+    later.remove_range(0..start);
+    *offsets -= &later;
+    later
+}
+
+fn name(outcome: &mut PartitionOutcome, status: Status, offsets: &RoaringTreemap, what: &str) {
+    if !offsets.is_empty() {
+        outcome.find(status, format!("{} {what}: {}", offsets.len(), ranges(offsets)));
+    }
+}
+
+/// `offsets 5, 7-9 and 12 more ranges`
+fn ranges(offsets: &RoaringTreemap) -> String {
+    let (mut ranges, mut more): (Vec<(u64, u64)>, usize) = (Vec::new(), 0);
+    let mut last = None;
+    for offset in offsets {
+        if last.is_none_or(|last: u64| last + 1 < offset) {
+            match ranges.len() < RANGES_NAMED {
+                true => ranges.push((offset, offset)),
+                false => more += 1,
+            }
+        } else if let Some(range) = ranges.last_mut().filter(|_| more == 0) {
+            range.1 = offset;
+        }
+        last = Some(offset);
+    }
+    let named = ranges.iter().map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") });
+    let named = named.collect::<Vec<_>>().join(", ");
+    if more == 0 { format!("offsets {named}") } else { format!("offsets {named} and {more} more ranges") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use super::*;
+use crate::verify::checksum::Content;
+use crate::verify::holdings::Holdings;
+use common::{Price, Timestamp};
+
+/// One hour of partition 0: ticks by offset, each with its volume.
+fn side(ticks: &[(u64, u64)]) -> HourHoldings {
+    let mut holdings = Holdings::default();
+    for (offset, volume) in ticks {
+        let price = Price::from_nanos(1_500_000_000);
+        let timestamp = Timestamp::from_micros(*offset as i64);
+        let content =
+            Content { symbol: "A", timestamp, open: price, high: None, low: None, close: price, volume: *volume };
+        holdings.add(0, Some(*offset), &content);
+    }
+    holdings.settle();
+    holdings.hours.into_values().next().unwrap_or_default()
+}
+
+fn ticks(offsets: std::ops::Range<u64>) -> Vec<(u64, u64)> {
+    offsets.map(|offset| (offset, offset)).collect()
+}
+
+#[derive(Default)]
+struct Case {
+    lost: Lost,
+    gaps: Known,
+    unread: Option<&'static str>,
+    is_purged: bool,
+}
+
+impl Case {
+    /// Compares two sides; the speed layer has come to offset 100, the archive too.
+    fn compare(&self, realtime: &[(u64, u64)], archive: &[(u64, u64)]) -> PartitionOutcome {
+        let (realtime, archive) = (side(realtime), side(archive));
+        let sides = Sides {
+            hour: Hour::of(Timestamp::from_micros(0)),
+            realtime: (!self.is_purged).then_some(&realtime),
+            archive: &archive,
+            unread: self.unread,
+            lost: &self.lost,
+            gaps: &self.gaps,
+            next_offsets: &[(0, 100)].into(),
+            newest: &[(0, 99)].into(),
+            kafka: BTreeMap::new(),
+        };
+        sides.compare().remove(0)
+    }
+}
+
+fn at_zero(offsets: impl IntoIterator<Item = u64>) -> Places {
+    [((Hour::of(Timestamp::from_micros(0)), 0), offsets.into_iter().collect())].into()
+}
+
+#[test]
+fn sides_that_hold_the_same_agree_whatever_the_order() {
+    let mut shuffled = ticks(0..50);
+    shuffled.reverse();
+    let outcome = Case::default().compare(&ticks(0..50), &shuffled);
+    assert_eq!((outcome.status, outcome.details.len()), (Status::Ok, 0), "{outcome:?}");
+    assert_eq!(outcome.realtime_checksum.as_deref(), Some(&*outcome.archive_checksum));
+}
+
+#[test]
+fn offsets_on_one_side_only_are_counted_and_named() {
+    let outcome = Case::default().compare(&ticks(0..10), &[&ticks(0..4)[..], &ticks(6..12)].concat());
+    assert_eq!(outcome.status, Status::Mismatch);
+    assert_eq!((outcome.missing_in_archive, outcome.missing_in_realtime), (2, 2));
+    assert_eq!(
+        outcome.details,
+        [
+            "2 ticks of the archive are not in realtime_stock: offsets 10-11",
+            "2 ticks of realtime_stock are not in the archive: offsets 4-5"
+        ]
+    );
+}
+
+#[test]
+fn a_changed_value_is_found_though_all_counts_agree() {
+    let mut changed = ticks(0..2000);
+    changed[1500].1 += 1;
+    let outcome = Case::default().compare(&ticks(0..2000), &changed);
+    assert_eq!((outcome.status, outcome.differing_blocks), (Status::Mismatch, 1));
+    assert!(outcome.details[0].contains("offsets 1024-1999"), "{outcome:?}");
+}
+
+#[test]
+fn two_ticks_that_have_changed_places_are_found() {
+    let swapped = [(0, 7), (1, 5)];
+    let outcome = Case::default().compare(&[(0, 5), (1, 7)], &swapped);
+    assert_eq!(outcome.status, Status::Mismatch);
+}
+
+#[test]
+fn what_the_speed_layer_or_the_sink_has_not_come_to_is_no_difference() {
+    let behind = Case::default().compare(&ticks(90..100), &ticks(90..105));
+    assert_eq!((behind.status, behind.missing_in_realtime), (Status::Open, 0), "{behind:?}");
+    let ahead = Case::default().compare(&ticks(90..103), &ticks(90..100));
+    assert_eq!((ahead.status, ahead.missing_in_archive), (Status::Open, 0), "{ahead:?}");
+}
+
+#[test]
+fn recorded_gaps_excuse_the_speed_layer() {
+    let case = Case { gaps: [(0, (3..6).collect())].into(), ..Case::default() };
+    let outcome = case.compare(&[&ticks(0..3)[..], &ticks(6..9)].concat(), &ticks(0..9));
+    assert_eq!((outcome.status, outcome.skipped), (Status::Ok, 3), "{outcome:?}");
+}
+
+#[test]
+fn a_purged_day_and_an_unreadable_object_raise_no_alarm_about_missing_ticks() {
+    let purged = Case { is_purged: true, ..Case::default() }.compare(&[], &ticks(0..9));
+    assert_eq!((purged.status, purged.realtime_ticks), (Status::Purged, None));
+    let unread = Case { unread: Some("s3://b/k: truncated"), ..Case::default() }.compare(&ticks(0..9), &ticks(0..5));
+    assert_eq!((unread.status, unread.missing_in_archive), (Status::Open, 0));
+    assert!(unread.details[0].contains("truncated"), "{unread:?}");
+}
+
+#[test]
+fn rows_that_stand_twice_and_records_that_stand_nowhere_are_differences() {
+    let twice = Case::default().compare(&[(0, 1), (0, 1)], &[(0, 1)]);
+    assert_eq!((twice.status, twice.realtime_duplicates), (Status::Mismatch, 1));
+    let archived_twice = Case::default().compare(&[(0, 1)], &[(0, 1), (0, 1)]);
+    assert_eq!((archived_twice.status, archived_twice.archive_duplicates), (Status::Ok, 1));
+    let lost = Case { lost: Lost { lost: at_zero([5, 6]), ..Lost::default() }, ..Case::default() };
+    let lost = lost.compare(&ticks(0..5), &ticks(0..5));
+    assert_eq!((lost.status, lost.missing_everywhere), (Status::Mismatch, 2));
+    let perhaps = Case { lost: Lost { unaccounted: at_zero([5, 6]), ..Lost::default() }, ..Case::default() };
+    assert_eq!(perhaps.compare(&ticks(0..5), &ticks(0..5)).status, Status::Open);
+}
+
+#[test]
+fn many_ranges_are_named_by_the_first_and_their_number() {
+    let offsets = (0..20).filter(|offset| offset % 3 < 2).collect();
+    assert_eq!(ranges(&offsets), "offsets 0-1, 3-4, 6-7, 9-10, 12-13 and 2 more ranges");
+}

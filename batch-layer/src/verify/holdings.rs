@@ -1,0 +1,221 @@
+//! [`Holdings`]: which ticks one side has, by hour and partition, in a form that two sides can be compared by.
+
+use super::checksum::{Checksum, Content};
+use crate::archive::Origin;
+use crate::hour::Hour;
+use crate::scan::{self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Visitor};
+use common::Reject;
+use common::decode::Record;
+use roaring::RoaringTreemap;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+/// A block is this many neighbouring offsets, as a power of two. Each has a checksum of its own, which says where
+/// something differs; 20 million ticks then take about a megabyte.
+const BLOCK_BITS: u32 = 10;
+
+/// What one side holds.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    pub hours: BTreeMap<Hour, HourHoldings>,
+}
+
+/// What one side holds of an hour.
+#[derive(Debug, Default)]
+pub struct HourHoldings {
+    /// The places of the ticks that are counted.
+    pub offsets: Offsets,
+    pub shares: BTreeMap<i32, Share>,
+}
+
+/// What one side holds of an hour in one partition.
+#[derive(Debug, Default)]
+pub struct Share {
+    /// Records, each once.
+    pub ticks: u64,
+    /// How often a record came again.
+    pub duplicates: u64,
+    /// Ticks whose lines do not tell their place, so that duplicates among them cannot be told.
+    pub placeless: u64,
+    /// Over all ticks with their places, as far as known.
+    pub checksum: Checksum,
+    /// Over all ticks without their places.
+    pub content: Checksum,
+    /// By the number of the block.
+    pub blocks: FxHashMap<u64, Checksum>,
+}
+
+/// The offsets that a block stands for.
+#[must_use]
+pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
+    block << BLOCK_BITS..(block + 1) << BLOCK_BITS
+}
+
+impl Holdings {
+    /// Takes in a tick of `partition`, unless one with the same offset is there already.
+    pub fn add(&mut self, partition: i32, offset: Option<u64>, content: &Content<'_>) {
+        let hour = self.hours.entry(Hour::of(content.timestamp)).or_default();
+        let share = hour.shares.entry(partition).or_default();
+        let checksum = Checksum::of(content, offset);
+        match offset {
+            Some(offset) if !hour.offsets.insert(partition, offset) => {
+                share.duplicates += 1;
+                return;
+            }
+            Some(offset) => share.blocks.entry(offset >> BLOCK_BITS).or_default().add(checksum),
+            None => share.placeless += 1,
+        }
+        share.ticks += 1;
+        share.checksum.add(checksum);
+        share.content.add(Checksum::of(content, None));
+    }
+
+    /// Makes the sets of offsets ready for being compared.
+    pub fn settle(&mut self) {
+        self.hours.values_mut().for_each(|hour| hour.offsets.settle());
+    }
+
+    /// Takes in another part of the same side. Gives the records that it must be made anew without, of those hours of
+    /// which only some are new. Both must be settled.
+    #[must_use]
+    pub fn absorb(&mut self, other: Self) -> Exclusions {
+        let mut again = Exclusions::default();
+        for (hour, part) in other.hours {
+            let known = self.hours.entry(hour).or_default();
+            match known.overlap(&part) {
+                Overlap::None => known.merge(part),
+                Overlap::Whole => part.shares.into_iter().for_each(|(partition, share)| {
+                    known.shares.entry(partition).or_default().duplicates += share.ticks + share.duplicates;
+                }),
+                Overlap::Some => drop(again.insert(hour, known.offsets.clone())),
+            }
+        }
+        again
+    }
+}
+
+impl HourHoldings {
+    /// The offsets of one partition.
+    #[must_use]
+    pub fn offsets(&self, partition: i32) -> RoaringTreemap {
+        self.offsets.partition(partition).cloned().unwrap_or_default()
+    }
+
+    fn overlap(&self, other: &Self) -> Overlap {
+        let ticks = other.shares.values().map(|share| share.ticks).sum();
+        self.offsets.overlap(&other.offsets, ticks)
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.offsets.add_all(other.offsets);
+        for (partition, share) in other.shares {
+            self.shares.entry(partition).or_default().merge(share);
+        }
+    }
+}
+
+impl Share {
+    fn merge(&mut self, other: Self) {
+        self.ticks += other.ticks;
+        self.duplicates += other.duplicates;
+        self.placeless += other.placeless;
+        self.checksum.add(other.checksum);
+        self.content.add(other.content);
+        for (block, checksum) in other.blocks {
+            self.blocks.entry(block).or_default().add(checksum);
+        }
+    }
+}
+
+/// What an object of the archive holds.
+///
+/// # Errors
+/// Where it cannot be read to its end.
+pub fn of_object(body: impl Read, options: &ScanOptions) -> Result<Holdings, ScanError> {
+    let mut reading =
+        Reading { holdings: Holdings::default(), origin: options.origin, exclude: options.exclude.clone() };
+    let read = scan::visit(body, options, &mut reading);
+    let mut holdings = reading.holdings;
+    match read {
+        Ok(()) => {
+            holdings.settle();
+            Ok(holdings)
+        }
+        Err(error) => Err(ScanError { error, hours: holdings.hours.into_keys().collect() }),
+    }
+}
+
+struct Reading {
+    holdings: Holdings,
+    origin: Origin,
+    exclude: Option<Arc<Exclusions>>,
+}
+
+impl Visitor for Reading {
+    fn record(&mut self, record: &Record<'_>, _: u64) {
+        let content = Content::of(record);
+        let place = record.provenance.and_then(|at| Some((at.partition, u64::try_from(at.offset).ok()?)));
+        let Some((partition, offset)) = place else {
+            return self.holdings.add(self.origin.partition, None, &content);
+        };
+        let hour = Hour::of(content.timestamp);
+        let excluded = self.exclude.as_ref().and_then(|exclude| exclude.get(&hour));
+        if excluded.is_some_and(|offsets| offsets.contains(partition, offset)) {
+            let hour = self.holdings.hours.entry(hour).or_default();
+            hour.shares.entry(partition).or_default().duplicates += 1;
+            return;
+        }
+        self.holdings.add(partition, Some(offset), &content);
+    }
+
+    /// A line that is no tick has no hour; `rejected_lines` has it.
+    fn reject(&mut self, _: &Line<'_>, _: Reject) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::{Price, Timestamp};
+
+    fn holdings(offsets: &[u64]) -> Holdings {
+        let mut holdings = Holdings::default();
+        for offset in offsets {
+            let content = Content {
+                symbol: "A",
+                timestamp: Timestamp::from_micros(*offset as i64),
+                open: Price::from_nanos(1),
+                high: None,
+                low: None,
+                close: Price::from_nanos(1),
+                volume: *offset,
+            };
+            holdings.add(0, Some(*offset), &content);
+        }
+        holdings.settle();
+        holdings
+    }
+
+    fn share(holdings: &Holdings) -> &Share {
+        &holdings.hours.values().next().unwrap().shares[&0]
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole_and_a_repeated_part_counts_as_duplicates() {
+        let (mut parts, whole) = (holdings(&[1, 2, 3]), holdings(&[5000, 1, 3, 2]));
+        assert!(parts.absorb(holdings(&[5000])).is_empty());
+        assert!(parts.absorb(holdings(&[2, 3])).is_empty());
+        assert_eq!(share(&parts).checksum, share(&whole).checksum);
+        assert_eq!(share(&parts).blocks, share(&whole).blocks);
+        assert_eq!((share(&parts).ticks, share(&parts).duplicates), (4, 2));
+    }
+
+    #[test]
+    fn a_part_that_is_new_in_part_must_be_read_again_without_what_is_known() {
+        let mut known = holdings(&[1, 2, 3]);
+        let again = known.absorb(holdings(&[3, 4]));
+        assert!(again.values().next().unwrap().contains(0, 3));
+        assert_eq!(share(&known).ticks, 3);
+    }
+}

@@ -1,0 +1,193 @@
+//! [`Log`]: what Kafka itself has of the topic.
+
+use super::args::KafkaArgs;
+use crate::hour::Hour;
+use anyhow::Context;
+use common::Failure;
+use common::kafka::{Quiet, partitions};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use roaring::RoaringTreemap;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// How long the brokers may be silent while there is something to read.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Reading on is cheaper than beginning anew this many offsets later.
+const WORTH_A_JUMP: u64 = 10_000;
+
+/// A client that only asks and reads: it joins no group. Its calls block.
+pub struct Log {
+    consumer: BaseConsumer<Quiet>,
+    topic: String,
+    timeout: Duration,
+}
+
+/// What Kafka has of a partition: the offsets [low, high), and where hours begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    pub low: u64,
+    pub high: u64,
+    /// The first offset whose record time is not before the hour, for each hour asked for and the end of the last.
+    pub starts: Vec<u64>,
+}
+
+impl Span {
+    /// The offsets of the whole stretch of hours that are in the log.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
+        let start = self.starts.first().copied().unwrap_or(self.low);
+        start..self.starts.last().copied().unwrap_or(start).max(start)
+    }
+}
+
+impl Log {
+    /// `None` where no brokers are given, or none answers: that is said once.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses, or a topic that is not there.
+    pub fn connect(args: &KafkaArgs) -> Result<Option<Self>, Failure> {
+        let Some(brokers) = &args.kafka_brokers else {
+            return Ok(None);
+        };
+        let mut settings = args.properties.client_settings(brokers, "batch-layer", &[("log_level", "2")]);
+        // The name is not used, but a consumer must have one.
+        settings.set("group.id", "batch-layer-verify").set("enable.auto.commit", "false");
+        settings.set("enable.partition.eof", "true");
+        let consumer: BaseConsumer<Quiet> = settings
+            .create_with_context(Quiet)
+            .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
+            .map_err(Failure::Configuration)?;
+        if let Err(error) = consumer.fetch_metadata(None, args.kafka_timeout) {
+            tracing::warn!(
+                "no Kafka broker answers at {brokers} (--kafka-brokers): {error}; what PostgreSQL and the archive hold is \
+                 compared without it"
+            );
+            return Ok(None);
+        }
+        partitions(&consumer, &args.topic).map_err(|error| {
+            Failure::Configuration(error.context(format!("topic {} at {brokers} (--topic)", args.topic)))
+        })?;
+        Ok(Some(Self { consumer, topic: args.topic.clone(), timeout: args.kafka_timeout }))
+    }
+
+    /// What Kafka has of some hours, by partition.
+    ///
+    /// # Errors
+    /// Brokers that do not answer.
+    pub fn spans(&self, hours: &Range<Hour>) -> anyhow::Result<BTreeMap<i32, Span>> {
+        let mut spans = BTreeMap::new();
+        for partition in partitions(&self.consumer, &self.topic)? {
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(&self.topic, partition, self.timeout)
+                .with_context(|| format!("ask for the watermarks of {}/{partition}", self.topic))?;
+            let span = Span { low: low.max(0).cast_unsigned(), high: high.max(0).cast_unsigned(), starts: Vec::new() };
+            spans.insert(partition, span);
+        }
+        for hour in Hour::each(hours.start..hours.end.plus(1)) {
+            self.add_starts(hour, &mut spans)?;
+        }
+        Ok(spans)
+    }
+
+    fn add_starts(&self, hour: Hour, spans: &mut BTreeMap<i32, Span>) -> anyhow::Result<()> {
+        let millis = hour.start().micros() / 1000;
+        let mut asked = TopicPartitionList::new();
+        for partition in spans.keys() {
+            asked.add_partition_offset(&self.topic, *partition, Offset::Offset(millis))?;
+        }
+        let found = self.consumer.offsets_for_times(asked, self.timeout);
+        let found = found.with_context(|| format!("ask for the offsets of {} at {hour}", self.topic))?;
+        for (partition, span) in spans {
+            let offset = found.find_partition(&self.topic, *partition).map(|found| found.offset());
+            // Where all records are older, there is no offset.
+            let start = match offset {
+                Some(Offset::Offset(offset)) => offset.max(0).cast_unsigned(),
+                _ => span.high,
+            };
+            span.starts.push(start.clamp(span.low, span.high));
+        }
+        Ok(())
+    }
+
+    /// Shows those of some offsets of a partition that hold a record to `each`: of a transaction some hold none, and
+    /// compaction removes some.
+    ///
+    /// # Errors
+    /// Brokers that do not answer.
+    pub fn read(
+        &self,
+        partition: i32,
+        offsets: &RoaringTreemap,
+        mut each: impl FnMut(u64, Option<&[u8]>),
+    ) -> anyhow::Result<()> {
+        for range in stretches(offsets) {
+            self.read_range(partition, &range, &mut |offset, value| {
+                if offsets.contains(offset) {
+                    each(offset, value);
+                }
+            })
+            .with_context(|| format!("read {}/{partition} from offset {} on", self.topic, range.start))?;
+        }
+        Ok(())
+    }
+
+    fn read_range(
+        &self,
+        partition: i32,
+        range: &Range<u64>,
+        each: &mut impl FnMut(u64, Option<&[u8]>),
+    ) -> anyhow::Result<()> {
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(&self.topic, partition, Offset::Offset(range.start.cast_signed()))?;
+        self.consumer.assign(&assignment)?;
+        let mut heard = Instant::now();
+        while heard.elapsed() < SILENCE {
+            match self.consumer.poll(Duration::from_millis(200)) {
+                // The partition that was read before may still have had messages on their way.
+                Some(Ok(message)) if message.partition() != partition => {}
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    let offset = message.offset().cast_unsigned();
+                    if offset >= range.end {
+                        return Ok(());
+                    }
+                    each(offset, message.payload());
+                    if offset + 1 == range.end {
+                        return Ok(());
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(at))) if at == partition => return Ok(()),
+                Some(Err(error)) => tracing::debug!("reading {}/{partition}: {error}", self.topic),
+                None => {}
+            }
+        }
+        anyhow::bail!("the brokers sent nothing for {SILENCE:?}")
+    }
+}
+
+/// Ranges that cover the offsets, with little else.
+fn stretches(offsets: &RoaringTreemap) -> Vec<Range<u64>> {
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for offset in offsets {
+        match ranges.last_mut() {
+            Some(range) if offset - range.end < WORTH_A_JUMP => range.end = offset + 1,
+            _ => ranges.push(offset..offset + 1),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_that_lie_close_together_are_read_in_one_go() {
+        let offsets = [1, 2, 5, 20_000, 20_100].into_iter().collect();
+        assert_eq!(stretches(&offsets), [1..6, 20_000..20_101]);
+    }
+}

@@ -1,0 +1,86 @@
+//! The outcomes in PostgreSQL, for dashboards and alerts.
+
+use super::outcome::{HourOutcome, PartitionOutcome};
+use crate::hour::Hour;
+use crate::index::Index;
+use common::Failure;
+use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::{Acquire, Connection};
+
+/// Replaces what is known of an hour.
+///
+/// # Errors
+/// Where the database fails; nothing has changed then.
+pub async fn write(index: &mut Index, outcome: &HourOutcome) -> Result<(), Failure> {
+    let written = write_all(&mut index.connection, outcome).await;
+    written.map_err(|error| index.failed("writing reconciled_hours to", error))
+}
+
+async fn write_all(connection: &mut PgConnection, outcome: &HourOutcome) -> Result<(), sqlx::Error> {
+    let mut transaction = Connection::begin(connection).await?;
+    // The partitions' rows go with it.
+    sqlx::query("delete from reconciled_hours where hour = $1")
+        .bind(outcome.hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
+    if !outcome.is_empty() {
+        insert_hour(&mut transaction, outcome).await?;
+        for partition in &outcome.partitions {
+            insert_partition(&mut transaction, outcome.hour, partition).await?;
+        }
+    }
+    transaction.commit().await
+}
+
+async fn insert_hour(transaction: &mut PgTransaction<'_>, outcome: &HourOutcome) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into reconciled_hours
+             (hour, status, realtime_ticks, minute_bar_ticks, archive_ticks, summary_ticks, detail)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(outcome.hour.start())
+    .bind(outcome.status.as_str())
+    .bind(outcome.realtime_ticks.map(u64::cast_signed))
+    .bind(outcome.minute_bar_ticks.cast_signed())
+    .bind(outcome.archive_ticks.cast_signed())
+    .bind(outcome.summary_ticks.map(u64::cast_signed))
+    .bind(outcome.details.join("; "))
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
+}
+
+async fn insert_partition(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    outcome: &PartitionOutcome,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into reconciliations
+             (hour, partition, status, kafka_from, kafka_to, realtime_ticks, archive_ticks, realtime_duplicates,
+              archive_duplicates, rejected, skipped, missing_in_realtime, missing_in_archive, missing_everywhere,
+              differing_blocks, realtime_checksum, archive_checksum, detail)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+    )
+    .bind(hour.start())
+    .bind(outcome.partition)
+    .bind(outcome.status.as_str())
+    .bind(outcome.kafka_from.map(u64::cast_signed))
+    .bind(outcome.kafka_to.map(u64::cast_signed))
+    .bind(outcome.realtime_ticks.map(u64::cast_signed))
+    .bind(outcome.archive_ticks.cast_signed())
+    .bind(outcome.realtime_duplicates.cast_signed())
+    .bind(outcome.archive_duplicates.cast_signed())
+    .bind(outcome.rejected.cast_signed())
+    .bind(outcome.skipped.cast_signed())
+    .bind(outcome.missing_in_realtime.cast_signed())
+    .bind(outcome.missing_in_archive.cast_signed())
+    .bind(outcome.missing_everywhere.cast_signed())
+    .bind(outcome.differing_blocks.cast_signed())
+    .bind(&outcome.realtime_checksum)
+    .bind(&outcome.archive_checksum)
+    .bind(outcome.details.join("; "))
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! `batch-layer verify`: what it finds, and what it does not take for a finding.
+
+use crate::support::{Outcome, Tick, World, gzip, key, key_of, lines, some_ticks};
+use batch_layer::hour::Hour;
+use common::Timestamp;
+use serde_json::Value;
+use std::net::TcpListener;
+use workbench::testing::{Record, TestTopic};
+
+const HOURS: [&str; 4] = ["--from", "2025-06-02T09", "--to", "2025-06-02T12"];
+
+async fn verify(world: &World, flags: &[&str]) -> Outcome {
+    world.run(&[&["verify"], flags].concat()).await
+}
+
+/// Hours 9 to 11 with two partitions each, the same everywhere, and computed.
+async fn agreeing() -> World {
+    let world = World::create().await;
+    for hour in 9..12 {
+        for partition in 0..2 {
+            let ticks = some_ticks(hour, partition, hour * 1000, 400);
+            world.put(&key(hour, partition, hour * 1000), &ticks).await;
+            world.insert_realtime(&ticks).await;
+        }
+    }
+    settle(&world).await;
+    // The offsets between an hour's last tick and the next one's first were no ticks.
+    world
+        .execute(
+            "insert into rejected_ticks (topic, kafka_partition, kafka_offset, reason, detail)
+             select 'stock_prices', partition, o, 'empty', 'no value'
+             from generate_series(0, 1) as partition, generate_series(9400, 11000) as o
+             where o % 1000 >= 400",
+        )
+        .await;
+    world
+}
+
+/// Everything that follows from the ticks.
+async fn settle(world: &World) {
+    world.fill_minute_bars().await;
+    for partition in 0..2 {
+        world.set_next_offset("stock_prices", partition, 20_000).await;
+    }
+    world.run_ok(&HOURS).await;
+}
+
+/// The statuses of hours and of partitions in the tables.
+async fn statuses(world: &World) -> Vec<String> {
+    world
+        .rows(
+            "select concat_ws(' ', to_char(hour at time zone 'UTC', 'HH24'), p, status)
+             from (select hour, 'all' as p, status from reconciled_hours
+                   union all select hour, partition::text, status from reconciliations where status <> 'ok') as found
+             order by 1",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn hours_that_agree_are_found_to_agree_and_written_down() {
+    let world = agreeing().await;
+    let before = world.footprint().await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("3 hours: 3 ok, 0 purged, 0 open, 0 mismatch; 2400 ticks"), "{}", outcome.stdout);
+    assert_eq!(statuses(&world).await, ["09 all ok", "10 all ok", "11 all ok"]);
+    let sums =
+        "select count(*) from reconciliations where realtime_checksum = archive_checksum and realtime_ticks = 400";
+    assert_eq!(world.number(sums).await, 6);
+    assert_eq!(world.number("select count(*) from hour_reconciliation where needs_look").await, 0);
+    assert_eq!(world.footprint().await, before, "nothing else is touched");
+    assert_eq!(world.number("select count(*) from batch_runs").await, 1);
+    // An hour that is computed again must be looked at again.
+    world.run_ok(&[&HOURS[..], &["--recompute"]].concat()).await;
+    assert_eq!(world.number("select count(*) from hour_reconciliation where needs_look").await, 3);
+}
+
+#[tokio::test]
+async fn every_kind_of_difference_is_found_in_its_hour_and_partition() {
+    let world = agreeing().await;
+    for statement in [
+        "delete from realtime_stock where kafka_partition = 0 and kafka_offset between 9010 and 9012",
+        // As many ticks as before, and another value.
+        "update realtime_stock set close = close + 0.000000001 where kafka_partition = 1 and kafka_offset = 10005",
+        "insert into realtime_stock select * from realtime_stock where kafka_partition = 0 and kafka_offset = 11007",
+    ] {
+        world.execute(statement).await;
+    }
+    let archived = some_ticks(11, 1, 11_000, 400);
+    world.put(&key(11, 1, 11_000), &[&archived[..20], &archived[25..]].concat()).await;
+    world.execute("truncate minute_bars").await;
+    settle(&world).await;
+
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    for word in [
+        "3 ticks of the archive are not in realtime_stock: offsets 9010-9012",
+        "240 offsets hold at least one tick whose values differ: offsets 10000-10239",
+        "1 rows of realtime_stock stand for a record that has a row already",
+        "5 ticks of realtime_stock are not in the archive: offsets 11020-11024",
+    ] {
+        assert!(outcome.stdout.contains(word), "{word} is missing in\n{}", outcome.stdout);
+    }
+    assert_eq!(
+        statuses(&world).await,
+        [
+            "09 0 mismatch",
+            "09 all mismatch",
+            "10 1 mismatch",
+            "10 all mismatch",
+            "11 0 mismatch",
+            "11 1 mismatch",
+            "11 all mismatch"
+        ]
+    );
+    assert!(outcome.stderr.contains("3 of 3 hours differ"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn records_that_the_archive_has_twice_and_ticks_in_other_folders_are_no_difference() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 3000);
+    world.insert_realtime(&ticks).await;
+    for (hour, from, to) in [(10, 0, 1500), (10, 1200, 2000), (10, 1300, 1310), (11, 2000, 2500), (18, 2500, 3000)] {
+        world.put(&key(hour, 0, from), &ticks[from as usize..to]).await;
+    }
+    world.run_ok(&["--from", "2025-06-02T00", "--to", "2025-06-03T00"]).await;
+    settle(&world).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let found = world.rows("select concat_ws(' ', archive_ticks, archive_duplicates) from reconciliations").await;
+    assert_eq!(found, ["3000 310"]);
+}
+
+#[tokio::test]
+async fn a_day_that_retention_has_dropped_is_compared_by_its_bars() {
+    let world = agreeing().await;
+    world.execute("truncate realtime_stock").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("0 ok, 3 purged"), "{}", outcome.stdout);
+    world
+        .execute("update minute_bars set ticks = ticks - 1 where minute = '2025-06-02T10:07Z' and symbol = 'AAPL'")
+        .await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("minute_bars count 799 ticks, the archive has 800"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn an_hour_with_an_unreadable_object_is_open_and_the_others_are_compared() {
+    let world = agreeing().await;
+    let whole = gzip(&lines(&some_ticks(10, 1, 10_000, 400)));
+    world.bucket.put(&key(10, 1, 10_000), whole[..whole.len() / 2].to_vec()).await.unwrap();
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("2 ok, 0 purged, 1 open, 0 mismatch"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains(&key(10, 1, 10_000)), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn an_hour_that_batch_layer_has_not_computed_from_the_present_archive_is_open() {
+    let world = agreeing().await;
+    let late = some_ticks(10, 0, 15_000, 7);
+    world.put(&key(10, 0, 15_000), &late).await;
+    world.insert_realtime(&late).await;
+    world.execute("truncate minute_bars").await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    assert_eq!(outcome.code, 1, "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("hourly_stock_summary counts 800 ticks, the archive has 807"),
+        "{}",
+        outcome.stdout
+    );
+    world.execute("delete from batch_hours where hour = '2025-06-02T10:00Z'").await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("batch-layer has not computed the hour"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn an_archive_without_provenance_is_compared_by_number_and_content() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 300);
+    let bare = lines(&ticks).replace(r#""kafka_offset""#, r#""o""#).replace(r#""kafka_partition""#, r#""p""#);
+    world.bucket.put(&key(10, 0, 0), bare.clone()).await.unwrap();
+    world.insert_realtime(&ticks).await;
+    settle(&world).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stdout);
+    world.bucket.put(&key(10, 0, 0), bare.replacen("\"volume\":", "\"volume\":1", 1)).await.unwrap();
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("their values differ"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn json_has_an_object_for_each_hour_and_the_totals_last() {
+    let world = agreeing().await;
+    let outcome = verify(&world, &[&HOURS[..], &["--format", "json"]].concat()).await;
+    let parsed: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(parsed.len(), 4, "{}", outcome.stdout);
+    assert_eq!(parsed[1]["hour"], "2025-06-02T10:00:00Z");
+    assert_eq!(parsed[1]["partitions"][1]["archive_ticks"], 400);
+    assert_eq!((&parsed[3]["verify"], &parsed[3]["ok"]), (&Value::from("ok"), &Value::from(3)));
+}
+
+/// A topic and a database that hold the same ticks of an hour that is over; the last one of the topic is no tick.
+struct Live {
+    world: World,
+    topic: TestTopic,
+    hour: Hour,
+    ticks: Vec<Tick>,
+}
+
+impl Live {
+    async fn create() -> Self {
+        let (world, topic) = (World::create().await, TestTopic::create(1).await);
+        let hour = Hour::of(Timestamp::now()).plus(-2);
+        let mut ticks = some_ticks(0, 0, 0, 200);
+        let moved = hour.start().micros() - ticks[0].at.micros();
+        ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+        let live = Self { world, topic, hour, ticks };
+        live.send(&live.ticks).await;
+        let end = live.ticks[199].at.micros() / 1000;
+        live.topic.produce([Record::new(0, "no tick").at(end)]).await;
+        live.world.insert_realtime(&live.ticks).await;
+        live.world.fill_minute_bars().await;
+        live.world.put(&key_of(hour, 0, 0), &live.ticks).await;
+        live.world.run_ok(&["--hour", &hour.start().to_string()]).await;
+        live.world.set_next_offset(live.topic.name(), 0, 201).await;
+        let reject = format!(
+            "insert into rejected_ticks (topic, kafka_partition, kafka_offset, reason, detail)
+             values ('{}', 0, 200, 'not_json', 'no tick')",
+            live.topic.name()
+        );
+        live.world.execute(&reject).await;
+        live
+    }
+
+    async fn send(&self, ticks: &[Tick]) {
+        let text = lines(ticks);
+        let records = text.lines().zip(ticks).map(|(line, tick)| Record::new(0, line).at(tick.at.micros() / 1000));
+        self.topic.produce(records).await;
+    }
+
+    async fn verify(&self) -> Outcome {
+        let hour = self.hour.start().to_string();
+        let flags = ["--hour", &hour, "--kafka-brokers", self.topic.brokers(), "--topic", self.topic.name()];
+        verify(&self.world, &flags).await
+    }
+}
+
+#[tokio::test]
+async fn kafkas_offsets_of_the_hour_are_all_accounted_for() {
+    let live = Live::create().await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let found = live
+        .world
+        .rows(
+            "select concat_ws(' ', kafka_from, kafka_to, realtime_ticks, archive_ticks, rejected) from reconciliations",
+        )
+        .await;
+    assert_eq!(found, ["0 201 200 200 1"]);
+}
+
+#[tokio::test]
+async fn a_record_of_kafka_that_is_nowhere_else_is_found() {
+    let live = Live::create().await;
+    live.world.execute("delete from realtime_stock where kafka_offset between 20 and 22").await;
+    live.world.execute("truncate minute_bars, rejected_ticks").await;
+    live.world.fill_minute_bars().await;
+    live.world.put(&key_of(live.hour, 0, 0), &[&live.ticks[..20], &live.ticks[23..]].concat()).await;
+    live.world.run_ok(&["--hour", &live.hour.start().to_string()]).await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "4 records of Kafka are neither in a table nor in the archive: offsets 20-22, 200";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn what_the_speed_layer_has_not_read_yet_is_no_loss() {
+    let live = Live::create().await;
+    live.send(&live.ticks[190..]).await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(
+        outcome.stdout.contains("10 ticks of Kafka wait for the speed layer: offsets 201-210"),
+        "{}",
+        outcome.stdout
+    );
+}
+
+#[tokio::test]
+async fn kafka_being_away_is_said_and_the_rest_compared() {
+    let live = Live::create().await;
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let hour = live.hour.start().to_string();
+    let flags = ["--hour", &hour, "--kafka-brokers", &free, "--kafka-timeout", "2s", "--topic", live.topic.name()];
+    let outcome = verify(&live.world, &flags).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stderr.contains(&format!("no Kafka broker answers at {free}")), "{}", outcome.stderr);
+    // A hole that Kafka cannot be asked about is neither a loss nor agreement.
+    live.world.execute("delete from realtime_stock where kafka_offset = 20").await;
+    live.world.execute("truncate minute_bars").await;
+    live.world.fill_minute_bars().await;
+    live.world.put(&key_of(live.hour, 0, 0), &[&live.ticks[..20], &live.ticks[21..]].concat()).await;
+    live.world.run_ok(&["--hour", &hour]).await;
+    let outcome = verify(&live.world, &flags).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 are in no table and not in the archive"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_is_a_configuration_error() {
+    let world = World::create().await;
+    let topic = TestTopic::create(1).await;
+    let outcome = verify(&world, &["--kafka-brokers", topic.brokers(), "--topic", "no-such-topic"]).await;
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("no-such-topic"), "{}", outcome.stderr);
+}

@@ -1,0 +1,94 @@
+//! What every Kafka client of this project has in common: how to get in, and what a topic consists of.
+
+use anyhow::{Context, bail};
+use rdkafka::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use std::time::Duration;
+
+/// How long the brokers may take to describe a topic.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// librdkafka's own settings, passed through.
+#[derive(Clone, Default, clap::Args)]
+pub struct KafkaProperties {
+    /// A librdkafka property as `key=value`, for TLS, SASL and tuning. Repeatable; in the variable separated by `;`.
+    #[arg(
+        id = "kafka-property",
+        long = "kafka-property",
+        env = "KAFKA_PROPERTIES",
+        hide_env_values = true,
+        value_delimiter = ';',
+        value_parser = crate::cli::key_value,
+        value_name = "KEY=VALUE"
+    )]
+    pub properties: Vec<(String, String)>,
+}
+
+impl KafkaProperties {
+    /// The settings of a client: where Kafka is, and how to get in. A property that the user gave overrides `defaults`.
+    #[must_use]
+    pub fn client_settings(&self, brokers: &str, client_id: &str, defaults: &[(&str, &str)]) -> ClientConfig {
+        let mut settings = ClientConfig::new();
+        for (key, value) in defaults {
+            settings.set(*key, *value);
+        }
+        settings.set("bootstrap.servers", brokers).set("client.id", client_id);
+        for (key, value) in &self.properties {
+            settings.set(key, value);
+        }
+        settings
+    }
+}
+
+/// Shows keys only: values may be passwords.
+impl std::fmt::Debug for KafkaProperties {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.properties.iter().map(|(key, _)| key)).finish()
+    }
+}
+
+/// A client that leaves its errors to the caller, who gets them as results and knows which of them matter: the default
+/// one also logs each of them, even the end of a partition.
+#[derive(Debug)]
+pub struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("{error}: {reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// The ids of a topic's partitions, ascending.
+///
+/// # Errors
+/// Brokers that do not answer, or a topic that is not there.
+pub fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<i32>> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
+        .with_context(|| format!("ask the Kafka brokers about topic {topic}"))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let mut ids: Vec<i32> = found.map(|found| found.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();
+    if ids.is_empty() {
+        bail!("topic {topic} does not exist: create it first");
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_property_overrides_a_default_and_no_value_is_shown() {
+        let properties = KafkaProperties { properties: vec![("sasl.password".into(), "s3cret".into())] };
+        let settings = properties.client_settings("a:1", "me", &[("sasl.password", "none"), ("fetch.min.bytes", "1")]);
+        assert_eq!(settings.get("sasl.password"), Some("s3cret"));
+        assert_eq!(settings.get("fetch.min.bytes"), Some("1"));
+        assert_eq!(format!("{properties:?}"), "[\"sasl.password\"]");
+    }
+}
