@@ -1,22 +1,71 @@
-//! Flags that both binaries share, and how their values are read.
+//! Flags that several binaries share, and how their values are read.
+
+mod files;
+
+pub use files::{PropertiesFile, SecretFile};
 
 use crate::failure::Failure;
-use crate::pg::Database;
+use crate::pg::{Database, Migrations};
 use std::time::Duration;
 
-/// Where PostgreSQL is.
+/// Where PostgreSQL is, and who looks after its tables.
 #[derive(Clone, clap::Args)]
 pub struct DatabaseArgs {
     /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by `?sslmode=verify-full&sslrootcert=FILE`.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: String,
+    /// Every process of the machine can read a command line: give a password by the variable or by a file.
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        required_unless_present = "database_url_file",
+        conflicts_with = "database_url_file"
+    )]
+    database_url: Option<String>,
+
+    /// A file that holds this URL, such as a mounted secret.
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = files::secret)]
+    database_url_file: Option<SecretFile>,
+
+    /// What to do about the tables at the start.
+    #[arg(long, env = "MIGRATIONS", value_enum, default_value_t = Migrations::Run)]
+    pub migrations: Migrations,
 }
 
 impl DatabaseArgs {
     /// # Errors
     /// Where the URL is none.
     pub fn parse(&self, application: &str) -> Result<Database, Failure> {
-        Database::parse(&self.database_url, application)
+        let file = self.database_url_file.as_ref().map(SecretFile::expose);
+        let url = self.database_url.as_deref().or(file).unwrap_or_default();
+        Ok(Database::parse(url, application)?.with_migrations(self.migrations))
+    }
+}
+
+/// Settings of the Kafka client, librdkafka, by its own names.
+#[derive(Clone, Default, clap::Args)]
+pub struct KafkaProperties {
+    /// A librdkafka property as `key=value`, for TLS, SASL and tuning. Repeatable; in the variable separated by `;`.
+    #[arg(
+        long = "kafka-property",
+        env = "KAFKA_PROPERTIES",
+        hide_env_values = true,
+        value_delimiter = ';',
+        value_parser = key_value,
+        value_name = "KEY=VALUE"
+    )]
+    kafka_properties: Vec<(String, String)>,
+
+    /// A file of such properties, one a line, such as a mounted secret: the place for `sasl.password`.
+    #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = files::properties)]
+    kafka_properties_file: Option<PropertiesFile>,
+}
+
+impl KafkaProperties {
+    /// Those of the file, then those of the flags, which override them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let file = self.kafka_properties_file.iter().flat_map(PropertiesFile::pairs);
+        file.chain(&self.kafka_properties).map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
 

@@ -1,23 +1,17 @@
 //! PostgreSQL: connecting, the migrations, and exact numbers on the wire.
 
+mod migrations;
 mod nodelay;
 pub mod numeric;
 pub mod timestamp;
 
+pub use migrations::{MIGRATOR, Migrations};
+
 use crate::failure::Failure;
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 use std::str::FromStr;
 use std::time::Duration;
-
-/// The tables. A binary brings them up to date when it starts.
-pub static MIGRATOR: Migrator = {
-    let mut migrator = sqlx::migrate!("../migrations");
-    // In a rolling upgrade an old instance may start after a new one has migrated: migrations only ever add.
-    migrator.ignore_missing = true;
-    migrator
-};
 
 /// How long connecting may take before it counts as failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Database {
     options: PgConnectOptions,
+    migrations: Migrations,
 }
 
 impl Database {
@@ -43,7 +38,13 @@ impl Database {
         })?;
         // sqlx would log every slow COPY as a warning; commit times are a metric here.
         let options = options.application_name(application).disable_statement_logging();
-        Ok(Self { options })
+        Ok(Self { options, migrations: Migrations::Run })
+    }
+
+    /// The same database, with another way to make sure of its tables.
+    #[must_use]
+    pub fn with_migrations(self, migrations: Migrations) -> Self {
+        Self { migrations, ..self }
     }
 
     /// `host:port/database`, for messages.
@@ -75,27 +76,6 @@ impl Database {
             nodelay::set_for_peer_port(self.options.get_port());
         }
         Ok(connection)
-    }
-
-    /// Connects and brings the tables up to date. Instances that start together wait for one another.
-    ///
-    /// # Errors
-    /// As [`Database::connect`]; a migration that fails is a configuration error.
-    pub async fn connect_and_migrate(&self) -> Result<PgConnection, Failure> {
-        let mut connection = self.connect().await?;
-        match MIGRATOR.run(&mut connection).await {
-            Ok(()) => Ok(connection),
-            // A server that goes away in the middle rolls the migration back.
-            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
-                if !is_configuration(&error) =>
-            {
-                Err(self.failure("migrating the tables in", error))
-            }
-            Err(error) => {
-                let context = self.what("migrating the tables in");
-                Err(Failure::Configuration(anyhow::Error::new(error).context(context)))
-            }
-        }
     }
 
     /// Sorts an error of the database's into the kinds of failure. `doing` says what was tried, as in "writing to".

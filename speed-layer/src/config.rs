@@ -1,7 +1,7 @@
 //! The flags; their comments are the manual (`speed-layer --help`).
 
 use clap::{Parser, ValueEnum};
-use common::cli::{self, DatabaseArgs};
+use common::cli::{self, DatabaseArgs, KafkaProperties};
 use common::telemetry::LogArgs;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,16 +28,8 @@ pub struct Config {
     #[arg(long, env = "KAFKA_GROUP_ID", default_value = "speed-layer")]
     pub group_id: String,
 
-    /// A librdkafka property as `key=value`, for TLS, SASL and tuning. Repeatable; in the variable separated by `;`.
-    #[arg(
-        long = "kafka-property",
-        env = "KAFKA_PROPERTIES",
-        hide_env_values = true,
-        value_delimiter = ';',
-        value_parser = cli::key_value,
-        value_name = "KEY=VALUE"
-    )]
-    pub kafka_properties: Vec<(String, String)>,
+    #[command(flatten)]
+    pub kafka_properties: KafkaProperties,
 
     /// Where to begin with a partition that this group has never read.
     #[arg(long, env = "START", value_enum, default_value_t = Start::Earliest)]

@@ -51,8 +51,7 @@ const FIXED: [(&str, &str); 4] = [
 /// # Errors
 /// A property that librdkafka does not take.
 pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
-    if let Some((key, _)) = config.kafka_properties.iter().find(|(key, _)| FIXED.iter().any(|(fixed, _)| fixed == key))
-    {
+    if let Some((key, _)) = config.kafka_properties.iter().find(|(key, _)| FIXED.iter().any(|(fixed, _)| fixed == key)) {
         let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
         return Err(Failure::Configuration(error));
     }
@@ -77,7 +76,7 @@ fn client_settings(config: &Config, defaults: &[(&str, &str)]) -> ClientConfig {
     let mut settings = ClientConfig::new();
     set_all(&mut settings, defaults);
     settings.set("bootstrap.servers", &config.kafka_brokers).set("client.id", "speed-layer");
-    for (key, value) in &config.kafka_properties {
+    for (key, value) in config.kafka_properties.iter() {
         settings.set(key, value);
     }
     settings

@@ -38,7 +38,7 @@ fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
         pace: Pace::Spread { start, span: 6 * 3_600_000_000, ticks: MESSAGES },
     };
     let mut feed = Feed::new(plan).unwrap();
-    let sender = Sender::new(client_config(brokers, &[]), topic).unwrap();
+    let sender = Sender::new(client_config(brokers, []), topic).unwrap();
     let mut expected = BTreeMap::new();
     while let Some(message) = feed.next_message() {
         if let Kind::Broken(fault) = message.kind {

@@ -80,7 +80,7 @@ fn send(brokers: &str, topic: &str, rate: u32, total: u64, sent: &Sent) -> anyho
     let pace = Pace::Steady { start, rate: rate.into(), ticks: Some(total) };
     let plan = Plan { seed: 1, symbols: 500, shape: Shape::Bare, high_low: false, late: 0.0, broken: 0.0, pace };
     let mut feed = Feed::new(plan)?;
-    let mut config = client_config(brokers, &[]);
+    let mut config = client_config(brokers, []);
     // The producer's own waiting is not what is measured.
     config.set("linger.ms", "0");
     let sender = Sender::new(config, topic)?;

@@ -25,7 +25,7 @@ pub fn send(topic: &TestTopic, ticks: u64, shape: Shape, broken: f64) -> anyhow:
     let pace = Pace::Spread { start: START, span: SPAN, ticks };
     let plan = Plan { seed: 1, symbols: SYMBOLS, shape, high_low: false, late: 0.0, broken, pace };
     let mut feed = Feed::new(plan)?;
-    let sender = Sender::new(client_config(topic.brokers(), &[]), topic.name())?;
+    let sender = Sender::new(client_config(topic.brokers(), []), topic.name())?;
     while let Some(message) = feed.next_message() {
         sender.send(Outgoing { key: Some(message.key.as_bytes()), value: message.value, ..Outgoing::default() })?;
     }
@@ -35,7 +35,7 @@ pub fn send(topic: &TestTopic, ticks: u64, shape: Shape, broken: f64) -> anyhow:
 
 /// Reads the topic as the speed layer does and encodes everything beforehand, `batch_rows` messages a batch.
 pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result<Vec<Batch>> {
-    let consumer: BaseConsumer = client_config(topic.brokers(), &[])
+    let consumer: BaseConsumer = client_config(topic.brokers(), [])
         .set("group.id", "bench")
         .set("fetch.queue.backoff.ms", "5")
         .create()

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use common::cli::KafkaProperties;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -24,21 +25,13 @@ pub struct KafkaArgs {
     /// Topic of the ticks.
     #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices")]
     pub topic: String,
-    /// A property of librdkafka, such as `security.protocol=SASL_SSL`; repeatable, in the variable separated by `;`.
-    #[arg(
-        long = "kafka-property",
-        env = "KAFKA_PROPERTIES",
-        hide_env_values = true,
-        value_delimiter = ';',
-        value_parser = common::cli::key_value,
-        value_name = "KEY=VALUE"
-    )]
-    pub properties: Vec<(String, String)>,
+    #[command(flatten)]
+    pub properties: KafkaProperties,
 }
 
 impl KafkaArgs {
     pub fn client_config(&self) -> ClientConfig {
-        client_config(&self.brokers, &self.properties)
+        client_config(&self.brokers, self.properties.iter())
     }
 
     /// A consumer for questions about the topic; it joins no group.
@@ -112,7 +105,7 @@ impl ClientContext for Quiet {
 impl ConsumerContext for Quiet {}
 
 /// What every client here starts from. `properties` are librdkafka's own, such as `security.protocol`.
-pub fn client_config(brokers: &str, properties: &[(String, String)]) -> ClientConfig {
+pub fn client_config<'a>(brokers: &str, properties: impl IntoIterator<Item = (&'a str, &'a str)>) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)

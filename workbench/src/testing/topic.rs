@@ -73,7 +73,7 @@ impl TestTopic {
     /// Sends the records, in order within each partition, and returns once the broker has acknowledged all of them.
     pub async fn produce(&self, records: impl IntoIterator<Item = Record>) {
         let records: Vec<Record> = records.into_iter().collect();
-        let sender = Sender::new(client_config(&self.brokers, &[]), &self.name).expect("set up the test's producer");
+        let sender = Sender::new(client_config(&self.brokers, []), &self.name).expect("set up the test's producer");
         let sending = move || {
             for record in &records {
                 sender.send(Outgoing {
@@ -95,7 +95,7 @@ impl TestTopic {
     /// The next offset of each partition.
     pub async fn high_watermarks(&self) -> Vec<i64> {
         let consumer: BaseConsumer<Quiet> =
-            client_config(&self.brokers, &[]).create_with_context(Quiet).expect("set up the test's consumer");
+            client_config(&self.brokers, []).create_with_context(Quiet).expect("set up the test's consumer");
         let name = self.name.clone();
         tokio::task::spawn_blocking(move || watermarks(&consumer, &name))
             .await
@@ -118,5 +118,5 @@ impl Drop for TestTopic {
 }
 
 fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
-    client_config(brokers, &[]).create().expect("set up Kafka's admin client")
+    client_config(brokers, []).create().expect("set up Kafka's admin client")
 }
