@@ -51,7 +51,8 @@ const FIXED: [(&str, &str); 4] = [
 /// # Errors
 /// A property that librdkafka does not take.
 pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
-    if let Some((key, _)) = config.kafka_properties.iter().find(|(key, _)| FIXED.iter().any(|(fixed, _)| fixed == key)) {
+    if let Some((key, _)) = config.kafka_properties.iter().find(|(key, _)| FIXED.iter().any(|(fixed, _)| fixed == key))
+    {
         let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
         return Err(Failure::Configuration(error));
     }

@@ -24,9 +24,10 @@ static BUILD_TOOLS: [Need; 6] = [
     Need { packages: "zlib1g-dev", is_met: || Path::new("/usr/include/zlib.h").exists() },
 ];
 
-static SERVICES: [Need; 3] = [
+static SERVICES: [Need; 4] = [
     Need { packages: "default-jre-headless", is_met: || on_path("java").is_some() },
     Need { packages: "maven", is_met: || on_path("mvn").is_some() },
+    Need { packages: "openssl", is_met: || on_path("openssl").is_some() },
     Need { packages: "postgresql", is_met: || postgres::bin_dir().is_ok() },
 ];
 
