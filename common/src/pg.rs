@@ -10,6 +10,7 @@ pub use migrations::{MIGRATOR, Migrations};
 use crate::failure::Failure;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
+use std::io::ErrorKind;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -66,6 +67,10 @@ impl Database {
         let attempt = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await;
         let connection = match attempt {
             Ok(Ok(connection)) => connection,
+            Ok(Err(error)) if self.is_refused_by_us(&error) => {
+                let error = anyhow::Error::new(error).context(self.what("connecting to"));
+                return Err(Failure::Configuration(error));
+            }
             Ok(Err(error)) => return Err(self.failure("connecting to", error)),
             Err(_) => {
                 let error = anyhow::anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
@@ -76,6 +81,20 @@ impl Database {
             nodelay::set_for_peer_port(self.options.get_port());
         }
         Ok(connection)
+    }
+
+    /// Whether this side gave up: it does not trust the server's certificate, or cannot read `sslrootcert`.
+    fn is_refused_by_us(&self, error: &sqlx::Error) -> bool {
+        match error {
+            sqlx::Error::Tls(_) => true,
+            // What rustls says comes as invalid data. A missing socket is a server that has not started yet.
+            sqlx::Error::Io(error) => match error.kind() {
+                ErrorKind::InvalidData => true,
+                ErrorKind::NotFound => self.options.get_socket().is_none(),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Sorts an error of the database's into the kinds of failure. `doing` says what was tried, as in "writing to".

@@ -47,6 +47,9 @@ struct Shared {
 /// # Errors
 /// A configuration error. Infrastructure that is away is waited for, never an error.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+    if config.healthcheck {
+        return http::probe(config.http_addr).await;
+    }
     let database = config.database.parse("speed-layer")?;
     if config.database.migrations == Migrations::Only {
         return database.migrate_only().await;

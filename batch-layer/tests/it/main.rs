@@ -5,5 +5,7 @@ mod archives;
 mod changes;
 mod damage;
 mod failures;
+mod rebuild;
 mod runs;
+mod secure;
 mod support;
