@@ -1,5 +1,5 @@
--- What each role of deploy/postgres/roles.sql may do, as far as it exists. Run after the migrations each time, by their
--- owner; a right that is there already is not granted again, so that a start changes nothing in the catalogue.
+-- What each role of deploy/postgres/roles.sql may do, as far as role and table exist. Run after the migrations each time, by
+-- their owner; a right that is there already is not granted again, so that a start changes nothing in the catalogue.
 do
 $$
 declare
@@ -11,6 +11,7 @@ begin
             -- Appends ticks, but can neither read nor change them in the table itself.
             ('speed_writer', 'realtime_stock', '{insert}'::text[]),
             ('speed_writer', 'minute_bars', '{select, insert, update}'),
+            ('speed_writer', 'hour_bars', '{select, insert, update}'),
             ('speed_writer', 'rejected_ticks', '{insert}'),
             ('speed_writer', 'kafka_offsets', '{select, insert, update}'),
             ('speed_writer', 'kafka_gaps', '{insert}'),
@@ -22,6 +23,18 @@ begin
             ('batch_writer', 'archive_objects', '{select, insert, update, delete}'),
             ('batch_writer', 'archive_object_hours', '{select, insert, update, delete}'),
             ('batch_writer', 'rejected_lines', '{select, insert, update, delete}'),
+            ('batch_writer', 'technical_indicators', '{select, insert, update, delete}'),
+            ('batch_writer', 'stale_indicators', '{select, insert, update, delete}'),
+            -- Locked while indicators are computed, for which PostgreSQL wants the right to update.
+            ('batch_writer', 'exchange', '{select, update}'),
+            -- `batch-layer verify` compares the archive with what the speed layer has written.
+            ('batch_writer', 'reconciled_hours', '{select, insert, update, delete}'),
+            ('batch_writer', 'reconciliations', '{select, insert, update, delete}'),
+            ('batch_writer', 'realtime_stock', '{select}'),
+            ('batch_writer', 'minute_bars', '{select}'),
+            ('batch_writer', 'rejected_ticks', '{select}'),
+            ('batch_writer', 'kafka_offsets', '{select}'),
+            ('batch_writer', 'kafka_gaps', '{select}'),
             ('batch_writer', '_sqlx_migrations', '{select}')
         ),
         -- Dashboards read everything that is in the schema, and change nothing.
@@ -32,20 +45,18 @@ begin
               and relkind in ('r', 'p', 'v', 'm')
               and relname <> '_sqlx_migrations'
         )
+        -- Where role or table is not there, "has the right" is null.
         select role, privilege, 'table public.' || quote_ident(relation) as object
         from (table tables union all table readable) as wanted
              cross join unnest(privileges) as privilege
-        where role in (select rolname from pg_roles)
-          and not has_table_privilege(role, 'public.' || quote_ident(relation), privilege)
+        where has_table_privilege(to_regrole(role), to_regclass('public.' || quote_ident(relation)), privilege) = false
         union all
         select 'speed_writer', privilege, 'schema realtime_days'
         from unnest('{usage, create}'::text[]) as privilege
-        where 'speed_writer' in (select rolname from pg_roles)
-          and not has_schema_privilege('speed_writer', 'realtime_days', privilege)
+        where has_schema_privilege(to_regrole('speed_writer'), 'realtime_days', privilege) = false
         union all
         select 'speed_writer', 'execute', 'function public.make_realtime_day(date)'
-        where 'speed_writer' in (select rolname from pg_roles)
-          and not has_function_privilege('speed_writer', 'public.make_realtime_day(date)', 'execute')
+        where has_function_privilege(to_regrole('speed_writer'), 'public.make_realtime_day(date)', 'execute') = false
     loop
         execute format('grant %s on %s to %I', missing.privilege, missing.object, missing.role);
     end loop;

@@ -93,11 +93,9 @@ async fn batch_writer_may_do_nothing_else() {
         &secured.world.database,
         "batch_writer",
         &[
-            "select * from realtime_stock",
             "insert into realtime_stock values ('X', now(), 1, 1, 1, 1, 1, 1, 1)",
             "delete from realtime_stock",
             "update minute_bars set ticks = 0",
-            "select * from kafka_offsets",
             "update kafka_offsets set next_offset = 0",
             "delete from rejected_ticks",
             "delete from batch_runs",
