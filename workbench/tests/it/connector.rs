@@ -24,6 +24,7 @@ fn with_file_sink(name: &str, topic: &str, dead_letters: &str, file: &str) -> Ma
     let mut config = configuration(name);
     config.retain(|key, _| FRAMEWORK.iter().any(|prefix| key.starts_with(prefix)));
     config.insert("connector.class".into(), json!("org.apache.kafka.connect.file.FileStreamSinkConnector"));
+    config.insert("name".into(), json!(topic));
     config.insert("topics".into(), json!(topic));
     config.insert("file".into(), json!(file));
     config.insert("errors.deadletterqueue.topic.name".into(), json!(dead_letters));
