@@ -37,6 +37,8 @@ FROM ${RUNTIME_IMAGE} AS runtime
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+# The programs handle SIGTERM themselves, also as process 1.
+STOPSIGNAL SIGTERM
 # A number, so that Kubernetes can verify runAsNonRoot. Nothing here writes to the root file system.
 USER 65532:65532
 ARG VERSION=0.1.0
@@ -67,4 +69,6 @@ LABEL org.opencontainers.image.title="speed-layer" \
       org.opencontainers.image.description="Writes stock ticks from Kafka into PostgreSQL, each exactly once"
 COPY --from=build /out/speed-layer /usr/local/bin/speed-layer
 EXPOSE 9464
+# Alive, not ready: an outage of Kafka or PostgreSQL is no reason to restart it. Kubernetes asks /healthz by itself.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["speed-layer", "--healthcheck"]
 ENTRYPOINT ["speed-layer"]

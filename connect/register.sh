@@ -1,7 +1,7 @@
 #!/bin/sh
 # Creates or updates a connector and waits until it and every task of it run. May run again at any time: it updates,
 # and restarts a task that has failed. Exit code 1, with the task's error, when it does not come to run.
-#   CONNECT_URL=http://127.0.0.1:8083 connect/register.sh minio-sink-connector connect/minio-sink-connector.json
+#   CONNECT_URL=http://127.0.0.1:8083 connect/register.sh minio-sink-connector connect/confluent-sink-connector.json
 set -eu
 
 name=$1

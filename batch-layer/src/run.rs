@@ -7,6 +7,7 @@ use crate::index::Index;
 use crate::ledger::{self, Counts};
 use crate::progress::size;
 use crate::work::Work;
+use common::pg::Migrations;
 use common::{Failure, Timestamp};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,12 +23,15 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         tracing::info!("none of the hours asked for is over yet (plus --grace): only what earlier runs left is done");
     }
     let database = args.database.args.parse("batch-layer")?;
+    if args.database.args.migrations == Migrations::Only {
+        return database.migrate_only().await;
+    }
     let store = Store::open(&args.archive.store()).await?;
     if args.dry_run {
         let connection = database.connect().await?;
         return dry_run::run(&args, &plan, &store, Index { connection, database }).await;
     }
-    let connection = database.connect_and_migrate().await?;
+    let connection = database.connect_ready().await?;
     let mut index = Index { connection, database };
     if !ledger::try_lock(&mut index).await? {
         tracing::info!("another run of batch-layer is at work on {}: nothing to do", index.database.address());

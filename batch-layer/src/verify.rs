@@ -52,7 +52,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let log = log.map_err(Failure::Infrastructure)??.map(Arc::new);
     let database = args.database.args.parse("batch-layer verify")?;
     let store = Store::open(&args.archive.store()).await?;
-    let connection = database.connect_and_migrate().await?;
+    let connection = database.connect_ready().await?;
     let mut index = Index { connection, database };
     let (group, topic) = (&args.kafka.group_id, &args.kafka.topic);
     let mut verification = Verification {

@@ -1,22 +1,44 @@
-//! Flags that both binaries share, and how their values are read.
+//! Flags that several binaries share, and how their values are read.
+
+mod files;
+
+pub use files::{PropertiesFile, SecretFile, properties};
 
 use crate::failure::Failure;
-use crate::pg::Database;
+use crate::pg::{Database, Migrations};
 use std::time::Duration;
 
-/// Where PostgreSQL is.
+/// Where PostgreSQL is, and who looks after its tables.
 #[derive(Clone, clap::Args)]
 pub struct DatabaseArgs {
     /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by `?sslmode=verify-full&sslrootcert=FILE`.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: String,
+    /// Every process of the machine can read a command line: give a password by the variable or by a file.
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        required_unless_present = "database_url_file",
+        conflicts_with = "database_url_file"
+    )]
+    database_url: Option<String>,
+
+    /// A file that holds this URL, such as a mounted secret.
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = files::secret)]
+    database_url_file: Option<SecretFile>,
+
+    /// What to do about the tables at the start.
+    #[arg(long, env = "MIGRATIONS", value_enum, default_value_t = Migrations::Run)]
+    pub migrations: Migrations,
 }
 
 impl DatabaseArgs {
     /// # Errors
     /// Where the URL is none.
     pub fn parse(&self, application: &str) -> Result<Database, Failure> {
-        Database::parse(&self.database_url, application)
+        let file = self.database_url_file.as_ref().map(SecretFile::expose);
+        let url = self.database_url.as_deref().or(file).unwrap_or_default();
+        Ok(Database::parse(url, application)?.with_migrations(self.migrations))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every Kafka client of this project has in common: how to get in, and what a topic consists of.
 
+use crate::cli::PropertiesFile;
 use anyhow::{Context, bail};
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
@@ -24,6 +25,10 @@ pub struct KafkaProperties {
         value_name = "KEY=VALUE"
     )]
     pub properties: Vec<(String, String)>,
+
+    /// A file of such properties, one a line, such as a mounted secret: the place for `sasl.password`.
+    #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = crate::cli::properties)]
+    pub kafka_properties_file: Option<PropertiesFile>,
 }
 
 impl KafkaProperties {
@@ -35,17 +40,23 @@ impl KafkaProperties {
             settings.set(*key, *value);
         }
         settings.set("bootstrap.servers", brokers).set("client.id", client_id);
-        for (key, value) in &self.properties {
+        for (key, value) in self.iter() {
             settings.set(key, value);
         }
         settings
+    }
+
+    /// Those of the file, then those of the flags, which override them.
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let file = self.kafka_properties_file.iter().flat_map(PropertiesFile::pairs);
+        file.chain(&self.properties).map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
 
 /// Shows keys only: values may be passwords.
 impl std::fmt::Debug for KafkaProperties {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.properties.iter().map(|(key, _)| key)).finish()
+        f.debug_list().entries(self.iter().map(|(key, _)| key)).finish()
     }
 }
 
@@ -85,7 +96,10 @@ mod tests {
 
     #[test]
     fn a_users_property_overrides_a_default_and_no_value_is_shown() {
-        let properties = KafkaProperties { properties: vec![("sasl.password".into(), "s3cret".into())] };
+        let properties = KafkaProperties {
+            properties: vec![("sasl.password".into(), "s3cret".into())],
+            ..KafkaProperties::default()
+        };
         let settings = properties.client_settings("a:1", "me", &[("sasl.password", "none"), ("fetch.min.bytes", "1")]);
         assert_eq!(settings.get("sasl.password"), Some("s3cret"));
         assert_eq!(settings.get("fetch.min.bytes"), Some("1"));

@@ -1,23 +1,18 @@
 //! PostgreSQL: connecting, the migrations, and exact numbers on the wire.
 
+mod migrations;
 mod nodelay;
 pub mod numeric;
 pub mod timestamp;
 
+pub use migrations::{MIGRATOR, Migrations};
+
 use crate::failure::Failure;
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
+use std::io::ErrorKind;
 use std::str::FromStr;
 use std::time::Duration;
-
-/// The tables. A binary brings them up to date when it starts.
-pub static MIGRATOR: Migrator = {
-    let mut migrator = sqlx::migrate!("../migrations");
-    // In a rolling upgrade an old instance may start after a new one has migrated: migrations only ever add.
-    migrator.ignore_missing = true;
-    migrator
-};
 
 /// How long connecting may take before it counts as failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Database {
     options: PgConnectOptions,
+    migrations: Migrations,
 }
 
 impl Database {
@@ -43,7 +39,13 @@ impl Database {
         })?;
         // sqlx would log every slow COPY as a warning; commit times are a metric here.
         let options = options.application_name(application).disable_statement_logging();
-        Ok(Self { options })
+        Ok(Self { options, migrations: Migrations::Run })
+    }
+
+    /// The same database, with another way to make sure of its tables.
+    #[must_use]
+    pub fn with_migrations(self, migrations: Migrations) -> Self {
+        Self { migrations, ..self }
     }
 
     /// `host:port/database`, for messages.
@@ -65,6 +67,10 @@ impl Database {
         let attempt = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await;
         let connection = match attempt {
             Ok(Ok(connection)) => connection,
+            Ok(Err(error)) if self.is_refused_by_us(&error) => {
+                let error = anyhow::Error::new(error).context(self.what("connecting to"));
+                return Err(Failure::Configuration(error));
+            }
             Ok(Err(error)) => return Err(self.failure("connecting to", error)),
             Err(_) => {
                 let error = anyhow::anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
@@ -77,24 +83,17 @@ impl Database {
         Ok(connection)
     }
 
-    /// Connects and brings the tables up to date. Instances that start together wait for one another.
-    ///
-    /// # Errors
-    /// As [`Database::connect`]; a migration that fails is a configuration error.
-    pub async fn connect_and_migrate(&self) -> Result<PgConnection, Failure> {
-        let mut connection = self.connect().await?;
-        match MIGRATOR.run(&mut connection).await {
-            Ok(()) => Ok(connection),
-            // A server that goes away in the middle rolls the migration back.
-            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
-                if !is_configuration(&error) =>
-            {
-                Err(self.failure("migrating the tables in", error))
-            }
-            Err(error) => {
-                let context = self.what("migrating the tables in");
-                Err(Failure::Configuration(anyhow::Error::new(error).context(context)))
-            }
+    /// Whether this side gave up: it does not trust the server's certificate, or cannot read `sslrootcert`.
+    fn is_refused_by_us(&self, error: &sqlx::Error) -> bool {
+        match error {
+            sqlx::Error::Tls(_) => true,
+            // What rustls says comes as invalid data. A missing socket is a server that has not started yet.
+            sqlx::Error::Io(error) => match error.kind() {
+                ErrorKind::InvalidData => true,
+                ErrorKind::NotFound => self.options.get_socket().is_none(),
+                _ => false,
+            },
+            _ => false,
         }
     }
 

@@ -64,6 +64,10 @@ pub struct Config {
     #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:9464", value_name = "ADDRESS")]
     pub http_addr: SocketAddr,
 
+    /// Ask the instance that serves on --http-addr whether it is alive, and end: 0 if it is. For a container's health check.
+    #[arg(long)]
+    pub healthcheck: bool,
+
     #[command(flatten)]
     pub logs: LogArgs,
 }

@@ -33,7 +33,8 @@ impl KafkaWatch {
             let is_refusal = matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL);
             if is_refusal && !self.was_connected {
                 return Err(Failure::Configuration(anyhow!(
-                    "Kafka at {} refuses the connection (--kafka-property security.*, sasl.*, ssl.*): {reason}",
+                    "Kafka at {} refuses the connection (security.*, sasl.* and ssl.* of --kafka-property or \
+                     --kafka-properties-file): {reason}",
                     shared.config.kafka_brokers
                 )));
             }

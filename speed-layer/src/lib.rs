@@ -24,7 +24,7 @@ pub use config::Config;
 pub use store::{DayPartitions, write_ticks};
 
 use common::Failure;
-use common::pg::Database;
+use common::pg::{Database, Migrations};
 use health::Health;
 use metrics::Metrics;
 use outage::Outage;
@@ -47,7 +47,13 @@ struct Shared {
 /// # Errors
 /// A configuration error. Infrastructure that is away is waited for, never an error.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure> {
+    if config.healthcheck {
+        return http::probe(config.http_addr).await;
+    }
     let database = config.database.parse("speed-layer")?;
+    if config.database.migrations == Migrations::Only {
+        return database.migrate_only().await;
+    }
     let shared = Arc::new(Shared { config, database, metrics: Metrics::new(), health: Health::default(), stop });
     http::serve(&shared).await?;
     let Some(mut store) = Store::open(&shared).await? else {

@@ -59,7 +59,7 @@ impl Store {
     }
 
     async fn connect(shared: &Shared) -> Result<PgConnection, Failure> {
-        let mut connection = shared.database.connect_and_migrate().await?;
+        let mut connection = shared.database.connect_ready().await?;
         check_sole_group(&mut connection, shared).await?;
         Ok(connection)
     }

@@ -24,7 +24,7 @@ const PARTITIONS: &str = "
     from pg_inherits h
          join pg_class c on c.oid = h.inhrelid
          left join pg_stat_user_tables s on s.relid = c.oid
-    where h.inhparent = 'realtime_stock'::regclass
+    where h.inhparent = 'realtime_stock'::regclass and c.relnamespace = 'realtime_days'::regnamespace
     order by c.relname";
 
 /// A partition as it was found.
@@ -108,14 +108,16 @@ fn task(partition: &Partition, is_quiet: bool, now: Timestamp, retention_days: O
 
 async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sqlx::Result<()> {
     let statement = match task {
-        Task::Drop => format!("drop table {name}"),
+        Task::Drop => format!("drop table realtime_days.{name}"),
         // An index that was left invalid by a crash would keep its name.
-        Task::Seal => format!("drop index if exists {name}_symbol_timestamp_idx"),
+        Task::Seal => format!("drop index if exists realtime_days.{name}_symbol_timestamp_idx"),
     };
     sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
     if task == Task::Seal {
         // Concurrently, so that a tick that comes late after all is written meanwhile.
-        let statement = format!("create index concurrently {name}_symbol_timestamp_idx on {name} (symbol, timestamp)");
+        let statement = format!(
+            "create index concurrently {name}_symbol_timestamp_idx on realtime_days.{name} (symbol, timestamp)"
+        );
         sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
     }
     match task {

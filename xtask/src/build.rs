@@ -1,6 +1,6 @@
 //! Compiles the workspace's binaries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +19,11 @@ pub enum Profile {
 pub struct Binaries(PathBuf);
 
 impl Binaries {
+    /// Programs that are there already.
+    pub fn of(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
     pub fn command(&self, name: &str) -> Command {
         Command::new(self.0.join(name))
     }

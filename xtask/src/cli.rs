@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{self, Stack, StoreKind, UpOptions};
-use crate::{demo, files, interrupt, setup, test, workbench};
+use crate::{containers, demo, files, interrupt, manifests, setup, supply_chain, test, workbench};
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers, and what runs on them.
 #[derive(Parser)]
@@ -40,6 +40,18 @@ enum Command {
         #[arg(long, value_enum)]
         store: Option<StoreKind>,
     },
+    /// Check the Kubernetes manifests and the Compose files against their types and the project's rules (needs Go)
+    Manifests,
+    /// Check licences, bans and sources of every dependency with cargo-deny
+    Deny {
+        /// Also ask for known vulnerabilities, for which cargo-deny fetches its database from the internet
+        #[arg(long)]
+        advisories: bool,
+    },
+    /// Write a bill of materials (CycloneDX, JSON) of each deployed binary into `target/sbom/`
+    Sbom,
+    /// Build the container images and run the pipeline in them against a local stack (needs a Docker engine, and root)
+    Containers(containers::Options),
     /// Write a simulated market into Kafka (`simulate --help`: all options)
     Simulate(PassThrough),
     /// Write the bars of a CSV file into Kafka (`replay --help`: all options)
@@ -121,6 +133,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             println!("nothing is missing");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Manifests => manifests::run(),
+        Command::Deny { advisories } => supply_chain::deny(advisories),
+        Command::Sbom => supply_chain::sbom(),
+        Command::Containers(options) => containers::run(&options),
         Command::Simulate(rest) => pass("simulate", rest),
         Command::Replay(rest) => pass("replay", rest),
         Command::Archive(rest) => pass("archive", rest),

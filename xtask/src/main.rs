@@ -3,12 +3,15 @@
 mod build;
 mod cache;
 mod cli;
+mod containers;
 mod demo;
 mod files;
 mod interrupt;
+mod manifests;
 mod process;
 mod setup;
 mod stack;
+mod supply_chain;
 mod test;
 mod utc;
 mod workbench;

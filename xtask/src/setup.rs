@@ -24,21 +24,37 @@ static BUILD_TOOLS: [Need; 6] = [
     Need { packages: "zlib1g-dev", is_met: || Path::new("/usr/include/zlib.h").exists() },
 ];
 
-static SERVICES: [Need; 3] = [
+static SERVICES: [Need; 4] = [
     Need { packages: "default-jre-headless", is_met: || on_path("java").is_some() },
     Need { packages: "maven", is_met: || on_path("mvn").is_some() },
+    Need { packages: "openssl", is_met: || on_path("openssl").is_some() },
     Need { packages: "postgresql", is_met: || postgres::bin_dir().is_ok() },
 ];
 
+/// What checks need that are not written in Rust.
+static TEST_TOOLS: [Need; 1] = [Need { packages: "python3-venv", is_met: has_venv }];
+
 /// Everything, by one installation.
 pub fn ensure_all(store: StoreKind) -> Result<()> {
-    ensure(BUILD_TOOLS.iter().chain(&SERVICES))?;
+    ensure(BUILD_TOOLS.iter().chain(&SERVICES).chain(&TEST_TOOLS))?;
     ensure_services(store)
 }
 
 /// What compiling the workspace needs.
 pub fn ensure_build_tools() -> Result<()> {
     ensure(BUILD_TOOLS.iter())
+}
+
+/// What the tests need besides the local stack.
+pub fn ensure_test_tools() -> Result<()> {
+    ensure(TEST_TOOLS.iter())
+}
+
+/// Debian packs a part of Python's own library apart.
+fn has_venv() -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import ensurepip, venv"]).stdin(Stdio::null()).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
 }
 
 /// What the local stack needs.

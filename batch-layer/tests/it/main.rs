@@ -6,6 +6,8 @@ mod archives;
 mod changes;
 mod damage;
 mod failures;
+mod rebuild;
 mod runs;
+mod secure;
 mod support;
 mod verify;

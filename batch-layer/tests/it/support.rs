@@ -42,9 +42,13 @@ pub struct Tick {
 
 impl World {
     pub async fn create() -> Self {
-        let database = TestDatabase::create().await;
-        common::pg::MIGRATOR.run(database.pool()).await.unwrap();
-        Self { database, bucket: TestBucket::create().await }
+        let world = Self::create_without_tables().await;
+        common::pg::MIGRATOR.run(world.database.pool()).await.unwrap();
+        world
+    }
+
+    pub async fn create_without_tables() -> Self {
+        Self { database: TestDatabase::create().await, bucket: TestBucket::create().await }
     }
 
     pub fn command(&self, args: &[&str]) -> Command {

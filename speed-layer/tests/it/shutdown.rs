@@ -50,3 +50,20 @@ async fn it_tells_monitors_what_it_did() {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
 }
+
+#[tokio::test]
+async fn the_health_check_tells_a_live_instance_from_none() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    let ask = async |address: String| {
+        let mut check = scene.start(&["--healthcheck", "--http-addr", &address]);
+        (check.wait_exit(PATIENCE).await.code(), check.stderr().join(" "))
+    };
+    assert_eq!(ask(address.clone()).await, (Some(0), String::new()));
+    let port = address.rsplit(':').next().unwrap();
+    assert_eq!(ask(format!("0.0.0.0:{port}")).await.0, Some(0));
+    drop(speed_layer);
+    let (code, said) = ask(address).await;
+    assert!(code == Some(3) && said.contains("no healthy instance") && said.contains("--http-addr"), "{said}");
+}

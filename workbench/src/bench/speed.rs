@@ -120,7 +120,7 @@ impl Figures {
 async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
     let database = TestDatabase::create().await;
     let target = common::pg::Database::parse(database.url(), "bench")?;
-    let mut connection = target.connect_and_migrate().await?;
+    let mut connection = target.connect_ready().await?;
     let mut days = DayPartitions::default();
     for batch in batches {
         days.ensure(&mut connection, &batch.days).await?;
@@ -141,7 +141,7 @@ async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
 pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
     let database = TestDatabase::create().await;
     let target = common::pg::Database::parse(database.url(), "bench")?;
-    let mut connection = target.connect_and_migrate().await?;
+    let mut connection = target.connect_ready().await?;
     sqlx::query("checkpoint").execute(&mut connection).await?;
     let running = (0..backlog.workers).map(|_| start(&database, backlog)).collect::<anyhow::Result<Vec<_>>>()?;
     let first = running.first().context("no worker")?;

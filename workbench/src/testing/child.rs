@@ -1,6 +1,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,6 +14,7 @@ pub struct Child {
     name: String,
     stdout: Lines,
     stderr: Lines,
+    readers: Vec<JoinHandle<()>>,
 }
 
 type Lines = Arc<Mutex<Vec<String>>>;
@@ -33,9 +35,9 @@ impl Child {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("start {name}: {error}"));
-        let stdout = capture(process.stdout.take().expect("stdout is piped"));
-        let stderr = capture(process.stderr.take().expect("stderr is piped"));
-        Self { process, name, stdout, stderr }
+        let (stdout, reads_stdout) = capture(process.stdout.take().expect("stdout is piped"));
+        let (stderr, reads_stderr) = capture(process.stderr.take().expect("stderr is piped"));
+        Self { process, name, stdout, stderr, readers: vec![reads_stdout, reads_stderr] }
     }
 
     pub fn pid(&self) -> u32 {
@@ -76,11 +78,14 @@ impl Child {
     /// When it still runs after `timeout`; with what it last wrote to standard error.
     pub async fn wait_exit(&mut self, timeout: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.name);
-        eventually(&what, timeout, || {
+        let status = eventually(&what, timeout, || {
             let look = self.exit_status().ok_or_else(|| format!("it runs; its last words: {:?}", self.last_words()));
             async move { look }
         })
-        .await
+        .await;
+        // Its last words may still be in the pipe.
+        self.readers.drain(..).for_each(|reader| reader.join().expect("the reader does not panic"));
+        status
     }
 
     /// Waits until a line of standard error holds `text`, and gives that line.
@@ -111,16 +116,16 @@ impl Drop for Child {
     }
 }
 
-fn capture(output: impl Read + Send + 'static) -> Lines {
+fn capture(output: impl Read + Send + 'static) -> (Lines, JoinHandle<()>) {
     let lines = Lines::default();
     let into = Arc::clone(&lines);
-    std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
             into.lock().expect("no reader panics").push(line);
         }
     });
-    lines
+    (lines, reader)
 }
 
 #[cfg(test)]

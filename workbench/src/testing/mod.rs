@@ -9,6 +9,9 @@ mod child;
 mod database;
 mod eventually;
 mod proxy;
+mod roles;
+mod secrets;
+mod tls;
 mod topic;
 
 pub use bucket::TestBucket;
@@ -16,6 +19,9 @@ pub use child::Child;
 pub use database::TestDatabase;
 pub use eventually::{Outcome, eventually};
 pub use proxy::TcpProxy;
+pub use roles::{ROLE_PASSWORD, assert_refused};
+pub use secrets::{Secrets, assert_hidden};
+pub use tls::{TlsProxy, foreign_authority};
 pub use topic::{Record, TestTopic};
 
 use std::sync::atomic::{AtomicU32, Ordering};

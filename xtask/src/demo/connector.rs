@@ -9,7 +9,7 @@ use crate::interrupt;
 use crate::stack::Stack;
 
 /// The configuration that the container image uses; its `${env:..}` are read by the worker.
-const CONFIG: &str = include_str!("../../../connect/minio-sink-connector.json");
+const CONFIG: &str = include_str!("../../../connect/confluent-sink-connector.json");
 const NAME: &str = "minio-sink-connector";
 const RUNNING_WITHIN: Duration = Duration::from_secs(60);
 

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use crate::build::{self, Profile};
+use crate::build::{self, Binaries, Profile};
 use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
 use crate::{files, interrupt};
@@ -41,6 +41,9 @@ pub struct Options {
     /// How the binaries are compiled
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
+    /// Run the programs of this folder instead of compiling them
+    #[arg(long, value_name = "DIR", conflicts_with = "profile")]
+    programs: Option<PathBuf>,
     /// S3 store; default: MinIO where `minio` is on the PATH, otherwise S3Proxy
     #[arg(long, value_enum)]
     store: Option<StoreKind>,
@@ -49,10 +52,37 @@ pub struct Options {
     connect_plugin: Option<PathBuf>,
 }
 
+impl Options {
+    /// What `demo --once` does, with programs that are there already.
+    pub fn once_with(programs: PathBuf) -> Self {
+        Self {
+            once: true,
+            minutes: None,
+            hours: 2,
+            ticks: 50_000,
+            rate: 200,
+            symbols: 25,
+            profile: Profile::Release,
+            programs: Some(programs),
+            store: None,
+            connect_plugin: None,
+        }
+    }
+
+    fn binaries(&self) -> Result<Binaries> {
+        match &self.programs {
+            Some(folder) => Ok(Binaries::of(folder)),
+            None => {
+                println!("compiling the binaries (the first time takes some minutes)");
+                build::binaries(self.profile, &["speed-layer", "batch-layer", "workbench"])
+            }
+        }
+    }
+}
+
 /// Exit code 1 where the proof of `--once` fails. An interrupt is the normal end of the demo without it.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    println!("compiling the binaries (the first time takes some minutes)");
-    let binaries = build::binaries(options.profile, &["speed-layer", "batch-layer", "workbench"])?;
+    let binaries = options.binaries()?;
     let up = UpOptions {
         store: options.store,
         ports: Some(PortChoice::Free),

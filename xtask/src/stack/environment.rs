@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Stack, postgres, s3, store};
+use super::{Stack, postgres, s3, store, tls};
 use crate::files::write;
 
 /// For a database of the stack's server.
@@ -18,10 +18,17 @@ impl Stack {
         let ports = &self.ports;
         let address = |port: u16| format!("127.0.0.1:{port}");
         let endpoint = format!("http://{}", address(ports.store));
+        let certificates = tls::Certificates::of(self);
         vec![
             ("STACK_KAFKA_BROKERS", address(ports.kafka)),
             ("STACK_KAFKA_PROXY_LISTEN", address(ports.kafka_proxy_listen)),
             ("STACK_KAFKA_PROXY_TARGET", address(ports.kafka_proxy_target)),
+            ("STACK_KAFKA_SECURE_BROKERS", format!("{}:{}", tls::SERVER_NAME, ports.kafka_secure)),
+            ("STACK_KAFKA_USER", tls::KAFKA_USER.to_owned()),
+            ("STACK_KAFKA_PASSWORD", tls::KAFKA_PASSWORD.to_owned()),
+            ("STACK_TLS_CA", certificates.authority().display().to_string()),
+            ("STACK_TLS_CERTIFICATE", certificates.server().display().to_string()),
+            ("STACK_TLS_KEY", certificates.server_key().display().to_string()),
             ("STACK_CONNECT_URL", format!("http://{}", address(ports.connect))),
             ("STACK_DATABASE_URL", database_url(self, "postgres")),
             ("STACK_S3_ENDPOINT_URL", endpoint.clone()),

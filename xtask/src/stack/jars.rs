@@ -18,6 +18,8 @@ const KAFKA: &[&str] = &[
     "org.apache.kafka:connect-runtime:4.3.1",
     "org.apache.kafka:connect-json:4.3.1",
     "org.apache.kafka:connect-transforms:4.3.1",
+    // Not for archiving: a sink that is there without a vendor, for tests of everything in front of the sink.
+    "org.apache.kafka:connect-file:4.3.1",
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
     "org.apache.logging.log4j:log4j-1.2-api:2.25.4",
 ];

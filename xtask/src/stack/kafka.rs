@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::kafka_topics::{self, NewTopic};
+use super::tls::{Certificates, KAFKA_PASSWORD, KAFKA_USER, SERVER_NAME};
 use super::{Stack, jars};
 use crate::files::write;
 use crate::process::detached;
@@ -39,7 +40,8 @@ pub fn is_ready(stack: &Stack) -> Result<bool> {
 fn format_storage(jars: &Path, config: &Path) -> Result<()> {
     let output = Command::new("java")
         .args(jars::java(jars, 256))
-        .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
+        .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID])
+        .args(["--add-scram", &format!("SCRAM-SHA-512=[name={KAFKA_USER},password={KAFKA_PASSWORD}]"), "-c"])
         .arg(config)
         .stdin(Stdio::null())
         .output()
@@ -59,9 +61,13 @@ fn properties(stack: &Stack, data: &Path) -> String {
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENT://127.0.0.1:{client},PROXIED://127.0.0.1:{target},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{client},PROXIED://127.0.0.1:{listen}
-listener.security.protocol.map=CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENT://127.0.0.1:{client},PROXIED://127.0.0.1:{target},SECURE://127.0.0.1:{secure},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{client},PROXIED://127.0.0.1:{listen},SECURE://{SERVER_NAME}:{secure}
+listener.security.protocol.map=CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location={keystore}
+listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 log.dirs={data}
@@ -85,6 +91,8 @@ broker.heartbeat.interval.ms=500
         controller = ports.kafka_controller,
         target = ports.kafka_proxy_target,
         listen = ports.kafka_proxy_listen,
+        secure = ports.kafka_secure,
+        keystore = Certificates::of(stack).server_both().display(),
         data = data.display(),
     )
 }

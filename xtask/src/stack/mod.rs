@@ -14,6 +14,7 @@ mod s3;
 mod s3proxy;
 mod service;
 mod store;
+mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use ports::{PortChoice, Ports};
 pub use programs::Program;
 use service::Service;
 pub use store::{StoreKind, store_or_default};
+use tls::Certificates;
 
 /// What was decided when the stack was made, kept in `stack.json` for every later command.
 #[derive(Serialize, Deserialize)]
@@ -128,6 +130,7 @@ impl Stack {
         }
         jars::kafka()?;
         store::install(self.store)?;
+        Certificates::of(self).ensure()?;
         files::create_dir(&self.logs())?;
         let started = Instant::now();
         std::thread::scope(|scope| {

@@ -24,6 +24,8 @@ pub struct Ports {
     pub kafka_proxy_target: u16,
     /// Advertised by the second listener. Nothing of the stack listens there.
     pub kafka_proxy_listen: u16,
+    /// The broker's listener with TLS and SASL.
+    pub kafka_secure: u16,
     pub connect: u16,
     pub store: u16,
     pub postgres: u16,
@@ -38,6 +40,7 @@ impl Ports {
         kafka_controller: 9093,
         kafka_proxy_target: 9094,
         kafka_proxy_listen: 9095,
+        kafka_secure: 9096,
         connect: 8083,
         store: 9000,
         postgres: 5432,
@@ -53,12 +56,13 @@ impl Ports {
         if Self::DEFAULT.all().into_iter().all(is_free) { Ok(Self::DEFAULT) } else { Self::private() }
     }
 
-    fn all(&self) -> [u16; 7] {
+    fn all(&self) -> [u16; 8] {
         [
             self.kafka,
             self.kafka_controller,
             self.kafka_proxy_target,
             self.kafka_proxy_listen,
+            self.kafka_secure,
             self.connect,
             self.store,
             self.postgres,
@@ -71,9 +75,9 @@ impl Ports {
         let start = std::process::id().wrapping_mul(97) % u32::from(size);
         let start = PRIVATE.start + u16::try_from(start)?;
         let free: Vec<u16> =
-            (start..PRIVATE.end).chain(PRIVATE.start..start).filter(|port| is_free(*port)).take(7).collect();
-        if free.len() < 7 {
-            bail!("fewer than 7 free ports in {PRIVATE:?} on loopback");
+            (start..PRIVATE.end).chain(PRIVATE.start..start).filter(|port| is_free(*port)).take(8).collect();
+        if free.len() < 8 {
+            bail!("fewer than 8 free ports in {PRIVATE:?} on loopback");
         }
         Ok(Self::take(&mut free.into_iter()))
     }
@@ -88,6 +92,7 @@ impl Ports {
             kafka_controller: next(),
             kafka_proxy_target: next(),
             kafka_proxy_listen: next(),
+            kafka_secure: next(),
         }
     }
 }
@@ -135,7 +140,7 @@ mod tests {
         check_free("anything", &all).unwrap();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 7);
+        assert_eq!(all.len(), 8);
         assert!(all.iter().all(|port| PRIVATE.contains(port)));
     }
 

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::Stack;
-use crate::files::write;
+use super::tls::Certificates;
+use crate::files::{self, write};
 use crate::process::detached;
 use crate::setup::on_path;
 
@@ -50,15 +51,38 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
     if !data.join("PG_VERSION").exists() {
         initialize(&bin, &stack.postgres_data, account.as_ref())?;
     }
+    let key = copy_key(stack, account.as_ref())?;
     let mut command = detached(bin.join("postgres"));
     command
         .arg("-D")
         .arg(&data)
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200"])
         .args(["-c", &format!("port={}", stack.ports.postgres)])
+        .args(["-c", "ssl=on", "-c", &format!("ssl_key_file={}", key.display())])
+        .args(["-c", &format!("ssl_cert_file={}", key.with_file_name("server.pem").display())])
         .current_dir(&data);
     run_as(&mut command, account.as_ref());
     Ok(command)
+}
+
+/// Copies certificate and key to where the server's own user can read them; it insists that nobody else can.
+fn copy_key(stack: &Stack, account: Option<&Account>) -> Result<PathBuf> {
+    let certificates = Certificates::of(stack);
+    let key = stack.postgres_data.join("server.key");
+    for (from, to) in [(certificates.server_key(), &key), (certificates.server(), &key.with_file_name("server.pem"))] {
+        files::remove_file(to)?;
+        fs::copy(&from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        fs::set_permissions(to, fs::Permissions::from_mode(0o600))?;
+        if let Some(account) = account {
+            give(to, account)?;
+        }
+    }
+    Ok(key)
+}
+
+fn give(path: &Path, account: &Account) -> Result<()> {
+    chown(path, Some(account.uid), Some(account.gid))
+        .with_context(|| format!("cannot give {} to {}", path.display(), account.name))
 }
 
 /// True once the database exists; false while the server does not accept connections.
@@ -106,8 +130,7 @@ fn initialize(bin: &Path, home: &Path, account: Option<&Account>) -> Result<()> 
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600))?;
     if let Some(account) = account {
         for path in [home, &password] {
-            chown(path, Some(account.uid), Some(account.gid))
-                .with_context(|| format!("cannot give {} to {}", path.display(), account.name))?;
+            give(path, account)?;
         }
     }
     let mut initdb = Command::new(bin.join("initdb"));

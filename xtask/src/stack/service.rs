@@ -51,7 +51,7 @@ impl Service {
     pub fn ports(self, stack: &Stack) -> Vec<u16> {
         let ports = &stack.ports;
         match self {
-            Self::Kafka => vec![ports.kafka, ports.kafka_controller, ports.kafka_proxy_target],
+            Self::Kafka => vec![ports.kafka, ports.kafka_controller, ports.kafka_proxy_target, ports.kafka_secure],
             Self::Connect => vec![ports.connect],
             Self::Store => vec![ports.store],
             Self::Postgres => vec![ports.postgres],

@@ -1,0 +1,81 @@
+//! Values that stand in a file, so that neither the command line nor the environment shows them.
+//!
+//! They are read while the command line is: a file that cannot be read is a wrong flag, with its message and exit code.
+
+use super::key_value;
+use std::sync::Arc;
+
+/// The text of a secret file. It has no `Debug`, so that no log can show it.
+#[derive(Clone)]
+pub struct SecretFile(Arc<str>);
+
+impl SecretFile {
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The properties of a file, in its order. It has no `Debug`: one of them may be a password.
+#[derive(Clone)]
+pub struct PropertiesFile(Arc<[(String, String)]>);
+
+impl PropertiesFile {
+    #[must_use]
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+}
+
+/// Editors and `echo` end a file with a line break, which is no part of the secret.
+pub(super) fn secret(path: &str) -> Result<SecretFile, String> {
+    let text = read(path)?;
+    let secret = text.trim();
+    if secret.is_empty() { Err("the file is empty".to_owned()) } else { Ok(SecretFile(secret.into())) }
+}
+
+/// Lines `key=value`; empty lines and those that begin with `#` are passed over.
+///
+/// # Errors
+/// A sentence for clap to show, which names a bad line by its number alone.
+pub fn properties(path: &str) -> Result<PropertiesFile, String> {
+    let text = read(path)?;
+    let lines = (1..).zip(text.lines().map(str::trim));
+    let settings = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let pairs = settings.map(|(number, line)| match key_value(line) {
+        Ok((key, value)) => Ok((key, value.trim_start().to_owned())),
+        Err(error) => Err(format!("line {number}: {error}")),
+    });
+    Ok(PropertiesFile(pairs.collect::<Result<_, _>>()?))
+}
+
+fn read(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read(file.path().to_str().unwrap())
+    }
+
+    #[test]
+    fn a_secret_is_the_file_without_the_line_break_at_its_end() {
+        assert_eq!(with_file("postgres://h/d\n", secret).ok().unwrap().expose(), "postgres://h/d");
+        assert_eq!(with_file("\n", secret).err().unwrap(), "the file is empty");
+        assert!(secret("/no/such/file").err().unwrap().contains("cannot read it: No such file"));
+    }
+
+    #[test]
+    fn properties_are_lines_and_a_bad_one_is_named_by_its_number_alone() {
+        let file = with_file("# login\nsasl.username = reader\n\nsasl.password=a=#b\n", properties).ok().unwrap();
+        let expected = [("sasl.username", "reader"), ("sasl.password", "a=#b")];
+        assert_eq!(file.pairs(), expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let error = with_file("a=b\ns3cret\n", properties).err().unwrap();
+        assert_eq!(error, "line 2: expected KEY=VALUE");
+    }
+}

@@ -1,0 +1,116 @@
+//! The tables: who brings them up to date, and when.
+
+use super::{Database, is_configuration};
+use crate::failure::Failure;
+use anyhow::anyhow;
+use sqlx::PgConnection;
+use sqlx::migrate::{MigrateError, Migration, Migrator};
+use std::collections::HashMap;
+
+/// The tables, embedded in each binary.
+pub static MIGRATOR: Migrator = {
+    let mut migrator = sqlx::migrate!("../migrations");
+    // In a rolling upgrade an old instance may start after a new one has migrated: migrations only ever add.
+    migrator.ignore_missing = true;
+    migrator
+};
+
+/// Rights on these tables, for the roles of `deploy/postgres/roles.sql` as far as they exist.
+const GRANTS: &str = include_str!("../../../migrations/grants.sql");
+
+/// What to do about the tables at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Migrations {
+    /// Bring them up to date, as their owner. Instances that start together wait for one another.
+    Run,
+    /// Change nothing, and work only once they are up to date: for a user with the least rights.
+    Check,
+    /// Bring them up to date and end.
+    Only,
+}
+
+impl Database {
+    /// Connects, and makes sure that the tables are up to date.
+    ///
+    /// # Errors
+    /// As [`Database::connect`]. A migration that fails is a configuration error; one that somebody else has yet to run
+    /// is not, because it may come.
+    pub async fn connect_ready(&self) -> Result<PgConnection, Failure> {
+        let mut connection = self.connect().await?;
+        match self.migrations {
+            Migrations::Run | Migrations::Only => self.migrate(&mut connection).await?,
+            Migrations::Check => self.check(&mut connection).await?,
+        }
+        Ok(connection)
+    }
+
+    /// Brings the tables up to date, says so, and does nothing more.
+    ///
+    /// # Errors
+    /// As [`Database::connect_ready`].
+    pub async fn migrate_only(&self) -> Result<(), Failure> {
+        self.connect_ready().await?;
+        tracing::info!("the tables in {} are up to date", self.address());
+        Ok(())
+    }
+
+    async fn migrate(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        match MIGRATOR.run(&mut *connection).await {
+            Ok(()) => {}
+            // A server that goes away in the middle rolls the migration back.
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
+                if !is_configuration(&error) =>
+            {
+                return Err(self.failure("migrating the tables in", error));
+            }
+            Err(error) => {
+                let context = self.what("migrating the tables in");
+                return Err(Failure::Configuration(anyhow::Error::new(error).context(context)));
+            }
+        }
+        let granted = sqlx::raw_sql(GRANTS).execute(connection).await;
+        granted.map(drop).map_err(|error| self.failure("granting rights on the tables in", error))
+    }
+
+    async fn check(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        let applied = applied(connection).await.map_err(|error| self.failure("looking for migrations in", error))?;
+        for migration in MIGRATOR.iter() {
+            match applied.get(&migration.version) {
+                Some(checksum) if *checksum == *migration.checksum => {}
+                Some(_) => return Err(Failure::Configuration(anyhow!("{}", self.differs(migration)))),
+                None => return Err(Failure::Infrastructure(anyhow!("{}", self.lacks(migration)))),
+            }
+        }
+        Ok(())
+    }
+
+    fn lacks(&self, migration: &Migration) -> String {
+        format!(
+            "the tables in {} are older than this program: migration {} ({}) is missing; run it once with \
+             --migrations only, as the tables' owner",
+            self.address(),
+            migration.version,
+            migration.description
+        )
+    }
+
+    fn differs(&self, migration: &Migration) -> String {
+        format!(
+            "migration {} ({}) in {} is not the one of this program: they are of different releases",
+            migration.version,
+            migration.description,
+            self.address()
+        )
+    }
+}
+
+/// Checksums by version of the migrations that have run; none where there is not even their table.
+async fn applied(connection: &mut PgConnection) -> sqlx::Result<HashMap<i64, Vec<u8>>> {
+    let there = sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null");
+    if !there.fetch_one(&mut *connection).await? {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("select version, checksum from _sqlx_migrations where success").fetch_all(connection).await?;
+    Ok(rows.into_iter().collect())
+}

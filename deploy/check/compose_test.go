@@ -1,0 +1,178 @@
+package check
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+const (
+	composeFile   = "../../docker-compose.yml"
+	zookeeperFile = "../../docker-compose.zookeeper.yml"
+)
+
+// Services that end by themselves.
+var jobs = []string{"topics", "bucket", "connector", "migrate", "backfill", "batch-layer"}
+
+// Images that are built here.
+var built = []string{"speed-layer", "batch-layer", "batch-schedule", "migrate", "simulator", "backfill"}
+
+// load reads the files as `docker compose` does, without this process's environment.
+func load(t *testing.T, profiles []string, files ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions(files, cli.WithProfiles(profiles), cli.WithName("check"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+func forEachSelection(t *testing.T, check func(t *testing.T, project *types.Project)) {
+	for name, selection := range map[string]struct{ profiles, files []string }{
+		"by default":                {nil, []string{composeFile}},
+		"with tools":                {[]string{"tools"}, []string{composeFile}},
+		"with ZooKeeper":            {nil, []string{composeFile, zookeeperFile}},
+		"with ZooKeeper and tools":  {[]string{"tools"}, []string{composeFile, zookeeperFile}},
+		"with every profile at all": {[]string{"*"}, []string{composeFile}},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, load(t, selection.profiles, selection.files...)) })
+	}
+}
+
+func TestComposeFilesAreValidAndListTheirServices(t *testing.T) {
+	for _, file := range []string{composeFile, zookeeperFile} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ := strings.Cut(string(text), "services:\n")
+		files := []string{composeFile}
+		if file == zookeeperFile {
+			files = append(files, file)
+		}
+		for name := range load(t, []string{"*"}, files...).Services {
+			if file == zookeeperFile && name != "zookeeper" {
+				continue
+			}
+			if !regexp.MustCompile(`(?m)^#   ` + regexp.QuoteMeta(name) + ` `).MatchString(head) {
+				t.Errorf("the head of %s does not list %s", file, name)
+			}
+		}
+	}
+}
+
+func TestZookeeperTakesKraftsPlace(t *testing.T) {
+	project := load(t, nil, composeFile, zookeeperFile)
+	kafka := project.Services["kafka"]
+	if !strings.Contains(kafka.Image, ":3.9") || kafka.DependsOn["zookeeper"].Condition != "service_healthy" {
+		t.Errorf("kafka is %s and depends on %v", kafka.Image, kafka.DependsOn)
+	}
+}
+
+func TestPortsAreOnLoopbackUnlessAskedFor(t *testing.T) {
+	forEachSelection(t, func(t *testing.T, project *types.Project) {
+		for name, service := range project.Services {
+			for _, port := range service.Ports {
+				if port.HostIP != "127.0.0.1" {
+					t.Errorf("%s publishes %s on %q", name, port.Published, port.HostIP)
+				}
+			}
+			if service.NetworkMode == "host" || service.Privileged {
+				t.Errorf("%s shares the host's network, or is privileged", name)
+			}
+		}
+	})
+}
+
+func TestServicesArePinnedLimitedAndRestarted(t *testing.T) {
+	forEachSelection(t, func(t *testing.T, project *types.Project) {
+		for name, service := range project.Services {
+			if service.Build == nil {
+				_, version, found := strings.Cut(service.Image, ":")
+				if !found || version == "latest" {
+					t.Errorf("%s: image %s has no version", name, service.Image)
+				}
+			}
+			if service.MemLimit == 0 {
+				t.Errorf("%s may take all memory", name)
+			}
+			if !slices.Contains(service.SecurityOpt, "no-new-privileges:true") {
+				t.Errorf("%s may gain privileges", name)
+			}
+			if isJob := slices.Contains(jobs, name); isJob == (service.Restart == "unless-stopped") {
+				t.Errorf("%s: restart %q", name, service.Restart)
+			}
+			if slices.Contains(built, name) && (!service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"})) {
+				t.Errorf("%s can write to its root file system, or keeps capabilities", name)
+			}
+		}
+	})
+}
+
+func TestWhatOthersWaitForHasAHealthCheckOrEnds(t *testing.T) {
+	forEachSelection(t, func(t *testing.T, project *types.Project) {
+		for name, service := range project.Services {
+			for needed, condition := range service.DependsOn {
+				other := project.Services[needed]
+				switch condition.Condition {
+				case "service_healthy":
+					if other.HealthCheck == nil {
+						t.Errorf("%s waits for %s, which has no health check", name, needed)
+					}
+				case "service_completed_successfully":
+					if !slices.Contains(jobs, needed) {
+						t.Errorf("%s waits for the end of %s, which does not end", name, needed)
+					}
+				default:
+					t.Errorf("%s waits for %s only to be started", name, needed)
+				}
+			}
+		}
+	})
+}
+
+func TestOnlyTheDatabaseItselfLogsInAsSuperuser(t *testing.T) {
+	forEachSelection(t, func(t *testing.T, project *types.Project) {
+		for name, service := range project.Services {
+			if url := service.Environment["DATABASE_URL"]; url != nil && strings.Contains(*url, "//stocks:") {
+				t.Errorf("%s logs in as superuser", name)
+			}
+		}
+	})
+}
+
+// Each `${NAME:-default}` of the compose files is a line `NAME=default` of .env.example.
+func TestTheExampleOfEnvHasEveryVariableWithItsDefault(t *testing.T) {
+	example, err := os.ReadFile("../../.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(example), "\n")
+	used := map[string]bool{}
+	for _, file := range []string{composeFile, zookeeperFile} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(`\$\{(\w+):-([^}]*)\}`).FindAllStringSubmatch(string(text), -1) {
+			used[match[1]] = true
+			if !slices.Contains(lines, match[1]+"="+match[2]) {
+				t.Errorf("%s: %s=%s is not in .env.example", file, match[1], match[2])
+			}
+		}
+	}
+	for _, line := range lines {
+		if name, _, found := strings.Cut(line, "="); found && !strings.HasPrefix(line, "#") && !used[name] {
+			t.Errorf(".env.example: no compose file uses %s", name)
+		}
+	}
+}

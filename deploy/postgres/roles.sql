@@ -1,0 +1,45 @@
+-- The database's roles, each with the least rights:
+--   stocks_owner    owns the tables and runs the migrations; nothing that runs all the time logs in as it
+--   speed_writer    speed-layer --migrations check
+--   batch_writer    batch-layer --migrations check
+--   grafana_reader  dashboards
+-- Run by a superuser, in the database of the stocks, before the first migration; again at any time, it changes nothing:
+--   psql --dbname stocks --set ON_ERROR_STOP=1 --file deploy/postgres/roles.sql
+-- Passwords are set apart, so that none stands in a file of the project:  \password speed_writer  and so on.
+-- The rights on single tables are in migrations/grants.sql, which each migration run applies.
+begin;
+
+do
+$$
+declare
+    role text;
+begin
+    foreach role in array '{stocks_owner, speed_writer, batch_writer, grafana_reader}'::text[]
+    loop
+        if not exists (select from pg_roles where rolname = role) then
+            execute format('create role %I', role);
+        end if;
+        execute format('alter role %I login nosuperuser nocreatedb nocreaterole noreplication nobypassrls', role);
+        execute format('grant connect on database %I to %I', current_database(), role);
+        execute format('grant usage on schema public to %I', role);
+    end loop;
+    execute format('revoke all on database %I from public', current_database());
+    execute format('grant create on database %I to stocks_owner', current_database());
+end
+$$;
+
+-- PostgreSQL 14 and older let everybody make objects there, which a definer's function or a careless query may then run.
+revoke all on schema public from public;
+grant create on schema public to stocks_owner;
+
+-- The owner hands each day's partition to the writer of its ticks, for which it must be its member.
+grant speed_writer to stocks_owner;
+
+-- Whoever edits a dashboard can write any query; it must end, and a mistake must not change anything.
+alter role grafana_reader set default_transaction_read_only = on;
+alter role grafana_reader set statement_timeout = '30s';
+-- A writer whose process hangs must not hold up the other writers for ever.
+alter role speed_writer set idle_in_transaction_session_timeout = '5min';
+alter role batch_writer set idle_in_transaction_session_timeout = '5min';
+
+commit;

@@ -1,0 +1,64 @@
+-- What each role of deploy/postgres/roles.sql may do, as far as role and table exist. Run after the migrations each time, by
+-- their owner; a right that is there already is not granted again, so that a start changes nothing in the catalogue.
+do
+$$
+declare
+    missing record;
+begin
+    perform pg_advisory_xact_lock(hashtext('stocks.grants'));
+    for missing in
+        with tables (role, relation, privileges) as (values
+            -- Appends ticks, but can neither read nor change them in the table itself.
+            ('speed_writer', 'realtime_stock', '{insert}'::text[]),
+            ('speed_writer', 'minute_bars', '{select, insert, update}'),
+            ('speed_writer', 'hour_bars', '{select, insert, update}'),
+            ('speed_writer', 'rejected_ticks', '{insert}'),
+            ('speed_writer', 'kafka_offsets', '{select, insert, update}'),
+            ('speed_writer', 'kafka_gaps', '{insert}'),
+            ('speed_writer', '_sqlx_migrations', '{select}'),
+            ('batch_writer', 'hourly_stock_summary', '{select, insert, update, delete}'),
+            ('batch_writer', 'batch_hours', '{select, insert, update, delete}'),
+            ('batch_writer', 'batch_runs', '{select, insert, update}'),
+            ('batch_writer', 'stale_hours', '{select, insert, update, delete}'),
+            ('batch_writer', 'archive_objects', '{select, insert, update, delete}'),
+            ('batch_writer', 'archive_object_hours', '{select, insert, update, delete}'),
+            ('batch_writer', 'rejected_lines', '{select, insert, update, delete}'),
+            ('batch_writer', 'technical_indicators', '{select, insert, update, delete}'),
+            ('batch_writer', 'stale_indicators', '{select, insert, update, delete}'),
+            -- Locked while indicators are computed, for which PostgreSQL wants the right to update.
+            ('batch_writer', 'exchange', '{select, update}'),
+            -- `batch-layer verify` compares the archive with what the speed layer has written.
+            ('batch_writer', 'reconciled_hours', '{select, insert, update, delete}'),
+            ('batch_writer', 'reconciliations', '{select, insert, update, delete}'),
+            ('batch_writer', 'realtime_stock', '{select}'),
+            ('batch_writer', 'minute_bars', '{select}'),
+            ('batch_writer', 'rejected_ticks', '{select}'),
+            ('batch_writer', 'kafka_offsets', '{select}'),
+            ('batch_writer', 'kafka_gaps', '{select}'),
+            ('batch_writer', '_sqlx_migrations', '{select}')
+        ),
+        -- Dashboards read everything that is in the schema, and change nothing.
+        readable as (
+            select 'grafana_reader', relname::text, '{select}'::text[]
+            from pg_class
+            where relnamespace = 'public'::regnamespace
+              and relkind in ('r', 'p', 'v', 'm')
+              and relname <> '_sqlx_migrations'
+        )
+        -- Where role or table is not there, "has the right" is null.
+        select role, privilege, 'table public.' || quote_ident(relation) as object
+        from (table tables union all table readable) as wanted
+             cross join unnest(privileges) as privilege
+        where has_table_privilege(to_regrole(role), to_regclass('public.' || quote_ident(relation)), privilege) = false
+        union all
+        select 'speed_writer', privilege, 'schema realtime_days'
+        from unnest('{usage, create}'::text[]) as privilege
+        where has_schema_privilege(to_regrole('speed_writer'), 'realtime_days', privilege) = false
+        union all
+        select 'speed_writer', 'execute', 'function public.make_realtime_day(date)'
+        where has_function_privilege(to_regrole('speed_writer'), 'public.make_realtime_day(date)', 'execute') = false
+    loop
+        execute format('grant %s on %s to %I', missing.privilege, missing.object, missing.role);
+    end loop;
+end
+$$;

