@@ -7,6 +7,7 @@ mod demo;
 mod files;
 mod interrupt;
 mod process;
+mod python;
 mod setup;
 mod stack;
 mod test;

@@ -5,5 +5,6 @@ mod archives;
 mod changes;
 mod damage;
 mod failures;
+mod indicators;
 mod runs;
 mod support;

@@ -5,4 +5,6 @@ mod archive;
 mod equipment;
 mod grafana;
 mod market;
+mod reader;
 mod recording;
+mod serving;
