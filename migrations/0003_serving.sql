@@ -66,6 +66,10 @@ create table exchange
 
 insert into exchange default values;
 
+create view exchange_settings as
+select time_zone
+from exchange;
+
 -- A symbol's day at the exchange. An hour belongs to the day in which it begins there, which matters only where a zone
 -- is not whole hours off UTC and trades at midnight. change_percent is from close to close, null on the first day;
 -- volume_ratio is the volume over the mean of up to 20 trading days before (volume_mean_days of them).
@@ -84,6 +88,7 @@ with days as (select symbol,
               group by 1, 2)
 select symbol,
        day,
+       day::timestamp at time zone (select time_zone from exchange)                    as start,
        open,
        high,
        low,
@@ -102,6 +107,56 @@ select symbol,
 from days
 window days_of_symbol as (partition by symbol order by day),
        twenty_days_before as (partition by symbol order by day rows between 20 preceding and 1 preceding);
+
+-- The newest day with trades up to a moment: what a report shows by default, at night and on a weekend too.
+create function newest_trading_day(until timestamptz)
+    returns table (day date, day_start timestamptz, day_end timestamptz)
+    language sql stable
+as
+$$
+select local_day::date,
+       local_day at time zone time_zone,
+       (local_day + interval '1 day') at time zone time_zone
+from exchange_settings
+         cross join (select hour from hourly_stock where hour <= until order by hour desc limit 1) as newest
+         cross join lateral (select date_trunc('day', hour at time zone time_zone) as local_day) as here
+$$;
+
+-- That day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the means.
+create function newest_day_of_market(until timestamptz)
+    returns table
+            (
+                symbol         text,
+                open           numeric,
+                close          numeric,
+                change_percent numeric,
+                volume         numeric,
+                ticks          bigint
+            )
+    language sql stable
+as
+$$
+select today.symbol,
+       today.open,
+       today.close,
+       100 * (today.close - before.close) / before.close,
+       today.volume,
+       today.ticks
+from (select h.symbol,
+             (array_agg(h.open order by h.hour))[1]       as open,
+             (array_agg(h.close order by h.hour desc))[1] as close,
+             sum(h.volume)                                as volume,
+             sum(h.ticks)::bigint                         as ticks,
+             day_start
+      from newest_trading_day(until)
+               join hourly_stock h on h.hour >= day_start and h.hour < day_end
+      group by h.symbol, day_start) as today
+         left join lateral (select h.close
+                            from hourly_stock h
+                            where h.symbol = today.symbol and h.hour < day_start
+                            order by h.hour desc
+                            limit 1) as before on true
+$$;
 
 -- Every symbol once. Hops from one to the next in the index, so 5,000 symbols take milliseconds however many bars
 -- they have.
