@@ -11,6 +11,8 @@ create role grafana_reader;
 alter role grafana_reader login password :'password';
 alter role grafana_reader set default_transaction_read_only = on;
 alter role grafana_reader set statement_timeout = '30s';
+-- Compiling a dashboard's short queries takes longer than running them.
+alter role grafana_reader set jit = off;
 select to_regprocedure('grant_reading(name)') is not null as is_migrated \gset
 \if :is_migrated
 select grant_reading('grafana_reader');

@@ -7,6 +7,7 @@ mod dead_letters;
 mod exactly_once;
 mod gaps;
 mod outages;
+mod prometheus;
 mod retention;
 mod scene;
 mod shutdown;

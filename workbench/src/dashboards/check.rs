@@ -61,7 +61,8 @@ pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
 
 /// Five symbols, as many as the dashboards show at first.
 async fn some_symbols(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
-    let symbols = sqlx::query_scalar("select symbol from known_symbols order by 1 limit 5").fetch_all(connection).await?;
+    let symbols =
+        sqlx::query_scalar("select symbol from known_symbols order by 1 limit 5").fetch_all(connection).await?;
     anyhow::ensure!(!symbols.is_empty(), "there is no symbol in the tables yet");
     Ok(symbols)
 }

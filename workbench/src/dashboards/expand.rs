@@ -137,7 +137,10 @@ mod tests {
             ("$__timeFilter(hour)", "hour BETWEEN '2024-10-03T18:00:00Z' AND '2024-10-04T00:00:00Z'"),
             ("$__timeGroup(minute, '$__interval')", "floor(extract(epoch from minute)/60)*60"),
             ("$__timeTo()::timestamptz", "'2024-10-04T00:00:00Z'::timestamptz"),
-            ("symbol in ($symbol) and s = '$chart' and i = '$interval'", "symbol in ('A','B') and s = 'A' and i = 'hour'"),
+            (
+                "symbol in ($symbol) and s = '$chart' and i = '$interval'",
+                "symbol in ('A','B') and s = 'A' and i = 'hour'",
+            ),
         ] {
             assert_eq!(expanded(sql).unwrap(), sent);
         }

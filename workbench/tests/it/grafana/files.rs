@@ -108,7 +108,10 @@ fn no_panel_is_too_small_to_be_read() {
 fn the_dashboards_lead_to_one_another_and_open_on_a_range_that_refreshes() {
     for dashboard in dashboards() {
         let file = dashboard.file();
-        assert_eq!(dashboard.json["links"][0]["tags"], dashboard.json["tags"], "{file}: links to the others by their tag");
+        assert_eq!(
+            dashboard.json["links"][0]["tags"], dashboard.json["tags"],
+            "{file}: links to the others by their tag"
+        );
         for key in ["title", "description", "refresh"] {
             assert!(!text(&dashboard.json, key).is_empty(), "{file}: no {key}");
         }
@@ -124,7 +127,9 @@ fn the_dashboards_lead_to_one_another_and_open_on_a_range_that_refreshes() {
 #[test]
 fn the_data_sources_take_addresses_and_secrets_from_the_environment() {
     let yaml = fs::read_to_string(repository().join("grafana/provisioning/datasources/stocks.yaml")).unwrap();
-    for name in ["GRAFANA_DB_HOST", "GRAFANA_DB_NAME", "GRAFANA_DB_USER", "GRAFANA_DB_PASSWORD", "GRAFANA_PROMETHEUS_URL"] {
+    for name in
+        ["GRAFANA_DB_HOST", "GRAFANA_DB_NAME", "GRAFANA_DB_USER", "GRAFANA_DB_PASSWORD", "GRAFANA_PROMETHEUS_URL"]
+    {
         assert!(yaml.contains(&format!(": ${name}\n")), "{name} is not taken from the environment");
     }
     assert!(yaml.contains("type: grafana-postgresql-datasource"));

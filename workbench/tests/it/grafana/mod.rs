@@ -3,7 +3,6 @@
 mod alerts;
 mod files;
 mod market;
-mod metrics;
 mod queries;
 
 use std::path::{Path, PathBuf};
