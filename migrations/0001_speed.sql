@@ -54,6 +54,38 @@ create table minute_bars
     -- A minute's row is updated by many batches. Half-empty pages keep those updates on their page (HOT).
     with (fillfactor = 50);
 
+-- The same for each hour: minute_bars rolled up as they are written, because a view that did so when it is read would
+-- take seconds for a month of 500 symbols. A batch touches far fewer hours than minutes.
+create table hour_bars
+(
+    symbol          text        not null collate "C",
+    hour            timestamptz not null,
+    open            numeric     not null,
+    high            numeric     not null,
+    low             numeric     not null,
+    close           numeric     not null,
+    volume          numeric     not null,
+    ticks           bigint      not null,
+    sum_close       numeric     not null,
+    notional        numeric     not null,
+    first_timestamp timestamptz not null,
+    first_partition integer     not null,
+    first_offset    bigint      not null,
+    last_timestamp  timestamptz not null,
+    last_partition  integer     not null,
+    last_offset     bigint      not null,
+    constraint hour_bars_pkey primary key (symbol, hour)
+)
+    -- An hour's row is updated by every batch of that hour.
+    with (fillfactor = 50);
+
+-- "All symbols since yesterday" is what a dashboard asks; rows come in order of hour, so a BRIN would do too, but this
+-- table is small and its keys never change.
+create index hour_bars_hour_idx on hour_bars (hour);
+
+-- Minutes come nearly in order, so the smallest index finds the newest ones of all symbols.
+create index minute_bars_minute_brin on minute_bars using brin (minute) with (pages_per_range = 32);
+
 comment on column minute_bars.notional is 'sum(close * volume): vwap is notional / volume.';
 comment on column minute_bars.sum_close is 'sum(close) over the ticks: avg_close is sum_close / ticks.';
 

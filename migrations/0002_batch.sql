@@ -115,6 +115,8 @@ create table batch_hours
     duplicates  bigint      not null,
     run_id      bigint      not null,
     computed_at timestamptz not null default now(),
+    -- Earlier than computed_at where the hour was restated: computed again because its objects had changed.
+    first_computed_at timestamptz not null default now(),
     constraint batch_hours_pkey primary key (hour),
     constraint batch_hours_run_id_fkey foreign key (run_id) references batch_runs
 );

@@ -1,4 +1,5 @@
--- What people and dashboards read.
+-- What people and dashboards read. Queries filter by symbol and time; each view is written so that PostgreSQL pushes
+-- those filters down to the indexes.
 
 -- Minute bars ready to plot.
 create view minute_stock as
@@ -15,34 +16,162 @@ from minute_bars;
 
 -- For each symbol and hour the side that has seen more ticks; the batch layer wins a tie. So a late tick, a missed
 -- batch run or purged real-time data never hides the better number.
+-- Two arms rather than a full join, into which PostgreSQL would push no filter but `symbol = 'X'`.
 create view hourly_stock as
-with speed as (select symbol,
-                      date_trunc('hour', minute, 'UTC')                                          as hour,
-                      sum(sum_close) / sum(ticks)                                                as avg_close,
-                      sum(volume) / sum(ticks)                                                   as avg_volume,
-                      (array_agg(open order by first_timestamp, first_partition, first_offset))[1] as open,
-                      max(high)                                                                  as high,
-                      min(low)                                                                   as low,
-                      (array_agg(close order by last_timestamp desc, last_partition desc, last_offset desc))[1] as close,
-                      sum(volume)                                                                as volume,
-                      sum(notional) / nullif(sum(volume), 0)                                     as vwap,
-                      sum(ticks)::bigint                                                         as ticks
-               from minute_bars
-               group by symbol, date_trunc('hour', minute, 'UTC'))
-select symbol,
-       hour,
-       case when batch_wins then b.avg_close else s.avg_close end   as avg_close,
-       case when batch_wins then b.avg_volume else s.avg_volume end as avg_volume,
-       case when batch_wins then b.open else s.open end             as open,
-       case when batch_wins then b.high else s.high end             as high,
-       case when batch_wins then b.low else s.low end               as low,
-       case when batch_wins then b.close else s.close end           as close,
-       case when batch_wins then b.volume else s.volume end         as volume,
-       case when batch_wins then b.vwap else s.vwap end             as vwap,
-       case when batch_wins then b.ticks else s.ticks end           as ticks,
-       case when batch_wins then 'batch' else 'speed' end           as source,
-       coalesce(b.ticks, 0)                                         as batch_ticks,
-       coalesce(s.ticks, 0)                                         as speed_ticks
+select b.symbol,
+       b.hour,
+       case when speed_wins then s.sum_close / s.ticks else b.avg_close end            as avg_close,
+       case when speed_wins then s.volume / s.ticks else b.avg_volume end              as avg_volume,
+       case when speed_wins then s.open else b.open end                                as open,
+       case when speed_wins then s.high else b.high end                                as high,
+       case when speed_wins then s.low else b.low end                                  as low,
+       case when speed_wins then s.close else b.close end                              as close,
+       case when speed_wins then s.volume else b.volume end                            as volume,
+       case when speed_wins then s.notional / nullif(s.volume, 0) else b.vwap end      as vwap,
+       case when speed_wins then s.ticks else b.ticks end                              as ticks,
+       case when speed_wins then 'speed' else 'batch' end                              as source,
+       b.ticks                                                                         as batch_ticks,
+       coalesce(s.ticks, 0)                                                            as speed_ticks
 from hourly_stock_summary b
-         full join speed s using (symbol, hour)
-         cross join lateral (select coalesce(b.ticks, 0) >= coalesce(s.ticks, 0) as batch_wins) as choice;
+         left join hour_bars s on s.symbol = b.symbol and s.hour = b.hour
+         cross join lateral (select coalesce(s.ticks > b.ticks, false) as speed_wins) as choice
+union all
+select s.symbol,
+       s.hour,
+       s.sum_close / s.ticks,
+       s.volume / s.ticks,
+       s.open,
+       s.high,
+       s.low,
+       s.close,
+       s.volume,
+       s.notional / nullif(s.volume, 0),
+       s.ticks,
+       'speed',
+       0,
+       s.ticks
+from hour_bars s
+where not exists (select from hourly_stock_summary b where b.symbol = s.symbol and b.hour = s.hour);
+
+-- Where the exchange is. One row; `update exchange set time_zone = 'Asia/Tokyo'` moves the days of every report.
+create table exchange
+(
+    is_the_only_row boolean not null default true,
+    time_zone       text    not null default 'America/New_York',
+    constraint exchange_pkey primary key (is_the_only_row),
+    constraint exchange_is_the_only_row_check check (is_the_only_row),
+    -- An unknown zone is an error here and now rather than in every report.
+    constraint exchange_time_zone_check check (timestamptz 'epoch' at time zone time_zone is not null)
+);
+
+insert into exchange default values;
+
+create view exchange_settings as
+select time_zone
+from exchange;
+
+-- A symbol's day at the exchange. An hour belongs to the day in which it begins there, which matters only where a zone
+-- is not whole hours off UTC and trades at midnight. change_percent is from close to close, null on the first day;
+-- volume_ratio is the volume over the mean of up to 20 trading days before (volume_mean_days of them).
+create view daily_stock_report as
+with days as (select symbol,
+                     (hour at time zone (select time_zone from exchange))::date as day,
+                     (array_agg(open order by hour))[1]                         as open,
+                     max(high)                                                  as high,
+                     min(low)                                                   as low,
+                     (array_agg(close order by hour desc))[1]                   as close,
+                     sum(volume)                                                as volume,
+                     sum(vwap * volume) / nullif(sum(volume), 0)                as vwap,
+                     sum(ticks)::bigint                                         as ticks,
+                     count(*)                                                   as hours
+              from hourly_stock
+              group by 1, 2)
+select symbol,
+       day,
+       day::timestamp at time zone (select time_zone from exchange)                    as start,
+       open,
+       high,
+       low,
+       close,
+       100 * (close - lag(close) over days_of_symbol) / lag(close) over days_of_symbol as change_percent,
+       100 * (close - open) / open                                                     as open_to_close_percent,
+       volume,
+       vwap,
+       ticks,
+       high - low                                                                      as range,
+       100 * (high - low) / low                                                        as range_percent,
+       avg(volume) over twenty_days_before                                             as volume_mean,
+       count(*) over twenty_days_before                                                as volume_mean_days,
+       volume / nullif(avg(volume) over twenty_days_before, 0)                         as volume_ratio,
+       hours
+from days
+window days_of_symbol as (partition by symbol order by day),
+       twenty_days_before as (partition by symbol order by day rows between 20 preceding and 1 preceding);
+
+-- The newest day with trades up to a moment: what a report shows by default, at night and on a weekend too.
+create function newest_trading_day(until timestamptz)
+    returns table (day date, day_start timestamptz, day_end timestamptz)
+    language sql stable
+as
+$$
+select local_day::date,
+       local_day at time zone time_zone,
+       (local_day + interval '1 day') at time zone time_zone
+from exchange_settings
+         cross join (select hour from hourly_stock where hour <= until order by hour desc limit 1) as newest
+         cross join lateral (select date_trunc('day', hour at time zone time_zone) as local_day) as here
+$$;
+
+-- That day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the means.
+create function newest_day_of_market(until timestamptz)
+    returns table
+            (
+                symbol         text,
+                open           numeric,
+                close          numeric,
+                change_percent numeric,
+                volume         numeric,
+                ticks          bigint
+            )
+    language sql stable
+as
+$$
+select today.symbol,
+       today.open,
+       today.close,
+       100 * (today.close - before.close) / before.close,
+       today.volume,
+       today.ticks
+from (select h.symbol,
+             (array_agg(h.open order by h.hour))[1]       as open,
+             (array_agg(h.close order by h.hour desc))[1] as close,
+             sum(h.volume)                                as volume,
+             sum(h.ticks)::bigint                         as ticks,
+             day_start
+      from newest_trading_day(until)
+               join hourly_stock h on h.hour >= day_start and h.hour < day_end
+      group by h.symbol, day_start) as today
+         left join lateral (select h.close
+                            from hourly_stock h
+                            where h.symbol = today.symbol and h.hour < day_start
+                            order by h.hour desc
+                            limit 1) as before on true
+$$;
+
+-- Every symbol once. Hops from one to the next in the index, so 5,000 symbols take milliseconds however many bars
+-- they have.
+create view known_symbols as
+with recursive
+    speed as ((select symbol from hour_bars order by symbol limit 1)
+              union all
+              select (select h.symbol from hour_bars h where h.symbol > speed.symbol order by h.symbol limit 1)
+              from speed
+              where speed.symbol is not null),
+    batch as ((select symbol from hourly_stock_summary order by symbol limit 1)
+              union all
+              select (select h.symbol from hourly_stock_summary h where h.symbol > batch.symbol order by h.symbol limit 1)
+              from batch
+              where batch.symbol is not null)
+select symbol from speed where symbol is not null
+union
+select symbol from batch where symbol is not null;

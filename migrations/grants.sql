@@ -37,13 +37,12 @@ begin
             ('batch_writer', 'kafka_gaps', '{select}'),
             ('batch_writer', '_sqlx_migrations', '{select}')
         ),
-        -- Dashboards read everything that is in the schema, and change nothing.
+        -- Dashboards read every view of the schema, no table but the indicators, and change nothing.
         readable as (
             select 'grafana_reader', relname::text, '{select}'::text[]
             from pg_class
             where relnamespace = 'public'::regnamespace
-              and relkind in ('r', 'p', 'v', 'm')
-              and relname <> '_sqlx_migrations'
+              and (relkind in ('v', 'm') or relname = 'technical_indicators')
         )
         -- Where role or table is not there, "has the right" is null.
         select role, privilege, 'table public.' || quote_ident(relation) as object

@@ -1,13 +1,14 @@
 //! The batch layer: hourly summaries out of the archive.
 //!
 //! [`scan`] and [`totals`] turn bytes into bars and know neither store nor database; [`archive`] knows the store;
-//! [`index`] and [`summary`] know the tables; [`run()`] puts them together. `docs/batch-layer.md` explains the design.
+//! [`index`] and [`summary`] know the tables; [`indicators`] follow from the summaries; [`run()`] puts them together. `docs/batch-layer.md` explains the design.
 
 pub mod archive;
 pub mod cli;
 pub mod dry_run;
 pub mod hour;
 pub mod index;
+pub mod indicators;
 pub mod ledger;
 pub mod progress;
 pub mod reader;

@@ -4,6 +4,7 @@ use crate::archive::Store;
 use crate::cli::Args;
 use crate::dry_run;
 use crate::index::Index;
+use crate::indicators;
 use crate::ledger::{self, Counts};
 use crate::progress::size;
 use crate::work::Work;
@@ -38,9 +39,14 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         return Ok(());
     }
     let run_id = ledger::begin(&mut index, &args.describe(&plan)).await?;
-    let mut work = Work::new(&args, plan, store, index, run_id, stop);
+    let mut work = Work::new(&args, plan, store, index, run_id, stop.clone());
     let result = work.run().await;
     let (mut index, counts) = work.finish();
+    let result = match result {
+        // The hours that were written are right whatever became of the others.
+        Ok(()) | Err(Failure::Partial(_)) => indicators::refresh(&mut index, &stop).await.and(result),
+        Err(failure) => Err(failure),
+    };
     ledger::finish(&mut index, run_id, &counts, &result).await;
     if matches!(result, Ok(()) | Err(Failure::Partial(_))) {
         report(&counts, started);

@@ -3,6 +3,7 @@
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::Index;
+use crate::indicators;
 use crate::scan::HourBars;
 use common::pg::numeric::Numeric;
 use common::wide_sum::WideSum;
@@ -50,6 +51,7 @@ impl Summary {
         let mut transaction = Connection::begin(connection).await?;
         delete_rows(&mut transaction, self.hour).await?;
         self.insert_rows(&mut transaction).await?;
+        indicators::mark(&mut transaction, self.hour).await?;
         self.note(&mut transaction).await?;
         transaction.commit().await
     }
@@ -127,6 +129,8 @@ async fn withdraw_all(connection: &mut PgConnection, hour: Hour) -> Result<(), s
 }
 
 async fn delete_rows(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+    // A symbol may be in the old rows only.
+    indicators::mark(transaction, hour).await?;
     sqlx::query("delete from hourly_stock_summary where hour = $1")
         .bind(hour.start())
         .execute(transaction.acquire().await?)

@@ -179,6 +179,7 @@ impl Work {
     }
 }
 
-fn stopped() -> Failure {
+/// What a run says that a signal has ended.
+pub(crate) fn stopped() -> Failure {
     Failure::Partial("stopped by a signal before all hours were done; the next run goes on with the rest".into())
 }

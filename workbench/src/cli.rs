@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveArgs};
 use crate::bench::Bench;
+use crate::dashboards::{self, DashboardsArgs};
 use crate::prove::{self, ProveArgs};
 use crate::replay::{self, ReplayArgs};
 use crate::report::{self, ReportArgs};
@@ -41,6 +42,8 @@ enum Command {
     Archive(ArchiveArgs),
     /// Shows ticks, latest closes, hourly summaries and rejected messages.
     Report(ReportArgs),
+    /// Asks what Grafana's dashboards ask; 0 where every query finds something, otherwise 1.
+    Dashboards(DashboardsArgs),
     /// Proves that topic, tables and archive hold the same records and that both layers' numbers agree; 0 or 1.
     Prove(ProveArgs),
 }
@@ -63,6 +66,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => print_json(&simulate::run(&args, &shutdown).await?)?,
         Command::Bench(what) => print_json(&crate::bench::run(&what).await?)?,
         Command::Replay(args) => print_json(&replay::run(&args, &shutdown).await?)?,
+        Command::Dashboards(args) => {
+            let findings = dashboards::run(&args).await?;
+            print_json(&findings)?;
+            return Ok(if findings.empty.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Report(args) => report::run(&args, &shutdown).await?,
         Command::Prove(args) => {
             let verdict = tokio::select! {

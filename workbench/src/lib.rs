@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod bench;
 pub mod cli;
+pub mod dashboards;
 pub mod kafka;
 pub mod pace;
 pub mod prove;

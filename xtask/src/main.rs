@@ -9,6 +9,7 @@ mod files;
 mod interrupt;
 mod manifests;
 mod process;
+mod python;
 mod setup;
 mod stack;
 mod supply_chain;

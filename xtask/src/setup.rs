@@ -1,5 +1,6 @@
 //! Installs the system packages that building and running need. Quick when nothing is missing: it only looks at files.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
+use crate::python;
 use crate::stack::{StoreKind, postgres};
 
 /// Something that must be there, and the Debian packages (12 and 13) that bring it.
@@ -31,18 +33,17 @@ static SERVICES: [Need; 4] = [
     Need { packages: "postgresql", is_met: || postgres::bin_dir().is_ok() },
 ];
 
-/// What checks need that are not written in Rust.
-static TEST_TOOLS: [Need; 1] = [Need { packages: "python3-venv", is_met: has_venv }];
+/// What the tests compare with, and check by.
+static TEST_TOOLS: [Need; 2] = [
+    Need { packages: "python3-venv", is_met: has_venv },
+    Need { packages: "prometheus", is_met: || on_path("prometheus").is_some() && on_path("promtool").is_some() },
+];
 
 /// Everything, by one installation.
 pub fn ensure_all(store: StoreKind) -> Result<()> {
     ensure(BUILD_TOOLS.iter().chain(&SERVICES).chain(&TEST_TOOLS))?;
+    python::interpreter()?;
     ensure_services(store)
-}
-
-/// What compiling the workspace needs.
-pub fn ensure_build_tools() -> Result<()> {
-    ensure(BUILD_TOOLS.iter())
 }
 
 /// What the tests need besides the local stack.
@@ -55,6 +56,11 @@ fn has_venv() -> bool {
     let mut python = Command::new("python3");
     python.args(["-c", "import ensurepip, venv"]).stdin(Stdio::null()).stderr(Stdio::null());
     python.status().is_ok_and(|status| status.success())
+}
+
+/// What compiling the workspace needs.
+pub fn ensure_build_tools() -> Result<()> {
+    ensure(BUILD_TOOLS.iter())
 }
 
 /// What the local stack needs.
@@ -124,6 +130,7 @@ fn install(packages: &[&str]) -> Result<()> {
     let started = Instant::now();
     println!("installing {} ...", packages.join(" "));
     let _no_cluster = NoCluster::during_install_of(packages)?;
+    let _no_service = NoService::during_install_of(packages)?;
     let arguments: Vec<&str> =
         ["install", "--yes", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
     // Fresh machines have no package lists, others may have old ones: ask for them only where it takes that.
@@ -168,6 +175,31 @@ impl NoCluster {
 }
 
 impl Drop for NoCluster {
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+/// Debian's package starts Prometheus on port 9090, with a configuration of its own. While this lives, it does not.
+struct NoService(Option<PathBuf>);
+
+impl NoService {
+    fn during_install_of(packages: &[&str]) -> Result<Self> {
+        let file = PathBuf::from("/usr/sbin/policy-rc.d");
+        // Where a policy is there already (container images have one), it is the machine's own business.
+        if !packages.contains(&"prometheus") || file.exists() {
+            return Ok(Self(None));
+        }
+        let write = fs::write(&file, "#!/bin/sh\nexit 101\n")
+            .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o755)));
+        write.with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Self(Some(file)))
+    }
+}
+
+impl Drop for NoService {
     fn drop(&mut self) {
         if let Some(file) = &self.0 {
             let _ = fs::remove_file(file);

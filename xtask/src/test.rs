@@ -8,21 +8,23 @@ use anyhow::{Context, Result};
 
 use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
-use crate::{build, setup};
+use crate::{build, python, setup};
 
 /// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack down, whatever happens.
 ///
 /// The exit code is cargo's.
 pub fn run(store: Option<StoreKind>, arguments: &[OsString]) -> Result<ExitCode> {
     setup::ensure_build_tools()?;
+    setup::ensure_test_tools()?;
     let compiled = cargo_test(&["--no-run"], arguments).status().context("cannot run cargo")?;
     if !compiled.success() {
         return Ok(exit_code(compiled));
     }
     let options = UpOptions { store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
     let owned = OwnedStack::start(&folder(), &options)?;
-    let status =
-        owned.stack().run_program("cargo-test", cargo_test(&[], arguments)).map_err(|error| owned.fail(error))?;
+    let mut tests = cargo_test(&[], arguments);
+    tests.env("STACK_PYTHON", python::interpreter()?);
+    let status = owned.stack().run_program("cargo-test", tests).map_err(|error| owned.fail(error))?;
     if !status.success() {
         println!("the services' logs are kept in {}", owned.keep_logs()?.display());
     }

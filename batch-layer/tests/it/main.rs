@@ -6,6 +6,7 @@ mod archives;
 mod changes;
 mod damage;
 mod failures;
+mod indicators;
 mod rebuild;
 mod runs;
 mod secure;

@@ -1,4 +1,4 @@
-//! The minute bars of one batch.
+//! The bars of one batch, by minute and by hour.
 
 use common::{Bar, Tick, Timestamp};
 use rustc_hash::FxHashMap;
@@ -25,15 +25,28 @@ impl MinuteBars {
     }
 
     /// All bars, sorted by symbol and minute: writers that lock rows in one order cannot deadlock.
-    pub fn sorted(&self) -> Vec<(&str, Timestamp, &Bar)> {
+    pub fn sorted(&self) -> Vec<(&str, Timestamp, Bar)> {
         let mut symbols: Vec<(&str, &BTreeMap<Timestamp, Bar>)> =
             self.by_symbol.iter().map(|(symbol, minutes)| (&**symbol, minutes)).collect();
         symbols.sort_unstable_by_key(|(symbol, _)| *symbol);
         let bars = |(symbol, minutes)| {
             let minutes: &BTreeMap<Timestamp, Bar> = minutes;
-            minutes.iter().map(move |(minute, bar)| (symbol, *minute, bar))
+            minutes.iter().map(move |(minute, bar)| (symbol, *minute, *bar))
         };
         symbols.into_iter().flat_map(bars).collect()
+    }
+
+    /// The bars that [`MinuteBars::sorted`] gives, merged into those of their hours; sorted as well.
+    pub fn hours<'a>(minutes: &[(&'a str, Timestamp, Bar)]) -> Vec<(&'a str, Timestamp, Bar)> {
+        let mut hours: Vec<(&str, Timestamp, Bar)> = Vec::new();
+        for (symbol, minute, bar) in minutes {
+            let hour = minute.floor(Timestamp::HOUR);
+            match hours.last_mut() {
+                Some((last_symbol, last_hour, sum)) if last_symbol == symbol && *last_hour == hour => sum.merge(bar),
+                _ => hours.push((symbol, hour, *bar)),
+            }
+        }
+        hours
     }
 
     pub fn clear(&mut self) {

@@ -25,16 +25,26 @@ pub const RECORD_GAP: &str = "
 
 pub const OTHER_GROUP: &str = "select group_id from kafka_offsets where topic = $1 and group_id <> $2 limit 1";
 
-/// Merges a batch's bars; `common::Bar::merge` in SQL. Rows come sorted by key.
-pub const MERGE_BARS: &str = "
-    insert into minute_bars as known
-        (symbol, minute, open, high, low, close, volume, ticks, sum_close, notional,
+/// Merges a batch's bars into a table, whose column `$start` is the bar's start; `common::Bar::merge` in SQL. Rows come
+/// sorted by key.
+macro_rules! merge_bars {
+    ($table:literal, $start:literal) => {
+        concat!(
+            "
+    insert into ",
+            $table,
+            " as known
+        (symbol, ",
+            $start,
+            ", open, high, low, close, volume, ticks, sum_close, notional,
          first_timestamp, first_partition, first_offset, last_timestamp, last_partition, last_offset)
     select * from unnest($1::text[], $2::timestamptz[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[],
                          $7::numeric[], $8::bigint[], $9::numeric[], $10::numeric[],
                          $11::timestamptz[], $12::integer[], $13::bigint[],
                          $14::timestamptz[], $15::integer[], $16::bigint[])
-    on conflict (symbol, minute) do update set
+    on conflict (symbol, ",
+            $start,
+            ") do update set
         open = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
                     < (known.first_timestamp, known.first_partition, known.first_offset)
             then excluded.open else known.open end,
@@ -64,7 +74,13 @@ pub const MERGE_BARS: &str = "
         volume = known.volume + excluded.volume,
         ticks = known.ticks + excluded.ticks,
         sum_close = known.sum_close + excluded.sum_close,
-        notional = known.notional + excluded.notional";
+        notional = known.notional + excluded.notional"
+        )
+    };
+}
+
+pub const MERGE_MINUTE_BARS: &str = merge_bars!("minute_bars", "minute");
+pub const MERGE_HOUR_BARS: &str = merge_bars!("hour_bars", "hour");
 
 pub const INSERT_REJECTS: &str = "
     insert into rejected_ticks

@@ -4,7 +4,7 @@ use super::{offsets, statements};
 use crate::Config;
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
 use common::pg::numeric::Numeric;
-use common::{OrderKey, Timestamp};
+use common::{Bar, OrderKey, Price, Timestamp};
 use sqlx::{Connection, PgConnection};
 
 /// What became of a batch.
@@ -31,13 +31,15 @@ pub async fn write(connection: &mut PgConnection, config: &Config, batch: &Batch
     Ok(Outcome::Written)
 }
 
-/// The ticks and their minute bars alone.
+/// The ticks and their bars alone.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; the transaction is then of no use.
 pub async fn write_ticks(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
     copy_rows(connection, &batch.rows).await?;
-    merge_bars(connection, &batch.bars).await
+    let minutes = batch.bars.sorted();
+    merge_bars(connection, statements::MERGE_MINUTE_BARS, &minutes).await?;
+    merge_bars(connection, statements::MERGE_HOUR_BARS, &MinuteBars::hours(&minutes)).await
 }
 
 async fn copy_rows(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
@@ -55,21 +57,21 @@ async fn copy_rows(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<(
     Ok(())
 }
 
-async fn merge_bars(connection: &mut PgConnection, bars: &MinuteBars) -> sqlx::Result<()> {
-    let bars = bars.sorted();
+async fn merge_bars(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    bars: &[(&str, Timestamp, Bar)],
+) -> sqlx::Result<()> {
     if bars.is_empty() {
         return Ok(());
     }
-    let prices = |of: fn(&common::Bar) -> common::Price| -> Vec<Numeric> {
-        bars.iter().map(|(_, _, bar)| of(bar).into()).collect()
-    };
-    let numbers =
-        |of: fn(&common::Bar) -> Numeric| -> Vec<Numeric> { bars.iter().map(|(_, _, bar)| of(bar)).collect() };
+    let prices = |of: fn(&Bar) -> Price| -> Vec<Numeric> { bars.iter().map(|(_, _, bar)| of(bar).into()).collect() };
+    let numbers = |of: fn(&Bar) -> Numeric| -> Vec<Numeric> { bars.iter().map(|(_, _, bar)| of(bar)).collect() };
     let (first, last): (Vec<_>, Vec<_>) = bars.iter().map(|(_, _, bar)| (bar.first, bar.last)).unzip();
     let (first, last) = (KeyColumns::of(&first), KeyColumns::of(&last));
-    sqlx::query(statements::MERGE_BARS)
+    sqlx::query(statement)
         .bind(bars.iter().map(|(symbol, _, _)| *symbol).collect::<Vec<_>>())
-        .bind(bars.iter().map(|(_, minute, _)| *minute).collect::<Vec<_>>())
+        .bind(bars.iter().map(|(_, start, _)| *start).collect::<Vec<_>>())
         .bind(prices(|bar| bar.open))
         .bind(prices(|bar| bar.high))
         .bind(prices(|bar| bar.low))

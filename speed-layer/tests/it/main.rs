@@ -1,12 +1,13 @@
 //! The speed layer as a process, against a real Kafka and PostgreSQL (`cargo xtask test`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may say so with a panic")]
 
+mod bars;
 mod configuration;
 mod dead_letters;
 mod exactly_once;
 mod gaps;
-mod minute_bars;
 mod outages;
+mod prometheus;
 mod retention;
 mod roles;
 mod scene;

@@ -22,6 +22,13 @@ impl TestDatabase {
         owner.with_migrations(Migrations::Only).migrate_only().await.expect("migrate as the tables' owner");
     }
 
+    /// Makes the roles beside tables that are there already, and gives them their rights.
+    pub async fn add_roles(&self) {
+        eventually("the roles to be made", Duration::from_secs(60), || self.make_roles()).await;
+        let owner = Database::parse(self.url(), "test").expect("the test's URL is one");
+        owner.migrate_only().await.expect("grant the rights as the tables' owner");
+    }
+
     async fn make_roles(&self) -> sqlx::Result<()> {
         let mut connection = PgConnection::connect(self.url()).await?;
         sqlx::raw_sql(ROLES).execute(&mut connection).await?;

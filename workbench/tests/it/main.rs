@@ -6,4 +6,6 @@ mod connector;
 mod equipment;
 mod grafana;
 mod market;
+mod reader;
 mod recording;
+mod serving;

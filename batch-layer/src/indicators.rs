@@ -1,0 +1,58 @@
+//! Technical indicators of each symbol, by hour and by day at the exchange: brought up to date after the hours.
+//!
+//! Averages such as the EMA never forget entirely, so a value depends on every bar before it. It is always computed
+//! from the symbol's first bar on, and written from the first bar on that has changed: the result depends on the
+//! summaries alone, not on which runs there were. `docs/indicators.md` says what each column is.
+
+mod series;
+mod store;
+
+pub use series::{COLUMNS, Series, compute};
+pub use store::mark;
+
+use crate::index::Index;
+use crate::work::stopped;
+use common::Failure;
+use store::{Interval, Mark};
+use tokio_util::sync::CancellationToken;
+
+/// Symbols a transaction. The bars of that many are in memory at once: 16 symbols of five years of hours are 40 MB.
+const SYMBOLS_AT_ONCE: i64 = 16;
+
+/// Computes what is marked as stale, some symbols at a time. `stop` ends it between two transactions.
+///
+/// # Errors
+/// Where the database fails or `stop` is cancelled; what is not done stays marked.
+pub async fn refresh(index: &mut Index, stop: &CancellationToken) -> Result<(), Failure> {
+    loop {
+        if stop.is_cancelled() {
+            return Err(stopped());
+        }
+        let done = refresh_some(index).await.map_err(|error| index.failed("computing indicators in", error))?;
+        if done == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Gives the number of symbols done.
+async fn refresh_some(index: &mut Index) -> Result<usize, sqlx::Error> {
+    let mut transaction = sqlx::Connection::begin(&mut index.connection).await?;
+    let marks = store::marks(&mut transaction, SYMBOLS_AT_ONCE).await?;
+    for interval in [Interval::Hour, Interval::Day] {
+        let bars = store::bars(&mut transaction, interval, &marks).await?;
+        store::delete(&mut transaction, interval, &marks).await?;
+        for (mark, series) in marks.iter().zip(&bars) {
+            let columns = compute(series).map_err(|error| undefined(mark, error))?;
+            store::insert(&mut transaction, interval, mark, series, &columns).await?;
+        }
+    }
+    store::unmark(&mut transaction, &marks).await?;
+    transaction.commit().await?;
+    Ok(marks.len())
+}
+
+/// TA-Lib refuses only parameters and lengths, which are ours, and numbers that are none, which PostgreSQL would not cast.
+fn undefined(mark: &Mark, error: ta_lib::RetCode) -> sqlx::Error {
+    sqlx::Error::Decode(format!("TA-Lib on the bars of {}: {error:?}", mark.symbol).into())
+}

@@ -1,0 +1,77 @@
+-- The pipeline's own state for dashboards and SQL alerts, and who may read it.
+
+create view ingest_positions as
+select group_id, topic, partition, next_offset, updated_at
+from kafka_offsets;
+
+create view ingest_gaps as
+select group_id, topic, partition, from_offset, to_offset, detail, recorded_at
+from kafka_gaps;
+
+-- The first 200 bytes of a message as text, bytes that are none as \ooo.
+create view rejected_messages as
+select topic,
+       kafka_partition,
+       kafka_offset,
+       reason,
+       detail,
+       encode(substring(value from 1 for 200), 'escape') as message,
+       rejected_at
+from rejected_ticks;
+
+create view rejected_archive_lines as
+select key, line, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at
+from rejected_lines;
+
+create view batch_run_history as
+select run_id,
+       started_at,
+       finished_at,
+       extract(epoch from finished_at - started_at) as seconds,
+       status,
+       arguments,
+       hours_computed,
+       hours_failed,
+       objects_read,
+       bytes_read,
+       ticks,
+       rejected_lines,
+       duplicates,
+       error
+from batch_runs;
+
+-- restated: the hour was computed again because its objects had changed.
+create view batch_hour_history as
+select hour,
+       objects,
+       ticks,
+       symbols,
+       duplicates,
+       run_id,
+       first_computed_at,
+       computed_at,
+       computed_at > first_computed_at as restated
+from batch_hours;
+
+create index batch_hours_computed_at_idx on batch_hours (computed_at);
+
+-- Hours whose objects have changed since they were computed. wanted is false where only a wider window would compute it.
+create view dirty_hours as
+select s.hour, s.wanted or b.hour is not null as wanted, b.computed_at
+from stale_hours s
+         left join batch_hours b using (hour);
+
+-- Each table with its partitions added up; rows are the planner's estimate.
+create view table_sizes as
+select coalesce(parent.relname, child.relname)          as table_name,
+       sum(pg_total_relation_size(child.oid))::bigint   as bytes,
+       sum(greatest(child.reltuples, 0))::bigint        as estimated_rows,
+       count(parent.oid)                                as partitions,
+       min(child.relname) filter (where parent.oid is not null) as oldest_partition
+from pg_class child
+         left join pg_inherits i on i.inhrelid = child.oid
+         left join pg_class parent on parent.oid = i.inhparent
+where child.relkind = 'r'
+  -- Days of realtime_stock lie in a schema of their own.
+  and child.relnamespace in (current_schema()::regnamespace, to_regnamespace('realtime_days'))
+group by 1;

@@ -1,0 +1,81 @@
+//! Every query of every dashboard, once, as it opens at this moment.
+
+use super::{Dashboard, Language, Prometheus, View, ask, expand_promql, expand_sql, load};
+use common::Timestamp;
+use common::cli::DatabaseArgs;
+use serde::Serialize;
+use sqlx::PgConnection;
+use std::path::PathBuf;
+
+/// Asks what Grafana's dashboards ask as they open.
+#[derive(clap::Args, Clone)]
+pub struct DashboardsArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Where Prometheus is; without it the panels from there are passed over
+    #[arg(long, value_name = "URL")]
+    prometheus_url: Option<String>,
+    /// Folder of the dashboards
+    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../grafana/dashboards"))]
+    dashboards: PathBuf,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Findings {
+    pub dashboards: usize,
+    pub queries: usize,
+    pub passed_over: usize,
+    /// Queries without a row, by place.
+    pub empty: Vec<String>,
+}
+
+/// # Errors
+/// A query that fails, or services that are not there.
+pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
+    let database = args.database.parse("workbench")?;
+    let mut connection = database.connect().await?;
+    let prometheus = args.prometheus_url.as_deref().map(Prometheus::new);
+    let dashboards = load(&args.dashboards)?;
+    let symbols = some_symbols(&mut connection).await?;
+    let mut findings = Findings { dashboards: dashboards.len(), queries: 0, passed_over: 0, empty: Vec::new() };
+    for dashboard in &dashboards {
+        let view = View::of(dashboard, Timestamp::now(), &symbols)?;
+        for query in dashboard.queries().iter().chain(&dashboard.variable_queries()) {
+            let rows = match (query.language, &prometheus) {
+                (Language::Sql, _) => count_rows(&mut connection, &expand_sql(query.text, dashboard, &view)?).await,
+                (Language::PromQl, None) => {
+                    findings.passed_over += 1;
+                    continue;
+                }
+                (Language::PromQl, Some(there)) => count_series(there, query.text, dashboard, &view).await,
+            };
+            findings.queries += 1;
+            if rows.map_err(|error| error.context(query.place.clone()))? == 0 {
+                findings.empty.push(query.place.clone());
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Five symbols, as many as the dashboards show at first.
+async fn some_symbols(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
+    let symbols =
+        sqlx::query_scalar("select symbol from known_symbols order by 1 limit 5").fetch_all(connection).await?;
+    anyhow::ensure!(!symbols.is_empty(), "there is no symbol in the tables yet");
+    Ok(symbols)
+}
+
+async fn count_rows(connection: &mut PgConnection, sql: &str) -> anyhow::Result<usize> {
+    Ok(ask(connection, sql).await?.rows.len())
+}
+
+async fn count_series(
+    prometheus: &Prometheus,
+    expression: &str,
+    dashboard: &Dashboard,
+    view: &View,
+) -> anyhow::Result<usize> {
+    Ok(prometheus.ask(&expand_promql(expression, dashboard, view)?).await?.len())
+}

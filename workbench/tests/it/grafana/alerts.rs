@@ -1,0 +1,132 @@
+//! The alert rules of Prometheus, which `promtool` checks and tests, and those of Grafana, whose SQL runs here.
+
+use super::market::{migrated, reading};
+use super::{repository, text};
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use std::fs;
+use std::process::Command;
+use workbench::dashboards::ask;
+
+/// A state of the tables, and which of Grafana's alerts fire in it.
+struct Case {
+    name: &'static str,
+    state: &'static str,
+    firing: &'static [&'static str],
+}
+
+const RUN: &str = "insert into batch_runs (started_at, finished_at, status, arguments)";
+
+const CASES: [Case; 7] = [
+    Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
+    Case { name: "a good run a minute ago", state: "RUN values (now(), now() - interval '1 minute', 'ok', '')", firing: &[] },
+    Case {
+        name: "the last good run three hours ago",
+        state: "RUN values (now(), now() - interval '3 hours', 'ok', '')",
+        firing: &["BatchOverdue"],
+    },
+    Case {
+        name: "one bad run after a good one",
+        state: "RUN values (now() - interval '2 minutes', now(), 'ok', ''), (now(), now(), 'partial', '')",
+        firing: &[],
+    },
+    Case {
+        name: "two bad runs after a good one, and one at work",
+        state: "RUN values (now() - interval '9 minutes', now(), 'ok', ''), (now() - interval '8 minutes', now(), 'failed', ''),
+                (now() - interval '7 minutes', now(), 'partial', ''), (now(), null, 'running', '')",
+        firing: &["BatchRunFailing"],
+    },
+    Case {
+        name: "an hour of this morning is dirty",
+        state: "RUN values (now(), now(), 'ok', ''); insert into stale_hours values (now() - interval '5 hours', true, false)",
+        firing: &["HoursStayDirty"],
+    },
+    Case {
+        name: "a dirty hour that is just over, and one that no run has asked for",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into stale_hours values (now() - interval '1 hour', true, false), (now() - interval '9 hours', false, false)",
+        firing: &[],
+    },
+];
+
+fn grafana_rules() -> Vec<Value> {
+    let file = repository().join("grafana/provisioning/alerting/batch-layer.json");
+    let json: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    json["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
+}
+
+/// Evaluates a rule as Grafana does: one number from PostgreSQL, above the threshold or not.
+async fn fires(rule: &Value, connection: &mut sqlx::PgConnection) -> bool {
+    let [query, condition] = &rule["data"].as_array().unwrap()[..] else { panic!("a query and a condition") };
+    assert_eq!(rule["condition"], condition["refId"]);
+    assert_eq!(condition["model"]["expression"], query["refId"]);
+    assert_eq!(query["datasourceUid"], "stocks-postgres");
+    let evaluator = &condition["model"]["conditions"][0]["evaluator"];
+    assert_eq!(evaluator["type"], "gt");
+    let answer = ask(connection, text(&query["model"], "rawSql")).await.unwrap();
+    assert_eq!((answer.rows.len(), answer.columns.len()), (1, 1), "{}: one number", text(rule, "title"));
+    answer.rows[0][&answer.columns[0].0].as_f64().unwrap() > evaluator["params"][0].as_f64().unwrap()
+}
+
+#[tokio::test]
+async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() {
+    for case in CASES {
+        let database = migrated().await;
+        sqlx::raw_sql(AssertSqlSafe(case.state.replace("RUN", RUN))).execute(database.pool()).await.unwrap();
+        let mut connection = reading(&database).await;
+        let mut firing = Vec::new();
+        for rule in grafana_rules() {
+            if fires(&rule, &mut connection).await {
+                firing.push(text(&rule, "title").to_owned());
+            }
+        }
+        assert_eq!(firing, case.firing, "{}", case.name);
+    }
+}
+
+fn promtool(arguments: &[&str]) {
+    let output = Command::new("promtool").args(arguments).current_dir(repository().join("prometheus")).output();
+    let output = output.expect("promtool starts (`cargo xtask setup` installs it)");
+    assert!(output.status.success(), "promtool {arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn promtool_accepts_the_configuration_and_the_rules() {
+    promtool(&["check", "config", "prometheus.yml"]);
+}
+
+#[test]
+fn promtools_unit_tests_of_the_alert_rules_pass() {
+    promtool(&["test", "rules", "rules/speed-layer.test.yml"]);
+}
+
+/// Names of Prometheus's alerts, or those of its tests.
+fn names(file: &str, key: &str) -> Vec<String> {
+    let yaml = fs::read_to_string(repository().join("prometheus/rules").join(file)).unwrap();
+    let after = |line: &str| Some(line.split_once(key)?.1.split([',', ' ']).next()?.to_owned());
+    yaml.lines().filter_map(after).collect()
+}
+
+#[test]
+fn every_alert_has_a_unit_test_a_summary_and_a_runbook() {
+    let prometheus = names("speed-layer.rules.yml", "- alert: ");
+    let grafana: Vec<String> = grafana_rules().iter().map(|rule| text(rule, "title").to_owned()).collect();
+    assert!(prometheus.len() > 5 && grafana.len() > 2);
+    let tested = names("speed-layer.test.yml", "alertname: ");
+    for alert in &prometheus {
+        assert!(tested.contains(alert), "{alert}: no test in speed-layer.test.yml");
+    }
+    for alert in &grafana {
+        assert!(CASES.iter().any(|case| case.firing.contains(&alert.as_str())), "{alert}: no case in which it fires");
+    }
+    let rules = fs::read_to_string(repository().join("prometheus/rules/speed-layer.rules.yml")).unwrap();
+    let json = fs::read_to_string(repository().join("grafana/provisioning/alerting/batch-layer.json")).unwrap();
+    let runbooks = fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    for alert in prometheus.iter().chain(&grafana) {
+        assert!(runbooks.contains(&format!("\n### {alert}\n")), "{alert}: no section in docs/operations.md");
+        let link = format!("docs/operations.md#{}", alert.to_lowercase());
+        assert!(rules.contains(&link) || json.contains(&link), "{alert}: no annotation leads to {link}");
+    }
+    assert_eq!(rules.matches("summary: ").count(), prometheus.len());
+    assert_eq!(json.matches("\"summary\": ").count(), grafana.len());
+}

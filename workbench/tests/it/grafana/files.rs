@@ -1,0 +1,136 @@
+//! The rules of the files themselves.
+
+use super::{dashboards, repository, text};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+
+/// What Grafana 12 draws without a further plugin, as far as these dashboards use it.
+const PANELS: [&str; 9] =
+    ["row", "stat", "timeseries", "table", "barchart", "candlestick", "heatmap", "bargauge", "text"];
+
+/// Every `uid` of a data source that anything in the dashboard refers to.
+fn referenced_uids(value: &Value, found: &mut BTreeSet<String>) {
+    if let Some(uid) = value["datasource"]["uid"].as_str() {
+        found.insert(uid.to_owned());
+    }
+    match value {
+        Value::Object(map) => map.values().for_each(|v| referenced_uids(v, found)),
+        Value::Array(list) => list.iter().for_each(|v| referenced_uids(v, found)),
+        _ => {}
+    }
+}
+
+fn provisioned_uids() -> HashSet<String> {
+    let yaml = fs::read_to_string(repository().join("grafana/provisioning/datasources/stocks.yaml")).unwrap();
+    yaml.lines().filter_map(|line| line.trim().strip_prefix("uid: ").map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_data_source_that_a_dashboard_names_is_provisioned() {
+    let provisioned = provisioned_uids();
+    for dashboard in dashboards() {
+        let mut named = BTreeSet::new();
+        referenced_uids(&dashboard.json, &mut named);
+        assert!(!named.is_empty(), "{} names no data source", dashboard.file());
+        // Grafana's own, which every installation has.
+        named.remove("-- Grafana --");
+        for uid in named {
+            assert!(provisioned.contains(&uid), "{}: no data source has uid {uid}", dashboard.file());
+        }
+    }
+}
+
+#[test]
+fn uids_and_panel_ids_are_unique_and_no_two_panels_overlap() {
+    let mut uids = HashSet::new();
+    for dashboard in dashboards() {
+        let file = dashboard.file();
+        let uid = text(&dashboard.json, "uid").to_owned();
+        assert!(!uid.is_empty() && uid.len() <= 40, "{file}: uid {uid:?}");
+        assert!(uids.insert(uid), "{file}: another dashboard has its uid");
+        let mut ids = HashSet::new();
+        let mut cells = HashSet::new();
+        for panel in dashboard.panels() {
+            let title = text(panel, "title");
+            let id = panel["id"].as_i64().unwrap_or_default();
+            assert!(id > 0 && ids.insert(id), "{file}: panel {title:?} shares its id {id}");
+            let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+            assert!(at("w") > 0 && at("h") > 0 && at("x") + at("w") <= 24, "{file}: panel {title:?} leaves the grid");
+            for x in at("x")..at("x") + at("w") {
+                for y in at("y")..at("y") + at("h") {
+                    assert!(cells.insert((x, y)), "{file}: panel {title:?} lies on another one");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_panel_explains_itself_with_a_unit_and_a_legend() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            let (kind, title) = (text(panel, "type"), text(panel, "title"));
+            let place = format!("{}: {title:?}", dashboard.file());
+            assert!(PANELS.contains(&kind), "{place}: {kind} is no panel that was looked at");
+            if kind == "row" {
+                continue;
+            }
+            assert!(!title.is_empty() && text(panel, "description").len() > 20, "{place}: no description");
+            assert!(!text(&panel["fieldConfig"]["defaults"], "unit").is_empty(), "{place}: no unit");
+            let queries = panel["targets"].as_array().map_or(0, Vec::len);
+            assert!(queries > 0, "{place}: asks for nothing");
+            if kind == "timeseries" {
+                assert!(panel["fieldConfig"]["defaults"]["decimals"].is_u64(), "{place}: no decimals");
+                assert!(panel["options"]["legend"]["showLegend"].is_boolean(), "{place}: no legend");
+            }
+        }
+    }
+}
+
+/// Side by side at a width of 1280 pixels, less would not hold its title and figures.
+#[test]
+fn no_panel_is_too_small_to_be_read() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let (width, height) = (panel["gridPos"]["w"].as_u64().unwrap(), panel["gridPos"]["h"].as_u64().unwrap());
+            match text(panel, "type") {
+                "row" => assert_eq!((width, height), (24, 1), "{place}"),
+                "stat" => assert!(width >= 4 && height >= 4, "{place}: {width} x {height}"),
+                _ => assert!(width >= 8 && height >= 8, "{place}: {width} x {height}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_dashboards_lead_to_one_another_and_open_on_a_range_that_refreshes() {
+    for dashboard in dashboards() {
+        let file = dashboard.file();
+        assert_eq!(
+            dashboard.json["links"][0]["tags"], dashboard.json["tags"],
+            "{file}: links to the others by their tag"
+        );
+        for key in ["title", "description", "refresh"] {
+            assert!(!text(&dashboard.json, key).is_empty(), "{file}: no {key}");
+        }
+        assert!(text(&dashboard.json["time"], "from").starts_with("now-"), "{file}");
+        assert!(dashboard.json["id"].is_null(), "{file}: an id is the installation's, not the file's");
+        for variable in dashboard.variables() {
+            assert!(!text(variable, "label").is_empty(), "{file}: a variable without a label");
+        }
+    }
+}
+
+/// Grafana expands `$NAME` in data source files only; a password with `$` in it would be cut short elsewhere.
+#[test]
+fn the_data_sources_take_addresses_and_secrets_from_the_environment() {
+    let yaml = fs::read_to_string(repository().join("grafana/provisioning/datasources/stocks.yaml")).unwrap();
+    for name in
+        ["GRAFANA_DB_HOST", "GRAFANA_DB_NAME", "GRAFANA_DB_USER", "GRAFANA_DB_PASSWORD", "GRAFANA_PROMETHEUS_URL"]
+    {
+        assert!(yaml.contains(&format!(": ${name}\n")), "{name} is not taken from the environment");
+    }
+    assert!(yaml.contains("type: grafana-postgresql-datasource"));
+}

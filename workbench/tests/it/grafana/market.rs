@@ -1,0 +1,52 @@
+//! A small market in a database of the test's own.
+
+use crate::reader;
+use sqlx::PgConnection;
+use workbench::testing::TestDatabase;
+
+/// What every symbol variable is set to.
+pub const SYMBOLS: [&str; 2] = ["AAPL", "BRK-B"];
+
+/// Three days of two symbols: minute bars of the last six hours, hour bars up to now, hourly summaries of the hours that
+/// are over, indicators, two kinds of rejected messages, batch runs, one restated hour.
+const SEED: &str = "
+    insert into minute_bars
+    select symbol, minute, 10, 12, 9, 11, 100, 4, 44, 1100, minute, 0, 0, minute + interval '59 seconds', 0, 1
+    from unnest(array['AAPL', 'BRK-B']) as symbol,
+         generate_series(date_trunc('minute', now()) - interval '6 hours', now(), '1 minute') as minute;
+    insert into hour_bars
+    select symbol, hour, 10, 12, 9, 11, 6000, 240, 2640, 66000, hour, 0, 0, hour + interval '59 minutes', 0, 1
+    from unnest(array['AAPL', 'BRK-B']) as symbol,
+         generate_series(date_trunc('hour', now()) - interval '72 hours', now(), '1 hour') as hour;
+    insert into hourly_stock_summary (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
+    select symbol, hour, 11, 25, 10, 12, 9, 11, 6000, 11, 240
+    from hour_bars where hour < date_trunc('hour', now());
+    insert into technical_indicators
+    select symbol, 'hour', hour, 11, 6000, 11, 11, 11, 11, 50, 0, 0, 0, 12, 11, 10, 3, 6000, 11 from hourly_stock_summary;
+    insert into kafka_offsets (group_id, topic, partition, next_offset) values ('speed-layer', 'stock_prices', 0, 7);
+    insert into rejected_ticks (topic, kafka_partition, kafka_offset, reason, detail, value)
+    values ('stock_prices', 0, 1, 'not_json', 'expected value at column 1', '\\x00ff27'),
+           ('stock_prices', 0, 2, 'tombstone', 'no value', null);
+    insert into batch_runs (started_at, finished_at, status, arguments, hours_computed)
+    values (now() - interval '2 hours', now() - interval '119 minutes', 'ok', '', 3),
+           (now() - interval '1 hour', now() - interval '59 minutes', 'partial', '', 1);
+    insert into batch_hours (hour, fingerprint, objects, ticks, symbols, duplicates, run_id, first_computed_at)
+    values (date_trunc('hour', now()) - interval '3 hours', '', 1, 480, 2, 0, 1, now() - interval '1 day');
+    insert into stale_hours values (date_trunc('hour', now()) - interval '2 hours', true, false);";
+
+pub async fn migrated() -> TestDatabase {
+    let database = TestDatabase::create().await;
+    common::pg::MIGRATOR.run(database.pool()).await.unwrap();
+    database
+}
+
+pub async fn seeded() -> TestDatabase {
+    let database = migrated().await;
+    sqlx::raw_sql(SEED).execute(database.pool()).await.unwrap();
+    database
+}
+
+/// As Grafana reads it.
+pub async fn reading(database: &TestDatabase) -> PgConnection {
+    reader::connect(database).await
+}

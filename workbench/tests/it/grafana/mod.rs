@@ -1,0 +1,21 @@
+//! Grafana's dashboards and alert rules without Grafana.
+
+mod alerts;
+mod files;
+mod market;
+mod queries;
+
+use std::path::{Path, PathBuf};
+use workbench::dashboards::{Dashboard, load};
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn dashboards() -> Vec<Dashboard> {
+    load(&repository().join("grafana/dashboards")).unwrap()
+}
+
+fn text<'a>(value: &'a serde_json::Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}

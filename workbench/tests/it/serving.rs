@@ -1,0 +1,229 @@
+//! The serving views, case by case, and who may read them.
+
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use workbench::testing::TestDatabase;
+
+use crate::reader;
+
+/// 2025-06-06T14:00Z, 10:00 in New York.
+const HOUR: &str = "2025-06-06T14:00Z";
+
+/// How many ticks each side has seen of the hour; None where it has no row.
+struct Case {
+    name: &'static str,
+    speed: Option<i64>,
+    batch: Option<i64>,
+    expected: Option<&'static str>,
+}
+
+const CASES: [Case; 8] = [
+    Case { name: "only speed: no batch run yet", speed: Some(5), batch: None, expected: Some("speed") },
+    Case { name: "an hour that is still running", speed: Some(1), batch: None, expected: Some("speed") },
+    Case { name: "only batch: computed from an archive", speed: None, batch: Some(5), expected: Some("batch") },
+    Case { name: "purged speed data", speed: None, batch: Some(1), expected: Some("batch") },
+    Case { name: "both agree", speed: Some(5), batch: Some(5), expected: Some("batch") },
+    Case { name: "a late tick after the batch", speed: Some(6), batch: Some(5), expected: Some("speed") },
+    Case { name: "the speed layer was behind", speed: Some(3), batch: Some(5), expected: Some("batch") },
+    Case { name: "neither", speed: None, batch: None, expected: None },
+];
+
+async fn database() -> TestDatabase {
+    let database = TestDatabase::create().await;
+    common::pg::MIGRATOR.run(database.pool()).await.unwrap();
+    database
+}
+
+async fn execute(database: &TestDatabase, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(database.pool()).await.unwrap();
+}
+
+async fn rows(database: &TestDatabase, sql: &str) -> Vec<String> {
+    sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(database.pool()).await.unwrap()
+}
+
+/// An hour as the speed layer writes it: closes of 10, one share a tick.
+async fn speed(database: &TestDatabase, symbol: &str, hour: &str, ticks: i64) {
+    execute(
+        database,
+        &format!(
+            "insert into hour_bars
+             select '{symbol}', hour, 10, 12, 9, 10, {ticks}, {ticks}, {ticks} * 10, {ticks} * 10, hour, 0, 0, hour, 0, 1
+             from (select timestamptz '{hour}' as hour) as it"
+        ),
+    )
+    .await;
+}
+
+/// An hour as the batch layer writes it: closes of 20, two shares a tick.
+async fn batch(database: &TestDatabase, symbol: &str, hour: &str, ticks: i64) {
+    execute(
+        database,
+        &format!(
+            "insert into hourly_stock_summary (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
+             values ('{symbol}', '{hour}', 20, 2, 19, 22, 18, 20, {ticks} * 2, 20, {ticks})"
+        ),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_hour_comes_from_the_side_that_has_seen_more_ticks_and_from_the_batch_where_both_have_seen_as_many() {
+    let database = database().await;
+    for (number, case) in CASES.iter().enumerate() {
+        let symbol = format!("S{number}");
+        if let Some(ticks) = case.speed {
+            speed(&database, &symbol, HOUR, ticks).await;
+        }
+        if let Some(ticks) = case.batch {
+            batch(&database, &symbol, HOUR, ticks).await;
+        }
+        let found = rows(
+            &database,
+            &format!(
+                "select concat_ws(' ', source, close::int, round(avg_close, 1), round(avg_volume, 1), open::int, high::int, low::int,
+                                  round(vwap, 1), volume, ticks, batch_ticks, speed_ticks)
+                 from hourly_stock where symbol = '{symbol}'"
+            ),
+        )
+        .await;
+        let (s, b) = (case.speed.unwrap_or(0), case.batch.unwrap_or(0));
+        let expected = case.expected.map(|side| match side {
+            "speed" => format!("speed 10 10.0 1.0 10 12 9 10.0 {s} {s} {b} {s}"),
+            _ => format!("batch 20 20.0 2.0 19 22 18 20.0 {} {b} {b} {s}", b * 2),
+        });
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{}", case.name);
+    }
+}
+
+#[tokio::test]
+async fn vwap_is_null_at_zero_volume_in_every_view() {
+    let database = database().await;
+    speed(&database, "A", HOUR, 1).await;
+    execute(&database, "update hour_bars set volume = 0, notional = 0").await;
+    execute(&database, "insert into minute_bars select * from hour_bars").await;
+    for view in ["minute_stock", "hourly_stock", "daily_stock_report"] {
+        assert_eq!(
+            rows(&database, &format!("select coalesce(vwap::text, 'null') from {view}")).await,
+            ["null"],
+            "{view}"
+        );
+    }
+}
+
+/// Nothing but an index may be read for a few symbols of a few hours.
+#[tokio::test]
+async fn filters_by_symbol_and_time_reach_the_indexes_of_both_sides() {
+    let database = database().await;
+    execute(
+        &database,
+        "insert into hour_bars
+         select 'S' || s, h, 10, 12, 9, 10, 5, 5, 50, 50, h, 0, 0, h, 0, 1
+         from generate_series(1, 100) s, generate_series(timestamptz '2025-05-01Z', '2025-06-01Z', '1 hour') h;
+         insert into hourly_stock_summary (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, ticks)
+         select symbol, hour, 10, 1, 10, 12, 9, 10, 5, 5 from hour_bars;
+         analyze hour_bars, hourly_stock_summary",
+    )
+    .await;
+    let filters = [
+        "from hourly_stock where symbol in ('S1', 'S2') and hour >= '2025-05-31Z'",
+        "from hourly_stock where hour >= '2025-05-31T23:00Z'",
+        "from daily_stock_report where symbol = 'S1'",
+    ];
+    for filter in filters {
+        let plan = rows(&database, &format!("explain select * {filter}")).await.join("\n");
+        assert!(!plan.contains("Seq Scan on hour"), "{filter}:\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_is_the_exchanges_and_its_figures_are_those_of_its_hours() {
+    let database = database().await;
+    // Three days of New York: the second one's last hour begins at 23:00 there, 03:00 of the next day in UTC.
+    for (hour, ticks) in
+        [("2025-06-05T14:00Z", 10), ("2025-06-06T14:00Z", 10), ("2025-06-07T03:00Z", 20), ("2025-06-07T04:00Z", 60)]
+    {
+        speed(&database, "A", hour, ticks).await;
+    }
+    execute(
+        &database,
+        "update hour_bars set open = 11, close = 15, notional = 15 * volume where hour = '2025-06-07T03:00Z'",
+    )
+    .await;
+    let report = "select concat_ws(' ', day, open::int, high::int, low::int, close::int, coalesce(round(change_percent, 2)::text, '-'),
+                         round(open_to_close_percent, 2), volume, round(vwap, 4), ticks, range::int, round(range_percent, 2),
+                         coalesce(round(volume_mean, 1)::text, '-'), volume_mean_days, coalesce(round(volume_ratio, 2)::text, '-'), hours)
+                  from daily_stock_report order by day";
+    assert_eq!(
+        rows(&database, report).await,
+        [
+            "2025-06-05 10 12 9 10 - 0.00 10 10.0000 10 3 33.33 - 0 - 1",
+            "2025-06-06 10 12 9 15 50.00 50.00 30 13.3333 30 3 33.33 10.0 1 3.00 2",
+            "2025-06-07 10 12 9 10 -33.33 0.00 60 10.0000 60 3 33.33 20.0 2 3.00 1",
+        ]
+    );
+    execute(&database, "update exchange set time_zone = 'UTC'").await;
+    let days = "select day || ' ' || ticks from daily_stock_report order by day";
+    assert_eq!(rows(&database, days).await, ["2025-06-05 10", "2025-06-06 10", "2025-06-07 80"]);
+}
+
+#[tokio::test]
+async fn the_mean_volume_is_that_of_the_twenty_trading_days_before() {
+    let database = database().await;
+    for day in 1..=25 {
+        speed(&database, "A", &format!("2025-05-{day:02}T15:00Z"), day).await;
+    }
+    let last = "select concat_ws(' ', round(volume_mean, 2), volume_mean_days) from daily_stock_report order by day desc limit 1";
+    // (5 + .. + 24) / 20
+    assert_eq!(rows(&database, last).await, ["14.50 20"]);
+}
+
+#[tokio::test]
+async fn each_symbol_is_known_once_whichever_side_has_seen_it() {
+    let database = database().await;
+    assert!(rows(&database, "select symbol from known_symbols").await.is_empty());
+    for (symbol, hour) in [("BRK-B", "2025-06-06T14:00Z"), ("AAPL", "2025-06-06T14:00Z"), ("AAPL", "2025-06-06T15:00Z")]
+    {
+        speed(&database, symbol, hour, 1).await;
+    }
+    for symbol in ["AAPL", "^GSPC"] {
+        batch(&database, symbol, HOUR, 1).await;
+    }
+    assert_eq!(rows(&database, "select symbol from known_symbols order by 1").await, ["AAPL", "BRK-B", "^GSPC"]);
+}
+
+/// What the reader may do with each relation of the schema.
+async fn relations(owner: &mut PgConnection) -> Vec<(String, bool, bool)> {
+    let sql = "select relname::text, relkind = 'v' or relname = 'technical_indicators',
+                      has_table_privilege('grafana_reader', oid, 'select')
+               from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')";
+    let all = sqlx::query(sql).fetch_all(owner).await.unwrap();
+    all.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+}
+
+#[tokio::test]
+async fn grafana_reader_may_read_the_views_and_nothing_else_and_change_nothing() {
+    let database = database().await;
+    let mut reading = reader::connect(&database).await;
+    for (relation, is_meant, is_granted) in relations(&mut database.connection().await).await {
+        assert_eq!(is_granted, is_meant, "{relation}");
+        let read = format!("select count(*) from {relation}");
+        let read = sqlx::query(AssertSqlSafe(read)).execute(&mut reading).await;
+        assert_eq!(read.is_ok(), is_meant, "{relation}: {read:?}");
+    }
+    for change in
+        ["delete from technical_indicators", "create table mine (x int)", "update exchange set time_zone = 'UTC'"]
+    {
+        let change = format!("begin read write; {change}; commit");
+        let changed = sqlx::raw_sql(AssertSqlSafe(change)).execute(&mut reading).await;
+        assert!(changed.unwrap_err().to_string().contains("permission denied"));
+        sqlx::raw_sql("rollback").execute(&mut reading).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_role_that_was_made_before_the_tables_gets_its_rights_from_the_migrations() {
+    let database = TestDatabase::create().await;
+    database.set_up_roles().await;
+    let mut reading = reader::connect_as_it_is(&database).await;
+    sqlx::query("select count(*) from hourly_stock").execute(&mut reading).await.unwrap();
+}
