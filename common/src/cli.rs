@@ -18,6 +18,12 @@ impl DatabaseArgs {
     pub fn parse(&self, application: &str) -> Result<Database, Failure> {
         Database::parse(&self.database_url, application)
     }
+
+    /// With the password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.database_url
+    }
 }
 
 /// A duration such as `20ms`, `5s`, `15m`, `48h` or `30d`.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 
@@ -118,7 +118,7 @@ pub fn client_config(brokers: &str, properties: &[(String, String)]) -> ClientCo
         .set("bootstrap.servers", brokers)
         .set("client.id", "workbench")
         // Its own lines about lost connections would break the output; failures come back as errors.
-        .set("log_level", "2");
+        .set_log_level(RDKafkaLogLevel::Critical);
     for (name, value) in properties {
         config.set(name, value);
     }

@@ -28,7 +28,7 @@ use crate::{files, setup};
 pub use owned::OwnedStack;
 use ports::{PortChoice, Ports};
 pub use programs::Program;
-use service::Service;
+pub use service::Service;
 pub use store::{StoreKind, store_or_default};
 
 /// What was decided when the stack was made, kept in `stack.json` for every later command.
