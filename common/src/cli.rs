@@ -36,9 +36,14 @@ impl DatabaseArgs {
     /// # Errors
     /// Where the URL is none.
     pub fn parse(&self, application: &str) -> Result<Database, Failure> {
+        Ok(Database::parse(self.url(), application)?.with_migrations(self.migrations))
+    }
+
+    /// With the password.
+    #[must_use]
+    pub fn url(&self) -> &str {
         let file = self.database_url_file.as_ref().map(SecretFile::expose);
-        let url = self.database_url.as_deref().or(file).unwrap_or_default();
-        Ok(Database::parse(url, application)?.with_migrations(self.migrations))
+        self.database_url.as_deref().or(file).unwrap_or_default()
     }
 }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveArgs};
 use crate::bench::Bench;
+use crate::chaos::{self, ChaosArgs};
 use crate::dashboards::{self, DashboardsArgs};
 use crate::prove::{self, ProveArgs};
 use crate::replay::{self, ReplayArgs};
@@ -46,6 +47,8 @@ enum Command {
     Dashboards(DashboardsArgs),
     /// Proves that topic, tables and archive hold the same records and that both layers' numbers agree; 0 or 1.
     Prove(ProveArgs),
+    /// Breaks the pipeline and its services in every way, and proves that nothing was lost, doubled or changed; 0 or 1.
+    Chaos(ChaosArgs),
 }
 
 /// Runs the command and says in one line why it failed.
@@ -80,6 +83,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             print!("{}", verdict.text());
             print_json(&verdict)?;
             return Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Chaos(args) => {
+            let report = chaos::run(&args, &shutdown).await?;
+            print!("{}", report.text());
+            print_json(&report.last_line())?;
+            return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Archive(args) => print_json(&archive::run(&args, &shutdown).await?)?,
     }

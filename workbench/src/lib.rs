@@ -3,10 +3,12 @@
 
 pub mod archive;
 pub mod bench;
+pub mod chaos;
 pub mod cli;
 pub mod dashboards;
 pub mod kafka;
 pub mod pace;
+pub mod process;
 pub mod prove;
 pub mod replay;
 pub mod report;

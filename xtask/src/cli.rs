@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
-use crate::stack::{self, Stack, StoreKind, UpOptions};
-use crate::{containers, demo, files, interrupt, manifests, setup, supply_chain, test, workbench};
+use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
+use crate::{chaos, containers, demo, files, interrupt, manifests, setup, supply_chain, test, workbench};
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers, and what runs on them.
 #[derive(Parser)]
@@ -31,6 +31,8 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Break the pipeline and its services in every way while it works, and prove that no tick is lost, doubled or changed
+    Chaos(chaos::Options),
     /// Run the services as local processes on loopback, their data in one folder
     #[command(subcommand)]
     Stack(StackCommand),
@@ -96,6 +98,22 @@ enum StackCommand {
         #[command(flatten)]
         dir: Dir,
     },
+    /// End a service without giving it time for anything
+    #[command(hide = true)]
+    Crash {
+        #[arg(value_enum)]
+        service: Service,
+        #[command(flatten)]
+        dir: Dir,
+    },
+    /// Start a service of a stack that is up otherwise
+    #[command(hide = true)]
+    Start {
+        #[arg(value_enum)]
+        service: Service,
+        #[command(flatten)]
+        dir: Dir,
+    },
     /// Take a stack down as soon as standard input closes
     #[command(hide = true)]
     Watch {
@@ -115,6 +133,11 @@ impl Dir {
     fn path(self) -> PathBuf {
         self.dir.unwrap_or_else(default_dir)
     }
+
+    fn open(self) -> Result<Stack> {
+        let path = self.path();
+        Stack::open(&path)?.with_context(|| format!("no stack in {}", path.display()))
+    }
 }
 
 fn default_dir() -> PathBuf {
@@ -127,6 +150,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Demo(options) => demo::run(&options),
         Command::Test { store, arguments } => test::run(store, &arguments),
+        Command::Chaos(options) => chaos::run(&options),
         Command::Stack(command) => run_stack(command),
         Command::Setup { store } => {
             setup::ensure_all(stack::store_or_default(store))?;
@@ -161,6 +185,8 @@ fn run_stack(command: StackCommand) -> Result<ExitCode> {
             stack::down(&dir, purge)?;
         }
         StackCommand::Status { dir } => return stack::status(&dir.path()),
+        StackCommand::Crash { service, dir } => dir.open()?.crash(service)?,
+        StackCommand::Start { service, dir } => dir.open()?.start(service)?,
         StackCommand::Watch { dir } => {
             std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
             stack::down(&dir.path(), true)?;

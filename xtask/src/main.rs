@@ -2,6 +2,7 @@
 
 mod build;
 mod cache;
+mod chaos;
 mod cli;
 mod containers;
 mod demo;

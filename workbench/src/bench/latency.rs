@@ -31,7 +31,7 @@ type Sent = Arc<Mutex<Vec<Instant>>>;
 /// Services that are not there, or a binary that is not built.
 pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
     let (topic, database) = (TestTopic::create(1).await, TestDatabase::create().await);
-    let mut command = process::command("speed-layer")?;
+    let mut command = crate::process::command("speed-layer")?;
     command
         .env("DATABASE_URL", database.url())
         .env("KAFKA_BROKERS", topic.brokers())

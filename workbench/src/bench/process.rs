@@ -1,26 +1,10 @@
 //! A release binary as a process whose use of the machine is measured.
 
-use anyhow::{Context, ensure};
-use std::path::PathBuf;
+use anyhow::Context;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 const LOOK: Duration = Duration::from_millis(3);
-
-/// A binary that stands beside this one; `cargo xtask bench` builds both.
-///
-/// # Errors
-/// Where it is not built.
-pub fn command(name: &str) -> anyhow::Result<Command> {
-    let path = path(name)?;
-    ensure!(path.is_file(), "{} is not built; run the benchmark by `cargo xtask bench`", path.display());
-    Ok(Command::new(path))
-}
-
-fn path(name: &str) -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("find this binary")?;
-    Ok(own.with_file_name(name))
-}
 
 /// A running process; killed when it is dropped.
 pub struct Measured(Child);

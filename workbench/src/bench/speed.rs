@@ -1,6 +1,6 @@
 //! `bench speed`.
 
-use super::process::{self, Measured, Usage};
+use super::process::{Measured, Usage};
 use super::{median, rounded, rows};
 use crate::simulate::feed::Shape;
 use crate::testing::{TestDatabase, TestTopic};
@@ -174,7 +174,7 @@ async fn both_write(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
 }
 
 fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measured> {
-    let mut command = process::command("speed-layer")?;
+    let mut command = crate::process::command("speed-layer")?;
     command
         .env("DATABASE_URL", database.url())
         .env("KAFKA_BROKERS", backlog.topic.brokers())

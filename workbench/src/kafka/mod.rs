@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use common::kafka::KafkaProperties;
 pub use common::kafka::{Quiet, partitions};
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -97,8 +97,10 @@ pub fn client_config(brokers: &str) -> ClientConfig {
 }
 
 fn settings(brokers: &str, properties: &KafkaProperties) -> ClientConfig {
+    let mut settings = properties.client_settings(brokers, "workbench", &[]);
     // librdkafka's own lines about lost connections would break the output; failures come back as errors.
-    properties.client_settings(brokers, "workbench", &[("log_level", "2")])
+    settings.set_log_level(RDKafkaLogLevel::Critical);
+    settings
 }
 
 /// Low and high watermark of each partition, in the partitions' order.

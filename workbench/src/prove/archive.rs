@@ -8,6 +8,7 @@ use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 
+use super::staging::{Entry, Rows};
 use crate::s3::Bucket;
 
 const CONCURRENT_READS: usize = 8;
@@ -25,23 +26,24 @@ pub struct Archive {
     pub offsets: BTreeMap<i32, Vec<i64>>,
 }
 
-/// Reads the origin of every line under `prefix`.
+/// Reads the origin of every line under `prefix`, and gives each line to `rows`.
 ///
 /// # Errors
 /// The store's answer, or a line without an origin, with its key and number.
-pub async fn read(bucket: &Bucket, prefix: &str) -> anyhow::Result<Archive> {
+pub async fn read(bucket: &Bucket, prefix: &str, mut rows: Rows) -> anyhow::Result<Archive> {
     let listed = bucket.list(prefix).await?;
     // Keys and headers of the records may stand beside their values.
     let keys = listed.into_iter().map(|object| object.key).filter(|key| !is_beside(key));
     let mut reads = futures::stream::iter(keys)
-        .map(|key| async move {
-            let body = bucket.get(&key).await?;
-            tokio::task::spawn_blocking(move || origins(&key, &body)).await.context("a reading thread")?
-        })
+        .map(|key| async move { Ok::<_, anyhow::Error>((bucket.get(&key).await?, key)) })
         .buffer_unordered(CONCURRENT_READS);
     let mut archive = Archive::default();
-    while let Some(origins) = reads.try_next().await? {
+    while let Some((body, key)) = reads.try_next().await? {
         archive.objects += 1;
+        let reading =
+            tokio::task::spawn_blocking(move || origins(&key, &body, &mut rows).map(|origins| (origins, rows)));
+        let origins;
+        (origins, rows) = reading.await.context("a reading thread")??;
         for origin in origins {
             archive.offsets.entry(origin.kafka_partition).or_default().push(origin.kafka_offset);
         }
@@ -54,7 +56,7 @@ fn is_beside(key: &str) -> bool {
     key.contains(".keys.") || key.contains(".headers.")
 }
 
-fn origins(key: &str, body: &[u8]) -> anyhow::Result<Vec<Provenance>> {
+fn origins(key: &str, body: &[u8], rows: &mut Rows) -> anyhow::Result<Vec<Provenance>> {
     let mut unpacked = Vec::new();
     let lines = if key.ends_with(".gz") {
         MultiGzDecoder::new(body).read_to_end(&mut unpacked).with_context(|| format!("unpack {key}"))?;
@@ -62,11 +64,17 @@ fn origins(key: &str, body: &[u8]) -> anyhow::Result<Vec<Provenance>> {
     } else {
         body
     };
-    let origin = |(number, line): (usize, &[u8])| {
+    let mut origins = Vec::new();
+    for (number, line) in lines.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let parsed = serde_json::from_slice(line);
-        parsed.with_context(|| format!("{key}, line {}: no kafka_partition and kafka_offset", number + 1))
-    };
-    lines.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()).map(origin).collect()
+        let origin: Provenance =
+            parsed.with_context(|| format!("{key}, line {}: no kafka_partition and kafka_offset", number + 1))?;
+        let (partition, offset) = (origin.kafka_partition, origin.kafka_offset);
+        rows.push(&Entry { partition, offset, fate: None, value: Some(line) })?;
+        origins.push(origin);
+    }
+    rows.flush()?;
+    Ok(origins)
 }
 
 #[cfg(test)]
@@ -76,7 +84,8 @@ mod tests {
     #[test]
     fn a_line_without_an_origin_is_named() {
         let body = b"{\"kafka_offset\":1,\"kafka_partition\":0}\n{\"kafka_offset\":2}\n";
-        let error = format!("{:#}", origins("raw/t/2025-06-02-13/t+0+0000000001.json", body).err().unwrap());
+        let (mut rows, _portions) = super::super::staging::rows();
+        let error = format!("{:#}", origins("raw/t/2025-06-02-13/t+0+0000000001.json", body, &mut rows).err().unwrap());
         assert!(error.contains("t+0+0000000001.json, line 2"), "{error}");
     }
 }

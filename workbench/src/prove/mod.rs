@@ -1,8 +1,11 @@
 //! The proof that topic, tables and archive hold the same records, and that both layers' numbers agree.
 
 mod archive;
+mod checks;
 mod lag;
 mod offsets;
+mod plain;
+mod staging;
 mod tables;
 mod topic;
 mod verdict;
@@ -12,9 +15,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use common::cli::{DatabaseArgs, duration};
+use sqlx::PgConnection;
 
 use crate::kafka::KafkaArgs;
 use crate::s3::{Bucket, StoreArgs};
+use archive::Archive;
+use tables::Hours;
+use topic::Topic;
 pub use verdict::Verdict;
 
 #[derive(Args, Clone)]
@@ -40,6 +47,9 @@ pub struct ProveArgs {
     /// An hour that the batch layer has not computed is none of the proof until this long after its end.
     #[arg(long, value_parser = duration, default_value = "5m")]
     pub grace: Duration,
+    /// Nothing writes any more: the stored offsets must be the topic's ends, and nothing may be left behind.
+    #[arg(long)]
+    pub at_rest: bool,
 }
 
 /// Compares everything, with the topic as it is at the start.
@@ -50,15 +60,58 @@ pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     args.kafka.await_topic(args.timeout).await?;
     let kafka = args.kafka.clone();
-    let mut topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka)).await.context("a reading thread")??;
+    let topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka)).await.context("a reading thread")??;
     let lags = lag::await_none(args, &topic, &mut connection).await?;
-    let kafka = args.kafka.clone();
-    let reading = tokio::task::spawn_blocking(move || topic::read(&kafka, &mut topic).map(|()| topic));
-    let topic = reading.await.context("a reading thread")??;
     let name = &args.kafka.topic;
+    staging::create(&mut connection).await.context("make temporary tables")?;
+    let topic = read_topic(args, topic, &mut connection).await?;
+    let archive = read_archive(args, &mut connection).await?;
+    staging::finish(&mut connection).await.context("prepare the comparison")?;
     let rows = tables::read(&mut connection, name).await.context("read realtime_stock and rejected_ticks")?;
-    let prefix = format!("{}/{name}/", args.folder);
-    let archive = archive::read(&Bucket::new(&args.store), &prefix).await?;
-    let hours = tables::compare_hours(&mut connection, args.grace).await.context("compare hourly_stock_summary")?;
-    Ok(Verdict::new(&topic, &rows, &archive, hours, lags))
+    let checks = checks::run(&mut connection, name, args.at_rest).await.context("compare values")?;
+    let [hours, archived_hours] = hours(args, &mut connection).await.context("compare hourly_stock_summary")?;
+    let mut verdict = Verdict::new(&topic, &rows, &archive, lags);
+    verdict.judge_hours("the ticks in realtime_stock", hours);
+    verdict.judge_hours("the ticks in the archive", archived_hours);
+    verdict.judge_checks(checks);
+    if args.at_rest {
+        let next = tables::next_offsets(&mut connection, &args.group_id, name).await.context("read kafka_offsets")?;
+        verdict.judge_ends(&topic, &next);
+    }
+    Ok(verdict)
+}
+
+/// Waits until the speed layer has come to the topic's end, at most for `--timeout`; the proof says what was left.
+///
+/// # Errors
+/// Services that do not answer.
+pub async fn await_caught_up(args: &ProveArgs) -> anyhow::Result<()> {
+    let mut connection = args.database.parse("workbench")?.connect().await?;
+    let kafka = args.kafka.clone();
+    let topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka)).await.context("a reading thread")??;
+    lag::await_none(args, &topic, &mut connection).await.map(drop)
+}
+
+async fn read_topic(args: &ProveArgs, mut topic: Topic, connection: &mut PgConnection) -> anyhow::Result<Topic> {
+    let (mut rows, portions) = staging::rows();
+    let kafka = args.kafka.clone();
+    let reading = tokio::task::spawn_blocking(move || topic::read(&kafka, &mut topic, &mut rows).map(|()| topic));
+    let (loaded, read) = tokio::join!(staging::load(connection, "sent", portions), reading);
+    loaded.context("copy the topic into a temporary table")?;
+    read.context("a reading thread")?
+}
+
+async fn read_archive(args: &ProveArgs, connection: &mut PgConnection) -> anyhow::Result<Archive> {
+    let (rows, portions) = staging::rows();
+    let (bucket, prefix) = (Bucket::new(&args.store), format!("{}/{}/", args.folder, args.kafka.topic));
+    let (loaded, read) =
+        tokio::join!(staging::load(connection, "archived", portions), archive::read(&bucket, &prefix, rows));
+    loaded.context("copy the archive into a temporary table")?;
+    read
+}
+
+/// Against what the speed layer wrote, and against what the archive holds.
+async fn hours(args: &ProveArgs, connection: &mut PgConnection) -> sqlx::Result<[Hours; 2]> {
+    let written = tables::compare_hours(connection, "realtime_stock", args.grace).await?;
+    Ok([written, tables::compare_hours(connection, "archived_ticks", args.grace).await?])
 }

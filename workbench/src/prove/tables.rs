@@ -41,7 +41,7 @@ pub async fn next_offsets(connection: &mut PgConnection, group: &str, topic: &st
     Ok(rows.into_iter().collect())
 }
 
-/// Hours that the batch layer has computed, and what of them differs from a plain aggregate over `realtime_stock`.
+/// Hours that the batch layer has computed, and what of them differs from a plain aggregate of ticks.
 #[derive(Debug, Default)]
 pub struct Hours {
     /// Whether the batch layer has ever run to its end.
@@ -73,7 +73,7 @@ const DIFFERENCES: &str = "
                           sum(volume)                                                                        as volume,
                           sum(close * volume) / nullif(sum(volume), 0)                                       as vwap,
                           count(*)                                                                           as ticks
-                   from realtime_stock
+                   from {ticks}
                    where date_trunc('hour', timestamp, 'UTC') in (select hour from wanted)
                    group by symbol, date_trunc('hour', timestamp, 'UTC')),
          compared as (select symbol, hour,
@@ -97,8 +97,9 @@ const DIFFERENCES: &str = "
            array(select symbol || ' ' || to_char(hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ': ' || difference
                  from compared where difference <> '' order by hour, symbol)";
 
-pub async fn compare_hours(connection: &mut PgConnection, grace: Duration) -> sqlx::Result<Hours> {
-    let query = sqlx::AssertSqlSafe(format!("{WANTED}{DIFFERENCES}"));
+/// `ticks` is the table of the ticks.
+pub async fn compare_hours(connection: &mut PgConnection, ticks: &str, grace: Duration) -> sqlx::Result<Hours> {
+    let query = sqlx::AssertSqlSafe(format!("{WANTED}{}", DIFFERENCES.replace("{ticks}", ticks)));
     let row = sqlx::query(query).bind(grace.as_secs_f64()).fetch_one(connection).await?;
     Ok(Hours { batch_has_run: row.get(0), compared: row.get(1), rows: row.get(2), differences: row.get(3) })
 }

@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::archive::convert::{Converted, Position, convert};
 use crate::kafka::{KafkaArgs, Quiet, partitions, watermarks};
+use crate::simulate::feed::Kind;
+
+use super::staging::{Entry, Rows};
 
 /// How long the brokers may be silent while there is something to read.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -39,8 +43,8 @@ pub fn bounds(kafka: &KafkaArgs) -> anyhow::Result<Topic> {
     Ok(ids.into_iter().zip(bounds.into_iter().map(partition)).collect())
 }
 
-/// Reads every record below the high watermarks.
-pub fn read(kafka: &KafkaArgs, topic: &mut Topic) -> anyhow::Result<()> {
+/// Reads every record below the high watermarks, and gives each to `rows` too.
+pub fn read(kafka: &KafkaArgs, topic: &mut Topic, rows: &mut Rows) -> anyhow::Result<()> {
     let mut config = kafka.client_config();
     // It joins no group, but the client wants a name.
     config.set("group.id", "workbench-prove").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
@@ -60,8 +64,8 @@ pub fn read(kafka: &KafkaArgs, topic: &mut Topic) -> anyhow::Result<()> {
                 heard = Instant::now();
                 let Some(found) = topic.get_mut(&message.partition()) else { continue };
                 if message.offset() < found.high {
-                    found
-                        .take(message.payload(), Position { partition: message.partition(), offset: message.offset() });
+                    found.take(&message);
+                    rows.push(&entry(&message))?;
                 }
                 if message.offset() + 1 >= found.high {
                     open.retain(|id| *id != message.partition());
@@ -76,13 +80,24 @@ pub fn read(kafka: &KafkaArgs, topic: &mut Topic) -> anyhow::Result<()> {
             bail!("topic {}: partitions {open:?} gave nothing for {SILENCE:?}", kafka.topic);
         }
     }
-    Ok(())
+    rows.flush()
+}
+
+fn entry<'a>(message: &'a BorrowedMessage<'_>) -> Entry<'a> {
+    let header = message.headers().and_then(|headers| headers.iter().find(|header| header.key == Kind::HEADER));
+    Entry {
+        partition: message.partition(),
+        offset: message.offset(),
+        fate: header.and_then(|header| str::from_utf8(header.value?).ok()),
+        value: message.payload(),
+    }
 }
 
 impl Partition {
-    fn take(&mut self, value: Option<&[u8]>, position: Position) {
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let position = Position { partition: message.partition(), offset: message.offset() };
         self.records.push(position.offset);
-        match convert(value, position) {
+        match convert(message.payload(), position) {
             Converted::Line(_) => self.archivable.push(position.offset),
             Converted::DeadLetter(_) => self.dead_letters += 1,
             Converted::Ignored => self.ignored += 1,

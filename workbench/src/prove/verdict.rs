@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::archive::Archive;
+use super::checks::Found;
 use super::lag::Lags;
 use super::offsets::{Comparison, compare, ranges};
 use super::tables::{Hours, Rows};
@@ -27,13 +29,20 @@ pub struct Verdict {
     objects: usize,
     hours: i64,
     summaries: i64,
+    /// Records that are in no table.
+    lost: u64,
+    /// Rows too many.
+    doubled: u64,
+    /// Everything else that was found.
+    wrong: u64,
     findings: Vec<String>,
     #[serde(skip)]
     table: String,
 }
 
 impl Verdict {
-    pub fn new(topic: &Topic, rows: &Rows, archive: &Archive, hours: Hours, lags: Lags) -> Self {
+    /// Whether every record is in exactly one table, and where it belongs in the archive.
+    pub fn new(topic: &Topic, rows: &Rows, archive: &Archive, lags: Lags) -> Self {
         let mut verdict = Self {
             proof: "ok",
             records: 0,
@@ -44,8 +53,11 @@ impl Verdict {
             tombstones: 0,
             archive_duplicates: 0,
             objects: archive.objects,
-            hours: hours.compared,
-            summaries: hours.rows,
+            hours: 0,
+            summaries: 0,
+            lost: 0,
+            doubled: 0,
+            wrong: 0,
             findings: Vec::new(),
             table: header(),
         };
@@ -56,23 +68,41 @@ impl Verdict {
             let archived = compare(&partition.archivable, &below(archive.offsets.get(id)));
             verdict.judge_partition(*id, partition, &written, &archived);
         }
-        verdict.judge_hours(hours);
-        if !verdict.findings.is_empty() {
-            verdict.proof = "failed";
-        }
         verdict
+    }
+
+    fn wrong(&mut self, count: u64, finding: String) {
+        self.wrong += count;
+        self.find(finding);
+    }
+
+    fn find(&mut self, finding: String) {
+        self.proof = "failed";
+        self.findings.push(finding);
     }
 
     pub fn is_ok(&self) -> bool {
         self.findings.is_empty()
     }
 
+    /// Records of the topic.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Lost, doubled and wrong.
+    pub fn errors(&self) -> (u64, u64, u64) {
+        (self.lost, self.doubled, self.wrong)
+    }
+
     /// The table and the findings, for a person.
     pub fn text(&self) -> String {
         let mut text = self.table.clone();
         let Self { hours, summaries, .. } = self;
-        let _ =
-            writeln!(text, "\n{summaries} hourly summaries of {hours} hours compared with the ticks in realtime_stock");
+        let _ = writeln!(
+            text,
+            "\n{summaries} hourly summaries of {hours} hours compared with the ticks of table and archive"
+        );
         for finding in &self.findings {
             let _ = writeln!(text, "FOUND  {finding}");
         }
@@ -82,7 +112,7 @@ impl Verdict {
     fn judge_lags(&mut self, lags: Lags) {
         for (who, lag) in [("the speed layer", lags.speed_layer), ("the archiver", lags.archiver)] {
             if lag > 0 {
-                self.findings.push(format!("{who} is {lag} records behind the topic: is it running?"));
+                self.wrong(1, format!("{who} is {lag} records behind the topic: is it running?"));
             }
         }
     }
@@ -93,11 +123,14 @@ impl Verdict {
         self.dead_letters += partition.dead_letters;
         self.tombstones += partition.ignored;
         self.archive_duplicates += archived.duplicates;
+        self.lost += written.missing.len() as u64;
+        self.doubled += written.duplicates;
+        self.wrong += (written.surplus.len() + archived.missing.len() + archived.surplus.len()) as u64;
         self.add_row(id, partition, written, archived);
         let mut find = |offsets: &[i64], what: &str| {
             if !offsets.is_empty() {
                 let (count, ranges) = (offsets.len(), ranges(offsets));
-                self.findings.push(format!("partition {id}: {count} records {what}: offsets {ranges}"));
+                self.find(format!("partition {id}: {count} records {what}: offsets {ranges}"));
             }
         };
         find(&written.missing, "of the topic are in no table");
@@ -105,8 +138,7 @@ impl Verdict {
         find(&archived.missing, "of the topic are not in the archive");
         find(&archived.surplus, "are in the archive but should not be");
         if written.duplicates > 0 {
-            self.findings
-                .push(format!("partition {id}: {} rows stand for a record that has a row already", written.duplicates));
+            self.find(format!("partition {id}: {} rows stand for a record that has a row already", written.duplicates));
         }
     }
 
@@ -125,14 +157,43 @@ impl Verdict {
         );
     }
 
-    fn judge_hours(&mut self, hours: Hours) {
+    /// `ticks` is what the summaries were compared with.
+    pub fn judge_hours(&mut self, ticks: &str, hours: Hours) {
+        (self.hours, self.summaries) = (hours.compared, hours.rows);
         if !hours.batch_has_run {
-            self.findings.push("no run of batch-layer has come to its end: run it, and prove again".to_owned());
+            let advice = "no run of batch-layer has come to its end: run it, and prove again";
+            if !self.findings.iter().any(|finding| finding == advice) {
+                self.wrong(1, advice.to_owned());
+            }
         }
-        let more = hours.differences.len().saturating_sub(NAMED_HOURS);
-        self.findings.extend(hours.differences.into_iter().take(NAMED_HOURS).map(|text| format!("summary of {text}")));
-        if more > 0 {
-            self.findings.push(format!("{more} more summaries differ"));
+        let count = hours.differences.len();
+        self.wrong += count as u64;
+        for text in hours.differences.into_iter().take(NAMED_HOURS) {
+            self.find(format!("summary against {ticks}: {text}"));
+        }
+        if count > NAMED_HOURS {
+            self.find(format!("{} more summaries differ from {ticks}", count - NAMED_HOURS));
+        }
+    }
+
+    pub fn judge_checks(&mut self, found: Vec<Found>) {
+        for Found { what, count, examples } in found {
+            self.wrong(count.unsigned_abs(), format!("{count} {what}: {}", examples.join("; ")));
+        }
+    }
+
+    /// Where each partition's stored offset must be the topic's end.
+    pub fn judge_ends(&mut self, topic: &Topic, next: &BTreeMap<i32, i64>) {
+        for (id, partition) in topic {
+            match next.get(id) {
+                Some(next) if *next == partition.high => {}
+                Some(next) => {
+                    let high = partition.high;
+                    self.wrong(1, format!("partition {id}: the stored offset is {next}, the topic's end {high}"));
+                }
+                None if partition.high == partition.low => {}
+                None => self.wrong(1, format!("partition {id}: no offset is stored")),
+            }
         }
     }
 }
@@ -153,10 +214,6 @@ fn within(offsets: &[i64], partition: &Partition) -> Vec<i64> {
 mod tests {
     use super::*;
 
-    fn no_hours() -> Hours {
-        Hours { batch_has_run: true, ..Hours::default() }
-    }
-
     const NO_LAG: Lags = Lags { speed_layer: 0, archiver: 0 };
 
     /// Ten records, of which offset 3 is a dead letter and 4 a tombstone.
@@ -175,14 +232,17 @@ mod tests {
         Archive { objects: 1, offsets: [(0, offsets.into_iter().collect())].into() }
     }
 
+    fn proven() -> Verdict {
+        Verdict::new(&topic(), &rows(0..10), &archive([0, 1, 2, 5, 6, 7, 8, 9]), NO_LAG)
+    }
+
     fn findings(rows: &Rows, archive: &Archive, lags: Lags) -> Vec<String> {
-        Verdict::new(&topic(), rows, archive, no_hours(), lags).findings
+        Verdict::new(&topic(), rows, archive, lags).findings
     }
 
     #[test]
     fn what_agrees_is_proven_though_the_archive_has_lines_twice_and_the_topic_goes_on() {
-        let verdict =
-            Verdict::new(&topic(), &rows(0..12), &archive([0, 1, 2, 2, 5, 6, 7, 7, 8, 9, 10]), no_hours(), NO_LAG);
+        let verdict = Verdict::new(&topic(), &rows(0..12), &archive([0, 1, 2, 2, 5, 6, 7, 7, 8, 9, 10]), NO_LAG);
         assert!(verdict.is_ok(), "{:?}", verdict.findings);
         assert_eq!((verdict.archived, verdict.archive_duplicates), (8, 2));
     }
@@ -209,22 +269,34 @@ mod tests {
 
     #[test]
     fn nothing_is_proven_before_the_batch_layer_has_run() {
-        let verdict =
-            Verdict::new(&topic(), &rows(0..10), &archive([0, 1, 2, 5, 6, 7, 8, 9]), Hours::default(), NO_LAG);
+        let mut verdict = proven();
+        for ticks in ["the ticks", "other ticks"] {
+            verdict.judge_hours(ticks, Hours::default());
+        }
         assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
         assert!(verdict.findings[0].contains("run of batch-layer"));
     }
 
     #[test]
     fn a_summary_that_differs_is_named() {
-        let hours = Hours {
-            batch_has_run: true,
-            compared: 1,
-            rows: 1,
-            differences: vec!["AAPL 2025-06-06 14:00: ticks 2, should be 3".into()],
-        };
-        let verdict = Verdict::new(&topic(), &rows(0..10), &archive([0, 1, 2, 5, 6, 7, 8, 9]), hours, NO_LAG);
+        let differences = vec!["AAPL 2025-06-06 14:00: ticks 2, should be 3".into()];
+        let mut verdict = proven();
+        verdict.judge_hours("the ticks", Hours { batch_has_run: true, compared: 1, rows: 1, differences });
         assert!(!verdict.is_ok());
-        assert!(verdict.text().contains("FOUND  summary of AAPL 2025-06-06 14:00: ticks 2, should be 3"));
+        assert!(
+            verdict.text().contains("FOUND  summary against the ticks: AAPL 2025-06-06 14:00: ticks 2, should be 3")
+        );
+    }
+
+    #[test]
+    fn an_offset_that_is_not_the_topic_s_end_is_found_on_either_side_of_it() {
+        for (next, findings) in [(10, 0), (9, 1), (11, 1)] {
+            let mut verdict = proven();
+            verdict.judge_ends(&topic(), &BTreeMap::from([(0, next)]));
+            assert_eq!(verdict.findings.len(), findings, "{next}: {:?}", verdict.findings);
+        }
+        let mut verdict = proven();
+        verdict.judge_ends(&topic(), &BTreeMap::new());
+        assert_eq!(verdict.findings, ["partition 0: no offset is stored"]);
     }
 }

@@ -51,6 +51,19 @@ pub enum Kind {
     Broken(Fault),
 }
 
+impl Kind {
+    /// A record header that tells the proof what must become of the message: `tick`, or the reason of its rejection.
+    pub const HEADER: &str = "simulated";
+
+    pub fn header(self) -> (&'static str, String) {
+        let fate = match self {
+            Self::OnTime | Self::Late => "tick",
+            Self::Broken(fault) => fault.reason().as_str(),
+        };
+        (Self::HEADER, fate.to_owned())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
     /// The symbol, also where the value does not say it.

@@ -166,6 +166,7 @@ impl Sending {
 
     fn send(&mut self, message: &Message<'_>) -> anyhow::Result<()> {
         self.sender.send(Outgoing {
+            headers: &[message.kind.header()],
             key: Some(message.key.as_bytes()),
             value: message.value,
             timestamp: (self.record_time == RecordTime::Market).then_some(message.time / 1000),

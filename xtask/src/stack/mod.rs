@@ -29,7 +29,7 @@ use crate::{files, setup};
 pub use owned::OwnedStack;
 use ports::{PortChoice, Ports};
 pub use programs::Program;
-use service::Service;
+pub use service::Service;
 pub use store::{StoreKind, store_or_default};
 use tls::Certificates;
 

@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use rustix::process::Signal;
 
 use super::{Stack, StoreKind, connect, kafka, ports, postgres, store};
 use crate::process::Process;
 use crate::{files, interrupt};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Service {
     Kafka,
     Connect,
@@ -78,6 +79,14 @@ impl Service {
         }
     }
 
+    /// Ends it at once. PostgreSQL's immediate stop keeps its backends from going on without it.
+    fn crash_signal(self) -> Signal {
+        match self {
+            Self::Postgres => Signal::QUIT,
+            _ => Signal::KILL,
+        }
+    }
+
     fn stop_signal(self) -> Signal {
         match self {
             // SIGTERM would wait for the clients to leave.
@@ -130,7 +139,9 @@ impl Stack {
     fn launch(&self, service: Service) -> Result<Process> {
         let mut command = service.prepare(self)?;
         let path = self.log(service);
-        let log = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        // What it said before a crash is kept.
+        let log = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.with_context(|| format!("cannot write {}", path.display()))?;
         let child = command
             .stdin(Stdio::null())
             .stderr(log.try_clone()?)
@@ -175,12 +186,19 @@ impl Stack {
     }
 
     pub fn stop(&self, service: Service) -> Result<()> {
+        self.end(service, service.stop_signal())
+    }
+
+    /// Ends it without giving it time for anything.
+    pub fn crash(&self, service: Service) -> Result<()> {
+        self.end(service, service.crash_signal())
+    }
+
+    fn end(&self, service: Service, signal: Signal) -> Result<()> {
         let file = self.pid_file(service);
         if let Some(process) = Process::read(&file) {
             let begin = Instant::now();
-            process
-                .stop(service.stop_signal(), STOP_WITHIN)
-                .with_context(|| format!("cannot stop {}", service.title()))?;
+            process.stop(signal, STOP_WITHIN).with_context(|| format!("cannot stop {}", service.title()))?;
             println!("  {:<24} stopped ({:.1} s)", self.label(service), begin.elapsed().as_secs_f64());
         }
         files::remove_file(&file)

@@ -2,7 +2,7 @@
 
 use super::archive::Source;
 use super::data::HOUR_NAME;
-use crate::bench::process::{self, Measured, Usage};
+use crate::bench::process::{Measured, Usage};
 use crate::testing::TestDatabase;
 use anyhow::ensure;
 use sqlx::PgConnection;
@@ -19,7 +19,7 @@ pub struct Run {
 /// A run that fails.
 pub async fn run(source: &Source) -> anyhow::Result<Run> {
     let database = TestDatabase::create().await;
-    let mut command = process::command("batch-layer")?;
+    let mut command = crate::process::command("batch-layer")?;
     command
         .args(["--bucket", &source.bucket(), "--hour", HOUR_NAME])
         .env("DATABASE_URL", database.url())

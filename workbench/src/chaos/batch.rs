@@ -1,0 +1,102 @@
+//! The batch layers: one every few seconds, as a scheduler would start them.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::findings::Findings;
+use crate::process::{self, Process};
+
+const EVERY: Duration = Duration::from_secs(5);
+/// A run that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How a batch layer is started, beside what the environment says.
+pub struct Batches {
+    pub database_url: String,
+    pub endpoint_url: String,
+    pub topic: String,
+    pub logs: PathBuf,
+    pub findings: Arc<Findings>,
+}
+
+impl Batches {
+    /// Starts one after the other until `stop`; whatever becomes of the services around, none may end in a way that its
+    /// manual does not know.
+    pub async fn schedule(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
+        while !stop.is_cancelled() {
+            self.run().await?;
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// One run to its end.
+    pub async fn run(&self) -> anyhow::Result<()> {
+        let process = self.start("batch-layer")?;
+        self.finish(process).await.map(drop)
+    }
+
+    /// Two runs at once.
+    pub async fn run_twice(&self) -> anyhow::Result<()> {
+        let (one, other) = (self.start("batch-layer-one")?, self.start("batch-layer-other")?);
+        let (one, other) = tokio::join!(self.finish(one), self.finish(other));
+        one.and(other).map(drop)
+    }
+
+    /// A run that is killed after `time`; true where it was still at work.
+    pub async fn run_and_kill(&self, time: Duration) -> anyhow::Result<bool> {
+        let mut process = self.start("batch-layer-killed")?;
+        let ended = process.wait(time).await?;
+        process.kill().await?;
+        Ok(ended.is_none())
+    }
+
+    /// The last run, with nothing in its way.
+    pub async fn run_well(&self) -> anyhow::Result<()> {
+        let process = self.start("batch-layer-last")?;
+        if let Some(status) = self.finish(process).await?
+            && !status.success()
+        {
+            self.findings.add(format!("the last batch-layer failed ({status}) though nothing was in its way"));
+        }
+        Ok(())
+    }
+
+    fn start(&self, name: &str) -> anyhow::Result<Process> {
+        Process::spawn(name, self.command()?, &self.logs)
+    }
+
+    fn command(&self) -> anyhow::Result<Command> {
+        let mut command = process::command("batch-layer")?;
+        command
+            .env("DATABASE_URL", &self.database_url)
+            .env("S3_ENDPOINT_URL", &self.endpoint_url)
+            .env("S3_PREFIX", format!("raw/{}/%Y-%m-%d-%H/", self.topic))
+            // Producers' clocks go wrong by so much, and no hour waits to be over a little longer.
+            .args(["--grace", "0s", "--lookback", "12h", "--slack", "5h"]);
+        Ok(command)
+    }
+
+    /// Waits for the end. 0, 3 and 4 are what the manual promises while services come and go.
+    async fn finish(&self, mut process: Process) -> anyhow::Result<Option<ExitStatus>> {
+        let ended = process.wait(PATIENCE).await?;
+        match ended {
+            Some(status) if matches!(status.code(), Some(0 | 3 | 4)) => {}
+            Some(status) => {
+                self.findings.add(format!("{} ended with {status}: {}", process.name(), process.last_words()));
+            }
+            None => {
+                self.findings.add(format!("{} was at work for {PATIENCE:?}: {}", process.name(), process.last_words()));
+                process.kill().await?;
+            }
+        }
+        Ok(ended)
+    }
+}

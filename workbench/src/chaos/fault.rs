@@ -1,0 +1,79 @@
+//! What can go wrong, and for how long.
+
+use std::ops::Range;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// kill -9 of a speed layer; it is started again
+    InstanceKill,
+    /// SIGSTOP of a speed layer, SIGCONT later: often after the group has given its partitions away
+    InstanceFreeze,
+    /// A speed layer is added, or ended by SIGTERM where it was added before
+    InstanceScale,
+    /// Immediate stop of PostgreSQL, which then recovers from its log
+    PostgresRestart,
+    /// The server ends every session of the pipeline
+    BackendTerminate,
+    /// A table of the speed layer is locked as a whole
+    Lock,
+    /// Somebody else takes every connection that PostgreSQL allows
+    Connections,
+    /// The connection of one program to PostgreSQL breaks and is refused
+    PostgresCut,
+    /// Not a byte passes between one program and PostgreSQL, and nobody says so
+    PostgresHalfOpen,
+    /// Every byte between one program and PostgreSQL comes late
+    PostgresSlow,
+    /// kill -9 of the Kafka broker
+    KafkaRestart,
+    /// Connections of every other speed layer to Kafka break and are refused
+    KafkaCut,
+    /// Not a byte passes between every other speed layer and Kafka
+    KafkaHalfOpen,
+    /// Every byte between every other speed layer and Kafka comes late
+    KafkaSlow,
+    /// kill -9 of the S3 store
+    StoreRestart,
+    /// Connections to the S3 store break and are refused
+    StoreCut,
+    /// Not a byte passes to and from the S3 store
+    StoreHalfOpen,
+    /// Every byte to and from the S3 store comes late
+    StoreSlow,
+    /// kill -9 of the archiver, which then writes some lines twice
+    ArchiverKill,
+    /// kill -9 of a batch layer at work
+    BatchKill,
+    /// Two batch layers are started at once
+    BatchTwice,
+    /// A producer's clock is wrong, by up to four hours behind or fifty minutes ahead
+    ClockSkew,
+}
+
+impl Fault {
+    /// As on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// The shortest and the longest time that it lasts, in seconds.
+    pub fn seconds(self) -> Range<f64> {
+        match self {
+            // The group's session times out after six seconds.
+            Self::InstanceFreeze => 1.0..14.0,
+            Self::InstanceKill | Self::ArchiverKill => 0.1..4.0,
+            Self::PostgresRestart | Self::KafkaRestart | Self::StoreRestart => 0.2..4.0,
+            Self::Lock | Self::Connections => 1.0..6.0,
+            Self::PostgresCut | Self::KafkaCut | Self::StoreCut => 0.2..6.0,
+            Self::PostgresHalfOpen | Self::KafkaHalfOpen | Self::StoreHalfOpen => 1.0..9.0,
+            Self::PostgresSlow | Self::KafkaSlow | Self::StoreSlow | Self::ClockSkew => 2.0..8.0,
+            // How long the victim may work before.
+            Self::BatchKill => 0.02..0.5,
+            Self::InstanceScale | Self::BackendTerminate | Self::BatchTwice => 0.0..0.001,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Everything that faults can hit: the services, the links to them, and the programs between.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::archiver::Archiver;
+use super::batch::Batches;
+use super::database::Administrator;
+use super::findings::Findings;
+use super::instances::{self, ALWAYS, Instance, MOST, Setup};
+use super::load::Skew;
+use super::services::StackArgs;
+use crate::prove::ProveArgs;
+use crate::testing::{TcpProxy, stack};
+
+/// Whoever holds a lock is the only one that breaks what is behind it.
+pub struct Ground {
+    pub services: StackArgs,
+    pub postgres: Mutex<Administrator>,
+    pub kafka: Mutex<()>,
+    pub store: Mutex<()>,
+    /// One for each speed layer, and the last one for the batch layers.
+    pub postgres_links: Vec<Mutex<TcpProxy>>,
+    /// Of every other speed layer.
+    pub kafka_link: Mutex<TcpProxy>,
+    /// Of the archiver and the batch layers.
+    pub store_link: Mutex<TcpProxy>,
+    pub instances: Vec<Mutex<Instance>>,
+    pub archiver: Mutex<Archiver>,
+    pub batches: Arc<Batches>,
+    pub producers: Mutex<Skew>,
+    pub findings: Arc<Findings>,
+}
+
+impl Ground {
+    /// Starts the links and the programs. Logs go to `logs`.
+    pub async fn lay(args: &ProveArgs, services: &StackArgs, logs: &Path) -> anyhow::Result<Self> {
+        let (kafka_listen, kafka_target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
+        let kafka_link = TcpProxy::listen(&kafka_listen, &kafka_target).await;
+        let (store_link, endpoint_url) = link(&args.store.endpoint_url).await?;
+        let findings = Arc::new(Findings::default());
+        let (mut postgres_links, mut instances) = (Vec::new(), Vec::new());
+        for number in 0..MOST {
+            let (proxy, database_url) = link(args.database.url()).await?;
+            postgres_links.push(Mutex::new(proxy));
+            let kafka_brokers = if number % 2 == 0 { args.kafka.brokers.clone() } else { kafka_listen.clone() };
+            let (topic, group_id) = (args.kafka.topic.clone(), args.group_id.clone());
+            let setup = Setup { database_url, kafka_brokers, topic, group_id, logs: logs.to_owned() };
+            instances.push(Instance::new(number, setup));
+        }
+        let (proxy, database_url) = link(args.database.url()).await?;
+        postgres_links.push(Mutex::new(proxy));
+        let batches = Batches {
+            database_url,
+            endpoint_url: endpoint_url.clone(),
+            topic: args.kafka.topic.clone(),
+            logs: logs.to_owned(),
+            findings: Arc::clone(&findings),
+        };
+        let ground = Self {
+            services: services.clone(),
+            postgres: Mutex::new(Administrator::new(args.database.url())),
+            kafka: Mutex::new(()),
+            store: Mutex::new(()),
+            postgres_links,
+            kafka_link: Mutex::new(kafka_link),
+            store_link: Mutex::new(store_link),
+            instances,
+            archiver: Archiver::new(endpoint_url, PathBuf::from(logs)),
+            batches: Arc::new(batches),
+            producers: Mutex::new(Skew::default()),
+            findings,
+        };
+        for instance in &ground.instances[..instances::ALWAYS] {
+            instance.lock().await.start()?;
+        }
+        ground.archiver.lock().await.start()?;
+        Ok(ground)
+    }
+
+    /// Programs that have ended without being asked to; those that a fault has in its hands are left to it.
+    pub fn look_after(&self) -> anyhow::Result<()> {
+        for instance in &self.instances {
+            if let Ok(mut instance) = instance.try_lock() {
+                instance.look_after(&self.findings)?;
+            }
+        }
+        match self.archiver.try_lock() {
+            Ok(mut archiver) => archiver.look_after(),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends the speed layers, and lets the archive and the summaries become complete.
+    pub async fn come_to_rest(&self) -> anyhow::Result<()> {
+        for instance in &self.instances {
+            instance.lock().await.stop(&self.findings).await?;
+        }
+        self.archiver.lock().await.complete().await?;
+        self.batches.run_well().await
+    }
+
+    /// The speed layers that come and go.
+    pub fn extra(&self, target: usize) -> &Mutex<Instance> {
+        &self.instances[ALWAYS + target % (MOST - ALWAYS)]
+    }
+}
+
+/// A proxy in front of the server of `url`, and the URL that leads through it.
+async fn link(url: &str) -> anyhow::Result<(TcpProxy, String)> {
+    let mut url = Url::parse(url).context("the address of a service is a URL")?;
+    let address = |url: &Url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default().unwrap_or(5432)));
+    let proxy = TcpProxy::start(&address(&url).context("the address of a service has a host")?).await;
+    let port = url.set_port(Some(proxy.address().port()));
+    port.and_then(|()| url.set_ip_host(proxy.address().ip())).map_err(|()| anyhow::anyhow!("{url} takes no port"))?;
+    Ok((proxy, url.to_string().trim_end_matches('/').to_owned()))
+}

@@ -1,0 +1,157 @@
+//! Carrying out a fault, and mending it when its time is over.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+
+use super::fault::Fault;
+use super::ground::Ground;
+use super::instances::Instance;
+use super::plan::Planned;
+use super::services::Service;
+use crate::testing::TcpProxy;
+
+const MINUTE: f64 = 60.0 * 1e6;
+
+/// Lets the fault happen and ends it. Gives what exactly was done; a fault that finds nothing to break says so.
+///
+/// # Errors
+/// A service or program that cannot be started again: then nothing can be proven any more.
+pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+    let Planned { fault, lasts, target, severity, .. } = *planned;
+    match fault {
+        Fault::InstanceKill | Fault::InstanceFreeze | Fault::InstanceScale => instance(ground, planned).await,
+        Fault::PostgresRestart | Fault::BackendTerminate | Fault::Lock | Fault::Connections => {
+            postgres(ground, planned).await
+        }
+        Fault::KafkaRestart => {
+            let _held = ground.kafka.lock().await;
+            restart(ground, Service::Kafka, lasts).await
+        }
+        Fault::StoreRestart => {
+            let _held = ground.store.lock().await;
+            restart(ground, Service::Store, lasts).await
+        }
+        Fault::PostgresCut | Fault::PostgresHalfOpen | Fault::PostgresSlow => {
+            let number = target % ground.postgres_links.len();
+            Ok(format!("link {number}: {}", link(&ground.postgres_links[number], planned).await))
+        }
+        Fault::KafkaCut | Fault::KafkaHalfOpen | Fault::KafkaSlow => Ok(link(&ground.kafka_link, planned).await),
+        Fault::StoreCut | Fault::StoreHalfOpen | Fault::StoreSlow => Ok(link(&ground.store_link, planned).await),
+        Fault::ArchiverKill => {
+            let mut archiver = ground.archiver.lock().await;
+            archiver.kill().await?;
+            sleep(lasts).await;
+            archiver.start()?;
+            Ok(away(lasts))
+        }
+        Fault::BatchKill => Ok(match ground.batches.run_and_kill(lasts).await? {
+            true => format!("after {lasts:.1?}"),
+            false => "it had ended before".to_owned(),
+        }),
+        Fault::BatchTwice => ground.batches.run_twice().await.map(|()| "both ended".to_owned()),
+        Fault::ClockSkew => {
+            let skew = ground.producers.lock().await;
+            // Brokers refuse records from more than an hour ahead.
+            let minutes = -240.0 + 290.0 * severity;
+            skew.store((minutes * MINUTE) as i64, Ordering::Relaxed);
+            sleep(lasts).await;
+            skew.store(0, Ordering::Relaxed);
+            Ok(format!("{minutes:.0} minutes for {lasts:.1?}"))
+        }
+    }
+}
+
+async fn instance(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+    let Planned { fault, lasts, target, .. } = *planned;
+    if fault == Fault::InstanceScale {
+        let mut instance = ground.extra(target).lock().await;
+        if instance.is_running() {
+            instance.stop(&ground.findings).await?;
+            return Ok("one less".to_owned());
+        }
+        instance.start()?;
+        return Ok("one more".to_owned());
+    }
+    let Some((number, slot)) = running_instance(ground, target).await else {
+        return Ok("no instance is running".to_owned());
+    };
+    let mut instance = slot.lock().await;
+    if fault == Fault::InstanceKill {
+        instance.kill().await?;
+        sleep(lasts).await;
+        instance.start()?;
+        return Ok(format!("instance {number}, {}", away(lasts)));
+    }
+    instance.signal(Signal::STOP);
+    sleep(lasts).await;
+    instance.signal(Signal::CONT);
+    Ok(format!("instance {number}, frozen for {lasts:.1?}"))
+}
+
+/// The first one that runs, counted from `target`.
+async fn running_instance(ground: &Ground, target: usize) -> Option<(usize, &Mutex<Instance>)> {
+    let most = ground.instances.len();
+    for number in (0..most).map(|step| (target + step) % most) {
+        if ground.instances[number].lock().await.is_running() {
+            return Some((number, &ground.instances[number]));
+        }
+    }
+    None
+}
+
+async fn postgres(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+    let Planned { fault, lasts, target, .. } = *planned;
+    let administrator = ground.postgres.lock().await;
+    match fault {
+        Fault::BackendTerminate => Ok(format!("{} sessions", administrator.terminate().await?)),
+        Fault::Lock => Ok(format!("{} for {lasts:.1?}", administrator.lock(target, lasts).await?)),
+        Fault::Connections => Ok(format!("{} taken for {lasts:.1?}", administrator.exhaust(lasts).await)),
+        _ => restart(ground, Service::Postgres, lasts).await,
+    }
+}
+
+async fn restart(ground: &Ground, service: Service, lasts: Duration) -> anyhow::Result<String> {
+    ground.services.crash(service).await?;
+    sleep(lasts).await;
+    ground.services.start(service).await?;
+    Ok(away(lasts))
+}
+
+async fn link(proxy: &Mutex<TcpProxy>, planned: &Planned) -> String {
+    let Planned { fault, lasts, severity, .. } = *planned;
+    let mut proxy = proxy.lock().await;
+    match fault {
+        Fault::PostgresCut | Fault::KafkaCut | Fault::StoreCut => {
+            proxy.cut().await;
+            sleep(lasts).await;
+            proxy.restore().await;
+            format!("cut for {lasts:.1?}")
+        }
+        Fault::PostgresHalfOpen | Fault::KafkaHalfOpen | Fault::StoreHalfOpen => {
+            proxy.stall().await;
+            sleep(lasts).await;
+            // Half of these come back to life, with what was held up; the other half turn out to be dead.
+            let is_dead = severity < 0.5;
+            if is_dead {
+                proxy.cut().await;
+            }
+            proxy.restore().await;
+            format!("silent for {lasts:.1?}, then {}", if is_dead { "dead" } else { "alive" })
+        }
+        _ => {
+            let delay = Duration::from_secs_f64(0.005 + 0.3 * severity * severity);
+            proxy.delay(delay);
+            sleep(lasts).await;
+            proxy.delay(Duration::ZERO);
+            format!("{delay:.0?} late for {lasts:.1?}")
+        }
+    }
+}
+
+fn away(lasts: Duration) -> String {
+    format!("away for {lasts:.1?}")
+}

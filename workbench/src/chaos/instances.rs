@@ -1,0 +1,107 @@
+//! The speed layers: up to four, of which two run all the time.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::sync::Mutex;
+
+use super::findings::Findings;
+use crate::process::{self, Process};
+
+/// Run all the time.
+pub const ALWAYS: usize = 2;
+pub const MOST: usize = 4;
+
+/// Ten seconds are promised; this machine may be slow.
+const ENDS_WITHIN: Duration = Duration::from_secs(40);
+
+/// How one speed layer is started.
+pub struct Setup {
+    pub database_url: String,
+    pub kafka_brokers: String,
+    pub topic: String,
+    pub group_id: String,
+    pub logs: PathBuf,
+}
+
+/// A place for one speed layer.
+pub struct Instance {
+    setup: Setup,
+    number: usize,
+    running: Option<Process>,
+}
+
+impl Instance {
+    pub fn new(number: usize, setup: Setup) -> Mutex<Self> {
+        Mutex::new(Self { setup, number, running: None })
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        if self.running.is_none() {
+            let name = format!("speed-layer-{}", self.number);
+            self.running = Some(Process::spawn(&name, self.command()?, &self.setup.logs)?);
+        }
+        Ok(())
+    }
+
+    fn command(&self) -> anyhow::Result<Command> {
+        let Setup { database_url, kafka_brokers, topic, group_id, .. } = &self.setup;
+        let mut command = process::command("speed-layer")?;
+        command
+            .env("DATABASE_URL", database_url)
+            .env("KAFKA_BROKERS", kafka_brokers)
+            .env("KAFKA_TOPIC", topic)
+            .env("KAFKA_GROUP_ID", group_id)
+            .env("HTTP_ADDR", "127.0.0.1:0")
+            // The shortest that brokers allow, so that a frozen instance is often taken for dead.
+            .env("KAFKA_PROPERTIES", "session.timeout.ms=6000");
+        Ok(command)
+    }
+
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        match self.running.take() {
+            Some(mut process) => process.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.running {
+            process.signal(signal);
+        }
+    }
+
+    /// Asks it to end, which it must do well and in time.
+    pub async fn stop(&mut self, findings: &Findings) -> anyhow::Result<()> {
+        let Some(mut process) = self.running.take() else { return Ok(()) };
+        process.signal(Signal::TERM);
+        match process.wait(ENDS_WITHIN).await? {
+            Some(status) if status.success() => {}
+            Some(status) => {
+                findings.add(format!("{} ended badly by SIGTERM ({status}): {}", process.name(), process.last_words()));
+            }
+            None => {
+                findings.add(format!("{} did not end within {ENDS_WITHIN:?} of SIGTERM", process.name()));
+                process.kill().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing that happens around it is a reason to end: where it has, that is a finding, and it is started again.
+    pub fn look_after(&mut self, findings: &Findings) -> anyhow::Result<()> {
+        let Some(process) = &mut self.running else { return Ok(()) };
+        if let Some(status) = process.ended()? {
+            findings.add(format!("{} ended by itself ({status}): {}", process.name(), process.last_words()));
+            self.running = None;
+            self.start()?;
+        }
+        Ok(())
+    }
+}

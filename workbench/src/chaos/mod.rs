@@ -1,0 +1,150 @@
+//! Faults of every kind while the pipeline works, and the proof that nothing was lost, doubled or changed by them.
+
+mod archiver;
+mod batch;
+mod database;
+mod fault;
+mod findings;
+mod ground;
+mod inject;
+mod instances;
+mod load;
+mod plan;
+mod report;
+mod services;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use common::cli::duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::prove::{self, ProveArgs};
+use fault::Fault;
+use ground::Ground;
+use load::Amount;
+use plan::{Planned, Terms, plan};
+use report::Happened;
+pub use report::Report;
+use services::StackArgs;
+
+#[derive(Args, Clone)]
+pub struct ChaosArgs {
+    #[command(flatten)]
+    prove: ProveArgs,
+    #[command(flatten)]
+    stack: StackArgs,
+    /// Decides the faults, their moments and the messages. Default: another one every time; it is printed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long faults go on.
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+    /// Mean time from one fault to the next.
+    #[arg(long, value_parser = duration, default_value = "4s")]
+    every: Duration,
+    /// Only these faults.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    faults: Vec<Fault>,
+    /// Messages a second, between bursts of eight times as many.
+    #[arg(long, default_value_t = 300.0)]
+    rate: f64,
+    /// Messages of the three hours before.
+    #[arg(long, default_value_t = 20_000)]
+    backlog: u64,
+    /// Folder for the programs' logs and for `chaos.json`, the whole report.
+    #[arg(long, default_value = ".")]
+    logs: PathBuf,
+}
+
+/// How often programs are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs the load and the faults for their time, lets everything come to rest, and proves.
+///
+/// # Errors
+/// Something that cannot be started or read. What is wrong with the data is no error: it is in the report.
+pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Result<Report> {
+    let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let length = Duration::from_secs_f64(args.minutes.max(0.0) * 60.0);
+    let faults = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
+    let planned = plan(&Terms { seed, length, every: args.every, faults });
+    println!("seed {seed}: {} faults in {:.0} s", planned.len(), length.as_secs_f64());
+    std::fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
+    // Some faults need the tables.
+    args.prove.database.parse("workbench")?.connect_ready().await?;
+    let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs).await?);
+
+    let stop_load = shutdown.child_token();
+    let load = {
+        let (kafka, stop) = (args.prove.kafka.clone(), stop_load.clone());
+        let (skew, amount) =
+            (Arc::clone(&*ground.producers.lock().await), Amount { seed, rate: args.rate, backlog: args.backlog });
+        tokio::task::spawn_blocking(move || load::run(&kafka, amount, &skew, &stop))
+    };
+    let stop_batches = shutdown.child_token();
+    let batches = tokio::spawn(Arc::clone(&ground.batches).schedule(stop_batches.clone()));
+
+    let begun = Instant::now();
+    let happened = tokio::select! {
+        happened = break_things(&ground, planned, begun, length) => happened?,
+        () = shutdown.cancelled() => anyhow::bail!("stopped before the end"),
+    };
+    stop_load.cancel();
+    let acknowledged = load.await.context("the sending thread")??;
+    stop_batches.cancel();
+    batches.await.context("the schedule of batch layers")??;
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("no more faults; waiting until everything is written and archived");
+    let settled = Instant::now();
+    prove::await_caught_up(&args.prove).await?;
+    let caught_up_seconds = settled.elapsed().as_secs_f64();
+    ground.come_to_rest().await?;
+    println!("comparing topic, tables and archive");
+    let verdict = prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() }).await?;
+    let findings = ground.findings.all();
+    let report = Report { seed, seconds, faults: happened, acknowledged, caught_up_seconds, findings, verdict };
+    let file = args.logs.join("chaos.json");
+    std::fs::write(&file, serde_json::to_string_pretty(&report)?)
+        .with_context(|| format!("write {}", file.display()))?;
+    Ok(report)
+}
+
+/// Lets each fault happen in its time, and returns when the time and all of them are over.
+async fn break_things(
+    ground: &Arc<Ground>,
+    planned: Vec<Planned>,
+    begun: Instant,
+    length: Duration,
+) -> anyhow::Result<Vec<Happened>> {
+    let mut happening = JoinSet::new();
+    let mut happened = Vec::new();
+    let total = planned.len();
+    let mut planned = planned.into_iter().peekable();
+    while begun.elapsed() < length || !happening.is_empty() {
+        while let Some(planned) = planned.next_if(|planned| planned.at <= begun.elapsed()) {
+            let ground = Arc::clone(ground);
+            happening.spawn(async move {
+                let what = inject::inject(&ground, &planned).await;
+                what.with_context(|| planned.fault.name()).map(|what| (planned, what))
+            });
+        }
+        match tokio::time::timeout(LOOK_EVERY, happening.join_next()).await {
+            Ok(Some(ended)) => {
+                let (planned, what) = ended.context("a fault")??;
+                let over = begun.elapsed();
+                println!("{:>7.1} s  {:<20} {what}", planned.at.as_secs_f64(), planned.fault.name());
+                happened.push(Happened { planned, over, what });
+            }
+            Ok(None) => tokio::time::sleep(LOOK_EVERY).await,
+            Err(_) => {}
+        }
+        ground.look_after()?;
+    }
+    anyhow::ensure!(happened.len() == total, "{} of {total} faults have happened", happened.len());
+    Ok(happened)
+}

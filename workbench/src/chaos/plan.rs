@@ -1,0 +1,97 @@
+//! Which fault happens when: decided by the seed alone, so that a run can be repeated.
+
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::fault::Fault;
+
+/// What decides the plan.
+pub struct Terms<'a> {
+    pub seed: u64,
+    pub length: Duration,
+    /// Mean time from one fault to the next.
+    pub every: Duration,
+    pub faults: &'a [Fault],
+}
+
+/// A fault to come.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Planned {
+    /// Since the beginning.
+    pub at: Duration,
+    pub fault: Fault,
+    pub lasts: Duration,
+    /// Chooses among what the fault can hit.
+    pub target: usize,
+    /// How bad it is, from 0 to 1.
+    pub severity: f64,
+}
+
+/// Faults are dealt like cards: each comes up once before any comes up again. They may overlap.
+pub fn plan(terms: &Terms<'_>) -> Vec<Planned> {
+    let mut rng = ChaCha8Rng::seed_from_u64(terms.seed);
+    let mut deck = Vec::new();
+    let mut planned = Vec::new();
+    let mut at = Duration::ZERO;
+    loop {
+        at += terms.every.mul_f64(rng.random_range(0.2..1.8));
+        if deck.is_empty() {
+            deck = terms.faults.to_vec();
+            deck.shuffle(&mut rng);
+        }
+        let Some(fault) = deck.pop().filter(|_| at < terms.length) else {
+            return planned;
+        };
+        // All is over when the time is.
+        let lasts = Duration::from_secs_f64(rng.random_range(fault.seconds())).min(terms.length - at);
+        planned.push(Planned { at, fault, lasts, target: rng.random_range(0..64), severity: rng.random() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+    use proptest::prelude::*;
+
+    fn faults(seed: u64, seconds: u64, faults: &[Fault]) -> Vec<Planned> {
+        plan(&Terms { seed, length: Duration::from_secs(seconds), every: Duration::from_secs(4), faults })
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_seed_gives_the_same_plan_within_the_time(seed: u64, seconds in 0_u64..600) {
+            let planned = faults(seed, seconds, Fault::value_variants());
+            prop_assert_eq!(&planned, &faults(seed, seconds, Fault::value_variants()));
+            for fault in &planned {
+                prop_assert!(fault.at + fault.lasts <= Duration::from_secs(seconds));
+            }
+        }
+
+        #[test]
+        fn every_fault_comes_before_any_comes_again(seed: u64) {
+            let kinds = Fault::value_variants().len();
+            let planned = faults(seed, 600, Fault::value_variants());
+            for round in planned.chunks_exact(kinds) {
+                let mut kinds_of_round: Vec<Fault> = round.iter().map(|planned| planned.fault).collect();
+                kinds_of_round.sort();
+                prop_assert_eq!(kinds_of_round.as_slice(), Fault::value_variants());
+            }
+        }
+    }
+
+    #[test]
+    fn another_seed_gives_another_plan_and_thirty_minutes_hold_more_than_two_hundred_faults() {
+        assert_ne!(faults(1, 1800, Fault::value_variants()), faults(2, 1800, Fault::value_variants()));
+        assert!(faults(1, 1800, Fault::value_variants()).len() > 200);
+    }
+
+    #[test]
+    fn no_faults_are_a_plan_too() {
+        assert_eq!(faults(1, 60, &[]), []);
+    }
+}

@@ -1,0 +1,97 @@
+//! What happened and what was found: a table for people, JSON for machines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::fault::Fault;
+use super::plan::Planned;
+use crate::prove::Verdict;
+
+/// A fault that has happened.
+#[derive(Debug, Serialize)]
+pub struct Happened {
+    #[serde(flatten)]
+    pub planned: Planned,
+    /// When it was over and mended, since the beginning.
+    pub over: Duration,
+    pub what: String,
+}
+
+/// Everything about a run; written as JSON.
+#[derive(Serialize)]
+pub struct Report {
+    pub seed: u64,
+    pub seconds: f64,
+    pub faults: Vec<Happened>,
+    /// Messages that the brokers have acknowledged.
+    pub acknowledged: u64,
+    /// From the end of the last fault until everything was written.
+    pub caught_up_seconds: f64,
+    /// Processes that ended or hung.
+    pub findings: Vec<String>,
+    pub verdict: Verdict,
+}
+
+/// The last line.
+#[derive(Serialize)]
+pub struct LastLine {
+    chaos: &'static str,
+    seed: u64,
+    faults: usize,
+    messages: u64,
+    lost: u64,
+    doubled: u64,
+    wrong: u64,
+}
+
+impl Report {
+    pub fn is_ok(&self) -> bool {
+        self.findings.is_empty() && self.verdict.is_ok() && self.acknowledged == self.verdict.records()
+    }
+
+    pub fn last_line(&self) -> LastLine {
+        let (lost, doubled, wrong) = self.verdict.errors();
+        // A message that was acknowledged and is not in the topic is lost as well; that would be Kafka's or the load's.
+        let gone = self.acknowledged.saturating_sub(self.verdict.records());
+        LastLine {
+            chaos: if self.is_ok() { "ok" } else { "failed" },
+            seed: self.seed,
+            faults: self.faults.len(),
+            messages: self.acknowledged,
+            lost: lost + gone,
+            doubled: doubled + self.verdict.records().saturating_sub(self.acknowledged),
+            wrong: wrong + self.findings.len() as u64,
+        }
+    }
+
+    /// The faults by kind, the proof, and what was found.
+    pub fn text(&self) -> String {
+        let mut kinds: BTreeMap<Fault, (usize, Duration)> = BTreeMap::new();
+        for Happened { planned, over, .. } in &self.faults {
+            let (times, time) = kinds.entry(planned.fault).or_default();
+            *times += 1;
+            *time += over.saturating_sub(planned.at);
+        }
+        let mut text = format!("{:<20} {:>6} {:>9}\n", "fault", "times", "seconds");
+        for (fault, (times, time)) in kinds {
+            let _ = writeln!(text, "{:<20} {times:>6} {:>9.1}", fault.name(), time.as_secs_f64());
+        }
+        let _ = writeln!(text, "\n{}", self.verdict.text());
+        let _ = writeln!(
+            text,
+            "{} faults in {:.0} s; {} messages acknowledged, {} in the topic; all written {:.1} s after the last fault",
+            self.faults.len(),
+            self.seconds,
+            self.acknowledged,
+            self.verdict.records(),
+            self.caught_up_seconds
+        );
+        for finding in &self.findings {
+            let _ = writeln!(text, "FOUND  {finding}");
+        }
+        text
+    }
+}
