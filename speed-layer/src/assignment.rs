@@ -59,6 +59,12 @@ impl Assignment {
         }
     }
 
+    /// Where PostgreSQL stands with each partition.
+    pub fn positions(&self) -> Vec<Position> {
+        let written = self.partitions.iter().map(|(partition, progress)| (*partition, progress.written));
+        written.map(|(partition, next)| Position { partition, next }).collect()
+    }
+
     /// Messages between what is written and the ends of the partitions.
     pub fn report_lag(&self, ends: &HashMap<i32, i64>, metrics: &Metrics) {
         for (partition, end) in ends {

@@ -25,6 +25,8 @@ pub enum Command {
     Write(Batch),
     /// Where to begin with partitions that were just assigned.
     Locate(Vec<Known>),
+    /// Whether the database is there, and still stands where it was left.
+    Check(Vec<Position>),
 }
 
 /// What the store answers; a store that can go on no more closes the channel instead.
@@ -32,6 +34,7 @@ pub enum Reply {
     /// The batch is committed; it comes back so that its memory serves again.
     Written(Batch),
     Located(Vec<Position>),
+    Checked,
 }
 
 /// Batches that may be on their way at once: one being written, one waiting, so that the store never waits for the
@@ -43,6 +46,10 @@ const IDLE: Duration = Duration::from_millis(100);
 const STALLED_POLL: Duration = Duration::from_secs(1);
 /// How often Kafka is told the offsets; monitors need no more.
 const ADVISORY_COMMIT: Duration = Duration::from_secs(1);
+
+/// How often an intake without anything to write looks after the database: a failover to a state that lacks what was
+/// written must be found although no message comes, and readiness must be true.
+const IDLE_CHECK: Duration = Duration::from_secs(2);
 
 /// Why the intake cannot go on.
 enum Interrupt {
@@ -70,6 +77,9 @@ pub struct Intake {
     locating: Option<TopicPartitionList>,
     watch: KafkaWatch,
     committed: Instant,
+    /// When the database was last seen to be where it was left.
+    checked: Instant,
+    is_checking: bool,
     topic_missing: bool,
 }
 
@@ -101,6 +111,8 @@ impl Intake {
             locating: None,
             watch: KafkaWatch::new(),
             committed: Instant::now(),
+            checked: Instant::now(),
+            is_checking: false,
             topic_missing: false,
         })
     }
@@ -128,6 +140,7 @@ impl Intake {
         self.serve_consumer()?;
         self.take_reports()?;
         self.hand_over_if_due()?;
+        self.check_if_idle()?;
         self.tell_kafka_if_due();
         self.decoder.set_now(Timestamp::now());
         if self.batch.is_full(self.shared.config.batch_rows) {
@@ -205,6 +218,16 @@ impl Intake {
         self.command(Command::Write(full))
     }
 
+    fn check_if_idle(&mut self) -> Step {
+        let is_idle = self.in_flight == 0 && !self.is_checking && self.checked.elapsed() >= IDLE_CHECK;
+        let positions = if is_idle { self.assignment.positions() } else { Vec::new() };
+        if positions.is_empty() {
+            return Ok(());
+        }
+        self.is_checking = true;
+        self.command(Command::Check(positions))
+    }
+
     fn not_delivered(&self, error: &KafkaError) -> Interrupt {
         let topic = self.shared.config.dead_letter_topic.as_deref().unwrap_or_default();
         rejoin(format!("topic \"{topic}\" (--dead-letter-topic) does not take rejected messages: {error}"))
@@ -226,7 +249,12 @@ impl Intake {
 
     fn take_reply(&mut self, reply: Reply) -> Step {
         match reply {
+            Reply::Checked => {
+                (self.is_checking, self.checked) = (false, Instant::now());
+                Ok(())
+            }
             Reply::Written(mut batch) => {
+                self.checked = Instant::now();
                 self.in_flight -= 1;
                 self.assignment.written(&batch.ranges);
                 batch.clear();

@@ -60,6 +60,10 @@ async fn serve(
                 store.write(&batch).await?;
                 Reply::Written(batch)
             }
+            Command::Check(positions) => {
+                store.check(&positions).await?;
+                Reply::Checked
+            }
             Command::Locate(known) => Reply::Located(store.positions(&known).await?),
         };
         if replies.send(reply).is_err() {

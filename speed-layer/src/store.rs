@@ -97,6 +97,24 @@ impl Store {
         }
     }
 
+    /// Makes sure that the stored offsets are not behind `positions`, where they once were.
+    pub async fn check(&mut self, positions: &[Position]) -> Result<(), StoreError> {
+        while !self.shared.stop.is_cancelled() {
+            let shared = Arc::clone(&self.shared);
+            let attempt =
+                self.attempt(async |_, connection| offsets::behind(connection, &shared.config, positions).await);
+            match attempt.await? {
+                None => continue,
+                Some(None) => return Ok(()),
+                Some(Some(why)) => {
+                    self.shared.metrics.fences.inc();
+                    return Err(StoreError::Fenced(why));
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn write_once(&mut self, connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<Outcome> {
         self.days.ensure(connection, &batch.days).await?;
         transaction::write(connection, &self.shared.config, batch).await

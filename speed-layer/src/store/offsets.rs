@@ -56,6 +56,30 @@ pub fn compare(stored: &Stored, ranges: &Ranges, topic: &str) -> Option<Outcome>
     )))
 }
 
+/// Which stored offset lies before the position that was committed, if any does: the database is then an older state of
+/// itself. One that lies after it is another instance's business, which has the partition by now.
+pub async fn behind(
+    connection: &mut PgConnection,
+    config: &Config,
+    positions: &[Position],
+) -> sqlx::Result<Option<String>> {
+    let rows: Vec<(i32, i64)> = sqlx::query_as(statements::READ_OFFSETS)
+        .bind(&config.group_id)
+        .bind(&config.topic)
+        .fetch_all(connection)
+        .await?;
+    let stored: Stored = rows.into_iter().collect();
+    let behind = positions.iter().find(|known| stored.get(&known.partition).is_none_or(|next| *next < known.next));
+    Ok(behind.map(|Position { partition, next }| {
+        let found = stored.get(partition).map_or("gone".to_owned(), i64::to_string);
+        format!(
+            "the database is an older state of itself: the stored offset of {}/{partition} is {found}, but {next} was \
+             committed; what is missing is read again",
+            config.topic
+        )
+    }))
+}
+
 /// Moves the offsets behind the ranges; the rows must be locked and compared.
 pub async fn advance(connection: &mut PgConnection, config: &Config, ranges: &Ranges) -> sqlx::Result<()> {
     let positions: Vec<_> =

@@ -6,6 +6,8 @@ pub const LOCK_OFFSETS: &str = "
     where group_id = $1 and topic = $2 and partition = any($3)
     order by partition for update";
 
+pub const READ_OFFSETS: &str = "select partition, next_offset from kafka_offsets where group_id = $1 and topic = $2";
+
 /// Moves offsets that [`LOCK_OFFSETS`] has locked and compared.
 pub const MOVE_OFFSETS: &str = "
     update kafka_offsets o set next_offset = moved.next_offset, updated_at = now()

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may say so with a panic")]
 
 mod bars;
+mod compacted;
 mod configuration;
 mod dead_letters;
 mod exactly_once;
+mod failover;
 mod gaps;
+mod large;
 mod outages;
 mod prometheus;
 mod retention;

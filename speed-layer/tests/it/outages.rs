@@ -6,7 +6,7 @@ use workbench::testing::{Child, TcpProxy, eventually, stack};
 /// Work goes on within five seconds; as many again for a test machine that is busy with other things.
 const RECOVERY: Duration = Duration::from_secs(10);
 
-fn through(scene: &Scene, proxy: &TcpProxy) -> Command {
+pub fn through(scene: &Scene, proxy: &TcpProxy) -> Command {
     let mut command = scene.command();
     let (before, after) = scene.database.url().split_once('@').unwrap();
     let (_, database) = after.split_once('/').unwrap();
@@ -14,7 +14,7 @@ fn through(scene: &Scene, proxy: &TcpProxy) -> Command {
     command
 }
 
-async fn postgres_proxy() -> TcpProxy {
+pub async fn postgres_proxy() -> TcpProxy {
     let url = stack("STACK_DATABASE_URL");
     let address = url.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
     TcpProxy::start(&address).await
@@ -124,16 +124,24 @@ async fn recovers_from(scene: &Scene, break_it: &str, mend: &str) {
     scene.assert_each_once().await;
 }
 
-/// On the server's own database, since the broken one may take no connection.
 async fn execute(scene: &Scene, sql: &str) {
+    if sql.contains("$database") {
+        return server(scene, sql).await;
+    }
+    let mut connection = scene.database.connection().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+}
+
+/// On the server's own database, since that of the test, `$database`, may take no connection. PostgreSQL may need a
+/// moment to end those that were there.
+pub async fn server(scene: &Scene, sql: &str) {
     use sqlx::Connection;
-    let mut connection = if sql.contains("$database") {
-        sqlx::PgConnection::connect(&stack("STACK_DATABASE_URL")).await.unwrap()
-    } else {
-        scene.database.connection().await
-    };
     let sql = sql.replace("$database", scene.database.name());
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    eventually("the server to do as it is told", PATIENCE, || async {
+        let mut connection = sqlx::PgConnection::connect(&stack("STACK_DATABASE_URL")).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.clone())).execute(&mut connection).await
+    })
+    .await;
 }
 
 #[tokio::test]

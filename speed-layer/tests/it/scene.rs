@@ -27,6 +27,12 @@ impl Scene {
         Self { database, topic }
     }
 
+    /// With a topic of one partition that has settings of its own.
+    pub async fn with_topic(settings: &[(&str, &str)]) -> Self {
+        let (database, topic) = tokio::join!(TestDatabase::create(), TestTopic::with_settings(1, settings));
+        Self { database, topic }
+    }
+
     /// The binary, set up for this scene; a test may still change everything.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_speed-layer"));

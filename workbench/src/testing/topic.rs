@@ -49,9 +49,17 @@ impl Record {
 
 impl TestTopic {
     pub async fn create(partitions: i32) -> Self {
+        Self::with_settings(partitions, &[]).await
+    }
+
+    /// `settings`: the topic's own, such as `cleanup.policy`.
+    pub async fn with_settings(partitions: i32, settings: &[(&str, &str)]) -> Self {
         let name = unique_name("topic");
         let brokers = stack("STACK_KAFKA_BROKERS");
-        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        for (setting, value) in settings {
+            topic = topic.set(setting, value);
+        }
         let results = admin(&brokers)
             .create_topics([&topic], &AdminOptions::new().operation_timeout(Some(PATIENCE)))
             .await

@@ -1,0 +1,36 @@
+use crate::outages::{postgres_proxy, server, through};
+use crate::scene::{Scene, http_address, wait_ready};
+use workbench::testing::Child;
+
+/// Ends every connection to the test's database: neither copying nor renaming it is possible before.
+const DISCONNECT: &str =
+    "select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and pid <> pg_backend_pid()";
+
+/// The standby is a copy of the database as it was a while ago: that is what one that lags behind looks like.
+#[tokio::test]
+async fn after_a_failover_to_a_standby_that_lagged_what_it_lacks_is_written_again_and_only_that() {
+    let scene = Scene::new(2).await;
+    let mut proxy = postgres_proxy().await;
+    let speed_layer = Child::spawn(through(&scene, &proxy));
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(2, 100).await;
+    scene.wait_all_in().await;
+
+    proxy.cut().await;
+    server(&scene, DISCONNECT).await;
+    server(&scene, "create database $database_standby template $database").await;
+    proxy.restore().await;
+    scene.send_ticks(2, 100).await;
+    scene.wait_all_in().await;
+
+    proxy.cut().await;
+    server(&scene, DISCONNECT).await;
+    server(&scene, "alter database $database rename to $database_lost").await;
+    server(&scene, "alter database $database_standby rename to $database").await;
+    proxy.restore().await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    wait_ready(&address, 200).await;
+    drop(speed_layer);
+    server(&scene, "drop database $database_lost with (force)").await;
+}
