@@ -200,6 +200,23 @@ func TestSecretsComeFromFilesAndConfigurationHoldsNone(t *testing.T) {
 	})
 }
 
+func TestNothingMayReachAPodUnlessAPolicySaysSo(t *testing.T) {
+	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
+		for _, object := range objects {
+			policy, ok := object.(*networkingv1.NetworkPolicy)
+			if !ok || policy.Name != "deny-all" {
+				continue
+			}
+			denies := len(policy.Spec.Ingress) == 0 && len(policy.Spec.Egress) == 0 && len(policy.Spec.PolicyTypes) == 2
+			if selector := policy.Spec.PodSelector.MatchLabels; !denies || len(selector) != 1 || selector["app.kubernetes.io/part-of"] == "" {
+				t.Errorf("deny-all is %+v", policy.Spec)
+			}
+			return
+		}
+		t.Error("there is no policy deny-all")
+	})
+}
+
 func TestSelectorsFindTheirPods(t *testing.T) {
 	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
 		var podLabels []labels.Set
