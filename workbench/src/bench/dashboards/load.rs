@@ -57,13 +57,7 @@ const STATEMENTS: [(&str, &str); 8] = [
     ),
     (
         "day partitions",
-        "do $$ begin
-             for day in 0..$DAYS loop
-                 execute format('create table realtime_stock_%s partition of realtime_stock for values from (%L) to (%L)',
-                     to_char(current_date - day, 'YYYYMMDD'), (current_date - day)::timestamp at time zone 'UTC',
-                     (current_date - day + 1)::timestamp at time zone 'UTC');
-             end loop;
-         end $$",
+        "select make_realtime_day(current_date - day) from generate_series(0, $DAYS) as day",
     ),
     (
         "ticks",
