@@ -1,6 +1,7 @@
 //! Measurements: ratios taken side by side in one run, because the machines are noisy. The last line is JSON.
 
 mod batch;
+mod dashboards;
 mod flood;
 mod fuzz;
 mod latency;
@@ -9,6 +10,7 @@ mod rows;
 mod speed;
 
 pub use batch::BatchArgs;
+pub use dashboards::DashboardsBenchArgs;
 pub use flood::FloodArgs;
 pub use fuzz::FuzzArgs;
 pub use latency::LatencyArgs;
@@ -27,6 +29,8 @@ pub enum Bench {
     Batch(BatchArgs),
     /// The rate with nothing but broken messages, next to that with ticks.
     Flood(FloodArgs),
+    /// How long the dashboards' queries take on a month of a market; the ticks take about 7 GB of disk.
+    Dashboards(DashboardsBenchArgs),
     /// The decoder's fast path against its strict path, on mutated values; needs no services.
     Fuzz(FuzzArgs),
 }
@@ -39,6 +43,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
         Bench::Latency(args) => latency::run(args).await,
         Bench::Batch(args) => batch::run(args).await,
         Bench::Flood(args) => flood::run(args).await,
+        Bench::Dashboards(args) => dashboards::run(args).await,
         Bench::Fuzz(args) => fuzz::run(args),
     }
 }

@@ -16,7 +16,7 @@ pub struct DashboardsArgs {
     #[arg(long, value_name = "URL")]
     prometheus_url: Option<String>,
     /// Folder of the dashboards
-    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../grafana/dashboards"))]
+    #[arg(long, value_name = "DIR", default_value = super::FOLDER)]
     dashboards: PathBuf,
 }
 

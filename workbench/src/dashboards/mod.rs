@@ -12,3 +12,6 @@ pub use expand::{View, expand_promql, expand_sql};
 pub use files::{Dashboard, Language, Query, load};
 pub use prometheus::Prometheus;
 pub use sql::{Answer, ask};
+
+/// Where they are, in the clone that this was built in.
+pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../grafana/dashboards");

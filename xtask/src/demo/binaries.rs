@@ -16,9 +16,10 @@ pub fn speed_layer(binaries: &Binaries, http_addr: &str) -> Command {
 }
 
 /// Every hour that is over, without the grace period: a person should see the hour that ended a minute ago.
-pub fn batch_layer(binaries: &Binaries) -> Command {
+pub fn batch_layer(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("batch-layer");
-    command.args(["--lookback", "48h", "--grace", "0s"]);
+    // Late ticks are up to three hours older than the first ones.
+    command.args(["--lookback", &format!("{}h", options.hours + 4), "--grace", "0s"]);
     command
 }
 
@@ -56,6 +57,16 @@ fn simulate(binaries: &Binaries, options: &Options) -> Command {
 pub fn report(binaries: &Binaries) -> Command {
     let mut command = binaries.command("workbench");
     command.arg("report");
+    command
+}
+
+/// Asks what the dashboards ask, as the role that Grafana has.
+pub fn dashboards(binaries: &Binaries, prometheus: Option<&str>) -> Command {
+    let mut command = binaries.command("workbench");
+    command.arg("dashboards");
+    if let Some(url) = prometheus {
+        command.args(["--prometheus-url", url]);
+    }
     command
 }
 

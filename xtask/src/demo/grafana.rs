@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::reader;
 use crate::stack::{Program, Stack};
 use crate::{files, setup};
 
@@ -14,7 +15,7 @@ use crate::{files, setup};
 const HOMES: [&str; 2] = ["/usr/share/grafana", "/opt/grafana"];
 
 /// Starts it on its usual port or a free one; None where it is not installed.
-pub fn start(stack: &Stack) -> Result<Option<(Program, String)>> {
+pub fn start(stack: &Stack, prometheus: Option<&str>) -> Result<Option<(Program, String)>> {
     let (Some(program), Some(home)) = (server(), HOMES.iter().find(|home| Path::new(home).is_dir())) else {
         return Ok(None);
     };
@@ -36,7 +37,8 @@ pub fn start(stack: &Stack) -> Result<Option<(Program, String)>> {
         .env("GF_AUTH_ANONYMOUS_ENABLED", "true")
         .env("GF_ANALYTICS_REPORTING_ENABLED", "false")
         .env("GF_ANALYTICS_CHECK_FOR_UPDATES", "false")
-        .envs(stack.grafana_environment());
+        .envs(reader::environment(stack))
+        .env("GRAFANA_PROMETHEUS_URL", prometheus.unwrap_or("http://127.0.0.1:9090"));
     let program = stack.start_program("grafana", command)?;
     Ok(Some((program, format!("http://127.0.0.1:{port}"))))
 }
@@ -53,7 +55,7 @@ fn server() -> Option<Command> {
 /// Copies the provisioning files, because they name the folder of the dashboards as it is in the container.
 fn provision(folder: &Path) -> Result<()> {
     let source = files::workspace().join("grafana");
-    for kind in ["datasources", "dashboards"] {
+    for kind in ["datasources", "dashboards", "alerting"] {
         let to = folder.join("provisioning").join(kind);
         files::create_dir(&to)?;
         let from = source.join("provisioning").join(kind);

@@ -4,6 +4,8 @@ mod binaries;
 mod connector;
 mod grafana;
 mod play;
+mod prometheus;
+mod reader;
 mod view;
 
 use std::path::PathBuf;
@@ -26,8 +28,8 @@ pub struct Options {
     /// End after this many minutes instead of by Ctrl-C
     #[arg(long, conflicts_with = "once")]
     minutes: Option<u64>,
-    /// Hours of market time before now to begin with
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=24))]
+    /// Hours of market time before now to begin with; MACD needs 34 of them, a moving average of 50 hours 50
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=240))]
     hours: u64,
     /// Messages in those hours
     #[arg(long, default_value_t = 300_000)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{Options, binaries, connector, grafana, view::View};
+use super::{Options, binaries, connector, grafana, prometheus, reader, view::View};
 use crate::build::Binaries;
 use crate::interrupt;
 use crate::stack::{Program, Stack};
@@ -19,12 +19,16 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const LIVE_SECONDS: u64 = 10;
 /// How long `--once` waits for an archive that a real connector writes on its own schedule.
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(90);
+/// How long `--once` waits until Prometheus has scraped what every panel needs.
+const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
 pub struct Play<'a> {
     options: &'a Options,
     stack: &'a Stack,
     binaries: Binaries,
     metrics: String,
+    /// Addresses, where these are installed.
+    prometheus: Option<String>,
     grafana: Option<String>,
     /// None where the real connector archives.
     archive: Option<Program>,
@@ -33,8 +37,9 @@ pub struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    /// Starts what runs all the time: the speed layer, the archive, and Grafana where it is installed.
+    /// Starts what runs all the time: the speed layer, the archive, and Prometheus and Grafana where they are installed.
     pub fn begin(options: &'a Options, stack: &'a Stack, binaries: Binaries) -> Result<Self> {
+        reader::create(stack)?;
         let http = http_addr()?;
         let speed_layer = stack.start_program("speed-layer", binaries::speed_layer(&binaries, &http))?;
         let mut play = Self {
@@ -42,6 +47,7 @@ impl<'a> Play<'a> {
             stack,
             binaries,
             metrics: format!("http://{http}/metrics"),
+            prometheus: None,
             grafana: None,
             archive: None,
             running: vec![speed_layer],
@@ -55,11 +61,20 @@ impl<'a> Play<'a> {
             play.archive = Some(stack.start_program("archive", binaries::archive(&play.binaries))?);
             println!("the archive's stand-in runs");
         }
-        if let Some((program, url)) = grafana::start(stack)? {
-            play.running.push(program);
-            play.grafana = Some(url);
-        }
+        play.start_monitoring(&http)?;
         Ok(play)
+    }
+
+    fn start_monitoring(&mut self, metrics: &str) -> Result<()> {
+        if let Some((program, url)) = prometheus::start(self.stack, metrics)? {
+            self.running.push(program);
+            self.prometheus = Some(url);
+        }
+        if let Some((program, url)) = grafana::start(self.stack, self.prometheus.as_deref())? {
+            self.running.push(program);
+            self.grafana = Some(url);
+        }
+        Ok(())
     }
 
     /// Goes through the demo; false where the proof failed.
@@ -97,10 +112,33 @@ impl<'a> Play<'a> {
         println!("going on live for {LIVE_SECONDS} s");
         self.simulate("simulate", binaries::live(&self.binaries, self.options, Some(LIVE_SECONDS)))?;
         self.complete_archive()?;
-        let agrees = self.prove()?;
+        let agrees = self.prove()? & self.dashboards_show()?;
         print!("{}", self.run("report", binaries::report(&self.binaries))?);
-        println!("{}", if agrees { "topic, tables and archive agree" } else { "topic, tables and archive DISAGREE" });
+        println!("{}", if agrees { "all is well" } else { "not all is well: see above" });
         Ok(agrees)
+    }
+
+    /// Asks what the dashboards ask, until every query finds something.
+    fn dashboards_show(&mut self) -> Result<bool> {
+        println!("asking what the dashboards ask");
+        let begin = Instant::now();
+        loop {
+            let mut ask = binaries::dashboards(&self.binaries, self.prometheus.as_deref());
+            ask.args(["--database-url", &reader::url(self.stack)]);
+            let asked = self.stack.capture_program("dashboards", ask)?;
+            let shows = asked.status.success();
+            if shows || begin.elapsed() > SHOWN_WITHIN {
+                print!("{}", asked.output);
+                println!(
+                    "{}",
+                    if shows { "every panel has something to show" } else { "panels are EMPTY, or their queries fail" }
+                );
+                return Ok(shows);
+            }
+            interrupt::check()?;
+            self.check()?;
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     /// Lets the stand-in end as a service does, and archives what came after its last look.
@@ -122,13 +160,17 @@ impl<'a> Play<'a> {
         let begin = Instant::now();
         loop {
             println!("running the batch layer");
-            self.run("batch-layer", binaries::batch_layer(&self.binaries))?;
+            self.run("batch-layer", binaries::batch_layer(&self.binaries, self.options))?;
             println!("comparing topic, tables and archive");
             let proof = self.stack.capture_program("prove", binaries::prove(&self.binaries))?;
             let agrees = proof.status.success();
             let may_change = self.options.connect_plugin.is_some() && begin.elapsed() < ARCHIVED_WITHIN;
             if agrees || !may_change {
                 print!("{}", proof.output);
+                println!(
+                    "{}",
+                    if agrees { "topic, tables and archive agree" } else { "topic, tables and archive DISAGREE" }
+                );
                 self.check()?;
                 return Ok(agrees);
             }
@@ -138,7 +180,7 @@ impl<'a> Play<'a> {
     /// Shows the view until an interrupt or the end of `--minutes`.
     fn show(&mut self) -> Result<()> {
         let end = self.options.minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
-        let mut view = View::new(self.stack, &self.binaries, self.places());
+        let mut view = View::new(self.stack, &self.binaries, self.options, self.places());
         while end.is_none_or(|end| Instant::now() < end) {
             interrupt::check()?;
             for program in self.running.iter_mut().chain(&mut self.archive) {
@@ -154,6 +196,7 @@ impl<'a> Play<'a> {
     fn places(&self) -> Vec<String> {
         let mut places = self.stack.addresses();
         places.push(format!("metrics of the speed layer: {}", self.metrics));
+        places.extend(self.prometheus.as_ref().map(|url| format!("Prometheus: {url}")));
         places.extend(self.grafana.as_ref().map(|url| format!("Grafana: {url}")));
         places
     }

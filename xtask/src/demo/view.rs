@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::binaries;
+use super::{Options, binaries};
 use crate::build::Binaries;
 use crate::stack::{Program, Stack};
 
@@ -17,6 +17,7 @@ const REFRESH_LOG: Duration = Duration::from_secs(30);
 pub struct View<'a> {
     stack: &'a Stack,
     binaries: &'a Binaries,
+    options: &'a Options,
     places: Vec<String>,
     begin: Instant,
     next_frame: Instant,
@@ -26,9 +27,19 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub fn new(stack: &'a Stack, binaries: &'a Binaries, places: Vec<String>) -> Self {
+    pub fn new(stack: &'a Stack, binaries: &'a Binaries, options: &'a Options, places: Vec<String>) -> Self {
         let now = Instant::now();
-        Self { stack, binaries, places, begin: now, next_frame: now, next_batch: now, batch: None, batch_runs: 0 }
+        Self {
+            stack,
+            binaries,
+            options,
+            places,
+            begin: now,
+            next_frame: now,
+            next_batch: now,
+            batch: None,
+            batch_runs: 0,
+        }
     }
 
     /// Does what is due.
@@ -53,7 +64,8 @@ impl<'a> View<'a> {
         }
         if Instant::now() >= self.next_batch {
             self.next_batch = Instant::now() + BATCH_EVERY;
-            self.batch = Some(self.stack.start_program("batch-layer", binaries::batch_layer(self.binaries))?);
+            self.batch =
+                Some(self.stack.start_program("batch-layer", binaries::batch_layer(self.binaries, self.options))?);
         }
         Ok(())
     }

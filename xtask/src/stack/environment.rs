@@ -13,6 +13,15 @@ pub fn database_url(stack: &Stack, database: &str) -> String {
 }
 
 impl Stack {
+    /// As its owner.
+    pub fn database_url(&self) -> String {
+        database_url(self, postgres::DATABASE)
+    }
+
+    pub fn postgres_port(&self) -> u16 {
+        self.ports.postgres
+    }
+
     /// STACK_* for the integration tests, the rest for the project's binaries.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let ports = &self.ports;
@@ -36,27 +45,13 @@ impl Stack {
             ("STACK_S3_SECRET_KEY", s3::SECRET_KEY.to_owned()),
             ("STACK_S3_REGION", s3::REGION.to_owned()),
             ("KAFKA_BROKERS", address(ports.kafka)),
-            ("DATABASE_URL", database_url(self, postgres::DATABASE)),
+            ("DATABASE_URL", self.database_url()),
             ("S3_ENDPOINT_URL", endpoint),
             ("S3_BUCKET", store::BUCKET.to_owned()),
             ("S3_REGION", s3::REGION.to_owned()),
             ("AWS_REGION", s3::REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", s3::ACCESS_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", s3::SECRET_KEY.to_owned()),
-        ]
-    }
-}
-
-impl Stack {
-    /// For the data sources of `grafana/provisioning/`.
-    pub fn grafana_environment(&self) -> [(&'static str, String); 6] {
-        [
-            ("GRAFANA_DB_HOST", format!("127.0.0.1:{}", self.ports.postgres)),
-            ("GRAFANA_DB_NAME", postgres::DATABASE.to_owned()),
-            ("GRAFANA_DB_USER", postgres::USER.to_owned()),
-            ("GRAFANA_DB_PASSWORD", postgres::PASSWORD.to_owned()),
-            ("GRAFANA_DB_SSLMODE", "disable".to_owned()),
-            ("GRAFANA_PROMETHEUS_URL", "http://127.0.0.1:9090".to_owned()),
         ]
     }
 }

@@ -17,7 +17,7 @@ struct Case {
 
 const RUN: &str = "insert into batch_runs (started_at, finished_at, status, arguments)";
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 9] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
     Case { name: "a good run a minute ago", state: "RUN values (now(), now() - interval '1 minute', 'ok', '')", firing: &[] },
     Case {
@@ -45,6 +45,20 @@ const CASES: [Case; 7] = [
         name: "a dirty hour that is just over, and one that no run has asked for",
         state: "RUN values (now(), now(), 'ok', '');
                 insert into stale_hours values (now() - interval '1 hour', true, false), (now() - interval '9 hours', false, false)",
+        firing: &[],
+    },
+    Case {
+        name: "an hour that was computed two days ago and never compared",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into batch_hours values (now() - interval '50 hours', '', 1, 1, 1, 0, 1, now() - interval '48 hours')",
+        firing: &["HourNotReconciled"],
+    },
+    Case {
+        name: "one hour that agrees, and one that was computed just now",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into batch_hours values (now() - interval '50 hours', '', 1, 1, 1, 0, 1, now() - interval '48 hours'),
+                                               (now() - interval '2 hours', '', 1, 1, 1, 0, 1, now());
+                insert into reconciled_hours values (now() - interval '50 hours', 'ok', 1, 1, 1, 1, '')",
         firing: &[],
     },
 ];

@@ -1,0 +1,40 @@
+//! Prometheus with the project's own rules, where it is installed.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::stack::{Program, Stack};
+use crate::{files, setup};
+
+/// Starts it on its usual port or a free one, scraping the speed layer at `target`; None where it is not installed.
+pub fn start(stack: &Stack, target: &str) -> Result<Option<(Program, String)>> {
+    let Some(program) = setup::on_path("prometheus") else { return Ok(None) };
+    let address = TcpListener::bind(("127.0.0.1", 9090))
+        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
+        .and_then(|listener| listener.local_addr())
+        .context("no free port on loopback")?;
+    let folder = stack.dir().join("prometheus");
+    files::create_dir(&folder)?;
+    let config = folder.join("prometheus.yml");
+    files::write(&config, &configuration(target))?;
+    let mut command = Command::new(program);
+    command
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+        .arg(format!("--web.listen-address={address}"));
+    Ok(Some((stack.start_program("prometheus", command)?, format!("http://{address}"))))
+}
+
+/// As prometheus/prometheus.yml, whose targets are the containers' names.
+fn configuration(target: &str) -> String {
+    let rules = files::workspace().join("prometheus/rules/*.rules.yml");
+    format!(
+        "global: {{ scrape_interval: 1s, evaluation_interval: 5s }}\n\
+         rule_files: [\"{}\"]\n\
+         scrape_configs:\n\
+         - job_name: speed-layer\n  static_configs: [{{ targets: [\"{target}\"] }}]\n",
+        rules.display()
+    )
+}
