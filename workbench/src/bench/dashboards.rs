@@ -2,7 +2,7 @@
 
 mod load;
 
-use super::{median, process, rounded};
+use super::{median, rounded};
 use crate::dashboards::{Dashboard, Language, Query, View, expand_sql, load as load_dashboards};
 use crate::testing::{TestBucket, TestDatabase};
 use anyhow::{Context, ensure};
@@ -39,7 +39,7 @@ struct Measured {
 pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value> {
     let database = TestDatabase::create().await;
     let mut connection =
-        common::pg::Database::parse(database.url(), "bench")?.connect_and_migrate().await.context("a new database")?;
+        common::pg::Database::parse(database.url(), "bench")?.connect_ready().await.context("a new database")?;
     load::all(&mut connection, &args.size).await?;
     let (whole, step) = indicators(&database, &mut connection).await?;
     load::settle(&mut connection).await?;
@@ -98,7 +98,7 @@ async fn indicators(database: &TestDatabase, connection: &mut PgConnection) -> a
     let mut seconds = [0.0; 2];
     for (run, marks) in [load::MARK_ALL, load::MARK_LAST_HOUR].into_iter().enumerate() {
         connection.execute(marks).await?;
-        let mut command = process::command("batch-layer")?;
+        let mut command = crate::process::command("batch-layer")?;
         command.env("DATABASE_URL", database.url()).env("RUST_LOG", "warn").envs(bucket.env());
         let begun = Instant::now();
         let status = tokio::task::spawn_blocking(move || command.status()).await??;
