@@ -2,6 +2,7 @@
 
 use crate::archive::{CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions};
 use crate::hour::{Hour, hours_covering};
+use crate::index::Index;
 use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::cli::{DatabaseArgs, duration};
@@ -96,6 +97,33 @@ impl Command {
 pub struct DatabaseOptions {
     #[command(flatten)]
     pub args: DatabaseArgs,
+
+    /// How long PostgreSQL may take to answer a statement.
+    #[arg(long, env = "QUERY_TIMEOUT", default_value = "60s", value_parser = duration, value_name = "DURATION")]
+    pub query_timeout: Duration,
+}
+
+impl DatabaseOptions {
+    /// Connects to the database; where `tables` says so, sees to its tables as `--migrations` asks. `application` is
+    /// what `pg_stat_activity` shows.
+    ///
+    /// # Errors
+    /// As [`common::pg::Database::connect_ready`].
+    pub async fn open(&self, application: &str, tables: bool) -> Result<Index, Failure> {
+        let (database, patience) = (self.args.parse(application)?, self.query_timeout);
+        let connecting = async {
+            match tables {
+                true => database.connect_ready().await,
+                false => database.connect().await,
+            }
+        };
+        let Ok(connection) = tokio::time::timeout(patience, connecting).await else {
+            let error = anyhow::anyhow!("no answer within {patience:?}");
+            let what = format!("opening PostgreSQL at {} (--database-url, --query-timeout)", database.address());
+            return Err(Failure::Infrastructure(error.context(what)));
+        };
+        Ok(Index { connection: connection?, database, patience })
+    }
 }
 
 impl std::fmt::Debug for DatabaseOptions {
@@ -197,9 +225,9 @@ impl ArchiveArgs {
             Some(path) => StoreOptions::Local(path.into()),
             None => StoreOptions::S3(S3Options {
                 bucket: self.bucket.clone(),
-                endpoint_url: self.s3_endpoint_url.clone(),
+                endpoint_url: self.s3_endpoint_url.clone().filter(|url| !url.is_empty()),
                 path_style: self.s3_path_style,
-                ca_file: self.s3_ca_file.clone(),
+                ca_file: self.s3_ca_file.clone().filter(|path| !path.as_os_str().is_empty()),
             }),
         }
     }
@@ -263,7 +291,11 @@ impl Args {
     }
 }
 
+/// An empty text stands for none, as compose files write it.
 fn endpoint(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     match host {
         Some(host) if !host.is_empty() && !host.contains('@') => Ok(text.to_owned()),

@@ -7,6 +7,7 @@ use crate::index::Index;
 use crate::progress::size;
 use crate::survey::{ChangeKind, Survey, compare};
 use common::Failure;
+use common::pg::in_time;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
@@ -44,8 +45,8 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
 
 /// A database that no run has seen yet is treated as an empty one.
 async fn has_tables(index: &mut Index) -> Result<bool, Failure> {
-    let found =
-        sqlx::query_scalar("select to_regclass('stale_hours') is not null").fetch_one(&mut index.connection).await;
+    let found = sqlx::query_scalar("select to_regclass('stale_hours') is not null").fetch_one(&mut index.connection);
+    let found = in_time(index.patience, found).await;
     found.map_err(|error| index.failed("looking for the tables in", error))
 }
 

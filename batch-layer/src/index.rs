@@ -6,18 +6,21 @@ pub use write::Entry;
 
 use crate::archive::Object;
 use crate::hour::Hour;
-use common::pg::Database;
+use common::pg::{Database, in_time};
 use common::{Failure, Timestamp};
 use rustc_hash::FxHashMap;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The one connection of a run. It also holds the run's lock, so whoever has lost the lock cannot write.
 pub struct Index {
     pub connection: PgConnection,
     pub database: Database,
+    /// How long a statement may take.
+    pub patience: Duration,
 }
 
 /// What the index knows of an object that is listed again.
@@ -49,9 +52,8 @@ impl Index {
     pub async fn folder(&mut self, prefix: &str) -> Result<FxHashMap<String, Known>, Failure> {
         let rows = sqlx::query("select key, etag, size from archive_objects where folder = $1")
             .bind(prefix)
-            .fetch_all(&mut self.connection)
-            .await;
-        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+            .fetch_all(&mut self.connection);
+        let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading the index in", error))?;
         let known = |row: &PgRow| {
             let size = row.try_get::<i64, _>("size")?.cast_unsigned();
             Ok((row.try_get("key")?, Known { etag: row.try_get("etag")?, size }))
@@ -71,9 +73,8 @@ impl Index {
         .bind(due.start())
         .bind(window.start.start())
         .bind(window.end.start())
-        .fetch_all(&mut self.connection)
-        .await;
-        let rows = rows.map_err(|error| self.failed("reading stale hours in", error))?;
+        .fetch_all(&mut self.connection);
+        let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading stale hours in", error))?;
         let stale = |row: &PgRow| {
             Ok(Stale { hour: Hour::of(row.try_get::<Timestamp, _>("hour")?), withdrawn: row.try_get("withdrawn")? })
         };
@@ -90,31 +91,28 @@ impl Index {
                order by o.key collate "C""#,
         )
         .bind(hour.start())
-        .fetch_all(&mut self.connection)
-        .await;
-        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        .fetch_all(&mut self.connection);
+        let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading the index in", error))?;
         let objects: Result<_, sqlx::Error> = rows.iter().map(object_and_folder).collect();
         objects.map_err(|error| self.failed("reading the index in", error))
     }
 
     /// The hours that an object touched when it was read last.
     pub async fn hours_of(&mut self, key: &str) -> Result<Vec<Hour>, Failure> {
-        let hours: Result<Vec<Timestamp>, _> =
-            sqlx::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
-                .bind(key)
-                .fetch_all(&mut self.connection)
-                .await;
+        let hours = sqlx::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
+            .bind(key)
+            .fetch_all(&mut self.connection);
+        let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
         let hours = hours.map_err(|error| self.failed("reading the index in", error))?;
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
-        let fingerprint: Result<Option<Vec<u8>>, _> =
-            sqlx::query_scalar("select fingerprint from batch_hours where hour = $1")
-                .bind(hour.start())
-                .fetch_optional(&mut self.connection)
-                .await;
+        let fingerprint = sqlx::query_scalar("select fingerprint from batch_hours where hour = $1")
+            .bind(hour.start())
+            .fetch_optional(&mut self.connection);
+        let fingerprint: Result<Option<Vec<u8>>, _> = in_time(self.patience, fingerprint).await;
         let fingerprint = fingerprint.map_err(|error| self.failed("reading batch_hours in", error))?;
         Ok(fingerprint.map(|fingerprint| Computed { fingerprint }))
     }

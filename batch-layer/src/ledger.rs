@@ -2,7 +2,7 @@
 
 use crate::index::Index;
 use common::Failure;
-use common::pg::Database;
+use common::pg::in_time;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnection;
 
@@ -32,8 +32,8 @@ pub async fn try_lock(index: &mut Index) -> Result<bool, Failure> {
     let locked = sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
         .bind(class)
         .bind(object)
-        .fetch_one(&mut index.connection)
-        .await;
+        .fetch_one(&mut index.connection);
+    let locked = in_time(index.patience, locked).await;
     locked.map_err(|error| index.failed("taking the batch layer's lock in", error))
 }
 
@@ -46,7 +46,7 @@ fn lock_key() -> (i32, i32) {
 
 /// Notes the start of a run. Gives its number.
 pub async fn begin(index: &mut Index, arguments: &str) -> Result<i64, Failure> {
-    let begun = insert(&mut index.connection, arguments).await;
+    let begun = in_time(index.patience, insert(&mut index.connection, arguments)).await;
     begun.map_err(|error| index.failed("noting the run in", error))
 }
 
@@ -66,19 +66,22 @@ async fn insert(connection: &mut PgConnection, arguments: &str) -> Result<i64, s
 
 /// Notes the end of a run: over the run's own connection, or a new one where that is broken.
 pub async fn finish(index: &mut Index, run_id: i64, counts: &Counts, result: &Result<(), Failure>) {
-    let noted = update(&mut index.connection, run_id, counts, result).await;
-    let noted = match noted {
-        Ok(()) => Ok(()),
-        Err(_) => retry(&index.database, run_id, counts, result).await,
-    };
+    // What has failed may be this very connection, and it need not say so.
+    let is_usable = !matches!(result, Err(Failure::Infrastructure(_)));
+    let patience = index.patience;
+    let noted =
+        match is_usable && in_time(patience, update(&mut index.connection, run_id, counts, result)).await.is_ok() {
+            true => Ok(()),
+            false => retry(index, run_id, counts, result).await,
+        };
     if let Err(error) = noted {
         tracing::warn!("the end of run {run_id} could not be noted in batch_runs: {error:#}");
     }
 }
 
-async fn retry(database: &Database, run_id: i64, counts: &Counts, result: &Result<(), Failure>) -> anyhow::Result<()> {
-    let mut connection = database.connect().await?;
-    Ok(update(&mut connection, run_id, counts, result).await?)
+async fn retry(index: &Index, run_id: i64, counts: &Counts, result: &Result<(), Failure>) -> anyhow::Result<()> {
+    let mut connection = index.database.connect().await?;
+    Ok(in_time(index.patience, update(&mut connection, run_id, counts, result)).await?)
 }
 
 async fn update(

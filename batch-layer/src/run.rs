@@ -3,7 +3,6 @@
 use crate::archive::Store;
 use crate::cli::Args;
 use crate::dry_run;
-use crate::index::Index;
 use crate::indicators;
 use crate::ledger::{self, Counts};
 use crate::progress::size;
@@ -23,17 +22,15 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     if plan.window.is_empty() {
         tracing::info!("none of the hours asked for is over yet (plus --grace): only what earlier runs left is done");
     }
-    let database = args.database.args.parse("batch-layer")?;
     if args.database.args.migrations == Migrations::Only {
-        return database.migrate_only().await;
+        return args.database.args.parse("batch-layer")?.migrate_only().await;
     }
     let store = Store::open(&args.archive.store()).await?;
     if args.dry_run {
-        let connection = database.connect().await?;
-        return dry_run::run(&args, &plan, &store, Index { connection, database }).await;
+        let index = args.database.open("batch-layer", false).await?;
+        return dry_run::run(&args, &plan, &store, index).await;
     }
-    let connection = database.connect_ready().await?;
-    let mut index = Index { connection, database };
+    let mut index = args.database.open("batch-layer", true).await?;
     if !ledger::try_lock(&mut index).await? {
         tracing::info!("another run of batch-layer is at work on {}: nothing to do", index.database.address());
         return Ok(());

@@ -5,6 +5,7 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;
 use crate::scan::HourBars;
+use common::pg::in_time;
 use common::pg::numeric::Numeric;
 use common::wide_sum::WideSum;
 use common::{Bar, Failure};
@@ -43,7 +44,7 @@ impl Summary {
     /// # Errors
     /// Where the database fails; nothing has changed then.
     pub async fn write(&self, index: &mut Index) -> Result<(), Failure> {
-        let written = self.write_all(&mut index.connection).await;
+        let written = in_time(index.patience, self.write_all(&mut index.connection)).await;
         written.map_err(|error| index.failed(&format!("writing hour {} to", self.hour), error))
     }
 
@@ -112,9 +113,8 @@ impl Summary {
 /// # Errors
 /// Where the database fails; nothing has changed then.
 pub async fn withdraw(index: &mut Index, hour: Hour) -> Result<(), Failure> {
-    withdraw_all(&mut index.connection, hour)
-        .await
-        .map_err(|error| index.failed(&format!("deleting hour {hour} from"), error))
+    let withdrawn = in_time(index.patience, withdraw_all(&mut index.connection, hour)).await;
+    withdrawn.map_err(|error| index.failed(&format!("deleting hour {hour} from"), error))
 }
 
 async fn withdraw_all(connection: &mut PgConnection, hour: Hour) -> Result<(), sqlx::Error> {

@@ -50,10 +50,8 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let kafka = args.kafka.clone();
     let log = tokio::task::spawn_blocking(move || Log::connect(&kafka)).await.context("asking Kafka");
     let log = log.map_err(Failure::Infrastructure)??.map(Arc::new);
-    let database = args.database.args.parse("batch-layer verify")?;
     let store = Store::open(&args.archive.store()).await?;
-    let connection = database.connect_ready().await?;
-    let mut index = Index { connection, database };
+    let mut index = args.database.open("batch-layer verify", true).await?;
     let (group, topic) = (&args.kafka.group_id, &args.kafka.topic);
     let mut verification = Verification {
         topic: topic.clone(),

@@ -122,6 +122,22 @@ fn is_configuration(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Gives up a statement that gets no answer: a server, or the way to it, may be gone without a word. The connection is
+/// of no use afterwards.
+///
+/// # Errors
+/// The statement's own, or that it took longer than `patience`.
+pub async fn in_time<T>(
+    patience: Duration,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let Ok(done) = tokio::time::timeout(patience, statement).await else {
+        let what = format!("no answer within {patience:?}");
+        return Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)));
+    };
+    done
+}
+
 #[must_use]
 pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

@@ -4,6 +4,7 @@ use super::Index;
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::scan::RejectedLine;
+use common::pg::in_time;
 use common::{Failure, Timestamp};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
@@ -27,20 +28,21 @@ pub struct Entry {
 impl Index {
     /// Replaces what is known of some objects.
     pub async fn store(&mut self, entries: &[Entry]) -> Result<(), Failure> {
-        store(&mut self.connection, entries).await.map_err(|error| self.failed("writing the index in", error))
+        let stored = in_time(self.patience, store(&mut self.connection, entries)).await;
+        stored.map_err(|error| self.failed("writing the index in", error))
     }
 
     /// Forgets objects that are gone from the archive. Gives the hours that they touched.
     pub async fn remove(&mut self, keys: &[String]) -> Result<Vec<Hour>, Failure> {
-        remove(&mut self.connection, keys).await.map_err(|error| self.failed("writing the index in", error))
+        let removed = in_time(self.patience, remove(&mut self.connection, keys)).await;
+        removed.map_err(|error| self.failed("writing the index in", error))
     }
 
     /// Notes that a stale hour is not stale any more, although it was not computed.
     pub async fn settle(&mut self, hour: Hour) -> Result<(), Failure> {
-        let done = sqlx::query("delete from stale_hours where hour = $1")
-            .bind(hour.start())
-            .execute(&mut self.connection)
-            .await;
+        let done =
+            sqlx::query("delete from stale_hours where hour = $1").bind(hour.start()).execute(&mut self.connection);
+        let done = in_time(self.patience, done).await;
         done.map_err(|error| self.failed("writing the index in", error))?;
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Log {
     /// # Errors
     /// A property that librdkafka refuses, or a topic that is not there.
     pub fn connect(args: &KafkaArgs) -> Result<Option<Self>, Failure> {
-        let Some(brokers) = &args.kafka_brokers else {
+        let Some(brokers) = args.kafka_brokers.as_ref().filter(|brokers| !brokers.is_empty()) else {
             return Ok(None);
         };
         let mut settings = args.properties.client_settings(brokers, "batch-layer", &[("log_level", "2")]);

@@ -4,6 +4,7 @@ use super::outcome::{HourOutcome, PartitionOutcome};
 use crate::hour::Hour;
 use crate::index::Index;
 use common::Failure;
+use common::pg::in_time;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 
@@ -12,7 +13,7 @@ use sqlx::{Acquire, Connection};
 /// # Errors
 /// Where the database fails; nothing has changed then.
 pub async fn write(index: &mut Index, outcome: &HourOutcome) -> Result<(), Failure> {
-    let written = write_all(&mut index.connection, outcome).await;
+    let written = in_time(index.patience, write_all(&mut index.connection, outcome)).await;
     written.map_err(|error| index.failed("writing reconciled_hours to", error))
 }
 

@@ -4,6 +4,7 @@ use super::checksum::Content;
 use super::holdings::Holdings;
 use crate::hour::Hour;
 use crate::index::Index;
+use common::pg::in_time;
 use common::pg::numeric::StoredPrice;
 use common::{Failure, Timestamp};
 use futures::TryStreamExt;
@@ -12,6 +13,10 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// How long the next row of a scan of all of `realtime_stock` may take.
+const WHOLE_TABLE: Duration = Duration::from_secs(1800);
 
 /// What the tables that are computed from ticks say of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +47,7 @@ pub async fn read_realtime(index: &mut Index, hour: Hour, holdings: &mut Holding
         .bind(hour.start())
         .bind(hour.plus(1).start())
         .fetch(&mut index.connection);
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = in_time(index.patience, rows.try_next()).await? {
             let offset = row.try_get::<i64, _>("kafka_offset")?.cast_unsigned();
             holdings.add(row.try_get("kafka_partition")?, Some(offset), &content(&row)?);
         }
@@ -77,9 +82,8 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
     .bind(hour.plus(1).start())
     .bind(hour.start().floor(Timestamp::DAY))
     .bind(hour.start().floor(Timestamp::DAY).plus_micros(Timestamp::DAY))
-    .fetch_one(&mut index.connection)
-    .await;
-    let computed = row.and_then(|row| {
+    .fetch_one(&mut index.connection);
+    let computed = in_time(index.patience, row).await.and_then(|row| {
         Ok(Computed {
             minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
             summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
@@ -92,26 +96,25 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
 
 /// The next offset that the speed layer will write, by partition.
 pub async fn next_offsets(index: &mut Index, group: &str, topic: &str) -> Result<BTreeMap<i32, u64>, Failure> {
-    let rows: Result<Vec<(i32, i64)>, _> =
-        sqlx::query_as("select partition, next_offset from kafka_offsets where group_id = $1 and topic = $2")
-            .bind(group)
-            .bind(topic)
-            .fetch_all(&mut index.connection)
-            .await;
+    let rows = sqlx::query_as("select partition, next_offset from kafka_offsets where group_id = $1 and topic = $2")
+        .bind(group)
+        .bind(topic)
+        .fetch_all(&mut index.connection);
+    let rows: Result<Vec<(i32, i64)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading kafka_offsets in", error))?;
     Ok(rows.into_iter().map(|(partition, next)| (partition, next.cast_unsigned())).collect())
 }
 
 /// Offsets that the speed layer could not read any more, and has recorded as such.
 pub async fn gaps(index: &mut Index, group: &str, topic: &str) -> Result<Known, Failure> {
-    let rows: Result<Vec<(i32, i64, i64)>, _> = sqlx::query_as(
+    let rows = sqlx::query_as(
         "select partition, from_offset, to_offset from kafka_gaps
          where group_id = $1 and topic = $2 and from_offset < to_offset",
     )
     .bind(group)
     .bind(topic)
-    .fetch_all(&mut index.connection)
-    .await;
+    .fetch_all(&mut index.connection);
+    let rows: Result<Vec<(i32, i64, i64)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading kafka_gaps in", error))?;
     let mut gaps = Known::new();
     for (partition, from, to) in rows {
@@ -139,7 +142,8 @@ pub async fn rejected(
     .bind(range.start())
     .bind(range.end())
     .fetch(&mut index.connection);
-    let found = collect(rows).await.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+    let found =
+        collect(index.patience, rows).await.map_err(|error| index.failed("reading rejected_ticks in", error))?;
     Ok(found & among)
 }
 
@@ -160,7 +164,7 @@ pub async fn realtime_anywhere(
     .bind(range.start())
     .bind(range.end())
     .fetch(&mut index.connection);
-    let found = collect(rows).await.map_err(|error| index.failed("reading realtime_stock in", error))?;
+    let found = collect(WHOLE_TABLE, rows).await.map_err(|error| index.failed("reading realtime_stock in", error))?;
     Ok(found & among)
 }
 
@@ -169,10 +173,11 @@ fn hull(offsets: &RoaringTreemap) -> Option<RangeInclusive<i64>> {
 }
 
 async fn collect(
+    patience: Duration,
     mut rows: futures::stream::BoxStream<'_, Result<i64, sqlx::Error>>,
 ) -> Result<RoaringTreemap, sqlx::Error> {
     let mut found = RoaringTreemap::new();
-    while let Some(offset) = rows.try_next().await? {
+    while let Some(offset) = in_time(patience, rows.try_next()).await? {
         found.insert(offset.cast_unsigned());
     }
     Ok(found)
