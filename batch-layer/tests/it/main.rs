@@ -1,11 +1,14 @@
 //! Against the running local stack: `cargo xtask test`.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a helper that cannot go on has found the failure")]
 
+mod access;
 mod aiven;
 mod archives;
+mod backfill;
 mod changes;
 mod damage;
 mod failures;
+mod faults;
 mod indicators;
 mod rebuild;
 mod runs;

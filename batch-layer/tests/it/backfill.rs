@@ -1,0 +1,125 @@
+//! Long windows: progress, going on after a kill, bounded memory, many pages.
+
+use crate::support::{LONG, Tick, World, at, finish, key_of, lines};
+use batch_layer::hour::Hour;
+use futures::StreamExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use workbench::s3::Listed;
+use workbench::testing::{Child, HttpProxy, Treatment, eventually, stack};
+
+/// `symbols` ticks of each of `hours` hours from 2025-06-02T00 on; an object an hour.
+async fn archive(world: &World, hours: i64, symbols: i64) -> Vec<Tick> {
+    let tick = |hour: i64, number: i64| Tick {
+        symbol: format!("S{number}"),
+        at: at(hour, 0).plus_micros(number * 1000),
+        open: 10_000 + number,
+        close: 20_000 + hour,
+        volume: number,
+        partition: 0,
+        offset: hour * symbols + number,
+    };
+    let by_hour: Vec<Vec<Tick>> =
+        (0..hours).map(|hour| (0..symbols).map(|number| tick(hour, number)).collect()).collect();
+    let puts = futures::stream::iter(&by_hour).map(|ticks| async {
+        let key = key_of(Hour::of(ticks[0].at), 0, ticks[0].offset);
+        world.bucket.put(&key, lines(ticks)).await.unwrap();
+    });
+    puts.buffer_unordered(16).collect::<Vec<()>>().await;
+    by_hour.concat()
+}
+
+#[tokio::test]
+async fn a_backfill_says_how_far_it_is_and_goes_on_where_it_was_killed() {
+    let world = World::create().await;
+    world.insert_realtime(&archive(&world, 200, 3).await).await;
+    // The end of the window is not read before the first run is dead.
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |request| {
+        match request.path.contains("2025-06-08-20") {
+            true => Treatment::StallAfter(0),
+            false => Treatment::Forward,
+        }
+    })
+    .await;
+    let window = ["--from", "2025-06-02T00", "--to", "2025-06-11T00"];
+    let mut command = world.command(&window);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    let run = Child::spawn(command);
+    run.wait_stderr("72 of 216 hours done", LONG).await;
+    run.wait_stderr("144 of 216 hours done", LONG).await;
+    run.sigkill();
+    drop(run);
+    eventually("the lock to be free", LONG, || async {
+        let outcome = world.run_ok(&window).await;
+        !outcome.stderr.contains("another run of batch-layer is at work")
+    })
+    .await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let runs = world
+        .rows("select concat_ws(' ', count(*), min(run_id)) from batch_hours group by run_id order by run_id")
+        .await;
+    assert_eq!(runs, ["144 1", "56 2"], "what was done stayed done");
+}
+
+#[tokio::test]
+async fn more_bars_than_memory_may_hold_are_read_again_when_their_turn_comes() {
+    let world = World::create().await;
+    let (hours, symbols) = (72, 2200);
+    assert!(hours * symbols > batch_layer::totals::MAX_BARS as i64);
+    let ticks = archive(&world, hours, symbols).await;
+    world.run_ok(&["--from", "2025-06-02T00", "--to", "2025-06-05T00"]).await;
+    let reads = world.number("select objects_read from batch_runs").await;
+    assert!(reads > hours && reads < 2 * hours, "{reads} reads of {hours} objects");
+    let sums = world
+        .rows(
+            "select concat_ws(' ', count(*), sum(ticks), sum(volume), trim_scale(sum(close)), count(distinct hour))
+             from hourly_stock_summary",
+        )
+        .await;
+    let volume: i64 = ticks.iter().map(|tick| tick.volume).sum();
+    let close: i64 = ticks.iter().map(|tick| tick.close).sum();
+    let close = format!("{}.{:04}", close / 10_000, close % 10_000);
+    let close = close.trim_end_matches('0').trim_end_matches('.');
+    assert_eq!(sums, [format!("{0} {0} {volume} {close} {hours}", hours * symbols)]);
+}
+
+/// A page of a listing; `next`: the token of the one behind it.
+fn page(object: &Listed, next: Option<usize>) -> String {
+    let Listed { key, size, etag } = object;
+    let next = match next {
+        Some(token) => format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"),
+        None => "<IsTruncated>false</IsTruncated>".to_owned(),
+    };
+    let etag = etag.replace('"', "&quot;");
+    format!(
+        "<ListBucketResult>{next}<Contents><Key>{key}</Key><ETag>{etag}</ETag><Size>{size}</Size>\
+         <LastModified>2025-06-02T01:00:00.000Z</LastModified></Contents></ListBucketResult>"
+    )
+}
+
+#[tokio::test]
+async fn a_listing_of_thousands_of_pages_is_followed_to_its_end() {
+    const PAGES: usize = 3000;
+    let world = World::create().await;
+    archive(&world, 1, 5).await;
+    // Pages of one object each, as no real store gives them; the only object that is there comes last.
+    let object = world.bucket.list("").await.unwrap().remove(0);
+    let (listed, pages) = (object.clone(), AtomicUsize::new(0));
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
+        if !request.path.contains("prefix=raw%2Fstock_prices%2F2025-06-02-00%2F") {
+            return Treatment::Forward;
+        }
+        let number = pages.fetch_add(1, Ordering::Relaxed);
+        let other = Listed { key: format!("raw/stock_prices/2025-06-02-00/other-{number}"), ..listed.clone() };
+        let body = if number < PAGES { page(&other, Some(number)) } else { page(&listed, None) };
+        Treatment::Answer { status: 200, body }
+    })
+    .await;
+    let mut command = world.command(&["--hour", "2025-06-02T00"]);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("2990 more files with other names were skipped"), "{}", outcome.stderr);
+    assert_eq!(world.rows("select key from archive_objects").await, [object.key]);
+    let last = store.requests().into_iter().rfind(|request| request.path.contains("2025-06-02-00%2F")).unwrap();
+    assert!(last.path.contains(&format!("continuation-token={}", PAGES - 1)), "{last:?}");
+}
