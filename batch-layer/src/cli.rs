@@ -9,6 +9,7 @@ use common::cli::{DatabaseArgs, duration};
 use common::decode::ProvenanceNames;
 use common::telemetry::LogArgs;
 use common::{Failure, Timestamp};
+use std::convert::Infallible;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -150,8 +151,8 @@ pub struct ArchiveArgs {
     #[arg(long, env = "S3_PATH_STYLE", value_name = "BOOL")]
     pub s3_path_style: Option<bool>,
 
-    /// Authorities to trust for TLS beside the system's: a PEM file.
-    #[arg(long, env = "S3_CA_FILE", value_name = "FILE")]
+    /// Authorities to trust for TLS beside the system's: a PEM file. AWS_CA_BUNDLE and SSL_CERT_FILE are heeded, too.
+    #[arg(long, env = "S3_CA_FILE", value_parser = ca_file, value_name = "FILE")]
     pub s3_ca_file: Option<PathBuf>,
 
     /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well.
@@ -291,7 +292,11 @@ impl Args {
     }
 }
 
-/// An empty text stands for none, as compose files write it.
+/// An empty text stands for none, as compose files write it: here and below.
+fn ca_file(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(text.into())
+}
+
 fn endpoint(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());

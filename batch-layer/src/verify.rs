@@ -100,6 +100,7 @@ struct Stretch {
     hours: Range<Hour>,
     realtime: Holdings,
     archived: Archived,
+    computed: BTreeMap<Hour, Computed>,
     spans: BTreeMap<i32, Span>,
     lost: Lost,
 }
@@ -111,7 +112,7 @@ impl Verification {
             let hours = start..start.plus(STRETCH_HOURS).min(plan.window.end);
             let stretch = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
             for hour in Hour::each(hours.clone()) {
-                let outcome = self.judge(hour, &stretch).await?;
+                let outcome = self.judge(hour, &stretch);
                 store::write(&mut self.index, &outcome).await?;
                 if !outcome.is_empty() {
                     report.add(&outcome).map_err(Failure::Infrastructure)?;
@@ -126,12 +127,14 @@ impl Verification {
     /// then at worst in `realtime_stock` alone, and newer than everything that was read.
     async fn read(&mut self, hours: Range<Hour>) -> Result<Stretch, Failure> {
         let archived = self.archive.read(&mut self.index, &hours).await?;
-        let mut realtime = Holdings::default();
+        let (mut realtime, mut computed) = (Holdings::default(), BTreeMap::new());
         for hour in Hour::each(hours.clone()) {
             tables::read_realtime(&mut self.index, hour, &mut realtime).await?;
+            computed.insert(hour, tables::computed(&mut self.index, hour).await?);
         }
         realtime.settle();
         let spans = self.spans(&hours).await?;
+        let purged = computed.iter().filter(|(_, computed)| computed.is_purged()).map(|(hour, _)| *hour).collect();
         let search = Search {
             topic: &self.topic,
             hours: &hours,
@@ -139,11 +142,12 @@ impl Verification {
             archived: &archived,
             gaps: &self.gaps,
             next_offsets: &self.next_offsets,
+            purged: &purged,
             log: self.log.as_ref(),
             spans: &spans,
         };
         let lost = search.run(&mut self.index).await?;
-        Ok(Stretch { hours, realtime, archived, spans, lost })
+        Ok(Stretch { hours, realtime, archived, computed, spans, lost })
     }
 
     async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
@@ -155,14 +159,12 @@ impl Verification {
         asked.and_then(|spans| spans).map_err(Failure::Infrastructure)
     }
 
-    async fn judge(&mut self, hour: Hour, stretch: &Stretch) -> Result<HourOutcome, Failure> {
-        let computed = tables::computed(&mut self.index, hour).await?;
+    fn judge(&self, hour: Hour, stretch: &Stretch) -> HourOutcome {
+        let computed = stretch.computed[&hour];
         let nothing = HourHoldings::default();
-        // Bars are kept for ever, so a day that has bars and no ticks has lost its ticks to retention.
-        let is_purged = !computed.has_day && computed.minute_bar_ticks > 0;
         let sides = Sides {
             hour,
-            realtime: (!is_purged).then(|| stretch.realtime.hours.get(&hour).unwrap_or(&nothing)),
+            realtime: (!computed.is_purged()).then(|| stretch.realtime.hours.get(&hour).unwrap_or(&nothing)),
             archive: stretch.archived.holdings.hours.get(&hour).unwrap_or(&nothing),
             unread: stretch.archived.unread.get(&hour).map(String::as_str),
             lost: &stretch.lost,
@@ -184,7 +186,7 @@ impl Verification {
             partitions,
         };
         judge_computed(&mut outcome, &computed, sides.unread.is_some());
-        Ok(outcome)
+        outcome
     }
 }
 

@@ -140,6 +140,9 @@ fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E>) -> (&'static s
     if text.contains("Credentials") || text.contains("credentials") {
         return ("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role", true);
     }
+    if text.contains("invalid peer certificate") {
+        return ("its certificate is not trusted: give its authority's with --s3-ca-file", true);
+    }
     match error {
         SdkError::ConstructionFailure(_) => ("the request cannot be made: check --s3-endpoint-url", true),
         _ => ("no answer: check --s3-endpoint-url, and that the store runs", false),
@@ -166,11 +169,16 @@ where
 
 fn trust(options: &S3Options) -> anyhow::Result<TlsContext> {
     let mut store = TrustStore::default();
-    if let Some(path) = &options.ca_file {
-        let pem = std::fs::read(path).with_context(|| format!("cannot read {} (--s3-ca-file)", path.display()))?;
+    // Other AWS tools heed this variable; the SDK leaves it to its users.
+    let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    for (path, setting) in [(options.ca_file.as_ref(), "--s3-ca-file"), (bundle.as_ref(), "AWS_CA_BUNDLE")] {
+        let Some(path) = path else {
+            continue;
+        };
+        let pem = std::fs::read(path).with_context(|| format!("cannot read {} ({setting})", path.display()))?;
         anyhow::ensure!(
             pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----"),
-            "{} holds no PEM certificate (--s3-ca-file)",
+            "{} holds no PEM certificate ({setting})",
             path.display()
         );
         store.add_pem_certificate(pem);

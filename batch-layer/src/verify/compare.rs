@@ -178,8 +178,7 @@ impl Sides<'_> {
         if let Some(offsets) = self.at(&lost.pending, partition) {
             name(outcome, Status::Open, offsets, "ticks of Kafka wait for the speed layer");
         }
-        // Of purged days nothing tells where late ticks have gone.
-        if let Some(offsets) = self.at(&lost.unaccounted, partition).filter(|_| self.realtime.is_some()) {
+        if let Some(offsets) = self.at(&lost.unaccounted, partition) {
             let what = "are in no table and not in the archive; only Kafka could tell whether they were ticks (--kafka-brokers)";
             name(outcome, Status::Open, offsets, what);
         }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use common::decode::{Decoder, ProvenanceNames};
 use common::{Failure, Timestamp};
 use roaring::RoaringTreemap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub struct Search<'a> {
     pub archived: &'a Archived,
     pub gaps: &'a Known,
     pub next_offsets: &'a BTreeMap<i32, u64>,
+    /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among theirs.
+    pub purged: &'a BTreeSet<Hour>,
     pub log: Option<&'a Arc<Log>>,
     pub spans: &'a BTreeMap<i32, Span>,
 }
@@ -60,8 +62,7 @@ impl Search<'_> {
             self.ask_log(partition, left, &mut lost).await?;
 
             let left = self.without_rejected(index, partition, before_log, &mut lost).await?;
-            let left = &left - tables::realtime_anywhere(index, partition, &left).await?;
-            self.attribute(partition, &left, &mut lost.unaccounted);
+            self.note_unaccounted(index, partition, &left, &mut lost).await?;
         }
         Ok(lost)
     }
@@ -108,6 +109,27 @@ impl Search<'_> {
         let rejected = tables::rejected(index, self.topic, partition, &offsets).await?;
         self.attribute(partition, &rejected, &mut lost.rejected);
         Ok(offsets - rejected)
+    }
+
+    async fn note_unaccounted(
+        &self,
+        index: &mut Index,
+        partition: i32,
+        offsets: &RoaringTreemap,
+        lost: &mut Lost,
+    ) -> Result<(), Failure> {
+        let mut places = Places::new();
+        self.attribute(partition, offsets, &mut places);
+        places.retain(|(hour, _), _| !self.purged.contains(hour));
+        let among = places.values().fold(RoaringTreemap::new(), |all, offsets| all | offsets);
+        let elsewhere = tables::realtime_anywhere(index, partition, &among).await?;
+        for (place, offsets) in places {
+            let left = offsets - &elsewhere;
+            if !left.is_empty() {
+                lost.unaccounted.insert(place, left);
+            }
+        }
+        Ok(())
     }
 
     async fn ask_log(&self, partition: i32, offsets: RoaringTreemap, lost: &mut Lost) -> Result<(), Failure> {

@@ -31,6 +31,15 @@ pub struct Computed {
     pub has_day: bool,
 }
 
+impl Computed {
+    /// Whether retention has dropped the hour's ticks: bars are kept for ever, so a day with bars and without ticks has
+    /// lost them.
+    #[must_use]
+    pub fn is_purged(&self) -> bool {
+        !self.has_day && self.minute_bar_ticks > 0
+    }
+}
+
 /// Offsets by partition that are no ticks, and are known to be none.
 pub type Known = BTreeMap<i32, RoaringTreemap>;
 

@@ -18,11 +18,15 @@ fn throttled() -> Treatment {
 /// others are forwarded.
 async fn store_with(object: &str, rule: impl Fn(usize) -> Treatment + Send + Sync + 'static) -> HttpProxy {
     let (object, number) = (object.to_owned(), AtomicUsize::new(0));
-    let rule = move |request: &HttpRequest| match request.path.contains(&object) {
+    let rule = move |request: &HttpRequest| match asks_for(request, &object) {
         true => rule(number.fetch_add(1, Ordering::Relaxed)),
         false => Treatment::Forward,
     };
     HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), rule).await
+}
+
+fn asks_for(request: &HttpRequest, object: &str) -> bool {
+    request.path.replace("%2B", "+").contains(object)
 }
 
 /// Something that happens to the bucket while a request for an object is on its way.
@@ -60,7 +64,7 @@ async fn a_store_that_throttles_for_a_while_is_waited_for() {
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert_eq!(world.summary().await, world.expected().await);
-    assert_eq!(store.requests().iter().filter(|request| request.path.contains(&object)).count(), 4);
+    assert_eq!(store.requests().iter().filter(|request| asks_for(request, &object)).count(), 4);
 }
 
 #[tokio::test]
