@@ -141,7 +141,10 @@ fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E>) -> (&'static s
         return ("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role", true);
     }
     if text.contains("invalid peer certificate") {
-        return ("its certificate is not trusted: give its authority's with --s3-ca-file", true);
+        return (
+            "its certificate is not trusted: check --s3-endpoint-url, or give its authority with --s3-ca-file",
+            true,
+        );
     }
     match error {
         SdkError::ConstructionFailure(_) => ("the request cannot be made: check --s3-endpoint-url", true),

@@ -1,10 +1,8 @@
-//! How the store is reached: TLS, credentials, addresses.
+//! How the store is reached: credentials, addresses, and the variables that other AWS tools heed, too.
 
-use crate::support::{Outcome, World, finish, key, some_ticks};
-use std::path::PathBuf;
+use crate::support::{World, finish, key, some_ticks};
 use std::process::Command;
-use tempfile::TempDir;
-use workbench::testing::{HttpProxy, TestAuthority, Treatment, stack};
+use workbench::testing::{HttpProxy, TlsProxy, Treatment, stack};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
@@ -24,55 +22,14 @@ async fn assert_computed(world: &World, command: Command) {
     assert_eq!(world.number("select ticks from batch_hours").await, 100);
 }
 
-/// The store behind TLS, whose authority is in a file.
-struct Secured {
-    proxy: HttpProxy,
-    folder: TempDir,
-}
-
-impl Secured {
-    async fn create() -> Self {
-        let (authority, folder) = (TestAuthority::create(), tempfile::tempdir().unwrap());
-        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        Self { proxy: HttpProxy::start_tls(&store(), &authority).await, folder }
-    }
-
-    fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    fn command(&self, world: &World) -> Command {
-        let mut command = world.command(&DAY);
-        command.env("S3_ENDPOINT_URL", format!("https://{}", self.proxy.address()));
-        command
-    }
-}
-
-#[tokio::test]
-async fn a_store_behind_tls_is_trusted_by_an_authority_of_its_own() {
-    let (world, secured) = (with_an_object().await, Secured::create().await);
-    let mut command = secured.command(&world);
-    command.arg("--s3-ca-file").arg(secured.ca_file());
-    assert_computed(&world, command).await;
-}
-
 #[tokio::test]
 async fn the_usual_variables_for_authorities_are_heeded() {
     for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE"] {
-        let (world, secured) = (with_an_object().await, Secured::create().await);
-        let mut command = secured.command(&world);
-        command.env(name, secured.ca_file());
+        let (world, proxy) = (with_an_object().await, TlsProxy::start(&store()).await);
+        let mut command = world.command(&DAY);
+        command.env("S3_ENDPOINT_URL", format!("https://{}", proxy.address())).env(name, stack("STACK_TLS_CA"));
         assert_computed(&world, command).await;
     }
-}
-
-#[tokio::test]
-async fn a_store_that_is_not_trusted_is_refused_with_the_reason() {
-    let (world, secured) = (with_an_object().await, Secured::create().await);
-    let Outcome { code, stderr, .. } = finish(secured.command(&world)).await;
-    assert_eq!(code, 2, "{stderr}");
-    assert!(stderr.contains("certificate is not trusted") && stderr.contains("--s3-ca-file"), "{stderr}");
-    assert!(secured.proxy.requests().is_empty(), "nothing was sent to a stranger");
 }
 
 #[tokio::test]

@@ -50,7 +50,8 @@ impl HttpProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let requests = Arc::default();
-        let connection = Connection { target: target.to_owned(), requests: Arc::clone(&requests), rule: Arc::new(rule) };
+        let connection =
+            Connection { target: target.to_owned(), requests: Arc::clone(&requests), rule: Arc::new(rule) };
         let mut accepting = JoinSet::new();
         accepting.spawn(async move {
             // Dropping the set ends the connections with the proxy.
