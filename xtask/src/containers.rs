@@ -83,8 +83,7 @@ fn check_engine() -> Result<()> {
         }
         Err(error) => bail!(
             "there is no Docker engine that answers ({error:#}); start one, or name it in DOCKER_HOST. As root, without \
-             changing the machine's network:\n  dockerd --bridge=none --iptables=false --storage-driver=vfs \
-             --data-root /var/tmp/docker"
+             changing the machine's network:\n  dockerd --bridge=none --iptables=false --data-root /var/tmp/docker"
         ),
     }
 }
