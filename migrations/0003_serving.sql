@@ -108,6 +108,15 @@ from days
 window days_of_symbol as (partition by symbol order by day),
        twenty_days_before as (partition by symbol order by day rows between 20 preceding and 1 preceding);
 
+-- The hours in which anything was traded, over and over. Both arms are plain tables, so that the newest one up to a
+-- moment is one look into each index; of hourly_stock PostgreSQL would sort every row.
+create view trading_hours as
+select hour
+from hour_bars
+union all
+select hour
+from hourly_stock_summary;
+
 -- The newest day with trades up to a moment: what a report shows by default, at night and on a weekend too.
 create function newest_trading_day(until timestamptz)
     returns table (day date, day_start timestamptz, day_end timestamptz)
@@ -118,11 +127,13 @@ select local_day::date,
        local_day at time zone time_zone,
        (local_day + interval '1 day') at time zone time_zone
 from exchange_settings
-         cross join (select hour from hourly_stock where hour <= until order by hour desc limit 1) as newest
+         cross join (select hour from trading_hours where hour <= until order by hour desc limit 1) as newest
          cross join lateral (select date_trunc('day', hour at time zone time_zone) as local_day) as here
 $$;
 
 -- That day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the means.
+-- Lateral subqueries that group, because so the days' bounds reach the indexes; materialized, because so each is read
+-- once. Nearly every symbol was traded on the market's day before; only for the others its own last day is looked for.
 create function newest_day_of_market(until timestamptz)
     returns table
             (
@@ -136,26 +147,44 @@ create function newest_day_of_market(until timestamptz)
     language sql stable
 as
 $$
+with day as materialized (select day_start, day_end from newest_trading_day(until)),
+     day_before as materialized (select b.day_start, b.day_end
+                                 from day
+                                          cross join lateral newest_trading_day(day.day_start - interval '1 microsecond') as b),
+     today as materialized (select bars.*
+                            from day
+                                     cross join lateral (select h.symbol,
+                                                                (array_agg(h.open order by h.hour))[1]       as open,
+                                                                (array_agg(h.close order by h.hour desc))[1] as close,
+                                                                sum(h.volume)                                as volume,
+                                                                sum(h.ticks)::bigint                         as ticks
+                                                         from hourly_stock h
+                                                         where h.hour >= day.day_start
+                                                           and h.hour < day.day_end
+                                                         group by h.symbol) as bars),
+     yesterday as materialized (select bars.*
+                                from day_before
+                                         cross join lateral (select h.symbol,
+                                                                    (array_agg(h.close order by h.hour desc))[1] as close
+                                                             from hourly_stock h
+                                                             where h.hour >= day_before.day_start
+                                                               and h.hour < day_before.day_end
+                                                             group by h.symbol) as bars)
 select today.symbol,
        today.open,
        today.close,
-       100 * (today.close - before.close) / before.close,
+       100 * (today.close - previous_close) / previous_close,
        today.volume,
        today.ticks
-from (select h.symbol,
-             (array_agg(h.open order by h.hour))[1]       as open,
-             (array_agg(h.close order by h.hour desc))[1] as close,
-             sum(h.volume)                                as volume,
-             sum(h.ticks)::bigint                         as ticks,
-             day_start
-      from newest_trading_day(until)
-               join hourly_stock h on h.hour >= day_start and h.hour < day_end
-      group by h.symbol, day_start) as today
-         left join lateral (select h.close
-                            from hourly_stock h
-                            where h.symbol = today.symbol and h.hour < day_start
-                            order by h.hour desc
-                            limit 1) as before on true
+from today
+         left join yesterday on yesterday.symbol = today.symbol
+         cross join lateral (select coalesce(yesterday.close,
+                                             (select h.close
+                                              from hourly_stock h
+                                              where h.symbol = today.symbol
+                                                and h.hour < (select day_start from day)
+                                              order by h.hour desc
+                                              limit 1)) as previous_close) as reference
 $$;
 
 -- Every symbol once. Hops from one to the next in the index, so 5,000 symbols take milliseconds however many bars

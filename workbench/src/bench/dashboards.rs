@@ -44,7 +44,7 @@ pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value
     let (whole, step) = indicators(&database, &mut connection).await?;
     load::settle(&mut connection).await?;
     // As the role grafana_reader is set up.
-    connection.execute("set jit = off").await?;
+    connection.execute("set jit = off; set random_page_cost = 1.1").await?;
 
     let dashboards = load_dashboards(Path::new(crate::dashboards::FOLDER))?;
     let mut queries = queries(&dashboards)?;

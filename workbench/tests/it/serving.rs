@@ -167,6 +167,33 @@ async fn a_day_is_the_exchanges_and_its_figures_are_those_of_its_hours() {
 }
 
 #[tokio::test]
+async fn the_newest_day_of_the_market_agrees_with_the_report_of_that_day() {
+    let database = database().await;
+    // A Friday, a Monday and a Tuesday; B was not traded on the Monday, C for the first time on the Tuesday.
+    for (symbol, hour) in [
+        ("A", "2025-06-06T14:00Z"),
+        ("B", "2025-06-06T14:00Z"),
+        ("A", "2025-06-09T14:00Z"),
+        ("A", "2025-06-10T14:00Z"),
+        ("B", "2025-06-10T15:00Z"),
+        ("C", "2025-06-10T15:00Z"),
+    ] {
+        speed(&database, symbol, hour, 5).await;
+    }
+    execute(&database, "update hour_bars set close = 12 where hour = '2025-06-10T15:00Z'").await;
+    let newest = "select concat_ws(' ', symbol, open::int, close::int, coalesce(round(change_percent, 2)::text, '-'), volume, ticks)
+                  from newest_day_of_market('2025-06-11T03:00Z') order by 1";
+    assert_eq!(rows(&database, newest).await, ["A 10 10 0.00 5 5", "B 10 12 20.00 5 5", "C 10 12 - 5 5"]);
+    let differing = "select m.symbol from newest_day_of_market('2025-06-11T03:00Z') m
+                     full join (select * from daily_stock_report where day = '2025-06-10') r using (symbol)
+                     where (m.open, m.close, m.change_percent, m.volume, m.ticks)
+                           is distinct from (r.open, r.close, r.change_percent, r.volume, r.ticks)";
+    assert!(rows(&database, differing).await.is_empty());
+    let weekend = "select day::text from newest_trading_day('2025-06-08T12:00Z')";
+    assert_eq!(rows(&database, weekend).await, ["2025-06-06"]);
+}
+
+#[tokio::test]
 async fn the_mean_volume_is_that_of_the_twenty_trading_days_before() {
     let database = database().await;
     for day in 1..=25 {
