@@ -295,7 +295,13 @@ impl Intake {
         match self.drain(crate::session::DRAIN_TIMEOUT) {
             Err(Interrupt::Failed(failure)) => Interrupt::Failed(failure),
             Ok(()) | Err(Interrupt::Ended(_)) => {
-                self.tell_kafka_now(CommitMode::Sync);
+                if self.in_flight > 0 {
+                    tracing::warn!("PostgreSQL did not answer in time; what is not written will be read again from Kafka");
+                }
+                // It would wait for brokers that are away.
+                if self.shared.health.kafka.get() {
+                    self.tell_kafka_now(CommitMode::Sync);
+                }
                 Interrupt::Ended(Ended::Shutdown)
             }
         }

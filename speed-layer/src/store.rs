@@ -1,6 +1,8 @@
 //! [`Store`]: the one connection to PostgreSQL, and trying again until it works.
 
 pub mod day_partitions;
+#[cfg(test)]
+mod model;
 mod offsets;
 mod statements;
 mod transaction;

@@ -88,7 +88,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Chaos(args) => {
-            let report = chaos::run(&args, &shutdown).await?;
+            let Some(report) = chaos::run(&args, &shutdown).await? else { return Ok(ExitCode::SUCCESS) };
             print!("{}", report.text());
             print_json(&report.last_line())?;
             return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });

@@ -64,10 +64,14 @@ impl Intake {
     }
 
     /// Writes what was read of the partitions, if the store is quick about it, and lets them go. Otherwise the offsets
-    /// in PostgreSQL decide between this instance and the next.
+    /// in PostgreSQL decide between this instance and the next. Lost are always all partitions, and another instance may
+    /// have them already: then what was read is dropped.
     fn give_up(&mut self, partitions: &TopicPartitionList) -> Step {
         self.shared.metrics.rebalanced("revoked");
-        if !self.consumer.assignment_lost() {
+        if self.consumer.assignment_lost() {
+            // It may come back, and is then read from where the store stands: what is kept would be written twice.
+            self.batch.clear();
+        } else {
             self.drain(REVOKE_TIMEOUT)?;
             self.tell_kafka_now(CommitMode::Async);
         }

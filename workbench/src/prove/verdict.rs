@@ -211,6 +211,7 @@ fn within(offsets: &[i64], partition: &Partition) -> Vec<i64> {
 }
 
 #[cfg(test)]
+<<<<<<< HEAD
 mod tests {
     use super::*;
 
@@ -300,3 +301,6 @@ mod tests {
         assert_eq!(verdict.findings, ["partition 0: no offset is stored"]);
     }
 }
+=======
+mod tests;
+>>>>>>> 63b4b55 (A lost partition's unwritten batch is dropped, a stop does not wait for a Kafka that is away; the protocol as a model; soak, live view, checks of the checker)

@@ -1,11 +1,11 @@
 //! What a process and its database look like from outside, at one moment.
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::{PgConnection, Row};
 
 /// One look.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Sample {
     /// Since the beginning.
     pub seconds: f64,
@@ -43,11 +43,7 @@ impl Usage {
             word.and_then(|word| word.parse().ok()).with_context(|| format!("{name} in /proc/{pid}/status"))
         };
         let handles = std::fs::read_dir(format!("/proc/{pid}/fd")).context("the speed layer has ended")?.count();
-        Ok(Self {
-            memory_mb: number("VmRSS:")? / 1024.0,
-            handles: handles as u64,
-            threads: number("Threads:")? as u64,
-        })
+        Ok(Self { memory_mb: number("VmRSS:")? / 1024.0, handles: handles as u64, threads: number("Threads:")? as u64 })
     }
 }
 
