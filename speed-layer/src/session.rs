@@ -3,8 +3,8 @@
 use crate::intake::{Command, Intake, Reply};
 use crate::store::{Store, StoreError};
 use crate::{Shared, kafka};
-use common::Failure;
 use anyhow::{Context as _, anyhow};
+use common::Failure;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};

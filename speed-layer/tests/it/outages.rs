@@ -66,6 +66,35 @@ async fn postgresql_away_at_the_start_is_waited_for() {
 }
 
 #[tokio::test]
+async fn an_instance_that_heard_of_the_topics_end_long_ago_takes_no_later_offset_for_a_gap() {
+    let scene = Scene::new(1).await;
+    let session = ["--kafka-property", "session.timeout.ms=6000"];
+    let first = scene.start(&session);
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    let mut proxy = postgres_proxy().await;
+    let mut command = through(&scene, &proxy);
+    command.args(session);
+    let mut late = Child::spawn(command);
+    late.wait_stderr("assigned partitions", PATIENCE).await;
+    // It gets the partition, asks Kafka for its end, and cannot ask PostgreSQL where to begin.
+    proxy.cut().await;
+    first.sigkill();
+    late.wait_stderr("trying again", PATIENCE).await;
+    late.sigstop();
+    let other = scene.start(&session);
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    other.sigkill();
+    proxy.restore().await;
+    late.sigcont();
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(late.exit_status(), None);
+}
+
+#[tokio::test]
 async fn a_terminated_backend_costs_no_tick() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&["--batch-rows", "50", "--linger", "1ms"]);
