@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::kafka::{Consumer, DeadLetters, MessageQueue};
 use crate::kafka_watch::KafkaWatch;
 use crate::session::Ended;
-use crate::store::{Known, Located};
+use crate::store::{Known, Located, Position};
 use anyhow::anyhow;
 use common::decode::{Decoder, ProvenanceNames};
 use common::{Failure, Timestamp};

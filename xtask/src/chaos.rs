@@ -54,14 +54,6 @@ struct GroundOptions {
     store: Option<StoreKind>,
 }
 
-<<<<<<< HEAD
-/// Exit code 0 where everything was proven; what a failed run has left behind is kept.
-pub fn run(options: &Options) -> Result<ExitCode> {
-    let binaries = build::binaries(options.profile, &["speed-layer", "batch-layer", "workbench"])?;
-    let folder = std::env::temp_dir().join(format!("stock-lambda-chaos-{}", std::process::id()));
-    let up =
-        UpOptions { store: options.store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
-=======
 /// Exit code 0 where everything was proven.
 pub fn run(options: &ChaosOptions) -> Result<ExitCode> {
     let (minutes, rate) = (options.minutes.to_string(), options.rate.to_string());
@@ -90,7 +82,6 @@ fn run_workbench(name: &str, arguments: &[&str], ground: &GroundOptions) -> Resu
     let binaries = build::binaries(ground.profile, &["speed-layer", "batch-layer", "workbench"])?;
     let folder = std::env::temp_dir().join(format!("stock-lambda-{name}-{}", std::process::id()));
     let up = UpOptions { store: ground.store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
->>>>>>> 63b4b55 (A lost partition's unwritten batch is dropped, a stop does not wait for a Kafka that is away; the protocol as a model; soak, live view, checks of the checker)
     let owned = OwnedStack::start(&folder, &up)?;
     let results: PathBuf = files::workspace().join("target").join(name);
     files::remove_dir(&results)?;

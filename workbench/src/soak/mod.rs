@@ -75,7 +75,7 @@ impl Report {
 /// A program that ends, services that do not answer, or too short a time.
 pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Result<Report> {
     fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
-    args.prove.database.parse("workbench")?.connect_and_migrate().await?;
+    args.prove.database.parse("workbench")?.connect_ready().await?;
     let mut soak = Soak::start(args)?;
     let samples = tokio::select! {
         samples = soak.sample_all() => samples?,

@@ -6,11 +6,8 @@ mod connector;
 mod equipment;
 mod grafana;
 mod market;
-<<<<<<< HEAD
-mod reader;
-=======
 mod pipeline;
 mod proof;
->>>>>>> 63b4b55 (A lost partition's unwritten batch is dropped, a stop does not wait for a Kafka that is away; the protocol as a model; soak, live view, checks of the checker)
+mod reader;
 mod recording;
 mod serving;

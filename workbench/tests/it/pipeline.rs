@@ -54,7 +54,16 @@ impl Pipeline {
         let more = ["--topic", self.topic.name(), "--group-id", "speed-layer", "--http-addr", "127.0.0.1:0"];
         let config = speed_layer::Config::try_parse_from(arguments.iter().chain(&more)).unwrap();
         let stop = CancellationToken::new();
-        let running = tokio::spawn(speed_layer::run(config, stop.clone()));
+        let running = speed_layer::run(config, stop.clone());
+        let watching = async {
+            self.wait_until_written().await;
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(running, watching);
+        ended.unwrap();
+    }
+
+    async fn wait_until_written(&self) {
         let expected: i64 = self.topic.high_watermarks().await.iter().sum();
         eventually("every message to be in a table", PATIENCE, || async {
             let count = "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
@@ -63,8 +72,6 @@ impl Pipeline {
             if seen == expected { Ok(()) } else { Err(format!("{seen} of {expected}")) }
         })
         .await;
-        stop.cancel();
-        running.await.unwrap().unwrap();
     }
 
     /// Credentials are the stack's own, from the environment.

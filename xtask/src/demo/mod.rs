@@ -28,16 +28,11 @@ pub struct Options {
     /// End after this many minutes instead of by Ctrl-C
     #[arg(long, conflicts_with = "once")]
     minutes: Option<u64>,
-<<<<<<< HEAD
-    /// Hours of market time before now to begin with; MACD needs 34 of them, a moving average of 50 hours 50
-    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=240))]
-=======
     /// Break the services and programs meanwhile, and count the ticks that are lost or doubled by it
     #[arg(long, conflicts_with_all = ["once", "connect_plugin"])]
     chaos: bool,
-    /// Hours of market time before now to begin with
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=24))]
->>>>>>> 63b4b55 (A lost partition's unwritten batch is dropped, a stop does not wait for a Kafka that is away; the protocol as a model; soak, live view, checks of the checker)
+    /// Hours of market time before now to begin with; MACD needs 34 of them, a moving average of 50 hours 50
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=240))]
     hours: u64,
     /// Messages in those hours
     #[arg(long, default_value_t = 300_000)]
@@ -68,6 +63,7 @@ impl Options {
         Self {
             once: true,
             minutes: None,
+            chaos: false,
             hours: 2,
             ticks: 50_000,
             rate: 200,
@@ -92,15 +88,10 @@ impl Options {
 
 /// Exit code 1 where the proof of `--once` fails. An interrupt is the normal end of the demo without it.
 pub fn run(options: &Options) -> Result<ExitCode> {
-<<<<<<< HEAD
-    let binaries = options.binaries()?;
-=======
     if options.chaos {
         return chaos::demo(options.minutes, options.profile, options.store);
     }
-    println!("compiling the binaries (the first time takes some minutes)");
-    let binaries = build::binaries(options.profile, &["speed-layer", "batch-layer", "workbench"])?;
->>>>>>> 63b4b55 (A lost partition's unwritten batch is dropped, a stop does not wait for a Kafka that is away; the protocol as a model; soak, live view, checks of the checker)
+    let binaries = options.binaries()?;
     let up = UpOptions {
         store: options.store,
         ports: Some(PortChoice::Free),
