@@ -8,7 +8,7 @@ use crate::batch::Batch;
 use crate::kafka::{Consumer, DeadLetters, MessageQueue};
 use crate::kafka_watch::KafkaWatch;
 use crate::session::Ended;
-use crate::store::{Known, Position};
+use crate::store::{Known, Located, Position};
 use anyhow::anyhow;
 use common::decode::{Decoder, ProvenanceNames};
 use common::{Failure, Timestamp};
@@ -33,7 +33,7 @@ pub enum Command {
 pub enum Reply {
     /// The batch is committed; it comes back so that its memory serves again.
     Written(Batch),
-    Located(Vec<Position>),
+    Located(Located),
     Checked,
 }
 
@@ -75,6 +75,8 @@ pub struct Intake {
     assignment: Assignment,
     /// Partitions that were assigned and wait for the store to say where to begin.
     locating: Option<TopicPartitionList>,
+    /// Answers that are still to come; only the last one is about `locating`.
+    awaited: usize,
     watch: KafkaWatch,
     committed: Instant,
     /// When the database was last seen to be where it was left.
@@ -109,6 +111,7 @@ impl Intake {
             in_flight: 0,
             assignment,
             locating: None,
+            awaited: 0,
             watch: KafkaWatch::new(),
             committed: Instant::now(),
             checked: Instant::now(),
@@ -261,7 +264,15 @@ impl Intake {
                 self.spare.push(batch);
                 Ok(())
             }
-            Reply::Located(positions) => self.take_up(&positions),
+            Reply::Located(located) => {
+                self.awaited -= 1;
+                match located {
+                    // About partitions that were lost and perhaps assigned anew since.
+                    _ if self.awaited > 0 => Ok(()),
+                    Located::At(positions) => self.take_up(&positions),
+                    Located::Outdated(stored) => self.locate_again(&stored),
+                }
+            }
         }
     }
 
@@ -295,7 +306,15 @@ impl Intake {
         match self.drain(crate::session::DRAIN_TIMEOUT) {
             Err(Interrupt::Failed(failure)) => Interrupt::Failed(failure),
             Ok(()) | Err(Interrupt::Ended(_)) => {
-                self.tell_kafka_now(CommitMode::Sync);
+                if self.in_flight > 0 {
+                    tracing::warn!(
+                        "PostgreSQL did not answer in time; what is not written will be read again from Kafka"
+                    );
+                }
+                // It would wait for brokers that are away.
+                if self.shared.health.kafka.get() {
+                    self.tell_kafka_now(CommitMode::Sync);
+                }
                 Interrupt::Ended(Ended::Shutdown)
             }
         }

@@ -3,14 +3,18 @@
 use crate::intake::{Command, Intake, Reply};
 use crate::store::{Store, StoreError};
 use crate::{Shared, kafka};
+use anyhow::{Context as _, anyhow};
 use common::Failure;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// How long a shutdown waits for what is decoded to be written. Longer would be killed by most supervisors; what is
 /// not written then is still in Kafka.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a shutdown waits for the intake: the Kafka client knows no limit when it leaves a group whose brokers are
+/// away. They find out by themselves.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Why a session is over.
 pub enum Ended {
@@ -25,14 +29,20 @@ pub async fn run(shared: &Arc<Shared>, store: &mut Store) -> Result<Ended, Failu
     let (command, commands) = mpsc::unbounded_channel();
     let (reply, replies) = std_mpsc::channel();
     let intake = Intake::new(Arc::clone(shared), consumer, command, replies)?;
-    let reading = tokio::task::spawn_blocking(move || intake.run());
+    let read = spawn(intake)?;
+    let reading = async {
+        tokio::select! {
+            read = read => read.unwrap_or_else(|_| Err(Failure::Infrastructure(anyhow!("the intake thread has panicked")))),
+            () = after_stop(shared, LEAVE_TIMEOUT) => {
+                tracing::warn!("Kafka did not answer in time; the group will notice by itself that this instance is gone");
+                Ok(Ended::Shutdown)
+            }
+        }
+    };
     let writing = async {
         tokio::select! {
             written = serve(store, commands, reply) => written,
-            () = drain_timeout(shared) => {
-                tracing::warn!("PostgreSQL did not answer in time; what is not written will be read again from Kafka");
-                Ok(())
-            }
+            () = after_stop(shared, DRAIN_TIMEOUT) => Ok(()),
         }
     };
     let (read, written) = tokio::join!(reading, writing);
@@ -42,10 +52,19 @@ pub async fn run(shared: &Arc<Shared>, store: &mut Store) -> Result<Ended, Failu
         Err(StoreError::Fenced(why)) => return Ok(Ended::Rejoin(why)),
         Ok(()) => {}
     }
-    match read {
-        Ok(ended) => ended,
-        Err(panic) => Err(Failure::Infrastructure(anyhow::anyhow!("the intake thread ended: {panic}"))),
-    }
+    read
+}
+
+/// A thread that does not keep the process from ending, as one of the runtime's would.
+fn spawn(intake: Intake) -> Result<oneshot::Receiver<Result<Ended, Failure>>, Failure> {
+    let (ended, read) = oneshot::channel();
+    let run = move || {
+        // Nobody waits for it any more where it took too long.
+        let _ = ended.send(intake.run());
+    };
+    let thread = std::thread::Builder::new().name("intake".into()).spawn(run);
+    thread.context("start the intake thread").map_err(Failure::Infrastructure)?;
+    Ok(read)
 }
 
 /// Carries out the intake's commands one after the other, until it has no more.
@@ -73,7 +92,7 @@ async fn serve(
     Ok(())
 }
 
-async fn drain_timeout(shared: &Shared) {
+async fn after_stop(shared: &Shared, time: Duration) {
     shared.stop.cancelled().await;
-    tokio::time::sleep(DRAIN_TIMEOUT).await;
+    tokio::time::sleep(time).await;
 }

@@ -1,12 +1,14 @@
 //! [`Store`]: the one connection to PostgreSQL, and trying again until it works.
 
 pub mod day_partitions;
+#[cfg(test)]
+mod model;
 mod offsets;
 mod statements;
 mod transaction;
 
 pub use day_partitions::DayPartitions;
-pub use offsets::{Known, Position};
+pub use offsets::{Known, Located, Position};
 pub use transaction::write_ticks;
 
 use crate::batch::Batch;
@@ -85,13 +87,13 @@ impl Store {
     }
 
     /// Where to begin with each of the partitions.
-    pub async fn positions(&mut self, known: &[Known]) -> Result<Vec<Position>, StoreError> {
+    pub async fn positions(&mut self, known: &[Known]) -> Result<Located, StoreError> {
         loop {
             let shared = Arc::clone(&self.shared);
             let attempt = self.attempt(async |_, connection| offsets::positions(connection, &shared, known).await);
             match attempt.await? {
                 None => continue,
-                Some(Ok(positions)) => return Ok(positions),
+                Some(Ok(located)) => return Ok(located),
                 Some(Err(gap)) => return Err(StoreError::Fatal(Failure::Configuration(gap))),
             }
         }

@@ -15,6 +15,7 @@ use crate::prove::{self, ProveArgs};
 use crate::replay::{self, ReplayArgs};
 use crate::report::{self, ReportArgs};
 use crate::simulate::{self, SimulateArgs};
+use crate::soak::{self, SoakArgs};
 
 /// Developers' equipment around the pipeline.
 ///
@@ -49,6 +50,8 @@ enum Command {
     Prove(ProveArgs),
     /// Breaks the pipeline and its services in every way, and proves that nothing was lost, doubled or changed; 0 or 1.
     Chaos(ChaosArgs),
+    /// A long time at a steady rate; whether memory, handles, connections, lag or latency grow, as a plot; 0 or 1.
+    Soak(SoakArgs),
 }
 
 /// Runs the command and says in one line why it failed.
@@ -85,9 +88,15 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Chaos(args) => {
-            let report = chaos::run(&args, &shutdown).await?;
+            let Some(report) = chaos::run(&args, &shutdown).await? else { return Ok(ExitCode::SUCCESS) };
             print!("{}", report.text());
             print_json(&report.last_line())?;
+            return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Soak(args) => {
+            let report = soak::run(&args, &shutdown).await?;
+            print!("{}", report.text());
+            print_json(&report)?;
             return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Archive(args) => print_json(&archive::run(&args, &shutdown).await?)?,

@@ -14,4 +14,5 @@ pub mod replay;
 pub mod report;
 pub mod s3;
 pub mod simulate;
+pub mod soak;
 pub mod testing;

@@ -1,4 +1,4 @@
-//! Faults on a stack of their own.
+//! Faults, or a long time at a steady rate, on a stack of their own.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -6,13 +6,13 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::build::{self, Binaries, Profile};
+use crate::build::{self, Profile};
 use crate::stack::ports::PortChoice;
-use crate::stack::{OwnedStack, Stack, StoreKind, UpOptions};
+use crate::stack::{OwnedStack, StoreKind, UpOptions};
 use crate::{files, test};
 
 #[derive(Args)]
-pub struct Options {
+pub struct ChaosOptions {
     /// Decides the faults, their moments and the messages; without it they are other ones every time
     #[arg(long)]
     seed: Option<u64>,
@@ -22,12 +22,30 @@ pub struct Options {
     /// Mean time from one fault to the next
     #[arg(long, default_value = "4s", value_name = "DURATION")]
     every: String,
-    /// Only these, separated by commas; `--faults help` names all
+    /// Only these, separated by commas; a wrong name lists all
     #[arg(long, value_name = "LIST")]
     faults: Option<String>,
     /// Messages a second, between bursts of eight times as many
     #[arg(long, default_value_t = 300)]
     rate: u64,
+    #[command(flatten)]
+    ground: GroundOptions,
+}
+
+#[derive(Args)]
+pub struct SoakOptions {
+    /// How long
+    #[arg(long, default_value_t = 60.0)]
+    minutes: f64,
+    /// Messages a second
+    #[arg(long, default_value_t = 20_000)]
+    rate: u64,
+    #[command(flatten)]
+    ground: GroundOptions,
+}
+
+#[derive(Args)]
+struct GroundOptions {
     /// How the binaries are compiled
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
@@ -36,39 +54,45 @@ pub struct Options {
     store: Option<StoreKind>,
 }
 
-/// Exit code 0 where everything was proven; what a failed run has left behind is kept.
-pub fn run(options: &Options) -> Result<ExitCode> {
-    let binaries = build::binaries(options.profile, &["speed-layer", "batch-layer", "workbench"])?;
-    let folder = std::env::temp_dir().join(format!("stock-lambda-chaos-{}", std::process::id()));
-    let up =
-        UpOptions { store: options.store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
-    let owned = OwnedStack::start(&folder, &up)?;
-    let reports = files::workspace().join("target/chaos");
-    files::remove_dir(&reports)?;
-    let command = command(options, owned.stack(), &binaries, reports.clone())?;
-    let status = owned.stack().run_program("chaos", command).map_err(|error| owned.fail(error))?;
-    println!("the whole report and the programs' logs: {}", reports.display());
-    if !status.success() {
-        println!("the services' logs are kept in {}", owned.keep_logs()?.display());
+/// Exit code 0 where everything was proven.
+pub fn run(options: &ChaosOptions) -> Result<ExitCode> {
+    let (minutes, rate) = (options.minutes.to_string(), options.rate.to_string());
+    let mut arguments = vec!["--timeout", "180s", "--minutes", &minutes, "--rate", &rate, "--every", &options.every];
+    let seed = options.seed.map(|seed| seed.to_string());
+    for (flag, value) in [("--seed", &seed), ("--faults", &options.faults)] {
+        arguments.extend(value.iter().flat_map(|value| [flag, value.as_str()]));
     }
-    Ok(test::exit_code(status))
+    run_workbench("chaos", &arguments, &options.ground)
 }
 
-fn command(options: &Options, stack: &Stack, binaries: &Binaries, logs: PathBuf) -> Result<Command> {
+/// For people: the pipeline live, while one fault after the other happens.
+pub fn demo(minutes: Option<u64>, profile: Profile, store: Option<StoreKind>) -> Result<ExitCode> {
+    let minutes = minutes.unwrap_or(24 * 60).to_string();
+    run_workbench("chaos", &["--live", "--minutes", &minutes, "--every", "6s"], &GroundOptions { profile, store })
+}
+
+/// Exit code 0 where nothing grew and everything was proven.
+pub fn soak(options: &SoakOptions) -> Result<ExitCode> {
+    let (minutes, rate) = (options.minutes.to_string(), options.rate.to_string());
+    run_workbench("soak", &["--timeout", "600s", "--minutes", &minutes, "--rate", &rate], &options.ground)
+}
+
+/// On a stack of its own; what a failed run has left behind is kept.
+fn run_workbench(name: &str, arguments: &[&str], ground: &GroundOptions) -> Result<ExitCode> {
+    let binaries = build::binaries(ground.profile, &["speed-layer", "batch-layer", "workbench"])?;
+    let folder = std::env::temp_dir().join(format!("stock-lambda-{name}-{}", std::process::id()));
+    let up = UpOptions { store: ground.store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
+    let owned = OwnedStack::start(&folder, &up)?;
+    let results: PathBuf = files::workspace().join("target").join(name);
+    files::remove_dir(&results)?;
+    let mut command: Command = binaries.command("workbench");
+    command.arg(name).args(arguments).arg("--logs").arg(&results);
     let launcher = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut command = binaries.command("workbench");
-    command
-        .args(["chaos", "--timeout", "180s", "--every", &options.every])
-        .args(["--minutes", &options.minutes.to_string(), "--rate", &options.rate.to_string()])
-        .arg("--logs")
-        .arg(logs)
-        .env("XTASK", launcher)
-        .env("STACK_DIR", stack.dir());
-    if let Some(seed) = options.seed {
-        command.args(["--seed", &seed.to_string()]);
+    command.env("XTASK", launcher).env("STACK_DIR", owned.stack().dir());
+    let status = owned.stack().run_program(name, command).map_err(|error| owned.fail(error))?;
+    eprintln!("the results and the programs' logs: {}", results.display());
+    if !status.success() {
+        eprintln!("the services' logs are kept in {}", owned.keep_logs()?.display());
     }
-    if let Some(faults) = &options.faults {
-        command.args(["--faults", faults]);
-    }
-    Ok(command)
+    Ok(test::exit_code(status))
 }

@@ -32,7 +32,9 @@ enum Command {
         arguments: Vec<OsString>,
     },
     /// Break the pipeline and its services in every way while it works, and prove that no tick is lost, doubled or changed
-    Chaos(chaos::Options),
+    Chaos(chaos::ChaosOptions),
+    /// Run for a long time at a steady rate, and see whether memory, handles, connections, lag or latency grow
+    Soak(chaos::SoakOptions),
     /// Run the services as local processes on loopback, their data in one folder
     #[command(subcommand)]
     Stack(StackCommand),
@@ -151,6 +153,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Demo(options) => demo::run(&options),
         Command::Test { store, arguments } => test::run(store, &arguments),
         Command::Chaos(options) => chaos::run(&options),
+        Command::Soak(options) => chaos::soak(&options),
         Command::Stack(command) => run_stack(command),
         Command::Setup { store } => {
             setup::ensure_all(stack::store_or_default(store))?;

@@ -29,15 +29,27 @@ impl Intake {
     /// Asks Kafka what it has of the new partitions, and the store where to begin.
     fn locate(&mut self, partitions: TopicPartitionList) -> Step {
         self.shared.metrics.rebalanced("assigned");
-        let known = partitions.elements().iter().map(|element| self.known(element.partition())).collect::<Step<_>>()?;
         self.locating = Some(partitions);
+        self.locate_again(&[])
+    }
+
+    /// `stored` are offsets that the store has found beyond the partitions' ends.
+    pub(super) fn locate_again(&mut self, stored: &[Position]) -> Step {
+        // Revoked before the store had answered.
+        let Some(partitions) = &self.locating else {
+            return Ok(());
+        };
+        let beyond = |partition| stored.iter().find(|position| position.partition == partition).map(|found| found.next);
+        let ids = partitions.elements().into_iter().map(|element| element.partition());
+        let known = ids.map(|partition| self.known(partition, beyond(partition))).collect::<Step<_>>()?;
+        self.awaited += 1;
         self.command(Command::Locate(known))
     }
 
-    fn known(&self, partition: i32) -> Step<Known> {
+    fn known(&self, partition: i32, beyond: Option<i64>) -> Step<Known> {
         let topic = &self.shared.config.topic;
         match self.consumer.fetch_watermarks(topic, partition, WATERMARKS_TIMEOUT) {
-            Ok((low, high)) => Ok(Known { partition, low, high }),
+            Ok((low, high)) => Ok(Known { partition, low, high, beyond }),
             Err(error) => Err(rejoin(format!("asking Kafka for the offsets of {topic}/{partition}: {error}"))),
         }
     }
@@ -64,10 +76,14 @@ impl Intake {
     }
 
     /// Writes what was read of the partitions, if the store is quick about it, and lets them go. Otherwise the offsets
-    /// in PostgreSQL decide between this instance and the next.
+    /// in PostgreSQL decide between this instance and the next. Lost are always all partitions, and another instance may
+    /// have them already: then what was read is dropped.
     fn give_up(&mut self, partitions: &TopicPartitionList) -> Step {
         self.shared.metrics.rebalanced("revoked");
-        if !self.consumer.assignment_lost() {
+        if self.consumer.assignment_lost() {
+            // It may come back, and is then read from where the store stands: what is kept would be written twice.
+            self.batch.clear();
+        } else {
             self.drain(REVOKE_TIMEOUT)?;
             self.tell_kafka_now(CommitMode::Async);
         }

@@ -15,6 +15,17 @@ pub struct Known {
     pub partition: i32,
     pub low: i64,
     pub high: i64,
+    /// The stored offset that was beyond the end when the store was asked before; Kafka was asked again since.
+    pub beyond: Option<i64>,
+}
+
+/// The store's answer.
+#[derive(Debug)]
+pub enum Located {
+    At(Vec<Position>),
+    /// These stored offsets are beyond the ends. As long as Kafka was not asked again, that may mean no more than that
+    /// another instance has written on meanwhile, while PostgreSQL was away for this one.
+    Outdated(Vec<Position>),
 }
 
 /// The next offset to read.
@@ -104,12 +115,16 @@ pub async fn positions(
     connection: &mut PgConnection,
     shared: &Shared,
     known: &[Known],
-) -> sqlx::Result<Result<Vec<Position>, anyhow::Error>> {
+) -> sqlx::Result<Result<Located, anyhow::Error>> {
     let config = &shared.config;
     let mut transaction = connection.begin().await?;
     begin(&mut transaction, config, known).await?;
     let partitions = known.iter().map(|known| known.partition).collect();
     let stored = read_locked(&mut transaction, config, partitions).await?;
+    let outdated: Vec<Position> = known.iter().filter_map(|kafka| kafka.outdated_by(&stored)).collect();
+    if !outdated.is_empty() {
+        return Ok(Ok(Located::Outdated(outdated)));
+    }
     let mut positions = Vec::with_capacity(known.len());
     for kafka in known {
         let Some(&next) = stored.get(&kafka.partition) else {
@@ -128,7 +143,16 @@ pub async fn positions(
     }
     set(&mut transaction, config, &positions).await?;
     transaction.commit().await?;
-    Ok(Ok(positions))
+    Ok(Ok(Located::At(positions)))
+}
+
+impl Known {
+    /// The stored offset, where Kafka must be asked again before it can be called a gap.
+    fn outdated_by(&self, stored: &Stored) -> Option<Position> {
+        let next = *stored.get(&self.partition)?;
+        let asked_since = self.beyond.is_some_and(|beyond| beyond > self.high);
+        (next > self.high && !asked_since).then_some(Position { partition: self.partition, next })
+    }
 }
 
 async fn begin(connection: &mut PgConnection, config: &Config, known: &[Known]) -> sqlx::Result<()> {
@@ -166,7 +190,7 @@ impl<'a> Gap<'a> {
     }
 
     fn text(&self, config: &Config) -> String {
-        let Known { partition, low, high } = *self.kafka;
+        let Known { partition, low, high, .. } = *self.kafka;
         let topic = &config.topic;
         format!("{topic}/{partition} has offsets {low}..{high}, but the next to read is {}: {}", self.stored, self.why)
     }
@@ -225,10 +249,26 @@ mod tests {
 
     #[test]
     fn a_gap_is_an_offset_that_kafka_does_not_have() {
-        let kafka = Known { partition: 0, low: 5, high: 9 };
+        let kafka = Known { partition: 0, low: 5, high: 9, beyond: None };
         assert!(Gap::between(4, &kafka).is_some());
         assert!(Gap::between(5, &kafka).is_none());
         assert!(Gap::between(9, &kafka).is_none());
         assert!(Gap::between(10, &kafka).is_some());
+    }
+
+    #[test]
+    fn an_offset_beyond_the_end_is_believed_only_once_kafka_was_asked_again() {
+        let (known, stored) = (Known { partition: 0, low: 5, high: 9, beyond: None }, Stored::from([(0, 12)]));
+        let outdated = Some(Position { partition: 0, next: 12 });
+        assert_eq!(known.outdated_by(&stored), outdated);
+        // Another instance had written up to 12, and Kafka has more by now.
+        assert_eq!(Known { high: 14, beyond: Some(12), ..known }.outdated_by(&stored), None);
+        // Kafka still has no more than 9: these offsets are gone.
+        assert_eq!(Known { beyond: Some(12), ..known }.outdated_by(&stored), None);
+        // Between asking Kafka and the store the other instance wrote on once more.
+        assert_eq!(
+            Known { high: 13, beyond: Some(12), ..known }.outdated_by(&Stored::from([(0, 20)])),
+            Some(Position { partition: 0, next: 20 })
+        );
     }
 }

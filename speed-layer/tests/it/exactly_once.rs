@@ -100,6 +100,26 @@ async fn an_instance_that_wakes_up_after_its_partitions_moved_writes_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_read_of_a_lost_partition_is_not_written_twice_when_it_comes_back() {
+    let scene = Scene::new(1).await;
+    let flags = ["--linger", "1h", "--batch-rows", "150", "--kafka-property", "session.timeout.ms=6000"];
+    // Of 200 messages 150 are a batch; the others wait in the next one until it is full.
+    let paused = scene.start(&flags);
+    scene.send_ticks(1, 200).await;
+    wait_for_rows(&scene, 150).await;
+    paused.sigstop();
+    // Another instance gets the partition, and is killed before it has written anything.
+    let other = scene.start(&flags);
+    other.wait_stderr("assigned partitions (with next offsets): 0@150", PATIENCE).await;
+    other.sigkill();
+    paused.sigcont();
+    paused.wait_stderr("assigned partitions (with next offsets): 0@150", PATIENCE).await;
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
+#[tokio::test]
 async fn two_instances_that_write_the_same_bars_never_deadlock() {
     let scene = Scene::new(4).await;
     let flags = ["--batch-rows", "100", "--linger", "1ms"];

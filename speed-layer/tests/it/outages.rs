@@ -66,6 +66,35 @@ async fn postgresql_away_at_the_start_is_waited_for() {
 }
 
 #[tokio::test]
+async fn an_instance_that_heard_of_the_topics_end_long_ago_takes_no_later_offset_for_a_gap() {
+    let scene = Scene::new(1).await;
+    let session = ["--kafka-property", "session.timeout.ms=6000"];
+    let first = scene.start(&session);
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    let mut proxy = postgres_proxy().await;
+    let mut command = through(&scene, &proxy);
+    command.args(session);
+    let mut late = Child::spawn(command);
+    late.wait_stderr("assigned partitions", PATIENCE).await;
+    // It gets the partition, asks Kafka for its end, and cannot ask PostgreSQL where to begin.
+    proxy.cut().await;
+    first.sigkill();
+    late.wait_stderr("trying again", PATIENCE).await;
+    late.sigstop();
+    let other = scene.start(&session);
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    other.sigkill();
+    proxy.restore().await;
+    late.sigcont();
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(late.exit_status(), None);
+}
+
+#[tokio::test]
 async fn a_terminated_backend_costs_no_tick() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&["--batch-rows", "50", "--linger", "1ms"]);
@@ -80,14 +109,38 @@ async fn a_terminated_backend_costs_no_tick() {
     scene.assert_each_once().await;
 }
 
-#[tokio::test]
-async fn kafka_away_is_waited_for_and_nothing_is_lost() {
-    let scene = Scene::new(1).await;
+/// The broker advertises one address for a proxy, so its users take turns.
+static KAFKA_PROXY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn behind_kafka_proxy(scene: &Scene) -> (TcpProxy, Child) {
     let (listen, target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
-    let mut proxy = TcpProxy::listen(&listen, &target).await;
+    let proxy = TcpProxy::listen(&listen, &target).await;
     let mut command = scene.command();
     command.env("KAFKA_BROKERS", &listen);
-    let mut speed_layer = Child::spawn(command);
+    (proxy, Child::spawn(command))
+}
+
+#[tokio::test]
+async fn it_ends_in_time_although_kafka_is_away() {
+    let _turn = KAFKA_PROXY.lock().await;
+    let scene = Scene::new(1).await;
+    let (mut proxy, mut speed_layer) = behind_kafka_proxy(&scene).await;
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    proxy.cut().await;
+    wait_ready(&address, 503).await;
+    speed_layer.sigterm();
+    // Ten seconds are promised, and as many again are for a busy machine.
+    assert!(speed_layer.wait_exit(Duration::from_secs(20)).await.success());
+    scene.assert_each_once().await;
+}
+
+#[tokio::test]
+async fn kafka_away_is_waited_for_and_nothing_is_lost() {
+    let _turn = KAFKA_PROXY.lock().await;
+    let scene = Scene::new(1).await;
+    let (mut proxy, mut speed_layer) = behind_kafka_proxy(&scene).await;
     let address = http_address(&speed_layer).await;
     scene.send_ticks(1, 100).await;
     scene.wait_all_in().await;

@@ -12,6 +12,8 @@ pub enum Fault {
     InstanceKill,
     /// SIGSTOP of a speed layer, SIGCONT later: often after the group has given its partitions away
     InstanceFreeze,
+    /// A speed layer that cannot write is frozen until another has its partitions; then it wakes up and could write again
+    Zombie,
     /// A speed layer is added, or ended by SIGTERM where it was added before
     InstanceScale,
     /// Immediate stop of PostgreSQL, which then recovers from its log
@@ -65,6 +67,7 @@ impl Fault {
         match self {
             // The group's session times out after six seconds.
             Self::InstanceFreeze => 1.0..14.0,
+            Self::Zombie => 7.0..14.0,
             Self::InstanceKill | Self::ArchiverKill => 0.1..4.0,
             Self::PostgresRestart | Self::KafkaRestart | Self::StoreRestart => 0.2..4.0,
             Self::Lock | Self::Connections => 1.0..6.0,

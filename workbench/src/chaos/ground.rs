@@ -104,6 +104,15 @@ impl Ground {
         self.batches.run_well().await
     }
 
+    /// How often a speed layer was refused.
+    pub async fn fences(&self) -> usize {
+        let mut fences = 0;
+        for instance in &self.instances {
+            fences += instance.lock().await.fences();
+        }
+        fences
+    }
+
     /// The speed layers that come and go.
     pub fn extra(&self, target: usize) -> &Mutex<Instance> {
         &self.instances[ALWAYS + target % (MOST - ALWAYS)]

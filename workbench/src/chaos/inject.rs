@@ -15,6 +15,8 @@ use super::services::Service;
 use crate::testing::TcpProxy;
 
 const MINUTE: f64 = 60.0 * 1e6;
+/// In which a zombie-to-be reads what it cannot write.
+const UNWRITTEN: Duration = Duration::from_millis(500);
 
 /// Lets the fault happen and ends it. Gives what exactly was done; a fault that finds nothing to break says so.
 ///
@@ -23,7 +25,9 @@ const MINUTE: f64 = 60.0 * 1e6;
 pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
     let Planned { fault, lasts, target, severity, .. } = *planned;
     match fault {
-        Fault::InstanceKill | Fault::InstanceFreeze | Fault::InstanceScale => instance(ground, planned).await,
+        Fault::InstanceKill | Fault::InstanceFreeze | Fault::InstanceScale | Fault::Zombie => {
+            instance(ground, planned).await
+        }
         Fault::PostgresRestart | Fault::BackendTerminate | Fault::Lock | Fault::Connections => {
             postgres(ground, planned).await
         }
@@ -86,10 +90,22 @@ async fn instance(ground: &Ground, planned: &Planned) -> anyhow::Result<String> 
         instance.start()?;
         return Ok(format!("instance {number}, {}", away(lasts)));
     }
+    if fault == Fault::Zombie {
+        let mut link = ground.postgres_links[number].lock().await;
+        link.cut().await;
+        sleep(UNWRITTEN).await;
+        freeze(&instance, lasts).await;
+        link.restore().await;
+        return Ok(format!("instance {number}, without PostgreSQL and frozen for {lasts:.1?}"));
+    }
+    freeze(&instance, lasts).await;
+    Ok(format!("instance {number}, frozen for {lasts:.1?}"))
+}
+
+async fn freeze(instance: &Instance, lasts: Duration) {
     instance.signal(Signal::STOP);
     sleep(lasts).await;
     instance.signal(Signal::CONT);
-    Ok(format!("instance {number}, frozen for {lasts:.1?}"))
 }
 
 /// The first one that runs, counted from `target`.

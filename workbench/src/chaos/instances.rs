@@ -44,8 +44,7 @@ impl Instance {
 
     pub fn start(&mut self) -> anyhow::Result<()> {
         if self.running.is_none() {
-            let name = format!("speed-layer-{}", self.number);
-            self.running = Some(Process::spawn(&name, self.command()?, &self.setup.logs)?);
+            self.running = Some(Process::spawn(&self.name(), self.command()?, &self.setup.logs)?);
         }
         Ok(())
     }
@@ -92,6 +91,17 @@ impl Instance {
             }
         }
         Ok(())
+    }
+
+    /// How often it was refused because another one had moved the offsets, by its log.
+    pub fn fences(&self) -> usize {
+        let log = self.setup.logs.join(format!("{}.log", self.name()));
+        let text = std::fs::read(log).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().filter(|line| line.contains("another instance has moved")).count()
+    }
+
+    fn name(&self) -> String {
+        format!("speed-layer-{}", self.number)
     }
 
     /// Nothing that happens around it is a reason to end: where it has, that is a finding, and it is started again.

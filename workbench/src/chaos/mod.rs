@@ -8,6 +8,7 @@ mod findings;
 mod ground;
 mod inject;
 mod instances;
+mod live;
 mod load;
 mod plan;
 mod report;
@@ -20,12 +21,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use common::cli::duration;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::prove::{self, ProveArgs};
 use fault::Fault;
 use ground::Ground;
+use live::Board;
 use load::Amount;
 use plan::{Planned, Terms, plan};
 use report::Happened;
@@ -56,6 +58,9 @@ pub struct ChaosArgs {
     /// Messages of the three hours before.
     #[arg(long, default_value_t = 20_000)]
     backlog: u64,
+    /// Shows the pipeline live instead of a line a fault, until the time is over or Ctrl-C.
+    #[arg(long)]
+    live: bool,
     /// Folder for the programs' logs and for `chaos.json`, the whole report.
     #[arg(long, default_value = ".")]
     logs: PathBuf,
@@ -64,11 +69,12 @@ pub struct ChaosArgs {
 /// How often programs are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Runs the load and the faults for their time, lets everything come to rest, and proves.
+/// Runs the load and the faults for their time, lets everything come to rest, and proves. None where it was only shown
+/// and somebody has seen enough.
 ///
 /// # Errors
 /// Something that cannot be started or read. What is wrong with the data is no error: it is in the report.
-pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Result<Report> {
+pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Result<Option<Report>> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let length = Duration::from_secs_f64(args.minutes.max(0.0) * 60.0);
     let faults = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
@@ -78,26 +84,15 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     // Some faults need the tables.
     args.prove.database.parse("workbench")?.connect_ready().await?;
     let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs).await?);
-
-    let stop_load = shutdown.child_token();
-    let load = {
-        let (kafka, stop) = (args.prove.kafka.clone(), stop_load.clone());
-        let (skew, amount) =
-            (Arc::clone(&*ground.producers.lock().await), Amount { seed, rate: args.rate, backlog: args.backlog });
-        tokio::task::spawn_blocking(move || load::run(&kafka, amount, &skew, &stop))
-    };
-    let stop_batches = shutdown.child_token();
-    let batches = tokio::spawn(Arc::clone(&ground.batches).schedule(stop_batches.clone()));
-
+    let work = Work::begin(args, seed, &ground, shutdown).await;
+    let board = Board::new(args.live);
     let begun = Instant::now();
     let happened = tokio::select! {
-        happened = break_things(&ground, planned, begun, length) => happened?,
-        () = shutdown.cancelled() => anyhow::bail!("stopped before the end"),
+        happened = break_things(&ground, planned, length, &board) => happened?,
+        () = live::show(&args.prove, &board, shutdown), if args.live => return Ok(None),
+        () = shutdown.cancelled(), if !args.live => anyhow::bail!("stopped before the end"),
     };
-    stop_load.cancel();
-    let acknowledged = load.await.context("the sending thread")??;
-    stop_batches.cancel();
-    batches.await.context("the schedule of batch layers")??;
+    let acknowledged = work.end().await?;
     let seconds = begun.elapsed().as_secs_f64();
     println!("no more faults; waiting until everything is written and archived");
     let settled = Instant::now();
@@ -106,21 +101,74 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     ground.come_to_rest().await?;
     println!("comparing topic, tables and archive");
     let verdict = prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() }).await?;
-    let findings = ground.findings.all();
-    let report = Report { seed, seconds, faults: happened, acknowledged, caught_up_seconds, findings, verdict };
+    let report = Report {
+        seed,
+        replay: args.replay(seed),
+        seconds,
+        faults: happened,
+        acknowledged,
+        fenced: ground.fences().await,
+        caught_up_seconds,
+        findings: ground.findings.all(),
+        verdict,
+    };
     let file = args.logs.join("chaos.json");
     std::fs::write(&file, serde_json::to_string_pretty(&report)?)
         .with_context(|| format!("write {}", file.display()))?;
-    Ok(report)
+    Ok(Some(report))
+}
+
+impl ChaosArgs {
+    /// The command line that does it all again.
+    fn replay(&self, seed: u64) -> String {
+        let Self { minutes, every, rate, faults, .. } = self;
+        let mut line = format!(
+            "cargo xtask chaos --seed {seed} --minutes {minutes} --every {}ms --rate {rate}",
+            every.as_millis()
+        );
+        if !faults.is_empty() {
+            line.push_str(" --faults ");
+            line.push_str(&faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(","));
+        }
+        line
+    }
+}
+
+/// What goes on beside the faults: producers, and batch layers on their schedule.
+struct Work {
+    stop: CancellationToken,
+    load: JoinHandle<anyhow::Result<u64>>,
+    batches: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Work {
+    async fn begin(args: &ChaosArgs, seed: u64, ground: &Ground, shutdown: &CancellationToken) -> Self {
+        let stop = shutdown.child_token();
+        let (kafka, stop_load) = (args.prove.kafka.clone(), stop.clone());
+        let skew = Arc::clone(&*ground.producers.lock().await);
+        let amount = Amount { seed, rate: args.rate, backlog: args.backlog };
+        let load = tokio::task::spawn_blocking(move || load::run(&kafka, amount, &skew, &stop_load));
+        let batches = tokio::spawn(Arc::clone(&ground.batches).schedule(stop.clone()));
+        Self { stop, load, batches }
+    }
+
+    /// The number of messages that the brokers have acknowledged.
+    async fn end(self) -> anyhow::Result<u64> {
+        self.stop.cancel();
+        let acknowledged = self.load.await.context("the sending thread")??;
+        self.batches.await.context("the schedule of batch layers")??;
+        Ok(acknowledged)
+    }
 }
 
 /// Lets each fault happen in its time, and returns when the time and all of them are over.
 async fn break_things(
     ground: &Arc<Ground>,
     planned: Vec<Planned>,
-    begun: Instant,
     length: Duration,
+    board: &Board,
 ) -> anyhow::Result<Vec<Happened>> {
+    let begun = Instant::now();
     let mut happening = JoinSet::new();
     let mut happened = Vec::new();
     let total = planned.len();
@@ -136,9 +184,8 @@ async fn break_things(
         match tokio::time::timeout(LOOK_EVERY, happening.join_next()).await {
             Ok(Some(ended)) => {
                 let (planned, what) = ended.context("a fault")??;
-                let over = begun.elapsed();
-                println!("{:>7.1} s  {:<20} {what}", planned.at.as_secs_f64(), planned.fault.name());
-                happened.push(Happened { planned, over, what });
+                board.say(format!("{:>7.1} s  {:<20} {what}", planned.at.as_secs_f64(), planned.fault.name()));
+                happened.push(Happened { planned, over: begun.elapsed(), what });
             }
             Ok(None) => tokio::time::sleep(LOOK_EVERY).await,
             Err(_) => {}

@@ -24,10 +24,14 @@ pub struct Happened {
 #[derive(Serialize)]
 pub struct Report {
     pub seed: u64,
+    /// The command line that does it all again.
+    pub replay: String,
     pub seconds: f64,
     pub faults: Vec<Happened>,
     /// Messages that the brokers have acknowledged.
     pub acknowledged: u64,
+    /// Batches that came too late and were refused, by the programs' logs: without any, the protocol was not tried.
+    pub fenced: usize,
     /// From the end of the last fault until everything was written.
     pub caught_up_seconds: f64,
     /// Processes that ended or hung.
@@ -82,15 +86,20 @@ impl Report {
         let _ = writeln!(text, "\n{}", self.verdict.text());
         let _ = writeln!(
             text,
-            "{} faults in {:.0} s; {} messages acknowledged, {} in the topic; all written {:.1} s after the last fault",
+            "{} faults in {:.0} s, {} late writers refused; {} messages acknowledged, {} in the topic; all written {:.1} s \
+             after the last fault",
             self.faults.len(),
             self.seconds,
+            self.fenced,
             self.acknowledged,
             self.verdict.records(),
             self.caught_up_seconds
         );
         for finding in &self.findings {
             let _ = writeln!(text, "FOUND  {finding}");
+        }
+        if !self.is_ok() {
+            let _ = writeln!(text, "the same faults again: {}", self.replay);
         }
         text
     }

@@ -32,8 +32,7 @@ pub struct Archive {
 /// The store's answer, or a line without an origin, with its key and number.
 pub async fn read(bucket: &Bucket, prefix: &str, mut rows: Rows) -> anyhow::Result<Archive> {
     let listed = bucket.list(prefix).await?;
-    // Keys and headers of the records may stand beside their values.
-    let keys = listed.into_iter().map(|object| object.key).filter(|key| !is_beside(key));
+    let keys = listed.into_iter().map(|object| object.key).filter(|key| is_object(key));
     let mut reads = futures::stream::iter(keys)
         .map(|key| async move { Ok::<_, anyhow::Error>((bucket.get(&key).await?, key)) })
         .buffer_unordered(CONCURRENT_READS);
@@ -52,8 +51,10 @@ pub async fn read(bucket: &Bucket, prefix: &str, mut rows: Rows) -> anyhow::Resu
     Ok(archive)
 }
 
-fn is_beside(key: &str) -> bool {
-    key.contains(".keys.") || key.contains(".headers.")
+/// Keys and headers of the records may stand beside their values, and what a store that was killed has left of an upload.
+fn is_object(key: &str) -> bool {
+    let is_beside = key.contains(".keys.") || key.contains(".headers.");
+    (key.ends_with(".json") || key.ends_with(".json.gz")) && !is_beside
 }
 
 fn origins(key: &str, body: &[u8], rows: &mut Rows) -> anyhow::Result<Vec<Provenance>> {
@@ -80,6 +81,15 @@ fn origins(key: &str, body: &[u8], rows: &mut Rows) -> anyhow::Result<Vec<Proven
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_the_sink_has_named_is_read() {
+        let key = "raw/t/2025-06-02-13/t+0+0000000001.json";
+        for (suffix, expected) in [("", true), (".gz", true), ("-3b30b6f3-83b6", false)] {
+            assert_eq!(is_object(&format!("{key}{suffix}")), expected, "{suffix}");
+        }
+        assert!(!is_object("raw/t/2025-06-02-13/t+0+0000000001.keys.json"));
+    }
 
     #[test]
     fn a_line_without_an_origin_is_named() {

@@ -50,14 +50,22 @@ pub async fn run(args: &ReportArgs, shutdown: &CancellationToken) -> anyhow::Res
     }
 }
 
-async fn look(args: &ReportArgs, connection: &mut PgConnection) -> anyhow::Result<String> {
+/// One page.
+///
+/// # Errors
+/// As [`run`].
+pub async fn look(args: &ReportArgs, connection: &mut PgConnection) -> anyhow::Result<String> {
     let kafka = args.kafka.clone();
     let asking = tokio::task::spawn_blocking(move || watermarks(&kafka.inquirer()?, &kafka.topic));
     let figures = Figures::read(connection, &args.group_id, &args.kafka.topic).await?;
     Ok(layout::report(&figures, &asking.await?))
 }
 
-fn draw(text: &str, in_place: bool) -> std::io::Result<()> {
+/// Writes a page to standard output: in place on a terminal if so asked, otherwise below the one before.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn draw(text: &str, in_place: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if in_place && out.is_terminal() {
         // Home, each line cleared to its end, then the rest of the screen: it does not flicker.

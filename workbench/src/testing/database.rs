@@ -15,10 +15,26 @@ pub struct TestDatabase {
 
 impl TestDatabase {
     pub async fn create() -> Self {
+        Self::create_like("template1").await
+    }
+
+    /// Another database with the same tables and rows. Whoever is connected to this one is disconnected.
+    pub async fn copy(&self) -> Self {
+        let server = stack("STACK_DATABASE_URL");
+        let mut connection = PgConnection::connect(&server).await.expect("connect to STACK_DATABASE_URL");
+        sqlx::query("select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = $1")
+            .bind(&self.name)
+            .execute(&mut connection)
+            .await
+            .expect("disconnect others from the database to be copied");
+        Self::create_like(&self.name).await
+    }
+
+    async fn create_like(template: &str) -> Self {
         let name = unique_name("db").replace('-', "_");
         let server = stack("STACK_DATABASE_URL");
         let mut connection = PgConnection::connect(&server).await.expect("connect to STACK_DATABASE_URL");
-        sqlx::query(AssertSqlSafe(format!("create database {name}")))
+        sqlx::query(AssertSqlSafe(format!("create database {name} template {template}")))
             .execute(&mut connection)
             .await
             .expect("create the test's database");

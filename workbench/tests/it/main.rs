@@ -6,6 +6,8 @@ mod connector;
 mod equipment;
 mod grafana;
 mod market;
+mod pipeline;
+mod proof;
 mod reader;
 mod recording;
 mod serving;

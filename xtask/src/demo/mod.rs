@@ -17,7 +17,7 @@ use clap::Args;
 use crate::build::{self, Binaries, Profile};
 use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
-use crate::{files, interrupt};
+use crate::{chaos, files, interrupt};
 use play::Play;
 
 #[derive(Args)]
@@ -28,6 +28,9 @@ pub struct Options {
     /// End after this many minutes instead of by Ctrl-C
     #[arg(long, conflicts_with = "once")]
     minutes: Option<u64>,
+    /// Break the services and programs meanwhile, and count the ticks that are lost or doubled by it
+    #[arg(long, conflicts_with_all = ["once", "connect_plugin"])]
+    chaos: bool,
     /// Hours of market time before now to begin with; MACD needs 34 of them, a moving average of 50 hours 50
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=240))]
     hours: u64,
@@ -60,6 +63,7 @@ impl Options {
         Self {
             once: true,
             minutes: None,
+            chaos: false,
             hours: 2,
             ticks: 50_000,
             rate: 200,
@@ -84,6 +88,9 @@ impl Options {
 
 /// Exit code 1 where the proof of `--once` fails. An interrupt is the normal end of the demo without it.
 pub fn run(options: &Options) -> Result<ExitCode> {
+    if options.chaos {
+        return chaos::demo(options.minutes, options.profile, options.store);
+    }
     let binaries = options.binaries()?;
     let up = UpOptions {
         store: options.store,

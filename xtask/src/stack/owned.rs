@@ -82,7 +82,7 @@ impl Drop for OwnedStack {
         let started = Instant::now();
         // Waiting closes the pipe first.
         match self.watcher.wait() {
-            Ok(status) if status.success() => println!("the stack is down ({:.1} s)", started.elapsed().as_secs_f64()),
+            Ok(status) if status.success() => eprintln!("the stack is down ({:.1} s)", started.elapsed().as_secs_f64()),
             _ => self.take_down_without_watcher(),
         }
     }

@@ -1,0 +1,114 @@
+//! What people see while things break: the report, the latest faults, and whether a tick was lost or doubled.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::{PgConnection, Row};
+use tokio_util::sync::CancellationToken;
+
+use crate::prove::ProveArgs;
+use crate::report::{self, ReportArgs};
+
+const LATEST: usize = 6;
+const REFRESH_TERMINAL: Duration = Duration::from_secs(2);
+/// Without a terminal, frames go one below the other into some log.
+const REFRESH_LOG: Duration = Duration::from_secs(15);
+
+/// One moment of the tables: what lies before the stored offsets and is in no table, and what is in one twice. The
+/// topic of a demo has lost nothing to retention, so each partition begins at zero.
+const LOST_AND_DOUBLED: &str = "
+    with found as (select kafka_partition as partition, count(*) as all_rows, count(distinct kafka_offset) as offsets
+                   from (select kafka_partition, kafka_offset from realtime_stock
+                         union all
+                         select kafka_partition, kafka_offset from rejected_ticks) as rows
+                   group by kafka_partition)
+    select coalesce(sum(next_offset - coalesce(offsets, 0)), 0)::bigint, coalesce(sum(all_rows - offsets), 0)::bigint
+    from kafka_offsets left join found using (partition)
+    where group_id = $1 and topic = $2";
+
+/// The faults so far.
+pub struct Board {
+    lines: Mutex<(usize, VecDeque<String>)>,
+    in_frames: bool,
+}
+
+impl Board {
+    /// With `in_frames`, lines are shown by [`show`] and not one by one.
+    pub fn new(in_frames: bool) -> Self {
+        Self { lines: Mutex::default(), in_frames }
+    }
+
+    pub fn say(&self, line: String) {
+        if !self.in_frames {
+            println!("{line}");
+        }
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.0 += 1;
+        lines.1.push_back(line);
+        if lines.1.len() > LATEST {
+            lines.1.pop_front();
+        }
+    }
+
+    fn count_and_latest(&self) -> (usize, String) {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest: Vec<&str> = lines.1.iter().map(String::as_str).collect();
+        (lines.0, latest.join("\n"))
+    }
+}
+
+/// Draws until `stop`. PostgreSQL may be away: that is one of the faults.
+pub async fn show(args: &ProveArgs, board: &Board, stop: &CancellationToken) {
+    let mut seen = "nothing seen yet".to_owned();
+    while !stop.is_cancelled() {
+        let away = match look(args).await {
+            Ok(page) => {
+                seen = page;
+                ""
+            }
+            Err(_) => "  (from before: PostgreSQL does not answer)",
+        };
+        let (count, latest) = board.count_and_latest();
+        let frame = format!("{count} faults so far · {seen}{away}\n\nThe latest faults:\n{latest}\n\nCtrl-C ends it\n");
+        // Nobody is left to be told where standard output is closed.
+        let _ = report::draw(&frame, true);
+        let refresh = if std::io::stdout().is_terminal() { REFRESH_TERMINAL } else { REFRESH_LOG };
+        let _ = tokio::time::timeout(refresh, stop.cancelled()).await;
+    }
+}
+
+async fn look(args: &ProveArgs) -> anyhow::Result<String> {
+    let mut connection = args.database.parse("workbench")?.connect().await?;
+    let (lost, doubled) = lost_and_doubled(&mut connection, args).await?;
+    let report = ReportArgs {
+        kafka: args.kafka.clone(),
+        database: args.database.clone(),
+        group_id: args.group_id.clone(),
+        watch: false,
+        every: REFRESH_TERMINAL,
+    };
+    let page = report::look(&report, &mut connection).await?;
+    Ok(format!("ticks lost {lost} · ticks doubled {doubled}\n\n{}", page.trim_end()))
+}
+
+async fn lost_and_doubled(connection: &mut PgConnection, args: &ProveArgs) -> sqlx::Result<(i64, i64)> {
+    let query = sqlx::query(LOST_AND_DOUBLED).bind(&args.group_id).bind(&args.kafka.topic);
+    let row = query.fetch_one(connection).await?;
+    Ok((row.get(0), row.get(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_counts_all_and_keeps_the_latest() {
+        let board = Board::new(true);
+        (0..10).for_each(|number| board.say(format!("fault {number}")));
+        let (count, latest) = board.count_and_latest();
+        assert_eq!(count, 10);
+        assert_eq!(latest, "fault 4\nfault 5\nfault 6\nfault 7\nfault 8\nfault 9");
+    }
+}

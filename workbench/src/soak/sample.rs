@@ -1,0 +1,79 @@
+//! What a process and its database look like from outside, at one moment.
+
+use anyhow::Context;
+use serde::Serialize;
+use sqlx::{PgConnection, Row};
+
+/// One look.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sample {
+    /// Since the beginning.
+    pub seconds: f64,
+    /// Resident memory of the speed layer.
+    pub memory_mb: f64,
+    /// Its open files and sockets.
+    pub handles: u64,
+    pub threads: u64,
+    /// Sessions of both layers at PostgreSQL.
+    pub connections: i64,
+    /// Messages of the topic that are not written.
+    pub lag: i64,
+    /// Messages written so far.
+    pub written: i64,
+    /// From sending a message to seeing it, since the last look.
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+}
+
+/// What the system knows of a process.
+pub struct Usage {
+    pub memory_mb: f64,
+    pub handles: u64,
+    pub threads: u64,
+}
+
+impl Usage {
+    /// # Errors
+    /// Where the process has ended.
+    pub fn of(pid: i32) -> anyhow::Result<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the speed layer has ended")?;
+        let number = |name: &str| -> anyhow::Result<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let word = line.and_then(|line| line.split_whitespace().next());
+            word.and_then(|word| word.parse().ok()).with_context(|| format!("{name} in /proc/{pid}/status"))
+        };
+        let handles = std::fs::read_dir(format!("/proc/{pid}/fd")).context("the speed layer has ended")?.count();
+        Ok(Self { memory_mb: number("VmRSS:")? / 1024.0, handles: handles as u64, threads: number("Threads:")? as u64 })
+    }
+}
+
+/// What PostgreSQL knows: sessions of both layers, and the sum of the stored offsets.
+///
+/// # Errors
+/// The server's answer.
+pub async fn look_at_database(connection: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
+    let row = sqlx::query(
+        "select (select count(*) from pg_stat_activity
+                 where datname = current_database() and application_name in ('speed-layer', 'batch-layer')),
+                (select coalesce(sum(next_offset), 0)::bigint from kafka_offsets)",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.get(0), row.get(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_handles_and_threads() {
+        let usage = Usage::of(std::process::id().cast_signed()).unwrap();
+        assert!(usage.memory_mb > 1.0 && usage.handles > 2 && usage.threads > 0);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_an_error() {
+        assert!(Usage::of(i32::MAX).is_err());
+    }
+}

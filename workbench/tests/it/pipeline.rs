@@ -1,0 +1,118 @@
+//! A simulated market that has gone through the real pipeline: both layers and the archive.
+
+use std::process::Command;
+use std::time::Duration;
+
+use clap::Parser;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use workbench::testing::{Child, TestBucket, TestDatabase, TestTopic, eventually};
+
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+pub const BACKFILL: [&str; 15] = [
+    "--ticks",
+    "3000",
+    "--symbols",
+    "20",
+    "--shape",
+    "mixed",
+    "--high-low",
+    "--start",
+    "2025-06-06T13:30:00Z",
+    "--span",
+    "2h",
+    "--broken",
+    "0.05",
+    "--late",
+    "0.02",
+];
+
+pub struct Pipeline {
+    pub topic: TestTopic,
+    pub bucket: TestBucket,
+    pub database: TestDatabase,
+}
+
+impl Pipeline {
+    /// Everything is written, archived and summed up, and nothing runs any more.
+    pub async fn of_a_market() -> Self {
+        let (topic, bucket, database) =
+            tokio::join!(TestTopic::create(2), TestBucket::create(), TestDatabase::create());
+        let pipeline = Self { topic, bucket, database };
+        simulate(&pipeline.topic, &BACKFILL).await;
+        let mut archive = workbench(&pipeline.topic, "archive");
+        archive.args(["--until-caught-up", "--group-id", pipeline.topic.name()]).envs(pipeline.bucket.env());
+        assert!(Child::spawn(archive).wait_exit(PATIENCE).await.success());
+        pipeline.write().await;
+        pipeline.sum_up().await;
+        pipeline
+    }
+
+    async fn write(&self) {
+        let arguments = ["speed-layer", "--database-url", self.database.url(), "--kafka-brokers", self.topic.brokers()];
+        let more = ["--topic", self.topic.name(), "--group-id", "speed-layer", "--http-addr", "127.0.0.1:0"];
+        let config = speed_layer::Config::try_parse_from(arguments.iter().chain(&more)).unwrap();
+        let stop = CancellationToken::new();
+        let running = speed_layer::run(config, stop.clone());
+        let watching = async {
+            self.wait_until_written().await;
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(running, watching);
+        ended.unwrap();
+    }
+
+    async fn wait_until_written(&self) {
+        let expected: i64 = self.topic.high_watermarks().await.iter().sum();
+        eventually("every message to be in a table", PATIENCE, || async {
+            let count = "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
+            // Before the tables are made there is nothing to count.
+            let seen: i64 = sqlx::query_scalar(count).fetch_one(self.database.pool()).await.unwrap_or(0);
+            if seen == expected { Ok(()) } else { Err(format!("{seen} of {expected}")) }
+        })
+        .await;
+    }
+
+    /// Credentials are the stack's own, from the environment.
+    pub async fn sum_up(&self) {
+        let prefix = format!("raw/{}/%Y-%m-%d-%H/", self.topic.name());
+        let endpoint = workbench::testing::stack("STACK_S3_ENDPOINT_URL");
+        let arguments = ["batch-layer", "--database-url", self.database.url(), "--bucket", self.bucket.name()];
+        let more = ["--s3-endpoint-url", &endpoint, "--prefix", &prefix, "--quiet"];
+        // The late ones are up to three hours older than the first one on time.
+        let window = ["--from", "2025-06-06T10", "--to", "2025-06-06T17"];
+        let args = batch_layer::Args::try_parse_from(arguments.iter().chain(&more).chain(&window)).unwrap();
+        batch_layer::run(args, CancellationToken::new()).await.unwrap();
+    }
+
+    /// Exit code and last line of the proof of `database`, with the topic and the archive of this pipeline.
+    pub async fn prove(&self, database: &TestDatabase) -> (i32, Value) {
+        let mut command = workbench(&self.topic, "prove");
+        command
+            .args(["--at-rest", "--timeout", "1s", "--archive-group-id", self.topic.name()])
+            .env("KAFKA_GROUP_ID", "speed-layer")
+            .env("DATABASE_URL", database.url())
+            .envs(self.bucket.env());
+        let mut child = Child::spawn(command);
+        let status = child.wait_exit(PATIENCE).await;
+        let stdout = child.stdout();
+        let last = stdout.last().unwrap_or_else(|| panic!("{:?}", child.stderr()));
+        (status.code().unwrap(), serde_json::from_str(last).unwrap())
+    }
+}
+
+pub fn workbench(topic: &TestTopic, subcommand: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_workbench"));
+    command.arg(subcommand).env("KAFKA_BROKERS", topic.brokers()).env("KAFKA_TOPIC", topic.name());
+    command
+}
+
+/// Runs the simulator to its end, and gives its last line.
+pub async fn simulate(topic: &TestTopic, arguments: &[&str]) -> Value {
+    let mut command = workbench(topic, "simulate");
+    command.args(arguments);
+    let mut child = Child::spawn(command);
+    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+    serde_json::from_str(child.stdout().last().unwrap()).unwrap()
+}
