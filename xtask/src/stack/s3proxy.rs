@@ -41,6 +41,7 @@ fn properties(port: u16, data: &Path) -> String {
     format!(
         "s3proxy.endpoint=http://127.0.0.1:{port}
 s3proxy.authorization=aws-v2-or-v4
+s3proxy.v4-max-non-chunked-request-size=536870912
 s3proxy.identity={identity}
 s3proxy.credential={credential}
 jclouds.provider=filesystem-nio2
