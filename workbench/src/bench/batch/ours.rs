@@ -19,6 +19,8 @@ pub struct Run {
 /// A run that fails.
 pub async fn run(source: &Source) -> anyhow::Result<Run> {
     let database = TestDatabase::create().await;
+    // An installation makes its tables once, not once an hour.
+    common::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
     let mut command = crate::process::command("batch-layer")?;
     command
         .args(["--bucket", &source.bucket(), "--hour", HOUR_NAME])
