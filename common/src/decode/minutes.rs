@@ -13,9 +13,12 @@ const MICRO_DIGITS: usize = 6;
 
 /// Reads RFC 3339 texts, and remembers the last minute.
 #[derive(Debug, Default)]
-pub(super) struct MinuteCache {
+pub(super) struct MinuteCache(Option<Minute>);
+
+#[derive(Debug)]
+struct Minute {
     /// `2025-06-06T10:00:` of the last timestamp that was parsed whole.
-    minute: Literal,
+    text: Literal,
     /// What followed its fraction, such as `-04:00`.
     offset: Literal,
     /// The minute's start, in microseconds of the epoch.
@@ -27,12 +30,35 @@ impl MinuteCache {
     /// `None` for what is none.
     #[inline(always)]
     pub fn parse(&mut self, text: Text<'_>, at: usize) -> Option<(i64, usize)> {
-        self.parse_known(text, at).or_else(|| self.parse_new(text, at))
+        self.0.as_ref().and_then(|known| known.parse(text, at)).or_else(|| self.parse_new(text, at))
+    }
+
+    #[cold]
+    fn parse_new(&mut self, text: Text<'_>, at: usize) -> Option<(i64, usize)> {
+        let rest = text.rest(at);
+        let len = rest.iter().take(MAX_TEXT).position(|byte| *byte == b'"')?;
+        let text = &rest[..len];
+        let timestamp = parse_rfc3339(str::from_utf8(text).ok()?).ok()?;
+        self.0 = Some(Minute::of(text, timestamp));
+        Some((timestamp.micros(), at + len))
+    }
+}
+
+impl Minute {
+    /// `text` is what `timestamp` was parsed from.
+    fn of(text: &[u8], timestamp: Timestamp) -> Self {
+        let fraction = text[19..].iter().take_while(|byte| matches!(byte, b'.' | b'0'..=b'9')).count();
+        Self {
+            text: Literal::new(&text[..MINUTE_LEN]),
+            offset: Literal::new(&text[19 + fraction..]),
+            // Offsets are whole minutes, so the minute begins at the same instant everywhere.
+            start: timestamp.floor(Timestamp::MINUTE).micros(),
+        }
     }
 
     #[inline(always)]
-    fn parse_known(&self, text: Text<'_>, at: usize) -> Option<(i64, usize)> {
-        let at = text.strip(at, &self.minute)?;
+    fn parse(&self, text: Text<'_>, at: usize) -> Option<(i64, usize)> {
+        let at = text.strip(at, &self.text)?;
         let [tens, ones, point, ..] = text.word(at).to_le_bytes();
         let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
         if tens > 5 || ones > 9 {
@@ -50,30 +76,18 @@ impl MinuteCache {
         let end = text.strip(end, &self.offset)?;
         (text.byte(end) == b'"').then_some((micros, end))
     }
-
-    #[cold]
-    fn parse_new(&mut self, text: Text<'_>, at: usize) -> Option<(i64, usize)> {
-        let rest = text.rest(at);
-        let len = rest.iter().take(MAX_TEXT).position(|byte| *byte == b'"')?;
-        let text = &rest[..len];
-        let timestamp = parse_rfc3339(str::from_utf8(text).ok()?).ok()?;
-        self.remember(text, timestamp);
-        Some((timestamp.micros(), at + len))
-    }
-
-    fn remember(&mut self, text: &[u8], timestamp: Timestamp) {
-        let fraction = text[19..].iter().take_while(|byte| matches!(byte, b'.' | b'0'..=b'9')).count();
-        self.minute = Literal::new(&text[..MINUTE_LEN]);
-        self.offset = Literal::new(&text[19 + fraction..]);
-        // Offsets are whole minutes, so the minute begins at the same instant everywhere.
-        self.start = timestamp.floor(Timestamp::MINUTE).micros();
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_new_cache_knows_no_minute() {
+        let text = Text::new(b"15\",     ").unwrap();
+        assert_eq!(MinuteCache::default().parse(text, 0), None);
+    }
 
     proptest! {
         /// A few minutes, so that most texts meet a minute that is known.
