@@ -24,11 +24,11 @@ pub struct KafkaProperties {
         value_parser = crate::cli::key_value,
         value_name = "KEY=VALUE"
     )]
-    pub properties: Vec<(String, String)>,
+    properties: Vec<(String, String)>,
 
     /// A file of such properties, one a line, such as a mounted secret: the place for `sasl.password`.
     #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = crate::cli::properties)]
-    pub kafka_properties_file: Option<PropertiesFile>,
+    kafka_properties_file: Option<PropertiesFile>,
 }
 
 impl KafkaProperties {
@@ -47,7 +47,7 @@ impl KafkaProperties {
     }
 
     /// Those of the file, then those of the flags, which override them.
-    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let file = self.kafka_properties_file.iter().flat_map(PropertiesFile::pairs);
         file.chain(&self.properties).map(|(key, value)| (key.as_str(), value.as_str()))
     }

@@ -52,7 +52,7 @@ const FIXED: [(&str, &str); 4] = [
 /// A property that librdkafka does not take.
 pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
     let is_fixed = |key: &str| FIXED.iter().any(|(fixed, _)| *fixed == key);
-    if let Some((key, _)) = config.kafka.properties.iter().find(|(key, _)| is_fixed(key)) {
+    if let Some((key, _)) = config.kafka.iter().find(|(key, _)| is_fixed(key)) {
         let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
         return Err(Failure::Configuration(error));
     }
