@@ -13,6 +13,8 @@ pub use store::mark;
 use crate::index::Index;
 use crate::work::stopped;
 use common::Failure;
+use common::pg::in_time;
+use sqlx::Connection;
 use store::{Interval, Mark};
 use tokio_util::sync::CancellationToken;
 
@@ -37,18 +39,19 @@ pub async fn refresh(index: &mut Index, stop: &CancellationToken) -> Result<(), 
 
 /// Gives the number of symbols done.
 async fn refresh_some(index: &mut Index) -> Result<usize, sqlx::Error> {
-    let mut transaction = sqlx::Connection::begin(&mut index.connection).await?;
-    let marks = store::marks(&mut transaction, SYMBOLS_AT_ONCE).await?;
+    let patience = index.patience;
+    let mut transaction = in_time(patience, Connection::begin(&mut index.connection)).await?;
+    let marks = in_time(patience, store::marks(&mut transaction, SYMBOLS_AT_ONCE)).await?;
     for interval in [Interval::Hour, Interval::Day] {
-        let bars = store::bars(&mut transaction, interval, &marks).await?;
-        store::delete(&mut transaction, interval, &marks).await?;
+        let bars = in_time(patience, store::bars(&mut transaction, interval, &marks)).await?;
+        in_time(patience, store::delete(&mut transaction, interval, &marks)).await?;
         for (mark, series) in marks.iter().zip(&bars) {
             let columns = compute(series).map_err(|error| undefined(mark, error))?;
-            store::insert(&mut transaction, interval, mark, series, &columns).await?;
+            in_time(patience, store::insert(&mut transaction, interval, mark, series, &columns)).await?;
         }
     }
-    store::unmark(&mut transaction, &marks).await?;
-    transaction.commit().await?;
+    in_time(patience, store::unmark(&mut transaction, &marks)).await?;
+    in_time(patience, transaction.commit()).await?;
     Ok(marks.len())
 }
 
