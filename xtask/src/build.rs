@@ -59,6 +59,13 @@ pub fn binaries(profile: Profile, packages: &[&str]) -> Result<Binaries> {
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(files::workspace());
+    // What `cargo run` tells this program of its own package. ring's build script watches these variables, so with them
+    // ring and all that uses it would be compiled anew whenever `cargo build` and `cargo xtask` take turns.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 
