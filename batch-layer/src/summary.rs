@@ -58,7 +58,7 @@ impl Summary {
     }
 
     async fn insert_rows(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
-        let mut bars: Vec<(&str, &Bar)> = self.sum.bars.iter().map(|(symbol, bar)| (&**symbol, bar)).collect();
+        let mut bars: Vec<(&str, &Bar)> = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
         bars.sort_unstable_by_key(|(symbol, _)| *symbol);
         let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
         // PostgreSQL divides, so that the averages are those of its own avg() to the last digit.

@@ -1,12 +1,12 @@
 //! [`Tick`]: one validated price message.
 
 use crate::reject::{Reason, Reject, excerpt};
-use crate::{Price, Timestamp};
+use crate::{Price, Symbol, Timestamp};
 
 /// One tick, borrowing its symbol from the message. Only [`Tick::new`] makes one, so every tick is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tick<'a> {
-    symbol: &'a str,
+    symbol: Symbol<'a>,
     timestamp: Timestamp,
     prices: Prices,
     volume: i64,
@@ -33,16 +33,15 @@ impl<'a> Tick<'a> {
         volume: i64,
         latest: Timestamp,
     ) -> Result<Self, Reject> {
-        check_symbol(symbol)?;
-        let tick = Self { symbol, timestamp, prices, volume };
+        let tick = Self { symbol: symbol_of(symbol)?, timestamp, prices, volume };
         if tick.is_valid(latest) { Ok(tick) } else { Err(tick.reject(latest)) }
     }
 
-    /// As [`Tick::new`], for a symbol that [`symbol_len`] has measured, and without the reason: a `Result` of this size
-    /// would be copied for each tick.
+    /// As [`Tick::new`], for a symbol that has been looked at, and without the reason: a `Result` of this size would be
+    /// copied for each tick.
     #[inline]
     pub(crate) fn of_symbol(
-        symbol: &'a str,
+        symbol: Symbol<'a>,
         timestamp: Timestamp,
         prices: Prices,
         volume: i64,
@@ -80,7 +79,7 @@ impl<'a> Tick<'a> {
 
     #[must_use]
     #[inline]
-    pub fn symbol(&self) -> &'a str {
+    pub fn symbol(&self) -> Symbol<'a> {
         self.symbol
     }
 
@@ -126,32 +125,9 @@ impl Prices {
     }
 }
 
-const fn symbol_bytes() -> [bool; 256] {
-    let mut allowed = [false; 256];
-    let listed = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.^=_:/-";
-    let mut i = 0;
-    while i < listed.len() {
-        allowed[listed[i] as usize] = true;
-        i += 1;
-    }
-    allowed
-}
-
-static SYMBOL_BYTES: [bool; 256] = symbol_bytes();
-
-/// The longest symbol, in bytes.
-pub const MAX_SYMBOL_BYTES: usize = 32;
-
-/// How many bytes at the beginning of `bytes` may stand in a symbol.
-pub(crate) fn symbol_len(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| SYMBOL_BYTES[usize::from(**byte)]).count()
-}
-
-fn check_symbol(symbol: &str) -> Result<(), Reject> {
-    let right_length = (1..=MAX_SYMBOL_BYTES).contains(&symbol.len());
-    if right_length && symbol_len(symbol.as_bytes()) == symbol.len() {
-        return Ok(());
-    }
-    let detail = format!("symbol \"{}\" is not 1-32 of A-Z a-z 0-9 . ^ = _ : / -", excerpt(symbol));
-    Err(Reject::new(Reason::BadSymbol, detail))
+fn symbol_of(text: &str) -> Result<Symbol<'_>, Reject> {
+    Symbol::new(text).ok_or_else(|| {
+        let detail = format!("symbol \"{}\" is not 1-32 of A-Z a-z 0-9 . ^ = _ : / -", excerpt(text));
+        Reject::new(Reason::BadSymbol, detail)
+    })
 }

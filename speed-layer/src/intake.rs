@@ -22,7 +22,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// What the intake asks of the store.
 pub enum Command {
-    Write(Batch),
+    Write(Box<Batch>),
     /// Where to begin with partitions that were just assigned.
     Locate(Vec<Known>),
     /// Whether the database is there, and still stands where it was left.
@@ -32,7 +32,7 @@ pub enum Command {
 /// What the store answers; a store that can go on no more closes the channel instead.
 pub enum Reply {
     /// The batch is committed; it comes back so that its memory serves again.
-    Written(Batch),
+    Written(Box<Batch>),
     Located(Located),
     Checked,
 }
@@ -218,7 +218,7 @@ impl Intake {
         let next = self.spare.pop().unwrap_or_default();
         let full = std::mem::replace(&mut self.batch, next);
         self.in_flight += 1;
-        self.command(Command::Write(full))
+        self.command(Command::Write(Box::new(full)))
     }
 
     fn check_if_idle(&mut self) -> Step {
@@ -261,7 +261,7 @@ impl Intake {
                 self.in_flight -= 1;
                 self.assignment.written(&batch.ranges);
                 batch.clear();
-                self.spare.push(batch);
+                self.spare.push(*batch);
                 Ok(())
             }
             Reply::Located(located) => {

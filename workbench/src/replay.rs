@@ -162,7 +162,7 @@ impl Columns {
         }
         value.push('}');
         let decoded = decoder.decode(value.as_bytes()).map_err(|reject| anyhow::anyhow!("{reject}"))?.tick;
-        let (symbol, time) = (decoded.symbol().to_owned(), decoded.timestamp().micros());
+        let (symbol, time) = (decoded.symbol().as_str().to_owned(), decoded.timestamp().micros());
         Ok(Tick { symbol, value: value.into_bytes(), time })
     }
 }

@@ -1,13 +1,12 @@
 //! [`HourBars`]: the bars of one hour, out of one object or of all.
 
 use super::{Offsets, Overlap};
-use common::{Bar, Tick};
-use rustc_hash::FxHashMap;
+use common::{Bar, SymbolMap, Tick};
 
 /// The ticks of one hour summed up by symbol, and which records they were.
 #[derive(Debug, Clone, Default)]
 pub struct HourBars {
-    pub bars: FxHashMap<Box<str>, Bar>,
+    pub bars: SymbolMap<Bar>,
     /// The places of those ticks whose lines tell it.
     pub offsets: Offsets,
     /// Ticks in `bars`.
@@ -23,7 +22,7 @@ impl HourBars {
         self.ticks += 1;
         match self.bars.get_mut(tick.symbol()) {
             Some(bar) => bar.add(tick, partition, offset),
-            None => drop(self.bars.insert(tick.symbol().into(), Bar::of(tick, partition, offset))),
+            None => self.bars.insert(tick.symbol(), Bar::of(tick, partition, offset)),
         }
     }
 
@@ -35,8 +34,11 @@ impl HourBars {
 
     /// Takes in another part of the same hour, which must not overlap with this one.
     pub fn merge(&mut self, other: Self) {
-        for (symbol, bar) in other.bars {
-            self.bars.entry(symbol).and_modify(|sum| sum.merge(&bar)).or_insert(bar);
+        for (symbol, bar) in other.bars.iter() {
+            match self.bars.get_mut(symbol) {
+                Some(sum) => sum.merge(bar),
+                None => self.bars.insert(symbol, *bar),
+            }
         }
         self.offsets.add_all(other.offsets);
         self.ticks += other.ticks;

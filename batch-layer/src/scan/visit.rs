@@ -24,6 +24,17 @@ pub trait Source {
     /// # Errors
     /// Where reading fails.
     fn next_line(&mut self) -> io::Result<Option<Line<'_>>>;
+
+    /// Shows all that are left.
+    ///
+    /// # Errors
+    /// Where reading fails.
+    fn each(&mut self, mut show: impl FnMut(&Line<'_>)) -> io::Result<()> {
+        while let Some(line) = self.next_line()? {
+            show(&line);
+        }
+        Ok(())
+    }
 }
 
 /// Shows an object's lines to `visitor`.
@@ -58,21 +69,19 @@ struct Reading<'o> {
 
 impl Reading<'_> {
     fn show_all(&mut self, lines: &mut impl Source, visitor: &mut impl Visitor) -> io::Result<()> {
-        while let Some(line) = lines.next_line()? {
+        lines.each(|line| {
             if line.is_blank() {
-                continue;
+                return;
             }
             if line.length >= MAX_VALUE_BYTES as u64 {
                 let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
-                visitor.reject(&line, Reject { reason: Reason::TooLarge, detail });
-                continue;
+                return visitor.reject(line, Reject { reason: Reason::TooLarge, detail });
             }
             match self.decoder.decode_known(line.bytes).filter(|_| !self.is_wrapped) {
                 Some(record) => visitor.record(&record, line.number),
-                None => self.show(&line, visitor),
+                None => self.show(line, visitor),
             }
-        }
-        Ok(())
+        })
     }
 
     /// A line is a tick as it is, or holds one in an envelope. What the last one was is tried first; where neither is

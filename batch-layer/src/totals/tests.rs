@@ -89,7 +89,11 @@ fn expected(records: &[Record]) -> BTreeMap<(Hour, String), Bar> {
 fn all(totals: &mut Totals) -> BTreeMap<(Hour, String), Bar> {
     let hours: Vec<Hour> = totals.hours.keys().copied().collect();
     let sums = hours.into_iter().map(|hour| (hour, totals.take(hour).sum));
-    sums.flat_map(|(hour, sum)| sum.bars.into_iter().map(move |(symbol, bar)| ((hour, symbol.into()), bar))).collect()
+    sums.flat_map(|(hour, sum)| {
+        let bars = sum.bars.iter().map(|(symbol, bar)| ((hour, symbol.as_str().to_owned()), *bar));
+        bars.collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 /// What a run does with an object.

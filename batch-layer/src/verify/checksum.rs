@@ -35,7 +35,7 @@ impl<'a> Content<'a> {
         let Record { tick, .. } = record;
         let prices = Tick::prices(tick);
         Self {
-            symbol: tick.symbol(),
+            symbol: tick.symbol().as_str(),
             timestamp: tick.timestamp(),
             open: Some(prices.open),
             high: prices.high,

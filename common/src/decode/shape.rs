@@ -7,8 +7,8 @@
 use super::minutes::MinuteCache;
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
 use super::{MAX_VALUE_BYTES, Provenance, ProvenanceNames, Record, learn};
-use crate::tick::{MAX_SYMBOL_BYTES, Prices, symbol_len};
-use crate::{Price, Tick, Timestamp};
+use crate::tick::Prices;
+use crate::{Price, Symbol, Tick, Timestamp};
 
 /// Shapes kept: a topic has few, and an archive whose sink orders fields by hash has one an object.
 const KEPT: usize = 8;
@@ -87,7 +87,7 @@ pub(super) enum Part {
 /// What has been read so far.
 #[derive(Default)]
 struct Read<'a> {
-    symbol: &'a str,
+    symbol: Option<Symbol<'a>>,
     timestamp: i64,
     open: i64,
     high: Option<i64>,
@@ -120,7 +120,10 @@ impl<'a> Read<'a> {
     fn part(&mut self, part: Part, text: Text<'a>, at: usize, minutes: &mut MinuteCache) -> Option<usize> {
         let end;
         match part {
-            Part::Symbol => (self.symbol, end) = symbol(text, at)?,
+            Part::Symbol => {
+                let (symbol, after) = symbol(text, at)?;
+                (self.symbol, end) = (Some(symbol), after);
+            }
             Part::TimestampText => (self.timestamp, end) = minutes.parse(text, at)?,
             Part::TimestampMillis => {
                 let (millis, after) = integer(text, at)?;
@@ -160,7 +163,7 @@ impl<'a> Read<'a> {
             close: Price::from_nanos(self.close)?,
         };
         let timestamp = Timestamp::from_micros(self.timestamp);
-        let tick = Tick::of_symbol(self.symbol, timestamp, prices, self.volume, latest)?;
+        let tick = Tick::of_symbol(self.symbol?, timestamp, prices, self.volume, latest)?;
         let provenance = match (self.partition, self.offset) {
             (Some(partition), Some(offset)) => Some(Provenance { partition: i32::try_from(partition).ok()?, offset }),
             _ => None,
@@ -179,13 +182,9 @@ fn optional_price(nanos: Option<i64>) -> Option<Option<Price>> {
 }
 
 #[inline(always)]
-fn symbol(text: Text<'_>, at: usize) -> Option<(&str, usize)> {
-    let rest = text.rest(at);
-    let len = symbol_len(&rest[..rest.len().min(MAX_SYMBOL_BYTES + 1)]);
-    if len == 0 || len > MAX_SYMBOL_BYTES {
-        return None;
-    }
-    Some((str::from_utf8(&rest[..len]).ok()?, at + len))
+fn symbol(text: Text<'_>, at: usize) -> Option<(Symbol<'_>, usize)> {
+    let symbol = Symbol::at_front(text.rest(at))?;
+    Some((symbol, at + symbol.as_str().len()))
 }
 
 /// The length of the printable ASCII text without escapes that `rest` begins with.
@@ -206,6 +205,11 @@ fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
 /// A plain decimal of up to 18 digits, nine of them behind the point, in units of 10^-9; and the place behind it.
 #[inline(always)]
 fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
+    if let Some((digits, whole, fraction)) = text.short_decimal(at) {
+        let end = at + whole + 1 + fraction;
+        let is_plain = is_json_integer(text, at, whole) && !matches!(text.byte(end), b'e' | b'E');
+        return is_plain.then_some((digits * POWERS[Price::SCALE as usize - fraction], end));
+    }
     let Decimal { whole, fraction, fraction_digits, end } = decimal(text, at)?;
     let unit = POWERS[(Price::SCALE as usize).checked_sub(fraction_digits)?];
     let nanos = whole.checked_mul(POWERS[Price::SCALE as usize])?.checked_add(fraction * unit)?;

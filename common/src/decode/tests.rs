@@ -36,7 +36,7 @@ fn a_bare_tick_is_decoded_exactly() {
     let mut decoder = decoder();
     let value = bare("", "");
     let record = decoder.decode(value.as_bytes()).unwrap();
-    assert_eq!(record.tick.symbol(), "AAPL");
+    assert_eq!(record.tick.symbol().as_str(), "AAPL");
     assert_eq!(record.tick.timestamp(), Timestamp::from_micros(1_749_218_401_123_000));
     assert_eq!(record.tick.prices().open.to_string(), "201.5");
     assert_eq!(record.tick.prices().close.to_string(), "201.6");
@@ -79,7 +79,7 @@ fn fields_may_come_in_any_order_and_of_duplicates_the_last_wins() {
         "timestamp":1749218401123,"symbol":"A","symbol":"B\u0052K-B"}"#;
     let mut decoder = decoder();
     let record = decoder.decode(value.as_bytes()).unwrap();
-    assert_eq!(record.tick.symbol(), "BRK-B");
+    assert_eq!(record.tick.symbol().as_str(), "BRK-B");
     assert_eq!(record.tick.prices().close.to_string(), "3.5");
     assert_eq!(record.tick.timestamp(), Timestamp::from_micros(1_749_218_401_123_000));
 }

@@ -66,15 +66,17 @@ impl<'a> Text<'a> {
         let end = at + bytes.len();
         let text = self.0.get(at..end)?;
         let is_same = match bytes.len() {
-            8..=64 => {
-                let (words, others) = (text.as_chunks::<8>().0, bytes.as_chunks::<8>().0);
-                let differs = words.iter().zip(others).any(|(a, b)| u64::from_ne_bytes(*a) != u64::from_ne_bytes(*b));
-                // The last word overlaps with the one before it.
-                !differs && text.last_chunk::<8>() == bytes.last_chunk::<8>()
+            0..8 => u128::from(self.word(at)) & literal.mask == literal.head,
+            8..=16 => match self.rest(at).first_chunk() {
+                Some(head) => u128::from_le_bytes(*head) & literal.mask == literal.head,
+                None => text == bytes,
+            },
+            17..=32 => {
+                let is_last = text.last_chunk().is_some_and(|last| u128::from_le_bytes(*last) == literal.last);
+                is_last && text.first_chunk().is_some_and(|head| u128::from_le_bytes(*head) == literal.head)
             }
             // So long that a call of memcmp pays.
-            65.. => text == bytes,
-            _ => (self.word(at) ^ literal.word) & literal.mask == 0,
+            33.. => text == bytes,
         };
         is_same.then_some(end)
     }
@@ -84,6 +86,23 @@ impl<'a> Text<'a> {
     pub fn digits(self, at: usize) -> (i64, usize) {
         let (value, count) = eight_digits(self.word(at));
         if count < 8 { (value, count) } else { self.more_digits(at, value) }
+    }
+
+    /// The decimal at `at`, if it is one of the usual ones: with a point and of seven bytes at most, so that one word
+    /// holds it and the byte behind it. Gives its digits as one number, and how many stand before and behind the point.
+    #[inline(always)]
+    pub fn short_decimal(self, at: usize) -> Option<(i64, usize, usize)> {
+        let (values, others) = digits_of(self.word(at));
+        let whole = others.trailing_zeros() as usize / 8;
+        let end = (others & others.wrapping_sub(1)).trailing_zeros() as usize / 8;
+        let is_point = whole < 8 && (values >> (8 * whole)) as u8 == b'.' ^ b'0';
+        if !is_point || whole == 0 || end > 7 || end == whole + 1 {
+            return None;
+        }
+        // The digits behind the point move up to those before it.
+        let before = (1 << (8 * whole)) - 1;
+        let joined = (values & before) | ((values >> 8) & !before);
+        Some((sum_of(joined, end - 1), whole, end - 1 - whole))
     }
 
     fn more_digits(self, at: usize, mut value: i64) -> (i64, usize) {
@@ -103,35 +122,51 @@ impl<'a> Text<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Literal {
     bytes: Box<[u8]>,
-    /// Those of less than eight bytes as a word, and the bits of it that count.
-    word: u64,
-    mask: u64,
+    /// The first 16 as a word, zeros where there are fewer, and the bits of it that count.
+    head: u128,
+    mask: u128,
+    /// The last 16, where there are as many.
+    last: u128,
 }
 
 impl Literal {
     pub fn new(bytes: &[u8]) -> Self {
-        let mut word = [0; 8];
-        let short = bytes.len().min(7);
-        word[..short].copy_from_slice(&bytes[..short]);
-        Self { bytes: bytes.into(), word: u64::from_le_bytes(word), mask: (1 << (8 * short)) - 1 }
+        let (mut head, mut mask) = ([0; 16], [0; 16]);
+        let len = bytes.len().min(16);
+        head[..len].copy_from_slice(&bytes[..len]);
+        mask[..len].fill(0xff);
+        let last = bytes.last_chunk().copied().unwrap_or_default();
+        let [head, mask, last] = [head, mask, last].map(u128::from_le_bytes);
+        Self { bytes: bytes.into(), head, mask, last }
     }
 }
 
-/// The number that the leading ASCII digits of `word` write, and how many they are. The digits are added up by pairs,
-/// fours and eights (D. Lemire, "Quickly parsing eight digits", 2018).
+/// The number that the leading ASCII digits of `word` write, and how many they are.
 #[inline(always)]
 fn eight_digits(word: u64) -> (i64, usize) {
-    // Digits become 0 to 9; whatever else exceeds them. A carry only reaches bytes behind the first that does.
-    let values = word ^ 0x3030_3030_3030_3030;
-    let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
+    let (values, others) = digits_of(word);
     let count = others.trailing_zeros() as usize / 8;
+    (sum_of(values, count), count)
+}
+
+/// A word whose ASCII digits have become 0 to 9, and one that marks the highest bit of whatever else. A carry only
+/// reaches bytes behind the first of those, and behind a point there is none.
+#[inline(always)]
+fn digits_of(word: u64) -> (u64, u64) {
+    let values = word ^ 0x3030_3030_3030_3030;
+    (values, (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080)
+}
+
+/// The number that the first `count` of `values` are the digits of. They are added up by pairs, fours and eights
+/// (D. Lemire, "Quickly parsing eight digits", 2018).
+#[inline(always)]
+fn sum_of(values: u64, count: usize) -> i64 {
     // Zeros in front; in two steps, since all 64 bits may go.
     let half = 4 * (8 - count) as u32;
     let values = values << half << half;
     let pairs = (values.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
-    let eight = fours.wrapping_mul(1 + (10_000 << 32)) >> 32;
-    (eight.cast_signed(), count)
+    (fours.wrapping_mul(1 + (10_000 << 32)) >> 32).cast_signed()
 }
 
 #[cfg(test)]
@@ -145,6 +180,20 @@ mod tests {
             let value = format!("{before}{digits}{after}");
             let read = Text::new(value.as_bytes()).unwrap().digits(before.len());
             prop_assert_eq!(read, (digits.parse().unwrap_or(0), digits.len()));
+        }
+
+        #[test]
+        fn a_decimal_is_read_at_once_as_by_its_halves(whole in "[0-9]{1,8}", fraction in "[0-9]{1,8}", after: [u8; 9]) {
+            prop_assume!(!after[0].is_ascii_digit());
+            let value = [format!("{whole}.{fraction}").as_bytes(), &after].concat();
+            let joined = format!("{whole}{fraction}").parse().unwrap();
+            let expected = (whole.len() + fraction.len() < 7).then_some((joined, whole.len(), fraction.len()));
+            prop_assert_eq!(Text::new(&value).unwrap().short_decimal(0), expected);
+        }
+
+        #[test]
+        fn what_is_no_decimal_is_none(value in "([0-9]{0,3}[.]?[^0-9.][.0-9]{0,9}|[.][0-9]{1,9}|[0-9]{1,4}[.]?)[ ]{8}") {
+            prop_assert_eq!(Text::new(value.as_bytes()).unwrap().short_decimal(0), None, "{}", value);
         }
 
         #[test]

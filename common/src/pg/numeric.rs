@@ -14,6 +14,9 @@ const BASE: u64 = 10_000;
 const BASE_DIGITS: u32 = 4;
 /// A fraction of nine decimal digits fills three digits to the base, after three zeros.
 const FRACTION_DIGITS: i16 = 3;
+/// 192 bits are 58 decimal digits: 15 digits to the base.
+const WHOLE_DIGITS: usize = 15;
+const HEADER_WORDS: usize = 4;
 
 /// An exact number of zero or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +48,7 @@ pub fn put_numeric(out: &mut Vec<u8>, number: Numeric) {
         Numeric::Integer(value) => (WideSum::from(value), 0),
         Numeric::Nanos(sum) => sum.div_rem(Price::ONE),
     };
-    // 192 bits are 58 decimal digits: 15 digits to the base.
-    let mut digits = [0_u16; 15];
+    let mut digits = [0_u16; WHOLE_DIGITS];
     let mut start = digits.len();
     while !whole.is_zero() && start > 0 {
         let digit;
@@ -61,7 +63,7 @@ pub fn put_numeric(out: &mut Vec<u8>, number: Numeric) {
 fn put(out: &mut Vec<u8>, whole: &[u16], fraction: u64) {
     let padded = fraction * 10_u64.pow(FRACTION_DIGITS as u32 * BASE_DIGITS - Price::SCALE);
     let parts = [(padded / (BASE * BASE)) as u16, (padded / BASE % BASE) as u16, (padded % BASE) as u16];
-    let kept = 3 - parts.iter().rev().take_while(|digit| **digit == 0).count();
+    let kept = parts.len() - parts.iter().rev().take_while(|digit| **digit == 0).count();
     // Zeros between the point and the first digit that counts are left to the weight.
     let hidden = if whole.is_empty() { parts[..kept].iter().take_while(|digit| **digit == 0).count() } else { 0 };
     let weight = whole.len() as i16 - 1 - hidden as i16;
@@ -71,30 +73,25 @@ fn put(out: &mut Vec<u8>, whole: &[u16], fraction: u64) {
         _ => whole.len(),
     };
     let count = whole_kept + kept - hidden;
-    put_word(out, count as i16);
-    put_word(out, if count == 0 { 0 } else { weight });
-    put_word(out, 0);
-    put_word(out, shown_digits(fraction));
-    for digit in whole[..whole_kept].iter().chain(&parts[hidden..kept]) {
-        put_word(out, *digit as i16);
+    // Appended at once, so that the vector's capacity is checked once.
+    let mut words = [[0_u8; 2]; HEADER_WORDS + WHOLE_DIGITS + FRACTION_DIGITS as usize];
+    words[0] = (count as i16).to_be_bytes();
+    words[1] = if count == 0 { 0 } else { weight }.to_be_bytes();
+    words[3] = shown_digits(&parts[..kept]).to_be_bytes();
+    for (word, digit) in words[HEADER_WORDS..].iter_mut().zip(whole[..whole_kept].iter().chain(&parts[hidden..kept])) {
+        *word = digit.to_be_bytes();
     }
+    out.extend_from_slice(words[..HEADER_WORDS + count].as_flattened());
 }
 
-fn put_word(out: &mut Vec<u8>, word: i16) {
-    out.extend_from_slice(&word.to_be_bytes());
-}
-
-/// Decimal digits after the point, up to the last that is not zero.
-fn shown_digits(mut fraction: u64) -> i16 {
-    if fraction == 0 {
+/// Decimal digits after the point, up to the last that is not zero. `parts` are digits to the base, of which the last
+/// is not zero.
+fn shown_digits(parts: &[u16]) -> i16 {
+    let Some(last) = parts.last() else {
         return 0;
-    }
-    let mut shown = Price::SCALE as i16;
-    while fraction.is_multiple_of(10) {
-        fraction /= 10;
-        shown -= 1;
-    }
-    shown
+    };
+    let zeros = [10, 100, 1000].iter().take_while(|power| last.is_multiple_of(**power)).count();
+    (parts.len() * BASE_DIGITS as usize - zeros) as i16
 }
 
 /// A price as it is stored: `None` where the number is none that [`put_price`] wrote (zero, negative, `NaN`, beyond nine

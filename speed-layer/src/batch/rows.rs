@@ -32,7 +32,7 @@ impl Rows {
         self.count += 1;
         let prices = tick.prices();
         self.bytes.extend_from_slice(&FIELDS.to_be_bytes());
-        self.field(tick.symbol().as_bytes());
+        self.field(tick.symbol().as_str().as_bytes());
         self.field(&to_postgres(tick.timestamp()).to_be_bytes());
         self.price(Some(prices.open));
         self.price(prices.high);

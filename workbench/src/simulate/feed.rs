@@ -259,7 +259,7 @@ mod tests {
                     (Kind::Broken(fault), Ok(_)) => prop_assert!(false, "{:?} passes: {:?}", fault, shown),
                     (_, Err(reject)) => prop_assert!(false, "{} {:?}", reject, shown),
                     (_, Ok(record)) => {
-                        prop_assert_eq!(record.tick.symbol(), key);
+                        prop_assert_eq!(record.tick.symbol().as_str(), key);
                         let behind = time / 1000 - record.tick.timestamp().micros() / 1000;
                         prop_assert_eq!(kind == Kind::Late, behind >= LATE_MICROS.start / 1000 - 1, "{}", behind);
                     }

@@ -1,0 +1,199 @@
+//! [`Symbol`] and [`SymbolMap`]: symbols that are told apart by one word instead of a comparison of texts.
+
+use rustc_hash::FxHashMap;
+
+/// The longest symbol, in bytes.
+pub const MAX_SYMBOL_BYTES: usize = 32;
+
+/// The longest symbol that its word tells whole.
+const SHORT: usize = 8;
+
+/// A symbol of 1 to 32 of the bytes A-Z a-z 0-9 . ^ = _ : / -
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Symbol<'a> {
+    text: &'a str,
+    /// Its first eight bytes, the first of them lowest, and zeros where there are fewer.
+    word: u64,
+}
+
+impl<'a> Symbol<'a> {
+    /// `None` where `text` is no symbol.
+    #[must_use]
+    pub fn new(text: &'a str) -> Option<Self> {
+        let right_length = (1..=MAX_SYMBOL_BYTES).contains(&text.len());
+        (right_length && len_at(text.as_bytes()) == text.len()).then(|| Self { text, word: word_of(text.as_bytes()) })
+    }
+
+    /// The symbol that `bytes` begin with, up to the first byte that cannot stand in one.
+    #[inline(always)]
+    pub(crate) fn at_front(bytes: &'a [u8]) -> Option<Self> {
+        let word = bytes.first_chunk().map_or_else(|| word_of(bytes), |first| u64::from_le_bytes(*first));
+        let len = usual_len(word);
+        // Nearly all are short, of the usual bytes and end with a quote: then nothing has to be looked at one by one.
+        if (1..SHORT).contains(&len) && bytes.get(len) == Some(&b'"') {
+            // SAFETY: `word` is the beginning of `bytes`, and all of its `len` bytes are ASCII. The check would be a twelfth
+            // of the time that a line takes (docs/benchmarks.md).
+            #[allow(unsafe_code)]
+            let text = unsafe { str::from_utf8_unchecked(&bytes[..len]) };
+            return Some(Self { text, word: word & ((1 << (8 * len)) - 1) });
+        }
+        Self::unusual_at_front(bytes)
+    }
+
+    fn unusual_at_front(bytes: &'a [u8]) -> Option<Self> {
+        let len = len_at(&bytes[..bytes.len().min(MAX_SYMBOL_BYTES + 1)]);
+        Self::new(str::from_utf8(&bytes[..len]).ok()?)
+    }
+
+    #[must_use]
+    #[inline]
+    pub fn as_str(self) -> &'a str {
+        self.text
+    }
+}
+
+/// The first eight of `bytes` as a word, the first of them lowest; zeros where there are fewer.
+#[inline]
+fn word_of(bytes: &[u8]) -> u64 {
+    let mut word = [0; SHORT];
+    let len = bytes.len().min(SHORT);
+    word[..len].copy_from_slice(&bytes[..len]);
+    u64::from_le_bytes(word)
+}
+
+/// How many of a word's lowest bytes are of those that nearly all symbols are made of: A-Z, 0-9 and - . / :
+#[inline(always)]
+fn usual_len(word: u64) -> usize {
+    const fn all(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    const HIGH: u64 = all(0x80);
+    // Added to a byte below 0x80, 0x80 - n carries into the byte's highest bit where that is n or more, and no further.
+    let low = word & !HIGH;
+    let from = |byte: u8| low + all(0x80 - byte);
+    let letters = from(b'A') & !from(b'Z' + 1);
+    // '-' to ':' is one range of ASCII, with the digits in it.
+    let others = from(b'-') & !from(b':' + 1);
+    let unusual = !(letters | others) & HIGH | (word & HIGH);
+    unusual.trailing_zeros() as usize / 8
+}
+
+const fn symbol_bytes() -> [bool; 256] {
+    let mut allowed = [false; 256];
+    let listed = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.^=_:/-";
+    let mut i = 0;
+    while i < listed.len() {
+        allowed[listed[i] as usize] = true;
+        i += 1;
+    }
+    allowed
+}
+
+static SYMBOL_BYTES: [bool; 256] = symbol_bytes();
+
+/// How many bytes at the beginning of `bytes` may stand in a symbol.
+fn len_at(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| SYMBOL_BYTES[usize::from(**byte)]).count()
+}
+
+/// Values by symbol. Looking up a symbol of up to eight bytes, as nearly all are, takes no loop over its text.
+#[derive(Debug, Clone)]
+pub struct SymbolMap<V> {
+    short: FxHashMap<u64, (Box<str>, V)>,
+    long: FxHashMap<Box<str>, V>,
+}
+
+impl<V> Default for SymbolMap<V> {
+    fn default() -> Self {
+        Self { short: FxHashMap::default(), long: FxHashMap::default() }
+    }
+}
+
+impl<V> SymbolMap<V> {
+    #[inline]
+    pub fn get_mut(&mut self, symbol: Symbol<'_>) -> Option<&mut V> {
+        match symbol.text.len() {
+            0..=SHORT => self.short.get_mut(&symbol.word).map(|(_, value)| value),
+            _ => self.long.get_mut(symbol.text),
+        }
+    }
+
+    /// Puts a value in the place of the one that the symbol had, if any.
+    pub fn insert(&mut self, symbol: Symbol<'_>, value: V) {
+        match symbol.text.len() {
+            0..=SHORT => drop(self.short.insert(symbol.word, (symbol.text.into(), value))),
+            _ => drop(self.long.insert(symbol.text.into(), value)),
+        }
+    }
+
+    /// In no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (Symbol<'_>, &V)> {
+        let short = self.short.values().map(|(text, value)| (&**text, value));
+        let all = short.chain(self.long.iter().map(|(text, value)| (&**text, value)));
+        all.map(|(text, value)| (Symbol { text, word: word_of(text.as_bytes()) }, value))
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.short.len() + self.long.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn clear(&mut self) {
+        self.short.clear();
+        self.long.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn the_symbol_at_the_front_ends_where_no_byte_of_one_follows(text in "[A-Za-z0-9.^=_:/-]{0,40}", after in "(\"|[ -~])[ -~]{8}") {
+            let bytes = format!("{text}{after}");
+            let end = bytes.bytes().position(|byte| !SYMBOL_BYTES[usize::from(byte)]).unwrap_or(bytes.len());
+            let front = Symbol::at_front(bytes.as_bytes());
+            prop_assert_eq!(front, Symbol::new(&bytes[..end]));
+        }
+
+        #[test]
+        fn any_bytes_may_follow_a_symbol(text in "[A-Z]{1,7}", after: [u8; 8]) {
+            let bytes = [text.as_bytes(), &after].concat();
+            let end = bytes.iter().position(|byte| !SYMBOL_BYTES[usize::from(*byte)]).unwrap_or(bytes.len());
+            let front = Symbol::at_front(&bytes);
+            prop_assert_eq!(front, str::from_utf8(&bytes[..end]).ok().and_then(Symbol::new));
+        }
+
+        #[test]
+        fn a_map_tells_every_two_symbols_apart(texts in proptest::collection::vec("[AB]{1,3}|[AB]{7,10}|AAAAAAAA[AB]{0,2}", 0..60)) {
+            let (mut map, mut model) = (SymbolMap::default(), HashMap::new());
+            for text in &texts {
+                let symbol = Symbol::new(text).unwrap();
+                match map.get_mut(symbol) {
+                    Some(count) => *count += 1,
+                    None => map.insert(symbol, 1),
+                }
+                *model.entry(text.as_str()).or_insert(0) += 1;
+            }
+            prop_assert_eq!(map.len(), model.len());
+            prop_assert!(map.iter().all(|(symbol, count)| model[symbol.as_str()] == *count));
+        }
+    }
+
+    #[test]
+    fn no_symbol_is_empty_longer_than_32_bytes_or_of_other_bytes() {
+        let longest = "A".repeat(MAX_SYMBOL_BYTES);
+        assert_eq!(Symbol::new(&longest).map(Symbol::as_str), Some(&*longest));
+        for text in ["", &"A".repeat(MAX_SYMBOL_BYTES + 1), "A B", "\u{c4}", "A\"", "a\0"] {
+            assert_eq!(Symbol::new(text), None, "{text}");
+        }
+    }
+}
