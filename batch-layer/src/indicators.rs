@@ -15,44 +15,59 @@ use crate::work::stopped;
 use common::Failure;
 use common::pg::in_time;
 use sqlx::Connection;
-use store::{Interval, Mark};
+use store::{Interval, Mark, Rows};
 use tokio_util::sync::CancellationToken;
 
-/// Symbols a transaction. The bars of that many are in memory at once: 16 symbols of five years of hours are 40 MB.
-const SYMBOLS_AT_ONCE: i64 = 16;
+/// Symbols of the first transaction.
+const FIRST_SYMBOLS: i64 = 16;
+
+/// Bars that are in memory at once, as far as the last symbols' bars tell how many the next will have: 40 MB, or 16
+/// symbols of five years of trading hours.
+const BARS_AT_ONCE: usize = 150_000;
 
 /// Computes what is marked as stale, some symbols at a time. `stop` ends it between two transactions.
 ///
 /// # Errors
 /// Where the database fails or `stop` is cancelled; what is not done stays marked.
 pub async fn refresh(index: &mut Index, stop: &CancellationToken) -> Result<(), Failure> {
+    let mut symbols = FIRST_SYMBOLS;
     loop {
         if stop.is_cancelled() {
             return Err(stopped());
         }
-        let done = refresh_some(index).await.map_err(|error| index.failed("computing indicators in", error))?;
-        if done == 0 {
+        let done =
+            refresh_some(index, symbols).await.map_err(|error| index.failed("computing indicators in", error))?;
+        if done.symbols == 0 {
             return Ok(());
         }
+        symbols = (BARS_AT_ONCE * done.symbols / done.bars.max(1)).clamp(1, 1000) as i64;
     }
 }
 
-/// Gives the number of symbols done.
-async fn refresh_some(index: &mut Index) -> Result<usize, sqlx::Error> {
+struct Done {
+    symbols: usize,
+    bars: usize,
+}
+
+async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Error> {
     let patience = index.patience;
     let mut transaction = in_time(patience, Connection::begin(&mut index.connection)).await?;
-    let marks = in_time(patience, store::marks(&mut transaction, SYMBOLS_AT_ONCE)).await?;
+    let marks = in_time(patience, store::marks(&mut transaction, symbols)).await?;
+    let mut done = Done { symbols: marks.len(), bars: 0 };
     for interval in [Interval::Hour, Interval::Day] {
         let bars = in_time(patience, store::bars(&mut transaction, interval, &marks)).await?;
-        in_time(patience, store::delete(&mut transaction, interval, &marks)).await?;
+        let mut rows = Rows::default();
         for (mark, series) in marks.iter().zip(&bars) {
             let columns = compute(series).map_err(|error| undefined(mark, error))?;
-            in_time(patience, store::insert(&mut transaction, interval, mark, series, &columns)).await?;
+            rows.add(interval, mark, series, &columns);
+            done.bars += series.start.len();
         }
+        in_time(patience, store::delete(&mut transaction, interval, &marks)).await?;
+        in_time(patience, store::insert(&mut transaction, interval, &rows)).await?;
     }
     in_time(patience, store::unmark(&mut transaction, &marks)).await?;
     in_time(patience, transaction.commit()).await?;
-    Ok(marks.len())
+    Ok(done)
 }
 
 /// TA-Lib refuses only parameters and lengths, which are ours, and numbers that are none, which PostgreSQL would not cast.

@@ -139,30 +139,47 @@ pub async fn delete(connection: &mut PgConnection, interval: Interval, marks: &[
     Ok(())
 }
 
-/// Writes a symbol's values from its mark on.
-pub async fn insert(
-    connection: &mut PgConnection,
-    interval: Interval,
-    mark: &Mark,
-    series: &Series,
-    columns: &[Column; COLUMNS.len()],
-) -> Result<(), sqlx::Error> {
-    let from = series.start.partition_point(|start| *start < mark.from(interval));
+/// Rows of `technical_indicators` of one interval, column by column.
+#[derive(Debug, Default)]
+pub struct Rows<'a> {
+    symbols: Vec<&'a str>,
+    starts: Vec<Timestamp>,
+    closes: Vec<f64>,
+    volumes: Vec<f64>,
+    columns: [Column; COLUMNS.len()],
+}
+
+impl<'a> Rows<'a> {
+    /// Takes in a symbol's values from its mark on. `columns` are those of all of `series`.
+    pub fn add(&mut self, interval: Interval, mark: &'a Mark, series: &Series, columns: &[Column; COLUMNS.len()]) {
+        let from = series.start.partition_point(|start| *start < mark.from(interval));
+        self.symbols.extend(std::iter::repeat_n(&*mark.symbol, series.start.len() - from));
+        self.starts.extend(&series.start[from..]);
+        self.closes.extend(&series.close[from..]);
+        self.volumes.extend(&series.volume[from..]);
+        for (all, column) in self.columns.iter_mut().zip(columns) {
+            all.extend(&column[from..]);
+        }
+    }
+}
+
+/// Writes all rows.
+pub async fn insert(connection: &mut PgConnection, interval: Interval, rows: &Rows<'_>) -> Result<(), sqlx::Error> {
     let insert = sqlx::query(
         "insert into technical_indicators
-             (symbol, interval, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal,
+             (interval, symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal,
               macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap)
-         select $1, $2, *
-         from unnest($3::timestamptz[], $4::float8[], $5::float8[], $6::float8[], $7::float8[], $8::float8[],
+         select $1, *
+         from unnest($2::text[], $3::timestamptz[], $4::float8[], $5::float8[], $6::float8[], $7::float8[], $8::float8[],
                      $9::float8[], $10::float8[], $11::float8[], $12::float8[], $13::float8[], $14::float8[],
                      $15::float8[], $16::float8[], $17::float8[], $18::float8[], $19::float8[])",
     )
-    .bind(&mark.symbol)
     .bind(interval.name())
-    .bind(&series.start[from..])
-    .bind(&series.close[from..])
-    .bind(&series.volume[from..]);
-    columns.iter().fold(insert, |insert, column| insert.bind(&column[from..])).execute(connection).await?;
+    .bind(&rows.symbols)
+    .bind(&rows.starts)
+    .bind(&rows.closes)
+    .bind(&rows.volumes);
+    rows.columns.iter().fold(insert, |insert, column| insert.bind(column)).execute(connection).await?;
     Ok(())
 }
 
