@@ -25,8 +25,8 @@ func forEachOverlay(t *testing.T, check func(t *testing.T, objects []runtime.Obj
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(Pods(objects)) != 3 {
-				t.Fatalf("expected speed-layer, batch-layer and migrate, found %d workloads", len(Pods(objects)))
+			if len(Pods(objects)) != 4 {
+				t.Fatalf("expected speed-layer, batch-layer, batch-verify and migrate, found %d workloads", len(Pods(objects)))
 			}
 			check(t, objects)
 		})
