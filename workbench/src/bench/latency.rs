@@ -1,6 +1,6 @@
 //! `bench latency`.
 
-use super::{process, rounded};
+use super::{process, rounded, without_tls};
 use crate::kafka::{Outgoing, Sender, client_config};
 use crate::simulate::feed::{Feed, Pace, Plan, Shape};
 use crate::testing::{TestDatabase, TestTopic, eventually};
@@ -33,7 +33,7 @@ pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
     let (topic, database) = (TestTopic::create(1).await, TestDatabase::create().await);
     let mut command = crate::process::command("speed-layer")?;
     command
-        .env("DATABASE_URL", database.url())
+        .env("DATABASE_URL", without_tls(&database))
         .env("KAFKA_BROKERS", topic.brokers())
         .env("KAFKA_TOPIC", topic.name())
         .env("HTTP_ADDR", "127.0.0.1:0")

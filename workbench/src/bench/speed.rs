@@ -1,7 +1,7 @@
 //! `bench speed`.
 
 use super::process::{Measured, Usage};
-use super::{median, rounded, rows};
+use super::{median, rounded, rows, without_tls};
 use crate::simulate::feed::Shape;
 use crate::testing::{TestDatabase, TestTopic};
 use anyhow::{Context, ensure};
@@ -119,7 +119,7 @@ impl Figures {
 /// Rows a second of a COPY with minute bars that were encoded beforehand: no Kafka, no decoding, one connection.
 async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
     let database = TestDatabase::create().await;
-    let target = common::pg::Database::parse(database.url(), "bench")?;
+    let target = common::pg::Database::parse(&without_tls(&database), "bench")?;
     let mut connection = target.connect_ready().await?;
     let mut days = DayPartitions::default();
     for batch in batches {
@@ -140,7 +140,7 @@ async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
 /// joining the group does not count; the usage is the first worker's.
 pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
     let database = TestDatabase::create().await;
-    let target = common::pg::Database::parse(database.url(), "bench")?;
+    let target = common::pg::Database::parse(&without_tls(&database), "bench")?;
     let mut connection = target.connect_ready().await?;
     sqlx::query("checkpoint").execute(&mut connection).await?;
     let running = (0..backlog.workers).map(|_| start(&database, backlog)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -176,7 +176,7 @@ async fn both_write(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
 fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measured> {
     let mut command = crate::process::command("speed-layer")?;
     command
-        .env("DATABASE_URL", database.url())
+        .env("DATABASE_URL", without_tls(database))
         .env("KAFKA_BROKERS", backlog.topic.brokers())
         .env("KAFKA_TOPIC", backlog.topic.name())
         .env("HTTP_ADDR", "127.0.0.1:0")

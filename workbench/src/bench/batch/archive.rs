@@ -4,11 +4,11 @@ use super::data::FOLDER;
 use crate::testing::TestBucket;
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// Objects on their way at once.
-const UPLOADS: usize = 8;
+const IN_FLIGHT: usize = 8;
 
 /// One archive, for all who read it.
 pub struct Source {
@@ -46,8 +46,28 @@ impl Source {
                 bucket.put(&format!("{FOLDER}/{name}"), fs::read(&path)?).await
             }
         };
-        stream::iter(paths).map(put).buffer_unordered(UPLOADS).try_collect::<Vec<_>>().await?;
+        stream::iter(paths).map(put).buffer_unordered(IN_FLIGHT).try_collect::<Vec<_>>().await?;
         Ok(Self { place: Place::Bucket(bucket), enveloped: false })
+    }
+
+    /// Reads everything once, so that nobody pays for a cold disk.
+    ///
+    /// # Errors
+    /// An object that is not there.
+    pub async fn warm(&self) -> anyhow::Result<()> {
+        match &self.place {
+            Place::Folder(root) => {
+                for entry in fs::read_dir(root.join(FOLDER))? {
+                    std::io::copy(&mut File::open(entry?.path())?, &mut std::io::sink())?;
+                }
+            }
+            Place::Bucket(bucket) => {
+                let listed = bucket.list(FOLDER).await?;
+                let gets = stream::iter(listed).map(|listed| async move { bucket.get(&listed.key).await.map(drop) });
+                gets.buffer_unordered(IN_FLIGHT).try_collect::<Vec<_>>().await?;
+            }
+        }
+        Ok(())
     }
 
     /// All its objects, as peers name them.

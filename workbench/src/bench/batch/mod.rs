@@ -100,6 +100,7 @@ async fn cases(archives: &Archives) -> anyhow::Result<Vec<Case>> {
 
 impl Case {
     async fn measure(&mut self, round: u32, peers: &Peers, worst: &mut Worst) -> anyhow::Result<()> {
+        self.source.warm().await?;
         let run = ours::run(&self.source).await?;
         let mut line = format!("round {round}, {}: batch-layer {:.2} s", self.name, run.seconds);
         let mut best = f64::INFINITY;

@@ -3,6 +3,7 @@
 use super::archive::Source;
 use super::data::HOUR_NAME;
 use crate::bench::process::{Measured, Usage};
+use crate::bench::without_tls;
 use crate::testing::TestDatabase;
 use anyhow::ensure;
 use sqlx::PgConnection;
@@ -24,7 +25,7 @@ pub async fn run(source: &Source) -> anyhow::Result<Run> {
     let mut command = crate::process::command("batch-layer")?;
     command
         .args(["--bucket", &source.bucket(), "--hour", HOUR_NAME])
-        .env("DATABASE_URL", database.url())
+        .env("DATABASE_URL", without_tls(&database))
         .env("RUST_LOG", "warn")
         .envs(source.environment().into_iter().filter(|(name, _)| name != "S3_BUCKET"));
     let begun = Instant::now();

@@ -101,7 +101,7 @@ def sequential_rows(shape, source):
     def aggregate():
         bars = {}
         for page in store.get_paginator("list_objects_v2").paginate(Bucket=address.netloc, Prefix=prefix):
-            for listed in page["Contents"]:
+            for listed in page.get("Contents", []):
                 body = store.get_object(Bucket=address.netloc, Key=listed["Key"])["Body"].read()
                 for line in body.splitlines():
                     add(bars, json.loads(line, parse_float=Decimal))
