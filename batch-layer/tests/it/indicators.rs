@@ -196,7 +196,7 @@ async fn another_time_zone_cuts_the_days_anew_at_the_next_run() {
 
 #[tokio::test]
 async fn a_database_that_gives_no_answer_is_given_up_here_too_and_the_marks_stay() {
-    let world = world_with_history(2, 100).await;
+    let world = world_with_history(2, 2000).await;
     let mut other = world.database.pool().begin().await.unwrap();
     sqlx::raw_sql("lock table technical_indicators in access exclusive mode").execute(&mut *other).await.unwrap();
     let outcome = world.run(&[&DAY[..], &["--query-timeout", "2s"]].concat()).await;
