@@ -79,6 +79,8 @@ pub fn soak(options: &SoakOptions) -> Result<ExitCode> {
 
 /// On a stack of its own; what a failed run has left behind is kept.
 fn run_workbench(name: &str, arguments: &[&str], ground: &GroundOptions) -> Result<ExitCode> {
+    // Asked for before anything is built, which may put a new file in this program's place.
+    let launcher = std::env::current_exe().context("cannot find this program's own file")?;
     let binaries = build::binaries(ground.profile, &["speed-layer", "batch-layer", "workbench"])?;
     let folder = std::env::temp_dir().join(format!("stock-lambda-{name}-{}", std::process::id()));
     let up = UpOptions { store: ground.store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
@@ -87,7 +89,6 @@ fn run_workbench(name: &str, arguments: &[&str], ground: &GroundOptions) -> Resu
     files::remove_dir(&results)?;
     let mut command: Command = binaries.command("workbench");
     command.arg(name).args(arguments).arg("--logs").arg(&results);
-    let launcher = std::env::current_exe().context("cannot find this program's own file")?;
     command.env("XTASK", launcher).env("STACK_DIR", owned.stack().dir());
     let status = owned.stack().run_program(name, command).map_err(|error| owned.fail(error))?;
     eprintln!("the results and the programs' logs: {}", results.display());
