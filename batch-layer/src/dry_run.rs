@@ -32,7 +32,8 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
         let listing = store.list(&folder.prefix).await?;
-        let known = if has_tables { index.folder(&folder.prefix).await? } else { FxHashMap::default() };
+        let mut known = if has_tables { index.folders(&[&*folder.prefix]).await? } else { FxHashMap::default() };
+        let known = known.remove(&*folder.prefix).unwrap_or_default();
         let survey = compare(&folder, listing, known, &args.archive.file_name, args.recompute);
         note_folder(&folder, &survey, &mut hours);
     }

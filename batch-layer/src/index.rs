@@ -30,6 +30,9 @@ pub struct Known {
     pub size: u64,
 }
 
+/// What the index knows of a folder's objects, by their key.
+pub type KnownObjects = FxHashMap<String, Known>;
+
 /// A stale hour that a run must see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stale {
@@ -45,21 +48,20 @@ pub struct Computed {
 }
 
 impl Index {
-    /// The known objects of a folder by their key.
+    /// The known objects of some folders, by folder and key.
     ///
     /// # Errors
     /// Where the database fails; here and below.
-    pub async fn folder(&mut self, prefix: &str) -> Result<FxHashMap<String, Known>, Failure> {
-        let rows = sqlx::query("select key, etag, size from archive_objects where folder = $1")
-            .bind(prefix)
+    pub async fn folders(&mut self, prefixes: &[&str]) -> Result<FxHashMap<String, KnownObjects>, Failure> {
+        let rows = sqlx::query("select folder, key, etag, size from archive_objects where folder = any ($1)")
+            .bind(prefixes)
             .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading the index in", error))?;
-        let known = |row: &PgRow| {
-            let size = row.try_get::<i64, _>("size")?.cast_unsigned();
-            Ok((row.try_get("key")?, Known { etag: row.try_get("etag")?, size }))
-        };
-        let known: Result<_, sqlx::Error> = rows.iter().map(known).collect();
-        known.map_err(|error| self.failed("reading the index in", error))
+        let mut folders = FxHashMap::default();
+        for row in &rows {
+            add_known(&mut folders, row).map_err(|error| self.failed("reading the index in", error))?;
+        }
+        Ok(folders)
     }
 
     /// Stale hours before `due` that are in the window, or that must not wait for a window to cover them.
@@ -120,6 +122,13 @@ impl Index {
     pub(crate) fn failed(&self, doing: &str, error: sqlx::Error) -> Failure {
         self.database.failure(doing, error)
     }
+}
+
+fn add_known(folders: &mut FxHashMap<String, KnownObjects>, row: &PgRow) -> Result<(), sqlx::Error> {
+    let size = row.try_get::<i64, _>("size")?.cast_unsigned();
+    let known = Known { etag: row.try_get("etag")?, size };
+    folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
+    Ok(())
 }
 
 fn object_and_folder(row: &PgRow) -> Result<(Object, Arc<str>), sqlx::Error> {

@@ -1,8 +1,7 @@
 //! What has changed in a folder of the archive since it was indexed.
 
 use crate::archive::{FileName, FileNameTemplate, Folder, Object};
-use crate::index::Known;
-use rustc_hash::FxHashMap;
+use crate::index::KnownObjects;
 
 /// An object that is new, or another one than the index knows.
 #[derive(Debug, Clone)]
@@ -37,7 +36,7 @@ pub struct Survey {
 pub fn compare(
     folder: &Folder,
     listing: Vec<Object>,
-    mut known: FxHashMap<String, Known>,
+    mut known: KnownObjects,
     names: &FileNameTemplate,
     force: bool,
 ) -> Survey {
@@ -91,7 +90,7 @@ mod tests {
             object("f/t+0+2.json", "other"),
             object("f/t+0+3.json", "new"),
         ];
-        let known = |etag: &str| Known { etag: etag.into(), size: 1 };
+        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1 };
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();

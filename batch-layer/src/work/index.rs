@@ -51,16 +51,21 @@ impl Work {
     /// Lists folders and reads what has changed. Gives the changes whose objects were no longer those listed. `force`
     /// reads everything in the window's own folders; in others too would draw in their neighbours, and so on.
     async fn index_once(&mut self, folders: Vec<Folder>, force: bool) -> Result<Vec<Change>, Failure> {
-        let mut listings = list(self.store.clone(), folders);
+        // Those that have come meanwhile share a query of the index.
+        let mut listings = list(self.store.clone(), folders).ready_chunks(LISTINGS_AHEAD);
         let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some((folder, listing)) = self.unless_stopped(listings.next()).await? {
-            let known = self.index.folder(&folder.prefix).await?;
-            let survey = compare(&folder, listing?, known, &self.names, force && self.touches_window(&folder));
-            self.remove(&survey.gone).await?;
-            unknown.extend(survey.unknown);
-            gathered.extend(survey.changes);
-            if gathered.len() >= CHANGES_GATHERED {
-                moved.extend(self.read_changes(std::mem::take(&mut gathered)).await?);
+        while let Some(listed) = self.unless_stopped(listings.next()).await? {
+            let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
+            let mut known = self.index.folders(&prefixes).await?;
+            for (folder, listing) in listed {
+                let known = known.remove(&*folder.prefix).unwrap_or_default();
+                let survey = compare(&folder, listing?, known, &self.names, force && self.touches_window(&folder));
+                self.remove(&survey.gone).await?;
+                unknown.extend(survey.unknown);
+                gathered.extend(survey.changes);
+                if gathered.len() >= CHANGES_GATHERED {
+                    moved.extend(self.read_changes(std::mem::take(&mut gathered)).await?);
+                }
             }
         }
         moved.extend(self.read_changes(gathered).await?);
