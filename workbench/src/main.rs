@@ -1,9 +1,23 @@
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use workbench::cli::Cli;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    workbench::cli::main(Cli::parse()).await
+/// How long threads that may block are waited for after the last word. Where a command fails, one of them may still be
+/// sending messages, and would do so for ever.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(workbench::cli::main(cli));
+    runtime.shutdown_timeout(PATIENCE);
+    code
 }
