@@ -49,18 +49,17 @@ impl<R: Read> Lines<R> {
 impl<R: Read> Source for Lines<R> {
     /// The next line, or `None` after the last. The last one needs no newline.
     fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
-        match memchr::memchr(b'\n', &self.buffer[self.start..self.end]) {
+        match self.newline() {
             Some(position) => Ok(Some(self.take(position, 1))),
             None => self.next_line_of_more(),
         }
     }
 
-    /// As by `next_line`, whose result would be written to memory and read back in other pieces: a tenth of the time.
+    /// As by `next_line`, whose result would be written to memory and read back in other pieces for each line.
     fn each(&mut self, mut show: impl FnMut(&Line<'_>)) -> io::Result<()> {
         loop {
-            if let Some(position) = memchr::memchr(b'\n', &self.buffer[self.start..self.end]) {
+            while let Some(position) = self.newline() {
                 show(&self.take(position, 1));
-                continue;
             }
             match self.next_line_of_more()? {
                 Some(line) => show(&line),
@@ -71,6 +70,12 @@ impl<R: Read> Source for Lines<R> {
 }
 
 impl<R: Read> Lines<R> {
+    /// The length of the next line, where the buffer holds its end.
+    #[inline]
+    fn newline(&self) -> Option<usize> {
+        memchr::memchr(b'\n', &self.buffer[self.start..self.end])
+    }
+
     /// The next line, which is not in the buffer yet, or not whole.
     fn next_line_of_more(&mut self) -> io::Result<Option<Line<'_>>> {
         let mut searched = self.end - self.start;

@@ -112,22 +112,24 @@ async fn a_terminated_backend_costs_no_tick() {
 /// The broker advertises one address for a proxy, so its users take turns.
 static KAFKA_PROXY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-async fn behind_kafka_proxy(scene: &Scene) -> (TcpProxy, Child) {
+/// A speed layer that has written its first messages, and the address of its health.
+async fn behind_kafka_proxy(scene: &Scene) -> (TcpProxy, Child, String) {
     let (listen, target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
     let proxy = TcpProxy::listen(&listen, &target).await;
     let mut command = scene.command();
     command.env("KAFKA_BROKERS", &listen);
-    (proxy, Child::spawn(command))
+    let speed_layer = Child::spawn(command);
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    (proxy, speed_layer, address)
 }
 
 #[tokio::test]
 async fn it_ends_in_time_although_kafka_is_away() {
     let _turn = KAFKA_PROXY.lock().await;
     let scene = Scene::new(1).await;
-    let (mut proxy, mut speed_layer) = behind_kafka_proxy(&scene).await;
-    let address = http_address(&speed_layer).await;
-    scene.send_ticks(1, 100).await;
-    scene.wait_all_in().await;
+    let (mut proxy, mut speed_layer, address) = behind_kafka_proxy(&scene).await;
     proxy.cut().await;
     wait_ready(&address, 503).await;
     speed_layer.sigterm();
@@ -140,10 +142,7 @@ async fn it_ends_in_time_although_kafka_is_away() {
 async fn kafka_away_is_waited_for_and_nothing_is_lost() {
     let _turn = KAFKA_PROXY.lock().await;
     let scene = Scene::new(1).await;
-    let (mut proxy, mut speed_layer) = behind_kafka_proxy(&scene).await;
-    let address = http_address(&speed_layer).await;
-    scene.send_ticks(1, 100).await;
-    scene.wait_all_in().await;
+    let (mut proxy, mut speed_layer, address) = behind_kafka_proxy(&scene).await;
     wait_ready(&address, 200).await;
 
     proxy.cut().await;
