@@ -6,7 +6,9 @@ use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Objects that are fetched at the same time. More than cores, because the first byte of a small one takes longer than
 /// the rest.
@@ -15,7 +17,8 @@ pub const IN_FLIGHT: usize = 16;
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Reads objects. Cloning is cheap.
+/// Reads objects, each in a task of its own: who waits for several and sees to one of them meanwhile polls none of the
+/// others, and one that is given a core must use it, or nobody gets it. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Reader {
     store: Store,
@@ -71,6 +74,17 @@ impl Reader {
         exclude: Option<Arc<Exclusions>>,
         scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
     ) -> Result<T, ReadError> {
+        let (reader, object) = (self.clone(), object.clone());
+        let reading = tokio::spawn(async move { reader.read_patiently(&object, exclude, scan).await });
+        AbortOnDropHandle::new(reading).await.unwrap_or_else(|panic| Err(of_panic(&panic)))
+    }
+
+    async fn read_patiently<T: Send + 'static>(
+        &self,
+        object: &Object,
+        exclude: Option<Arc<Exclusions>>,
+        scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
+    ) -> Result<T, ReadError> {
         for attempt in 1.. {
             let interrupted = match self.read_once(object, exclude.clone(), scan).await? {
                 Ok(scan) => return Ok(scan),
@@ -114,8 +128,12 @@ impl Reader {
             let _core = core;
             scan(body, &options)
         });
-        scanned.await.map_err(|panic| ReadError::Broken { why: panic.to_string(), hours: Vec::new() })
+        scanned.await.map_err(|panic| of_panic(&panic))
     }
+}
+
+fn of_panic(panic: &JoinError) -> ReadError {
+    ReadError::Broken { why: panic.to_string(), hours: Vec::new() }
 }
 
 fn of_store(error: StoreError) -> ReadError {

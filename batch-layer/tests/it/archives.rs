@@ -54,6 +54,21 @@ async fn records_that_stand_in_several_objects_count_once() {
     assert_eq!(world.number("select duplicates from batch_runs").await, 160);
 }
 
+/// An object is read again while others wait for a core, which some are given meanwhile.
+#[tokio::test]
+async fn many_objects_that_overlap_are_read_to_their_end() {
+    const OBJECTS: i64 = 60;
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, (OBJECTS + 1) * 50);
+    world.insert_realtime(&ticks).await;
+    for from in (0..OBJECTS).map(|number| number * 50) {
+        world.put(&key(10, 0, from), &ticks[from as usize..from as usize + 100]).await;
+    }
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(world.number("select duplicates from batch_hours").await, (OBJECTS - 1) * 50);
+}
+
 #[tokio::test]
 async fn a_recording_with_odd_lines_gives_its_ticks_and_keeps_the_rest_with_reasons() {
     let world = World::create().await;

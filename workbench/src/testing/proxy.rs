@@ -5,15 +5,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Stands between a client and a server on loopback, and breaks on demand. It ends when the value is dropped.
 pub struct TcpProxy {
     address: SocketAddr,
     state: watch::Sender<State>,
     listening: watch::Receiver<bool>,
-    _accepting: AbortOnDrop,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 #[derive(Clone, Copy)]
@@ -31,14 +31,6 @@ enum Link {
     Stalled,
 }
 
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl TcpProxy {
     /// Listens on a free port of 127.0.0.1. `target` is `host:port`.
     pub async fn start(target: &str) -> Self {
@@ -53,7 +45,12 @@ impl TcpProxy {
         let (state, states) = watch::channel(State { link: Link::Whole, delay: Duration::ZERO, cuts: 0 });
         let (says_listening, listening) = watch::channel(true);
         let accepting = Accepting { address, target: target.to_owned(), states, says_listening };
-        Self { address, state, listening, _accepting: AbortOnDrop(tokio::spawn(accepting.run(Some(listener)))) }
+        Self {
+            address,
+            state,
+            listening,
+            _accepting: AbortOnDropHandle::new(tokio::spawn(accepting.run(Some(listener)))),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
