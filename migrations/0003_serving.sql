@@ -14,8 +14,15 @@ select symbol,
        ticks
 from minute_bars;
 
--- For each symbol and hour the side that has seen more ticks; the batch layer wins a tie. So a late tick, a missed
--- batch run or purged real-time data never hides the better number.
+-- Which side a symbol's hour is taken from: the one that has seen more ticks; the batch layer wins a tie. So a late
+-- tick, a missed batch run or purged real-time data never hides the better number. Null ticks: the side has no such hour.
+create function speed_wins(speed_ticks bigint, batch_ticks bigint) returns boolean
+    language sql immutable
+as
+$$
+select coalesce(speed_ticks > batch_ticks, batch_ticks is null)
+$$;
+
 -- Two arms rather than a full join, into which PostgreSQL would push no filter but `symbol = 'X'`.
 create view hourly_stock as
 select b.symbol,
@@ -34,7 +41,7 @@ select b.symbol,
        coalesce(s.ticks, 0)                                                            as speed_ticks
 from hourly_stock_summary b
          left join hour_bars s on s.symbol = b.symbol and s.hour = b.hour
-         cross join lateral (select coalesce(s.ticks > b.ticks, false) as speed_wins) as choice
+         cross join lateral (select speed_wins(s.ticks, b.ticks)) as choice
 union all
 select s.symbol,
        s.hour,
@@ -52,6 +59,14 @@ select s.symbol,
        s.ticks
 from hour_bars s
 where not exists (select from hourly_stock_summary b where b.symbol = s.symbol and b.hour = s.hour);
+
+-- The hours as each side has them, before the choice.
+create view hourly_stock_by_source as
+select symbol, hour, open, high, low, close, volume, ticks, 'batch' as source
+from hourly_stock_summary
+union all
+select symbol, hour, open, high, low, close, volume, ticks, 'speed'
+from hour_bars;
 
 -- Where the exchange is. One row; `update exchange set time_zone = 'Asia/Tokyo'` moves the days of every report.
 create table exchange
@@ -131,9 +146,29 @@ from exchange_settings
          cross join lateral (select date_trunc('day', hour at time zone time_zone) as local_day) as here
 $$;
 
--- That day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the means.
--- Lateral subqueries that group, because so the days' bounds reach the indexes; materialized, because so each is read
--- once. Nearly every symbol was traded on the market's day before; only for the others its own last day is looked for.
+-- Those columns of hourly_stock, of all symbols, that a day's report needs. For spans of time the full join is the
+-- quicker one: each table is read by its hours once, where the view asks the other table for every row.
+create function market_hours(since timestamptz, until timestamptz)
+    returns table (symbol text, hour timestamptz, open numeric, close numeric, volume numeric, ticks bigint)
+    language sql stable
+as
+$$
+select symbol,
+       hour,
+       case when speed_wins then s.open else b.open end,
+       case when speed_wins then s.close else b.close end,
+       case when speed_wins then s.volume else b.volume end,
+       case when speed_wins then s.ticks else b.ticks end
+from (select * from hourly_stock_by_source where source = 'batch' and hour >= since and hour < until) as b
+         full join (select * from hourly_stock_by_source where source = 'speed' and hour >= since and hour < until) as s
+                   using (symbol, hour)
+         cross join lateral (select speed_wins(s.ticks, b.ticks)) as choice
+$$;
+
+-- The newest day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the
+-- means. The days are materialized, because so each is read once. Nearly every symbol was traded on the market's day
+-- before; only for the others its own last day is looked for. Without jit, which would take a hundred times as long as
+-- the query.
 create function newest_day_of_market(until timestamptz)
     returns table
             (
@@ -145,31 +180,25 @@ create function newest_day_of_market(until timestamptz)
                 ticks          bigint
             )
     language sql stable
+    set jit = off
 as
 $$
 with day as materialized (select day_start, day_end from newest_trading_day(until)),
      day_before as materialized (select b.day_start, b.day_end
                                  from day
                                           cross join lateral newest_trading_day(day.day_start - interval '1 microsecond') as b),
-     today as materialized (select bars.*
+     today as materialized (select h.symbol,
+                                   (array_agg(h.open order by h.hour))[1]       as open,
+                                   (array_agg(h.close order by h.hour desc))[1] as close,
+                                   sum(h.volume)                                as volume,
+                                   sum(h.ticks)::bigint                         as ticks
                             from day
-                                     cross join lateral (select h.symbol,
-                                                                (array_agg(h.open order by h.hour))[1]       as open,
-                                                                (array_agg(h.close order by h.hour desc))[1] as close,
-                                                                sum(h.volume)                                as volume,
-                                                                sum(h.ticks)::bigint                         as ticks
-                                                         from hourly_stock h
-                                                         where h.hour >= day.day_start
-                                                           and h.hour < day.day_end
-                                                         group by h.symbol) as bars),
-     yesterday as materialized (select bars.*
+                                     cross join lateral market_hours(day.day_start, day.day_end) as h
+                            group by h.symbol),
+     yesterday as materialized (select h.symbol, (array_agg(h.close order by h.hour desc))[1] as close
                                 from day_before
-                                         cross join lateral (select h.symbol,
-                                                                    (array_agg(h.close order by h.hour desc))[1] as close
-                                                             from hourly_stock h
-                                                             where h.hour >= day_before.day_start
-                                                               and h.hour < day_before.day_end
-                                                             group by h.symbol) as bars)
+                                         cross join lateral market_hours(day_before.day_start, day_before.day_end) as h
+                                group by h.symbol)
 select today.symbol,
        today.open,
        today.close,

@@ -93,6 +93,12 @@ async fn an_hour_comes_from_the_side_that_has_seen_more_ticks_and_from_the_batch
         });
         assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{}", case.name);
     }
+    let columns = "concat_ws(' ', symbol, hour, open, close, volume, ticks)";
+    let market =
+        rows(&database, &format!("select {columns} from market_hours('-infinity', 'infinity') order by 1")).await;
+    let of_view = rows(&database, &format!("select {columns} from hourly_stock order by 1")).await;
+    assert_eq!(market, of_view, "the hours of the market are those of the view");
+    assert!(!market.is_empty());
 }
 
 #[tokio::test]
