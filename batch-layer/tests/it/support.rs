@@ -5,8 +5,9 @@ use common::Timestamp;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
 use workbench::testing::{TestBucket, TestDatabase};
 
 /// No test's run should take longer than this, however busy the machine.
@@ -220,13 +221,20 @@ impl World {
 pub async fn finish(command: Command) -> Outcome {
     let started = Instant::now();
     let mut command = tokio::process::Command::from(command);
-    let output = tokio::time::timeout(LONG, command.kill_on_drop(true).output());
-    let output = output.await.expect("the run ends in time").expect("batch-layer starts");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().expect("batch-layer starts");
+    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let end = async { tokio::join!(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr), child.wait()).2 };
+    let status = tokio::time::timeout(LONG, end).await;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let Ok(status) = status else {
+        panic!("the run has not ended within {LONG:?}; what it said:\n{}{}", text(&stdout), text(&stderr));
+    };
     Outcome {
-        code: output.status.code().unwrap_or(-1),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
+        code: status.expect("batch-layer can be waited for").code().unwrap_or(-1),
+        stdout: text(&stdout),
+        stderr: text(&stderr),
         took: started.elapsed(),
     }
 }
