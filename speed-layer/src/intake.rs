@@ -1,5 +1,6 @@
 //! [`Intake`]: the thread that polls Kafka and decodes, while the store writes.
 
+mod locating;
 mod rebalance;
 
 use crate::Shared;
@@ -12,7 +13,7 @@ use crate::store::{Known, Located, Position};
 use anyhow::anyhow;
 use common::decode::{Decoder, ProvenanceNames};
 use common::{Failure, Timestamp};
-use rdkafka::TopicPartitionList;
+use locating::Locating;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::Arc;
@@ -73,10 +74,7 @@ pub struct Intake {
     spare: Vec<Batch>,
     in_flight: usize,
     assignment: Assignment,
-    /// Partitions that were assigned and wait for the store to say where to begin.
-    locating: Option<TopicPartitionList>,
-    /// Answers that are still to come; only the last one is about `locating`.
-    awaited: usize,
+    locating: Locating,
     watch: KafkaWatch,
     committed: Instant,
     /// When the database was last seen to be where it was left.
@@ -110,8 +108,7 @@ impl Intake {
             spare: Vec::new(),
             in_flight: 0,
             assignment,
-            locating: None,
-            awaited: 0,
+            locating: Locating::default(),
             watch: KafkaWatch::new(),
             committed: Instant::now(),
             checked: Instant::now(),
@@ -264,15 +261,11 @@ impl Intake {
                 self.spare.push(*batch);
                 Ok(())
             }
-            Reply::Located(located) => {
-                self.awaited -= 1;
-                match located {
-                    // About partitions that were lost and perhaps assigned anew since.
-                    _ if self.awaited > 0 => Ok(()),
-                    Located::At(positions) => self.take_up(&positions),
-                    Located::Outdated(stored) => self.locate_again(&stored),
-                }
-            }
+            Reply::Located(located) if self.locating.answered() => match located {
+                Located::At(positions) => self.take_up(&positions),
+                Located::Outdated(stored) => self.locate_again(&stored),
+            },
+            Reply::Located(_) => Ok(()),
         }
     }
 

@@ -29,20 +29,20 @@ impl Intake {
     /// Asks Kafka what it has of the new partitions, and the store where to begin.
     fn locate(&mut self, partitions: TopicPartitionList) -> Step {
         self.shared.metrics.rebalanced("assigned");
-        self.locating = Some(partitions);
+        self.locating.begin(partitions);
         self.locate_again(&[])
     }
 
     /// `stored` are offsets that the store has found beyond the partitions' ends.
     pub(super) fn locate_again(&mut self, stored: &[Position]) -> Step {
         // Revoked before the store had answered.
-        let Some(partitions) = &self.locating else {
+        let Some(partitions) = self.locating.partitions() else {
             return Ok(());
         };
         let beyond = |partition| stored.iter().find(|position| position.partition == partition).map(|found| found.next);
         let ids = partitions.elements().into_iter().map(|element| element.partition());
         let known = ids.map(|partition| self.known(partition, beyond(partition))).collect::<Step<_>>()?;
-        self.awaited += 1;
+        self.locating.asked();
         self.command(Command::Locate(known))
     }
 
@@ -87,7 +87,7 @@ impl Intake {
             self.drain(REVOKE_TIMEOUT)?;
             self.tell_kafka_now(CommitMode::Async);
         }
-        self.locating = None;
+        self.locating.forget();
         self.assignment.end(partitions);
         for element in partitions.elements() {
             self.shared.metrics.forget_lag(element.partition());
