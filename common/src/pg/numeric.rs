@@ -17,6 +17,8 @@ const FRACTION_DIGITS: i16 = 3;
 /// 192 bits are 58 decimal digits: 15 digits to the base.
 const WHOLE_DIGITS: usize = 15;
 const HEADER_WORDS: usize = 4;
+/// What one counts in the first digit to the base behind the point, in units of 10^-9.
+const FIRST_DIGIT: u64 = 10_u64.pow(Price::SCALE - BASE_DIGITS);
 
 /// An exact number of zero or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +35,35 @@ impl From<Price> for Numeric {
     }
 }
 
-/// Appends a price's binary form, without a length in front. It shows no trailing zeros.
-pub fn put_price(out: &mut Vec<u8>, price: Price) {
+/// Appends a price as a field: its length in bytes, then its binary form. It shows no trailing zeros.
+pub fn put_price_field(out: &mut Vec<u8>, price: Price) {
     let (whole, fraction) = (price.nanos() / Price::ONE, price.nanos() % Price::ONE);
+    if (1..BASE).contains(&whole) && fraction.is_multiple_of(FIRST_DIGIT) {
+        return put_short_price_field(out, whole, fraction / FIRST_DIGIT);
+    }
+    let length_at = out.len();
+    out.extend_from_slice(&[0; size_of::<i32>()]);
     // A whole part below 10^10 takes at most three digits to the base.
-    let whole = [(whole / (BASE * BASE)) as u16, (whole / BASE % BASE) as u16, (whole % BASE) as u16];
-    let skipped = whole.iter().take_while(|digit| **digit == 0).count();
-    put(out, &whole[skipped..], fraction);
+    let digits = [(whole / (BASE * BASE)) as u16, (whole / BASE % BASE) as u16, (whole % BASE) as u16];
+    let skipped = digits.iter().take_while(|digit| **digit == 0).count();
+    put(out, &digits[skipped..], fraction);
+    let (length, field) = out[length_at..].split_at_mut(size_of::<i32>());
+    length.copy_from_slice(&(field.len() as i32).to_be_bytes());
+}
+
+/// One digit to the base before the point and at most one behind it, as most prices have: both fit one integer.
+fn put_short_price_field(out: &mut Vec<u8>, whole: u64, part: u64) {
+    let (count, shown) = match part {
+        0 => (1, 0),
+        _ => (2, BASE_DIGITS - [10, 100, 1000].iter().map(|power| u32::from(part % power == 0)).sum::<u32>()),
+    };
+    let length = 2 * (HEADER_WORDS + count);
+    let head = (length as u64) << 32 | (count as u64) << 16;
+    let rest = u64::from(shown) << 32 | whole << 16 | part;
+    let field = (u128::from(head) << 64 | u128::from(rest)).to_be_bytes();
+    // A fixed number of bytes is one store.
+    out.extend_from_slice(&field);
+    out.truncate(out.len() - (2 - count) * size_of::<u16>());
 }
 
 /// Appends any number's binary form, without a length in front.
@@ -94,7 +118,7 @@ fn shown_digits(parts: &[u16]) -> i16 {
     (parts.len() * BASE_DIGITS as usize - zeros) as i16
 }
 
-/// A price as it is stored: `None` where the number is none that [`put_price`] wrote (zero, negative, `NaN`, beyond nine
+/// A price as it is stored: `None` where the number is none that [`put_price_field`] wrote (zero, negative, `NaN`, beyond nine
 /// decimals), so that somebody else must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredPrice(pub Option<Price>);
@@ -184,18 +208,30 @@ mod tests {
     fn of_price(nanos: i64) -> String {
         let price = Price::from_nanos(nanos).unwrap();
         let (mut direct, mut general) = (Vec::new(), Vec::new());
-        put_price(&mut direct, price);
+        put_price_field(&mut direct, price);
         put_numeric(&mut general, price.into());
+        let (length, direct) = direct.split_at(4);
+        assert_eq!(length, (direct.len() as i32).to_be_bytes());
         assert_eq!(direct, general, "both ways write {price} alike");
-        assert_eq!(get_price(&direct), Some(price), "it reads back");
-        shown(&direct)
+        assert_eq!(get_price(direct), Some(price), "it reads back");
+        shown(direct)
     }
 
     #[test]
     fn prices_are_written_exactly_and_short() {
-        for text in
-            ["201.5", "1", "10000", "100000000", "0.000000001", "0.0001", "9223372036.854775807", "100000000.01"]
-        {
+        for text in [
+            "201.5",
+            "201.5001",
+            "9999.9999",
+            "0.5",
+            "1",
+            "10000",
+            "100000000",
+            "0.000000001",
+            "0.0001",
+            "9223372036.854775807",
+            "100000000.01",
+        ] {
             let nanos = crate::decimal::parse(text, 9, crate::decimal::Rounding::HalfEven).unwrap();
             assert_eq!(of_price(nanos), text);
         }

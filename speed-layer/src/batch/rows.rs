@@ -3,7 +3,7 @@
 //! The format is documented under "Binary Format" in PostgreSQL's page on COPY: a header, for each row a 16-bit count
 //! of fields and for each field a 32-bit length and its bytes, and a trailer.
 
-use common::pg::numeric::put_price;
+use common::pg::numeric::put_price_field;
 use common::pg::timestamp::to_postgres;
 use common::{Price, Tick};
 
@@ -68,14 +68,9 @@ impl Rows {
     }
 
     fn price(&mut self, price: Option<Price>) {
-        let Some(price) = price else {
-            self.bytes.extend_from_slice(&NULL);
-            return;
-        };
-        let length_at = self.bytes.len();
-        self.bytes.extend_from_slice(&NULL);
-        put_price(&mut self.bytes, price);
-        let length = (self.bytes.len() - length_at - NULL.len()) as i32;
-        self.bytes[length_at..length_at + NULL.len()].copy_from_slice(&length.to_be_bytes());
+        match price {
+            Some(price) => put_price_field(&mut self.bytes, price),
+            None => self.bytes.extend_from_slice(&NULL),
+        }
     }
 }
