@@ -55,7 +55,7 @@ pub fn put_price_field(out: &mut Vec<u8>, price: Price) {
 fn put_short_price_field(out: &mut Vec<u8>, whole: u64, part: u64) {
     let (count, shown) = match part {
         0 => (1, 0),
-        _ => (2, BASE_DIGITS - [10, 100, 1000].iter().map(|power| u32::from(part % power == 0)).sum::<u32>()),
+        _ => (2, BASE_DIGITS - [10, 100, 1000].iter().map(|power| u32::from(part.is_multiple_of(*power))).sum::<u32>()),
     };
     let length = 2 * (HEADER_WORDS + count);
     let head = (length as u64) << 32 | (count as u64) << 16;
