@@ -228,11 +228,9 @@ pub async fn finish(command: Command) -> Outcome {
     let end = async { tokio::join!(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr), child.wait()).2 };
     let status = tokio::time::timeout(LONG, end).await;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let Ok(status) = status else {
-        panic!("the run has not ended within {LONG:?}; what it said:\n{}{}", text(&stdout), text(&stderr));
-    };
+    assert!(status.is_ok(), "not ended within {LONG:?}; what it said:\n{}{}", text(&stdout), text(&stderr));
     Outcome {
-        code: status.expect("batch-layer can be waited for").code().unwrap_or(-1),
+        code: status.unwrap().expect("batch-layer can be waited for").code().unwrap_or(-1),
         stdout: text(&stdout),
         stderr: text(&stderr),
         took: started.elapsed(),
