@@ -123,3 +123,5 @@ impl Scan {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trickle;

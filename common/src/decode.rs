@@ -100,6 +100,13 @@ impl Decoder {
         self.shapes.decode(value, self.latest)
     }
 
+    /// As [`Decoder::decode_known`], for the line that `lines` begin with; gives its length, too, without the newline,
+    /// which must be there. For loops where looking for the newline beforehand counts.
+    #[inline]
+    pub fn decode_known_line<'a>(&mut self, lines: &'a [u8]) -> Option<(Record<'a>, usize)> {
+        self.shapes.decode_line(lines, self.latest)
+    }
+
     #[cold]
     fn decode_and_learn<'a>(&'a mut self, value: &'a [u8]) -> Result<Record<'a>, Reject> {
         let Self { names, latest, shapes, unescaped } = self;

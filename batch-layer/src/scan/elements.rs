@@ -157,20 +157,9 @@ impl<R: Read> Source for Elements<R> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::trickle::Trickle;
     use super::*;
     use proptest::prelude::*;
-
-    /// Gives at most `step` bytes at once.
-    struct Trickle<'a>(&'a [u8], usize);
-
-    impl Read for Trickle<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let count = self.1.min(self.0.len()).min(buffer.len());
-            buffer[..count].copy_from_slice(&self.0[..count]);
-            self.0 = &self.0[count..];
-            Ok(count)
-        }
-    }
 
     /// The elements and what follows them.
     fn elements(text: &[u8], step: usize) -> io::Result<(Vec<String>, String)> {

@@ -1,6 +1,6 @@
 //! [`Lines`]: a stream cut at newlines, without copying and with bounded memory.
 
-use super::visit::Source;
+use super::visit::{LineTaker, Source};
 use common::decode::MAX_VALUE_BYTES;
 use std::io::{self, Read};
 
@@ -56,15 +56,20 @@ impl<R: Read> Source for Lines<R> {
     }
 
     /// As by `next_line`, whose result would be written to memory and read back in other pieces for each line.
-    fn each(&mut self, mut show: impl FnMut(&Line<'_>)) -> io::Result<()> {
+    fn hand_to(&mut self, taker: &mut impl LineTaker) -> io::Result<()> {
         loop {
-            while let Some(position) = self.newline() {
-                show(&self.take(position, 1));
+            while let Some(length) = taker.take_first(&self.buffer[self.start..self.end], self.number + 1) {
+                self.start += length + 1;
+                self.number += 1;
             }
-            match self.next_line_of_more()? {
-                Some(line) => show(&line),
-                None => return Ok(()),
-            }
+            let line = match self.newline() {
+                Some(position) => self.take(position, 1),
+                None => match self.next_line_of_more()? {
+                    Some(line) => line,
+                    None => return Ok(()),
+                },
+            };
+            taker.take(&line);
         }
     }
 }
@@ -153,20 +158,9 @@ pub fn read(input: &mut impl Read, buffer: &mut [u8], at_end: &mut bool) -> io::
 
 #[cfg(test)]
 mod tests {
+    use super::super::trickle::Trickle;
     use super::*;
     use proptest::prelude::*;
-
-    /// Gives at most `step` bytes at once.
-    struct Trickle<'a>(&'a [u8], usize);
-
-    impl Read for Trickle<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let count = self.1.min(self.0.len()).min(buffer.len());
-            buffer[..count].copy_from_slice(&self.0[..count]);
-            self.0 = &self.0[count..];
-            Ok(count)
-        }
-    }
 
     fn lines(text: &[u8], step: usize) -> Vec<(u64, Vec<u8>, u64)> {
         let mut lines = Lines::new(Trickle(text, step));

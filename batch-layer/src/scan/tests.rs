@@ -1,3 +1,4 @@
+use super::trickle::Trickle;
 use super::*;
 use common::{Bar, Reason};
 use proptest::prelude::*;
@@ -94,7 +95,43 @@ fn an_object_cut_short_names_the_hours_that_its_readable_part_touches() {
     assert!(failed.hours.len() > 4, "{:?}", failed.hours);
 }
 
+#[test]
+fn lines_behind_an_array_are_lines_though_its_elements_had_newlines() {
+    let tick = line("A", AT, "1").replace(',', ",\n");
+    let text = format!("[{tick},{tick}]\n{tick}\n{}\n", line("A", AT, "1"));
+    let scan = scan(text.as_bytes(), &options()).unwrap();
+    assert_eq!((scan.hours[0].1.ticks, scan.rejected), (3, 5));
+}
+
 proptest! {
+    /// A line that is in the buffer as a whole is read up to its end, another looked for first.
+    #[test]
+    fn lines_are_read_alike_however_the_bytes_arrive(
+        lines in proptest::collection::vec((0_usize..9, 1_u32..99_999, 0_i64..3), 0..40), step in 1_usize..400, ending in "\r?\n?",
+    ) {
+        let lines = lines.into_iter().map(|(kind, price, hours)| {
+            let tick = line("A", AT + hours * 3_600_000, &format!("{price}.5"));
+            match kind {
+                0 => String::new(),
+                1 => "  ".to_owned(),
+                2 => tick.replace("close", "cloze"),
+                3 => tick.replace("\"volume\":2", "\"volume\":2,\"note\":\"x\""),
+                4 => tick.replace('}', "} x"),
+                5 => tick[..tick.len() / 2].to_owned(),
+                6 => tick.replace("\":", "\": "),
+                7 => tick + "\r",
+                _ => tick,
+            }
+        });
+        let text = lines.collect::<Vec<_>>().join("\n") + &ending;
+        let whole = scan(text.as_bytes(), &options()).unwrap();
+        let parts = scan(Trickle(text.as_bytes(), step), &options()).unwrap();
+        prop_assert_eq!((whole.lines, whole.rejected), (parts.lines, parts.rejected));
+        prop_assert_eq!(&whole.rejects, &parts.rejects);
+        let sums = |scan: &Scan| scan.hours.iter().map(|(hour, bars)| (*hour, bar_of_a(bars))).collect::<Vec<_>>();
+        prop_assert_eq!(sums(&whole), sums(&parts));
+    }
+
     #[test]
     fn no_content_makes_it_panic(content in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = scan(&content[..], &options());

@@ -25,16 +25,26 @@ pub trait Source {
     /// Where reading fails.
     fn next_line(&mut self) -> io::Result<Option<Line<'_>>>;
 
-    /// Shows all that are left.
+    /// Hands all that are left to `taker`.
     ///
     /// # Errors
     /// Where reading fails.
-    fn each(&mut self, mut show: impl FnMut(&Line<'_>)) -> io::Result<()> {
+    fn hand_to(&mut self, taker: &mut impl LineTaker) -> io::Result<()> {
         while let Some(line) = self.next_line()? {
-            show(&line);
+            taker.take(&line);
         }
         Ok(())
     }
+}
+
+/// What lines are handed to.
+pub trait LineTaker {
+    /// Takes the line `number`, which `bytes` begin with, if its end can be told by reading it; gives its length without
+    /// the newline. So most lines are gone through once, and not a first time to find their ends.
+    fn take_first(&mut self, bytes: &[u8], number: u64) -> Option<usize>;
+
+    /// Takes any line.
+    fn take(&mut self, line: &Line<'_>);
 }
 
 /// Shows an object's lines to `visitor`.
@@ -46,73 +56,85 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
         decoder: Decoder::new(options.names.clone(), options.stored_at),
         envelope: Envelope::new(options.csv.as_ref(), options.origin.partition),
         is_wrapped: options.csv.is_some(),
+        visitor,
     };
     let content = decompress::open(input, options.compressed_name)?;
     let (is_array, content) = elements::is_array(content)?;
     if !is_array {
-        return reading.show_all(&mut Lines::new(content), visitor);
+        return Lines::new(content).hand_to(&mut reading);
     }
     let mut elements = Elements::new(content);
-    reading.show_all(&mut elements, visitor)?;
+    elements.hand_to(&mut reading)?;
     // A message that is an array may stand in front of others.
     let (number, rest) = elements.finish();
-    reading.show_all(&mut Lines::after(number, rest), visitor)
+    Lines::after(number, rest).hand_to(&mut reading)
 }
 
 /// How the lines of an object are read.
-struct Reading<'o> {
+struct Reading<'o, V> {
     decoder: Decoder,
     envelope: Envelope<'o>,
     /// Whether the last tick was in a sink's envelope: the next one will be, too.
     is_wrapped: bool,
+    visitor: &'o mut V,
 }
 
-impl Reading<'_> {
-    fn show_all(&mut self, lines: &mut impl Source, visitor: &mut impl Visitor) -> io::Result<()> {
-        lines.each(|line| {
-            if line.is_blank() {
-                return;
-            }
-            if line.length >= MAX_VALUE_BYTES as u64 {
-                let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
-                return visitor.reject(line, Reject { reason: Reason::TooLarge, detail });
-            }
-            match self.decoder.decode_known(line.bytes).filter(|_| !self.is_wrapped) {
-                Some(record) => visitor.record(&record, line.number),
-                None => self.show(line, visitor),
-            }
-        })
+impl<V: Visitor> LineTaker for Reading<'_, V> {
+    #[inline(always)]
+    fn take_first(&mut self, bytes: &[u8], number: u64) -> Option<usize> {
+        if self.is_wrapped {
+            return None;
+        }
+        let (record, length) = self.decoder.decode_known_line(bytes)?;
+        self.visitor.record(&record, number);
+        Some(length)
     }
 
+    fn take(&mut self, line: &Line<'_>) {
+        if line.is_blank() {
+            return;
+        }
+        if line.length >= MAX_VALUE_BYTES as u64 {
+            let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
+            return self.visitor.reject(line, Reject { reason: Reason::TooLarge, detail });
+        }
+        match self.decoder.decode_known(line.bytes).filter(|_| !self.is_wrapped) {
+            Some(record) => self.visitor.record(&record, line.number),
+            None => self.show(line),
+        }
+    }
+}
+
+impl<V: Visitor> Reading<'_, V> {
     /// A line is a tick as it is, or holds one in an envelope. What the last one was is tried first; where neither is
     /// true, the reason is that of the envelope's content, if there is any.
-    fn show(&mut self, line: &Line<'_>, visitor: &mut impl Visitor) {
+    fn show(&mut self, line: &Line<'_>) {
         let mut inner = None;
         if self.is_wrapped {
-            match self.show_content(line, visitor) {
+            match self.show_content(line) {
                 Ok(()) => return,
                 Err(why) => inner = why,
             }
         }
         let outer = match self.decoder.decode(line.bytes) {
-            Ok(record) => return visitor.record(&record, line.number),
+            Ok(record) => return self.visitor.record(&record, line.number),
             Err(why) => why,
         };
         if !self.is_wrapped {
-            match self.show_content(line, visitor) {
+            match self.show_content(line) {
                 Ok(()) => return self.is_wrapped = true,
                 Err(why) => inner = why,
             }
         }
-        visitor.reject(line, inner.unwrap_or(outer));
+        self.visitor.reject(line, inner.unwrap_or(outer));
     }
 
     /// Shows the tick in a line's envelope. The error is `None` where there is no envelope.
-    fn show_content(&mut self, line: &Line<'_>, visitor: &mut impl Visitor) -> Result<(), Option<Reject>> {
+    fn show_content(&mut self, line: &Line<'_>) -> Result<(), Option<Reject>> {
         let content = self.envelope.open(line.bytes).ok_or(None)?;
         let mut record = self.decoder.decode(content.value)?;
         record.provenance = record.provenance.or(content.provenance);
-        visitor.record(&record, line.number);
+        self.visitor.record(&record, line.number);
         Ok(())
     }
 }

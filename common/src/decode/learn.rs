@@ -38,9 +38,9 @@ pub(super) fn shape(value: &[u8], names: &ProvenanceNames) -> Option<Shape> {
     } else {
         parts.extend(outer.iter().map(|(name, raw)| (part(name, raw, names), *raw)));
     }
-    let shape = cut(text, &parts)?;
-    let parts: Vec<Part> = shape.steps.iter().map(|step| step.part).collect();
-    is_usual(&parts).then_some(shape)
+    let (steps, tail) = cut(text, &parts)?;
+    let parts: Vec<Part> = steps.iter().map(|step| step.part).collect();
+    is_usual(&parts).then(|| Shape::new(steps, tail))
 }
 
 /// Provenance in a form that the fast path does not read must not be taken for none.
@@ -94,19 +94,18 @@ fn beside_payload(name: &str, raw: &RawValue, names: &ProvenanceNames) -> Option
     }
 }
 
-/// Cuts the varying parts out of `text`. All `parts` are slices of it, in order.
-fn cut(text: &str, parts: &[(Option<Part>, &RawValue)]) -> Option<Shape> {
-    let mut shape = Shape::default();
+/// Cuts the varying parts out of `text`. All `parts` are slices of it, in order. The literal is what follows the last.
+fn cut(text: &str, parts: &[(Option<Part>, &RawValue)]) -> Option<(Vec<Step>, Literal)> {
+    let mut steps = Vec::new();
     let mut at = 0;
     for (part, raw) in parts.iter().filter_map(|(part, raw)| part.map(|part| (part, raw.get()))) {
         let quote = usize::from(raw.starts_with('"'));
         let begin = (raw.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
         let literal = text.as_bytes().get(at..begin + quote)?;
-        shape.steps.push(Step { literal: Literal::new(literal), part });
+        steps.push(Step { literal: Literal::new(literal), part });
         at = begin + raw.len() - quote;
     }
-    shape.tail = Literal::new(text.as_bytes().get(at..)?);
-    Some(shape)
+    Some((steps, Literal::new(text.as_bytes().get(at..)?)))
 }
 
 /// The members of an object; `None` where a name is there twice or has escapes.

@@ -27,13 +27,35 @@ impl Shapes {
     /// The tick in `value`, if it has one of the known shapes and is valid.
     #[inline(always)]
     pub fn decode<'a>(&mut self, value: &'a [u8], latest: Timestamp) -> Option<Record<'a>> {
+        self.find(value, latest, |_, end| end == value.len()).map(|(record, _)| record)
+    }
+
+    /// The tick in the line that `lines` begin with, under the same conditions, and the length of the line.
+    #[inline(always)]
+    pub fn decode_line<'a>(&mut self, lines: &'a [u8], latest: Timestamp) -> Option<(Record<'a>, usize)> {
+        self.find(lines, latest, |shape, end| shape.is_one_line && lines.get(end) == Some(&b'\n'))
+    }
+
+    /// The first shape that `text` begins with and that `fits` with the place where it ends.
+    #[inline(always)]
+    fn find<'a>(
+        &mut self,
+        text: &'a [u8],
+        latest: Timestamp,
+        fits: impl Fn(&Shape, usize) -> bool,
+    ) -> Option<(Record<'a>, usize)> {
+        let text = Text::new(text)?;
         for at in 0..self.shapes.len() {
-            if let Some(record) = self.shapes[at].decode(value, latest, &mut self.minutes) {
+            let shape = &self.shapes[at];
+            let Some((read, end)) = shape.read(text, &mut self.minutes).filter(|(_, end)| fits(shape, *end)) else {
+                continue;
+            };
+            if let Some(record) = read.record(latest) {
                 if at > 0 && self.last == at {
                     self.shapes.swap(0, at);
                 }
                 self.last = at;
-                return Some(record);
+                return Some((record, end));
             }
         }
         None
@@ -51,11 +73,13 @@ impl Shapes {
 }
 
 /// The layout of a value.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    pub steps: Vec<Step>,
+    steps: Vec<Step>,
     /// What follows the last varying part.
-    pub tail: Literal,
+    tail: Literal,
+    /// Whether no literal has a newline; what varies never has one.
+    is_one_line: bool,
 }
 
 /// Fixed bytes, and the varying part behind them.
@@ -99,18 +123,22 @@ struct Read<'a> {
 }
 
 impl Shape {
+    pub fn new(steps: Vec<Step>, tail: Literal) -> Self {
+        let has_newline = |literal: &Literal| literal.contains(b'\n');
+        let is_one_line = !has_newline(&tail) && !steps.iter().any(|step| has_newline(&step.literal));
+        Self { steps, tail, is_one_line }
+    }
+
+    /// Reads the value that `text` begins with, and gives the place behind it.
     #[inline(always)]
-    fn decode<'a>(&self, value: &'a [u8], latest: Timestamp, minutes: &mut MinuteCache) -> Option<Record<'a>> {
-        if value.len() >= MAX_VALUE_BYTES {
-            return None;
-        }
-        let text = Text::new(value)?;
+    fn read<'a>(&self, text: Text<'a>, minutes: &mut MinuteCache) -> Option<(Read<'a>, usize)> {
         let (mut read, mut at) = (Read::default(), 0);
         for step in &self.steps {
             at = text.strip(at, &step.literal)?;
             at = read.part(step.part, text, at, minutes)?;
         }
-        if text.strip(at, &self.tail)? == text.len() { read.record(latest) } else { None }
+        let end = text.strip(at, &self.tail)?;
+        (end < MAX_VALUE_BYTES).then_some((read, end))
     }
 }
 

@@ -57,6 +57,31 @@ fn an_enveloped_tick_equals_the_bare_one() {
 }
 
 #[test]
+fn a_known_line_is_taken_up_to_its_newline_and_only_there() {
+    let (mut decoder, mut other) = (decoder(), decoder());
+    let value = bare("", "");
+    let expected = other.decode(value.as_bytes()).unwrap();
+    decoder.decode(value.as_bytes()).unwrap();
+    for rest in ["\n", "\nnext\n", "\n\n"] {
+        let lines = format!("{value}{rest}");
+        assert_eq!(decoder.decode_known_line(lines.as_bytes()), Some((expected, value.len())), "{rest:?}");
+    }
+    for rest in ["", " ", " \n", "}\n", "\r\n"] {
+        let lines = format!("{value}{rest}");
+        assert_eq!(decoder.decode_known_line(lines.as_bytes()), None, "{rest:?}");
+    }
+}
+
+#[test]
+fn a_value_of_several_lines_is_none_of_them() {
+    let mut decoder = decoder();
+    let value = bare("", "").replace(',', ",\n");
+    decoder.decode(value.as_bytes()).unwrap();
+    assert!(decoder.decode_known(value.as_bytes()).is_some());
+    assert_eq!(decoder.decode_known_line(format!("{value}\n").as_bytes()), None);
+}
+
+#[test]
 fn a_bare_tick_may_have_a_member_called_payload() {
     assert!(accepts(&bare("", "").replacen('{', r#"{"payload":{"symbol":7},"#, 1)));
 }

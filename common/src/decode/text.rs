@@ -29,11 +29,6 @@ impl<'a> Text<'a> {
         (value.len() >= 8).then_some(Self(value))
     }
 
-    #[inline(always)]
-    pub fn len(self) -> usize {
-        self.0.len()
-    }
-
     /// What follows `at`.
     #[inline(always)]
     pub fn rest(self, at: usize) -> &'a [u8] {
@@ -138,6 +133,10 @@ impl Literal {
         let last = bytes.last_chunk().copied().unwrap_or_default();
         let [head, mask, last] = [head, mask, last].map(u128::from_le_bytes);
         Self { bytes: bytes.into(), head, mask, last }
+    }
+
+    pub fn contains(&self, byte: u8) -> bool {
+        self.bytes.contains(&byte)
     }
 }
 
