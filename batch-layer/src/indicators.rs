@@ -54,6 +54,9 @@ async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Err
     let mut transaction = in_time(patience, Connection::begin(&mut index.connection)).await?;
     let marks = in_time(patience, store::marks(&mut transaction, symbols)).await?;
     let mut done = Done { symbols: marks.len(), bars: 0 };
+    if marks.is_empty() {
+        return Ok(done);
+    }
     for interval in [Interval::Hour, Interval::Day] {
         let bars = in_time(patience, store::bars(&mut transaction, interval, &marks)).await?;
         let mut rows = Rows::default();

@@ -39,6 +39,9 @@ impl Database {
         })?;
         // sqlx would log every slow COPY as a warning; commit times are a metric here.
         let options = options.application_name(application).disable_statement_logging();
+        // Compiling a statement takes longer here than any statement does: half of the time of an hour's run
+        // (docs/benchmarks.md).
+        let options = options.options([("jit", "off")]);
         Ok(Self { options, migrations: Migrations::Run })
     }
 

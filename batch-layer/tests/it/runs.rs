@@ -190,3 +190,12 @@ async fn an_hour_that_is_not_over_is_left_alone() {
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("is over yet"), "{}", outcome.stderr);
 }
+
+#[tokio::test]
+async fn postgresql_compiles_no_statement_of_ours() {
+    let world = World::create().await;
+    let database = common::pg::Database::parse(world.database.url(), "test").unwrap();
+    let mut connection = database.connect().await.unwrap();
+    let jit: String = sqlx::query_scalar("show jit").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(jit, "off");
+}
