@@ -36,6 +36,7 @@ impl Timestamp {
     /// The start of the interval of `width` microseconds that holds this instant, counted from the epoch (so days
     /// and hours are UTC's).
     #[must_use]
+    #[inline]
     pub const fn floor(self, width: i64) -> Self {
         Self(self.0 - self.0.rem_euclid(width))
     }

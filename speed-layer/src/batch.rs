@@ -111,8 +111,9 @@ impl Batch {
     }
 
     fn note_day(&mut self, timestamp: Timestamp) {
-        let day = timestamp.floor(Timestamp::DAY);
-        if self.last_day != Some(day) {
+        let is_known = |day: Timestamp| (0..Timestamp::DAY).contains(&(timestamp.micros() - day.micros()));
+        if !self.last_day.is_some_and(is_known) {
+            let day = timestamp.floor(Timestamp::DAY);
             self.last_day = Some(day);
             self.days.insert(day);
         }
