@@ -14,6 +14,7 @@ WORKDIR /src
 
 # Dependencies first: this layer is rebuilt only when a manifest or the lock file changes. The stand-in sources are
 # removed again, and so is what was built from them; cargo would otherwise take it for newer than the real sources.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY common/Cargo.toml common/
 COPY speed-layer/Cargo.toml speed-layer/
