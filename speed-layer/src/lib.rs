@@ -11,7 +11,7 @@ mod config;
 mod health;
 mod http;
 mod intake;
-mod kafka;
+pub mod kafka;
 mod kafka_watch;
 mod latency;
 mod metrics;

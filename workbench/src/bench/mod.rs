@@ -1,6 +1,7 @@
 //! Measurements: ratios taken side by side in one run, because the machines are noisy. The last line is JSON.
 
 mod batch;
+mod consuming;
 mod dashboards;
 mod flood;
 mod fuzz;

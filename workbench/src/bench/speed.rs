@@ -1,5 +1,6 @@
 //! `bench speed`.
 
+use super::consuming::cpu_of_consuming;
 use super::process::{Measured, Usage};
 use super::{median, rounded, rows, without_tls};
 use crate::simulate::feed::Shape;
@@ -48,6 +49,8 @@ struct Figures {
     two_workers_ratio: Vec<f64>,
     rate: Vec<f64>,
     cpu: Vec<f64>,
+    consuming: Vec<f64>,
+    cpu_to_consuming: Vec<f64>,
     memory: Vec<f64>,
 }
 
@@ -63,26 +66,30 @@ pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     for round in 1..=args.rounds {
         let copy = bare_copy(&batches).await?;
         let of = |topic, workers| Backlog { topic, messages: args.ticks, batch_rows: args.batch_rows, workers };
+        let consuming = cpu_of_consuming(&of(&bare, 1))? * 1e6 / args.ticks as f64;
         let one = drain(&of(&bare, 1)).await?;
+        let cpu = one.usage.cpu_seconds * 1e6 / args.ticks as f64;
         let envelope = drain(&of(&enveloped, 1)).await?;
         let two = drain(&of(&bare, 2)).await?;
         println!(
             "round {round}: bare COPY {copy:.0} rows/s; speed-layer {:.0} ({:.2}), enveloped {:.0} ({:.2}), two workers {:.0} \
-             ({:.2} of one); {:.2} CPU s per million, {:.0} MB",
+             ({:.2} of one); {cpu:.2} CPU s per million ({:.2} times {consuming:.2} for consuming alone), {:.0} MB",
             one.rows_per_second,
             one.rows_per_second / copy,
             envelope.rows_per_second,
             envelope.rows_per_second / copy,
             two.rows_per_second,
             two.rows_per_second / one.rows_per_second,
-            one.usage.cpu_seconds * 1e6 / args.ticks as f64,
+            cpu / consuming,
             one.usage.peak_megabytes,
         );
         figures.bare_ratio.push(one.rows_per_second / copy);
         figures.envelope_ratio.push(envelope.rows_per_second / copy);
         figures.two_workers_ratio.push(two.rows_per_second / one.rows_per_second);
         figures.rate.push(one.rows_per_second);
-        figures.cpu.push(one.usage.cpu_seconds * 1e6 / args.ticks as f64);
+        figures.cpu.push(cpu);
+        figures.consuming.push(consuming);
+        figures.cpu_to_consuming.push(cpu / consuming);
         figures.memory.push(one.usage.peak_megabytes);
     }
     figures.print_spread();
@@ -95,6 +102,7 @@ impl Figures {
             ("bare", &self.bare_ratio),
             ("enveloped", &self.envelope_ratio),
             ("two workers to one", &self.two_workers_ratio),
+            ("CPU to that of consuming alone", &self.cpu_to_consuming),
         ];
         for (name, ratios) in spreads {
             let min = ratios.iter().copied().fold(f64::INFINITY, f64::min);
@@ -111,6 +119,8 @@ impl Figures {
             "ratio_two_workers": rounded(median(&self.two_workers_ratio)),
             "rows_per_s": median(&self.rate).round(),
             "cpu_s_per_million": rounded(median(&self.cpu)),
+            "consuming_cpu_s_per_million": rounded(median(&self.consuming)),
+            "cpu_to_consuming": rounded(median(&self.cpu_to_consuming)),
             "rss_mb": median(&self.memory).round(),
         })
     }

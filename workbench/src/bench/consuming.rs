@@ -1,0 +1,60 @@
+//! What reading the topic costs by itself: the yardstick for the speed layer's CPU seconds.
+
+use super::process::cpu_seconds;
+use super::speed::Backlog;
+use anyhow::{Context, ensure};
+use clap::Parser;
+use rdkafka::Offset;
+use rdkafka::consumer::Consumer as _;
+use speed_layer::Config;
+use speed_layer::kafka::{self, MessageQueue, Rebalance};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(600);
+const WAIT: Duration = Duration::from_millis(5);
+const AT_ONCE: usize = 512;
+
+/// CPU seconds to get all messages from librdkafka as the speed layer gets them, and to do nothing with them.
+///
+/// # Errors
+/// Kafka that is not there.
+pub fn cpu_of_consuming(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
+    let group = format!("{}-consuming", backlog.topic.name());
+    let config = Config::try_parse_from([
+        "speed-layer",
+        "--kafka-brokers",
+        backlog.topic.brokers(),
+        "--topic",
+        backlog.topic.name(),
+        "--group-id",
+        &group,
+    ])?;
+    let before = cpu_seconds(std::process::id())?;
+    let consumer = kafka::subscribe(&config)?;
+    let read = read_all(&consumer, &config.topic, backlog.messages);
+    // Or the consumer would wait, when it is dropped, for somebody to agree that its partitions are given up.
+    consumer.context().close();
+    read?;
+    Ok(cpu_seconds(std::process::id())? - before)
+}
+
+fn read_all(consumer: &kafka::Consumer, topic: &str, messages: u64) -> anyhow::Result<()> {
+    let mut queue = MessageQueue::new(consumer).context("no memory for a queue")?;
+    let (mut count, deadline) = (0, Instant::now() + PATIENCE);
+    while count < messages {
+        ensure!(Instant::now() < deadline, "{count} of {messages} messages were read in ten minutes");
+        // The consumer's own queue brings rebalances only.
+        consumer.poll(Duration::ZERO);
+        for rebalance in consumer.context().take_reports().rebalances {
+            if let Rebalance::Assign(mut partitions) = rebalance {
+                for id in partitions.elements().iter().map(|partition| partition.partition()).collect::<Vec<_>>() {
+                    queue.forward(consumer, topic, id);
+                }
+                partitions.set_all_offsets(Offset::Beginning)?;
+                kafka::take_up(consumer, &partitions)?;
+            }
+        }
+        queue.drain(WAIT, AT_ONCE, |message| count += u64::from(message.is_ok()));
+    }
+    Ok(())
+}
