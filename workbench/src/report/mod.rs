@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use common::cli::{DatabaseArgs, duration};
+use common::pg::Migrations;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +37,9 @@ pub struct ReportArgs {
 /// # Errors
 /// PostgreSQL away or without the tables. Kafka away is shown in the report.
 pub async fn run(args: &ReportArgs, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let mut connection = args.database.parse("workbench")?.connect().await?;
+    // It looks only: who has no tables yet is told how to get them.
+    let database = args.database.parse("workbench")?.with_migrations(Migrations::Check);
+    let mut connection = database.connect_ready().await?;
     loop {
         let text = look(args, &mut connection).await?;
         draw(&text, args.watch)?;

@@ -7,7 +7,7 @@ use common::Timestamp;
 use common::decode::{Decoder, ProvenanceNames};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use workbench::testing::{Child, TestTopic};
+use workbench::testing::{Child, TestDatabase, TestTopic};
 
 use crate::pipeline::{BACKFILL, PATIENCE, Pipeline, simulate, workbench};
 
@@ -79,6 +79,16 @@ async fn a_report_shows_counts_closes_and_reasons() {
     for wanted in ["0 behind the topic's 2 partitions", "AAPL", "bad_price", "HOURLY SUMMARIES"] {
         assert!(page.contains(wanted), "{wanted}:\n{page}");
     }
+}
+
+#[tokio::test]
+async fn a_report_on_a_database_without_tables_says_how_to_get_them() {
+    let (topic, database) = (TestTopic::create(1).await, TestDatabase::create().await);
+    let mut command = workbench(&topic, "report");
+    command.env("DATABASE_URL", database.url());
+    let mut child = Child::spawn(command);
+    assert_eq!(child.wait_exit(PATIENCE).await.code(), Some(1));
+    assert!(child.stderr().join("\n").contains("--migrations only"), "{:?}", child.stderr());
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
