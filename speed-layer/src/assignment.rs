@@ -41,6 +41,10 @@ impl Assignment {
         }
     }
 
+    pub fn contains(&self, partition: i32) -> bool {
+        self.partitions.contains_key(&partition)
+    }
+
     /// Moves the partition behind the message at `offset` and returns the offset that was expected. `None` for a
     /// message that is not to be taken: the partition is not ours, or the message was taken before.
     pub fn advance(&mut self, partition: i32, offset: i64) -> Option<i64> {

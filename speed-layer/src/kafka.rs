@@ -16,7 +16,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{TopicPartitionList, consumer::RebalanceProtocol};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub type Consumer = BaseConsumer<Context>;
@@ -92,6 +92,8 @@ pub struct Reports {
     pub rebalances: Vec<Rebalance>,
     /// Whether a connection to a broker is up; `None` where nothing new is known.
     pub connected: Option<bool>,
+    /// Partitions of the topic, ours or not, to whose leader no connection is up; `None` where nothing new is known.
+    pub leaderless: Option<Vec<i32>>,
     /// The end of each partition, exclusive.
     pub ends: HashMap<i32, i64>,
     /// The latest trouble, in librdkafka's words.
@@ -154,6 +156,13 @@ impl ClientContext for Context {
         // -1001 stands for an end that is not known.
         let ends = topic.partitions.iter().filter(|(_, partition)| partition.hi_offset >= 0);
         reports.ends.extend(ends.map(|(id, partition)| (*id, partition.hi_offset)));
+        // The connection to the group's coordinator is one apart: it brings no messages.
+        let up = statistics.brokers.values().filter(|broker| broker.state == "UP" && broker.source != "logical");
+        let up: HashSet<i32> = up.map(|broker| broker.nodeid).filter(|id| *id >= 0).collect();
+        let leaderless = topic.partitions.iter().filter(|(_, partition)| !up.contains(&partition.leader));
+        let mut leaderless: Vec<i32> = leaderless.map(|(id, _)| *id).collect();
+        leaderless.sort_unstable();
+        reports.leaderless = Some(leaderless);
     }
 }
 

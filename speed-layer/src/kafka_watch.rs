@@ -1,9 +1,13 @@
-//! [`KafkaWatch`]: whether Kafka is there, said once when it goes and once when it comes back.
+//! [`KafkaWatch`]: whether Kafka is there, and every partition's leader, said once when they go and once when they come
+//! back.
+
+mod leaders;
 
 use crate::Shared;
 use crate::kafka::Reports;
 use anyhow::anyhow;
 use common::Failure;
+use leaders::{Leaders, News};
 use rdkafka::error::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
 
@@ -16,11 +20,18 @@ pub struct KafkaWatch {
     was_connected: bool,
     said: bool,
     trouble: String,
+    leaders: Leaders,
 }
 
 impl KafkaWatch {
     pub fn new() -> Self {
-        Self { away_since: Some(Instant::now()), was_connected: false, said: false, trouble: String::new() }
+        Self {
+            away_since: Some(Instant::now()),
+            was_connected: false,
+            said: false,
+            trouble: String::new(),
+            leaders: Leaders::default(),
+        }
     }
 
     /// Takes in what librdkafka reported.
@@ -45,6 +56,11 @@ impl KafkaWatch {
             None => {}
         }
         self.say_if_away(shared);
+        self.note_leaders(shared, reports);
+        // With every report, so that the counter rises as long as the trouble lasts: alerts look at its rise.
+        if reports.connected.is_some() && (self.said || self.leaders.are_missed()) {
+            shared.metrics.retries("Kafka").inc();
+        }
         Ok(())
     }
 
@@ -65,9 +81,29 @@ impl KafkaWatch {
         shared.health.kafka.set(false);
         if !self.said && since.elapsed() >= PATIENCE {
             self.said = true;
-            shared.metrics.retries("Kafka").inc();
             let (brokers, trouble) = (&shared.config.kafka_brokers, &self.trouble);
             tracing::warn!("Kafka: no connection to {brokers} (--kafka-brokers): {trouble}; trying until it works");
+        }
+    }
+
+    /// Without any connection no leader can be there, and that has its own line.
+    fn note_leaders(&mut self, shared: &Shared, reports: &Reports) {
+        let Some(away) = reports.leaderless.as_deref().filter(|_| self.away_since.is_none()) else {
+            return;
+        };
+        let topic = &shared.config.topic;
+        match self.leaders.note(away, Instant::now()) {
+            Some(News::Away) => {
+                let partitions = away.iter().map(i32::to_string).collect::<Vec<_>>().join(" ");
+                tracing::warn!(
+                    "Kafka: these partitions of topic \"{topic}\" have no leader that can be reached: {partitions}; \
+                     waiting for one, the others are read"
+                );
+            }
+            Some(News::Back(after)) => {
+                tracing::info!("Kafka: every partition can be read again after {:.1} s", after.as_secs_f64());
+            }
+            None => {}
         }
     }
 }

@@ -21,7 +21,7 @@ pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode
     let mut workbench = binaries.command("workbench");
     workbench.arg(command).args(arguments);
     match Stack::open(dir)? {
-        Some(stack) => drop(workbench.envs(stack.environment())),
+        Some(stack) => drop(workbench.envs(stack.environment()?)),
         // A measurement needs every service, and nobody else on them.
         None if command == "bench" => return on_own_stack(workbench),
         None => eprintln!("xtask: no stack in {}; `cargo xtask stack up` makes one", dir.display()),

@@ -14,7 +14,10 @@ const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Intake {
     pub(super) fn take_reports(&mut self) -> Step {
-        let reports = self.consumer.context().take_reports();
+        let mut reports = self.consumer.context().take_reports();
+        if let Some(leaderless) = &mut reports.leaderless {
+            leaderless.retain(|partition| self.assignment.contains(*partition));
+        }
         self.watch.note(&self.shared, &reports).map_err(Interrupt::Failed)?;
         self.assignment.report_lag(&reports.ends, &self.shared.metrics);
         for rebalance in reports.rebalances {

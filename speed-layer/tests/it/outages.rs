@@ -1,10 +1,10 @@
-use crate::scene::{PATIENCE, Scene, http_address, wait_ready};
+use crate::scene::{PATIENCE, Scene, http_address, metric, wait_ready};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use workbench::testing::{Child, TcpProxy, eventually, stack};
 
 /// Work goes on within five seconds; as many again for a test machine that is busy with other things.
-const RECOVERY: Duration = Duration::from_secs(10);
+pub const RECOVERY: Duration = Duration::from_secs(10);
 
 pub fn through(scene: &Scene, proxy: &TcpProxy) -> Command {
     let mut command = scene.command();
@@ -33,13 +33,7 @@ async fn postgresql_away_is_waited_for_and_said_once_and_nothing_is_lost() {
     proxy.cut().await;
     scene.send_ticks(2, 100).await;
     wait_ready(&address, 503).await;
-    let retries = || async {
-        let metrics = crate::scene::get(&address, "/metrics").1;
-        let line = metrics.lines().find(|line| line.contains("retries_total{target=\"PostgreSQL\"}"));
-        let count: u64 = line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap());
-        (count >= 3).then_some(())
-    };
-    eventually("several tries", PATIENCE, retries).await;
+    wait_retries(&address, "PostgreSQL").await;
     assert_eq!(speed_layer.exit_status(), None);
 
     proxy.restore().await;
@@ -50,6 +44,16 @@ async fn postgresql_away_is_waited_for_and_said_once_and_nothing_is_lost() {
     assert_eq!(said, 1, "{:#?}", speed_layer.stderr());
     let joined = speed_layer.stderr().into_iter().filter(|line| line.contains("assigned partitions")).count();
     assert_eq!(joined, 1, "the outage must not cost the group membership");
+}
+
+/// Waits until several tries have failed: an alert takes one for no outage.
+pub async fn wait_retries(address: &str, target: &str) {
+    let series = format!("speed_layer_retries_total{{target=\"{target}\"}}");
+    eventually("several tries", PATIENCE, || async {
+        let tries = metric(address, &series).unwrap_or_default();
+        if tries >= 3 { Ok(()) } else { Err(tries.to_string()) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -149,6 +153,7 @@ async fn kafka_away_is_waited_for_and_nothing_is_lost() {
     scene.send_ticks(1, 100).await;
     wait_ready(&address, 503).await;
     speed_layer.wait_stderr("Kafka: no connection", PATIENCE).await;
+    wait_retries(&address, "Kafka").await;
     assert_eq!(speed_layer.exit_status(), None);
 
     proxy.restore().await;

@@ -33,6 +33,10 @@ impl Scene {
         Self { database, topic }
     }
 
+    pub async fn with(topic: TestTopic) -> Self {
+        Self { database: TestDatabase::create().await, topic }
+    }
+
     /// The binary, set up for this scene; a test may still change everything.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_speed-layer"));
@@ -139,6 +143,13 @@ pub fn get(address: &str, path: &str) -> (u16, String) {
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
     (status, body)
+}
+
+/// The value of one series of /metrics, which must be a whole number; None where there is no such series.
+pub fn metric(address: &str, series: &str) -> Option<u64> {
+    let metrics = get(address, "/metrics").1;
+    let value = metrics.lines().find_map(|line| line.strip_prefix(series))?;
+    Some(value.trim().parse().unwrap())
 }
 
 pub async fn wait_ready(address: &str, expected: u16) {

@@ -1,15 +1,19 @@
 //! What integration tests of every crate share: a database, topic and bucket of their own on the running local
-//! stack, a TCP proxy that breaks, the binary under test as a child process, and waiting on conditions.
+//! stack, a TCP proxy that breaks, brokers that may be killed, the binary under test as a child process, and waiting on
+//! conditions.
 //!
 //! Everything here panics when it fails: a test whose ground is missing has failed, and the panic says why.
 #![allow(clippy::expect_used, clippy::panic, reason = "test equipment: a failure here is the test's failure")]
 
 mod bucket;
 mod child;
+mod cluster;
 mod database;
 mod eventually;
 mod http_proxy;
+mod java;
 mod proxy;
+mod quota;
 mod roles;
 mod secrets;
 mod tls;
@@ -17,10 +21,12 @@ mod topic;
 
 pub use bucket::TestBucket;
 pub use child::Child;
+pub use cluster::TestCluster;
 pub use database::TestDatabase;
 pub use eventually::{Outcome, eventually};
 pub use http_proxy::{HttpProxy, HttpRequest, Treatment};
 pub use proxy::TcpProxy;
+pub use quota::ReadQuota;
 pub use roles::{ROLE_PASSWORD, assert_refused};
 pub use secrets::{Secrets, assert_hidden};
 pub use tls::{TlsProxy, foreign_authority};

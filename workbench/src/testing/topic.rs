@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::{clean_up, stack, unique_name};
 use crate::kafka::{Outgoing, Quiet, Sender, client_config, watermarks};
@@ -60,14 +60,15 @@ impl TestTopic {
         for (setting, value) in settings {
             topic = topic.set(setting, value);
         }
-        let results = admin(&brokers)
-            .create_topics([&topic], &AdminOptions::new().operation_timeout(Some(PATIENCE)))
-            .await
-            .expect("ask Kafka for the test's topic");
-        for result in results {
-            result.expect("create the test's topic");
-        }
+        create(&brokers, &topic).await;
         Self { name, brokers }
+    }
+
+    /// On other brokers than the stack's. `replicas`: the nodes that hold each partition, the one that shall lead first.
+    pub async fn placed(brokers: &str, replicas: &[&[i32]]) -> Self {
+        let name = unique_name("topic");
+        create(brokers, &placed(&name, replicas)).await;
+        Self { name, brokers: brokers.to_owned() }
     }
 
     pub fn name(&self) -> &str {
@@ -102,9 +103,7 @@ impl TestTopic {
 
     /// The next offset of each partition.
     pub async fn high_watermarks(&self) -> Vec<i64> {
-        let consumer: BaseConsumer<Quiet> =
-            client_config(&self.brokers).create_with_context(Quiet).expect("set up the test's consumer");
-        let name = self.name.clone();
+        let (consumer, name) = (self.inquirer(), self.name.clone());
         tokio::task::spawn_blocking(move || watermarks(&consumer, &name))
             .await
             .expect("the asking thread does not panic")
@@ -112,6 +111,20 @@ impl TestTopic {
             .into_iter()
             .map(|(_, high)| high)
             .collect()
+    }
+
+    /// The next offset of one partition; the others need no leader for it.
+    pub async fn high_watermark(&self, partition: i32) -> i64 {
+        let (consumer, name) = (self.inquirer(), self.name.clone());
+        tokio::task::spawn_blocking(move || consumer.fetch_watermarks(&name, partition, PATIENCE))
+            .await
+            .expect("the asking thread does not panic")
+            .expect("ask for a watermark")
+            .1
+    }
+
+    fn inquirer(&self) -> BaseConsumer<Quiet> {
+        client_config(&self.brokers).create_with_context(Quiet).expect("set up the test's consumer")
     }
 }
 
@@ -122,6 +135,20 @@ impl Drop for TestTopic {
             let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
             let _ = admin(&brokers).delete_topics(&[&name], &options).await;
         });
+    }
+}
+
+/// A topic of which each partition is on the nodes given.
+pub(super) fn placed<'a>(name: &'a str, replicas: &'a [&'a [i32]]) -> NewTopic<'a> {
+    let partitions = i32::try_from(replicas.len()).expect("a test's topic has few partitions");
+    NewTopic::new(name, partitions, TopicReplication::Variable(replicas))
+}
+
+pub(super) async fn create(brokers: &str, topic: &NewTopic<'_>) {
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let results = admin(brokers).create_topics([topic], &options).await.expect("ask Kafka for the test's topic");
+    for result in results {
+        result.expect("create the test's topic");
     }
 }
 

@@ -22,7 +22,7 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
         .arg(log4j(&home)?)
         .arg("org.apache.kafka.connect.cli.ConnectDistributed")
         .arg(&config)
-        .envs(stack.environment())
+        .envs(stack.environment()?)
         .env("CONNECT_REPLICATION_FACTOR", "1")
         .env("S3_SINK_ROTATE_MS", "5000");
     Ok(command)

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Stack, postgres, s3, store, tls};
+use super::{Stack, jars, postgres, s3, store, tls};
 use crate::files::write;
 
 /// For a database of the stack's server.
@@ -23,18 +23,22 @@ impl Stack {
     }
 
     /// STACK_* for the integration tests, the rest for the project's binaries.
-    pub fn environment(&self) -> Vec<(&'static str, String)> {
+    ///
+    /// Errors: Kafka's programs are neither in the cache nor to be had.
+    pub fn environment(&self) -> Result<Vec<(&'static str, String)>> {
         let ports = &self.ports;
         let address = |port: u16| format!("127.0.0.1:{port}");
         let endpoint = format!("http://{}", address(ports.store));
         let certificates = tls::Certificates::of(self);
-        vec![
+        Ok(vec![
             ("STACK_KAFKA_BROKERS", address(ports.kafka)),
             ("STACK_KAFKA_PROXY_LISTEN", address(ports.kafka_proxy_listen)),
             ("STACK_KAFKA_PROXY_TARGET", address(ports.kafka_proxy_target)),
             ("STACK_KAFKA_SECURE_BROKERS", format!("{}:{}", tls::SERVER_NAME, ports.kafka_secure)),
             ("STACK_KAFKA_USER", tls::KAFKA_USER.to_owned()),
             ("STACK_KAFKA_PASSWORD", tls::KAFKA_PASSWORD.to_owned()),
+            // For tests that run brokers of their own.
+            ("STACK_KAFKA_JARS", jars::kafka()?.display().to_string()),
             ("STACK_TLS_CA", certificates.authority().display().to_string()),
             ("STACK_TLS_CERTIFICATE", certificates.server().display().to_string()),
             ("STACK_TLS_KEY", certificates.server_key().display().to_string()),
@@ -52,14 +56,14 @@ impl Stack {
             ("AWS_REGION", s3::REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", s3::ACCESS_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", s3::SECRET_KEY.to_owned()),
-        ]
+        ])
     }
 }
 
 /// Writes `env`, to be sourced by a shell.
 pub fn write_file(stack: &Stack) -> Result<()> {
     let mut text = String::new();
-    for (name, value) in stack.environment() {
+    for (name, value) in stack.environment()? {
         writeln!(text, "export {name}='{value}'")?;
     }
     write(&stack.dir.join("env"), &text)

@@ -74,7 +74,7 @@ impl Stack {
 
     fn spawn(&self, name: &str, mut command: Command) -> Result<Program> {
         let child = command
-            .envs(self.environment())
+            .envs(self.environment()?)
             .stdin(Stdio::null())
             .process_group(0)
             .spawn()

@@ -1,0 +1,83 @@
+//! [`Leaders`]: which partitions wait for a leader, while the others are read.
+
+use super::PATIENCE;
+use std::time::{Duration, Instant};
+
+/// What is worth a line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    /// Partitions that had a leader at the last line, or at the beginning, have none.
+    Away,
+    /// All have one, after so long.
+    Back(Duration),
+}
+
+/// Says when leaders go and when all of them are there again, however often it is asked in between.
+#[derive(Debug, Default)]
+pub struct Leaders {
+    away_since: Option<Instant>,
+    said: Vec<i32>,
+}
+
+impl Leaders {
+    /// `away`: the partitions of this instance that have no leader at this moment.
+    pub fn note(&mut self, away: &[i32], now: Instant) -> Option<News> {
+        if away.is_empty() {
+            let since = self.away_since.take()?;
+            let was_said = !std::mem::take(&mut self.said).is_empty();
+            return was_said.then(|| News::Back(now.saturating_duration_since(since)));
+        }
+        let since = *self.away_since.get_or_insert(now);
+        let lasts = now.saturating_duration_since(since) >= PATIENCE;
+        let is_new = away.iter().any(|partition| !self.said.contains(partition));
+        if lasts && is_new {
+            self.said = away.to_vec();
+            return Some(News::Away);
+        }
+        None
+    }
+
+    /// Whether a leader has been away for long enough to be said.
+    pub fn are_missed(&self) -> bool {
+        !self.said.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_leader_that_moves_is_not_worth_a_line() {
+        let (mut leaders, start) = (Leaders::default(), Instant::now());
+        assert_eq!(leaders.note(&[1], start), None);
+        assert_eq!(leaders.note(&[1], start + 2 * SECOND), None);
+        assert!(!leaders.are_missed());
+        assert_eq!(leaders.note(&[], start + 3 * SECOND), None);
+        // The next absence has its own beginning.
+        assert_eq!(leaders.note(&[1], start + 4 * SECOND), None);
+    }
+
+    #[test]
+    fn a_leader_that_stays_away_is_said_once_and_so_is_its_return() {
+        let (mut leaders, start) = (Leaders::default(), Instant::now());
+        leaders.note(&[1], start);
+        assert_eq!(leaders.note(&[1], start + PATIENCE), Some(News::Away));
+        assert_eq!(leaders.note(&[1], start + 2 * PATIENCE), None);
+        assert!(leaders.are_missed());
+        assert_eq!(leaders.note(&[], start + 3 * PATIENCE), Some(News::Back(3 * PATIENCE)));
+        assert_eq!(leaders.note(&[], start + 4 * PATIENCE), None);
+        assert!(!leaders.are_missed());
+    }
+
+    #[test]
+    fn another_partition_that_loses_its_leader_meanwhile_is_said_as_well() {
+        let (mut leaders, start) = (Leaders::default(), Instant::now());
+        leaders.note(&[1], start);
+        leaders.note(&[1], start + PATIENCE);
+        assert_eq!(leaders.note(&[1, 3], start + 2 * PATIENCE), Some(News::Away));
+        assert_eq!(leaders.note(&[3], start + 3 * PATIENCE), None);
+    }
+}

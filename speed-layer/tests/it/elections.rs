@@ -1,0 +1,205 @@
+//! Partitions, and the consumer group, whose broker goes away or hands them over while ticks flow.
+
+use crate::outages::{RECOVERY, wait_retries};
+use crate::scene::{Fate, PATIENCE, Scene, get, http_address, tick, wait_ready};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use workbench::kafka::{Outgoing, Quiet, Sender, client_config};
+use workbench::testing::{Child, Record, TestCluster, TestTopic, eventually};
+
+/// Four Java processes at once would slow down all other tests.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test]
+async fn a_killed_broker_costs_no_tick_and_no_membership_and_another_leads_its_partitions() {
+    let _turn = TURN.lock().await;
+    let mut trial = Trial::start(&[2, 1], &[&[2, 1], &[1, 2]]).await;
+
+    trial.cluster.kill_second();
+    trial.goes_on(1).await;
+    trial.wait_leaders(&[Some(1), Some(1)]).await;
+    trial.goes_on(0).await;
+    trial.assert_ready();
+
+    trial.cluster.start_second();
+    trial.wait_leaders(&[Some(2), Some(1)]).await;
+    trial.goes_on(0).await;
+    trial.end().await;
+}
+
+#[tokio::test]
+async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the_others_are_read_on() {
+    let _turn = TURN.lock().await;
+    let mut trial = Trial::start(&[2, 1], &[&[1], &[2]]).await;
+
+    trial.cluster.kill_second();
+    trial.wait_leaders(&[Some(1), None]).await;
+    trial.speed_layer.wait_stderr("have no leader that can be reached: 1;", PATIENCE).await;
+    trial.goes_on(0).await;
+    // Again and again, as an alert wants it.
+    wait_retries(&trial.address, "Kafka").await;
+    trial.assert_ready();
+
+    trial.cluster.start_second();
+    trial.wait_leaders(&[Some(1), Some(2)]).await;
+    trial.goes_on(1).await;
+    trial.speed_layer.wait_stderr("every partition can be read again", PATIENCE).await;
+    trial.end().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_is_restarted_in_order_costs_no_tick_and_no_membership() {
+    let _turn = TURN.lock().await;
+    let mut trial = Trial::start(&[2, 1], &[&[2, 1], &[1, 2]]).await;
+
+    trial.cluster.stop_second().await;
+    trial.wait_leaders(&[Some(1), Some(1)]).await;
+    trial.goes_on(0).await;
+    trial.goes_on(1).await;
+    trial.assert_ready();
+
+    trial.cluster.start_second();
+    trial.wait_leaders(&[Some(2), Some(1)]).await;
+    trial.goes_on(0).await;
+    trial.goes_on(1).await;
+    trial.end().await;
+}
+
+/// The speed layer on a cluster of its own, with ticks flowing.
+struct Trial {
+    // They are dropped in this order: a topic needs its brokers to be deleted.
+    flow: Flow,
+    speed_layer: Child,
+    scene: Scene,
+    cluster: TestCluster,
+    address: String,
+    /// Ticks that did not come from the flow, by partition.
+    apart: Vec<u64>,
+}
+
+impl Trial {
+    /// `coordinator` and `replicas`: the nodes that hold the consumer groups and each partition, the one that leads first.
+    async fn start(coordinator: &[i32], replicas: &[&[i32]]) -> Self {
+        let cluster = TestCluster::start(coordinator).await;
+        let scene = Scene::with(TestTopic::placed(&cluster.brokers(), replicas).await).await;
+        let speed_layer = scene.start(&[]);
+        let address = http_address(&speed_layer).await;
+        wait_ready(&address, 200).await;
+        let flow = Flow::start(&scene.topic, replicas.len());
+        let mut trial = Self { flow, speed_layer, scene, cluster, address, apart: vec![0; replicas.len()] };
+        let leaders: Vec<_> = replicas.iter().map(|nodes| nodes.first().copied()).collect();
+        trial.wait_leaders(&leaders).await;
+        for partition in 0..replicas.len() {
+            trial.goes_on(partition).await;
+        }
+        trial
+    }
+
+    async fn wait_leaders(&self, leaders: &[Option<i32>]) {
+        self.cluster.wait_leaders(self.scene.topic.name(), leaders).await;
+    }
+
+    /// Fails unless a tick that is sent now, after those that had to wait for the partition's leader, is written in time.
+    async fn goes_on(&mut self, partition: usize) {
+        let begun = Instant::now();
+        self.apart[partition] += 1;
+        let id = i32::try_from(partition).unwrap();
+        self.scene.topic.produce([Record::new(id, tick(0))]).await;
+        let end = self.scene.topic.high_watermark(id).await;
+        let what = format!("partition {partition} to go on");
+        eventually(&what, RECOVERY.saturating_sub(begun.elapsed()), || async {
+            let next: Option<i64> = sqlx::query_scalar("select next_offset from kafka_offsets where partition = $1")
+                .bind(id)
+                .fetch_optional(self.scene.database.pool())
+                .await
+                .unwrap();
+            if next >= Some(end) { Ok(()) } else { Err(format!("{next:?} of {end}; {:?}", self.speed_layer.stderr())) }
+        })
+        .await;
+        assert_eq!(self.speed_layer.exit_status(), None);
+    }
+
+    fn assert_ready(&self) {
+        let (status, body) = get(&self.address, "/readyz");
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// Fails unless each acknowledged tick was written once, by an instance that is still the group's one member.
+    async fn end(mut self) {
+        let mut sent = self.flow.end().await;
+        for (sent, apart) in sent.iter_mut().zip(&self.apart) {
+            *sent += apart;
+        }
+        self.scene.wait_all_in().await;
+        self.assert_ready();
+        assert_eq!(self.speed_layer.exit_status(), None);
+        let fates = self.scene.assert_each_once().await;
+        assert!(fates.values().all(|fate| *fate == Fate::Written));
+        let ends = self.scene.topic.high_watermarks().await;
+        assert_eq!(ends, sent.iter().map(|count| i64::try_from(*count).unwrap()).collect::<Vec<_>>());
+        // Its coordinator takes them from a member only.
+        eventually("the group to know the offsets", PATIENCE, || async {
+            let known = self.offsets_of_the_group().await;
+            if known == ends { Ok(()) } else { Err(format!("{known:?} instead of {ends:?}")) }
+        })
+        .await;
+        let said = self.speed_layer.stderr();
+        let joined = said.iter().filter(|line| line.contains("assigned partitions")).count();
+        assert_eq!(joined, 1, "the election must not cost the group membership: {said:#?}");
+    }
+
+    async fn offsets_of_the_group(&self) -> Vec<i64> {
+        let consumer: BaseConsumer<Quiet> = client_config(self.scene.topic.brokers())
+            .set("group.id", "speed-layer")
+            .create_with_context(Quiet)
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(self.scene.topic.name(), 0, i32::try_from(self.apart.len()).unwrap() - 1);
+        let asked = tokio::task::spawn_blocking(move || consumer.committed_offsets(list, Duration::from_secs(5)));
+        let offsets = asked.await.unwrap().map(|known| known.elements().iter().map(|of| of.offset()).collect());
+        let offsets: Vec<Offset> = offsets.unwrap_or_default();
+        offsets.into_iter().map(|offset| offset.to_raw().unwrap_or(-1)).collect()
+    }
+}
+
+/// Ticks to every partition, two hundred a second each. It ends with the value.
+struct Flow {
+    end: mpsc::Sender<()>,
+    sending: Option<JoinHandle<Vec<u64>>>,
+}
+
+impl Flow {
+    fn start(topic: &TestTopic, partitions: usize) -> Self {
+        let (end, ended) = mpsc::channel();
+        let sender = Sender::new(client_config(topic.brokers()), topic.name()).unwrap();
+        let partitions = i32::try_from(partitions).unwrap();
+        let send = move || {
+            for number in 0.. {
+                let value = tick(number);
+                for partition in 0..partitions {
+                    let (partition, value) = (Some(partition), Some(value.as_bytes()));
+                    sender.send(Outgoing { partition, value, ..Outgoing::default() }).unwrap();
+                }
+                sender.poll();
+                match ended.recv_timeout(Duration::from_millis(5)) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) => break,
+                    // The test has failed, and nobody waits.
+                    Err(RecvTimeoutError::Disconnected) => return Vec::new(),
+                }
+            }
+            sender.finish(PATIENCE).unwrap()
+        };
+        Self { end, sending: Some(std::thread::spawn(send)) }
+    }
+
+    /// How many ticks each partition has acknowledged: all that were sent.
+    async fn end(&mut self) -> Vec<u64> {
+        self.end.send(()).unwrap();
+        let sending = self.sending.take().unwrap();
+        tokio::task::spawn_blocking(|| sending.join().unwrap()).await.unwrap()
+    }
+}
