@@ -41,6 +41,15 @@ impl Timestamp {
         Self(self.0 - self.0.rem_euclid(width))
     }
 
+    /// Whether this instant lies in [start, start + `width` microseconds). Where most instants share their interval with
+    /// the one before, this is what to ask before [`Timestamp::floor`], which divides.
+    #[must_use]
+    #[inline]
+    pub const fn is_within(self, start: Self, width: i64) -> bool {
+        let since = self.0 - start.0;
+        0 <= since && since < width
+    }
+
     #[must_use]
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
@@ -217,6 +226,14 @@ mod tests {
         assert_eq!(Timestamp(61_000_000).floor(Timestamp::MINUTE), Timestamp(60_000_000));
         assert_eq!(Timestamp(60_000_000).floor(Timestamp::MINUTE), Timestamp(60_000_000));
         assert_eq!(Timestamp(-1).floor(Timestamp::DAY), Timestamp(-Timestamp::DAY));
+        for micros in [-1, 0, 59_999_999, 60_000_000, 61_000_000, 119_999_999, 120_000_000] {
+            let (instant, start) = (Timestamp(micros), Timestamp(60_000_000));
+            assert_eq!(
+                instant.is_within(start, Timestamp::MINUTE),
+                instant.floor(Timestamp::MINUTE) == start,
+                "{micros}"
+            );
+        }
     }
 
     proptest! {

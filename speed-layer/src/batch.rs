@@ -111,8 +111,7 @@ impl Batch {
     }
 
     fn note_day(&mut self, timestamp: Timestamp) {
-        let is_known = |day: Timestamp| (0..Timestamp::DAY).contains(&(timestamp.micros() - day.micros()));
-        if !self.last_day.is_some_and(is_known) {
+        if !self.last_day.is_some_and(|day| timestamp.is_within(day, Timestamp::DAY)) {
             let day = timestamp.floor(Timestamp::DAY);
             self.last_day = Some(day);
             self.days.insert(day);

@@ -55,8 +55,7 @@ impl<'a> Collector<'a> {
     }
 
     fn turn_to(&mut self, timestamp: Timestamp) {
-        let since_start = timestamp.micros() - self.current_start.micros();
-        if (0..Timestamp::HOUR).contains(&since_start) {
+        if timestamp.is_within(self.current_start, Timestamp::HOUR) {
             return;
         }
         let hour = Hour::of(timestamp);

@@ -62,8 +62,7 @@ impl MinuteBars {
 impl Minutes {
     #[inline]
     fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
-        let since = tick.timestamp().micros() - self.last.0.micros();
-        if (0..Timestamp::MINUTE).contains(&since) {
+        if tick.timestamp().is_within(self.last.0, Timestamp::MINUTE) {
             return self.last.1.add(tick, partition, offset);
         }
         self.turn_to(tick, partition, offset);
