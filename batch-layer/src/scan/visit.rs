@@ -98,7 +98,10 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
             let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
             return self.visitor.reject(line, Reject { reason: Reason::TooLarge, detail });
         }
-        match self.decoder.decode_known(line.bytes).filter(|_| !self.is_wrapped) {
+        if self.is_wrapped {
+            return self.show(line);
+        }
+        match self.decoder.decode_known(line.bytes) {
             Some(record) => self.visitor.record(&record, line.number),
             None => self.show(line),
         }
