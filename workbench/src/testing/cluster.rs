@@ -1,16 +1,15 @@
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::folder::Folder;
 use super::java::kafka_program;
 use super::topic::{create, placed};
-use super::{Child, eventually, unique_name};
+use super::{Child, eventually};
 use crate::kafka::{Quiet, client_config};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -44,9 +43,9 @@ struct Ports {
 impl TestCluster {
     /// `coordinator`: the nodes that hold the consumer groups, the one that shall lead first.
     pub async fn start(coordinator: &[i32]) -> Self {
-        let folder = Folder::new();
+        let folder = Folder::new("cluster");
         let ports = Ports { controller: free_port(), first: free_port(), second: free_port() };
-        folder.write("log4j2.properties", LOG);
+        folder.write(LOG_FILE, LOG);
         folder.write(&settings_file(FIRST), &first_settings(&ports, &folder));
         folder.write(&settings_file(SECOND), &second_settings(&ports, &folder));
         for mut formatting in [FIRST, SECOND].map(|node| format_storage(node, &folder)) {
@@ -95,11 +94,6 @@ impl TestCluster {
         .await;
     }
 
-    /// Waits until this node coordinates the consumer groups.
-    pub async fn wait_coordinator(&self, node: i32) {
-        self.wait_leaders(GROUPS, &[Some(node)]).await;
-    }
-
     async fn leaders(&self, topic: &str) -> anyhow::Result<Vec<Option<i32>>> {
         let (consumer, topic) = (self.inquirer()?, topic.to_owned());
         let asked = tokio::task::spawn_blocking(move || {
@@ -130,20 +124,26 @@ impl TestCluster {
 }
 
 fn run(node: i32, folder: &Folder) -> Child {
-    let mut command = kafka_program("kafka.Kafka", 256, &[folder.log_property()]);
-    command.arg(folder.path.join(settings_file(node)));
+    let mut command = kafka_program("kafka.Kafka", 256, &[log_property(folder)]);
+    command.arg(folder.path().join(settings_file(node)));
     Child::spawn(command)
 }
 
 fn format_storage(node: i32, folder: &Folder) -> Child {
-    let mut command = kafka_program("kafka.tools.StorageTool", 64, &[folder.log_property()]);
-    command.args(["format", "-t", CLUSTER_ID, "-c"]).arg(folder.path.join(settings_file(node)));
+    let mut command = kafka_program("kafka.tools.StorageTool", 64, &[log_property(folder)]);
+    command.args(["format", "-t", CLUSTER_ID, "-c"]).arg(folder.path().join(settings_file(node)));
     Child::spawn(command)
+}
+
+fn log_property(folder: &Folder) -> String {
+    format!("-Dlog4j2.configurationFile={}", folder.path().join(LOG_FILE).display())
 }
 
 fn settings_file(node: i32) -> String {
     format!("server-{node}.properties")
 }
+
+const LOG_FILE: &str = "log4j2.properties";
 
 /// What a broker has to complain about, on standard error.
 const LOG: &str = "rootLogger.level=WARN
@@ -198,35 +198,8 @@ broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 ",
         controller = ports.controller,
-        data = folder.path.join(format!("data-{node}")).display(),
+        data = folder.path().join(format!("data-{node}")).display(),
     )
-}
-
-/// Deleted with the value.
-struct Folder {
-    path: PathBuf,
-}
-
-impl Folder {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(unique_name("cluster"));
-        fs::create_dir(&path).expect("make a folder for the test's brokers");
-        Self { path }
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path.join(name), text).expect("write a broker's settings");
-    }
-
-    fn log_property(&self) -> String {
-        format!("-Dlog4j2.configurationFile={}", self.path.join("log4j2.properties").display())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
 }
 
 /// Below those that `cargo xtask` chooses from, and below Linux's ephemeral ones, so that no outgoing connection takes

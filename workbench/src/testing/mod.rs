@@ -10,6 +10,7 @@ mod child;
 mod cluster;
 mod database;
 mod eventually;
+mod folder;
 mod http_proxy;
 mod java;
 mod proxy;

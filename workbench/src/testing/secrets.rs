@@ -1,45 +1,32 @@
 //! Secrets in files, and the proof that they stay there.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Child;
+use super::folder::Folder;
 
 /// A folder of secret files, readable by this user only. It is deleted with the value.
-pub struct Secrets {
-    folder: PathBuf,
-}
+pub struct Secrets(Folder);
 
 impl Secrets {
     pub fn new() -> Self {
-        let folder = std::env::temp_dir().join(super::unique_name("secrets"));
-        fs::create_dir(&folder).expect("make a folder for the test's secrets");
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("protect the test's secrets");
-        Self { folder }
+        Self(Folder::new("secrets"))
     }
 
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.0.path()
     }
 
     /// The path of a new file with `text`.
     pub fn file(&self, name: &str, text: &str) -> String {
-        let path = self.folder.join(name);
-        fs::write(&path, text).expect("write a secret file");
-        path.to_str().expect("a temporary folder's name is text").to_owned()
+        self.0.write(name, text).to_str().expect("a temporary folder's name is text").to_owned()
     }
 }
 
 impl Default for Secrets {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Drop for Secrets {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
