@@ -3,8 +3,8 @@
 
 -- Every tick as it came. Column names are public: dashboards and reports of users rely on them.
 -- Prices are numeric: exact, and short (a price of two decimals takes 8 bytes).
--- kafka_partition and kafka_offset are a tick's identity. There is no unique constraint on them: it would halve
--- the write rate, and `kafka_offsets` already lets no offset be written twice.
+-- source, kafka_partition and kafka_offset are a tick's identity. There is no unique constraint on them: it would
+-- halve the write rate, and `kafka_offsets` already lets no offset be written twice.
 -- high and low are null where the producer gave none.
 create table realtime_stock
 (
@@ -16,6 +16,8 @@ create table realtime_stock
     close           numeric     not null,
     volume          bigint      not null,
     kafka_partition integer     not null,
+    -- Stands where alignment would leave two bytes unused.
+    source          smallint    not null,
     kafka_offset    bigint      not null
 )
     -- One partition a UTC day, made by speed-layer when the first tick of that day arrives. Retention drops whole
@@ -89,16 +91,35 @@ create index minute_bars_minute_brin on minute_bars using brin (minute) with (pa
 comment on column minute_bars.notional is 'sum(close * volume): vwap is notional / volume.';
 comment on column minute_bars.sum_close is 'sum(close) over the ticks: avg_close is sum_close / ticks.';
 
--- Where each consumer group stands: the next offset to write. Moved by compare-and-set in the batch's own
--- transaction, so a consumer that lost its partition can write nothing.
+-- What was read: a topic of a cluster. A topic that was deleted and made anew has another topic_id, so it is another
+-- source, and none of its offsets is taken for one of the old topic's. cluster_id and topic_id are empty where the
+-- brokers do not tell them.
+create table kafka_sources
+(
+    source        smallint generated always as identity,
+    -- The consumer group that writes it: a second one would write every tick a second time.
+    group_id      text        not null,
+    cluster_id    text        not null,
+    topic         text        not null collate "C",
+    topic_id      text        not null,
+    -- How many partitions it had when it was first seen. --start latest counts for these alone: whatever was sent to
+    -- one that was added later came after the start.
+    partitions    integer     not null,
+    first_seen_at timestamptz not null default now(),
+    constraint kafka_sources_pkey primary key (source),
+    constraint kafka_sources_identity_key unique (topic, cluster_id, topic_id)
+);
+
+-- The next offset to write of each partition. Moved by compare-and-set in the batch's own transaction, so a consumer
+-- that lost its partition can write nothing.
 create table kafka_offsets
 (
-    group_id    text        not null,
-    topic       text        not null,
+    source      smallint    not null,
     partition   integer     not null,
     next_offset bigint      not null,
     updated_at  timestamptz not null default now(),
-    constraint kafka_offsets_pkey primary key (group_id, topic, partition),
+    constraint kafka_offsets_pkey primary key (source, partition),
+    constraint kafka_offsets_source_fkey foreign key (source) references kafka_sources,
     constraint kafka_offsets_next_offset_check check (next_offset >= 0)
 )
     with (fillfactor = 50);
@@ -107,8 +128,8 @@ create table kafka_offsets
 -- value_bytes is the length of the whole (null for a tombstone), value_sha256 its hash where it was cut.
 create table rejected_ticks
 (
-    topic           text        not null collate "C",
     kafka_partition integer     not null,
+    source          smallint    not null,
     kafka_offset    bigint      not null,
     reason          text        not null,
     detail          text        not null,
@@ -117,23 +138,24 @@ create table rejected_ticks
     value_sha256    bytea,
     kafka_timestamp timestamptz,
     rejected_at     timestamptz not null default now(),
-    -- The numbers first: a flood of bad messages is bound by this index, and they compare faster than the name.
-    constraint rejected_ticks_pkey primary key (kafka_partition, kafka_offset, topic)
+    constraint rejected_ticks_pkey primary key (source, kafka_partition, kafka_offset)
 );
 
 -- Rows come in the order of rejected_at, so the smallest index serves.
 create index rejected_ticks_rejected_at_idx on rejected_ticks using brin (rejected_at);
 
--- Offsets that were skipped because Kafka no longer had them (speed-layer --on-gap skip): never silence.
+-- Offsets that were not read because Kafka no longer had them, or had them damaged (speed-layer --on-gap skip): never
+-- silence.
 create table kafka_gaps
 (
-    group_id    text        not null,
-    topic       text        not null,
+    source      smallint    not null,
     partition   integer     not null,
-    -- the offsets [from_offset, to_offset) were not read; to_offset is below from_offset where the topic was made anew
+    -- The offsets [from_offset, to_offset) were not read. Where the topic was made anew, or truncated, nobody knows
+    -- what followed from_offset, and to_offset is not above it.
     from_offset bigint      not null,
     to_offset   bigint      not null,
     detail      text        not null,
     recorded_at timestamptz not null default now(),
-    constraint kafka_gaps_pkey primary key (group_id, topic, partition, from_offset, recorded_at)
+    constraint kafka_gaps_pkey primary key (source, partition, from_offset, recorded_at),
+    constraint kafka_gaps_source_fkey foreign key (source) references kafka_sources
 );

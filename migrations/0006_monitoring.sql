@@ -1,23 +1,27 @@
 -- The pipeline's own state for dashboards and SQL alerts, and who may read it.
 
 create view ingest_positions as
-select group_id, topic, partition, next_offset, updated_at
-from kafka_offsets;
+select group_id, topic, source, partition, next_offset, updated_at
+from kafka_offsets
+         join kafka_sources using (source);
 
 create view ingest_gaps as
-select group_id, topic, partition, from_offset, to_offset, detail, recorded_at
-from kafka_gaps;
+select group_id, topic, source, partition, from_offset, to_offset, detail, recorded_at
+from kafka_gaps
+         join kafka_sources using (source);
 
 -- The first 200 bytes of a message as text, bytes that are none as \ooo.
 create view rejected_messages as
 select topic,
+       source,
        kafka_partition,
        kafka_offset,
        reason,
        detail,
        encode(substring(value from 1 for 200), 'escape') as message,
        rejected_at
-from rejected_ticks;
+from rejected_ticks
+         join kafka_sources using (source);
 
 create view rejected_archive_lines as
 select key, line, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at

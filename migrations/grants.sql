@@ -13,6 +13,7 @@ begin
             ('speed_writer', 'minute_bars', '{select, insert, update}'),
             ('speed_writer', 'hour_bars', '{select, insert, update}'),
             ('speed_writer', 'rejected_ticks', '{insert}'),
+            ('speed_writer', 'kafka_sources', '{select, insert}'),
             ('speed_writer', 'kafka_offsets', '{select, insert, update}'),
             ('speed_writer', 'kafka_gaps', '{insert}'),
             ('speed_writer', '_sqlx_migrations', '{select}'),
@@ -33,8 +34,11 @@ begin
             ('batch_writer', 'realtime_stock', '{select}'),
             ('batch_writer', 'minute_bars', '{select}'),
             ('batch_writer', 'rejected_ticks', '{select}'),
+            ('batch_writer', 'kafka_sources', '{select}'),
             ('batch_writer', 'kafka_offsets', '{select}'),
             ('batch_writer', 'kafka_gaps', '{select}'),
+            ('batch_writer', 'ingest_positions', '{select}'),
+            ('batch_writer', 'ingest_gaps', '{select}'),
             ('batch_writer', '_sqlx_migrations', '{select}')
         ),
         -- Dashboards read every view of the schema, no table but the indicators, and change nothing.

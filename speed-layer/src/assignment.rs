@@ -1,123 +1,529 @@
-//! [`Assignment`]: the partitions that this instance reads, and how far it is with each.
+//! [`Assignment`]: the partitions that the group gave to this instance, topic by topic.
 
-use crate::batch::Ranges;
-use crate::metrics::Metrics;
-use crate::store::Position;
+use crate::batch::Gap;
+use crate::handover::{Answer, Position, Question};
+use crate::kafka::End;
+use crate::partition::{Action, Event, Partition, State, Taken};
+use crate::source::{Source, SourcePartition, TopicIdentity, TopicPartition};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
-/// How far one partition is.
-#[derive(Debug, Clone, Copy)]
-struct Progress {
-    /// The offset to read next.
-    next: i64,
-    /// The offset up to which everything is committed in PostgreSQL, exclusive.
-    written: i64,
-    /// The same, as Kafka was last told.
-    told: i64,
-}
+/// How long the group is left without an answer because it is not known yet where to begin with some partitions. What
+/// is known then is taken up; the others follow.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long a partition may have messages of which none comes, before it is called silent.
+const SILENT_AFTER: Duration = Duration::from_secs(15);
+/// How long a transaction may hold up its partition before that is said.
+const HELD_UP_AFTER: Duration = Duration::from_secs(60);
 
-/// All partitions of the one topic that are ours.
+/// All partitions that are ours.
 #[derive(Debug)]
 pub struct Assignment {
-    topic: String,
-    partitions: BTreeMap<i32, Progress>,
+    topics: Vec<Topic>,
+    /// Where the last message's topic stands: neighbours mostly share it.
+    last: usize,
+    /// How many assignments there have been.
+    count: u64,
+    skips: bool,
+    /// Since when the group has been waiting for an answer.
+    unanswered: Option<Instant>,
+    /// Something is to be done about a partition.
+    is_unsettled: bool,
+}
+
+#[derive(Debug)]
+struct Topic {
+    name: String,
+    identity: Option<TopicIdentity>,
+    source: Option<Source>,
+    partitions: BTreeMap<i32, Partition>,
+    watched: HashMap<i32, Watched>,
+}
+
+/// What the statistics showed of a partition.
+#[derive(Debug)]
+struct Watched {
+    next: i64,
+    moved: Instant,
+    held_up: Option<Instant>,
+    said: bool,
+}
+
+/// A message or end that is taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Advance {
+    pub at: SourcePartition,
+    pub expected: i64,
+    /// Why the offsets between the expected one and this could not be read.
+    pub lost: Option<String>,
+}
+
+impl Advance {
+    /// What was lost before `offset`, if anything was.
+    pub fn gap(&self, offset: i64) -> Option<Gap> {
+        self.lost.as_deref().map(|why| Gap::damaged(self.at, self.expected, offset, why))
+    }
 }
 
 impl Assignment {
-    pub fn new(topic: String) -> Self {
-        Self { topic, partitions: BTreeMap::new() }
+    /// `skips`: `--on-gap skip`.
+    pub fn new(skips: bool) -> Self {
+        Self { topics: Vec::new(), last: 0, count: 0, skips, unanswered: None, is_unsettled: false }
     }
 
-    pub fn begin(&mut self, positions: &[Position]) {
-        for Position { partition, next } in positions {
-            self.partitions.insert(*partition, Progress { next: *next, written: *next, told: -1 });
-        }
-    }
-
-    pub fn end(&mut self, partitions: &TopicPartitionList) {
+    /// The group gives partitions. They are answered for by [`Assignment::ready`].
+    pub fn assign(&mut self, partitions: &TopicPartitionList, now: Instant) {
+        self.count += 1;
+        let (count, skips) = (self.count, self.skips);
         for element in partitions.elements() {
-            self.partitions.remove(&element.partition());
+            let topic = self.topic_mut(element.topic());
+            topic.partitions.insert(element.partition(), Partition::new(count, skips, now));
+            topic.watched.remove(&element.partition());
+        }
+        self.unanswered.get_or_insert(now);
+        self.is_unsettled = true;
+    }
+
+    fn topic_mut(&mut self, name: &str) -> &mut Topic {
+        let index = self.topics.iter().position(|topic| topic.name == name).unwrap_or_else(|| {
+            self.topics.push(Topic {
+                name: name.to_owned(),
+                identity: None,
+                source: None,
+                partitions: BTreeMap::new(),
+                watched: HashMap::new(),
+            });
+            self.topics.len() - 1
+        });
+        &mut self.topics[index]
+    }
+
+    /// The group takes partitions back; gives those that Kafka's client has to give up.
+    pub fn revoke(&mut self, partitions: &TopicPartitionList) -> TopicPartitionList {
+        let mut taken_up = TopicPartitionList::new();
+        for element in partitions.elements() {
+            let topic = self.topics.iter_mut().find(|topic| topic.name == element.topic());
+            let partition = topic.and_then(|topic| topic.partitions.remove(&element.partition()));
+            if partition.is_some_and(|partition| partition.is_taken_up()) {
+                taken_up.add_partition(element.topic(), element.partition());
+            }
+        }
+        // A revocation ends whatever assignment it was that waited.
+        self.unanswered = None;
+        taken_up
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.topics.iter().all(|topic| topic.partitions.is_empty())
+    }
+
+    pub fn contains(&self, at: &TopicPartition) -> bool {
+        self.partition(at).is_some()
+    }
+
+    fn partition(&self, at: &TopicPartition) -> Option<&Partition> {
+        self.topics.iter().find(|topic| topic.name == at.topic)?.partitions.get(&at.partition)
+    }
+
+    fn partition_mut(&mut self, at: &TopicPartition) -> Option<&mut Partition> {
+        self.topics.iter_mut().find(|topic| topic.name == at.topic)?.partitions.get_mut(&at.partition)
+    }
+
+    /// What is known of a topic that Kafka has described. `Err` has the id that it had before: it is another one now.
+    pub fn describe(&mut self, found: TopicIdentity) -> Result<(), TopicIdentity> {
+        let topic = self.topic_mut(&found.topic);
+        match &topic.identity {
+            Some(known) if !known.may_be(&found) => Err(known.clone()),
+            _ => {
+                topic.identity = Some(found);
+                Ok(())
+            }
         }
     }
 
-    pub fn contains(&self, partition: i32) -> bool {
-        self.partitions.contains_key(&partition)
+    pub fn identified(&mut self, source: Source) {
+        self.is_unsettled = true;
+        let topic = self.topic_mut(&source.topic);
+        topic.source = Some(source);
     }
 
-    /// Moves the partition behind the message at `offset` and returns the offset that was expected. `None` for a
-    /// message that is not to be taken: the partition is not ours, or the message was taken before.
-    pub fn advance(&mut self, partition: i32, offset: i64) -> Option<i64> {
-        let progress = self.partitions.get_mut(&partition)?;
-        if offset < progress.next {
+    /// Something happened to a partition, if it is still ours.
+    pub fn event(&mut self, at: &TopicPartition, event: Event, now: Instant) {
+        self.is_unsettled = true;
+        if let Some(partition) = self.partition_mut(at) {
+            partition.on(event, now);
+        }
+    }
+
+    /// The store's answer, if it is about the present assignment.
+    pub fn answered(&mut self, answer: Answer, now: Instant) {
+        self.is_unsettled = true;
+        let at = answer.at;
+        let topic = self.topics.iter_mut().find(|topic| topic.is(at));
+        let partition = topic.and_then(|topic| topic.partitions.get_mut(&at.partition));
+        if let Some(partition) = partition.filter(|partition| partition.assignment == answer.assignment) {
+            partition.on(Event::Answered(answer.start), now);
+        }
+    }
+
+    /// What is to be done about partitions. A question to the store waits until the source is known.
+    pub fn wanted(&mut self, now: Instant) -> Vec<(TopicPartition, Action)> {
+        if !self.is_unsettled {
+            return Vec::new();
+        }
+        let mut wanted = Vec::new();
+        self.is_unsettled = self.unanswered.is_some();
+        for topic in &mut self.topics {
+            for (id, partition) in &mut topic.partitions {
+                if partition.is_due(now) {
+                    partition.on(Event::Waited, now);
+                }
+                match partition.take_wanted(now) {
+                    Some(Action::AskStore) if topic.source.is_none() => partition.put_back(Action::AskStore, now),
+                    Some(action) => wanted.push((TopicPartition { topic: topic.name.clone(), partition: *id }, action)),
+                    None => {}
+                }
+                self.is_unsettled |= !partition.is_settled();
+            }
+        }
+        wanted
+    }
+
+    /// The question to the store about a partition.
+    pub fn question(&self, at: &TopicPartition) -> Option<Question> {
+        let topic = self.topics.iter().find(|topic| topic.name == at.topic)?;
+        let (source, partition) = (topic.source.as_ref()?, topic.partitions.get(&at.partition)?);
+        Some(Question {
+            at: SourcePartition { source: source.id, partition: at.partition },
+            assignment: partition.assignment,
+            is_first: at.partition < source.first_partitions,
+            watermarks: partition.watermarks,
+            refused: partition.refused,
+        })
+    }
+
+    /// The offset to read next.
+    pub fn next(&self, at: &TopicPartition) -> Option<i64> {
+        self.partition(at).map(|partition| partition.next)
+    }
+
+    /// Partitions that Kafka's client is to take up, with their next offsets; `None` where there is nothing to tell it.
+    /// The flag: this answers the group.
+    pub fn ready(&mut self, now: Instant) -> Option<(Vec<(TopicPartition, i64)>, bool)> {
+        let is_answer = self.unanswered.is_some();
+        if let Some(since) = self.unanswered {
+            let all_known = self.each().all(|(_, partition)| partition.state != State::Assigned);
+            if !all_known && now.saturating_duration_since(since) < ANSWER_WITHIN {
+                return None;
+            }
+        } else if !self.is_unsettled {
             return None;
         }
-        Some(std::mem::replace(&mut progress.next, offset + 1))
+        let located = self.each().filter(|(_, partition)| partition.state == State::Located);
+        let located: Vec<_> = located.map(|(at, partition)| (at, partition.next)).collect();
+        if located.is_empty() && !is_answer {
+            return None;
+        }
+        for (at, _) in &located {
+            self.event(at, Event::TakenUp, now);
+        }
+        self.unanswered = None;
+        Some((located, is_answer))
     }
 
-    pub fn written(&mut self, ranges: &Ranges) {
-        for range in ranges.iter() {
-            if let Some(progress) = self.partitions.get_mut(&range.partition) {
-                progress.written = progress.written.max(range.next);
+    fn each(&self) -> impl Iterator<Item = (TopicPartition, &Partition)> {
+        self.topics.iter().flat_map(|topic| {
+            let at = |partition| TopicPartition { topic: topic.name.clone(), partition };
+            topic.partitions.iter().map(move |(id, partition)| (at(*id), partition))
+        })
+    }
+
+    /// Moves a partition behind `offset`, up to `next`. `None` for what is not to be taken: the partition is not ours or
+    /// stands, or it was taken before.
+    #[inline]
+    pub fn advance(&mut self, topic: &str, partition: i32, offset: i64, next: i64) -> Option<Advance> {
+        if self.topics.get(self.last).is_none_or(|last| last.name != topic) {
+            self.last = self.topics.iter().position(|known| known.name == topic)?;
+        }
+        let topic = self.topics.get_mut(self.last)?;
+        let source = topic.source.as_ref()?.id;
+        let known = topic.partitions.get_mut(&partition)?;
+        match known.advance(offset, next) {
+            Taken::No => None,
+            Taken::Yes { expected, lost } => {
+                let lost = if lost { known.damage.take() } else { None };
+                Some(Advance { at: SourcePartition { source, partition }, expected, lost })
             }
+        }
+    }
+
+    /// A partition is committed up to `next`.
+    pub fn written(&mut self, at: SourcePartition, next: i64) {
+        let topic = self.topics.iter_mut().find(|topic| topic.is(at));
+        if let Some(partition) = topic.and_then(|topic| topic.partitions.get_mut(&at.partition)) {
+            partition.written = partition.written.max(next);
         }
     }
 
     /// Where PostgreSQL stands with each partition.
     pub fn positions(&self) -> Vec<Position> {
-        let written = self.partitions.iter().map(|(partition, progress)| (*partition, progress.written));
-        written.map(|(partition, next)| Position { partition, next }).collect()
+        let of = |topic: &Topic| {
+            let source = topic.source.as_ref().map(|source| source.id);
+            let written = topic.partitions.iter().filter(|(_, partition)| partition.written >= 0);
+            let all = written.filter_map(move |(id, partition)| {
+                Some(Position { at: SourcePartition { source: source?, partition: *id }, next: partition.written })
+            });
+            all.collect::<Vec<_>>()
+        };
+        self.topics.iter().flat_map(of).collect()
     }
 
-    /// Messages between what is written and the ends of the partitions.
-    pub fn report_lag(&self, ends: &HashMap<i32, i64>, metrics: &Metrics) {
-        for (partition, end) in ends {
-            if let Some(progress) = self.partitions.get(partition) {
-                metrics.set_lag(*partition, (end - progress.written).max(0));
+    /// Messages between what is written and the end, by partition.
+    pub fn lag(&self, ends: &HashMap<TopicPartition, End>) -> Vec<(TopicPartition, i64)> {
+        let of = |(at, partition): (TopicPartition, &Partition)| {
+            let end = ends.get(&at).filter(|_| partition.written >= 0)?;
+            Some((at, (end.high - partition.written).max(0)))
+        };
+        self.each().filter_map(of).collect()
+    }
+
+    /// Looks for partitions that have messages of which none comes. `is_waiting`: this instance asks for messages, so
+    /// that it is not its own doing.
+    pub fn watch(
+        &mut self,
+        ends: &HashMap<TopicPartition, End>,
+        leaderless: &[TopicPartition],
+        is_waiting: bool,
+        now: Instant,
+    ) {
+        let mut silent = Vec::new();
+        for topic in &mut self.topics {
+            for (id, partition) in &topic.partitions {
+                let at = TopicPartition { topic: topic.name.clone(), partition: *id };
+                let Some(end) = ends.get(&at) else { continue };
+                let watched = topic.watched.entry(*id).or_insert_with(|| Watched::new(partition.next, now));
+                if watched.is_silent(partition, *end, is_waiting && !leaderless.contains(&at), now) {
+                    silent.push(at.clone());
+                }
+                watched.say_if_held_up(&at, partition, *end, now);
             }
+        }
+        for at in silent {
+            self.event(&at, Event::NothingComes, now);
+        }
+    }
+
+    /// Says what stands, once each; gives what the first of them says.
+    pub fn say_troubles(&mut self) -> Option<String> {
+        let mut first = None;
+        for topic in &mut self.topics {
+            for (id, partition) in &mut topic.partitions {
+                let Some(trouble) = partition.trouble() else { continue };
+                let text = format!("{}/{id}: {trouble}", topic.name);
+                if !std::mem::replace(&mut partition.said, true) {
+                    tracing::error!("{text}; the other partitions are read, this one is asked again");
+                }
+                first.get_or_insert(text);
+            }
+        }
+        first
+    }
+
+    /// How many partitions stand.
+    pub fn stalled(&self) -> usize {
+        self.each().filter(|(_, partition)| partition.trouble().is_some()).count()
+    }
+
+    /// Kafka did not take what it was told last.
+    pub fn not_told(&mut self) {
+        for partition in self.topics.iter_mut().flat_map(|topic| topic.partitions.values_mut()) {
+            partition.told = -1;
         }
     }
 
     /// The offsets that Kafka has not been told yet; calling this counts as telling.
     pub fn untold(&mut self) -> rdkafka::error::KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for (partition, progress) in &mut self.partitions {
-            if progress.told < progress.written {
-                progress.told = progress.written;
-                list.add_partition_offset(&self.topic, *partition, Offset::Offset(progress.written))?;
+        for topic in &mut self.topics {
+            for (id, partition) in &mut topic.partitions {
+                if partition.is_taken_up() && partition.told < partition.written {
+                    partition.told = partition.written;
+                    list.add_partition_offset(&topic.name, *id, Offset::Offset(partition.written))?;
+                }
             }
         }
         Ok(list)
     }
 }
 
+impl Topic {
+    fn is(&self, at: SourcePartition) -> bool {
+        self.source.as_ref().is_some_and(|source| source.id == at.source)
+    }
+}
+
+impl Watched {
+    fn new(next: i64, now: Instant) -> Self {
+        Self { next, moved: now, held_up: None, said: false }
+    }
+
+    fn is_silent(&mut self, partition: &Partition, end: End, could_come: bool, now: Instant) -> bool {
+        let has_news = end.stable > partition.next && partition.state == State::Reading;
+        if self.next != partition.next || !has_news || !could_come {
+            (self.next, self.moved) = (partition.next, now);
+            return false;
+        }
+        now.saturating_duration_since(self.moved) >= SILENT_AFTER
+    }
+
+    fn say_if_held_up(&mut self, at: &TopicPartition, partition: &Partition, end: End, now: Instant) {
+        if end.high <= end.stable || partition.next < end.stable {
+            (self.held_up, self.said) = (None, false);
+            return;
+        }
+        let since = *self.held_up.get_or_insert(now);
+        if !self.said && now.saturating_duration_since(since) >= HELD_UP_AFTER {
+            self.said = true;
+            tracing::warn!(
+                "{at}: an open transaction holds up the messages from offset {} on, {} so far; they come when its \
+                 producer ends it, or Kafka does (transaction.timeout.ms)",
+                end.stable,
+                end.high - end.stable
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handover::Begin;
+
+    fn list(partitions: &[i32]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition("t", *partition);
+        }
+        list
+    }
+
+    fn at(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    fn assigned(partitions: &[i32]) -> Assignment {
+        let mut assignment = Assignment::new(false);
+        assignment.assign(&list(partitions), Instant::now());
+        assignment.identified(Source { id: 1, topic: "t".into(), first_partitions: 2 });
+        assignment
+    }
+
+    fn answer(assignment: &Assignment, partition: i32, next: i64) -> Answer {
+        assignment.question(&at(partition)).unwrap().answered(Begin::At(next))
+    }
+
+    fn reading(partitions: &[i32], next: i64) -> Assignment {
+        let mut assignment = assigned(partitions);
+        for partition in partitions {
+            let answer = answer(&assignment, *partition, next);
+            assignment.answered(answer, Instant::now());
+        }
+        assert_eq!(assignment.ready(Instant::now()).unwrap().0.len(), partitions.len());
+        assignment
+    }
+
+    #[test]
+    fn the_group_is_answered_when_all_is_known_or_in_time_with_what_is_known() {
+        let mut assignment = assigned(&[0, 1]);
+        let first = answer(&assignment, 0, 5);
+        assignment.answered(first, Instant::now());
+        assert_eq!(assignment.ready(Instant::now()), None);
+        let later = Instant::now() + ANSWER_WITHIN;
+        assert_eq!(assignment.ready(later), Some((vec![(at(0), 5)], true)));
+        // The other follows when it is known.
+        let second = answer(&assignment, 1, 7);
+        assignment.answered(second, later);
+        assert_eq!(assignment.ready(later), Some((vec![(at(1), 7)], false)));
+        assert_eq!(assignment.ready(later), None);
+    }
+
+    #[test]
+    fn an_assignment_of_nothing_is_answered_at_once() {
+        let mut assignment = Assignment::new(false);
+        assignment.assign(&list(&[]), Instant::now());
+        assert_eq!(assignment.ready(Instant::now()), Some((vec![], true)));
+    }
+
+    #[test]
+    fn an_answer_about_partitions_that_were_lost_is_not_taken_for_one_about_those_assigned_since() {
+        let mut assignment = assigned(&[0]);
+        let old = answer(&assignment, 0, 5);
+        assert_eq!(assignment.revoke(&list(&[0])).count(), 0);
+        assignment.assign(&list(&[0]), Instant::now());
+        assignment.answered(old, Instant::now());
+        assert_eq!(assignment.ready(Instant::now()), None);
+        let new = answer(&assignment, 0, 9);
+        assignment.answered(new, Instant::now());
+        assert_eq!(assignment.ready(Instant::now()).unwrap().0, [(at(0), 9)]);
+    }
+
+    #[test]
+    fn only_what_was_taken_up_is_given_up() {
+        let mut assignment = reading(&[0], 5);
+        assignment.assign(&list(&[1]), Instant::now());
+        assert_eq!(assignment.revoke(&list(&[0, 1])).elements().len(), 1);
+        assert!(assignment.is_empty());
+    }
 
     #[test]
     fn a_message_is_taken_once_and_only_from_a_partition_that_is_ours() {
-        let mut assignment = Assignment::new("t".into());
-        assignment.begin(&[Position { partition: 0, next: 5 }]);
-        assert_eq!(assignment.advance(0, 4), None);
-        assert_eq!(assignment.advance(0, 5), Some(5));
-        assert_eq!(assignment.advance(0, 5), None);
-        // Offsets 6 and 7 do not exist: a transaction's marker, or compaction.
-        assert_eq!(assignment.advance(0, 8), Some(6));
-        assert_eq!(assignment.advance(1, 0), None);
+        let mut assignment = reading(&[0], 5);
+        let here = SourcePartition { source: 1, partition: 0 };
+        assert_eq!(assignment.advance("t", 0, 4, 5), None);
+        assert_eq!(assignment.advance("t", 0, 5, 6), Some(Advance { at: here, expected: 5, lost: None }));
+        assert_eq!(assignment.advance("t", 0, 5, 6), None);
+        assert_eq!(assignment.advance("t", 1, 0, 1), None);
+        assert_eq!(assignment.advance("other", 0, 6, 7), None);
     }
 
     #[test]
     fn kafka_is_told_what_is_written_once() {
-        let mut assignment = Assignment::new("t".into());
-        assignment.begin(&[Position { partition: 0, next: 5 }]);
+        let mut assignment = reading(&[0], 5);
         assert_eq!(assignment.untold().unwrap().count(), 1);
         assert_eq!(assignment.untold().unwrap().count(), 0);
-        let mut ranges = Ranges::default();
-        ranges.extend(0, 5, 9);
-        ranges.extend(3, 0, 9);
-        assignment.written(&ranges);
-        let told = assignment.untold().unwrap();
-        assert_eq!(told.elements()[0].offset(), Offset::Offset(9));
+        assignment.written(SourcePartition { source: 1, partition: 0 }, 9);
+        assert_eq!(assignment.untold().unwrap().elements()[0].offset(), Offset::Offset(9));
+    }
+
+    #[test]
+    fn a_partition_that_has_messages_and_gets_none_is_silent_unless_we_do_not_ask() {
+        let (mut assignment, start) = (reading(&[0], 5), Instant::now());
+        let ends = HashMap::from([(at(0), End { high: 9, stable: 9 })]);
+        let later = start + SILENT_AFTER;
+        for (waiting, leaderless) in [(false, vec![]), (true, vec![at(0)])] {
+            assignment.watch(&ends, &leaderless, waiting, start);
+            assignment.watch(&ends, &leaderless, waiting, later);
+            assert_eq!(assignment.stalled(), 0);
+        }
+        assignment.watch(&ends, &[], true, later);
+        assignment.watch(&ends, &[], true, later + SILENT_AFTER);
+        assert_eq!(assignment.stalled(), 1);
+        assert!(assignment.advance("t", 0, 5, 6).is_some());
+        assert_eq!(assignment.stalled(), 0);
+    }
+
+    #[test]
+    fn a_topic_that_has_another_id_than_before_is_another_topic() {
+        let identity = |id: &str| TopicIdentity {
+            topic: "t".into(),
+            cluster_id: "c".into(),
+            topic_id: id.into(),
+            partitions: 1,
+        };
+        let mut assignment = assigned(&[0]);
+        assert!(assignment.describe(identity("a")).is_ok());
+        assert!(assignment.describe(identity("a")).is_ok());
+        assert_eq!(assignment.describe(identity("b")).unwrap_err().topic_id, "a");
     }
 }

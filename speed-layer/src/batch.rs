@@ -10,6 +10,7 @@ pub use ranges::Ranges;
 pub use rejects::RejectedMessage;
 pub use rows::{COPY, Rows};
 
+use crate::source::SourcePartition;
 use common::decode::Decoder;
 use common::{Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ const MAX_BATCH_BYTES: usize = 16 << 20;
 /// A message as Kafka hands it out.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
+    pub topic: &'a str,
     pub partition: i32,
     pub offset: i64,
     /// When the producer sent it or the broker took it; `None` where the topic keeps no time.
@@ -30,6 +32,27 @@ pub struct Message<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Offsets that were not read, to be recorded in `kafka_gaps`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    pub at: SourcePartition,
+    /// The first of them.
+    pub from: i64,
+    /// The first that is there again; not above `from` where nobody knows what followed it.
+    pub to: i64,
+    /// The next offset to read.
+    pub goes_on_at: i64,
+    pub detail: String,
+}
+
+impl Gap {
+    /// The messages [from, to) are there and cannot be read.
+    pub fn damaged(at: SourcePartition, from: i64, to: i64, why: &str) -> Self {
+        let detail = format!("the offsets {from}..{to} cannot be read: {why}");
+        Self { at, from, to, goes_on_at: to, detail }
+    }
+}
+
 /// What one transaction will write. Reused from batch to batch, so that its memory is allocated once.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -37,6 +60,7 @@ pub struct Batch {
     pub bars: MinuteBars,
     pub rejects: Vec<RejectedMessage>,
     pub ranges: Ranges,
+    pub gaps: Vec<Gap>,
     /// The UTC days that the rows need partitions for, as microseconds of their starts.
     pub days: BTreeSet<Timestamp>,
     /// Messages by Kafka's millisecond, in the order in which they came, for the latency metric.
@@ -48,27 +72,32 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Takes in a message: a valid tick becomes a row and part of its minute's bar, any other is kept aside. `next`
-    /// is the offset that was expected of its partition. Gives the reason for which a message was rejected.
-    pub fn push(&mut self, decoder: &mut Decoder, message: &Message<'_>, next: i64) -> Option<&Reject> {
-        self.opened.get_or_insert_with(Instant::now);
+    /// Takes in a message of the partition `at`: a valid tick becomes a row and part of its minute's bar, any other is
+    /// kept aside. `expected` is the offset that was to come. Gives the reason for which a message was rejected.
+    pub fn push(
+        &mut self,
+        decoder: &mut Decoder,
+        message: &Message<'_>,
+        at: SourcePartition,
+        expected: i64,
+    ) -> Option<&Reject> {
         self.messages += 1;
-        self.ranges.extend(message.partition, next, message.offset + 1);
+        self.pass(at, expected, message.offset + 1);
         if let Some(sent) = message.timestamp {
             self.note_sent(sent);
         }
         let value = message.value.unwrap_or_default();
         if let Some(record) = decoder.decode_known(value) {
-            self.accept(&record.tick, message);
+            self.accept(&record.tick, at, message.offset);
             return None;
         }
         match decoder.decode(value) {
             Ok(record) => {
-                self.accept(&record.tick, message);
+                self.accept(&record.tick, at, message.offset);
                 None
             }
             Err(reject) => {
-                let rejected = RejectedMessage::new(message, reject);
+                let rejected = RejectedMessage::new(at, message, reject);
                 self.rejected_bytes += rejected.value.as_ref().map_or(0, Vec::len);
                 self.rejects.push(rejected);
                 self.rejects.last().map(|rejected| &rejected.reject)
@@ -76,9 +105,15 @@ impl Batch {
         }
     }
 
-    fn accept(&mut self, tick: &Tick<'_>, message: &Message<'_>) {
-        self.rows.push(tick, message.partition, message.offset);
-        self.bars.add(tick, message.partition, message.offset);
+    /// Moves a partition from `expected` to `next`, over offsets that are no messages (or over a message).
+    pub fn pass(&mut self, at: SourcePartition, expected: i64, next: i64) {
+        self.opened.get_or_insert_with(Instant::now);
+        self.ranges.extend(at, expected, next);
+    }
+
+    fn accept(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64) {
+        self.rows.push(tick, at, offset);
+        self.bars.add(tick, at.partition, offset);
         self.note_day(tick.timestamp());
     }
 
@@ -88,7 +123,7 @@ impl Batch {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.messages == 0
+        self.ranges.is_empty()
     }
 
     /// When the first message came in.
@@ -102,6 +137,7 @@ impl Batch {
         self.bars.clear();
         self.rejects.clear();
         self.ranges.clear();
+        self.gaps.clear();
         self.days.clear();
         self.sent.clear();
         self.messages = 0;
@@ -131,10 +167,11 @@ mod tests {
     use super::*;
     use common::decode::ProvenanceNames;
 
+    const AT: SourcePartition = SourcePartition { source: 1, partition: 1 };
     const GOOD: &[u8] = br#"{"symbol":"A","timestamp":0,"open":1,"close":2,"volume":3}"#;
 
     fn message(offset: i64, value: Option<&[u8]>) -> Message<'_> {
-        Message { partition: 1, offset, timestamp: Some(Timestamp::from_micros(5)), key: None, value }
+        Message { topic: "t", partition: 1, offset, timestamp: Some(Timestamp::from_micros(5)), key: None, value }
     }
 
     fn decoder() -> Decoder {
@@ -144,21 +181,21 @@ mod tests {
     #[test]
     fn every_message_becomes_a_row_or_a_reject() {
         let mut batch = Batch::default();
-        batch.push(&mut decoder(), &message(7, Some(GOOD)), 7);
-        batch.push(&mut decoder(), &message(8, None), 8);
-        batch.push(&mut decoder(), &message(12, Some(b"x")), 9);
+        batch.push(&mut decoder(), &message(7, Some(GOOD)), AT, 7);
+        batch.push(&mut decoder(), &message(8, None), AT, 8);
+        batch.push(&mut decoder(), &message(12, Some(b"x")), AT, 9);
         assert_eq!((batch.messages, batch.rows.count(), batch.rejects.len()), (3, 1, 2));
-        assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { partition: 1, start: 7, next: 13 }]);
+        assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { at: AT, start: 7, next: 13 }]);
         assert_eq!(batch.sent, [(Timestamp::from_micros(5), 3)]);
     }
 
     #[test]
     fn a_cleared_batch_is_as_new() {
         let mut batch = Batch::default();
-        batch.push(&mut decoder(), &message(7, Some(GOOD)), 7);
+        batch.push(&mut decoder(), &message(7, Some(GOOD)), AT, 7);
         batch.clear();
         assert!(batch.is_empty() && batch.opened().is_none() && batch.days.is_empty());
-        batch.push(&mut decoder(), &message(8, Some(GOOD)), 8);
+        batch.push(&mut decoder(), &message(8, Some(GOOD)), AT, 8);
         assert_eq!((batch.rows.count(), batch.days.len(), batch.bars.sorted().len()), (1, 1, 1));
     }
 }

@@ -21,9 +21,16 @@ pub struct Config {
     #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
     pub kafka_brokers: String,
 
-    /// The topic of ticks.
-    #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices")]
-    pub topic: String,
+    /// The topic of ticks; repeatable. A name that begins with `^` is a pattern for topics' names.
+    #[arg(
+        id = "topic",
+        long = "topic",
+        env = "KAFKA_TOPIC",
+        default_value = "stock_prices",
+        value_delimiter = ',',
+        value_name = "TOPIC"
+    )]
+    pub topics: Vec<String>,
 
     /// The consumer group. Its offsets are kept in PostgreSQL; Kafka gets a copy, for lag monitors.
     #[arg(long, env = "KAFKA_GROUP_ID", default_value = "speed-layer")]
@@ -32,11 +39,12 @@ pub struct Config {
     #[command(flatten)]
     pub kafka: KafkaProperties,
 
-    /// Where to begin with a partition that this group has never read.
+    /// Where to begin with a topic that was never read. Partitions that are added to it later are read whole.
     #[arg(long, env = "START", value_enum, default_value_t = Start::Earliest)]
     pub start: Start,
 
-    /// What to do where Kafka no longer has the next offset to read (retention was faster, or the topic was made anew).
+    /// What to do where Kafka does not have the next message any more (retention was faster), cannot give it (it is
+    /// damaged), or has another topic of that name (it was made anew).
     #[arg(long, env = "ON_GAP", value_enum, default_value_t = OnGap::Stop)]
     pub on_gap: OnGap,
 
@@ -47,6 +55,10 @@ pub struct Config {
     /// Write a batch when it holds this many messages.
     #[arg(long, env = "BATCH_ROWS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     pub batch_rows: u32,
+
+    /// Write through this many connections, each for its share of the partitions.
+    #[arg(long, env = "WRITERS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
+    pub writers: u8,
 
     /// Write a batch when its first message has waited this long, full or not.
     #[arg(long, env = "LINGER", default_value = "20ms", value_parser = cli::duration, value_name = "DURATION")]
@@ -84,9 +96,9 @@ pub enum Start {
 /// What to do where messages between the stored offset and what Kafka has are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnGap {
-    /// End with a message: a person decides.
+    /// The partition stands and says why, until a person decides; the others are read. A topic made anew ends the process.
     Stop,
-    /// Record the range in the table `kafka_gaps` and go on behind it.
+    /// Record the range in the table `kafka_gaps` and go on behind it. A topic made anew is read as a source of its own.
     Skip,
 }
 

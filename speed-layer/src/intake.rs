@@ -1,56 +1,37 @@
-//! [`Intake`]: the thread that polls Kafka and decodes, while the store writes.
+//! [`Intake`]: the thread that polls Kafka and decodes, while the stores write.
 
-mod locating;
+mod failures;
 mod rebalance;
 
 use crate::Shared;
 use crate::assignment::Assignment;
-use crate::batch::Batch;
-use crate::kafka::{Consumer, DeadLetters, MessageQueue};
+use crate::config::OnGap;
+use crate::handover::Reply;
+use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueue, Polled};
 use crate::kafka_watch::KafkaWatch;
 use crate::session::Ended;
-use crate::store::{Known, Located, Position};
+use crate::source::TopicPartition;
+use crate::writer::{self, Writers};
 use anyhow::anyhow;
 use common::decode::{Decoder, ProvenanceNames};
 use common::{Failure, Timestamp};
-use locating::Locating;
+use failures::PartitionFailure;
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::UnboundedSender;
 
-/// What the intake asks of the store.
-pub enum Command {
-    Write(Box<Batch>),
-    /// Where to begin with partitions that were just assigned.
-    Locate(Vec<Known>),
-    /// Whether the database is there, and still stands where it was left.
-    Check(Vec<Position>),
-}
-
-/// What the store answers; a store that can go on no more closes the channel instead.
-pub enum Reply {
-    /// The batch is committed; it comes back so that its memory serves again.
-    Written(Box<Batch>),
-    Located(Located),
-    Checked,
-}
-
-/// Batches that may be on their way at once: one being written, one waiting, so that the store never waits for the
-/// decoder.
-const IN_FLIGHT: usize = 2;
 /// The longest that a poll may wait for a message.
 const IDLE: Duration = Duration::from_millis(100);
 /// How often a stalled intake polls all the same: the group must see it alive.
 const STALLED_POLL: Duration = Duration::from_secs(1);
 /// How often Kafka is told the offsets; monitors need no more.
 const ADVISORY_COMMIT: Duration = Duration::from_secs(1);
-
-/// How often an intake without anything to write looks after the database: a failover to a state that lacks what was
-/// written must be found although no message comes, and readiness must be true.
-const IDLE_CHECK: Duration = Duration::from_secs(2);
+/// How long the group's coordinator may take to hear of the last offsets.
+const LAST_WORD: Duration = Duration::from_secs(3);
+/// So long after the stores held up reading, a partition of which nothing comes is no news.
+const HELD_UP: Duration = Duration::from_secs(15);
 
 /// Why the intake cannot go on.
 enum Interrupt {
@@ -60,71 +41,75 @@ enum Interrupt {
 
 type Step<T = ()> = Result<T, Interrupt>;
 
+impl From<writer::Ended> for Interrupt {
+    /// The session knows why: this text is never shown.
+    fn from(_: writer::Ended) -> Self {
+        rejoin("the store has ended".into())
+    }
+}
+
 /// The reading half of a session.
 pub struct Intake {
     shared: Arc<Shared>,
-    /// Stands before the consumer, because it must be dropped first.
-    messages: MessageQueue,
     consumer: Consumer,
+    messages: MessageQueue,
+    inquiry: Inquiry,
     dead_letters: Option<DeadLetters>,
-    commands: UnboundedSender<Command>,
-    replies: Receiver<Reply>,
+    writers: Writers,
     decoder: Decoder,
-    batch: Batch,
-    spare: Vec<Batch>,
-    in_flight: usize,
     assignment: Assignment,
-    locating: Locating,
     watch: KafkaWatch,
+    /// When Kafka was last told the offsets.
     committed: Instant,
-    /// When the database was last seen to be where it was left.
-    checked: Instant,
-    is_checking: bool,
-    topic_missing: bool,
+    /// When the stores last held up reading.
+    held_up: Option<Instant>,
+    /// Topics that were said to be missing.
+    missing: HashSet<String>,
 }
 
 impl Intake {
+    /// Joins the group.
+    ///
     /// # Errors
-    /// A producer for dead letters that cannot be set up.
-    pub fn new(
-        shared: Arc<Shared>,
-        consumer: Consumer,
-        commands: UnboundedSender<Command>,
-        replies: Receiver<Reply>,
-    ) -> Result<Self, Failure> {
+    /// A property that librdkafka does not take.
+    pub fn new(shared: Arc<Shared>, writers: Writers) -> Result<Self, Failure> {
+        let consumer = kafka::subscribe(&shared.config)?;
         let messages = MessageQueue::new(&consumer)
             .ok_or_else(|| Failure::Infrastructure(anyhow!("librdkafka has no memory for a queue")))?;
-        let dead_letters = DeadLetters::new(&shared.config)?;
-        let assignment = Assignment::new(shared.config.topic.clone());
+        let inquiry = Inquiry::start(&shared.config)?;
+        for topic in shared.config.topics.iter().filter(|topic| !topic.starts_with('^')) {
+            inquiry.about_topic(topic);
+        }
+        let dead_letters = DeadLetters::new(&shared.config, &shared.metrics.letters_cut)?;
+        let skips = shared.config.on_gap == OnGap::Skip;
         Ok(Self {
             shared,
-            messages,
             consumer,
+            messages,
+            inquiry,
             dead_letters,
-            commands,
-            replies,
+            writers,
             decoder: Decoder::new(ProvenanceNames::default(), Timestamp::now()),
-            batch: Batch::default(),
-            spare: Vec::new(),
-            in_flight: 0,
-            assignment,
-            locating: Locating::default(),
+            assignment: Assignment::new(skips),
             watch: KafkaWatch::new(),
             committed: Instant::now(),
-            checked: Instant::now(),
-            is_checking: false,
-            topic_missing: false,
+            held_up: None,
+            missing: HashSet::new(),
         })
     }
 
-    /// Reads until shutdown, or until this membership is of no use any more.
+    /// Reads until shutdown, or until this membership is of no use any more; then leaves the group.
     pub fn run(mut self) -> Result<Ended, Failure> {
         let interrupt = loop {
             if let Err(interrupt) = self.turn() {
                 break interrupt;
             }
         };
-        self.consumer.context().close();
+        self.shared.end_reading();
+        if let Some(dead_letters) = self.dead_letters.take() {
+            kafka::bury(move || drop(dead_letters));
+        }
+        kafka::leave(self.consumer, self.messages);
         match interrupt {
             Interrupt::Failed(failure) => Err(failure),
             Interrupt::Ended(ended) => Ok(ended),
@@ -136,96 +121,83 @@ impl Intake {
         if self.shared.stop.is_cancelled() {
             return Err(self.finish());
         }
-        self.take_replies()?;
+        while let Some(reply) = self.writers.reply()? {
+            self.take_reply(reply);
+        }
         self.serve_consumer()?;
+        self.take_findings()?;
         self.take_reports()?;
-        self.hand_over_if_due()?;
-        self.check_if_idle()?;
+        self.look_after_partitions()?;
+        for index in self.writers.due() {
+            self.hand_over(index)?;
+        }
+        let assignment = &self.assignment;
+        self.writers.check_idle(|| assignment.positions())?;
         self.tell_kafka_if_due();
         self.decoder.set_now(Timestamp::now());
-        if self.batch.is_full(self.shared.config.batch_rows) {
+        if self.writers.are_full() {
             return self.wait_for_store();
         }
         self.read_burst()
     }
 
     fn read_burst(&mut self) -> Step {
-        let wait = self.patience();
-        let room = self.shared.config.batch_rows.saturating_sub(self.batch.messages);
-        let Self { messages, batch, decoder, assignment, dead_letters, .. } = self;
-        let (mut failed, mut undelivered) = (None, None);
-        messages.drain(wait, room as usize, |polled| match polled {
-            Ok(message) => {
-                let Some(expected) = assignment.advance(message.partition, message.offset) else {
+        let (wait, room) = (self.writers.patience(IDLE), self.writers.room());
+        let Self { messages, writers, decoder, assignment, dead_letters, .. } = self;
+        let (mut failures, mut undelivered) = (Vec::new(), None);
+        messages.drain(wait, room, |polled| match polled {
+            Polled::Message(message) => {
+                let (partition, offset) = (message.partition, message.offset);
+                let Some(step) = assignment.advance(message.topic, partition, offset, offset + 1) else {
                     return;
                 };
-                let rejected = batch.push(decoder, &message, expected);
-                if let (Some(reject), Some(dead_letters)) = (rejected, &dead_letters) {
+                let batch = writers.batch(step.at);
+                batch.gaps.extend(step.gap(offset));
+                if let Some(reject) = batch.push(decoder, &message, step.at, step.expected)
+                    && let Some(dead_letters) = dead_letters
+                {
                     undelivered = undelivered.take().or(dead_letters.send(&message, reject).err());
                 }
             }
-            Err(error) => failed = Some(error),
+            Polled::End { topic, partition, offset } => {
+                if let Some(step) = assignment.advance(topic, partition, offset, offset)
+                    && step.expected < offset
+                {
+                    let batch = writers.batch(step.at);
+                    batch.gaps.extend(step.gap(offset));
+                    batch.pass(step.at, step.expected, offset);
+                }
+            }
+            Polled::Failed { topic, partition, offset, code, why } => {
+                let at = TopicPartition { topic: topic.to_owned(), partition };
+                failures.push(PartitionFailure { at, offset, code, why });
+            }
         });
         if let Some(error) = undelivered {
             return Err(self.not_delivered(&error));
         }
-        failed.map_or(Ok(()), |error| self.take_error(&error))
+        failures.into_iter().try_for_each(|failure| self.take_failure(failure))
     }
 
-    /// Serves rebalances, errors and statistics. Messages come another way, except for those that were on their way
-    /// when their partition was forwarded.
+    /// Serves rebalances, errors and statistics. Messages come another way.
     fn serve_consumer(&mut self) -> Step {
         match self.consumer.poll(Duration::ZERO) {
             None => Ok(()),
             Some(Err(error)) => self.take_error(&error),
             Some(Ok(message)) => {
-                let (partition, offset) = (rdkafka::Message::partition(&message), rdkafka::Message::offset(&message));
-                Err(rejoin(format!("message {partition}/{offset} came out of turn")))
+                let (topic, partition) = (rdkafka::Message::topic(&message), rdkafka::Message::partition(&message));
+                let offset = rdkafka::Message::offset(&message);
+                Err(rejoin(format!("message {topic}/{partition}/{offset} came out of turn")))
             }
         }
     }
 
-    /// How long a poll may wait without holding up the batch.
-    fn patience(&self) -> Duration {
-        match self.batch.opened() {
-            None => IDLE,
-            Some(opened) => match self.shared.config.linger.saturating_sub(opened.elapsed()) {
-                // Due, but the store is busy: look again soon.
-                Duration::ZERO => Duration::from_millis(1),
-                left => left.min(IDLE),
-            },
-        }
-    }
-
-    /// A full batch goes to the store if there is room on the way; one that has lingered, if the store is idle.
-    fn hand_over_if_due(&mut self) -> Step {
-        let is_full = self.batch.is_full(self.shared.config.batch_rows);
-        let has_lingered = self.batch.opened().is_some_and(|opened| opened.elapsed() >= self.shared.config.linger);
-        if (is_full && self.in_flight < IN_FLIGHT) || (has_lingered && self.in_flight == 0) {
-            self.hand_over()?;
-        }
-        Ok(())
-    }
-
-    fn hand_over(&mut self) -> Step {
+    fn hand_over(&mut self, index: usize) -> Step {
         // Sent before the batch is committed: after a crash they come twice rather than not at all.
-        if let Some(dead_letters) = self.dead_letters.as_ref().filter(|_| !self.batch.rejects.is_empty()) {
+        if let Some(dead_letters) = self.dead_letters.as_ref().filter(|_| self.writers.has_rejects(index)) {
             dead_letters.flush().map_err(|error| self.not_delivered(&error))?;
         }
-        let next = self.spare.pop().unwrap_or_default();
-        let full = std::mem::replace(&mut self.batch, next);
-        self.in_flight += 1;
-        self.command(Command::Write(Box::new(full)))
-    }
-
-    fn check_if_idle(&mut self) -> Step {
-        let is_idle = self.in_flight == 0 && !self.is_checking && self.checked.elapsed() >= IDLE_CHECK;
-        let positions = if is_idle { self.assignment.positions() } else { Vec::new() };
-        if positions.is_empty() {
-            return Ok(());
-        }
-        self.is_checking = true;
-        self.command(Command::Check(positions))
+        Ok(self.writers.hand_over(index)?)
     }
 
     fn not_delivered(&self, error: &KafkaError) -> Interrupt {
@@ -233,63 +205,48 @@ impl Intake {
         rejoin(format!("topic \"{topic}\" (--dead-letter-topic) does not take rejected messages: {error}"))
     }
 
-    fn command(&self, command: Command) -> Step {
-        self.commands.send(command).map_err(|_| store_is_gone())
-    }
-
-    fn take_replies(&mut self) -> Step {
-        loop {
-            match self.replies.try_recv() {
-                Ok(reply) => self.take_reply(reply)?,
-                Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(()),
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => return Err(store_is_gone()),
-            }
-        }
-    }
-
-    fn take_reply(&mut self, reply: Reply) -> Step {
+    fn take_reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Checked => {
-                (self.is_checking, self.checked) = (false, Instant::now());
-                Ok(())
+            Reply::Checked | Reply::Ended => {}
+            Reply::Identified(sources) => sources.into_iter().for_each(|source| self.assignment.identified(source)),
+            Reply::Located(answers) => {
+                answers.into_iter().for_each(|answer| self.assignment.answered(answer, Instant::now()));
             }
-            Reply::Written(mut batch) => {
-                self.checked = Instant::now();
-                self.in_flight -= 1;
-                self.assignment.written(&batch.ranges);
-                batch.clear();
-                self.spare.push(*batch);
-                Ok(())
+            Reply::Written(batch) => {
+                for range in batch.ranges.iter() {
+                    self.assignment.written(range.at, range.next);
+                }
+                self.writers.give_back(*batch);
             }
-            Reply::Located(located) if self.locating.answered() => match located {
-                Located::At(positions) => self.take_up(&positions),
-                Located::Outdated(stored) => self.locate_again(&stored),
-            },
-            Reply::Located(_) => Ok(()),
         }
+    }
+
+    fn take_findings(&mut self) -> Step {
+        let findings: Vec<Finding> = self.inquiry.findings().collect();
+        findings.into_iter().try_for_each(|finding| self.take_finding(finding))
     }
 
     /// The batch is full and so is the way to the store. Kafka is polled now and then all the same, since only that
     /// keeps this instance in its group.
     fn wait_for_store(&mut self) -> Step {
-        match self.replies.recv_timeout(STALLED_POLL) {
-            Ok(reply) => self.take_reply(reply),
-            Err(RecvTimeoutError::Disconnected) => Err(store_is_gone()),
-            Err(RecvTimeoutError::Timeout) => Ok(()),
+        self.held_up = Some(Instant::now());
+        if let Some(reply) = self.writers.wait(STALLED_POLL)? {
+            self.take_reply(reply);
         }
+        Ok(())
     }
 
     /// Hands everything over and waits until it is written, at most for `timeout`.
     fn drain(&mut self, timeout: Duration) -> Step {
-        if !self.batch.is_empty() {
-            self.hand_over()?;
+        for index in self.writers.filled() {
+            self.hand_over(index)?;
         }
         let deadline = Instant::now() + timeout;
-        while self.in_flight > 0 {
-            match self.replies.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(reply) => self.take_reply(reply)?,
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return Err(store_is_gone()),
+        while self.writers.in_flight() > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.writers.wait(left)? {
+                Some(reply) => self.take_reply(reply),
+                None => break,
             }
         }
         Ok(())
@@ -299,14 +256,14 @@ impl Intake {
         match self.drain(crate::session::DRAIN_TIMEOUT) {
             Err(Interrupt::Failed(failure)) => Interrupt::Failed(failure),
             Ok(()) | Err(Interrupt::Ended(_)) => {
-                if self.in_flight > 0 {
+                if self.writers.in_flight() > 0 {
                     tracing::warn!(
                         "PostgreSQL did not answer in time; what is not written will be read again from Kafka"
                     );
                 }
                 // It would wait for brokers that are away.
                 if self.shared.health.kafka.get() {
-                    self.tell_kafka_now(CommitMode::Sync);
+                    self.tell_kafka_last();
                 }
                 Interrupt::Ended(Ended::Shutdown)
             }
@@ -315,51 +272,41 @@ impl Intake {
 
     fn tell_kafka_if_due(&mut self) {
         if self.committed.elapsed() >= ADVISORY_COMMIT {
-            self.tell_kafka_now(CommitMode::Async);
+            self.tell_kafka_now();
         }
     }
 
-    /// Kafka's copy of the offsets is for monitors; nothing is read from it, so a failure costs nothing.
-    fn tell_kafka_now(&mut self, mode: CommitMode) {
+    /// Kafka's copy of the offsets is for monitors; nothing is read from it, so a failure costs nothing. Gives whether
+    /// there was anything to tell.
+    fn tell_kafka_now(&mut self) -> bool {
         self.committed = Instant::now();
         let told = self.assignment.untold().and_then(|offsets| match offsets.count() {
-            0 => Ok(()),
-            _ => self.consumer.commit(&offsets, mode),
+            0 => Ok(false),
+            _ => self.consumer.commit(&offsets, CommitMode::Async).map(|()| true),
         });
-        if let Err(error) = told {
+        told.unwrap_or_else(|error| {
             tracing::debug!("telling Kafka the offsets: {error}");
-        }
+            false
+        })
     }
 
-    fn take_error(&mut self, error: &KafkaError) -> Step {
-        use RDKafkaErrorCode as Code;
-        let (topic, brokers) = (&self.shared.config.topic, &self.shared.config.kafka_brokers);
-        match error.rdkafka_error_code() {
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-                if !std::mem::replace(&mut self.topic_missing, true) {
-                    tracing::warn!(
-                        "topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it"
-                    );
+    /// Monitors should not show a lag for ever because the group was rebalancing at the wrong moment.
+    fn tell_kafka_last(&mut self) {
+        let deadline = Instant::now() + LAST_WORD;
+        self.assignment.not_told();
+        while self.tell_kafka_now() {
+            loop {
+                // Serves the answer; whatever else comes is nothing to us any more.
+                let _ = self.consumer.poll(Duration::from_millis(20));
+                match self.consumer.context().take_reports().told {
+                    Some(true) => return,
+                    Some(false) => break self.assignment.not_told(),
+                    None if Instant::now() >= deadline => return,
+                    None => {}
                 }
-                Ok(())
             }
-            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
-                let group = &self.shared.config.group_id;
-                let error = anyhow!(
-                    "Kafka forbids reading topic \"{topic}\" as group \"{group}\": {error}; grant READ on both"
-                );
-                Err(Interrupt::Failed(Failure::Configuration(error)))
-            }
-            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
-                Err(rejoin(format!("Kafka no longer has the next offset of {topic}: {error}")))
-            }
-            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-                Err(rejoin(format!("Kafka client: {error}")))
-            }
-            // The client recovers from everything else by itself; an outage shows in its statistics.
-            _ => {
-                tracing::debug!("Kafka client: {error}");
-                Ok(())
+            if Instant::now() >= deadline {
+                return;
             }
         }
     }
@@ -367,9 +314,4 @@ impl Intake {
 
 fn rejoin(why: String) -> Interrupt {
     Interrupt::Ended(Ended::Rejoin(why))
-}
-
-/// The session knows why: this text is never shown.
-fn store_is_gone() -> Interrupt {
-    rejoin("the store has ended".into())
 }

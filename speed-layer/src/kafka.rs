@@ -1,18 +1,24 @@
 //! The Kafka consumer: its settings, and what librdkafka reports while it is polled.
 
 mod dead_letters;
+mod inquiry;
+mod leave;
 mod queue;
+mod topic_id;
 
 pub use dead_letters::DeadLetters;
-pub use queue::MessageQueue;
+pub use inquiry::{Finding, Inquiry};
+pub use leave::{bury, leave};
+pub use queue::{MessageQueue, Polled};
 
 use crate::config::Config;
+use crate::source::TopicPartition;
 use anyhow::Context as _;
 use common::Failure;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{TopicPartitionList, consumer::RebalanceProtocol};
@@ -39,12 +45,19 @@ const TUNING: [(&str, &str); 10] = [
 
 /// Settings that the promises of this program rest on: PostgreSQL holds the offsets, and a gap must never be skipped
 /// in silence.
-const FIXED: [(&str, &str); 4] = [
+const FIXED: [(&str, &str); 6] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),
     ("statistics.interval.ms", "1000"),
+    // Without it a price that a disk has spoiled is stored as true.
+    ("check.crcs", "true"),
+    // The end of a partition tells which offsets are no messages: transactions' markers, and what was aborted.
+    ("enable.partition.eof", "true"),
 ];
+
+/// Defaults of [`TUNING`] that librdkafka refuses where the group's coordinator decides (`group.protocol=consumer`).
+const CLASSIC_ONLY: [&str; 3] = ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"];
 
 /// Joins the group.
 ///
@@ -56,19 +69,23 @@ pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
         let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
         return Err(Failure::Configuration(error));
     }
-    let mut settings = client_settings(config, &TUNING);
+    let is_classic = !config.kafka.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
+    let tuning: Vec<_> =
+        TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
+    let mut settings = client_settings(config, &tuning);
     for (key, value) in FIXED {
         settings.set(key, value);
     }
     settings.set("group.id", &config.group_id);
-    let context = Context::new(config.topic.clone());
+    let context = Context::default();
     let consumer: Consumer = settings
         .create_with_context(context)
         .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
         .map_err(Failure::Configuration)?;
+    let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
     consumer
-        .subscribe(&[&config.topic])
-        .with_context(|| format!("cannot subscribe to topic \"{}\" (--topic)", config.topic))
+        .subscribe(&topics)
+        .with_context(|| format!("cannot subscribe to {} (--topic)", topics.join(", ")))
         .map_err(Failure::Configuration)?;
     Ok(consumer)
 }
@@ -92,26 +109,34 @@ pub struct Reports {
     pub rebalances: Vec<Rebalance>,
     /// Whether a connection to a broker is up; `None` where nothing new is known.
     pub connected: Option<bool>,
-    /// Partitions of the topic, ours or not, to whose leader no connection is up; `None` where nothing new is known.
-    pub leaderless: Option<Vec<i32>>,
-    /// The end of each partition, exclusive.
-    pub ends: HashMap<i32, i64>,
+    /// Partitions, ours or not, that no broker can be read from: to none that would serve them a connection is up.
+    /// `None` where nothing new is known.
+    pub leaderless: Option<Vec<TopicPartition>>,
+    /// The end of each partition.
+    pub ends: HashMap<TopicPartition, End>,
+    /// Whether the group's coordinator took the offsets that it was told last; `None` where it has not answered.
+    pub told: Option<bool>,
     /// The latest trouble, in librdkafka's words.
     pub trouble: Option<(RDKafkaErrorCode, String)>,
     closing: bool,
 }
 
+/// Where a partition ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// Exclusive; an open transaction's messages included.
+    pub high: i64,
+    /// Up to which offset a reader may come that waits for open transactions; exclusive.
+    pub stable: i64,
+}
+
 /// Collects reports: callbacks must not block, and they run inside of a poll.
+#[derive(Default)]
 pub struct Context {
-    topic: String,
     reports: Mutex<Reports>,
 }
 
 impl Context {
-    fn new(topic: String) -> Self {
-        Self { topic, reports: Mutex::default() }
-    }
-
     /// What has been reported since the last call.
     pub fn take_reports(&self) -> Reports {
         let mut reports = self.lock();
@@ -119,7 +144,8 @@ impl Context {
         std::mem::replace(&mut *reports, Reports { closing, ..Reports::default() })
     }
 
-    /// From now on partitions are given up as soon as the group asks: nothing will be written any more.
+    /// From now on the group is answered at once: what it gives is taken and not read, what it wants back is given up.
+    /// Nothing will be written any more, and an assignment that is never answered would keep the client from leaving.
     pub fn close(&self) {
         self.lock().closing = true;
     }
@@ -150,29 +176,47 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let mut reports = self.lock();
         reports.connected = Some(statistics.brokers.values().any(|broker| broker.state == "UP"));
-        let Some(topic) = statistics.topics.get(&self.topic) else {
-            return;
-        };
-        // -1001 stands for an end that is not known.
-        let ends = topic.partitions.iter().filter(|(_, partition)| partition.hi_offset >= 0);
-        reports.ends.extend(ends.map(|(id, partition)| (*id, partition.hi_offset)));
         // The connection to the group's coordinator is one apart: it brings no messages.
         let up = statistics.brokers.values().filter(|broker| broker.state == "UP" && broker.source != "logical");
         let up: HashSet<i32> = up.map(|broker| broker.nodeid).filter(|id| *id >= 0).collect();
-        let leaderless = topic.partitions.iter().filter(|(_, partition)| !up.contains(&partition.leader));
-        let mut leaderless: Vec<i32> = leaderless.map(|(id, _)| *id).collect();
+        let mut leaderless = Vec::new();
+        for (topic, name) in statistics.topics.values().map(|topic| (topic, &topic.topic)) {
+            for (id, partition) in topic.partitions.iter().filter(|(id, _)| **id >= 0) {
+                let at = || TopicPartition { topic: name.clone(), partition: *id };
+                // The broker that serves it may be a follower (client.rack).
+                if !up.contains(&partition.leader) && !up.contains(&partition.broker) {
+                    leaderless.push(at());
+                }
+                // -1001 stands for an end that is not known.
+                if partition.hi_offset >= 0 {
+                    let stable = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
+                    reports.ends.insert(at(), End { high: partition.hi_offset, stable });
+                }
+            }
+        }
         leaderless.sort_unstable();
         reports.leaderless = Some(leaderless);
     }
 }
 
 impl ConsumerContext for Context {
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        self.lock().told = Some(result.is_ok());
+    }
+
     fn rebalance(&self, consumer: &Consumer, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let is_assignment = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let mut reports = self.lock();
-        if reports.closing && !is_assignment {
+        if reports.closing {
             drop(reports);
-            release(consumer, partitions);
+            if is_assignment {
+                let none = TopicPartitionList::new();
+                if let Err(error) = take_up(consumer, &none) {
+                    tracing::debug!("answering an assignment: {error}");
+                }
+            } else {
+                release_all(consumer);
+            }
             return;
         }
         let partitions = partitions.clone();
@@ -185,14 +229,23 @@ impl ConsumerContext for Context {
 }
 
 /// Starts reading the partitions at the offsets given.
-pub fn take_up(consumer: &Consumer, partitions: &TopicPartitionList) -> rdkafka::error::KafkaResult<()> {
+pub fn take_up(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
         _ => consumer.assign(partitions),
     }
 }
 
-/// Stops reading the partitions, and tells the group so.
+/// Stops reading whatever is read, and tells the group so.
+fn release_all(consumer: &Consumer) {
+    // What was never taken up must not be in the list.
+    match consumer.assignment() {
+        Ok(partitions) => release(consumer, &partitions),
+        Err(error) => tracing::debug!("giving up partitions: {error}"),
+    }
+}
+
+/// Stops reading the partitions, and tells the group so. All of them must have been taken up.
 pub fn release(consumer: &Consumer, partitions: &TopicPartitionList) {
     let released = match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),

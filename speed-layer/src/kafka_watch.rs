@@ -56,7 +56,7 @@ impl KafkaWatch {
             None => {}
         }
         self.say_if_away(shared);
-        self.note_leaders(shared, reports);
+        self.note_leaders(reports);
         // With every report, so that the counter rises as long as the trouble lasts: alerts look at its rise.
         if reports.connected.is_some() && (self.said || self.leaders.are_missed()) {
             shared.metrics.retries("Kafka").inc();
@@ -87,17 +87,16 @@ impl KafkaWatch {
     }
 
     /// Without any connection no leader can be there, and that has its own line.
-    fn note_leaders(&mut self, shared: &Shared, reports: &Reports) {
+    fn note_leaders(&mut self, reports: &Reports) {
         let Some(away) = reports.leaderless.as_deref().filter(|_| self.away_since.is_none()) else {
             return;
         };
-        let topic = &shared.config.topic;
         match self.leaders.note(away, Instant::now()) {
             Some(News::Away) => {
-                let partitions = away.iter().map(i32::to_string).collect::<Vec<_>>().join(" ");
+                let partitions = away.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 tracing::warn!(
-                    "Kafka: these partitions of topic \"{topic}\" have no leader that can be reached: {partitions}; \
-                     waiting for one, the others are read"
+                    "Kafka: these partitions have no leader that can be reached: {partitions}; waiting for one, the \
+                     others are read"
                 );
             }
             Some(News::Back(after)) => {

@@ -2,12 +2,15 @@
 //!
 //! Data flows one way: [`intake`] (a thread that polls Kafka and decodes into a [`batch`]) → [`store`] (a task that
 //! writes batch after batch, each in one [`transaction`]) → back to the intake, which reuses the memory. While one
-//! batch is written, the next is decoded. [`session`] is one membership in the consumer group; when it ends for any
-//! reason but shutdown, [`run`] begins another from the offsets that PostgreSQL holds.
+//! batch is written, the next is decoded. [`writer`] is the intake's end of that, [`handover`] the words between them.
+//! [`partition`] decides what is done with one partition, [`assignment`] holds all of them. [`session`] is one membership
+//! in the consumer group; when it ends for any reason but shutdown, [`run`] begins another from the offsets that
+//! PostgreSQL holds.
 
 mod assignment;
 pub mod batch;
 mod config;
+mod handover;
 mod health;
 mod http;
 mod intake;
@@ -16,11 +19,15 @@ mod kafka_watch;
 mod latency;
 mod metrics;
 mod outage;
+mod partition;
 mod session;
+mod source;
 mod store;
 mod upkeep;
+mod writer;
 
 pub use config::Config;
+pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 
 use common::Failure;
@@ -42,6 +49,15 @@ struct Shared {
     stop: CancellationToken,
 }
 
+impl Shared {
+    /// No partition is read any more: readiness and lag say so at once.
+    fn end_reading(&self) {
+        self.health.group.set(false);
+        self.health.set_trouble(None);
+        self.metrics.forget_partitions();
+    }
+}
+
 /// Runs until `stop` is cancelled.
 ///
 /// # Errors
@@ -56,14 +72,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     }
     let shared = Arc::new(Shared { config, database, metrics: Metrics::new(), health: Health::default(), stop });
     http::serve(&shared).await?;
-    let Some(mut store) = Store::open(&shared).await? else {
+    let Some(first) = Store::open(&shared).await? else {
         return Ok(());
     };
+    let more = (1..shared.config.writers).map(|_| Store::another(&shared));
+    let mut stores: Vec<Store> = std::iter::once(first).chain(more).collect();
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
     let mut rejoining = Outage::new("consumer group");
     while !shared.stop.is_cancelled() {
         let before = shared.metrics.batches_written();
-        match session::run(&shared, &mut store).await? {
+        match session::run(&shared, &mut stores).await? {
             Ended::Shutdown => break,
             Ended::Rejoin(why) => {
                 // A session that wrote something was a success: its end is a new trouble, not the old one's next try.

@@ -2,6 +2,7 @@
 
 use crate::batch::Batch;
 use crate::latency::LatencyHistogram;
+use crate::source::TopicPartition;
 use common::{Reason, Timestamp};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -24,7 +25,14 @@ struct ByTarget {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByPartition {
+    topic: String,
     partition: i32,
+}
+
+impl From<&TopicPartition> for ByPartition {
+    fn from(at: &TopicPartition) -> Self {
+        Self { topic: at.topic.clone(), partition: at.partition }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +54,11 @@ pub struct Metrics {
     retries: Family<ByTarget, Counter>,
     pub fences: Counter,
     pub gaps: Counter,
+    /// Batches of the broker's that could not be read.
+    pub damaged: Counter,
+    /// Dead letters that were too large to be sent whole, or at all.
+    pub letters_cut: Counter,
+    stalled: Gauge,
     memory: Gauge,
 }
 
@@ -64,6 +77,9 @@ impl Metrics {
             retries: Family::default(),
             fences: Counter::default(),
             gaps: Counter::default(),
+            damaged: Counter::default(),
+            letters_cut: Counter::default(),
+            stalled: Gauge::default(),
             memory: Gauge::default(),
         };
         // A reason that has not happened yet is 0 rather than absent, so that an alert on its rate works.
@@ -89,6 +105,10 @@ impl Metrics {
         r.register("retries", "Failed tries, by what was tried", self.retries.clone());
         r.register("fences", "Batches dropped because another instance had moved the offsets", self.fences.clone());
         r.register("gaps_skipped", "Ranges of offsets recorded in kafka_gaps", self.gaps.clone());
+        r.register("damaged_batches", "Batches of a broker's that could not be read", self.damaged.clone());
+        let help = "Rejected messages that the dead letter topic did not take whole";
+        r.register("dead_letters_cut", help, self.letters_cut.clone());
+        r.register("stalled_partitions", "Partitions of this instance that are not read", self.stalled.clone());
         r.register_with_unit("resident_memory", "Resident memory of the process", Unit::Bytes, self.memory.clone());
     }
 
@@ -98,6 +118,7 @@ impl Metrics {
         for rejected in &batch.rejects {
             self.rejected.get_or_create(&ByReason { reason: rejected.reject.reason.as_str() }).inc();
         }
+        self.gaps.inc_by(batch.gaps.len() as u64);
         self.batches.inc();
         self.batch_messages.observe(batch.messages.into());
         self.batch_write.observe(took.as_secs_f64());
@@ -121,13 +142,23 @@ impl Metrics {
         self.rebalances.get_or_create(&ByKind { kind }).inc();
     }
 
-    pub fn set_lag(&self, partition: i32, messages: i64) {
-        self.lag.get_or_create(&ByPartition { partition }).set(messages);
+    pub fn set_lag(&self, at: &TopicPartition, messages: i64) {
+        self.lag.get_or_create(&at.into()).set(messages);
+    }
+
+    pub fn set_stalled(&self, partitions: usize) {
+        self.stalled.set(partitions as i64);
     }
 
     /// The partition is no longer ours: its lag is another instance's to tell.
-    pub fn forget_lag(&self, partition: i32) {
-        self.lag.remove(&ByPartition { partition });
+    pub fn forget_lag(&self, at: &TopicPartition) {
+        self.lag.remove(&at.into());
+    }
+
+    /// No partition is ours any more.
+    pub fn forget_partitions(&self) {
+        self.lag.clear();
+        self.stalled.set(0);
     }
 
     /// All metrics in the OpenMetrics text format.

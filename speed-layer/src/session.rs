@@ -1,10 +1,13 @@
 //! One membership in the consumer group.
 
-use crate::intake::{Command, Intake, Reply};
+use crate::Shared;
+use crate::handover::{Command, Reply};
+use crate::intake::Intake;
 use crate::store::{Store, StoreError};
-use crate::{Shared, kafka};
+use crate::writer::{Limits, Replied, Writers};
 use anyhow::{Context as _, anyhow};
 use common::Failure;
+use futures::future::try_join_all;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +18,8 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a shutdown waits for the intake: the Kafka client knows no limit when it leaves a group whose brokers are
 /// away. They find out by themselves.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long the intake may take to end once the stores have: leaving the group has limits of its own.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a session is over.
 pub enum Ended {
@@ -24,12 +29,13 @@ pub enum Ended {
 }
 
 /// Reads and writes until shutdown, or until this membership is of no use any more.
-pub async fn run(shared: &Arc<Shared>, store: &mut Store) -> Result<Ended, Failure> {
-    let consumer = kafka::subscribe(&shared.config)?;
-    let (command, commands) = mpsc::unbounded_channel();
+pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Failure> {
     let (reply, replies) = std_mpsc::channel();
-    let intake = Intake::new(Arc::clone(shared), consumer, command, replies)?;
+    let (commands, shares): (Vec<_>, Vec<_>) = stores.iter().map(|_| mpsc::unbounded_channel()).unzip();
+    let limits = Limits { rows: shared.config.batch_rows, linger: shared.config.linger };
+    let intake = Intake::new(Arc::clone(shared), Writers::new(commands, replies, limits))?;
     let read = spawn(intake)?;
+    let (writing_lasts, writing_over) = oneshot::channel::<()>();
     let reading = async {
         tokio::select! {
             read = read => read.unwrap_or_else(|_| Err(Failure::Infrastructure(anyhow!("the intake thread has panicked")))),
@@ -37,16 +43,21 @@ pub async fn run(shared: &Arc<Shared>, store: &mut Store) -> Result<Ended, Failu
                 tracing::warn!("Kafka did not answer in time; the group will notice by itself that this instance is gone");
                 Ok(Ended::Shutdown)
             }
+            () = after(writing_over, END_TIMEOUT) => {
+                Ok(Ended::Rejoin("the Kafka client does not end; it is left to itself".into()))
+            }
         }
     };
     let writing = async {
-        tokio::select! {
-            written = serve(store, commands, reply) => written,
+        let written = tokio::select! {
+            written = serve_all(stores, shares, &reply) => written,
             () = after_stop(shared, DRAIN_TIMEOUT) => Ok(()),
-        }
+        };
+        drop(writing_lasts);
+        written
     };
     let (read, written) = tokio::join!(reading, writing);
-    shared.health.group.set(false);
+    shared.end_reading();
     match written {
         Err(StoreError::Fatal(failure)) => return Err(failure),
         Err(StoreError::Fenced(why)) => return Ok(Ended::Rejoin(why)),
@@ -67,12 +78,27 @@ fn spawn(intake: Intake) -> Result<oneshot::Receiver<Result<Ended, Failure>>, Fa
     Ok(read)
 }
 
+/// Each store carries out the commands for its share; the first that can go on no more ends all.
+async fn serve_all(
+    stores: &mut [Store],
+    shares: Vec<mpsc::UnboundedReceiver<Command>>,
+    reply: &std_mpsc::Sender<Replied>,
+) -> Result<(), StoreError> {
+    let serving = stores.iter_mut().zip(shares).enumerate();
+    let served = try_join_all(serving.map(|(index, (store, commands))| serve(store, commands, index, reply))).await;
+    // The intake may be waiting.
+    let _ = reply.send((0, Reply::Ended));
+    served.map(drop)
+}
+
 /// Carries out the intake's commands one after the other, until it has no more.
 async fn serve(
     store: &mut Store,
     mut commands: mpsc::UnboundedReceiver<Command>,
-    replies: std_mpsc::Sender<Reply>,
+    index: usize,
+    replies: &std_mpsc::Sender<Replied>,
 ) -> Result<(), StoreError> {
+    store.begin_session();
     while let Some(command) = commands.recv().await {
         let reply = match command {
             Command::Write(batch) => {
@@ -83,13 +109,20 @@ async fn serve(
                 store.check(&positions).await?;
                 Reply::Checked
             }
-            Command::Locate(known) => Reply::Located(store.positions(&known).await?),
+            Command::Identify(topics) => Reply::Identified(store.identify(&topics).await?),
+            Command::Locate(questions) => Reply::Located(store.locate(&questions).await?),
         };
-        if replies.send(reply).is_err() {
+        if replies.send((index, reply)).is_err() {
             break;
         }
     }
     Ok(())
+}
+
+/// A while after the other end was dropped.
+async fn after(end: oneshot::Receiver<()>, time: Duration) {
+    let _ = end.await;
+    tokio::time::sleep(time).await;
 }
 
 async fn after_stop(shared: &Shared, time: Duration) {

@@ -4,19 +4,23 @@ pub mod day_partitions;
 #[cfg(test)]
 mod model;
 mod offsets;
+mod sources;
 mod statements;
 mod transaction;
 
 pub use day_partitions::DayPartitions;
-pub use offsets::{Known, Located, Position};
 pub use transaction::write_ticks;
 
 use crate::batch::Batch;
+use crate::Shared;
+use crate::handover::{Answer, Position, Question};
 use crate::outage::Outage;
-use crate::{Config, Shared};
+use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
 use common::{Failure, Timestamp};
+use offsets::Moved;
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use transaction::Outcome;
@@ -30,6 +34,13 @@ pub struct Store {
     connection: Option<PgConnection>,
     days: DayPartitions,
     outage: Outage,
+    /// The topics' names, for messages.
+    topics: BTreeMap<SourceId, String>,
+    /// How far each partition was when this connection's predecessor last wrote or looked: after a failover to an older
+    /// state not only the partitions of the next batch are to be compared, but all of them.
+    reached: BTreeMap<SourcePartition, i64>,
+    /// The connection is new: what it shows has not been compared with `reached`.
+    is_unchecked: bool,
 }
 
 /// Why a batch or an assignment could not be completed.
@@ -41,17 +52,15 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Connects, brings the tables up to date and makes sure that no other group writes the same ticks. `None` where
-    /// the process was stopped meanwhile.
+    /// Connects and brings the tables up to date. `None` where the process was stopped meanwhile.
     pub async fn open(shared: &Arc<Shared>) -> Result<Option<Self>, Failure> {
         let mut outage = Outage::new("PostgreSQL");
         while !shared.stop.is_cancelled() {
-            match Self::connect(shared).await {
+            match shared.database.connect_ready().await {
                 Ok(connection) => {
                     outage.over();
                     shared.health.database.set(true);
-                    let days = DayPartitions::default();
-                    return Ok(Some(Self { shared: Arc::clone(shared), connection: Some(connection), days, outage }));
+                    return Ok(Some(Self::new(shared, Some(connection), outage)));
                 }
                 Err(Failure::Infrastructure(error)) => outage.failed(shared, &format!("{error:#}")).await,
                 Err(failure) => return Err(failure),
@@ -60,10 +69,26 @@ impl Store {
         Ok(None)
     }
 
-    async fn connect(shared: &Shared) -> Result<PgConnection, Failure> {
-        let mut connection = shared.database.connect_ready().await?;
-        check_sole_group(&mut connection, shared).await?;
-        Ok(connection)
+    /// One more writer, which connects when it is needed.
+    pub fn another(shared: &Arc<Shared>) -> Self {
+        Self::new(shared, None, Outage::new("PostgreSQL"))
+    }
+
+    fn new(shared: &Arc<Shared>, connection: Option<PgConnection>, outage: Outage) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            connection,
+            days: DayPartitions::default(),
+            outage,
+            topics: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            is_unchecked: false,
+        }
+    }
+
+    /// Forgets the session before: its positions are read anew.
+    pub fn begin_session(&mut self) {
+        self.reached.clear();
     }
 
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its partitions.
@@ -77,24 +102,50 @@ impl Store {
                 Some(Outcome::WrittenBefore) => {
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
                 }
-                Some(Outcome::Fenced(why)) => {
+                Some(Outcome::Fenced(moved)) => {
                     self.shared.metrics.fences.inc();
-                    return Err(StoreError::Fenced(why));
+                    return Err(StoreError::Fenced(format!(
+                        "another instance has moved {}: the stored offset is {}, expected {}",
+                        self.name(moved.at),
+                        moved.found(),
+                        moved.expected
+                    )));
                 }
             }
+            self.reached.extend(batch.ranges.iter().map(|range| (range.at, range.next)));
             return Ok(());
         }
     }
 
+    /// Which sources the topics are.
+    pub async fn identify(&mut self, topics: &[TopicIdentity]) -> Result<Vec<Source>, StoreError> {
+        let mut sources = Vec::with_capacity(topics.len());
+        for topic in topics {
+            let shared = Arc::clone(&self.shared);
+            let source = loop {
+                let attempt = self
+                    .attempt(async |_, connection| sources::identify(connection, &shared.config, topic).await);
+                match attempt.await? {
+                    None => {}
+                    Some(Ok(source)) => break source,
+                    Some(Err(error)) => return Err(StoreError::Fatal(Failure::Configuration(error))),
+                }
+            };
+            self.topics.insert(source.id, source.topic.clone());
+            sources.push(source);
+        }
+        Ok(sources)
+    }
+
     /// Where to begin with each of the partitions.
-    pub async fn positions(&mut self, known: &[Known]) -> Result<Located, StoreError> {
+    pub async fn locate(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
         loop {
             let shared = Arc::clone(&self.shared);
-            let attempt = self.attempt(async |_, connection| offsets::positions(connection, &shared, known).await);
-            match attempt.await? {
-                None => continue,
-                Some(Ok(located)) => return Ok(located),
-                Some(Err(gap)) => return Err(StoreError::Fatal(Failure::Configuration(gap))),
+            let (config, metrics) = (&shared.config, &shared.metrics);
+            let attempt =
+                self.attempt(async |_, connection| offsets::locate(connection, config, metrics, questions).await);
+            if let Some(answers) = attempt.await? {
+                return Ok(answers);
             }
         }
     }
@@ -102,24 +153,37 @@ impl Store {
     /// Makes sure that the stored offsets are not behind `positions`, where they once were.
     pub async fn check(&mut self, positions: &[Position]) -> Result<(), StoreError> {
         while !self.shared.stop.is_cancelled() {
-            let shared = Arc::clone(&self.shared);
-            let attempt =
-                self.attempt(async |_, connection| offsets::behind(connection, &shared.config, positions).await);
-            match attempt.await? {
+            match self.attempt(async |_, connection| offsets::behind(connection, positions).await).await? {
                 None => continue,
                 Some(None) => return Ok(()),
-                Some(Some(why)) => {
-                    self.shared.metrics.fences.inc();
-                    return Err(StoreError::Fenced(why));
-                }
+                Some(Some(moved)) => return Err(self.is_older(moved)),
             }
         }
         Ok(())
     }
 
+    fn is_older(&self, moved: Moved) -> StoreError {
+        self.shared.metrics.fences.inc();
+        StoreError::Fenced(format!(
+            "the database is an older state of itself: the stored offset of {} is {}, but {} was committed; what is \
+             missing is read again",
+            self.name(moved.at),
+            moved.found(),
+            moved.expected
+        ))
+    }
+
+    /// `topic/partition`, for messages.
+    fn name(&self, at: SourcePartition) -> String {
+        match self.topics.get(&at.source) {
+            Some(topic) => format!("{topic}/{}", at.partition),
+            None => format!("source {}, partition {}", at.source, at.partition),
+        }
+    }
+
     async fn write_once(&mut self, connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<Outcome> {
         self.days.ensure(connection, &batch.days).await?;
-        transaction::write(connection, &self.shared.config, batch).await
+        transaction::write(connection, batch).await
     }
 
     /// One try on a live connection. `None` after a failure that trying again may cure, and a pause.
@@ -130,16 +194,25 @@ impl Store {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => match self.shared.database.connect().await {
-                Ok(connection) => connection,
+                Ok(connection) => {
+                    self.is_unchecked = true;
+                    connection
+                }
                 Err(error) => return self.pause(error).await,
             },
         };
-        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, work(self, &mut connection)).await {
+        let attempt = async {
+            if let Some(moved) = self.check_new(&mut connection).await? {
+                return Ok(Err(self.is_older(moved)));
+            }
+            work(self, &mut connection).await.map(Ok)
+        };
+        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, attempt).await {
             Ok(Ok(done)) => {
                 self.connection = Some(connection);
                 self.outage.over();
                 self.shared.health.database.set(true);
-                return Ok(Some(done));
+                return done.map(Some);
             }
             Ok(Err(error)) => self.shared.database.failure("writing to", error),
             Err(_) => Failure::Infrastructure(anyhow!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())),
@@ -149,6 +222,17 @@ impl Store {
         drop(connection);
         self.days = DayPartitions::default();
         self.pause(error).await
+    }
+
+    /// Which partition a new connection shows behind where it was, if any.
+    async fn check_new(&mut self, connection: &mut PgConnection) -> sqlx::Result<Option<Moved>> {
+        if !self.is_unchecked {
+            return Ok(None);
+        }
+        let reached: Vec<Position> = self.reached.iter().map(|(at, next)| Position { at: *at, next: *next }).collect();
+        let behind = if reached.is_empty() { None } else { offsets::behind(connection, &reached).await? };
+        self.is_unchecked = behind.is_some();
+        Ok(behind)
     }
 
     async fn pause<T>(&mut self, error: Failure) -> Result<Option<T>, StoreError> {
@@ -161,23 +245,4 @@ impl Store {
             failure => Err(StoreError::Fatal(failure)),
         }
     }
-}
-
-/// A second group would write every tick a second time: nearly always a changed flag rather than a wish.
-async fn check_sole_group(connection: &mut PgConnection, shared: &Shared) -> Result<(), Failure> {
-    let Config { topic, group_id, .. } = &shared.config;
-    let other: Option<String> = sqlx::query_scalar(statements::OTHER_GROUP)
-        .bind(topic)
-        .bind(group_id)
-        .fetch_optional(connection)
-        .await
-        .map_err(|error| shared.database.failure("reading kafka_offsets in", error))?;
-    let Some(other) = other else {
-        return Ok(());
-    };
-    Err(Failure::Configuration(anyhow!(
-        "group \"{other}\" already writes topic {topic} into this database, and group \"{group_id}\" (--group-id) would \
-         write each tick a second time; use the same group, another database, or delete the other group's rows from \
-         kafka_offsets"
-    )))
 }

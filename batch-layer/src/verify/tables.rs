@@ -105,7 +105,7 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
 
 /// The next offset that the speed layer will write, by partition.
 pub async fn next_offsets(index: &mut Index, group: &str, topic: &str) -> Result<BTreeMap<i32, u64>, Failure> {
-    let rows = sqlx::query_as("select partition, next_offset from kafka_offsets where group_id = $1 and topic = $2")
+    let rows = sqlx::query_as("select partition, next_offset from ingest_positions where group_id = $1 and topic = $2")
         .bind(group)
         .bind(topic)
         .fetch_all(&mut index.connection);
@@ -117,7 +117,7 @@ pub async fn next_offsets(index: &mut Index, group: &str, topic: &str) -> Result
 /// Offsets that the speed layer could not read any more, and has recorded as such.
 pub async fn gaps(index: &mut Index, group: &str, topic: &str) -> Result<Known, Failure> {
     let rows = sqlx::query_as(
-        "select partition, from_offset, to_offset from kafka_gaps
+        "select partition, from_offset, to_offset from ingest_gaps
          where group_id = $1 and topic = $2 and from_offset < to_offset",
     )
     .bind(group)
@@ -144,7 +144,7 @@ pub async fn rejected(
     };
     let rows = sqlx::query_scalar(
         "select kafka_offset from rejected_ticks
-         where topic = $1 and kafka_partition = $2 and kafka_offset between $3 and $4",
+         where source in (select source from kafka_sources where topic = $1) and kafka_partition = $2 and kafka_offset between $3 and $4",
     )
     .bind(topic)
     .bind(partition)

@@ -103,8 +103,8 @@ impl World {
             let prices = |of: fn(&Tick) -> i64| chunk.iter().map(|tick| decimal(of(tick))).collect::<Vec<_>>();
             sqlx::query(
                 "insert into realtime_stock
-                     (symbol, timestamp, open, close, volume, kafka_partition, kafka_offset)
-                 select s, t, o::numeric, c::numeric, v, p, f
+                     (symbol, timestamp, open, close, volume, kafka_partition, source, kafka_offset)
+                 select s, t, o::numeric, c::numeric, v, p, 1, f
                  from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::int[], $7::bigint[])
                       as ticks (s, t, o, c, v, p, f)",
             )
@@ -134,13 +134,28 @@ impl World {
         .unwrap();
     }
 
-    /// What the speed layer would have noted as its next offset.
-    pub async fn set_next_offset(&self, topic: &str, partition: i32, next: i64) {
-        sqlx::query(
-            "insert into kafka_offsets (group_id, topic, partition, next_offset) values ('speed-layer', $1, $2, $3)
-             on conflict on constraint kafka_offsets_pkey do update set next_offset = excluded.next_offset",
+    /// The topic as the speed layer would have entered it.
+    pub async fn source(&self, topic: &str) -> i16 {
+        sqlx::query_scalar(
+            "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             values ('speed-layer', '', $1, '', 1)
+             on conflict on constraint kafka_sources_identity_key do update set topic = excluded.topic
+             returning source",
         )
         .bind(topic)
+        .fetch_one(self.database.pool())
+        .await
+        .unwrap()
+    }
+
+    /// What the speed layer would have noted as its next offset.
+    pub async fn set_next_offset(&self, topic: &str, partition: i32, next: i64) {
+        let source = self.source(topic).await;
+        sqlx::query(
+            "insert into kafka_offsets (source, partition, next_offset) values ($1, $2, $3)
+             on conflict on constraint kafka_offsets_pkey do update set next_offset = excluded.next_offset",
+        )
+        .bind(source)
         .bind(partition)
         .bind(next)
         .execute(self.database.pool())

@@ -25,10 +25,11 @@ async fn agreeing() -> World {
     }
     settle(&world).await;
     // The offsets between an hour's last tick and the next one's first were no ticks.
+    world.source("stock_prices").await;
     world
         .execute(
-            "insert into rejected_ticks (topic, kafka_partition, kafka_offset, reason, detail)
-             select 'stock_prices', partition, o, 'empty', 'no value'
+            "insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
+             select 1, partition, o, 'empty', 'no value'
              from generate_series(0, 1) as partition, generate_series(9400, 11000) as o
              where o % 1000 >= 400",
         )
@@ -232,12 +233,12 @@ impl Live {
         live.world.put(&key_of(hour, 0, 0), &live.ticks).await;
         live.world.run_ok(&["--hour", &hour.start().to_string()]).await;
         live.world.set_next_offset(live.topic.name(), 0, 201).await;
-        let reject = format!(
-            "insert into rejected_ticks (topic, kafka_partition, kafka_offset, reason, detail)
-             values ('{}', 0, 200, 'not_json', 'no tick')",
-            live.topic.name()
-        );
-        live.world.execute(&reject).await;
+        live.world
+            .execute(
+                "insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
+                 values (1, 0, 200, 'not_json', 'no tick')",
+            )
+            .await;
         live
     }
 

@@ -1,9 +1,11 @@
 //! Which offsets a batch covers.
 
+use crate::source::SourcePartition;
+
 /// The offsets [start, next) of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
-    pub partition: i32,
+    pub at: SourcePartition,
     /// The offset that was expected when the range began: where the last batch ended.
     pub start: i64,
     /// The offset after the last message.
@@ -19,19 +21,19 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// Takes in a message of `partition` that moves it from `start` to `next`.
-    pub fn extend(&mut self, partition: i32, start: i64, next: i64) {
-        if let Some(range) = self.ranges.get_mut(self.last).filter(|range| range.partition == partition) {
+    /// Takes in a message of a partition that moves it from `start` to `next`.
+    pub fn extend(&mut self, at: SourcePartition, start: i64, next: i64) {
+        if let Some(range) = self.ranges.get_mut(self.last).filter(|range| range.at == at) {
             range.next = next;
             return;
         }
-        self.last = match self.ranges.iter().position(|range| range.partition == partition) {
+        self.last = match self.ranges.iter().position(|range| range.at == at) {
             Some(known) => {
                 self.ranges[known].next = next;
                 known
             }
             None => {
-                self.ranges.push(Range { partition, start, next });
+                self.ranges.push(Range { at, start, next });
                 self.ranges.len() - 1
             }
         };
@@ -39,6 +41,10 @@ impl Ranges {
 
     pub fn iter(&self) -> impl Iterator<Item = Range> + '_ {
         self.ranges.iter().copied()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
     }
 
     pub fn clear(&mut self) {
@@ -54,10 +60,11 @@ mod tests {
     #[test]
     fn a_range_begins_where_the_partition_stood_and_ends_behind_its_last_message() {
         let mut ranges = Ranges::default();
-        ranges.extend(0, 5, 6);
-        ranges.extend(1, 0, 4);
-        ranges.extend(0, 6, 9);
-        let expected = [Range { partition: 0, start: 5, next: 9 }, Range { partition: 1, start: 0, next: 4 }];
+        let at = |partition| SourcePartition { source: 1, partition };
+        ranges.extend(at(0), 5, 6);
+        ranges.extend(at(1), 0, 4);
+        ranges.extend(at(0), 6, 9);
+        let expected = [Range { at: at(0), start: 5, next: 9 }, Range { at: at(1), start: 0, next: 4 }];
         assert_eq!(ranges.iter().collect::<Vec<_>>(), expected);
     }
 }

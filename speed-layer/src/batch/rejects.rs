@@ -1,6 +1,7 @@
 //! Messages that are no tick.
 
 use super::Message;
+use crate::source::SourcePartition;
 use common::{Reject, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -10,7 +11,7 @@ pub const KEPT_BYTES: usize = 16 * 1024;
 /// A row of `rejected_ticks`.
 #[derive(Debug)]
 pub struct RejectedMessage {
-    pub partition: i32,
+    pub at: SourcePartition,
     pub offset: i64,
     pub reject: Reject,
     /// The first [`KEPT_BYTES`]; `None` for a tombstone.
@@ -23,10 +24,10 @@ pub struct RejectedMessage {
 }
 
 impl RejectedMessage {
-    pub fn new(message: &Message<'_>, reject: Reject) -> Self {
+    pub fn new(at: SourcePartition, message: &Message<'_>, reject: Reject) -> Self {
         let value = message.value;
         Self {
-            partition: message.partition,
+            at,
             offset: message.offset,
             reject,
             value: value.map(|value| value[..value.len().min(KEPT_BYTES)].to_vec()),

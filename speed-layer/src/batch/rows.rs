@@ -3,14 +3,15 @@
 //! The format is documented under "Binary Format" in PostgreSQL's page on COPY: a header, for each row a 16-bit count
 //! of fields and for each field a 32-bit length and its bytes, and a trailer.
 
+use crate::source::SourcePartition;
 use common::pg::numeric::put_price_field;
 use common::pg::timestamp::to_postgres;
 use common::{Price, Tick};
 
 /// The statement that takes these rows; the columns stand in the order in which [`Rows::push`] writes them.
 pub const COPY: &str = "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, kafka_partition, \
-                        kafka_offset) from stdin (format binary)";
-const FIELDS: i16 = 9;
+                        source, kafka_offset) from stdin (format binary)";
+const FIELDS: i16 = 10;
 
 /// Signature, no flags, no header extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -25,7 +26,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub fn push(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+    pub fn push(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64) {
         if self.bytes.is_empty() {
             self.bytes.extend_from_slice(HEADER);
         }
@@ -39,7 +40,8 @@ impl Rows {
         self.price(prices.low);
         self.price(Some(prices.close));
         self.field(&tick.volume().to_be_bytes());
-        self.field(&partition.to_be_bytes());
+        self.field(&at.partition.to_be_bytes());
+        self.field(&at.source.to_be_bytes());
         self.field(&offset.to_be_bytes());
     }
 

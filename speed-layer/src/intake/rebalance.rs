@@ -1,106 +1,158 @@
-//! What the intake does when its share of the partitions changes.
+//! What the intake does when its share of the partitions changes, and about partitions that are not read.
 
-use super::{Command, Intake, Interrupt, Step, rejoin};
-use crate::kafka::{self, Rebalance};
-use crate::store::{Known, Position};
+use super::{HELD_UP, Intake, Interrupt, Step, rejoin};
+use crate::kafka::{self, Rebalance, Reports};
+use crate::partition::{Action, Event};
+use crate::source::TopicPartition;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{CommitMode, Consumer as _};
-use std::time::Duration;
+use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use std::time::{Duration, Instant};
 
 /// How long a revocation may be held up for the last batch to be written.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long Kafka may take to say what it has of a partition.
-const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long Kafka's client may take to move to another offset.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Intake {
     pub(super) fn take_reports(&mut self) -> Step {
         let mut reports = self.consumer.context().take_reports();
         if let Some(leaderless) = &mut reports.leaderless {
-            leaderless.retain(|partition| self.assignment.contains(*partition));
+            leaderless.retain(|partition| self.assignment.contains(partition));
         }
         self.watch.note(&self.shared, &reports).map_err(Interrupt::Failed)?;
-        self.assignment.report_lag(&reports.ends, &self.shared.metrics);
-        for rebalance in reports.rebalances {
+        for rebalance in std::mem::take(&mut reports.rebalances) {
             match rebalance {
-                Rebalance::Assign(partitions) => self.locate(partitions)?,
+                Rebalance::Assign(partitions) => self.assigned(&partitions),
                 Rebalance::Revoke(partitions) => self.give_up(&partitions)?,
             }
+        }
+        if reports.connected.is_some() {
+            self.look_at_statistics(&reports);
         }
         Ok(())
     }
 
-    /// Asks Kafka what it has of the new partitions, and the store where to begin.
-    fn locate(&mut self, partitions: TopicPartitionList) -> Step {
+    fn look_at_statistics(&mut self, reports: &Reports) {
+        for (at, messages) in self.assignment.lag(&reports.ends) {
+            self.shared.metrics.set_lag(&at, messages);
+        }
+        let leaderless = reports.leaderless.as_deref().unwrap_or_default();
+        let is_waiting = self.held_up.is_none_or(|held_up| held_up.elapsed() >= HELD_UP);
+        self.assignment.watch(&reports.ends, leaderless, is_waiting, Instant::now());
+        let missing = self.missing.iter().next().map(|topic| format!("topic \"{topic}\" does not exist"));
+        let trouble = self.assignment.say_troubles().or(missing);
+        self.shared.metrics.set_stalled(self.assignment.stalled());
+        self.shared.health.set_trouble(trouble);
+    }
+
+    fn assigned(&mut self, partitions: &TopicPartitionList) {
         self.shared.metrics.rebalanced("assigned");
-        self.locating.begin(partitions);
-        self.locate_again(&[])
+        for element in partitions.elements() {
+            self.inquiry.about_topic(element.topic());
+        }
+        self.assignment.assign(partitions, Instant::now());
     }
 
-    /// `stored` are offsets that the store has found beyond the partitions' ends.
-    pub(super) fn locate_again(&mut self, stored: &[Position]) -> Step {
-        // Revoked before the store had answered.
-        let Some(partitions) = self.locating.partitions() else {
-            return Ok(());
-        };
-        let beyond = |partition| stored.iter().find(|position| position.partition == partition).map(|found| found.next);
-        let ids = partitions.elements().into_iter().map(|element| element.partition());
-        let known = ids.map(|partition| self.known(partition, beyond(partition))).collect::<Step<_>>()?;
-        self.locating.asked();
-        self.command(Command::Locate(known))
-    }
-
-    fn known(&self, partition: i32, beyond: Option<i64>) -> Step<Known> {
-        let topic = &self.shared.config.topic;
-        match self.consumer.fetch_watermarks(topic, partition, WATERMARKS_TIMEOUT) {
-            Ok((low, high)) => Ok(Known { partition, low, high, beyond }),
-            Err(error) => Err(rejoin(format!("asking Kafka for the offsets of {topic}/{partition}: {error}"))),
+    /// Does what partitions ask for, and takes up those of which it is known where to begin.
+    pub(super) fn look_after_partitions(&mut self) -> Step {
+        let mut questions = Vec::new();
+        for (at, action) in self.assignment.wanted(Instant::now()) {
+            match action {
+                Action::AskStore => questions.extend(self.assignment.question(&at)),
+                Action::AskKafka => self.inquiry.about_partition(at),
+                Action::Seek => self.seek(&at),
+                Action::Pause => self.pause(&at),
+            }
+        }
+        if !questions.is_empty() {
+            self.writers.locate(questions)?;
+        }
+        match self.assignment.ready(Instant::now()) {
+            Some((partitions, is_answer)) => self.take_up(&partitions, is_answer),
+            None => Ok(()),
         }
     }
 
-    pub(super) fn take_up(&mut self, positions: &[Position]) -> Step {
-        // Revoked before the store had answered.
-        let Some(mut partitions) = self.locating.take() else {
-            return Ok(());
-        };
-        for Position { partition, next } in positions {
-            let topic = &self.shared.config.topic;
-            let offset = rdkafka::Offset::Offset(*next);
-            self.messages.forward(&self.consumer, topic, *partition);
-            partitions
-                .set_partition_offset(topic, *partition, offset)
-                .map_err(|error| rejoin(format!("beginning {topic}/{partition} at {next}: {error}")))?;
+    fn take_up(&mut self, partitions: &[(TopicPartition, i64)], is_answer: bool) -> Step {
+        if !is_answer && !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            // Such a client takes all partitions at once or none. The next session knows where all of them begin.
+            return Err(rejoin("partitions came late, and the group's protocol takes them up only together".into()));
         }
-        self.assignment.begin(positions);
-        self.topic_missing = false;
-        self.shared.health.group.set(true);
-        let text = positions.iter().map(|p| format!("{}@{}", p.partition, p.next)).collect::<Vec<_>>().join(" ");
+        let mut list = TopicPartitionList::new();
+        for (at, next) in partitions {
+            self.messages.forward(&self.consumer, &at.topic, at.partition);
+            list.add_partition_offset(&at.topic, at.partition, rdkafka::Offset::Offset(*next))
+                .map_err(|error| rejoin(format!("beginning {at} at {next}: {error}")))?;
+        }
+        let text = partitions.iter().map(|(at, next)| format!("{at}@{next}")).collect::<Vec<_>>().join(" ");
         tracing::info!("assigned partitions (with next offsets): {text}");
-        kafka::take_up(&self.consumer, &partitions).map_err(|error| rejoin(format!("taking up partitions: {error}")))
+        kafka::take_up(&self.consumer, &list).map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
+        self.shared.health.group.set(true);
+        Ok(())
     }
 
-    /// Writes what was read of the partitions, if the store is quick about it, and lets them go. Otherwise the offsets
+    /// Tells Kafka's client to go on somewhere else.
+    fn seek(&mut self, at: &TopicPartition) {
+        let Some(next) = self.assignment.next(at) else {
+            return;
+        };
+        if let Err(why) = self.try_seek(at, next) {
+            tracing::debug!("going on with {at} at {next}: {why}");
+            self.assignment.event(at, Event::NotTaken, Instant::now());
+        }
+    }
+
+    fn try_seek(&self, at: &TopicPartition, next: i64) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&at.topic, at.partition, rdkafka::Offset::Offset(next))?;
+        self.consumer.resume(&list)?;
+        let sought = self.consumer.seek_partitions(list, SEEK_TIMEOUT)?;
+        sought.elements().iter().try_for_each(|element| element.error())
+    }
+
+    fn pause(&self, at: &TopicPartition) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&at.topic, at.partition);
+        // Where it fails, the messages come and are not taken.
+        if let Err(error) = self.consumer.pause(&list) {
+            tracing::debug!("pausing {at}: {error}");
+        }
+    }
+
+    /// Writes what was read of the partitions, if the stores are quick about it, and lets them go. Otherwise the offsets
     /// in PostgreSQL decide between this instance and the next. Lost are always all partitions, and another instance may
     /// have them already: then what was read is dropped.
     fn give_up(&mut self, partitions: &TopicPartitionList) -> Step {
         self.shared.metrics.rebalanced("revoked");
-        if self.consumer.assignment_lost() {
+        let are_lost = self.consumer.assignment_lost();
+        if are_lost {
             // It may come back, and is then read from where the store stands: what is kept would be written twice.
-            self.batch.clear();
+            self.writers.drop_batches();
         } else {
             self.drain(REVOKE_TIMEOUT)?;
-            self.tell_kafka_now(CommitMode::Async);
+            self.tell_kafka_now();
         }
-        self.locating.forget();
-        self.assignment.end(partitions);
+        let taken_up = self.assignment.revoke(partitions);
         for element in partitions.elements() {
-            self.shared.metrics.forget_lag(element.partition());
+            let at = TopicPartition { topic: element.topic().to_owned(), partition: element.partition() };
+            self.shared.metrics.forget_lag(&at);
         }
         tracing::info!("gave up partitions: {}", names(partitions));
-        kafka::release(&self.consumer, partitions);
+        kafka::release(&self.consumer, &taken_up);
+        if are_lost {
+            self.shared.health.group.set(false);
+            if !self.assignment.is_empty() {
+                return Err(rejoin("a part of the assignment was lost".into()));
+            }
+        }
         Ok(())
     }
 }
 
 fn names(partitions: &TopicPartitionList) -> String {
-    partitions.elements().iter().map(|element| element.partition().to_string()).collect::<Vec<_>>().join(" ")
+    let name = |topic: &str, partition: i32| format!("{topic}/{partition}");
+    let names: Vec<_> =
+        partitions.elements().iter().map(|element| name(element.topic(), element.partition())).collect();
+    names.join(" ")
 }

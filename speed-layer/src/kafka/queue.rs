@@ -11,13 +11,23 @@ use crate::batch::Message;
 use common::Timestamp;
 use rdkafka::bindings as c;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
-use std::ffi::{CString, c_void};
+use rdkafka::error::RDKafkaErrorCode;
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
 /// Messages asked for in one call.
 const AT_ONCE: usize = 512;
+
+/// What comes out of the queue.
+#[derive(Debug)]
+pub enum Polled<'a> {
+    Message(Message<'a>),
+    /// Everything before `offset` was handed out, and there is nothing more at the moment.
+    End { topic: &'a str, partition: i32, offset: i64 },
+    /// What the client has to say of a partition; `offset` is below zero where it names none.
+    Failed { topic: &'a str, partition: i32, offset: i64, code: RDKafkaErrorCode, why: String },
+}
 
 /// The messages of all partitions that were forwarded to it.
 pub struct MessageQueue {
@@ -54,7 +64,7 @@ impl MessageQueue {
     }
 
     /// Waits up to `wait` for a message, and hands `take` that one and those that are there already, at most `limit`.
-    pub fn drain(&mut self, wait: Duration, limit: usize, mut take: impl FnMut(Result<Message<'_>, KafkaError>)) {
+    pub fn drain(&mut self, wait: Duration, limit: usize, mut take: impl FnMut(Polled<'_>)) {
         // The call waits until the array is full, so the wait is for one message only.
         self.fill(wait, 1);
         if !self.messages.is_empty() && limit > 1 {
@@ -92,9 +102,18 @@ impl Drop for MessageQueue {
 
 /// # Safety
 /// The message must stay valid for `'a`.
-unsafe fn read(message: &c::rd_kafka_message_t) -> Result<Message<'_>, KafkaError> {
+unsafe fn read(message: &c::rd_kafka_message_t) -> Polled<'_> {
+    // SAFETY: the topic lives as long as the message.
+    let topic = unsafe { topic(message) };
+    let (partition, offset) = (message.partition, message.offset);
     if message.err != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Err(KafkaError::MessageConsumption(message.err.into()));
+        let code = RDKafkaErrorCode::from(message.err);
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return Polled::End { topic, partition, offset };
+        }
+        // SAFETY: the message is valid, and the words are its own or static.
+        let why = unsafe { CStr::from_ptr(c::rd_kafka_message_errstr(message)) }.to_string_lossy().into_owned();
+        return Polled::Failed { topic, partition, offset, code, why };
     }
     let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     // SAFETY: the message is valid, and its key and payload have as many bytes as they say.
@@ -105,5 +124,16 @@ unsafe fn read(message: &c::rd_kafka_message_t) -> Result<Message<'_>, KafkaErro
         (millis, bytes(message.key, message.key_len), bytes(message.payload, message.len))
     };
     let timestamp = (millis >= 0).then(|| Timestamp::from_micros(millis.saturating_mul(1000)));
-    Ok(Message { partition: message.partition, offset: message.offset, timestamp, key, value })
+    Polled::Message(Message { topic, partition, offset, timestamp, key, value })
+}
+
+/// # Safety
+/// The message must stay valid for `'a`.
+#[inline]
+unsafe fn topic(message: &c::rd_kafka_message_t) -> &str {
+    if message.rkt.is_null() {
+        return "";
+    }
+    // SAFETY: librdkafka gives the name as a C string that lives as long as the topic. Kafka's names are ASCII.
+    unsafe { CStr::from_ptr(c::rd_kafka_topic_name(message.rkt)) }.to_str().unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! [`Leaders`]: which partitions wait for a leader, while the others are read.
 
 use super::PATIENCE;
+use crate::source::TopicPartition;
 use std::time::{Duration, Instant};
 
 /// What is worth a line.
@@ -16,12 +17,12 @@ pub enum News {
 #[derive(Debug, Default)]
 pub struct Leaders {
     away_since: Option<Instant>,
-    said: Vec<i32>,
+    said: Vec<TopicPartition>,
 }
 
 impl Leaders {
     /// `away`: the partitions of this instance that have no leader at this moment.
-    pub fn note(&mut self, away: &[i32], now: Instant) -> Option<News> {
+    pub fn note(&mut self, away: &[TopicPartition], now: Instant) -> Option<News> {
         if away.is_empty() {
             let since = self.away_since.take()?;
             let was_said = !std::mem::take(&mut self.said).is_empty();
@@ -49,35 +50,39 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn at(partitions: &[i32]) -> Vec<TopicPartition> {
+        partitions.iter().map(|partition| TopicPartition { topic: "t".into(), partition: *partition }).collect()
+    }
+
     #[test]
     fn a_leader_that_moves_is_not_worth_a_line() {
         let (mut leaders, start) = (Leaders::default(), Instant::now());
-        assert_eq!(leaders.note(&[1], start), None);
-        assert_eq!(leaders.note(&[1], start + 2 * SECOND), None);
+        assert_eq!(leaders.note(&at(&[1]), start), None);
+        assert_eq!(leaders.note(&at(&[1]), start + 2 * SECOND), None);
         assert!(!leaders.are_missed());
-        assert_eq!(leaders.note(&[], start + 3 * SECOND), None);
+        assert_eq!(leaders.note(&at(&[]), start + 3 * SECOND), None);
         // The next absence has its own beginning.
-        assert_eq!(leaders.note(&[1], start + 4 * SECOND), None);
+        assert_eq!(leaders.note(&at(&[1]), start + 4 * SECOND), None);
     }
 
     #[test]
     fn a_leader_that_stays_away_is_said_once_and_so_is_its_return() {
         let (mut leaders, start) = (Leaders::default(), Instant::now());
-        leaders.note(&[1], start);
-        assert_eq!(leaders.note(&[1], start + PATIENCE), Some(News::Away));
-        assert_eq!(leaders.note(&[1], start + 2 * PATIENCE), None);
+        leaders.note(&at(&[1]), start);
+        assert_eq!(leaders.note(&at(&[1]), start + PATIENCE), Some(News::Away));
+        assert_eq!(leaders.note(&at(&[1]), start + 2 * PATIENCE), None);
         assert!(leaders.are_missed());
-        assert_eq!(leaders.note(&[], start + 3 * PATIENCE), Some(News::Back(3 * PATIENCE)));
-        assert_eq!(leaders.note(&[], start + 4 * PATIENCE), None);
+        assert_eq!(leaders.note(&at(&[]), start + 3 * PATIENCE), Some(News::Back(3 * PATIENCE)));
+        assert_eq!(leaders.note(&at(&[]), start + 4 * PATIENCE), None);
         assert!(!leaders.are_missed());
     }
 
     #[test]
     fn another_partition_that_loses_its_leader_meanwhile_is_said_as_well() {
         let (mut leaders, start) = (Leaders::default(), Instant::now());
-        leaders.note(&[1], start);
-        leaders.note(&[1], start + PATIENCE);
-        assert_eq!(leaders.note(&[1, 3], start + 2 * PATIENCE), Some(News::Away));
-        assert_eq!(leaders.note(&[3], start + 3 * PATIENCE), None);
+        leaders.note(&at(&[1]), start);
+        leaders.note(&at(&[1]), start + PATIENCE);
+        assert_eq!(leaders.note(&at(&[1, 3]), start + 2 * PATIENCE), Some(News::Away));
+        assert_eq!(leaders.note(&at(&[3]), start + 3 * PATIENCE), None);
     }
 }

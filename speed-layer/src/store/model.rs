@@ -4,8 +4,10 @@
 use super::offsets::{Stored, compare};
 use super::transaction::Outcome;
 use crate::batch::Ranges;
+use crate::source::SourcePartition;
 use stateright::{Checker, Model, Property};
 
+const AT: SourcePartition = SourcePartition { source: 1, partition: 0 };
 /// Messages in the one partition.
 const END: i64 = 3;
 const INSTANCES: usize = 2;
@@ -184,10 +186,10 @@ impl Protocol {
     fn begin(self, world: &mut World, who: usize, batch: &[i64]) {
         let mut ranges = Ranges::default();
         for offset in batch {
-            ranges.extend(0, *offset, offset + 1);
+            ranges.extend(AT, *offset, offset + 1);
         }
-        let stored = Stored::from([(0, world.next_offset)]);
-        match compare(&stored, &ranges, "topic").filter(|_| self.compares) {
+        let stored = Stored::from([(AT, world.next_offset)]);
+        match compare(&stored, &ranges).filter(|_| self.compares) {
             None => {
                 world.instances[who].in_transaction = true;
                 world.locked_by = self.locks.then_some(who);

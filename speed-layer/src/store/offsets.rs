@@ -2,232 +2,204 @@
 
 use super::statements;
 use super::transaction::Outcome;
-use crate::Shared;
-use crate::batch::Ranges;
+use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
-use anyhow::anyhow;
+use crate::handover::{Answer, Begin, Position, Question, Watermarks};
+use crate::metrics::Metrics;
+use crate::source::{SourceId, SourcePartition};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeMap;
 
-/// What Kafka has of a partition: the offsets [low, high).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
-    pub partition: i32,
-    pub low: i64,
-    pub high: i64,
-    /// The stored offset that was beyond the end when the store was asked before; Kafka was asked again since.
-    pub beyond: Option<i64>,
-}
-
-/// The store's answer.
-#[derive(Debug)]
-pub enum Located {
-    At(Vec<Position>),
-    /// These stored offsets are beyond the ends. As long as Kafka was not asked again, that may mean no more than that
-    /// another instance has written on meanwhile, while PostgreSQL was away for this one.
-    Outdated(Vec<Position>),
-}
-
-/// The next offset to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    pub partition: i32,
-    pub next: i64,
-}
-
 /// Next offsets by partition.
-pub type Stored = BTreeMap<i32, i64>;
+pub type Stored = BTreeMap<SourcePartition, i64>;
+
+/// A partition that is not where a batch or a position expects it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    pub at: SourcePartition,
+    pub expected: i64,
+    /// `None` where its row is gone.
+    pub found: Option<i64>,
+}
+
+impl Moved {
+    /// The found offset, for people.
+    pub fn found(self) -> String {
+        self.found.map_or("gone".to_owned(), |next| next.to_string())
+    }
+}
 
 /// Locks and reads the offsets of the ranges' partitions until the transaction ends.
-pub async fn lock(connection: &mut PgConnection, config: &Config, ranges: &Ranges) -> sqlx::Result<Stored> {
-    read_locked(connection, config, ranges.iter().map(|range| range.partition).collect()).await
+pub async fn lock(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<Stored> {
+    read(connection, statements::LOCK_OFFSETS, ranges.iter().map(|range| range.at)).await
 }
 
-async fn read_locked(connection: &mut PgConnection, config: &Config, partitions: Vec<i32>) -> sqlx::Result<Stored> {
-    let rows: Vec<(i32, i64)> = sqlx::query_as(statements::LOCK_OFFSETS)
-        .bind(&config.group_id)
-        .bind(&config.topic)
-        .bind(partitions)
-        .fetch_all(connection)
-        .await?;
-    Ok(rows.into_iter().collect())
+async fn read(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    partitions: impl Iterator<Item = SourcePartition>,
+) -> sqlx::Result<Stored> {
+    let (sources, partitions): (Vec<SourceId>, Vec<i32>) = partitions.map(|at| (at.source, at.partition)).unzip();
+    let rows: Vec<(SourceId, i32, i64)> =
+        sqlx::query_as(statement).bind(sources).bind(partitions).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(source, partition, next)| (SourcePartition { source, partition }, next)).collect())
 }
 
 /// `None` where the batch continues exactly what is stored, so that it may be written.
-pub fn compare(stored: &Stored, ranges: &Ranges, topic: &str) -> Option<Outcome> {
-    let moved = ranges.iter().find(|range| stored.get(&range.partition) != Some(&range.start))?;
-    if ranges.iter().all(|range| stored.get(&range.partition) == Some(&range.next)) {
+pub fn compare(stored: &Stored, ranges: &Ranges) -> Option<Outcome> {
+    let moved = ranges.iter().find(|range| stored.get(&range.at) != Some(&range.start))?;
+    if ranges.iter().all(|range| stored.get(&range.at) == Some(&range.next)) {
         return Some(Outcome::WrittenBefore);
     }
-    let partition = moved.partition;
-    let found = stored.get(&partition).map_or("gone".to_owned(), i64::to_string);
-    Some(Outcome::Fenced(format!(
-        "another instance has moved {topic}/{partition}: the stored offset is {found}, expected {}",
-        moved.start
-    )))
+    let found = stored.get(&moved.at).copied();
+    Some(Outcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
 }
 
 /// Which stored offset lies before the position that was committed, if any does: the database is then an older state of
 /// itself. One that lies after it is another instance's business, which has the partition by now.
-pub async fn behind(
-    connection: &mut PgConnection,
-    config: &Config,
-    positions: &[Position],
-) -> sqlx::Result<Option<String>> {
-    let rows: Vec<(i32, i64)> = sqlx::query_as(statements::READ_OFFSETS)
-        .bind(&config.group_id)
-        .bind(&config.topic)
-        .fetch_all(connection)
-        .await?;
-    let stored: Stored = rows.into_iter().collect();
-    let behind = positions.iter().find(|known| stored.get(&known.partition).is_none_or(|next| *next < known.next));
-    Ok(behind.map(|Position { partition, next }| {
-        let found = stored.get(partition).map_or("gone".to_owned(), i64::to_string);
-        format!(
-            "the database is an older state of itself: the stored offset of {}/{partition} is {found}, but {next} was \
-             committed; what is missing is read again",
-            config.topic
-        )
-    }))
+pub async fn behind(connection: &mut PgConnection, positions: &[Position]) -> sqlx::Result<Option<Moved>> {
+    let stored = read(connection, statements::READ_OFFSETS, positions.iter().map(|known| known.at)).await?;
+    let behind = positions.iter().find(|known| stored.get(&known.at).is_none_or(|next| *next < known.next));
+    Ok(behind.map(|known| Moved { at: known.at, expected: known.next, found: stored.get(&known.at).copied() }))
 }
 
 /// Moves the offsets behind the ranges; the rows must be locked and compared.
-pub async fn advance(connection: &mut PgConnection, config: &Config, ranges: &Ranges) -> sqlx::Result<()> {
-    let positions: Vec<_> =
-        ranges.iter().map(|range| Position { partition: range.partition, next: range.next }).collect();
-    set(connection, config, &positions).await
+pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<()> {
+    let positions: Vec<_> = ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
+    execute(connection, statements::MOVE_OFFSETS, &positions).await
 }
 
-async fn set(connection: &mut PgConnection, config: &Config, positions: &[Position]) -> sqlx::Result<()> {
-    sqlx::query(statements::MOVE_OFFSETS)
-        .bind(&config.group_id)
-        .bind(&config.topic)
-        .bind(positions.iter().map(|position| position.partition).collect::<Vec<_>>())
+async fn execute(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    positions: &[Position],
+) -> sqlx::Result<()> {
+    sqlx::query(statement)
+        .bind(positions.iter().map(|position| position.at.source).collect::<Vec<_>>())
+        .bind(positions.iter().map(|position| position.at.partition).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.next).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// The stored position of each partition; one that was never read gets its first. The inner error is a gap that
-/// `--on-gap stop` does not allow.
-pub async fn positions(
+/// Where to begin with each partition. One that was never read begins as `--start` says; a gap is recorded, or left to
+/// a person, as `--on-gap` says.
+pub async fn locate(
     connection: &mut PgConnection,
-    shared: &Shared,
-    known: &[Known],
-) -> sqlx::Result<Result<Located, anyhow::Error>> {
-    let config = &shared.config;
+    config: &Config,
+    metrics: &Metrics,
+    questions: &[Question],
+) -> sqlx::Result<Vec<Answer>> {
     let mut transaction = connection.begin().await?;
-    begin(&mut transaction, config, known).await?;
-    let partitions = known.iter().map(|known| known.partition).collect();
-    let stored = read_locked(&mut transaction, config, partitions).await?;
-    let outdated: Vec<Position> = known.iter().filter_map(|kafka| kafka.outdated_by(&stored)).collect();
-    if !outdated.is_empty() {
-        return Ok(Ok(Located::Outdated(outdated)));
+    let first: Vec<Position> = questions.iter().filter_map(|question| first(question, config.start)).collect();
+    if !first.is_empty() {
+        execute(&mut transaction, statements::BEGIN_OFFSETS, &first).await?;
     }
-    let mut positions = Vec::with_capacity(known.len());
-    for kafka in known {
-        let Some(&next) = stored.get(&kafka.partition) else {
-            return Err(sqlx::Error::RowNotFound);
-        };
-        let Some(gap) = Gap::between(next, kafka) else {
-            positions.push(Position { partition: kafka.partition, next });
-            continue;
-        };
-        if config.on_gap == OnGap::Stop {
-            return Ok(Err(gap.refused(config)));
-        }
-        gap.record(&mut transaction, config).await?;
-        shared.metrics.gaps.inc();
-        positions.push(Position { partition: kafka.partition, next: kafka.low });
+    let all = || questions.iter().map(|question| question.at);
+    let free = read(&mut transaction, statements::LOCK_FREE_OFFSETS, all()).await?;
+    let stored = read(&mut transaction, statements::READ_OFFSETS, all()).await?;
+    let answers: Vec<(Answer, Option<Gap>)> = questions
+        .iter()
+        .map(|question| match (free.get(&question.at), stored.contains_key(&question.at)) {
+            (None, true) => (question.answered(Begin::Busy), None),
+            (next, _) => answer(question, next.copied(), config.on_gap),
+        })
+        .collect();
+    let (answers, gaps): (Vec<Answer>, Vec<Option<Gap>>) = answers.into_iter().unzip();
+    let gaps: Vec<Gap> = gaps.into_iter().flatten().collect();
+    if !gaps.is_empty() {
+        record(&mut transaction, &gaps).await?;
+        let moved: Vec<Position> =
+            gaps.iter().map(|gap| Position { at: gap.at, next: gap.goes_on_at }).collect();
+        execute(&mut transaction, statements::MOVE_OFFSETS, &moved).await?;
     }
-    set(&mut transaction, config, &positions).await?;
     transaction.commit().await?;
-    Ok(Ok(Located::At(positions)))
+    metrics.gaps.inc_by(gaps.len() as u64);
+    Ok(answers)
 }
 
-impl Known {
-    /// The stored offset, where Kafka must be asked again before it can be called a gap.
-    fn outdated_by(&self, stored: &Stored) -> Option<Position> {
-        let next = *stored.get(&self.partition)?;
-        let asked_since = self.beyond.is_some_and(|beyond| beyond > self.high);
-        (next > self.high && !asked_since).then_some(Position { partition: self.partition, next })
+/// The first offset of a partition, where Kafka was asked for it because nothing is stored.
+fn first(question: &Question, start: Start) -> Option<Position> {
+    let Watermarks { low, high } = question.watermarks.filter(|_| question.refused.is_none())?;
+    let next = if start == Start::Latest && question.is_first { high } else { low };
+    Some(Position { at: question.at, next })
+}
+
+/// The answer, and the gap that has to be recorded for it.
+fn answer(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Answer, Option<Gap>) {
+    let with = |start| question.answered(start);
+    let Some(next) = stored else {
+        return (with(Begin::AskKafka), None);
+    };
+    // What another offset was refused for says nothing of this one, which another instance may have written meanwhile.
+    let gap = question.refused.filter(|refused| *refused == next).and(question.watermarks);
+    let Some(gap) = gap.and_then(|kafka| gap_between(question.at, next, kafka)) else {
+        return (with(Begin::At(next)), None);
+    };
+    match on_gap {
+        OnGap::Skip => (with(Begin::At(gap.goes_on_at)), Some(gap)),
+        OnGap::Stop => {
+            let text = format!(
+                "{}; --on-gap skip records the range in kafka_gaps and goes on at {}",
+                gap.detail, gap.goes_on_at
+            );
+            (with(Begin::Gap(text)), None)
+        }
     }
 }
 
-async fn begin(connection: &mut PgConnection, config: &Config, known: &[Known]) -> sqlx::Result<()> {
-    let first = |known: &Known| match config.start {
-        Start::Earliest => known.low,
-        Start::Latest => known.high,
+/// The offsets that are gone, where `next` is not among those that Kafka has.
+fn gap_between(at: SourcePartition, next: i64, kafka: Watermarks) -> Option<Gap> {
+    let Watermarks { low, high } = kafka;
+    let why = if next < low {
+        format!("{} offsets are gone, retention was faster than this consumer", low - next)
+    } else if next > high {
+        "it was truncated".to_owned()
+    } else {
+        return None;
     };
-    sqlx::query(statements::BEGIN_OFFSETS)
-        .bind(&config.group_id)
-        .bind(&config.topic)
-        .bind(known.iter().map(|known| known.partition).collect::<Vec<_>>())
-        .bind(known.iter().map(first).collect::<Vec<_>>())
+    let detail = format!("Kafka has the offsets {low}..{high}, but the next to read is {next}: {why}");
+    Some(Gap { at, from: next, to: low, goes_on_at: low, detail })
+}
+
+/// Writes gaps into `kafka_gaps`.
+pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result<()> {
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(statements::RECORD_GAPS)
+        .bind(gaps.iter().map(|gap| gap.at.source).collect::<Vec<_>>())
+        .bind(gaps.iter().map(|gap| gap.at.partition).collect::<Vec<_>>())
+        .bind(gaps.iter().map(|gap| gap.from).collect::<Vec<_>>())
+        .bind(gaps.iter().map(|gap| gap.to).collect::<Vec<_>>())
+        .bind(gaps.iter().map(|gap| gap.detail.as_str()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
+    for gap in gaps {
+        let SourcePartition { source, partition } = gap.at;
+        tracing::warn!(
+            "source {source}, partition {partition}: {}; recorded in kafka_gaps, going on at {}",
+            gap.detail,
+            gap.goes_on_at
+        );
+    }
     Ok(())
-}
-
-/// The next offset to read is not in Kafka.
-struct Gap<'a> {
-    stored: i64,
-    kafka: &'a Known,
-    why: String,
-}
-
-impl<'a> Gap<'a> {
-    fn between(stored: i64, kafka: &'a Known) -> Option<Self> {
-        let why = if stored < kafka.low {
-            format!("{} offsets are gone, retention was faster than this consumer", kafka.low - stored)
-        } else if stored > kafka.high {
-            "it was made anew or truncated".to_owned()
-        } else {
-            return None;
-        };
-        Some(Self { stored, kafka, why })
-    }
-
-    fn text(&self, config: &Config) -> String {
-        let Known { partition, low, high, .. } = *self.kafka;
-        let topic = &config.topic;
-        format!("{topic}/{partition} has offsets {low}..{high}, but the next to read is {}: {}", self.stored, self.why)
-    }
-
-    fn refused(&self, config: &Config) -> anyhow::Error {
-        anyhow!(
-            "{}; --on-gap skip records the range in kafka_gaps and goes on at {}",
-            self.text(config),
-            self.kafka.low
-        )
-    }
-
-    async fn record(&self, connection: &mut PgConnection, config: &Config) -> sqlx::Result<()> {
-        let text = self.text(config);
-        tracing::warn!("{text}; recorded in kafka_gaps, going on at {}", self.kafka.low);
-        sqlx::query(statements::RECORD_GAP)
-            .bind(&config.group_id)
-            .bind(&config.topic)
-            .bind(self.kafka.partition)
-            .bind(self.stored)
-            .bind(self.kafka.low)
-            .bind(text)
-            .execute(connection)
-            .await?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const AT: SourcePartition = SourcePartition { source: 1, partition: 0 };
+    const KAFKA: Watermarks = Watermarks { low: 5, high: 9 };
+
     fn outcome(stored: &[(i32, i64)]) -> Option<Outcome> {
+        let at = |partition| SourcePartition { source: 1, partition };
         let mut ranges = Ranges::default();
-        ranges.extend(0, 10, 15);
-        ranges.extend(1, 20, 21);
-        compare(&stored.iter().copied().collect(), &ranges, "t")
+        ranges.extend(at(0), 10, 15);
+        ranges.extend(at(1), 20, 21);
+        compare(&stored.iter().map(|(partition, next)| (at(*partition), *next)).collect(), &ranges)
     }
 
     #[test]
@@ -247,28 +219,47 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_gap_is_an_offset_that_kafka_does_not_have() {
-        let kafka = Known { partition: 0, low: 5, high: 9, beyond: None };
-        assert!(Gap::between(4, &kafka).is_some());
-        assert!(Gap::between(5, &kafka).is_none());
-        assert!(Gap::between(9, &kafka).is_none());
-        assert!(Gap::between(10, &kafka).is_some());
+    fn question(watermarks: Option<Watermarks>, refused: Option<i64>) -> Question {
+        Question { at: AT, assignment: 1, is_first: true, watermarks, refused }
+    }
+
+    fn begin(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Begin, Option<Gap>) {
+        let (answer, gap) = answer(question, stored, on_gap);
+        (answer.start, gap)
     }
 
     #[test]
-    fn an_offset_beyond_the_end_is_believed_only_once_kafka_was_asked_again() {
-        let (known, stored) = (Known { partition: 0, low: 5, high: 9, beyond: None }, Stored::from([(0, 12)]));
-        let outdated = Some(Position { partition: 0, next: 12 });
-        assert_eq!(known.outdated_by(&stored), outdated);
-        // Another instance had written up to 12, and Kafka has more by now.
-        assert_eq!(Known { high: 14, beyond: Some(12), ..known }.outdated_by(&stored), None);
-        // Kafka still has no more than 9: these offsets are gone.
-        assert_eq!(Known { beyond: Some(12), ..known }.outdated_by(&stored), None);
-        // Between asking Kafka and the store the other instance wrote on once more.
-        assert_eq!(
-            Known { high: 13, beyond: Some(12), ..known }.outdated_by(&Stored::from([(0, 20)])),
-            Some(Position { partition: 0, next: 20 })
-        );
+    fn what_is_stored_is_where_to_begin_and_kafka_is_asked_where_nothing_is() {
+        assert_eq!(begin(&question(None, None), Some(7), OnGap::Stop), (Begin::At(7), None));
+        assert_eq!(begin(&question(None, None), None, OnGap::Stop), (Begin::AskKafka, None));
+    }
+
+    #[test]
+    fn latest_is_for_the_partitions_that_were_there_at_the_start() {
+        let asked = question(Some(KAFKA), None);
+        assert_eq!(first(&asked, Start::Latest), Some(Position { at: AT, next: 9 }));
+        assert_eq!(first(&Question { is_first: false, ..asked.clone() }, Start::Latest).unwrap().next, 5);
+        assert_eq!(first(&asked, Start::Earliest).unwrap().next, 5);
+        // A partition that was read before has its offset, whatever Kafka has.
+        assert_eq!(first(&question(Some(KAFKA), Some(3)), Start::Latest), None);
+    }
+
+    #[test]
+    fn a_gap_is_a_refused_offset_that_kafka_does_not_have() {
+        for next in [4, 10] {
+            let refused = question(Some(KAFKA), Some(next));
+            let (begin_stop, none) = begin(&refused, Some(next), OnGap::Stop);
+            assert!(matches!(begin_stop, Begin::Gap(_)) && none.is_none());
+            let (begin_skip, gap) = begin(&refused, Some(next), OnGap::Skip);
+            assert_eq!(begin_skip, Begin::At(5));
+            assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, 5)));
+        }
+        assert_eq!(begin(&question(Some(KAFKA), Some(7)), Some(7), OnGap::Stop), (Begin::At(7), None));
+    }
+
+    #[test]
+    fn an_offset_that_another_instance_has_moved_meanwhile_is_tried_before_it_is_called_a_gap() {
+        let refused = question(Some(KAFKA), Some(4));
+        assert_eq!(begin(&refused, Some(20), OnGap::Stop), (Begin::At(20), None));
     }
 }

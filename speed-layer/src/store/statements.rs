@@ -1,31 +1,54 @@
 //! The SQL of the speed layer.
 
-/// Locks the offsets of a batch's partitions, in one order, so that writers cannot deadlock.
+/// Locks the offsets of partitions, in one order, so that writers cannot deadlock.
 pub const LOCK_OFFSETS: &str = "
-    select partition, next_offset from kafka_offsets
-    where group_id = $1 and topic = $2 and partition = any($3)
-    order by partition for update";
+    select source, partition, next_offset from kafka_offsets
+    where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))
+    order by source, partition for update";
 
-pub const READ_OFFSETS: &str = "select partition, next_offset from kafka_offsets where group_id = $1 and topic = $2";
+/// The same for those that no transaction holds at the moment.
+pub const LOCK_FREE_OFFSETS: &str = "
+    select source, partition, next_offset from kafka_offsets
+    where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))
+    order by source, partition for update skip locked";
+
+pub const READ_OFFSETS: &str = "
+    select source, partition, next_offset from kafka_offsets
+    where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))";
 
 /// Moves offsets that [`LOCK_OFFSETS`] has locked and compared.
 pub const MOVE_OFFSETS: &str = "
     update kafka_offsets o set next_offset = moved.next_offset, updated_at = now()
-    from unnest($3::integer[], $4::bigint[]) as moved (partition, next_offset)
-    where o.group_id = $1 and o.topic = $2 and o.partition = moved.partition";
+    from unnest($1::smallint[], $2::integer[], $3::bigint[]) as moved (source, partition, next_offset)
+    where o.source = moved.source and o.partition = moved.partition";
 
 /// Gives partitions that were never read their first offset.
 pub const BEGIN_OFFSETS: &str = "
-    insert into kafka_offsets (group_id, topic, partition, next_offset)
-    select $1, $2, partition, next_offset from unnest($3::integer[], $4::bigint[]) as begun (partition, next_offset)
-    order by partition
+    insert into kafka_offsets (source, partition, next_offset)
+    select source, partition, next_offset
+    from unnest($1::smallint[], $2::integer[], $3::bigint[]) as begun (source, partition, next_offset)
+    order by source, partition
     on conflict do nothing";
 
-pub const RECORD_GAP: &str = "
-    insert into kafka_gaps (group_id, topic, partition, from_offset, to_offset, detail)
-    values ($1, $2, $3, $4, $5, $6)";
+pub const RECORD_GAPS: &str = "
+    insert into kafka_gaps (source, partition, from_offset, to_offset, detail)
+    select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[])";
 
-pub const OTHER_GROUP: &str = "select group_id from kafka_offsets where topic = $1 and group_id <> $2 limit 1";
+/// The sources that had a topic's name, the newest first.
+pub const READ_SOURCES: &str = "
+    select source, group_id, cluster_id, topic_id, partitions from kafka_sources
+    where topic = $1 order by source desc";
+
+pub const ENTER_SOURCE: &str = "
+    insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+    values ($1, $2, $3, $4, $5)
+    on conflict do nothing
+    returning source";
+
+/// Where a source ends that another one has taken the place of.
+pub const RECORD_END: &str = "
+    insert into kafka_gaps (source, partition, from_offset, to_offset, detail)
+    select source, partition, next_offset, next_offset, $2 from kafka_offsets where source = $1";
 
 /// Merges a batch's bars into a table, whose column `$start` is the bar's start; `common::Bar::merge` in SQL. Rows come
 /// sorted by key.
@@ -86,6 +109,6 @@ pub const MERGE_HOUR_BARS: &str = merge_bars!("hour_bars", "hour");
 
 pub const INSERT_REJECTS: &str = "
     insert into rejected_ticks
-        (topic, kafka_partition, kafka_offset, reason, detail, value, value_bytes, value_sha256, kafka_timestamp)
-    select $1, * from unnest($2::integer[], $3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
-                             $8::bytea[], $9::timestamptz[])";
+        (source, kafka_partition, kafka_offset, reason, detail, value, value_bytes, value_sha256, kafka_timestamp)
+    select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::bytea[],
+                         $7::bigint[], $8::bytea[], $9::timestamptz[])";

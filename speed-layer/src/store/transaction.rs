@@ -1,7 +1,7 @@
 //! One batch, one transaction: ticks, bars, rejects and offsets together, or nothing.
 
+use super::offsets::Moved;
 use super::{offsets, statements};
-use crate::Config;
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
 use common::pg::numeric::Numeric;
 use common::{Bar, OrderKey, Price, Timestamp};
@@ -12,21 +12,22 @@ pub enum Outcome {
     Written,
     /// The stored offsets show that an earlier try had committed.
     WrittenBefore,
-    /// The stored offsets are not those from which the batch began; the text names the partition.
-    Fenced(String),
+    /// The stored offsets are not those from which the batch began.
+    Fenced(Moved),
 }
 
 /// Writes the batch unless another consumer has moved its partitions' offsets.
-pub async fn write(connection: &mut PgConnection, config: &Config, batch: &Batch) -> sqlx::Result<Outcome> {
+pub async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<Outcome> {
     let mut transaction = connection.begin().await?;
-    let stored = offsets::lock(&mut transaction, config, &batch.ranges).await?;
-    if let Some(not_ours) = offsets::compare(&stored, &batch.ranges, &config.topic) {
+    let stored = offsets::lock(&mut transaction, &batch.ranges).await?;
+    if let Some(not_ours) = offsets::compare(&stored, &batch.ranges) {
         transaction.rollback().await?;
         return Ok(not_ours);
     }
     write_ticks(&mut transaction, batch).await?;
-    insert_rejects(&mut transaction, &config.topic, &batch.rejects).await?;
-    offsets::advance(&mut transaction, config, &batch.ranges).await?;
+    insert_rejects(&mut transaction, &batch.rejects).await?;
+    offsets::record(&mut transaction, &batch.gaps).await?;
+    offsets::advance(&mut transaction, &batch.ranges).await?;
     transaction.commit().await?;
     Ok(Outcome::Written)
 }
@@ -108,13 +109,13 @@ impl KeyColumns {
     }
 }
 
-async fn insert_rejects(connection: &mut PgConnection, topic: &str, rejects: &[RejectedMessage]) -> sqlx::Result<()> {
+async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessage]) -> sqlx::Result<()> {
     if rejects.is_empty() {
         return Ok(());
     }
     sqlx::query(statements::INSERT_REJECTS)
-        .bind(topic)
-        .bind(rejects.iter().map(|r| r.partition).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.at.source).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.at.partition).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.offset).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.reject.reason.as_str()).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.reject.detail.as_str()).collect::<Vec<_>>())

@@ -110,10 +110,10 @@ async fn what_was_read_of_a_lost_partition_is_not_written_twice_when_it_comes_ba
     paused.sigstop();
     // Another instance gets the partition, and is killed before it has written anything.
     let other = scene.start(&flags);
-    other.wait_stderr("assigned partitions (with next offsets): 0@150", PATIENCE).await;
+    other.wait_stderr(&assigned(&scene, "0@150"), PATIENCE).await;
     other.sigkill();
     paused.sigcont();
-    paused.wait_stderr("assigned partitions (with next offsets): 0@150", PATIENCE).await;
+    paused.wait_stderr(&assigned(&scene, "0@150"), PATIENCE).await;
     scene.send_ticks(1, 100).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
@@ -141,11 +141,11 @@ async fn two_instances_that_write_the_same_bars_never_deadlock() {
 async fn partitions_that_stay_are_not_interrupted_when_another_instance_joins() {
     let scene = Scene::new(2).await;
     let first = scene.start(&[]);
-    first.wait_stderr("assigned partitions (with next offsets): 0@0 1@0", PATIENCE).await;
+    first.wait_stderr(&assigned(&scene, "0@0 1@0"), PATIENCE).await;
     let second = scene.start(&[]);
     second.wait_stderr("assigned partitions (with next offsets): ", PATIENCE).await;
     let given_up = first.wait_stderr("gave up partitions: ", PATIENCE).await;
-    let partition = given_up.rsplit(": ").next().unwrap();
+    let partition = given_up.rsplit('/').next().unwrap();
     assert!(["0", "1"].contains(&partition), "{given_up}");
     scene.send_ticks(2, 100).await;
     scene.wait_all_in().await;
@@ -161,6 +161,12 @@ async fn kafka_is_told_the_offsets_for_lag_monitors() {
     speed_layer.sigterm();
     speed_layer.wait_exit(Duration::from_secs(10)).await;
     assert_eq!(committed(&scene), Some(10));
+}
+
+/// What an instance says when it begins with these partitions, such as "0@5 1@7".
+fn assigned(scene: &Scene, positions: &str) -> String {
+    let positions: Vec<_> = positions.split(' ').map(|at| format!("{}/{at}", scene.topic.name())).collect();
+    format!("assigned partitions (with next offsets): {}", positions.join(" "))
 }
 
 async fn wait_for_rows(scene: &Scene, at_least: i64) {

@@ -1,7 +1,12 @@
-use crate::scene::{PATIENCE, Scene};
-use rdkafka::admin::{AdminClient, AdminOptions};
+use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use workbench::testing::{Record, eventually};
+
+fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", scene.topic.brokers()).create().unwrap()
+}
 
 /// A scene whose consumer has read ten messages and missed five of the ten that followed.
 async fn with_a_gap() -> Scene {
@@ -13,30 +18,54 @@ async fn with_a_gap() -> Scene {
     speed_layer.wait_exit(PATIENCE).await;
     scene.send_ticks(1, 10).await;
 
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", scene.topic.brokers()).create().unwrap();
     let mut before = TopicPartitionList::new();
     before.add_partition_offset(scene.topic.name(), 0, Offset::Offset(15)).unwrap();
-    admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
+    admin(&scene).delete_records(&before, &AdminOptions::new()).await.unwrap();
     scene
 }
 
 #[tokio::test]
-async fn messages_that_kafka_no_longer_has_stop_it_by_default() {
+async fn messages_that_kafka_no_longer_has_stop_their_partition_by_default() {
     let scene = with_a_gap().await;
-    let mut speed_layer = scene.start(&[]);
-    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
-    let line = speed_layer.stderr().last().cloned().unwrap();
-    for part in ["/0 has offsets 15..20", "next to read is 10", "5 offsets are gone", "--on-gap skip"] {
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    let line = speed_layer.wait_stderr("--on-gap skip", PATIENCE).await;
+    for part in ["/0: Kafka has the offsets 15..20", "next to read is 10", "5 offsets are gone"] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
+    wait_ready(&address, 503).await;
+    let (_, body) = get(&address, "/readyz");
+    assert!(body.contains("5 offsets are gone"), "{body}");
+    assert_eq!(metric(&address, "speed_layer_stalled_partitions"), Some(1));
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 10);
+    assert_eq!(scene.count("select count(*) from kafka_gaps").await, 0);
+}
+
+#[tokio::test]
+async fn a_partition_that_stands_at_a_gap_holds_up_no_other() {
+    let scene = Scene::new(2).await;
+    scene.send_ticks(2, 10).await;
+    let speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    drop(speed_layer);
+    sqlx::query("update kafka_offsets set next_offset = 1000 where partition = 0")
+        .execute(scene.database.pool())
+        .await
+        .unwrap();
+    let speed_layer = scene.start(&[]);
+    speed_layer.wait_stderr("/0: Kafka has the offsets 0..10, but the next to read is 1000", PATIENCE).await;
+    scene.topic.produce((0..5).map(|number| Record::new(1, tick(number)))).await;
+    eventually("the other partition", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock where kafka_partition = 1").await == 15
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_gap_that_may_be_skipped_is_recorded() {
     let scene = with_a_gap().await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
-    workbench::testing::eventually("the messages behind the gap", PATIENCE, || async {
+    eventually("the messages behind the gap", PATIENCE, || async {
         scene.count("select count(*) from realtime_stock").await == 15
     })
     .await;
@@ -47,18 +76,19 @@ async fn a_gap_that_may_be_skipped_is_recorded() {
 }
 
 #[tokio::test]
-async fn an_offset_beyond_the_topics_end_is_a_gap_too() {
+async fn a_partition_that_is_added_later_is_read_whole_also_where_latest_is_asked_for() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;
-    let speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    drop(speed_layer);
-    // As if the topic had been made anew.
-    sqlx::query("update kafka_offsets set next_offset = 1000").execute(scene.database.pool()).await.unwrap();
-    let mut speed_layer = scene.start(&[]);
-    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
-    let line = speed_layer.stderr().last().cloned().unwrap();
-    assert!(line.contains("made anew or truncated"), "{line}");
+    let speed_layer = scene.start(&["--start", "latest", "--kafka-property", "topic.metadata.refresh.interval.ms=500"]);
+    let begun = format!("assigned partitions (with next offsets): {}/0@10", scene.topic.name());
+    speed_layer.wait_stderr(&begun, PATIENCE).await;
+    admin(&scene).create_partitions([&NewPartitions::new(scene.topic.name(), 2)], &AdminOptions::new()).await.unwrap();
+    // At once, long before the group gives it to anybody.
+    scene.topic.produce((0..100).map(|number| Record::new(1, tick(number)))).await;
+    eventually("what was sent to the new partition", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 100
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -66,9 +96,10 @@ async fn a_new_group_may_begin_with_the_next_message() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;
     let speed_layer = scene.start(&["--start", "latest"]);
-    speed_layer.wait_stderr("assigned partitions (with next offsets): 0@10", PATIENCE).await;
+    let begun = format!("assigned partitions (with next offsets): {}/0@10", scene.topic.name());
+    speed_layer.wait_stderr(&begun, PATIENCE).await;
     scene.send_ticks(1, 3).await;
-    workbench::testing::eventually("the new messages", PATIENCE, || async {
+    eventually("the new messages", PATIENCE, || async {
         scene.count("select count(*) from realtime_stock").await == 3
     })
     .await;

@@ -23,7 +23,10 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
     scene.topic.produce([day_ago(400), day_ago(2), day_ago(0), Record::new(0, "no tick")]).await;
     // As if Kafka had lost the first message.
     sqlx::query(
-        "insert into kafka_offsets (group_id, topic, partition, next_offset) values ('speed-layer', $1, 0, 99)",
+        "with entered as (
+             insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             values ('speed-layer', '', $1, '', 1) returning source)
+         insert into kafka_offsets (source, partition, next_offset) select source, 0, 99 from entered",
     )
     .bind(scene.topic.name())
     .execute(scene.database.pool())

@@ -152,6 +152,11 @@ pub fn metric(address: &str, series: &str) -> Option<u64> {
     Some(value.trim().parse().unwrap())
 }
 
+/// The series of a partition's lag.
+pub fn lag_series(topic: &str, partition: i32) -> String {
+    format!("speed_layer_consumer_lag_messages{{topic=\"{topic}\",partition=\"{partition}\"}}")
+}
+
 pub async fn wait_ready(address: &str, expected: u16) {
     eventually("/readyz to say how it is", PATIENCE, || async {
         let (status, body) = get(address, "/readyz");

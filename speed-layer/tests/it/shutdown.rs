@@ -1,4 +1,4 @@
-use crate::scene::{PATIENCE, Scene, get, http_address, tick};
+use crate::scene::{PATIENCE, Scene, get, http_address, lag_series, metric, tick};
 use std::time::Duration;
 use workbench::testing::Record;
 
@@ -13,7 +13,7 @@ async fn on_sigterm_what_was_read_is_written_and_the_process_ends_well() {
     // That the lag is known means that Kafka was polled, but not that the messages were read: SIGTERM must not lose
     // those either way, so the test holds whichever comes first.
     workbench::testing::eventually("the lag to be known", PATIENCE, || async {
-        get(&address, "/metrics").1.contains("speed_layer_consumer_lag_messages{partition=\"0\"} 10")
+        metric(&address, &lag_series(scene.topic.name(), 0)) == Some(10)
     })
     .await;
     speed_layer.sigterm();

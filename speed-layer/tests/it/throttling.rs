@@ -1,7 +1,7 @@
 //! A broker that lets the speed layer read only so fast.
 
 use crate::outages::RECOVERY;
-use crate::scene::{PATIENCE, Scene, http_address, metric, tick, wait_ready};
+use crate::scene::{PATIENCE, Scene, http_address, lag_series, metric, tick, wait_ready};
 use std::time::{Duration, Instant};
 use workbench::kafka::{Outgoing, Sender, client_config};
 use workbench::testing::{ReadQuota, eventually};
@@ -36,7 +36,7 @@ async fn a_throttled_instance_lives_within_its_memory_and_catches_up_once_the_qu
     let begun = Instant::now();
     wait_written(&scene, BURST + SLOW).await;
     assert!(begun.elapsed() > Duration::from_secs(3), "it is not throttled: {:?}", begun.elapsed());
-    let lag = metric(&address, "speed_layer_consumer_lag_messages{partition=\"0\"}").unwrap();
+    let lag = metric(&address, &lag_series(scene.topic.name(), 0)).unwrap();
     assert!(lag > 0, "monitors must see that it is behind");
     wait_ready(&address, 200).await;
 

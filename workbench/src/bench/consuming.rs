@@ -7,7 +7,7 @@ use clap::Parser;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 use speed_layer::Config;
-use speed_layer::kafka::{self, MessageQueue, Rebalance};
+use speed_layer::kafka::{self, MessageQueue, Polled, Rebalance};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -31,7 +31,7 @@ pub fn cpu_of_consuming(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
     ])?;
     let before = cpu_seconds(std::process::id())?;
     let consumer = kafka::subscribe(&config)?;
-    let read = read_all(&consumer, &config.topic, backlog.messages);
+    let read = read_all(&consumer, backlog.topic.name(), backlog.messages);
     // Or the consumer would wait, when it is dropped, for somebody to agree that its partitions are given up.
     consumer.context().close();
     read?;
@@ -54,7 +54,7 @@ fn read_all(consumer: &kafka::Consumer, topic: &str, messages: u64) -> anyhow::R
                 kafka::take_up(consumer, &partitions)?;
             }
         }
-        queue.drain(WAIT, AT_ONCE, |message| count += u64::from(message.is_ok()));
+        queue.drain(WAIT, AT_ONCE, |polled| count += u64::from(matches!(polled, Polled::Message(_))));
     }
     Ok(())
 }

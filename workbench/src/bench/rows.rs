@@ -9,6 +9,7 @@ use common::decode::{Decoder, ProvenanceNames};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+use speed_layer::SourcePartition;
 use speed_layer::batch::{Batch, Message};
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,8 @@ pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result
         }
         let value = message.payload();
         if let Some(batch) = batches.last_mut() {
-            batch.push(&mut decoder, &Message { partition, offset, timestamp: None, key: None, value }, offset);
+            let message = Message { topic: topic.name(), partition, offset, timestamp: None, key: None, value };
+            batch.push(&mut decoder, &message, SourcePartition { source: 1, partition }, offset);
         }
     }
     Ok(batches)

@@ -25,7 +25,7 @@ const LOST_AND_DOUBLED: &str = "
                          select kafka_partition, kafka_offset from rejected_ticks) as rows
                    group by kafka_partition)
     select coalesce(sum(next_offset - coalesce(offsets, 0)), 0)::bigint, coalesce(sum(all_rows - offsets), 0)::bigint
-    from kafka_offsets left join found using (partition)
+    from ingest_positions left join found using (partition)
     where group_id = $1 and topic = $2";
 
 /// The faults so far.

@@ -46,7 +46,7 @@ const ALWAYS: [Check; 6] = [
                           case when coalesce(r.value_sha256, sha256(r.value)) is not distinct from s.sha256
                                then 'agree' else 'differ' end)
             from sent s join rejected_ticks r using (kafka_partition, kafka_offset)
-            where r.topic = $1
+            where r.source in (select source from kafka_sources where topic = $1)
               and (coalesce(r.value_sha256, sha256(r.value)) is distinct from s.sha256 or s.fate <> r.reason)",
     },
     Check {
@@ -103,7 +103,7 @@ const ALWAYS: [Check; 6] = [
 const AT_REST: [Check; 5] = [
     Check {
         what: "gaps were recorded",
-        differences: "select format('%s/%s [%s, %s)', topic, partition, from_offset, to_offset) from kafka_gaps",
+        differences: "select format('%s/%s [%s, %s)', topic, partition, from_offset, to_offset) from ingest_gaps",
     },
     Check {
         what: "sessions were left behind",

@@ -18,7 +18,7 @@ pub struct Rows {
 const IDENTITIES: &str = "
     select kafka_partition, kafka_offset, true as is_tick from realtime_stock
     union all
-    select kafka_partition, kafka_offset, false from rejected_ticks where topic = $1
+    select kafka_partition, kafka_offset, false from rejected_ticks join kafka_sources using (source) where topic = $1
     order by kafka_partition, kafka_offset";
 
 pub async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Rows> {
@@ -36,7 +36,7 @@ pub async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Ro
 
 /// The next offset that the speed layer writes, for each partition.
 pub async fn next_offsets(connection: &mut PgConnection, group: &str, topic: &str) -> sqlx::Result<BTreeMap<i32, i64>> {
-    let query = "select partition, next_offset from kafka_offsets where group_id = $1 and topic = $2";
+    let query = "select partition, next_offset from ingest_positions where group_id = $1 and topic = $2";
     let rows: Vec<(i32, i64)> = sqlx::query_as(query).bind(group).bind(topic).fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
 }

@@ -119,7 +119,7 @@ const LAST_RUN: &str = "
     from batch_runs order by run_id desc limit 1";
 
 const NEXT_OFFSETS: &str = "
-    select partition, next_offset from kafka_offsets where group_id = $1 and topic = $2 order by partition";
+    select partition, next_offset from ingest_positions where group_id = $1 and topic = $2 order by partition";
 
 impl Figures {
     pub async fn read(connection: &mut PgConnection, group: &str, topic: &str) -> anyhow::Result<Self> {

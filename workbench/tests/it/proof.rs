@@ -3,6 +3,7 @@
 use common::Timestamp;
 use common::decode::{Decoder, ProvenanceNames};
 use serde_json::Value;
+use speed_layer::SourcePartition;
 use speed_layer::batch::{Batch, Message};
 use sqlx::AssertSqlSafe;
 use workbench::testing::TestDatabase;
@@ -38,8 +39,8 @@ const SPOILED: [(&str, &str); 16] = [
     ),
     (
         "with moved as (delete from realtime_stock where (kafka_partition, kafka_offset) = (0, 700) returning *)
-      insert into rejected_ticks (topic, reason, detail, kafka_partition, kafka_offset)
-      select topic, 'bad_price', '', 0, 700 from moved, kafka_offsets limit 1",
+      insert into rejected_ticks (source, reason, detail, kafka_partition, kafka_offset)
+      select source, 'bad_price', '', 0, 700 from moved limit 1",
         "rejected messages have another reason or other bytes than what was sent: 0/700",
     ),
     (
@@ -118,7 +119,8 @@ async fn find_a_writer_without_the_protocol(pipeline: &Pipeline) {
     let (mut decoder, mut batch) = (Decoder::new(ProvenanceNames::default(), Timestamp::now()), Batch::default());
     for record in read(&pipeline.topic).await.iter().filter(|record| record.partition == 1).take(50) {
         let (partition, offset, value) = (record.partition, record.offset, record.value.as_deref());
-        batch.push(&mut decoder, &Message { partition, offset, timestamp: None, key: None, value }, offset);
+        let message = Message { topic: "", partition, offset, timestamp: None, key: None, value };
+        batch.push(&mut decoder, &message, SourcePartition { source: 1, partition }, offset);
     }
     let again = u64::from(batch.rows.count());
     speed_layer::write_ticks(&mut copy.connection().await, &batch).await.unwrap();

@@ -62,14 +62,14 @@ const STATEMENTS: [(&str, &str); 8] = [
     (
         "ticks",
         "insert into realtime_stock
-         select symbol, minute + number * interval '1 second', open, high, low, close, 100, 0, 0
+         select symbol, minute + number * interval '1 second', open, high, low, close, 100, 0, 1, 0
          from minute_bars, generate_series(0, $TICKS - 1) as number",
     ),
     ("index on finished days", "create index on realtime_stock (symbol, timestamp)"),
     (
         "rejected messages",
-        "insert into rejected_ticks (topic, kafka_partition, kafka_offset, reason, detail, value, rejected_at)
-         select 'stock_prices', 0, n, case n % 3 when 0 then 'not_json' when 1 then 'bad_price' else 'tombstone' end, 'why',
+        "insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail, value, rejected_at)
+         select 1, 0, n, case n % 3 when 0 then 'not_json' when 1 then 'bad_price' else 'tombstone' end, 'why',
                 'no tick', now() - (100000 - n) * interval '26 seconds'
          from generate_series(1, 100000) as n",
     ),

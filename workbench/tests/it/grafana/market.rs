@@ -23,10 +23,11 @@ const SEED: &str = "
     from hour_bars where hour < date_trunc('hour', now());
     insert into technical_indicators
     select symbol, 'hour', hour, 11, 6000, 11, 11, 11, 11, 50, 0, 0, 0, 12, 11, 10, 3, 6000, 11 from hourly_stock_summary;
-    insert into kafka_offsets (group_id, topic, partition, next_offset) values ('speed-layer', 'stock_prices', 0, 7);
-    insert into rejected_ticks (topic, kafka_partition, kafka_offset, reason, detail, value)
-    values ('stock_prices', 0, 1, 'not_json', 'expected value at column 1', '\\x00ff27'),
-           ('stock_prices', 0, 2, 'tombstone', 'no value', null);
+    insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ('speed-layer', '', 'stock_prices', '', 1);
+    insert into kafka_offsets (source, partition, next_offset) values (1, 0, 7);
+    insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail, value)
+    values (1, 0, 1, 'not_json', 'expected value at column 1', '\\x00ff27'),
+           (1, 0, 2, 'tombstone', 'no value', null);
     insert into batch_runs (started_at, finished_at, status, arguments, hours_computed)
     values (now() - interval '2 hours', now() - interval '119 minutes', 'ok', '', 3),
            (now() - interval '1 hour', now() - interval '59 minutes', 'partial', '', 1);

@@ -1,0 +1,82 @@
+//! What the intake asks of the store and what comes back: the words that both sides share.
+
+use crate::batch::Batch;
+use crate::source::{Source, SourcePartition, TopicIdentity};
+
+/// What the intake asks of the store.
+#[derive(Debug)]
+pub enum Command {
+    /// Which sources these topics are.
+    Identify(Vec<TopicIdentity>),
+    /// Where to begin with partitions.
+    Locate(Vec<Question>),
+    Write(Box<Batch>),
+    /// Whether the database is there, and still stands where it was left.
+    Check(Vec<Position>),
+}
+
+/// What the store answers. One that can go on no more says so by [`Reply::Ended`].
+#[derive(Debug)]
+pub enum Reply {
+    Identified(Vec<Source>),
+    Located(Vec<Answer>),
+    /// The batch is committed; it comes back so that its memory serves again.
+    Written(Box<Batch>),
+    Checked,
+    /// The session knows why.
+    Ended,
+}
+
+/// The next offset to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub at: SourcePartition,
+    pub next: i64,
+}
+
+/// What Kafka has of a partition: the offsets [low, high).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watermarks {
+    pub low: i64,
+    pub high: i64,
+}
+
+/// Where to begin with a partition?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub at: SourcePartition,
+    /// Comes back with the answer, so that one about an assignment that has ended is known.
+    pub assignment: u64,
+    /// Whether --start latest counts for it.
+    pub is_first: bool,
+    /// What Kafka has, where it was asked; the store does not need it for what it knows.
+    pub watermarks: Option<Watermarks>,
+    /// The offset that Kafka has refused as out of its range.
+    pub refused: Option<i64>,
+}
+
+impl Question {
+    pub fn answered(&self, start: Begin) -> Answer {
+        Answer { at: self.at, assignment: self.assignment, start }
+    }
+}
+
+/// The store's answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub at: SourcePartition,
+    pub assignment: u64,
+    pub start: Begin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// With this offset.
+    At(i64),
+    /// A batch of the instance that had it is being written: ask again in a moment.
+    Busy,
+    /// It was never read: what Kafka has of it decides.
+    AskKafka,
+    /// Offsets are gone, and `--on-gap stop` leaves it to a person what to do about them. The text says which.
+    Gap(String),
+}

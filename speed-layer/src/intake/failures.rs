@@ -1,0 +1,107 @@
+//! What the intake does about what Kafka's client cannot do, and about what was found out of topics.
+
+use super::{Intake, Interrupt, Step, rejoin};
+use crate::handover::Command;
+use crate::kafka::Finding;
+use crate::partition::Event;
+use crate::source::TopicPartition;
+use anyhow::anyhow;
+use common::Failure;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use std::time::Instant;
+
+/// What the client says of one partition.
+pub(super) struct PartitionFailure {
+    pub at: TopicPartition,
+    pub offset: i64,
+    pub code: Code,
+    pub why: String,
+}
+
+impl Intake {
+    /// A partition's failure is its own, but for what forbids reading at all.
+    pub(super) fn take_failure(&mut self, failure: PartitionFailure) -> Step {
+        let PartitionFailure { at, offset, code, why } = failure;
+        match code {
+            Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+                self.assignment.event(&at, Event::OutOfRange, Instant::now());
+            }
+            Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::Underflow => {
+                self.shared.metrics.damaged.inc();
+                self.assignment.event(&at, Event::Damaged { offset, why }, Instant::now());
+            }
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+                self.topic_is_missing(&at.topic);
+            }
+            Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => {
+                return Err(self.forbidden(&why));
+            }
+            // The client recovers from everything else by itself; an outage shows in its statistics.
+            _ => tracing::debug!("Kafka client, {at}, offset {offset}: {why}"),
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_error(&mut self, error: &KafkaError) -> Step {
+        match error.rdkafka_error_code() {
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+                // Which one it is, the inquiry says.
+                let topics = self.shared.config.topics.clone();
+                if let [topic] = topics.as_slice() {
+                    self.topic_is_missing(topic);
+                }
+                Ok(())
+            }
+            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
+                Err(self.forbidden(&error.to_string()))
+            }
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                Err(rejoin(format!("Kafka client: {error}")))
+            }
+            // The client recovers from everything else by itself; an outage shows in its statistics.
+            _ => {
+                tracing::debug!("Kafka client: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    fn forbidden(&self, why: &str) -> Interrupt {
+        let (topics, group) = (self.shared.config.topics.join(", "), &self.shared.config.group_id);
+        let error =
+            anyhow!("Kafka forbids reading topic \"{topics}\" as group \"{group}\": {why}; grant READ on both");
+        Interrupt::Failed(Failure::Configuration(error))
+    }
+
+    pub(super) fn take_finding(&mut self, finding: Finding) -> Step {
+        match finding {
+            Finding::Missing(topic) => self.topic_is_missing(&topic),
+            Finding::Topic(identity) => {
+                self.missing.remove(&identity.topic);
+                if let Err(before) = self.assignment.describe(identity.clone()) {
+                    // The client would read on where the old topic stood.
+                    return Err(rejoin(format!(
+                        "topic \"{}\" was made anew: its id is {}, it was {}",
+                        identity.topic, identity.topic_id, before.topic_id
+                    )));
+                }
+                self.writers.ask(Command::Identify(vec![identity]))?;
+            }
+            Finding::Partition(at, watermarks) => {
+                self.assignment.event(&at, Event::Measured(watermarks), Instant::now());
+            }
+            Finding::NotFound(at, why) => {
+                tracing::debug!("asking Kafka for the offsets of {at}: {why}; it is asked again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Said once; the topic is waited for.
+    fn topic_is_missing(&mut self, topic: &str) {
+        if self.missing.insert(topic.to_owned()) {
+            let brokers = &self.shared.config.kafka_brokers;
+            tracing::warn!("topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it");
+        }
+    }
+}

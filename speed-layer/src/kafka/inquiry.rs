@@ -1,0 +1,179 @@
+//! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client of its own, so that
+//! a partition without a leader holds up no other, and the end of a session no answer.
+
+use super::topic_id::{self, Description, NoDescription};
+use crate::config::Config;
+use crate::handover::Watermarks;
+use crate::source::{TopicIdentity, TopicPartition};
+use anyhow::Context as _;
+use common::Failure;
+use common::kafka::Quiet;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+/// How often it is made sure that a topic is still the one that it was.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the brokers may take for one answer; the question is asked again.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is asked.
+#[derive(Debug)]
+enum Question {
+    /// What is this topic? From then on it is looked at again and again.
+    Topic(String),
+    /// What is there of this partition?
+    Partition(TopicPartition),
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub enum Finding {
+    /// At first, and whenever it has changed since.
+    Topic(TopicIdentity),
+    /// The brokers know no topic of this name.
+    Missing(String),
+    Partition(TopicPartition, Watermarks),
+    /// It could not be found out; in the client's words.
+    NotFound(TopicPartition, String),
+}
+
+/// The asking end.
+pub struct Inquiry {
+    questions: Sender<Question>,
+    findings: Receiver<Finding>,
+}
+
+impl Inquiry {
+    /// Starts the thread; it ends when this end is dropped.
+    ///
+    /// # Errors
+    /// A property that librdkafka does not take.
+    pub fn start(config: &Config) -> Result<Self, Failure> {
+        let client: BaseConsumer<Quiet> = super::client_settings(config, &[])
+            .create_with_context(Quiet)
+            .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
+            .map_err(Failure::Configuration)?;
+        let (questions, asked) = mpsc::channel();
+        let (found, findings) = mpsc::channel();
+        let asker = Asker { client, asked, found, topics: Vec::new(), partitions: VecDeque::new() };
+        std::thread::Builder::new()
+            .name("inquiry".into())
+            .spawn(move || asker.run())
+            .context("start the thread that asks Kafka")
+            .map_err(Failure::Infrastructure)?;
+        Ok(Self { questions, findings })
+    }
+
+    pub fn about_topic(&self, topic: &str) {
+        self.ask(Question::Topic(topic.to_owned()));
+    }
+
+    pub fn about_partition(&self, partition: TopicPartition) {
+        self.ask(Question::Partition(partition));
+    }
+
+    fn ask(&self, question: Question) {
+        // The thread lives as long as this end does.
+        let _ = self.questions.send(question);
+    }
+
+    /// What was found out since the last call.
+    pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
+        self.findings.try_iter()
+    }
+}
+
+struct Asker {
+    client: BaseConsumer<Quiet>,
+    asked: Receiver<Question>,
+    found: Sender<Finding>,
+    /// What was last said of each topic.
+    topics: Vec<(String, Option<TopicIdentity>)>,
+    partitions: VecDeque<TopicPartition>,
+}
+
+impl Asker {
+    fn run(mut self) {
+        loop {
+            let wait = if self.partitions.is_empty() { LOOK_EVERY } else { Duration::ZERO };
+            match self.asked.recv_timeout(wait) {
+                Ok(question) => {
+                    self.note(question);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let findings = match self.partitions.pop_front() {
+                Some(partition) => vec![self.measure(partition)],
+                None => self.look_at_all(),
+            };
+            for finding in findings {
+                if self.found.send(finding).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, question: Question) {
+        match question {
+            Question::Topic(topic) => {
+                if !self.topics.iter().any(|(known, _)| *known == topic) {
+                    self.topics.push((topic.clone(), None));
+                    let found = self.look_at(&topic);
+                    self.tell(found);
+                }
+            }
+            Question::Partition(partition) => {
+                if !self.partitions.contains(&partition) {
+                    self.partitions.push_back(partition);
+                }
+            }
+        }
+    }
+
+    fn tell(&self, finding: Option<Finding>) {
+        if let Some(finding) = finding {
+            // Where nobody listens any more, the next look at the questions ends the thread.
+            let _ = self.found.send(finding);
+        }
+    }
+
+    fn look_at_all(&mut self) -> Vec<Finding> {
+        let topics: BTreeSet<String> = self.topics.iter().map(|(topic, _)| topic.clone()).collect();
+        topics.iter().filter_map(|topic| self.look_at(topic)).collect()
+    }
+
+    /// `None` where nothing is new, or nobody answers.
+    fn look_at(&mut self, topic: &str) -> Option<Finding> {
+        let identity = match topic_id::describe(&self.client, topic, PATIENCE) {
+            Ok(Description { topic_id, partitions }) => TopicIdentity {
+                topic: topic.to_owned(),
+                cluster_id: self.client.client().fetch_cluster_id(PATIENCE).unwrap_or_default(),
+                topic_id,
+                partitions,
+            },
+            Err(NoDescription::Missing) => return Some(Finding::Missing(topic.to_owned())),
+            Err(NoDescription::Unknown(why)) => {
+                tracing::debug!("asking Kafka about topic {topic}: {why}");
+                return None;
+            }
+        };
+        let (_, said) = self.topics.iter_mut().find(|(known, _)| known == topic)?;
+        if said.as_ref() == Some(&identity) {
+            return None;
+        }
+        *said = Some(identity.clone());
+        Some(Finding::Topic(identity))
+    }
+
+    fn measure(&self, partition: TopicPartition) -> Finding {
+        match self.client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE) {
+            Ok((low, high)) => Finding::Partition(partition, Watermarks { low, high }),
+            Err(error) => Finding::NotFound(partition, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Leaving the group, and giving a client back, without waiting for ever: librdkafka knows no limit for either, and has
+//! been seen to hang in both while brokers were away or a topic had been made anew.
+
+use super::{Consumer, MessageQueue};
+use rdkafka::consumer::Consumer as _;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long the group's coordinator may take to let this member go; later it finds out by itself.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to end its threads; longer, and that goes on aside.
+const BURY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Leaves the group, and gives the client back.
+pub fn leave(consumer: Consumer, messages: MessageQueue) {
+    consumer.context().close();
+    let deadline = Instant::now() + LEAVE_PATIENCE;
+    match consumer.close_queue() {
+        Ok(()) => {
+            while !consumer.closed() && Instant::now() < deadline {
+                // Serves the last rebalance.
+                let _ = consumer.poll(Duration::from_millis(50));
+            }
+            if !consumer.closed() {
+                tracing::warn!("Kafka did not let this instance go in time; the group will notice that it is gone");
+            }
+        }
+        Err(error) => tracing::debug!("leaving the group: {error}"),
+    }
+    bury(move || {
+        // The queue is the client's, so it goes first.
+        drop(messages);
+        drop(consumer);
+    });
+}
+
+/// Runs what may never end on a thread of its own, and waits for it only for a while.
+pub fn bury(end: impl FnOnce() + Send + 'static) {
+    let (ended, wait) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("bury".into()).spawn(move || {
+        end();
+        let _ = ended.send(());
+    });
+    if thread.is_ok() && wait.recv_timeout(BURY_PATIENCE).is_err() {
+        tracing::debug!("a Kafka client does not end in time; it is left to itself");
+    }
+}

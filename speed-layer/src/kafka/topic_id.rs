@@ -1,0 +1,157 @@
+//! What a topic is beyond its name. librdkafka tells a topic's id by its admin interface alone, which the rdkafka crate
+//! does not wrap.
+#![allow(unsafe_code, reason = "rd_kafka_DescribeTopics has no safe wrapper in rdkafka")]
+
+use rdkafka::bindings as c;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use std::ffi::{CStr, CString};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+/// A topic as the brokers describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Base64, as Kafka's own tools show it; empty where the brokers do not tell it.
+    pub topic_id: String,
+    pub partitions: i32,
+}
+
+/// Why there is no description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoDescription {
+    /// The brokers do not know the topic.
+    Missing,
+    /// They did not answer, or refused to; in their words.
+    Unknown(String),
+}
+
+/// What must be given back to librdkafka.
+struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
+
+impl<T> Owned<T> {
+    /// # Safety
+    /// `give_back` must be what frees the object.
+    unsafe fn new(object: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Option<Self> {
+        NonNull::new(object).map(|object| Self(object, give_back))
+    }
+
+    fn get(&self) -> *mut T {
+        self.0.as_ptr()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: by `new`.
+        unsafe { (self.1)(self.0.as_ptr()) }
+    }
+}
+
+/// Asks the brokers about a topic, and waits for the answer at most for `patience`.
+///
+/// # Errors
+/// The topic is not there, or nobody says.
+pub fn describe<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    patience: Duration,
+) -> Result<Description, NoDescription> {
+    let unknown = |why: &str| NoDescription::Unknown(why.to_owned());
+    let name = CString::new(topic).map_err(|_| unknown("the topic's name has a NUL"))?;
+    let millis = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    let client = consumer.client().native_ptr();
+    // SAFETY: every object is freed once, by `Owned`, after its last use; the client outlives them.
+    unsafe {
+        let queue = Owned::new(c::rd_kafka_queue_new(client), c::rd_kafka_queue_destroy);
+        let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+        let options =
+            Owned::new(c::rd_kafka_AdminOptions_new(client, operation), c::rd_kafka_AdminOptions_destroy);
+        let mut names = [name.as_ptr()];
+        let topics = Owned::new(
+            c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()),
+            c::rd_kafka_TopicCollection_destroy,
+        );
+        let (Some(queue), Some(options), Some(topics)) = (queue, options, topics) else {
+            return Err(unknown("librdkafka has no memory"));
+        };
+        c::rd_kafka_AdminOptions_set_request_timeout(options.get(), millis, std::ptr::null_mut(), 0);
+        c::rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
+        let event = c::rd_kafka_queue_poll(queue.get(), millis.saturating_add(1000));
+        let Some(event) = Owned::new(event, c::rd_kafka_event_destroy) else {
+            return Err(unknown("no answer in time"));
+        };
+        read(event.get()).unwrap_or_else(|| Err(unknown("librdkafka gave no result")))
+    }
+}
+
+/// # Safety
+/// The event must be valid.
+unsafe fn read(event: *mut c::rd_kafka_event_t) -> Option<Result<Description, NoDescription>> {
+    // SAFETY: what the event holds lives as long as the event.
+    unsafe {
+        if let Err(error) = said(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event)) {
+            return Some(Err(error));
+        }
+        let result = c::rd_kafka_event_DescribeTopics_result(event);
+        if result.is_null() {
+            return None;
+        }
+        let mut count = 0;
+        let topics = c::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        if topics.is_null() || count == 0 {
+            return None;
+        }
+        let topic = *topics;
+        let error = c::rd_kafka_TopicDescription_error(topic);
+        if !error.is_null()
+            && let Err(error) = said(c::rd_kafka_error_code(error), c::rd_kafka_error_string(error))
+        {
+            return Some(Err(error));
+        }
+        let mut partitions = 0;
+        c::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
+        let id = c::rd_kafka_TopicDescription_topic_id(topic);
+        Some(Ok(Description {
+            topic_id: if id.is_null() { String::new() } else { shown(id) },
+            partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+        }))
+    }
+}
+
+/// # Safety
+/// The id must be valid.
+unsafe fn shown(id: *const c::rd_kafka_Uuid_t) -> String {
+    // SAFETY: the text belongs to the id.
+    unsafe {
+        // Brokers of before Kafka 2.8 know no ids.
+        if c::rd_kafka_Uuid_most_significant_bits(id) == 0 && c::rd_kafka_Uuid_least_significant_bits(id) == 0 {
+            return String::new();
+        }
+        text(c::rd_kafka_Uuid_base64str(id))
+    }
+}
+
+/// # Safety
+/// `words` must be null or a C string.
+unsafe fn said(
+    code: c::rd_kafka_resp_err_t,
+    words: *const std::ffi::c_char,
+) -> Result<(), NoDescription> {
+    match RDKafkaErrorCode::from(code) {
+        RDKafkaErrorCode::NoError => Ok(()),
+        RDKafkaErrorCode::UnknownTopicOrPartition => Err(NoDescription::Missing),
+        // SAFETY: by the caller.
+        _ => Err(NoDescription::Unknown(unsafe { text(words) })),
+    }
+}
+
+/// # Safety
+/// `words` must be null or a C string.
+unsafe fn text(words: *const std::ffi::c_char) -> String {
+    if words.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the caller.
+    unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned()
+}

@@ -1,0 +1,257 @@
+//! [`Partition`]: what this instance does with one partition, as a state machine. It knows neither Kafka's client nor
+//! SQL: events come in, and what is to be done goes out. docs/partitions.md has its table.
+
+use crate::handover::{Begin, Watermarks};
+use std::time::{Duration, Instant};
+
+/// A partition that stands is asked again after this time.
+pub const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// One whose last owner is still writing, after this time.
+const ASK_SOON: Duration = Duration::from_millis(200);
+/// What Kafka's client did not take is told it again after this time.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where a partition of the assignment is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The group gave it; where to begin is being found out.
+    Assigned,
+    /// Where to begin is known; Kafka's client has not been told yet.
+    Located,
+    /// Its messages come and are taken.
+    Reading,
+    /// Its messages are not taken; the others' are.
+    Stalled(Stall),
+}
+
+/// Why a partition stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stall {
+    /// Kafka does not have the next offset; what it has is being asked.
+    OutOfRange,
+    /// Offsets are gone, and a person must decide.
+    Gap(String),
+    /// What is stored at the next offset cannot be read.
+    Damaged(String),
+    /// Kafka has messages, and none of them comes.
+    Silent,
+}
+
+/// What happens to a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The store says where to begin.
+    Answered(Begin),
+    /// Kafka says what it has.
+    Measured(Watermarks),
+    /// Kafka's client was told where to begin.
+    TakenUp,
+    /// The broker does not have the offset that was asked for.
+    OutOfRange,
+    /// The client could not make messages of what lies at `offset`.
+    Damaged { offset: i64, why: String },
+    /// Kafka has more, and nothing has come for a while.
+    NothingComes,
+    /// It has stood for [`ASK_AGAIN`].
+    Waited,
+    /// Kafka's client did not take what it was told.
+    NotTaken,
+}
+
+/// What an event asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the store where to begin.
+    AskStore,
+    /// Ask Kafka what it has.
+    AskKafka,
+    /// Tell Kafka's client to read on at [`Partition::next`].
+    Seek,
+    /// Tell Kafka's client to leave it alone.
+    Pause,
+}
+
+/// What to do with the offset of a message or of the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was taken before, or the partition stands.
+    No,
+    /// It is the next one; `expected` was to come. Offsets between them are no messages (a transaction's marker, or
+    /// compaction), unless `lost` says that they were damaged.
+    Yes { expected: i64, lost: bool },
+}
+
+/// One partition of the assignment.
+#[derive(Debug)]
+pub struct Partition {
+    pub state: State,
+    /// Counts the assignments of this process, so that an answer about an earlier one is known.
+    pub assignment: u64,
+    /// The offset to read next.
+    pub next: i64,
+    /// The offset up to which everything is committed in PostgreSQL, exclusive.
+    pub written: i64,
+    /// The same, as Kafka was last told.
+    pub told: i64,
+    /// What Kafka has, as far as it was asked.
+    pub watermarks: Option<Watermarks>,
+    /// The offset that Kafka has refused.
+    pub refused: Option<i64>,
+    /// Why what lies between `next` and the next message cannot be read.
+    pub damage: Option<String>,
+    /// When it last came on, or changed its state.
+    pub moved: Instant,
+    /// Whether its trouble was said.
+    pub said: bool,
+    /// What is to be done next, and when.
+    wanted: Option<(Action, Instant)>,
+    skips: bool,
+}
+
+impl Partition {
+    /// `skips`: what cannot be read is passed over and recorded (`--on-gap skip`).
+    pub fn new(assignment: u64, skips: bool, now: Instant) -> Self {
+        Self {
+            state: State::Assigned,
+            assignment,
+            next: -1,
+            written: -1,
+            told: -1,
+            watermarks: None,
+            refused: None,
+            damage: None,
+            moved: now,
+            said: false,
+            wanted: Some((Action::AskStore, now)),
+            skips,
+        }
+    }
+
+    /// State x event. What is not written out changes nothing: the event came too late.
+    pub fn on(&mut self, event: Event, now: Instant) {
+        use {Action as A, Event as E, Stall as St, State as S};
+        let (state, wanted) = match (&self.state, event) {
+            (S::Assigned, E::Answered(Begin::At(next))) => {
+                self.begin(next);
+                (S::Located, None)
+            }
+            (S::Assigned, E::Answered(Begin::AskKafka)) => (S::Assigned, Some((A::AskKafka, now))),
+            (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Busy)) => {
+                (self.state.clone(), Some((A::AskStore, now + ASK_SOON)))
+            }
+            (S::Assigned | S::Stalled(St::OutOfRange), E::Measured(watermarks)) => {
+                self.watermarks = Some(watermarks);
+                (self.state.clone(), Some((A::AskStore, now)))
+            }
+            (S::Assigned, E::Waited) => (S::Assigned, Some((A::AskKafka, now))),
+            (S::Located, E::TakenUp) => (S::Reading, None),
+            (S::Reading | S::Stalled(St::Silent), E::OutOfRange) => {
+                self.refused = Some(self.next);
+                (S::Stalled(St::OutOfRange), Some((A::AskKafka, now)))
+            }
+            (S::Stalled(St::OutOfRange), E::Answered(Begin::At(next))) => {
+                self.begin(next);
+                (S::Reading, Some((A::Seek, now)))
+            }
+            (S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => (S::Stalled(St::Gap(why)), None),
+            (S::Reading | S::Stalled(St::Silent), E::Damaged { offset, why }) if offset >= self.next => {
+                if self.skips {
+                    self.damage.get_or_insert(why);
+                    (S::Reading, None)
+                } else {
+                    (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
+                }
+            }
+            (S::Reading, E::NothingComes) => (S::Stalled(St::Silent), Some((A::Seek, now))),
+            (S::Stalled(St::Silent), E::Waited) => (S::Stalled(St::Silent), Some((A::Seek, now))),
+            (S::Stalled(St::Gap(_) | St::OutOfRange), E::Waited) => {
+                (S::Stalled(St::OutOfRange), Some((A::AskKafka, now)))
+            }
+            (S::Stalled(St::Damaged(_)), E::Waited) => (S::Reading, Some((A::Seek, now))),
+            (S::Reading | S::Stalled(St::Silent), E::NotTaken) => {
+                (self.state.clone(), Some((A::Seek, now + TELL_AGAIN)))
+            }
+            _ => return,
+        };
+        self.state = state;
+        self.wanted = wanted;
+        self.moved = now;
+    }
+
+    /// What is to be done now; once.
+    pub fn take_wanted(&mut self, now: Instant) -> Option<Action> {
+        self.wanted.take_if(|(_, when)| *when <= now).map(|(action, _)| action)
+    }
+
+    /// The same as before must be done later: it cannot be done yet.
+    pub fn put_back(&mut self, action: Action, now: Instant) {
+        self.wanted = Some((action, now + ASK_SOON));
+    }
+
+    /// Whether nothing is to be done about it.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.state, State::Reading) && self.wanted.is_none()
+    }
+
+    /// Whether Kafka's client has it.
+    pub fn is_taken_up(&self) -> bool {
+        matches!(self.state, State::Reading | State::Stalled(_))
+    }
+
+    fn begin(&mut self, next: i64) {
+        (self.next, self.written) = (next, next);
+        self.damage = None;
+        self.said = false;
+    }
+
+    /// Moves behind `offset`, up to `next`, if that is still to come. `next` is `offset + 1` for a message, and equal to
+    /// `offset` for the partition's end.
+    #[inline]
+    pub fn advance(&mut self, offset: i64, next: i64) -> Taken {
+        if offset < self.next || !matches!(self.state, State::Reading) {
+            return self.advance_slowly(offset, next);
+        }
+        let lost = self.damage.is_some() && offset > self.next;
+        Taken::Yes { expected: std::mem::replace(&mut self.next, next), lost }
+    }
+
+    #[cold]
+    fn advance_slowly(&mut self, offset: i64, next: i64) -> Taken {
+        if offset < self.next || self.state != State::Stalled(Stall::Silent) {
+            return Taken::No;
+        }
+        self.state = State::Reading;
+        self.wanted = None;
+        self.said = false;
+        self.advance(offset, next)
+    }
+
+    /// Whether it waits for an answer that may never come, or for better times.
+    pub fn is_due(&self, now: Instant) -> bool {
+        match self.state {
+            State::Reading | State::Located => false,
+            State::Assigned | State::Stalled(_) => {
+                self.wanted.is_none() && now.saturating_duration_since(self.moved) >= ASK_AGAIN
+            }
+        }
+    }
+
+    /// Why it is not read, for people; `None` where it is, or where nobody need know.
+    pub fn trouble(&self) -> Option<String> {
+        match &self.state {
+            State::Stalled(Stall::Gap(why)) => Some(why.clone()),
+            State::Stalled(Stall::Damaged(why)) => Some(format!(
+                "the messages from offset {} on cannot be read: {why}; --on-gap skip records them in kafka_gaps and \
+                 goes on behind them",
+                self.next
+            )),
+            State::Stalled(Stall::Silent) => {
+                Some(format!("Kafka has messages from offset {} on, but sends none", self.next))
+            }
+            State::Reading | State::Located | State::Assigned | State::Stalled(Stall::OutOfRange) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

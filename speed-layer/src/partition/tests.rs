@@ -1,0 +1,148 @@
+use super::*;
+
+const WATERMARKS: Watermarks = Watermarks { low: 3, high: 9 };
+
+fn partition(skips: bool) -> Partition {
+    let mut partition = Partition::new(1, skips, Instant::now());
+    assert_eq!(partition.take_wanted(Instant::now()), Some(Action::AskStore));
+    partition
+}
+
+/// What the event asks for at once.
+fn after(partition: &mut Partition, event: Event) -> Option<Action> {
+    partition.on(event, Instant::now());
+    partition.take_wanted(Instant::now())
+}
+
+fn reading(skips: bool, next: i64) -> Partition {
+    let mut partition = partition(skips);
+    partition.on(Event::Answered(Begin::At(next)), Instant::now());
+    partition.on(Event::TakenUp, Instant::now());
+    assert_eq!(partition.state, State::Reading);
+    partition
+}
+
+fn damaged(offset: i64) -> Event {
+    Event::Damaged { offset, why: "CRC".into() }
+}
+
+#[test]
+fn a_partition_that_the_store_knows_is_read_without_asking_kafka() {
+    let mut partition = partition(false);
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(5))), None);
+    assert_eq!((partition.state.clone(), partition.next, partition.written), (State::Located, 5, 5));
+    partition.on(Event::TakenUp, Instant::now());
+    assert_eq!(partition.state, State::Reading);
+}
+
+#[test]
+fn one_that_was_never_read_begins_where_kafka_and_then_the_store_say() {
+    let mut partition = partition(false);
+    assert_eq!(after(&mut partition, Event::Answered(Begin::AskKafka)), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(3))), None);
+    assert_eq!((partition.state.clone(), partition.next), (State::Located, 3));
+}
+
+#[test]
+fn kafka_is_asked_again_where_it_did_not_answer() {
+    let mut partition = partition(false);
+    assert_eq!(after(&mut partition, Event::Answered(Begin::AskKafka)), Some(Action::AskKafka));
+    assert!(!partition.is_due(Instant::now()));
+    assert!(partition.is_due(Instant::now() + ASK_AGAIN));
+    assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
+}
+
+#[test]
+fn a_partition_whose_last_owner_is_still_writing_is_asked_for_again_soon() {
+    let mut partition = partition(false);
+    assert_eq!(after(&mut partition, Event::Answered(Begin::Busy)), None);
+    assert_eq!(partition.take_wanted(Instant::now() + ASK_SOON), Some(Action::AskStore));
+}
+
+#[test]
+fn what_the_client_did_not_take_is_told_again() {
+    let mut partition = reading(false, 1);
+    assert_eq!(after(&mut partition, Event::NotTaken), None);
+    assert!(!partition.is_settled());
+    assert_eq!(partition.take_wanted(Instant::now() + TELL_AGAIN), Some(Action::Seek));
+}
+
+#[test]
+fn a_message_is_taken_once_and_only_while_the_partition_is_read() {
+    let mut partition = reading(false, 5);
+    assert_eq!(partition.advance(4, 5), Taken::No);
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::No);
+    // Offsets 6 and 7 do not exist: a transaction's marker, or compaction.
+    assert_eq!(partition.advance(8, 9), Taken::Yes { expected: 6, lost: false });
+    partition.on(Event::OutOfRange, Instant::now());
+    assert_eq!(partition.advance(9, 10), Taken::No);
+}
+
+#[test]
+fn the_end_passes_over_markers_and_is_no_message() {
+    let mut partition = reading(false, 5);
+    assert_eq!(partition.advance(7, 7), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.next, 7);
+}
+
+#[test]
+fn an_offset_that_kafka_does_not_have_is_a_gap_only_when_the_store_says_so() {
+    let mut partition = reading(false, 1);
+    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::AskKafka));
+    assert_eq!(partition.refused, Some(1));
+    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::AskStore));
+    // Another instance had written on meanwhile, or the gap was recorded.
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(3))), Some(Action::Seek));
+    assert_eq!((partition.state.clone(), partition.next), (State::Reading, 3));
+}
+
+#[test]
+fn a_gap_that_a_person_must_decide_on_stands_is_said_and_asked_again() {
+    let mut partition = reading(false, 1);
+    partition.on(Event::OutOfRange, Instant::now());
+    partition.on(Event::Measured(WATERMARKS), Instant::now());
+    partition.on(Event::Answered(Begin::Gap("2 offsets are gone".into())), Instant::now());
+    assert_eq!(partition.trouble().as_deref(), Some("2 offsets are gone"));
+    assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
+}
+
+#[test]
+fn damage_stops_the_partition_or_is_passed_over_as_the_user_wants() {
+    let mut stopping = reading(false, 5);
+    assert_eq!(after(&mut stopping, damaged(5)), Some(Action::Pause));
+    assert_eq!(stopping.advance(8, 9), Taken::No);
+    assert!(stopping.trouble().unwrap().contains("offset 5"));
+    assert_eq!(after(&mut stopping, Event::Waited), Some(Action::Seek));
+
+    let mut skipping = reading(true, 5);
+    assert_eq!(after(&mut skipping, damaged(6)), None);
+    assert_eq!(skipping.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(skipping.advance(8, 9), Taken::Yes { expected: 6, lost: true });
+}
+
+#[test]
+fn damage_that_was_passed_already_is_no_news() {
+    let mut partition = reading(false, 5);
+    assert_eq!(after(&mut partition, damaged(4)), None);
+    assert_eq!(partition.state, State::Reading);
+}
+
+#[test]
+fn a_silent_partition_is_told_again_where_to_read_and_its_next_message_is_taken() {
+    let mut partition = reading(false, 5);
+    assert_eq!(after(&mut partition, Event::NothingComes), Some(Action::Seek));
+    assert!(partition.trouble().is_some());
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.state, State::Reading);
+}
+
+#[test]
+fn an_answer_that_comes_too_late_changes_nothing() {
+    let mut partition = reading(false, 5);
+    for event in [Event::Answered(Begin::At(1)), Event::Measured(WATERMARKS), Event::TakenUp, Event::Waited] {
+        assert_eq!(after(&mut partition, event), None);
+        assert_eq!((partition.state.clone(), partition.next), (State::Reading, 5));
+    }
+}

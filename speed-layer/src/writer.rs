@@ -1,0 +1,235 @@
+//! [`Writers`]: the intake's side of the conversation with the stores. Each writer fills a batch while its store writes
+//! another; partitions are shared out among them.
+
+use crate::batch::Batch;
+use crate::handover::{Command, Position, Question, Reply};
+use crate::source::SourcePartition;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Batches that may be on their way to a store at once: one being written, one waiting, so that it never waits for the
+/// decoder.
+const IN_FLIGHT: usize = 2;
+/// How often a store without anything to write looks after the database: a failover to a state that lacks what was
+/// written must be found although no message comes, and readiness must be true.
+const IDLE_CHECK: Duration = Duration::from_secs(2);
+
+/// The store can go on no more; the session knows why.
+#[derive(Debug)]
+pub struct Ended;
+
+/// When a batch is handed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub rows: u32,
+    pub linger: Duration,
+}
+
+/// What comes from a writer's store.
+pub type Replied = (usize, Reply);
+
+/// Which of `count` writers has the partition.
+fn share(at: SourcePartition, count: usize) -> usize {
+    usize::try_from(i64::from(at.source) + i64::from(at.partition)).unwrap_or_default() % count
+}
+
+/// One store's share.
+struct Writer {
+    commands: UnboundedSender<Command>,
+    batch: Batch,
+    spare: Vec<Batch>,
+    in_flight: usize,
+    /// When the database was last seen to be where it was left.
+    checked: Instant,
+    is_checking: bool,
+}
+
+/// All of them.
+pub struct Writers {
+    writers: Vec<Writer>,
+    replies: Receiver<Replied>,
+    limits: Limits,
+}
+
+impl Writers {
+    pub fn new(commands: Vec<UnboundedSender<Command>>, replies: Receiver<Replied>, limits: Limits) -> Self {
+        Self { writers: commands.into_iter().map(Writer::new).collect(), replies, limits }
+    }
+
+    fn index(&self, at: SourcePartition) -> usize {
+        share(at, self.writers.len())
+    }
+
+    /// The batch that the partition's messages go into.
+    pub fn batch(&mut self, at: SourcePartition) -> &mut Batch {
+        let index = self.index(at);
+        &mut self.writers[index].batch
+    }
+
+    /// Any store will do.
+    pub fn ask(&self, command: Command) -> Result<(), Ended> {
+        self.writers[0].command(command)
+    }
+
+    /// Asks where to begin, each store for its partitions: it answers after what it has still to write of them.
+    pub fn locate(&self, questions: Vec<Question>) -> Result<(), Ended> {
+        let mut shares = vec![Vec::new(); self.writers.len()];
+        for question in questions {
+            shares[self.index(question.at)].push(question);
+        }
+        for (writer, share) in self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty()) {
+            writer.command(Command::Locate(share))?;
+        }
+        Ok(())
+    }
+
+    /// The next reply, if one is there.
+    pub fn reply(&mut self) -> Result<Option<Reply>, Ended> {
+        match self.replies.try_recv() {
+            Ok(replied) => self.take(replied).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The next reply, if one comes in time.
+    pub fn wait(&mut self, patience: Duration) -> Result<Option<Reply>, Ended> {
+        match self.replies.recv_timeout(patience) {
+            Ok(replied) => self.take(replied).map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(Ended),
+        }
+    }
+
+    fn take(&mut self, (index, reply): Replied) -> Result<Reply, Ended> {
+        if matches!(reply, Reply::Ended) {
+            return Err(Ended);
+        }
+        if let Some(writer) = self.writers.get_mut(index) {
+            writer.note(&reply);
+        }
+        Ok(reply)
+    }
+
+    /// A batch that is written and emptied serves again.
+    pub fn give_back(&mut self, mut batch: Batch) {
+        batch.clear();
+        if let Some(writer) = self.writers.iter_mut().min_by_key(|writer| writer.spare.len()) {
+            writer.spare.push(batch);
+        }
+    }
+
+    /// Whether a batch can take in nothing more, so that reading has to wait.
+    pub fn are_full(&self) -> bool {
+        self.writers.iter().any(|writer| writer.batch.is_full(self.limits.rows))
+    }
+
+    /// How many messages may be read before [`Writers::are_full`] must be asked again.
+    pub fn room(&self) -> usize {
+        let fullest = self.writers.iter().map(|writer| writer.batch.messages).max().unwrap_or_default();
+        self.limits.rows.saturating_sub(fullest) as usize
+    }
+
+    /// Whether a batch is due: full, with room on the way, or lingered, with an idle store.
+    pub fn due(&self) -> impl Iterator<Item = usize> + use<> {
+        let due = |writer: &Writer| {
+            let is_full = writer.batch.is_full(self.limits.rows);
+            let has_lingered = writer.batch.opened().is_some_and(|opened| opened.elapsed() >= self.limits.linger);
+            (is_full && writer.in_flight < IN_FLIGHT) || (has_lingered && writer.in_flight == 0)
+        };
+        let due: Vec<usize> =
+            self.writers.iter().enumerate().filter(|(_, writer)| due(writer)).map(|(index, _)| index).collect();
+        due.into_iter()
+    }
+
+    /// Those that hold anything.
+    pub fn filled(&self) -> impl Iterator<Item = usize> + use<> {
+        let filled: Vec<usize> =
+            self.writers.iter().enumerate().filter(|(_, w)| !w.batch.is_empty()).map(|(index, _)| index).collect();
+        filled.into_iter()
+    }
+
+    pub fn has_rejects(&self, index: usize) -> bool {
+        self.writers.get(index).is_some_and(|writer| !writer.batch.rejects.is_empty())
+    }
+
+    pub fn hand_over(&mut self, index: usize) -> Result<(), Ended> {
+        let Some(writer) = self.writers.get_mut(index) else {
+            return Ok(());
+        };
+        let next = writer.spare.pop().unwrap_or_default();
+        let full = std::mem::replace(&mut writer.batch, next);
+        writer.in_flight += 1;
+        writer.command(Command::Write(Box::new(full)))
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.writers.iter().map(|writer| writer.in_flight).sum()
+    }
+
+    /// Drops what was read and not handed over.
+    pub fn drop_batches(&mut self) {
+        self.writers.iter_mut().for_each(|writer| writer.batch.clear());
+    }
+
+    /// Lets the stores that have nothing to do look after the database.
+    pub fn check_idle(&mut self, positions: impl FnOnce() -> Vec<Position>) -> Result<(), Ended> {
+        let count = self.writers.len();
+        if !self.writers.iter().any(Writer::is_idle) {
+            return Ok(());
+        }
+        let positions = positions();
+        for (index, writer) in self.writers.iter_mut().enumerate().filter(|(_, writer)| writer.is_idle()) {
+            let is_its = |position: &Position| share(position.at, count) == index;
+            let share: Vec<Position> = positions.iter().copied().filter(is_its).collect();
+            writer.is_checking = true;
+            writer.command(Command::Check(share))?;
+        }
+        Ok(())
+    }
+
+    /// How long a poll may wait without holding up a batch; at most `idle`.
+    pub fn patience(&self, idle: Duration) -> Duration {
+        let wait = |opened: Instant| match self.limits.linger.saturating_sub(opened.elapsed()) {
+            // Due, but the store is busy: look again soon.
+            Duration::ZERO => Duration::from_millis(1),
+            left => left.min(idle),
+        };
+        self.writers.iter().filter_map(|writer| writer.batch.opened()).map(wait).min().unwrap_or(idle)
+    }
+}
+
+impl Writer {
+    fn new(commands: UnboundedSender<Command>) -> Self {
+        Self {
+            commands,
+            batch: Batch::default(),
+            spare: Vec::new(),
+            in_flight: 0,
+            checked: Instant::now(),
+            is_checking: false,
+        }
+    }
+
+    fn command(&self, command: Command) -> Result<(), Ended> {
+        self.commands.send(command).map_err(|_| Ended)
+    }
+
+    fn note(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Written(_) => {
+                self.in_flight -= 1;
+                self.checked = Instant::now();
+            }
+            Reply::Checked => {
+                self.is_checking = false;
+                self.checked = Instant::now();
+            }
+            Reply::Identified(_) | Reply::Located(_) | Reply::Ended => {}
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && !self.is_checking && self.checked.elapsed() >= IDLE_CHECK
+    }
+}
