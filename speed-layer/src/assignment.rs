@@ -105,7 +105,7 @@ impl Assignment {
         for element in partitions.elements() {
             let topic = self.topics.iter_mut().find(|topic| topic.name == element.topic());
             let partition = topic.and_then(|topic| topic.partitions.remove(&element.partition()));
-            if partition.is_some_and(|partition| partition.is_taken_up()) {
+            if partition.is_some_and(|partition| partition.is_in_client()) {
                 taken_up.add_partition(element.topic(), element.partition());
             }
         }
@@ -208,6 +208,39 @@ impl Assignment {
         self.partition(at).map(|partition| partition.next)
     }
 
+    /// Partitions at whose next offset there may be no message: Kafka has more, and none of it has come.
+    pub fn waiting(&self, ends: &HashMap<TopicPartition, End>) -> Vec<TopicPartition> {
+        let waits = |at: &TopicPartition, partition: &Partition| {
+            let has_more = ends.get(at).is_some_and(|end| end.stable > partition.next);
+            partition.state == State::Reading && !partition.is_displaced && has_more
+        };
+        self.each().filter(|(at, partition)| waits(at, partition)).map(|(at, _)| at).collect()
+    }
+
+    /// Partitions that end with what cannot be read and is to be passed over: the client has been through it for a
+    /// while, up to the offset given.
+    pub fn damaged_ends(&self, ends: &HashMap<TopicPartition, End>, now: Instant) -> Vec<(TopicPartition, i64)> {
+        let of = |(at, partition): (TopicPartition, &Partition)| {
+            let end = ends.get(&at)?;
+            let is_through = partition.damage.is_some() && end.fetched >= end.stable && end.stable > partition.next;
+            let lasts = now.saturating_duration_since(partition.moved) >= SILENT_AFTER;
+            (is_through && lasts).then_some((at, end.stable))
+        };
+        self.each().filter_map(of).collect()
+    }
+
+    /// Whether it is to be located once more.
+    pub fn was_read(&self, at: &TopicPartition) -> bool {
+        self.partition(at).is_some_and(Partition::was_read)
+    }
+
+    /// Kafka's client was told where to read.
+    pub fn sought(&mut self, at: &TopicPartition) {
+        if let Some(partition) = self.partition_mut(at) {
+            partition.is_displaced = false;
+        }
+    }
+
     /// Partitions that Kafka's client is to take up, with their next offsets; `None` where there is nothing to tell it.
     /// The flag: this answers the group.
     pub fn ready(&mut self, now: Instant) -> Option<(Vec<(TopicPartition, i64)>, bool)> {
@@ -220,7 +253,7 @@ impl Assignment {
         } else if !self.is_unsettled {
             return None;
         }
-        let located = self.each().filter(|(_, partition)| partition.state == State::Located);
+        let located = self.each().filter(|(_, partition)| partition.is_ready(now));
         let located: Vec<_> = located.map(|(at, partition)| (at, partition.next)).collect();
         if located.is_empty() && !is_answer {
             return None;
@@ -252,7 +285,7 @@ impl Assignment {
         match known.advance(offset, next) {
             Taken::No => None,
             Taken::Yes { expected, lost } => {
-                let lost = if lost { known.damage.take() } else { None };
+                let lost = if lost { known.take_damage() } else { None };
                 Some(Advance { at: SourcePartition { source, partition }, expected, lost })
             }
         }
@@ -347,7 +380,7 @@ impl Assignment {
         let mut list = TopicPartitionList::new();
         for topic in &mut self.topics {
             for (id, partition) in &mut topic.partitions {
-                if partition.is_taken_up() && partition.told < partition.written {
+                if partition.is_in_client() && partition.told < partition.written {
                     partition.told = partition.written;
                     list.add_partition_offset(&topic.name, *id, Offset::Offset(partition.written))?;
                 }
@@ -369,7 +402,7 @@ impl Watched {
     }
 
     fn is_silent(&mut self, partition: &Partition, end: End, could_come: bool, now: Instant) -> bool {
-        let has_news = end.stable > partition.next && partition.state == State::Reading;
+        let has_news = end.stable > partition.next && partition.state == State::Reading && partition.damage.is_none();
         if self.next != partition.next || !has_news || !could_come {
             (self.next, self.moved) = (partition.next, now);
             return false;
@@ -499,7 +532,7 @@ mod tests {
     #[test]
     fn a_partition_that_has_messages_and_gets_none_is_silent_unless_we_do_not_ask() {
         let (mut assignment, start) = (reading(&[0], 5), Instant::now());
-        let ends = HashMap::from([(at(0), End { high: 9, stable: 9 })]);
+        let ends = HashMap::from([(at(0), End { high: 9, stable: 9, fetched: 5 })]);
         let later = start + SILENT_AFTER;
         for (waiting, leaderless) in [(false, vec![]), (true, vec![at(0)])] {
             assignment.watch(&ends, &leaderless, waiting, start);
@@ -515,12 +548,8 @@ mod tests {
 
     #[test]
     fn a_topic_that_has_another_id_than_before_is_another_topic() {
-        let identity = |id: &str| TopicIdentity {
-            topic: "t".into(),
-            cluster_id: "c".into(),
-            topic_id: id.into(),
-            partitions: 1,
-        };
+        let identity =
+            |id: &str| TopicIdentity { topic: "t".into(), cluster_id: "c".into(), topic_id: id.into(), partitions: 1 };
         let mut assignment = assigned(&[0]);
         assert!(assignment.describe(identity("a")).is_ok());
         assert!(assignment.describe(identity("a")).is_ok());

@@ -159,15 +159,6 @@ impl Intake {
                     undelivered = undelivered.take().or(dead_letters.send(&message, reject).err());
                 }
             }
-            Polled::End { topic, partition, offset } => {
-                if let Some(step) = assignment.advance(topic, partition, offset, offset)
-                    && step.expected < offset
-                {
-                    let batch = writers.batch(step.at);
-                    batch.gaps.extend(step.gap(offset));
-                    batch.pass(step.at, step.expected, offset);
-                }
-            }
             Polled::Failed { topic, partition, offset, code, why } => {
                 let at = TopicPartition { topic: topic.to_owned(), partition };
                 failures.push(PartitionFailure { at, offset, code, why });
@@ -177,6 +168,18 @@ impl Intake {
             return Err(self.not_delivered(&error));
         }
         failures.into_iter().try_for_each(|failure| self.take_failure(failure))
+    }
+
+    /// Moves partitions on to `next` over what is no message, or cannot be read.
+    fn pass(&mut self, at: &TopicPartition, next: i64) {
+        let Some(step) = self.assignment.advance(&at.topic, at.partition, next, next) else {
+            return;
+        };
+        if step.expected < next {
+            let batch = self.writers.batch(step.at);
+            batch.gaps.extend(step.gap(next));
+            batch.pass(step.at, step.expected, next);
+        }
     }
 
     /// Serves rebalances, errors and statistics. Messages come another way.

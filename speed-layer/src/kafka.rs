@@ -52,8 +52,8 @@ const FIXED: [(&str, &str); 6] = [
     ("statistics.interval.ms", "1000"),
     // Without it a price that a disk has spoiled is stored as true.
     ("check.crcs", "true"),
-    // The end of a partition tells which offsets are no messages: transactions' markers, and what was aborted.
-    ("enable.partition.eof", "true"),
+    // The client counts such an event as a message, and may then go on one too far.
+    ("enable.partition.eof", "false"),
 ];
 
 /// Defaults of [`TUNING`] that librdkafka refuses where the group's coordinator decides (`group.protocol=consumer`).
@@ -70,8 +70,7 @@ pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
         return Err(Failure::Configuration(error));
     }
     let is_classic = !config.kafka.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
-    let tuning: Vec<_> =
-        TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
+    let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
     let mut settings = client_settings(config, &tuning);
     for (key, value) in FIXED {
         settings.set(key, value);
@@ -128,6 +127,8 @@ pub struct End {
     pub high: i64,
     /// Up to which offset a reader may come that waits for open transactions; exclusive.
     pub stable: i64,
+    /// Which offset the client will ask for next.
+    pub fetched: i64,
 }
 
 /// Collects reports: callbacks must not block, and they run inside of a poll.
@@ -190,7 +191,9 @@ impl ClientContext for Context {
                 // -1001 stands for an end that is not known.
                 if partition.hi_offset >= 0 {
                     let stable = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
-                    reports.ends.insert(at(), End { high: partition.hi_offset, stable });
+                    reports
+                        .ends
+                        .insert(at(), End { high: partition.hi_offset, stable, fetched: partition.next_offset });
                 }
             }
         }

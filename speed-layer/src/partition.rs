@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// One whose last owner is still writing, after this time.
 const ASK_SOON: Duration = Duration::from_millis(200);
-/// What Kafka's client did not take is told it again after this time.
-const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// Kafka's client may be told of a partition again so long after it was to leave it: it ends its reading aside, and
+/// would then forget where its messages go.
+const FORGETS_AFTER: Duration = Duration::from_millis(500);
 
 /// Where a partition of the assignment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,11 @@ pub enum Event {
     Measured(Watermarks),
     /// Kafka's client was told where to begin.
     TakenUp,
+    /// Kafka's client has left it.
+    LetGo,
+    /// The client has said something of it that is no message. It counts that as one all the same, so it may go on one
+    /// too far.
+    Failed,
     /// The broker does not have the offset that was asked for.
     OutOfRange,
     /// The client could not make messages of what lies at `offset`.
@@ -67,11 +73,13 @@ pub enum Action {
     AskKafka,
     /// Tell Kafka's client to read on at [`Partition::next`].
     Seek,
-    /// Tell Kafka's client to leave it alone.
+    /// Tell Kafka's client to wait with it.
     Pause,
+    /// Tell Kafka's client to leave it.
+    LetGo,
 }
 
-/// What to do with the offset of a message or of the end.
+/// What to do with an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// It was taken before, or the partition stands.
@@ -97,6 +105,12 @@ pub struct Partition {
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused.
     pub refused: Option<i64>,
+    /// Whether Kafka's client has it.
+    in_client: bool,
+    /// Since when it has not, if it had it.
+    let_go: Option<Instant>,
+    /// The client's own position is of no use until it was told where to read, or has given a message.
+    pub is_displaced: bool,
     /// Why what lies between `next` and the next message cannot be read.
     pub damage: Option<String>,
     /// When it last came on, or changed its state.
@@ -119,6 +133,9 @@ impl Partition {
             told: -1,
             watermarks: None,
             refused: None,
+            in_client: false,
+            let_go: None,
+            is_displaced: false,
             damage: None,
             moved: now,
             said: false,
@@ -144,17 +161,31 @@ impl Partition {
                 (self.state.clone(), Some((A::AskStore, now)))
             }
             (S::Assigned, E::Waited) => (S::Assigned, Some((A::AskKafka, now))),
-            (S::Located, E::TakenUp) => (S::Reading, None),
+            (S::Located, E::TakenUp) => {
+                (self.in_client, self.is_displaced) = (true, false);
+                (S::Reading, None)
+            }
+            (S::Reading | S::Stalled(St::Silent), E::Failed) => {
+                self.is_displaced = true;
+                (self.state.clone(), Some((A::Seek, now)))
+            }
+            (S::Reading | S::Stalled(St::Silent), E::NotTaken) => (S::Assigned, Some((A::LetGo, now))),
             (S::Reading | S::Stalled(St::Silent), E::OutOfRange) => {
                 self.refused = Some(self.next);
-                (S::Stalled(St::OutOfRange), Some((A::AskKafka, now)))
+                (S::Stalled(St::OutOfRange), Some((A::LetGo, now)))
+            }
+            (S::Assigned | S::Stalled(St::OutOfRange), E::LetGo) => {
+                (self.in_client, self.let_go) = (false, Some(now));
+                let ask = if self.state == S::Assigned { A::AskStore } else { A::AskKafka };
+                (self.state.clone(), Some((ask, now)))
             }
             (S::Stalled(St::OutOfRange), E::Answered(Begin::At(next))) => {
                 self.begin(next);
-                (S::Reading, Some((A::Seek, now)))
+                (S::Located, None)
             }
             (S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => (S::Stalled(St::Gap(why)), None),
             (S::Reading | S::Stalled(St::Silent), E::Damaged { offset, why }) if offset >= self.next => {
+                self.is_displaced = true;
                 if self.skips {
                     self.damage.get_or_insert(why);
                     (S::Reading, None)
@@ -168,9 +199,6 @@ impl Partition {
                 (S::Stalled(St::OutOfRange), Some((A::AskKafka, now)))
             }
             (S::Stalled(St::Damaged(_)), E::Waited) => (S::Reading, Some((A::Seek, now))),
-            (S::Reading | S::Stalled(St::Silent), E::NotTaken) => {
-                (self.state.clone(), Some((A::Seek, now + TELL_AGAIN)))
-            }
             _ => return,
         };
         self.state = state;
@@ -194,8 +222,19 @@ impl Partition {
     }
 
     /// Whether Kafka's client has it.
-    pub fn is_taken_up(&self) -> bool {
-        matches!(self.state, State::Reading | State::Stalled(_))
+    pub fn is_in_client(&self) -> bool {
+        self.in_client
+    }
+
+    /// Whether Kafka's client may be told to take it up.
+    pub fn is_ready(&self, now: Instant) -> bool {
+        let has_forgotten = |since: Instant| now.saturating_duration_since(since) >= FORGETS_AFTER;
+        self.state == State::Located && self.let_go.is_none_or(has_forgotten)
+    }
+
+    /// Whether it is to be located once more, so that what was read of it must be on its way to the store before.
+    pub fn was_read(&self) -> bool {
+        self.next >= 0
     }
 
     fn begin(&mut self, next: i64) {
@@ -205,7 +244,7 @@ impl Partition {
     }
 
     /// Moves behind `offset`, up to `next`, if that is still to come. `next` is `offset + 1` for a message, and equal to
-    /// `offset` for the partition's end.
+    /// `offset` where there is none before it.
     #[inline]
     pub fn advance(&mut self, offset: i64, next: i64) -> Taken {
         if offset < self.next || !matches!(self.state, State::Reading) {
@@ -224,6 +263,12 @@ impl Partition {
         self.wanted = None;
         self.said = false;
         self.advance(offset, next)
+    }
+
+    /// Why what was passed over could not be read. The message behind it has put the client right.
+    pub fn take_damage(&mut self) -> Option<String> {
+        self.is_displaced = false;
+        self.damage.take()
     }
 
     /// Whether it waits for an answer that may never come, or for better times.

@@ -11,8 +11,8 @@ mod transaction;
 pub use day_partitions::DayPartitions;
 pub use transaction::write_ticks;
 
-use crate::batch::Batch;
 use crate::Shared;
+use crate::batch::Batch;
 use crate::handover::{Answer, Position, Question};
 use crate::outage::Outage;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
@@ -123,8 +123,8 @@ impl Store {
         for topic in topics {
             let shared = Arc::clone(&self.shared);
             let source = loop {
-                let attempt = self
-                    .attempt(async |_, connection| sources::identify(connection, &shared.config, topic).await);
+                let attempt =
+                    self.attempt(async |_, connection| sources::identify(connection, &shared.config, topic).await);
                 match attempt.await? {
                     None => {}
                     Some(Ok(source)) => break source,

@@ -22,6 +22,7 @@ impl Intake {
     /// A partition's failure is its own, but for what forbids reading at all.
     pub(super) fn take_failure(&mut self, failure: PartitionFailure) -> Step {
         let PartitionFailure { at, offset, code, why } = failure;
+        tracing::debug!("Kafka client, {at}, offset {offset}: {code:?}: {why}");
         match code {
             Code::AutoOffsetReset | Code::OffsetOutOfRange => {
                 self.assignment.event(&at, Event::OutOfRange, Instant::now());
@@ -32,12 +33,13 @@ impl Intake {
             }
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
                 self.topic_is_missing(&at.topic);
+                self.assignment.event(&at, Event::Failed, Instant::now());
             }
             Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => {
                 return Err(self.forbidden(&why));
             }
-            // The client recovers from everything else by itself; an outage shows in its statistics.
-            _ => tracing::debug!("Kafka client, {at}, offset {offset}: {why}"),
+            // The client recovers from everything else; an outage shows in its statistics.
+            _ => self.assignment.event(&at, Event::Failed, Instant::now()),
         }
         Ok(())
     }
@@ -68,8 +70,7 @@ impl Intake {
 
     fn forbidden(&self, why: &str) -> Interrupt {
         let (topics, group) = (self.shared.config.topics.join(", "), &self.shared.config.group_id);
-        let error =
-            anyhow!("Kafka forbids reading topic \"{topics}\" as group \"{group}\": {why}; grant READ on both");
+        let error = anyhow!("Kafka forbids reading topic \"{topics}\" as group \"{group}\": {why}; grant READ on both");
         Interrupt::Failed(Failure::Configuration(error))
     }
 

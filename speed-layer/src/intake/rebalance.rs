@@ -34,6 +34,7 @@ impl Intake {
     }
 
     fn look_at_statistics(&mut self, reports: &Reports) {
+        self.pass_over_markers(reports);
         for (at, messages) in self.assignment.lag(&reports.ends) {
             self.shared.metrics.set_lag(&at, messages);
         }
@@ -56,13 +57,23 @@ impl Intake {
 
     /// Does what partitions ask for, and takes up those of which it is known where to begin.
     pub(super) fn look_after_partitions(&mut self) -> Step {
-        let mut questions = Vec::new();
+        let (mut questions, mut moved) = (Vec::new(), false);
         for (at, action) in self.assignment.wanted(Instant::now()) {
             match action {
-                Action::AskStore => questions.extend(self.assignment.question(&at)),
+                Action::AskStore => {
+                    moved |= self.assignment.was_read(&at);
+                    questions.extend(self.assignment.question(&at));
+                }
                 Action::AskKafka => self.inquiry.about_partition(at),
                 Action::Seek => self.seek(&at),
                 Action::Pause => self.pause(&at),
+                Action::LetGo => self.let_go(&at),
+            }
+        }
+        if moved {
+            // The store must have what was read of them before it says where it stands.
+            for index in self.writers.filled() {
+                self.hand_over(index)?;
             }
         }
         if !questions.is_empty() {
@@ -97,9 +108,39 @@ impl Intake {
         let Some(next) = self.assignment.next(at) else {
             return;
         };
-        if let Err(why) = self.try_seek(at, next) {
-            tracing::debug!("going on with {at} at {next}: {why}");
-            self.assignment.event(at, Event::NotTaken, Instant::now());
+        match self.try_seek(at, next) {
+            Ok(()) => self.assignment.sought(at),
+            Err(why) => {
+                tracing::debug!("going on with {at} at {next}: {why}");
+                self.assignment.event(at, Event::NotTaken, Instant::now());
+            }
+        }
+    }
+
+    /// The client stops reading it; the group goes on taking it for ours.
+    fn let_go(&mut self, at: &TopicPartition) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&at.topic, at.partition);
+        // A client that takes all partitions at once or none keeps it, and the next session begins anew.
+        if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            kafka::release(&self.consumer, &list);
+        }
+        self.assignment.event(at, Event::LetGo, Instant::now());
+    }
+
+    /// Offsets that are no messages (a transaction's marker, what was aborted) move the client's position in turn with
+    /// the messages. Without looking at it they would count as lag for ever, and as a gap when retention removes them.
+    fn pass_over_markers(&mut self, reports: &Reports) {
+        let waiting = self.assignment.waiting(&reports.ends);
+        let positions = if waiting.is_empty() { None } else { self.consumer.position().ok() };
+        for at in waiting {
+            let element = positions.as_ref().and_then(|all| all.find_partition(&at.topic, at.partition));
+            if let Some(rdkafka::Offset::Offset(next)) = element.map(|element| element.offset()) {
+                self.pass(&at, next);
+            }
+        }
+        for (at, end) in self.assignment.damaged_ends(&reports.ends, Instant::now()) {
+            self.pass(&at, end);
         }
     }
 

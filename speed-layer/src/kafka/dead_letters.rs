@@ -143,7 +143,10 @@ impl DeadLetters {
         match self.queue(&letter.cut()) {
             // Nothing is left to cut: the row in the table must do.
             Err(error) if is_too_large(&error) => {
-                tracing::warn!("topic \"{}\" (--dead-letter-topic) does not take a rejected message: {error}", self.topic);
+                tracing::warn!(
+                    "topic \"{}\" (--dead-letter-topic) does not take a rejected message: {error}",
+                    self.topic
+                );
                 Ok(())
             }
             sent => {

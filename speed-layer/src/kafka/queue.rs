@@ -23,10 +23,14 @@ const AT_ONCE: usize = 512;
 #[derive(Debug)]
 pub enum Polled<'a> {
     Message(Message<'a>),
-    /// Everything before `offset` was handed out, and there is nothing more at the moment.
-    End { topic: &'a str, partition: i32, offset: i64 },
     /// What the client has to say of a partition; `offset` is below zero where it names none.
-    Failed { topic: &'a str, partition: i32, offset: i64, code: RDKafkaErrorCode, why: String },
+    Failed {
+        topic: &'a str,
+        partition: i32,
+        offset: i64,
+        code: RDKafkaErrorCode,
+        why: String,
+    },
 }
 
 /// The messages of all partitions that were forwarded to it.
@@ -108,9 +112,6 @@ unsafe fn read(message: &c::rd_kafka_message_t) -> Polled<'_> {
     let (partition, offset) = (message.partition, message.offset);
     if message.err != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         let code = RDKafkaErrorCode::from(message.err);
-        if code == RDKafkaErrorCode::PartitionEOF {
-            return Polled::End { topic, partition, offset };
-        }
         // SAFETY: the message is valid, and the words are its own or static.
         let why = unsafe { CStr::from_ptr(c::rd_kafka_message_errstr(message)) }.to_string_lossy().into_owned();
         return Polled::Failed { topic, partition, offset, code, why };

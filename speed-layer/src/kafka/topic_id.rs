@@ -65,8 +65,7 @@ pub fn describe<C: ConsumerContext>(
     unsafe {
         let queue = Owned::new(c::rd_kafka_queue_new(client), c::rd_kafka_queue_destroy);
         let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-        let options =
-            Owned::new(c::rd_kafka_AdminOptions_new(client, operation), c::rd_kafka_AdminOptions_destroy);
+        let options = Owned::new(c::rd_kafka_AdminOptions_new(client, operation), c::rd_kafka_AdminOptions_destroy);
         let mut names = [name.as_ptr()];
         let topics = Owned::new(
             c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()),
@@ -134,10 +133,7 @@ unsafe fn shown(id: *const c::rd_kafka_Uuid_t) -> String {
 
 /// # Safety
 /// `words` must be null or a C string.
-unsafe fn said(
-    code: c::rd_kafka_resp_err_t,
-    words: *const std::ffi::c_char,
-) -> Result<(), NoDescription> {
+unsafe fn said(code: c::rd_kafka_resp_err_t, words: *const std::ffi::c_char) -> Result<(), NoDescription> {
     match RDKafkaErrorCode::from(code) {
         RDKafkaErrorCode::NoError => Ok(()),
         RDKafkaErrorCode::UnknownTopicOrPartition => Err(NoDescription::Missing),

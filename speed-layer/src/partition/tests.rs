@@ -61,11 +61,21 @@ fn a_partition_whose_last_owner_is_still_writing_is_asked_for_again_soon() {
 }
 
 #[test]
-fn what_the_client_did_not_take_is_told_again() {
+fn what_the_client_does_not_take_is_begun_anew() {
     let mut partition = reading(false, 1);
-    assert_eq!(after(&mut partition, Event::NotTaken), None);
-    assert!(!partition.is_settled());
-    assert_eq!(partition.take_wanted(Instant::now() + TELL_AGAIN), Some(Action::Seek));
+    assert_eq!(after(&mut partition, Event::NotTaken), Some(Action::LetGo));
+    assert_eq!(partition.advance(1, 2), Taken::No);
+    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(1))), None);
+    assert_eq!(partition.state, State::Located);
+}
+
+#[test]
+fn after_words_that_are_no_message_the_client_is_told_again_where_to_read() {
+    let mut partition = reading(false, 5);
+    assert_eq!(after(&mut partition, Event::Failed), Some(Action::Seek));
+    assert!(partition.is_displaced);
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
 }
 
 #[test]
@@ -90,12 +100,17 @@ fn the_end_passes_over_markers_and_is_no_message() {
 #[test]
 fn an_offset_that_kafka_does_not_have_is_a_gap_only_when_the_store_says_so() {
     let mut partition = reading(false, 1);
-    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+    assert!(!partition.is_in_client());
     assert_eq!(partition.refused, Some(1));
     assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::AskStore));
     // Another instance had written on meanwhile, or the gap was recorded.
-    assert_eq!(after(&mut partition, Event::Answered(Begin::At(3))), Some(Action::Seek));
-    assert_eq!((partition.state.clone(), partition.next), (State::Reading, 3));
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(3))), None);
+    assert_eq!((partition.state.clone(), partition.next), (State::Located, 3));
+    // The client must have forgotten it before it is told of it again.
+    assert!(!partition.is_ready(Instant::now()));
+    assert!(partition.is_ready(Instant::now() + FORGETS_AFTER));
 }
 
 #[test]

@@ -69,11 +69,7 @@ pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Re
     execute(connection, statements::MOVE_OFFSETS, &positions).await
 }
 
-async fn execute(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    positions: &[Position],
-) -> sqlx::Result<()> {
+async fn execute(connection: &mut PgConnection, statement: &'static str, positions: &[Position]) -> sqlx::Result<()> {
     sqlx::query(statement)
         .bind(positions.iter().map(|position| position.at.source).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.at.partition).collect::<Vec<_>>())
@@ -110,8 +106,7 @@ pub async fn locate(
     let gaps: Vec<Gap> = gaps.into_iter().flatten().collect();
     if !gaps.is_empty() {
         record(&mut transaction, &gaps).await?;
-        let moved: Vec<Position> =
-            gaps.iter().map(|gap| Position { at: gap.at, next: gap.goes_on_at }).collect();
+        let moved: Vec<Position> = gaps.iter().map(|gap| Position { at: gap.at, next: gap.goes_on_at }).collect();
         execute(&mut transaction, statements::MOVE_OFFSETS, &moved).await?;
     }
     transaction.commit().await?;

@@ -19,7 +19,10 @@ struct Known {
 #[derive(Debug, PartialEq, Eq)]
 enum Relation {
     /// It was read before.
-    Known { source: SourceId, first_partitions: i32 },
+    Known {
+        source: SourceId,
+        first_partitions: i32,
+    },
     New,
     /// Another topic of this name was read before.
     Replaces(SourceId),

@@ -37,7 +37,10 @@ async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the
 
     trial.cluster.kill_second();
     trial.wait_leaders(&[Some(1), None]).await;
-    trial.speed_layer.wait_stderr(&format!("have no leader that can be reached: {}/1;", trial.scene.topic.name()), PATIENCE).await;
+    trial
+        .speed_layer
+        .wait_stderr(&format!("have no leader that can be reached: {}/1;", trial.scene.topic.name()), PATIENCE)
+        .await;
     trial.goes_on(0).await;
     // Again and again, as an alert wants it.
     wait_retries(&trial.address, "Kafka").await;

@@ -45,7 +45,7 @@ impl Scene {
             .env("KAFKA_BROKERS", self.topic.brokers())
             .env("KAFKA_TOPIC", self.topic.name())
             .env("HTTP_ADDR", "127.0.0.1:0")
-            .env_remove("RUST_LOG");
+            .env("RUST_LOG", std::env::var("SL_LOG").unwrap_or("info".into()));
         command
     }
 
