@@ -1,6 +1,7 @@
 //! [`Batch`]: decoded messages, ready to be written. It knows PostgreSQL's COPY format, but no connection.
 
 mod bars;
+mod parts;
 mod ranges;
 mod rejects;
 mod rows;
@@ -59,12 +60,12 @@ impl Batch {
         }
         let value = message.value.unwrap_or_default();
         if let Some(record) = decoder.decode_known(value) {
-            self.accept(&record.tick, message);
+            self.accept(&record.tick, message.partition, message.offset);
             return None;
         }
         match decoder.decode(value) {
             Ok(record) => {
-                self.accept(&record.tick, message);
+                self.accept(&record.tick, message.partition, message.offset);
                 None
             }
             Err(reject) => {
@@ -76,9 +77,9 @@ impl Batch {
         }
     }
 
-    fn accept(&mut self, tick: &Tick<'_>, message: &Message<'_>) {
-        self.rows.push(tick, message.partition, message.offset);
-        self.bars.add(tick, message.partition, message.offset);
+    fn accept(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+        self.rows.push(tick, partition, offset);
+        self.bars.add(tick, partition, offset);
         self.note_day(tick.timestamp());
     }
 

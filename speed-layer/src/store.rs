@@ -1,11 +1,13 @@
 //! [`Store`]: the one connection to PostgreSQL, and trying again until it works.
 
 pub mod day_partitions;
+pub mod limits;
 #[cfg(test)]
 mod model;
 mod offsets;
 mod statements;
 mod transaction;
+mod verdict;
 
 pub use day_partitions::DayPartitions;
 pub use offsets::{Known, Located, Position};
@@ -15,21 +17,33 @@ use crate::batch::Batch;
 use crate::outage::Outage;
 use crate::{Config, Shared};
 use anyhow::anyhow;
-use common::{Failure, Timestamp};
+use common::failure::one_line;
+use common::{Failure, Timestamp, pg};
+use limits::Limits;
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use transaction::Outcome;
+use verdict::Verdict;
 
-/// Longer than any statement takes that still goes on; then the connection counts as dead.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// When a try that is still going on is said to take long.
+const LONG: Duration = Duration::from_secs(5);
 
 /// PostgreSQL, as the session sees it.
 pub struct Store {
     shared: Arc<Shared>,
+    limits: Arc<Limits>,
     connection: Option<PgConnection>,
     days: DayPartitions,
     outage: Outage,
+    /// Messages that one transaction may hold: fewer than a batch where PostgreSQL was too slow for it.
+    messages_at_once: u32,
+    /// The last try failed: something of somebody's may be in the way.
+    is_held_up: bool,
+    /// Tries in a row that got no answer in time.
+    unanswered: u32,
 }
 
 /// Why a batch or an assignment could not be completed.
@@ -40,138 +54,358 @@ pub enum StoreError {
     Fatal(Failure),
 }
 
+/// What came of one try.
+enum Try<T> {
+    Done(T),
+    /// Trying the same again may do.
+    Again,
+    Refused(String),
+    TooMuch,
+}
+
+/// Why a batch must be made smaller.
+enum Smaller {
+    Refused(String),
+    TooMuch,
+}
+
+/// What a look at the database finds.
+enum Looked {
+    Good,
+    ReadOnly,
+    Behind(String),
+}
+
 impl Store {
     /// Connects, brings the tables up to date and makes sure that no other group writes the same ticks. `None` where
     /// the process was stopped meanwhile.
     pub async fn open(shared: &Arc<Shared>) -> Result<Option<Self>, Failure> {
         let mut outage = Outage::new("PostgreSQL");
+        let limits = Arc::new(Limits::new(shared.config.writer_timeout));
         while !shared.stop.is_cancelled() {
-            match Self::connect(shared).await {
+            let opening = shared.database.what("opening");
+            let opened = tokio::select! {
+                opened = unless_long(shared, &mut outage, &opening, connect(shared, &limits)) => opened,
+                () = shared.stop.cancelled() => break,
+            };
+            match opened {
                 Ok(connection) => {
                     outage.over();
                     shared.health.database.set(true);
-                    let days = DayPartitions::default();
-                    return Ok(Some(Self { shared: Arc::clone(shared), connection: Some(connection), days, outage }));
+                    return Ok(Some(Self::new(shared, limits, connection, outage)));
                 }
-                Err(Failure::Infrastructure(error)) => outage.failed(shared, &format!("{error:#}")).await,
+                Err(Failure::Infrastructure(error)) => {
+                    let error = format!("{error:#}");
+                    shared.health.database.fails(one_line(&error));
+                    outage.failed(shared, &error).await;
+                }
                 Err(failure) => return Err(failure),
             }
         }
         Ok(None)
     }
 
-    async fn connect(shared: &Shared) -> Result<PgConnection, Failure> {
-        let mut connection = shared.database.connect_ready().await?;
-        check_sole_group(&mut connection, shared).await?;
-        Ok(connection)
+    fn new(shared: &Arc<Shared>, limits: Arc<Limits>, connection: PgConnection, outage: Outage) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            limits,
+            connection: Some(connection),
+            days: DayPartitions::default(),
+            outage,
+            messages_at_once: u32::MAX,
+            is_held_up: false,
+            unanswered: 0,
+        }
     }
 
-    /// Writes a batch in one transaction, trying until it is in or another consumer has moved its partitions.
+    /// Writes a batch in one transaction, trying until it is in or another consumer has moved its partitions. What
+    /// PostgreSQL refuses, or takes too long for, is written in parts: until what is refused stands alone and is kept
+    /// aside.
     pub async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        loop {
-            let begun = Instant::now();
-            match self.attempt(async |store, connection| store.write_once(connection, batch).await).await? {
-                None => continue,
-                Some(Outcome::Written) => self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now()),
-                // The commit of an earlier try got through although its answer was lost.
-                Some(Outcome::WrittenBefore) => {
-                    self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
+        if batch.fits(self.messages_at_once) {
+            // What is refused may be so for what was known of partitions: then the second time it is not.
+            let tries = 2;
+            match self.write_at_once(batch, tries).await? {
+                None => return Ok(()),
+                Some(why) => {
+                    let parts = self.make_smaller(batch, &why)?;
+                    return self.write_in_parts(parts).await;
                 }
-                Some(Outcome::Fenced(why)) => {
+            }
+        }
+        self.write_in_parts(batch.parts(self.messages_at_once)).await
+    }
+
+    async fn write_in_parts(&mut self, mut parts: Vec<Batch>) -> Result<(), StoreError> {
+        parts.reverse();
+        while let Some(part) = parts.pop() {
+            match self.write_at_once(&part, 1).await? {
+                None => {}
+                Some(why) => parts.extend(self.make_smaller(&part, &why)?.into_iter().rev()),
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` once it is in.
+    async fn write_at_once(&mut self, batch: &Batch, tries: u32) -> Result<Option<Smaller>, StoreError> {
+        let mut refused = 0;
+        loop {
+            self.make_days(&batch.days).await?;
+            let begun = Instant::now();
+            let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
+            let write = async |connection: &mut PgConnection| {
+                transaction::write(connection, &shared.config, &limits, batch).await
+            };
+            match self.attempt(write).await? {
+                Try::Again => {}
+                Try::Refused(words) => {
+                    refused += 1;
+                    if refused >= tries {
+                        return Ok(Some(Smaller::Refused(words)));
+                    }
+                }
+                Try::TooMuch if batch.messages > 1 => return Ok(Some(Smaller::TooMuch)),
+                Try::TooMuch => self.pause_for("one message alone takes too long").await,
+                Try::Done(Outcome::Written) => {
+                    self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
+                    self.take_more(batch, begun.elapsed());
+                    return Ok(None);
+                }
+                // The commit of an earlier try got through although its answer was lost.
+                Try::Done(Outcome::WrittenBefore) => {
+                    self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
+                    return Ok(None);
+                }
+                Try::Done(Outcome::Fenced(why)) => {
                     self.shared.metrics.fences.inc();
                     return Err(StoreError::Fenced(why));
                 }
             }
-            return Ok(());
+        }
+    }
+
+    /// The halves of a batch; of one message what is left without what is refused.
+    fn make_smaller(&mut self, batch: &Batch, why: &Smaller) -> Result<Vec<Batch>, StoreError> {
+        let half = batch.messages.div_ceil(2);
+        let words = match why {
+            Smaller::TooMuch => {
+                tracing::warn!("PostgreSQL takes too long for {} messages at once: now {half}", batch.messages);
+                self.messages_at_once = half;
+                return Ok(batch.parts(half));
+            }
+            Smaller::Refused(_) if batch.messages > 1 => return Ok(batch.parts(half)),
+            Smaller::Refused(words) => words,
+        };
+        let at = batch.ranges.iter().map(|range| format!("{}/{}", range.partition, range.next - 1)).collect::<String>();
+        let topic = &self.shared.config.topic;
+        let Some(kept) = batch.without_what_is_refused(words) else {
+            let error = anyhow!("rejected_ticks takes no row for message {at} of {topic}: {words}");
+            return Err(StoreError::Fatal(Failure::Configuration(error)));
+        };
+        tracing::warn!("PostgreSQL refuses message {at} of {topic}, which is kept in rejected_ticks: {words}");
+        Ok(vec![kept])
+    }
+
+    /// After a batch that had to be small was quick, the next ones may be larger.
+    fn take_more(&mut self, batch: &Batch, took: Duration) {
+        if batch.messages >= self.messages_at_once / 2 && took < self.limits.patience() / 4 {
+            self.messages_at_once = self.messages_at_once.saturating_mul(2);
+        }
+    }
+
+    async fn make_days(&mut self, days: &BTreeSet<Timestamp>) -> Result<(), StoreError> {
+        loop {
+            let missing = self.days.missing(days);
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let limits = Arc::clone(&self.limits);
+            let make = async |connection: &mut PgConnection| {
+                let mut transaction = limits.begin(connection).await?;
+                day_partitions::make(&mut transaction, &missing).await?;
+                transaction.commit().await
+            };
+            match self.attempt(make).await? {
+                Try::Done(()) => self.days.note(missing),
+                Try::Again => {}
+                Try::Refused(words) => self.pause_for(&words).await,
+                Try::TooMuch => self.pause_for("making days takes too long").await,
+            }
         }
     }
 
     /// Where to begin with each of the partitions.
     pub async fn positions(&mut self, known: &[Known]) -> Result<Located, StoreError> {
         loop {
-            let shared = Arc::clone(&self.shared);
-            let attempt = self.attempt(async |_, connection| offsets::positions(connection, &shared, known).await);
-            match attempt.await? {
-                None => continue,
-                Some(Ok(located)) => return Ok(located),
-                Some(Err(gap)) => return Err(StoreError::Fatal(Failure::Configuration(gap))),
+            let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
+            let ask =
+                async |connection: &mut PgConnection| offsets::positions(connection, &shared, &limits, known).await;
+            match self.attempt(ask).await? {
+                Try::Done(Ok(located)) => return Ok(located),
+                Try::Done(Err(gap)) => return Err(StoreError::Fatal(Failure::Configuration(gap))),
+                Try::Again => {}
+                Try::Refused(words) => self.pause_for(&words).await,
+                Try::TooMuch => self.pause_for("reading the offsets takes too long").await,
             }
         }
     }
 
-    /// Makes sure that the stored offsets are not behind `positions`, where they once were.
+    /// Makes sure that the database takes writes, and that the stored offsets are not behind `positions`, where they once
+    /// were.
     pub async fn check(&mut self, positions: &[Position]) -> Result<(), StoreError> {
         while !self.shared.stop.is_cancelled() {
-            let shared = Arc::clone(&self.shared);
-            let attempt =
-                self.attempt(async |_, connection| offsets::behind(connection, &shared.config, positions).await);
-            match attempt.await? {
-                None => continue,
-                Some(None) => return Ok(()),
-                Some(Some(why)) => {
+            let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
+            let look = async |connection: &mut PgConnection| {
+                let mut transaction = limits.begin(connection).await?;
+                let is_read_only: bool = pg::query_scalar(IS_READ_ONLY).fetch_one(&mut *transaction).await?;
+                let behind = offsets::behind(&mut transaction, &shared.config, positions).await?;
+                transaction.commit().await?;
+                Ok(match behind {
+                    _ if is_read_only => Looked::ReadOnly,
+                    Some(why) => Looked::Behind(why),
+                    None => Looked::Good,
+                })
+            };
+            match self.attempt(look).await? {
+                Try::Done(Looked::Good) => return Ok(()),
+                Try::Done(Looked::Behind(why)) => {
                     self.shared.metrics.fences.inc();
                     return Err(StoreError::Fenced(why));
                 }
+                Try::Done(Looked::ReadOnly) => {
+                    // Another server may be the one that takes writes by now.
+                    self.connection = None;
+                    let what = self.shared.database.what("looking after");
+                    self.pause_for(&format!("{what}: it takes no writes at this moment")).await;
+                }
+                Try::Again => {}
+                Try::Refused(words) => self.pause_for(&words).await,
+                Try::TooMuch => self.pause_for("reading the offsets takes too long").await,
             }
         }
         Ok(())
     }
 
-    async fn write_once(&mut self, connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<Outcome> {
-        self.days.ensure(connection, &batch.days).await?;
-        transaction::write(connection, &self.shared.config, batch).await
-    }
-
-    /// One try on a live connection. `None` after a failure that trying again may cure, and a pause.
+    /// One try on a live connection; a pause after a failure that trying again may cure.
     async fn attempt<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Self, &mut PgConnection) -> sqlx::Result<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => match self.shared.database.connect().await {
-                Ok(connection) => connection,
-                Err(error) => return self.pause(error).await,
-            },
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<Try<T>, StoreError> {
+        let mut connection = match self.connect_if_needed().await {
+            Ok(connection) => connection,
+            Err(failure) => return self.pause(failure).await.map(|()| Try::Again),
         };
-        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, work(self, &mut connection)).await {
+        let what = self.shared.database.what("writing to");
+        let working = tokio::time::timeout(self.limits.patience(), work(&mut connection));
+        let error = match unless_long(&self.shared, &mut self.outage, &what, working).await {
             Ok(Ok(done)) => {
                 self.connection = Some(connection);
+                self.unanswered = 0;
                 self.outage.over();
                 self.shared.health.database.set(true);
-                return Ok(Some(done));
+                return Ok(Try::Done(done));
             }
-            Ok(Err(error)) => self.shared.database.failure("writing to", error),
-            Err(_) => Failure::Infrastructure(anyhow!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                drop(connection);
+                self.forget();
+                self.unanswered += 1;
+                // Once may be a standby that the commit waits for: then the next try finds a lock, or that all is in.
+                if self.unanswered > 1 {
+                    return Ok(Try::TooMuch);
+                }
+                let patience = self.limits.patience().as_secs();
+                let error = anyhow!("no answer within {patience} s (--writer-timeout)").context(what);
+                return self.pause(Failure::Infrastructure(error)).await.map(|()| Try::Again);
+            }
         };
-        // The connection may be in the middle of anything: a new one costs less than finding out. What was known of
-        // partitions may be what is wrong.
         drop(connection);
-        self.days = DayPartitions::default();
-        self.pause(error).await
+        self.forget();
+        self.unanswered = 0;
+        match Verdict::of(&error) {
+            Verdict::Refused(words) => Ok(Try::Refused(words)),
+            Verdict::TooMuch => Ok(Try::TooMuch),
+            Verdict::Other => {
+                let failure = self.shared.database.failure("writing to", error);
+                self.pause(failure).await.map(|()| Try::Again)
+            }
+        }
     }
 
-    async fn pause<T>(&mut self, error: Failure) -> Result<Option<T>, StoreError> {
-        self.shared.health.database.set(false);
+    /// The connection may be in the middle of anything: a new one costs less than finding out. What was known of
+    /// partitions may be what is wrong. And somebody else's transaction may be in the way.
+    fn forget(&mut self) {
+        self.days = DayPartitions::default();
+        self.is_held_up = true;
+    }
+
+    async fn connect_if_needed(&mut self) -> Result<PgConnection, Failure> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        let mut connection = self.shared.database.connect().await?;
+        if std::mem::take(&mut self.is_held_up) {
+            let ended = self.limits.clear_the_way(&mut connection).await;
+            let ended =
+                ended.map_err(|error| self.shared.database.failure("looking for abandoned sessions in", error))?;
+            if ended > 0 {
+                tracing::warn!("ended {ended} sessions that held up this one: a frozen instance's, or upkeep's");
+            }
+        }
+        Ok(connection)
+    }
+
+    async fn pause_for(&mut self, why: &str) {
+        self.shared.health.database.fails(one_line(&why));
+        self.outage.failed(&self.shared, &why).await;
+    }
+
+    async fn pause(&mut self, error: Failure) -> Result<(), StoreError> {
         match error {
             Failure::Infrastructure(error) => {
-                self.outage.failed(&self.shared, &format!("{error:#}")).await;
-                Ok(None)
+                self.pause_for(&format!("{error:#}")).await;
+                Ok(())
             }
             failure => Err(StoreError::Fatal(failure)),
         }
     }
 }
 
+const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'on'";
+
+/// Carries on with `work`; where that takes long, says so.
+async fn unless_long<T>(shared: &Shared, outage: &mut Outage, what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    if let Ok(done) = tokio::time::timeout(LONG, &mut work).await {
+        return done;
+    }
+    let why = format!("{what}: no answer for {} s, perhaps because of a lock", LONG.as_secs());
+    shared.health.database.fails(why.clone());
+    outage.waits(&why);
+    work.await
+}
+
+async fn connect(shared: &Shared, limits: &Limits) -> Result<PgConnection, Failure> {
+    let mut connection = shared.database.connect_ready().await?;
+    check_sole_group(&mut connection, shared, limits).await?;
+    Ok(connection)
+}
+
 /// A second group would write every tick a second time: nearly always a changed flag rather than a wish.
-async fn check_sole_group(connection: &mut PgConnection, shared: &Shared) -> Result<(), Failure> {
+async fn check_sole_group(connection: &mut PgConnection, shared: &Shared, limits: &Limits) -> Result<(), Failure> {
     let Config { topic, group_id, .. } = &shared.config;
-    let other: Option<String> = sqlx::query_scalar(statements::OTHER_GROUP)
-        .bind(topic)
-        .bind(group_id)
-        .fetch_optional(connection)
-        .await
-        .map_err(|error| shared.database.failure("reading kafka_offsets in", error))?;
+    let find = async {
+        let mut transaction = limits.begin(connection).await?;
+        let other: Option<String> = pg::query_scalar(statements::OTHER_GROUP)
+            .bind(topic)
+            .bind(group_id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok::<_, sqlx::Error>(other)
+    };
+    let other = find.await.map_err(|error| shared.database.failure("reading kafka_offsets in", error))?;
     let Some(other) = other else {
         return Ok(());
     };

@@ -1,12 +1,14 @@
 //! `kafka_offsets`: where each partition stands, moved by compare-and-set.
 
+use super::limits::Limits;
 use super::statements;
 use super::transaction::Outcome;
 use crate::Shared;
 use crate::batch::Ranges;
 use crate::config::{Config, OnGap, Start};
 use anyhow::anyhow;
-use sqlx::{Connection, PgConnection};
+use common::pg;
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// What Kafka has of a partition: the offsets [low, high).
@@ -44,7 +46,7 @@ pub async fn lock(connection: &mut PgConnection, config: &Config, ranges: &Range
 }
 
 async fn read_locked(connection: &mut PgConnection, config: &Config, partitions: Vec<i32>) -> sqlx::Result<Stored> {
-    let rows: Vec<(i32, i64)> = sqlx::query_as(statements::LOCK_OFFSETS)
+    let rows: Vec<(i32, i64)> = pg::query_as(statements::LOCK_OFFSETS)
         .bind(&config.group_id)
         .bind(&config.topic)
         .bind(partitions)
@@ -74,11 +76,8 @@ pub async fn behind(
     config: &Config,
     positions: &[Position],
 ) -> sqlx::Result<Option<String>> {
-    let rows: Vec<(i32, i64)> = sqlx::query_as(statements::READ_OFFSETS)
-        .bind(&config.group_id)
-        .bind(&config.topic)
-        .fetch_all(connection)
-        .await?;
+    let rows: Vec<(i32, i64)> =
+        pg::query_as(statements::READ_OFFSETS).bind(&config.group_id).bind(&config.topic).fetch_all(connection).await?;
     let stored: Stored = rows.into_iter().collect();
     let behind = positions.iter().find(|known| stored.get(&known.partition).is_none_or(|next| *next < known.next));
     Ok(behind.map(|Position { partition, next }| {
@@ -99,7 +98,7 @@ pub async fn advance(connection: &mut PgConnection, config: &Config, ranges: &Ra
 }
 
 async fn set(connection: &mut PgConnection, config: &Config, positions: &[Position]) -> sqlx::Result<()> {
-    sqlx::query(statements::MOVE_OFFSETS)
+    pg::query(statements::MOVE_OFFSETS)
         .bind(&config.group_id)
         .bind(&config.topic)
         .bind(positions.iter().map(|position| position.partition).collect::<Vec<_>>())
@@ -114,15 +113,17 @@ async fn set(connection: &mut PgConnection, config: &Config, positions: &[Positi
 pub async fn positions(
     connection: &mut PgConnection,
     shared: &Shared,
+    limits: &Limits,
     known: &[Known],
 ) -> sqlx::Result<Result<Located, anyhow::Error>> {
     let config = &shared.config;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = limits.begin(connection).await?;
     begin(&mut transaction, config, known).await?;
     let partitions = known.iter().map(|known| known.partition).collect();
     let stored = read_locked(&mut transaction, config, partitions).await?;
     let outdated: Vec<Position> = known.iter().filter_map(|kafka| kafka.outdated_by(&stored)).collect();
     if !outdated.is_empty() {
+        transaction.rollback().await?;
         return Ok(Ok(Located::Outdated(outdated)));
     }
     let mut positions = Vec::with_capacity(known.len());
@@ -135,6 +136,7 @@ pub async fn positions(
             continue;
         };
         if config.on_gap == OnGap::Stop {
+            transaction.rollback().await?;
             return Ok(Err(gap.refused(config)));
         }
         gap.record(&mut transaction, config).await?;
@@ -160,7 +162,7 @@ async fn begin(connection: &mut PgConnection, config: &Config, known: &[Known]) 
         Start::Earliest => known.low,
         Start::Latest => known.high,
     };
-    sqlx::query(statements::BEGIN_OFFSETS)
+    pg::query(statements::BEGIN_OFFSETS)
         .bind(&config.group_id)
         .bind(&config.topic)
         .bind(known.iter().map(|known| known.partition).collect::<Vec<_>>())
@@ -206,7 +208,7 @@ impl<'a> Gap<'a> {
     async fn record(&self, connection: &mut PgConnection, config: &Config) -> sqlx::Result<()> {
         let text = self.text(config);
         tracing::warn!("{text}; recorded in kafka_gaps, going on at {}", self.kafka.low);
-        sqlx::query(statements::RECORD_GAP)
+        pg::query(statements::RECORD_GAP)
             .bind(&config.group_id)
             .bind(&config.topic)
             .bind(self.kafka.partition)

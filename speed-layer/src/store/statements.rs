@@ -88,4 +88,6 @@ pub const INSERT_REJECTS: &str = "
     insert into rejected_ticks
         (topic, kafka_partition, kafka_offset, reason, detail, value, value_bytes, value_sha256, kafka_timestamp)
     select $1, * from unnest($2::integer[], $3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
-                             $8::bytea[], $9::timestamptz[])";
+                             $8::bytea[], $9::timestamptz[])
+    -- A topic that was made anew counts its offsets from zero again.
+    on conflict do nothing";
