@@ -1,42 +1,155 @@
--- The day partitions of realtime_stock, in a schema of their own: whoever writes ticks must be able to make, index and
--- drop days, and must not be able to change anything else.
+-- The day partitions of realtime_stock, in a schema of their own. They belong to the owner of realtime_stock: whoever
+-- writes ticks can append to them, and neither change nor delete what is in them. What the writer needs to do beyond
+-- that are the functions below, each of which does one thing with its owner's right.
 
 create schema realtime_days;
 
-comment on schema realtime_days is 'The partitions of realtime_stock, one a UTC day, each owned by the user that writes its ticks.';
+comment on schema realtime_days is 'The partitions of realtime_stock, one a UTC day, made by make_realtime_days().';
 
--- Makes the partition of a UTC day; false where it is there. Attaching needs the right of realtime_stock's owner, so this
--- runs with it. The new partition is given to the caller, who later indexes it (concurrently, which no function can) and
--- drops it.
+-- What is attached to realtime_stock, by whom ever: times tell what a partition holds, not its name.
+-- from_time and to_time are null where there is no bound, is_ours is false for what a person has attached.
+create view realtime_partitions as
+select child.oid                                                      as partition,
+       child.relname::text                                            as name,
+       bound.text = 'DEFAULT'                                         as is_default,
+       substring(bound.text from 'FROM \(''([^'']*)''\)')::timestamptz as from_time,
+       substring(bound.text from 'TO \(''([^'']*)''\)')::timestamptz   as to_time,
+       child.relnamespace = 'realtime_days'::regnamespace
+           and child.relname like 'realtime\_stock\_%'                as is_ours
+from pg_inherits i
+         join pg_class child on child.oid = i.inhrelid
+         cross join lateral pg_get_expr(child.relpartbound, child.oid) as bound (text)
+where i.inhparent = 'public.realtime_stock'::regclass;
+
+-- Who looks after the days at this moment, and until when nobody else does. Its row is also what makers of days lock:
+-- unlike an advisory lock, a role that only reads cannot take it.
+create table realtime_upkeep
+(
+    holder       text        not null,
+    leased_until timestamptz not null
+);
+
+insert into realtime_upkeep values ('', '-infinity');
+
+-- Days whose ticks are gone because they were older than --retention-days: no difference to the archive.
+create table dropped_days
+(
+    day        date        not null,
+    partition  text        not null,
+    dropped_at timestamptz not null default now(),
+    reason     text        not null,
+    constraint dropped_days_pkey primary key (day, partition, dropped_at)
+);
+
+-- Makes what is missing to hold these UTC days, and says how many partitions that took. A day that a person's partition
+-- holds is left to it, also in part; so is everything where there is a default partition. A table that was detached
+-- keeps its name, and the new partition gets another.
 -- Made apart and then attached: unlike `create table .. partition of`, that stops neither readers nor writers of the
 -- other days.
-create function make_realtime_day(day date) returns boolean
+create function make_realtime_days(days date[]) returns integer
     language plpgsql
     security definer
     -- Without it, a caller could put an object of their own in the place of a name below.
     set search_path = pg_catalog, pg_temp
     set timezone = 'UTC'
+    set datestyle = 'ISO'
 as
 $$
 declare
-    partition constant text := 'realtime_stock_' || to_char(day, 'YYYYMMDD');
+    missing record;
+    wanted text;
+    partition text;
+    made integer := 0;
 begin
-    -- One maker at a time; the number stands for nothing.
-    perform pg_advisory_xact_lock(hashtext('stocks.realtime_stock.partitions'));
-    if exists (select
-               from pg_inherits i
-                        join pg_class c on c.oid = i.inhrelid
-               where i.inhparent = 'public.realtime_stock'::regclass
-                 and c.relname = partition) then
+    -- One maker at a time.
+    perform from public.realtime_upkeep for update;
+    for missing in
+        with present as materialized (select * from public.realtime_partitions),
+             held as (select range_agg(tstzrange(from_time, to_time)) as times from present where not is_default)
+        select gap
+        from unnest(days) as day
+                 cross join held
+                 cross join lateral unnest(tstzmultirange(tstzrange(day::timestamptz, (day + 1)::timestamptz))
+                                           - coalesce(times, '{}')) as gap
+        where not exists (select from present where is_default)
+        order by gap
+    loop
+        wanted := 'realtime_stock_' || to_char(lower(missing.gap), 'YYYYMMDD');
+        partition := wanted;
+        for number in 2..1000
+        loop
+            exit when to_regclass(format('realtime_days.%I', partition)) is null;
+            partition := wanted || '_' || number;
+        end loop;
+        execute format('create table realtime_days.%I (like public.realtime_stock including all)', partition);
+        execute format('alter table public.realtime_stock attach partition realtime_days.%I for values from (%L) to (%L)',
+                       partition, lower(missing.gap), upper(missing.gap));
+        made := made + 1;
+    end loop;
+    return made;
+end
+$$;
+
+-- Gives the partition of a finished day the index that would have slowed its writing; false where it is gone or its day
+-- is not over. In one transaction: whatever ends it leaves no half of an index. A late tick of this day waits, for which
+-- reason a writer that waits ends this (store/attempt.rs).
+create function seal_realtime_day(name text) returns boolean
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as
+$$
+begin
+    perform from public.realtime_partitions p where p.name = seal_realtime_day.name and is_ours and to_time <= now();
+    if not found then
         return false;
     end if;
-    execute format('create table realtime_days.%I (like public.realtime_stock including all)', partition);
-    execute format('alter table public.realtime_stock attach partition realtime_days.%I for values from (%L) to (%L)',
-                   partition, day::timestamptz, (day + 1)::timestamptz);
-    execute format('alter table realtime_days.%I owner to %I', partition, session_user);
+    execute format('create index %I on realtime_days.%I (symbol, timestamp)', name || '_symbol_timestamp_idx', name);
+    return true;
+end
+$$;
+
+-- Up to when a day must have ended for its end to count: by the server's clock, and by the newest ticks. A clock that
+-- jumps ahead makes no day older than it is beside the newest. Null where there are no ticks.
+create function realtime_horizon() returns timestamptz
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as
+$$
+select least(now(), max(hour) + interval '1 hour')
+from public.hour_bars
+$$;
+
+-- Drops the partition of a day that ended `keep` days before the horizon, and notes it; false where it did not.
+create function drop_realtime_day(name text, keep integer) returns boolean
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+    set timezone = 'UTC'
+as
+$$
+declare
+    expired record;
+begin
+    if keep is null or keep < 1 then
+        raise exception 'at least one day is kept' using errcode = 'invalid_parameter_value';
+    end if;
+    select p.from_time::date as day
+    into expired
+    from public.realtime_partitions p
+    where p.name = drop_realtime_day.name
+      and is_ours
+      and to_time + make_interval(days => keep) <= public.realtime_horizon();
+    if not found then
+        return false;
+    end if;
+    execute format('drop table realtime_days.%I', name);
+    insert into public.dropped_days (day, partition, reason)
+    values (expired.day, name, format('older than --retention-days %s', keep));
     return true;
 end
 $$;
 
 -- Every function may be called by everybody unless this is said.
-revoke execute on function make_realtime_day from public;
+revoke execute on function make_realtime_days, seal_realtime_day, drop_realtime_day, realtime_horizon from public;

@@ -5,7 +5,8 @@ $$
 declare
     missing record;
 begin
-    perform pg_advisory_xact_lock(hashtext('stocks.grants'));
+    -- One at a time. Unlike an advisory lock, this is one that a reader cannot take.
+    lock table public._sqlx_migrations in share row exclusive mode;
     for missing in
         with tables (role, relation, privileges) as (values
             -- Appends ticks, but can neither read nor change them in the table itself.
@@ -16,6 +17,8 @@ begin
             ('speed_writer', 'kafka_sources', '{select, insert}'),
             ('speed_writer', 'kafka_offsets', '{select, insert, update}'),
             ('speed_writer', 'kafka_gaps', '{insert}'),
+            ('speed_writer', 'realtime_partitions', '{select}'),
+            ('speed_writer', 'realtime_upkeep', '{select, update}'),
             ('speed_writer', '_sqlx_migrations', '{select}'),
             ('batch_writer', 'hourly_stock_summary', '{select, insert, update, delete}'),
             ('batch_writer', 'batch_hours', '{select, insert, update, delete}'),
@@ -39,6 +42,7 @@ begin
             ('batch_writer', 'kafka_gaps', '{select}'),
             ('batch_writer', 'ingest_positions', '{select}'),
             ('batch_writer', 'ingest_gaps', '{select}'),
+            ('batch_writer', 'dropped_days', '{select}'),
             ('batch_writer', '_sqlx_migrations', '{select}')
         ),
         -- Dashboards read every view of the schema, no table but the indicators, and change nothing.
@@ -54,12 +58,10 @@ begin
              cross join unnest(privileges) as privilege
         where has_table_privilege(to_regrole(role), to_regclass('public.' || quote_ident(relation)), privilege) = false
         union all
-        select 'speed_writer', privilege, 'schema realtime_days'
-        from unnest('{usage, create}'::text[]) as privilege
-        where has_schema_privilege(to_regrole('speed_writer'), 'realtime_days', privilege) = false
-        union all
-        select 'speed_writer', 'execute', 'function public.make_realtime_day(date)'
-        where has_function_privilege(to_regrole('speed_writer'), 'public.make_realtime_day(date)', 'execute') = false
+        select 'speed_writer', 'execute', 'function ' || signature
+        from unnest('{"public.make_realtime_days(date[])", "public.seal_realtime_day(text)",
+                      "public.drop_realtime_day(text, integer)", public.realtime_horizon()}'::text[]) as signature
+        where has_function_privilege(to_regrole('speed_writer'), signature, 'execute') = false
     loop
         execute format('grant %s on %s to %I', missing.privilege, missing.object, missing.role);
     end loop;

@@ -12,6 +12,7 @@ use std::time::Duration;
 #[derive(Clone, clap::Args)]
 pub struct DatabaseArgs {
     /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by `?sslmode=verify-full&sslrootcert=FILE`.
+    /// Of several hosts (`host1:5432,host2:5432`) the first that takes writes is used.
     /// Every process of the machine can read a command line: give a password by the variable or by a file.
     #[arg(
         long,
@@ -23,7 +24,7 @@ pub struct DatabaseArgs {
     )]
     database_url: Option<String>,
 
-    /// A file that holds this URL, such as a mounted secret.
+    /// A file that holds this URL, such as a mounted secret. It is read again before each connection.
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = files::secret)]
     database_url_file: Option<SecretFile>,
 
@@ -36,7 +37,11 @@ impl DatabaseArgs {
     /// # Errors
     /// Where the URL is none.
     pub fn parse(&self, application: &str) -> Result<Database, Failure> {
-        Ok(Database::parse(self.url(), application)?.with_migrations(self.migrations))
+        let database = match &self.database_url_file {
+            Some(file) => Database::of_file(file.clone(), application)?,
+            None => Database::parse(self.url(), application)?,
+        };
+        Ok(database.with_migrations(self.migrations))
     }
 
     /// With the password.
@@ -75,6 +80,42 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
     pair.map(|(key, value)| (key.trim().to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
 }
 
+/// Settings of one flag. It has no `Debug`: one of them may be a password.
+#[derive(Clone)]
+pub struct Settings(Vec<(String, String)>);
+
+impl Settings {
+    #[must_use]
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+}
+
+/// Settings separated by `;`, such as `security.protocol=SASL_SSL;sasl.password=a`. What follows a `;` without being a
+/// setting belongs to the value before it.
+///
+/// # Errors
+/// As [`key_value`].
+pub fn key_values(text: &str) -> Result<Settings, String> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for piece in text.split(';') {
+        match (key_value(piece).ok().filter(|(key, _)| is_key(key)), pairs.last_mut()) {
+            (Some(pair), _) => pairs.push(pair),
+            (None, Some((_, value))) => {
+                value.push(';');
+                value.push_str(piece);
+            }
+            (None, None) => return key_value("").map(|pair| Settings(vec![pair])),
+        }
+    }
+    Ok(Settings(pairs))
+}
+
+/// Whether this can be the name of a setting.
+fn is_key(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +128,16 @@ mod tests {
         for text in ["", "5", "ms", "-5s", "1.5h", "5 s", "99999999999999999999d", "18446744073709551615d"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_value_may_hold_the_sign_that_separates_settings() {
+        let read = |text| key_values(text).map(|settings| settings.0);
+        let pairs =
+            |pairs: &[(&str, &str)]| Ok(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+        assert_eq!(read("sasl.password=a;b"), pairs(&[("sasl.password", "a;b")]));
+        assert_eq!(read("sasl.password=;A=b;acks=1"), pairs(&[("sasl.password", ";A=b"), ("acks", "1")]));
+        assert_eq!(read("nothing").err().as_deref(), Some("expected KEY=VALUE"));
     }
 
     #[test]

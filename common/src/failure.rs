@@ -32,6 +32,15 @@ impl Failure {
         })
     }
 
+    /// What happened, without the kind in front.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Configuration(error) | Self::Infrastructure(error) => format!("{error:#}"),
+            Self::Difference(text) | Self::Partial(text) => text.clone(),
+        }
+    }
+
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(self, Self::Configuration(_))

@@ -1,6 +1,6 @@
 //! What every Kafka client of this project has in common: how to get in, and what a topic consists of.
 
-use crate::cli::PropertiesFile;
+use crate::cli::{PropertiesFile, Settings};
 use anyhow::{Context, bail};
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
@@ -14,17 +14,17 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// librdkafka's own settings, passed through.
 #[derive(Clone, Default, clap::Args)]
 pub struct KafkaProperties {
-    /// A librdkafka property as `key=value`, for TLS, SASL and tuning. Repeatable; in the variable separated by `;`.
+    /// A librdkafka property as `key=value`, for TLS, SASL and tuning. Repeatable; in the variable separated by `;`. A `;`
+    /// that no key follows is part of the value.
     #[arg(
         id = "kafka-property",
         long = "kafka-property",
         env = "KAFKA_PROPERTIES",
         hide_env_values = true,
-        value_delimiter = ';',
-        value_parser = crate::cli::key_value,
+        value_parser = crate::cli::key_values,
         value_name = "KEY=VALUE"
     )]
-    properties: Vec<(String, String)>,
+    properties: Vec<Settings>,
 
     /// A file of such properties, one a line, such as a mounted secret: the place for `sasl.password`.
     #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = crate::cli::properties)]
@@ -49,7 +49,7 @@ impl KafkaProperties {
     /// Those of the file, then those of the flags, which override them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let file = self.kafka_properties_file.iter().flat_map(PropertiesFile::pairs);
-        file.chain(&self.properties).map(|(key, value)| (key.as_str(), value.as_str()))
+        file.chain(self.properties.iter().flat_map(Settings::pairs)).map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_users_property_overrides_a_default_and_no_value_is_shown() {
         let properties = KafkaProperties {
-            properties: vec![("sasl.password".into(), "s3cret".into())],
+            properties: vec![crate::cli::key_values("sasl.password=s3cret").unwrap()],
             ..KafkaProperties::default()
         };
         let settings = properties.client_settings("a:1", "me", &[("sasl.password", "none"), ("fetch.min.bytes", "1")]);

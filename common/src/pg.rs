@@ -1,48 +1,64 @@
 //! PostgreSQL: connecting, the migrations, and exact numbers on the wire.
 
+mod connecting;
 mod migrations;
 mod nodelay;
 pub mod numeric;
+mod target;
 pub mod timestamp;
 
 pub use migrations::{MIGRATOR, Migrations};
 
+use crate::cli::SecretFile;
 use crate::failure::Failure;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
-use std::io::ErrorKind;
-use std::str::FromStr;
-use std::time::Duration;
+use anyhow::anyhow;
+use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow, Postgres};
+use sqlx::query::{Query, QueryAs, QueryScalar};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use target::Target;
 
-/// How long connecting may take before it counts as failed.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Where the database is, and how to get in. `Debug` and errors never show the password.
+/// Where the database is, and how to get in. Errors never show the password. Clones share what they learn.
 #[derive(Clone)]
 pub struct Database {
-    options: PgConnectOptions,
+    state: Arc<Mutex<State>>,
+    file: Option<SecretFile>,
+    application: String,
     migrations: Migrations,
+    login_patience: Duration,
+}
+
+struct State {
+    target: Target,
+    /// Since when the server has refused the login without a break.
+    refused_since: Option<Instant>,
 }
 
 impl Database {
-    /// Takes a URL such as `postgres://user:password@host:5432/stocks?sslmode=verify-full&sslrootcert=/ca.pem`.
-    /// `application` is what `pg_stat_activity` shows.
+    /// Takes a URL such as `postgres://user:password@host:5432/stocks?sslmode=verify-full&sslrootcert=/ca.pem`, with
+    /// several hosts where one of them takes writes. `application` is what `pg_stat_activity` shows.
     ///
     /// # Errors
     /// Where the URL is none; the message does not repeat it, since it holds a password.
     pub fn parse(url: &str, application: &str) -> Result<Self, Failure> {
-        let options = PgConnectOptions::from_str(url).map_err(|error| {
-            let error = anyhow::anyhow!(
-                "--database-url is not a PostgreSQL URL ({error}); expected postgres://user:password@host:5432/database"
-            );
-            Failure::Configuration(error)
-        })?;
-        // sqlx would log every slow COPY as a warning; commit times are a metric here.
-        let options = options.application_name(application).disable_statement_logging();
-        // Compiling a statement takes longer here than any statement does: half of the time of an hour's run
-        // (docs/benchmarks.md).
-        let options = options.options([("jit", "off")]);
-        Ok(Self { options, migrations: Migrations::Run })
+        let target = Target::parse(url, application)
+            .map_err(|error| Failure::Configuration(anyhow!("--database-url is not a PostgreSQL URL: {error}")))?;
+        Ok(Self {
+            state: Arc::new(Mutex::new(State { target, refused_since: None })),
+            file: None,
+            application: application.to_owned(),
+            migrations: Migrations::Run,
+            login_patience: connecting::LOGIN_PATIENCE,
+        })
+    }
+
+    /// The same, for a URL that stands in a file, which is read again before each connection: a password that was
+    /// changed, or a token that lives for minutes, is taken up without a restart.
+    ///
+    /// # Errors
+    /// Where the URL is none.
+    pub fn of_file(file: SecretFile, application: &str) -> Result<Self, Failure> {
+        Ok(Self { file: Some(file.clone()), ..Self::parse(file.expose(), application)? })
     }
 
     /// The same database, with another way to make sure of its tables.
@@ -51,66 +67,101 @@ impl Database {
         Self { migrations, ..self }
     }
 
+    /// The same database, under another name in `pg_stat_activity`.
+    #[must_use]
+    pub fn with_application(&self, application: &str) -> Self {
+        let mut target = self.lock().target.clone();
+        for server in &mut target.servers {
+            *server = server.clone().application_name(application);
+        }
+        let state = Arc::new(Mutex::new(State { target, refused_since: None }));
+        Self { state, application: application.to_owned(), ..self.clone() }
+    }
+
     /// `host:port/database`, for messages.
     #[must_use]
     pub fn address(&self) -> String {
-        let host = match self.options.get_socket() {
-            Some(path) => path.display().to_string(),
-            None => format!("{}:{}", self.options.get_host(), self.options.get_port()),
-        };
-        format!("{host}/{}", self.options.get_database().unwrap_or_default())
+        self.lock().target.address()
     }
 
-    /// Opens one connection.
-    ///
-    /// # Errors
-    /// [`Failure::Configuration`] where trying again cannot help (wrong password, no such database), otherwise
-    /// [`Failure::Infrastructure`].
-    pub async fn connect(&self) -> Result<PgConnection, Failure> {
-        let attempt = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await;
-        let connection = match attempt {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) if self.is_refused_by_us(&error) => {
-                let error = anyhow::Error::new(error).context(self.what("connecting to"));
-                return Err(Failure::Configuration(error));
-            }
-            Ok(Err(error)) => return Err(self.failure("connecting to", error)),
-            Err(_) => {
-                let error = anyhow::anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
-                return Err(Failure::Infrastructure(error.context(self.what("connecting to"))));
-            }
-        };
-        if self.options.get_socket().is_none() {
-            nodelay::set_for_peer_port(self.options.get_port());
+    /// What is to be connected to now.
+    fn target(&self) -> Target {
+        // A file that is away or half-written at this moment leaves the former URL.
+        let read = self.file.as_ref().and_then(SecretFile::read_again);
+        let fresh = read.and_then(|url| Target::parse(&url, &self.application).ok());
+        let mut state = self.lock();
+        if let Some(target) = fresh {
+            state.target = target;
         }
-        Ok(connection)
+        state.target.clone()
     }
 
-    /// Whether this side gave up: it does not trust the server's certificate, or cannot read `sslrootcert`.
-    fn is_refused_by_us(&self, error: &sqlx::Error) -> bool {
-        match error {
-            sqlx::Error::Tls(_) => true,
-            // What rustls says comes as invalid data. A missing socket is a server that has not started yet.
-            sqlx::Error::Io(error) => match error.kind() {
-                ErrorKind::InvalidData => true,
-                ErrorKind::NotFound => self.options.get_socket().is_none(),
-                _ => false,
-            },
-            _ => false,
-        }
+    fn file(&self) -> Option<&SecretFile> {
+        self.file.as_ref()
+    }
+
+    fn login_patience(&self) -> Duration {
+        self.login_patience
+    }
+
+    /// Notes that the login was refused, or, with `None`, that it was not; gives since when it is.
+    fn note_login(&self, refused: Option<Instant>) -> Option<Instant> {
+        let mut state = self.lock();
+        state.refused_since = refused.map(|now| state.refused_since.unwrap_or(now));
+        state.refused_since
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sorts an error of the database's into the kinds of failure. `doing` says what was tried, as in "writing to".
     #[must_use]
-    pub fn failure(&self, doing: &str, error: sqlx::Error) -> Failure {
-        let configuration = is_configuration(&error);
-        let error = anyhow::Error::new(error).context(self.what(doing));
-        if configuration { Failure::Configuration(error) } else { Failure::Infrastructure(error) }
+    pub fn failure(&self, doing: &str, error: impl std::borrow::Borrow<sqlx::Error>) -> Failure {
+        let error = error.borrow();
+        let text = anyhow!(describe(error)).context(self.what(doing));
+        if is_configuration(error) { Failure::Configuration(text) } else { Failure::Infrastructure(text) }
     }
 
-    fn what(&self, doing: &str) -> String {
+    /// As in "writing to PostgreSQL at host:5432/stocks (--database-url)".
+    #[must_use]
+    pub fn what(&self, doing: &str) -> String {
         format!("{doing} PostgreSQL at {} (--database-url)", self.address())
     }
+}
+
+/// What PostgreSQL says, once: sqlx's own text repeats it, with a line of the server's source code.
+#[must_use]
+pub fn describe(error: &sqlx::Error) -> String {
+    let sqlx::Error::Database(database) = error else {
+        return error.to_string();
+    };
+    let postgres = database.try_downcast_ref::<PgDatabaseError>();
+    let more = postgres.map(|error| [error.detail(), error.hint()]).unwrap_or_default();
+    let more = more.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let more = if more.is_empty() { more } else { format!(" ({more})") };
+    format!("{}{more} [SQLSTATE {}]", database.message(), database.code().unwrap_or_default())
+}
+
+/// A statement. Behind a pooler it is prepared for this one time.
+pub fn query(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(sql).persistent(connecting::has_a_session())
+}
+
+/// As [`query`], for rows as a type.
+pub fn query_as<T>(sql: &'static str) -> QueryAs<'static, Postgres, T, PgArguments>
+where
+    T: for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_as(sql).persistent(connecting::has_a_session())
+}
+
+/// As [`query`], for the first column.
+pub fn query_scalar<T>(sql: &'static str) -> QueryScalar<'static, Postgres, T, PgArguments>
+where
+    (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_scalar(sql).persistent(connecting::has_a_session())
 }
 
 /// Whether trying again cannot help until a person changes something.

@@ -20,10 +20,12 @@ pub enum Reason {
     BadVolume,
     /// high below, or low above, another price of the tick.
     InconsistentPrices,
+    /// A tick that PostgreSQL does not take, be it for a constraint that somebody has added.
+    RefusedByDatabase,
 }
 
 impl Reason {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Empty,
         Self::TooLarge,
         Self::NotUtf8,
@@ -36,6 +38,7 @@ impl Reason {
         Self::BadPrice,
         Self::BadVolume,
         Self::InconsistentPrices,
+        Self::RefusedByDatabase,
     ];
 
     #[must_use]
@@ -53,6 +56,7 @@ impl Reason {
             Self::BadPrice => "bad_price",
             Self::BadVolume => "bad_volume",
             Self::InconsistentPrices => "inconsistent_prices",
+            Self::RefusedByDatabase => "refused_by_database",
         }
     }
 }

@@ -3,7 +3,8 @@
 --   speed_writer    speed-layer --migrations check
 --   batch_writer    batch-layer --migrations check
 --   grafana_reader  dashboards
--- Run by a superuser, in the database of the stocks, before the first migration; again at any time, it changes nothing:
+-- Run in the database of the stocks, before the first migration; again at any time, it changes nothing. By a superuser,
+-- or by the database's owner with CREATEROLE, which is what RDS, Cloud SQL and Azure give:
 --   psql --dbname stocks --set ON_ERROR_STOP=1 --file deploy/postgres/roles.sql
 -- Passwords are set apart, so that none stands in a file of the project:  \password speed_writer  and so on.
 -- The rights on single tables are in migrations/grants.sql, which each migration run applies.
@@ -17,9 +18,15 @@ begin
     foreach role in array '{stocks_owner, speed_writer, batch_writer, grafana_reader}'::text[]
     loop
         if not exists (select from pg_roles where rolname = role) then
-            execute format('create role %I', role);
+            execute format('create role %I login', role);
         end if;
-        execute format('alter role %I login nosuperuser nocreatedb nocreaterole noreplication nobypassrls', role);
+        -- A new role has none of these. To take one away needs a superuser.
+        if exists (select from pg_roles where rolname = role
+                   and (rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls)) then
+            raise exception 'role % exists and may do more than it should', role
+                using hint = format('as superuser: alter role %I login nosuperuser nocreatedb nocreaterole noreplication nobypassrls', role);
+        end if;
+        execute format('alter role %I login', role);
         execute format('grant connect on database %I to %I', current_database(), role);
         execute format('grant usage on schema public to %I', role);
     end loop;
@@ -32,8 +39,18 @@ $$;
 revoke all on schema public from public;
 grant create on schema public to stocks_owner;
 
--- The owner hands each day's partition to the writer of its ticks, for which it must be its member.
-grant speed_writer to stocks_owner;
+-- Without the right to grant these, PostgreSQL only warns.
+do
+$$
+begin
+    if not has_schema_privilege('stocks_owner', 'public', 'create')
+        or not has_database_privilege('stocks_owner', current_database(), 'create')
+        or has_database_privilege('speed_writer', current_database(), 'create, temporary') then
+        raise exception 'user % may not grant rights on database % and its schema public', current_user, current_database()
+            using hint = 'run this as the owner of both: alter database .. owner to ..; alter schema public owner to ..';
+    end if;
+end
+$$;
 
 -- Whoever edits a dashboard can write any query; it must end, and a mistake must not change anything.
 alter role grafana_reader set default_transaction_read_only = on;

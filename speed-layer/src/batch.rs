@@ -1,6 +1,7 @@
 //! [`Batch`]: decoded messages, ready to be written. It knows PostgreSQL's COPY format, but no connection.
 
 mod bars;
+mod parts;
 mod ranges;
 mod rejects;
 mod rows;

@@ -64,8 +64,14 @@ pub struct Config {
     #[arg(long, env = "LINGER", default_value = "20ms", value_parser = cli::duration, value_name = "DURATION")]
     pub linger: Duration,
 
+    /// How long a transaction may take. One that takes longer is tried again with fewer messages. What a frozen instance
+    /// has locked is free again within fifteen seconds after this.
+    #[arg(long, env = "WRITER_TIMEOUT", default_value = "60s", value_parser = writer_timeout, value_name = "DURATION")]
+    pub writer_timeout: Duration,
+
     /// Drop the ticks of whole UTC days that ended this many days ago. Without it ticks are kept for ever; bars always.
-    #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS")]
+    /// Counted from the newest tick, or from now where that is earlier.
+    #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
     pub retention_days: Option<u32>,
 
     /// How often to look for days to drop, and for finished days to index.
@@ -82,6 +88,12 @@ pub struct Config {
 
     #[command(flatten)]
     pub logs: LogArgs,
+}
+
+fn writer_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = cli::duration(text)?;
+    let sane = Duration::from_secs(5)..=Duration::from_secs(3600);
+    if sane.contains(&timeout) { Ok(timeout) } else { Err("expected 5s to 1h".to_owned()) }
 }
 
 /// Where to begin with a partition that has no stored offset.
@@ -110,5 +122,17 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Config::command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_of_days_that_would_keep_nothing_or_all_is_refused() {
+        let parse = |days: &str| {
+            let flags = ["speed-layer", "--database-url", "postgres://h/d", "--kafka-brokers", "b", "--retention-days"];
+            Config::try_parse_from(flags.into_iter().chain([days]))
+        };
+        assert_eq!(parse("36500").ok().unwrap().retention_days, Some(36_500));
+        for days in ["0", "36501", "999999999", "1000000000", "-1"] {
+            assert!(parse(days).is_err(), "{days}");
+        }
     }
 }

@@ -1,53 +1,89 @@
-//! [`Health`]: whether the process can do its work at this moment.
+//! [`Health`]: whether the process can do its work at this moment, and why not.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// The truth behind `/readyz`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Health {
     /// The last thing that was tried on PostgreSQL worked.
-    pub database: Flag,
+    pub database: Fact,
     /// A connection to at least one broker is up.
-    pub kafka: Flag,
+    pub kafka: Fact,
     /// The group has given this instance its share of the partitions, be it none.
-    pub group: Flag,
-    /// What keeps a part of them from being read.
-    trouble: Mutex<Option<String>>,
+    pub group: Fact,
+    /// All of them are read.
+    pub partitions: Fact,
 }
 
 /// A fact that changes.
-#[derive(Debug, Default)]
-pub struct Flag(AtomicBool);
+#[derive(Debug)]
+pub struct Fact {
+    /// What to say where it does not hold, and nobody knows more.
+    missing: &'static str,
+    /// Why it does not hold.
+    trouble: Mutex<Option<String>>,
+}
 
-impl Flag {
+impl Fact {
+    /// One that does not hold yet.
+    fn new(missing: &'static str) -> Self {
+        Self { missing, trouble: Mutex::new(Some(missing.to_owned())) }
+    }
+
     pub fn set(&self, value: bool) {
-        self.0.store(value, Ordering::Relaxed);
+        self.put((!value).then(|| self.missing.to_owned()));
+    }
+
+    /// It does not hold, for this reason.
+    pub fn fails(&self, why: impl Into<String>) {
+        self.put(Some(why.into()));
     }
 
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.trouble().is_none()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            database: Fact::new("PostgreSQL is away"),
+            kafka: Fact::new("Kafka is away"),
+            group: Fact::new("no assignment from the consumer group yet"),
+            partitions: Fact::new("partitions are not read"),
+        }
     }
 }
 
 impl Health {
     /// What is missing; empty where the process is ready.
     pub fn missing(&self) -> Vec<String> {
-        let facts = [
-            (self.database.get(), "PostgreSQL is away"),
-            (self.kafka.get(), "Kafka is away"),
-            (self.group.get(), "no assignment from the consumer group yet"),
-        ];
-        let missing = facts.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| what.to_owned());
-        missing.chain(self.trouble().clone()).collect()
+        [&self.database, &self.kafka, &self.group, &self.partitions].into_iter().filter_map(Fact::trouble).collect()
     }
+}
 
-    /// `None` where every partition is read.
-    pub fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble() = trouble;
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    #[test]
+    fn readiness_says_what_is_missing_and_why_where_that_is_known() {
+        let health = Health::default();
+        assert_eq!(health.missing().len(), 4);
+        health.kafka.set(true);
+        health.group.set(true);
+        health.partitions.set(true);
+        health.database.fails("writing to PostgreSQL at h/d: a full disk");
+        assert_eq!(health.missing(), ["writing to PostgreSQL at h/d: a full disk"]);
+        health.database.set(true);
+        assert!(health.missing().is_empty() && health.database.get());
     }
 }

@@ -1,5 +1,7 @@
 //! `/metrics`, `/healthz` and `/readyz`.
 
+mod limits;
+
 use crate::Shared;
 use anyhow::{Context, anyhow};
 use axum::Router;
@@ -8,6 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use common::Failure;
+use limits::Limited;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +36,7 @@ pub async fn serve(shared: &Arc<Shared>) -> Result<(), Failure> {
         .route("/readyz", get(readyz))
         .with_state(Arc::clone(shared));
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
+        if let Err(error) = axum::serve(Limited::new(listener), routes).await {
             tracing::error!("the HTTP server on {address} ended: {error}");
         }
     });

@@ -53,7 +53,7 @@ impl Shared {
     /// No partition is read any more: readiness and lag say so at once.
     fn end_reading(&self) {
         self.health.group.set(false);
-        self.health.set_trouble(None);
+        self.health.partitions.set(true);
         self.metrics.forget_partitions();
     }
 }

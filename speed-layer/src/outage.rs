@@ -1,33 +1,37 @@
-//! [`Outage`]: said once when it begins and once when it ends, however many tries lie between.
+//! [`Outage`]: said when it begins, when its reason changes, and when it ends, however many tries lie between.
 
 use crate::Shared;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use common::failure::one_line;
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// Short, so that work goes on within five seconds of recovery (jitter may double it); a try costs the other side next
 /// to nothing.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
+/// Reasons that one outage may give: beyond that they tell nothing new.
+const MOST_REASONS: usize = 8;
 
 /// Failures in a row of one thing that is tried again and again.
 pub struct Outage {
     target: &'static str,
     since: Option<Instant>,
+    /// Reasons that were said, without their numbers, which tell ports and times.
+    said: HashSet<String>,
     pauses: ExponentialBackoff,
 }
 
 impl Outage {
     pub fn new(target: &'static str) -> Self {
-        Self { target, since: None, pauses: pauses() }
+        Self { target, since: None, said: HashSet::new(), pauses: pauses() }
     }
 
     /// Notes a failure, and waits before the next try: exponentially longer, with jitter. Ends early on shutdown.
     pub async fn failed(&mut self, shared: &Shared, error: &impl Display) {
         shared.metrics.retries(self.target).inc();
-        if self.since.is_none() {
-            self.since = Some(Instant::now());
-            tracing::warn!("{}: {}; trying again until it works", self.target, one_line(error));
+        if let Some(text) = self.news(&one_line(error), "trying again until it works") {
+            tracing::warn!("{text}");
         }
         let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
         tokio::select! {
@@ -36,12 +40,35 @@ impl Outage {
         }
     }
 
+    /// Notes that a try takes long, and may still come to a good end.
+    pub fn waits(&mut self, why: &impl Display) {
+        if let Some(text) = self.news(&one_line(why), "waiting") {
+            tracing::warn!("{text}");
+        }
+    }
+
     /// Notes that it works.
     pub fn over(&mut self) {
         if let Some(since) = self.since.take() {
             tracing::info!("{}: works again after {:.1} s", self.target, since.elapsed().as_secs_f64());
+            self.said.clear();
             self.pauses = pauses();
         }
+    }
+
+    /// What is to be said of this reason, if it is new.
+    fn news(&mut self, reason: &str, what_is_done: &str) -> Option<String> {
+        let is_first = self.since.is_none();
+        self.since.get_or_insert_with(Instant::now);
+        let kind: String = reason.chars().filter(|character| !character.is_ascii_digit()).collect();
+        if self.said.len() >= MOST_REASONS || !self.said.insert(kind) {
+            return None;
+        }
+        let target = self.target;
+        Some(match is_first {
+            true => format!("{target}: {reason}; {what_is_done}"),
+            false => format!("{target}: does not work yet, now because: {reason}"),
+        })
     }
 }
 
@@ -52,4 +79,22 @@ fn pauses() -> ExponentialBackoff {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_said_once_and_another_one_when_it_comes() {
+        let mut outage = Outage::new("PostgreSQL");
+        let mut said = |reason| outage.news(reason, "trying again");
+        assert_eq!(said("reset by 1.2.3.4:567").as_deref(), Some("PostgreSQL: reset by 1.2.3.4:567; trying again"));
+        assert_eq!(said("reset by 1.2.3.4:589"), None);
+        let full = said("no space left").unwrap();
+        assert!(full.contains("now because: no space left"), "{full}");
+        assert_eq!(said("reset by 1.2.3.4:567"), None);
+        outage.over();
+        assert!(outage.news("no space left", "trying again").is_some());
+    }
 }

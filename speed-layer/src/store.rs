@@ -1,12 +1,14 @@
 //! [`Store`]: the one connection to PostgreSQL, and trying again until it works.
 
 pub mod day_partitions;
+pub mod limits;
 #[cfg(test)]
 mod model;
 mod offsets;
 mod sources;
 mod statements;
 mod transaction;
+mod verdict;
 
 pub use day_partitions::DayPartitions;
 pub use transaction::write_ticks;
@@ -17,27 +19,38 @@ use crate::handover::{Answer, Position, Question};
 use crate::outage::Outage;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
-use common::{Failure, Timestamp};
+use common::failure::one_line;
+use common::{Failure, Timestamp, pg};
+use limits::Limits;
 use offsets::Moved;
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use transaction::Outcome;
+use verdict::Verdict;
 
-/// Longer than any statement takes that still goes on; then the connection counts as dead.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// When a try that is still going on is said to take long.
+const LONG: Duration = Duration::from_secs(5);
 
 /// PostgreSQL, as the session sees it.
 pub struct Store {
     shared: Arc<Shared>,
+    limits: Arc<Limits>,
     connection: Option<PgConnection>,
     days: DayPartitions,
     outage: Outage,
+    /// Messages that one transaction may hold: fewer than a batch where PostgreSQL was too slow for it.
+    messages_at_once: u32,
+    /// The last try failed: something of somebody's may be in the way.
+    is_held_up: bool,
+    /// Tries in a row that got no answer in time.
+    unanswered: u32,
     /// The topics' names, for messages.
     topics: BTreeMap<SourceId, String>,
-    /// How far each partition was when this connection's predecessor last wrote or looked: after a failover to an older
-    /// state not only the partitions of the next batch are to be compared, but all of them.
+    /// How far each partition was when this store last wrote it: after a failover to an older state not only the
+    /// partitions of the next batch are to be compared, but all of them.
     reached: BTreeMap<SourcePartition, i64>,
     /// The connection is new: what it shows has not been compared with `reached`.
     is_unchecked: bool,
@@ -51,18 +64,50 @@ pub enum StoreError {
     Fatal(Failure),
 }
 
+/// What came of one try.
+enum Try<T> {
+    Done(T),
+    /// Trying the same again may do.
+    Again,
+    Refused(String),
+    TooMuch,
+}
+
+/// Why a batch must be made smaller.
+enum Smaller {
+    Refused(String),
+    TooMuch,
+}
+
+/// What a look at the database finds.
+enum Looked {
+    Good,
+    ReadOnly,
+    Behind(Moved),
+}
+
 impl Store {
     /// Connects and brings the tables up to date. `None` where the process was stopped meanwhile.
     pub async fn open(shared: &Arc<Shared>) -> Result<Option<Self>, Failure> {
         let mut outage = Outage::new("PostgreSQL");
+        let limits = Arc::new(Limits::new(shared.config.writer_timeout));
         while !shared.stop.is_cancelled() {
-            match shared.database.connect_ready().await {
+            let opening = shared.database.what("opening");
+            let opened = tokio::select! {
+                opened = unless_long(shared, &mut outage, &opening, shared.database.connect_ready()) => opened,
+                () = shared.stop.cancelled() => break,
+            };
+            match opened {
                 Ok(connection) => {
                     outage.over();
                     shared.health.database.set(true);
-                    return Ok(Some(Self::new(shared, Some(connection), outage)));
+                    return Ok(Some(Self::new(shared, limits, Some(connection), outage)));
                 }
-                Err(Failure::Infrastructure(error)) => outage.failed(shared, &format!("{error:#}")).await,
+                Err(Failure::Infrastructure(error)) => {
+                    let error = format!("{error:#}");
+                    shared.health.database.fails(one_line(&error));
+                    outage.failed(shared, &error).await;
+                }
                 Err(failure) => return Err(failure),
             }
         }
@@ -71,19 +116,8 @@ impl Store {
 
     /// One more writer, which connects when it is needed.
     pub fn another(shared: &Arc<Shared>) -> Self {
-        Self::new(shared, None, Outage::new("PostgreSQL"))
-    }
-
-    fn new(shared: &Arc<Shared>, connection: Option<PgConnection>, outage: Outage) -> Self {
-        Self {
-            shared: Arc::clone(shared),
-            connection,
-            days: DayPartitions::default(),
-            outage,
-            topics: BTreeMap::new(),
-            reached: BTreeMap::new(),
-            is_unchecked: false,
-        }
+        let limits = Arc::new(Limits::new(shared.config.writer_timeout));
+        Self::new(shared, limits, None, Outage::new("PostgreSQL"))
     }
 
     /// Forgets the session before: its positions are read anew.
@@ -91,18 +125,82 @@ impl Store {
         self.reached.clear();
     }
 
-    /// Writes a batch in one transaction, trying until it is in or another consumer has moved its partitions.
+    fn new(shared: &Arc<Shared>, limits: Arc<Limits>, connection: Option<PgConnection>, outage: Outage) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            limits,
+            connection,
+            days: DayPartitions::default(),
+            outage,
+            messages_at_once: u32::MAX,
+            is_held_up: false,
+            unanswered: 0,
+            topics: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            is_unchecked: false,
+        }
+    }
+
+    /// Writes a batch in one transaction, trying until it is in or another consumer has moved its partitions. What
+    /// PostgreSQL refuses, or takes too long for, is written in parts: until what is refused stands alone and is kept
+    /// aside.
     pub async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        loop {
-            let begun = Instant::now();
-            match self.attempt(async |store, connection| store.write_once(connection, batch).await).await? {
-                None => continue,
-                Some(Outcome::Written) => self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now()),
-                // The commit of an earlier try got through although its answer was lost.
-                Some(Outcome::WrittenBefore) => {
-                    self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
+        if batch.fits(self.messages_at_once) {
+            // What is refused may be so for what was known of partitions: then the second time it is not.
+            let tries = 2;
+            match self.write_at_once(batch, tries).await? {
+                None => return Ok(()),
+                Some(why) => {
+                    let parts = self.make_smaller(batch, &why)?;
+                    return self.write_in_parts(parts).await;
                 }
-                Some(Outcome::Fenced(moved)) => {
+            }
+        }
+        self.write_in_parts(batch.parts(self.messages_at_once)).await
+    }
+
+    async fn write_in_parts(&mut self, mut parts: Vec<Batch>) -> Result<(), StoreError> {
+        parts.reverse();
+        while let Some(part) = parts.pop() {
+            match self.write_at_once(&part, 1).await? {
+                None => {}
+                Some(why) => parts.extend(self.make_smaller(&part, &why)?.into_iter().rev()),
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` once it is in.
+    async fn write_at_once(&mut self, batch: &Batch, tries: u32) -> Result<Option<Smaller>, StoreError> {
+        let mut refused = 0;
+        loop {
+            self.make_days(&batch.days).await?;
+            let begun = Instant::now();
+            let limits = Arc::clone(&self.limits);
+            let write = async |connection: &mut PgConnection| transaction::write(connection, &limits, batch).await;
+            match self.attempt(write).await? {
+                Try::Again => {}
+                Try::Refused(words) => {
+                    refused += 1;
+                    if refused >= tries {
+                        return Ok(Some(Smaller::Refused(words)));
+                    }
+                }
+                Try::TooMuch if batch.messages > 1 => return Ok(Some(Smaller::TooMuch)),
+                Try::TooMuch => self.pause_for("one message alone takes too long").await,
+                Try::Done(Outcome::Written) => {
+                    self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
+                    self.take_more(batch, begun.elapsed());
+                    self.note_reached(batch);
+                    return Ok(None);
+                }
+                // The commit of an earlier try got through although its answer was lost.
+                Try::Done(Outcome::WrittenBefore) => {
+                    self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
+                    self.note_reached(batch);
+                    return Ok(None);
+                }
+                Try::Done(Outcome::Fenced(moved)) => {
                     self.shared.metrics.fences.inc();
                     return Err(StoreError::Fenced(format!(
                         "another instance has moved {}: the stored offset is {}, expected {}",
@@ -112,8 +210,60 @@ impl Store {
                     )));
                 }
             }
-            self.reached.extend(batch.ranges.iter().map(|range| (range.at, range.next)));
-            return Ok(());
+        }
+    }
+
+    fn note_reached(&mut self, batch: &Batch) {
+        self.reached.extend(batch.ranges.iter().map(|range| (range.at, range.next)));
+    }
+
+    /// The halves of a batch; of one message what is left without what is refused.
+    fn make_smaller(&mut self, batch: &Batch, why: &Smaller) -> Result<Vec<Batch>, StoreError> {
+        let half = batch.messages.div_ceil(2);
+        let words = match why {
+            Smaller::TooMuch => {
+                tracing::warn!("PostgreSQL takes too long for {} messages at once: now {half}", batch.messages);
+                self.messages_at_once = half;
+                return Ok(batch.parts(half));
+            }
+            Smaller::Refused(_) if batch.messages > 1 => return Ok(batch.parts(half)),
+            Smaller::Refused(words) => words,
+        };
+        let at = batch.ranges.iter().map(|range| format!("{}/{}", self.name(range.at), range.next - 1));
+        let at = at.collect::<String>();
+        let Some(kept) = batch.without_what_is_refused(words) else {
+            let error = anyhow!("rejected_ticks takes no row for message {at}: {words}");
+            return Err(StoreError::Fatal(Failure::Configuration(error)));
+        };
+        tracing::warn!("PostgreSQL refuses message {at}, which is kept in rejected_ticks: {words}");
+        Ok(vec![kept])
+    }
+
+    /// After a batch that had to be small was quick, the next ones may be larger.
+    fn take_more(&mut self, batch: &Batch, took: Duration) {
+        if batch.messages >= self.messages_at_once / 2 && took < self.limits.patience() / 4 {
+            self.messages_at_once = self.messages_at_once.saturating_mul(2);
+        }
+    }
+
+    async fn make_days(&mut self, days: &BTreeSet<Timestamp>) -> Result<(), StoreError> {
+        loop {
+            let missing = self.days.missing(days);
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let limits = Arc::clone(&self.limits);
+            let make = async |connection: &mut PgConnection| {
+                let mut transaction = limits.begin(connection).await?;
+                day_partitions::make(&mut transaction, &missing).await?;
+                transaction.commit().await
+            };
+            match self.attempt(make).await? {
+                Try::Done(()) => self.days.note(missing),
+                Try::Again => {}
+                Try::Refused(words) => self.pause_for(&words).await,
+                Try::TooMuch => self.pause_for("making days takes too long").await,
+            }
         }
     }
 
@@ -121,16 +271,12 @@ impl Store {
     pub async fn identify(&mut self, topics: &[TopicIdentity]) -> Result<Vec<Source>, StoreError> {
         let mut sources = Vec::with_capacity(topics.len());
         for topic in topics {
-            let shared = Arc::clone(&self.shared);
-            let source = loop {
-                let attempt =
-                    self.attempt(async |_, connection| sources::identify(connection, &shared.config, topic).await);
-                match attempt.await? {
-                    None => {}
-                    Some(Ok(source)) => break source,
-                    Some(Err(error)) => return Err(StoreError::Fatal(Failure::Configuration(error))),
-                }
+            let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
+            let ask = async |connection: &mut PgConnection| {
+                sources::identify(connection, &shared.config, &limits, topic).await
             };
+            let source = self.until_done("entering a topic takes too long", ask).await?;
+            let source = source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
             self.topics.insert(source.id, source.topic.clone());
             sources.push(source);
         }
@@ -139,24 +285,42 @@ impl Store {
 
     /// Where to begin with each of the partitions.
     pub async fn locate(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
-        loop {
-            let shared = Arc::clone(&self.shared);
-            let (config, metrics) = (&shared.config, &shared.metrics);
-            let attempt =
-                self.attempt(async |_, connection| offsets::locate(connection, config, metrics, questions).await);
-            if let Some(answers) = attempt.await? {
-                return Ok(answers);
-            }
-        }
+        let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
+        let (config, metrics) = (&shared.config, &shared.metrics);
+        let ask = async |connection: &mut PgConnection| {
+            offsets::locate(connection, config, &limits, metrics, questions).await
+        };
+        self.until_done("reading the offsets takes too long", ask).await
     }
 
-    /// Makes sure that the stored offsets are not behind `positions`, where they once were.
+    /// Makes sure that the database takes writes, and that the stored offsets are not behind `positions`, where they once
+    /// were.
     pub async fn check(&mut self, positions: &[Position]) -> Result<(), StoreError> {
         while !self.shared.stop.is_cancelled() {
-            match self.attempt(async |_, connection| offsets::behind(connection, positions).await).await? {
-                None => continue,
-                Some(None) => return Ok(()),
-                Some(Some(moved)) => return Err(self.is_older(moved)),
+            let limits = Arc::clone(&self.limits);
+            let look = async |connection: &mut PgConnection| {
+                let mut transaction = limits.begin(connection).await?;
+                let is_read_only: bool = pg::query_scalar(IS_READ_ONLY).fetch_one(&mut *transaction).await?;
+                let behind = offsets::behind(&mut transaction, positions).await?;
+                transaction.commit().await?;
+                Ok(match behind {
+                    _ if is_read_only => Looked::ReadOnly,
+                    Some(moved) => Looked::Behind(moved),
+                    None => Looked::Good,
+                })
+            };
+            match self.attempt(look).await? {
+                Try::Done(Looked::Good) => return Ok(()),
+                Try::Done(Looked::Behind(moved)) => return Err(self.is_older(moved)),
+                Try::Done(Looked::ReadOnly) => {
+                    // Another server may be the one that takes writes by now.
+                    self.connection = None;
+                    let what = self.shared.database.what("looking after");
+                    self.pause_for(&format!("{what}: it takes no writes at this moment")).await;
+                }
+                Try::Again => {}
+                Try::Refused(words) => self.pause_for(&words).await,
+                Try::TooMuch => self.pause_for("reading the offsets takes too long").await,
             }
         }
         Ok(())
@@ -181,68 +345,147 @@ impl Store {
         }
     }
 
-    async fn write_once(&mut self, connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<Outcome> {
-        self.days.ensure(connection, &batch.days).await?;
-        transaction::write(connection, batch).await
+    /// Tries until it is done; `long` is said where that takes longer than the limits.
+    async fn until_done<T>(
+        &mut self,
+        long: &str,
+        mut work: impl AsyncFnMut(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T, StoreError> {
+        loop {
+            match self.attempt(&mut work).await? {
+                Try::Done(done) => return Ok(done),
+                Try::Again => {}
+                Try::Refused(words) => self.pause_for(&words).await,
+                Try::TooMuch => self.pause_for(long).await,
+            }
+        }
     }
 
-    /// One try on a live connection. `None` after a failure that trying again may cure, and a pause.
+    /// One try on a live connection; a pause after a failure that trying again may cure.
     async fn attempt<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Self, &mut PgConnection) -> sqlx::Result<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => match self.shared.database.connect().await {
-                Ok(connection) => {
-                    self.is_unchecked = true;
-                    connection
-                }
-                Err(error) => return self.pause(error).await,
-            },
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<Try<T>, StoreError> {
+        let mut connection = match self.connect_if_needed().await {
+            Ok(connection) => connection,
+            Err(failure) => return self.pause(failure).await.map(|()| Try::Again),
         };
-        let attempt = async {
-            if let Some(moved) = self.check_new(&mut connection).await? {
-                return Ok(Err(self.is_older(moved)));
+        let what = self.shared.database.what("writing to");
+        let unchecked = if self.is_unchecked { self.positions_reached() } else { Vec::new() };
+        let limits = Arc::clone(&self.limits);
+        let working = async {
+            match compare_all(&mut connection, &limits, &unchecked).await? {
+                Some(moved) => Ok(Err(moved)),
+                None => work(&mut connection).await.map(Ok),
             }
-            work(self, &mut connection).await.map(Ok)
         };
-        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, attempt).await {
-            Ok(Ok(done)) => {
+        let working = tokio::time::timeout(self.limits.patience(), working);
+        let error = match unless_long(&self.shared, &mut self.outage, &what, working).await {
+            Ok(Ok(Err(moved))) => return Err(self.is_older(moved)),
+            Ok(Ok(Ok(done))) => {
+                self.is_unchecked = false;
                 self.connection = Some(connection);
+                self.unanswered = 0;
                 self.outage.over();
                 self.shared.health.database.set(true);
-                return done.map(Some);
+                return Ok(Try::Done(done));
             }
-            Ok(Err(error)) => self.shared.database.failure("writing to", error),
-            Err(_) => Failure::Infrastructure(anyhow!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                drop(connection);
+                self.forget();
+                self.unanswered += 1;
+                // Once may be a standby that the commit waits for: then the next try finds a lock, or that all is in.
+                if self.unanswered > 1 {
+                    return Ok(Try::TooMuch);
+                }
+                let patience = self.limits.patience().as_secs();
+                let error = anyhow!("no answer within {patience} s (--writer-timeout)").context(what);
+                return self.pause(Failure::Infrastructure(error)).await.map(|()| Try::Again);
+            }
         };
-        // The connection may be in the middle of anything: a new one costs less than finding out. What was known of
-        // partitions may be what is wrong.
         drop(connection);
-        self.days = DayPartitions::default();
-        self.pause(error).await
-    }
-
-    /// Which partition a new connection shows behind where it was, if any.
-    async fn check_new(&mut self, connection: &mut PgConnection) -> sqlx::Result<Option<Moved>> {
-        if !self.is_unchecked {
-            return Ok(None);
+        self.forget();
+        self.unanswered = 0;
+        match Verdict::of(&error) {
+            Verdict::Refused(words) => Ok(Try::Refused(words)),
+            Verdict::TooMuch => Ok(Try::TooMuch),
+            Verdict::Other => {
+                let failure = self.shared.database.failure("writing to", error);
+                self.pause(failure).await.map(|()| Try::Again)
+            }
         }
-        let reached: Vec<Position> = self.reached.iter().map(|(at, next)| Position { at: *at, next: *next }).collect();
-        let behind = if reached.is_empty() { None } else { offsets::behind(connection, &reached).await? };
-        self.is_unchecked = behind.is_some();
-        Ok(behind)
     }
 
-    async fn pause<T>(&mut self, error: Failure) -> Result<Option<T>, StoreError> {
-        self.shared.health.database.set(false);
+    /// The connection may be in the middle of anything: a new one costs less than finding out. What was known of
+    /// partitions may be what is wrong. And somebody else's transaction may be in the way.
+    fn forget(&mut self) {
+        self.days = DayPartitions::default();
+        self.is_held_up = true;
+    }
+
+    async fn connect_if_needed(&mut self) -> Result<PgConnection, Failure> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        let mut connection = self.shared.database.connect().await?;
+        self.is_unchecked = true;
+        if std::mem::take(&mut self.is_held_up) {
+            let ended = self.limits.clear_the_way(&mut connection).await;
+            let ended =
+                ended.map_err(|error| self.shared.database.failure("looking for abandoned sessions in", error))?;
+            if ended > 0 {
+                tracing::warn!("ended {ended} sessions that held up this one: a frozen instance's, or upkeep's");
+            }
+        }
+        Ok(connection)
+    }
+
+    fn positions_reached(&self) -> Vec<Position> {
+        self.reached.iter().map(|(at, next)| Position { at: *at, next: *next }).collect()
+    }
+
+    async fn pause_for(&mut self, why: &str) {
+        self.shared.health.database.fails(one_line(&why));
+        self.outage.failed(&self.shared, &why).await;
+    }
+
+    async fn pause(&mut self, error: Failure) -> Result<(), StoreError> {
         match error {
             Failure::Infrastructure(error) => {
-                self.outage.failed(&self.shared, &format!("{error:#}")).await;
-                Ok(None)
+                self.pause_for(&format!("{error:#}")).await;
+                Ok(())
             }
             failure => Err(StoreError::Fatal(failure)),
         }
     }
+}
+
+const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'on'";
+
+/// Carries on with `work`; where that takes long, says so.
+async fn unless_long<T>(shared: &Shared, outage: &mut Outage, what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    if let Ok(done) = tokio::time::timeout(LONG, &mut work).await {
+        return done;
+    }
+    let why = format!("{what}: no answer for {} s, perhaps because of a lock", LONG.as_secs());
+    shared.health.database.fails(why.clone());
+    outage.waits(&why);
+    work.await
+}
+
+/// Which of the positions a new connection shows behind where it was, if any.
+async fn compare_all(
+    connection: &mut PgConnection,
+    limits: &Limits,
+    positions: &[Position],
+) -> sqlx::Result<Option<Moved>> {
+    if positions.is_empty() {
+        return Ok(None);
+    }
+    let mut transaction = limits.begin(connection).await?;
+    let behind = offsets::behind(&mut transaction, positions).await?;
+    transaction.commit().await?;
+    Ok(behind)
 }

@@ -1,36 +1,44 @@
-//! Upkeep of `realtime_stock`'s day partitions, beside the writing: old days are dropped, finished ones get the index
-//! that would have slowed their writing.
+//! Upkeep of `realtime_stock`'s day partitions, beside the writing: the next ones are made ahead of time, old days are
+//! dropped, finished ones get the index that would have slowed their writing.
 
 use crate::Shared;
 use crate::outage::Outage;
 use crate::store::day_partitions;
+use crate::store::limits::UPKEEP;
+use common::pg::{self, Database};
 use common::{Failure, Timestamp};
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{Connection, PgConnection};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// One instance does the upkeep; the others find the lock taken.
-const LOCK: &str = "select pg_try_advisory_lock(hashtext('stocks.realtime_stock.upkeep'))";
-const UNLOCK: &str = "select pg_advisory_unlock(hashtext('stocks.realtime_stock.upkeep'))";
+/// One instance does the upkeep. It has as long as this for a look, and then another may.
+const LEASE: &str = "
+    update realtime_upkeep set holder = $1, leased_until = clock_timestamp() + make_interval(secs => $2)
+    where leased_until < clock_timestamp() or holder = $1";
+const RELEASE: &str = "update realtime_upkeep set leased_until = clock_timestamp() where holder = $1";
 
-/// A lock that is not had within this time is left for the next look, so that upkeep never holds up writers for long.
-const LOCK_TIMEOUT: &str = "set lock_timeout = '2s'";
+/// A lock that is not had within a short time is left for the next look, so that upkeep never holds up writers for long.
+/// An index takes as long as its day has ticks.
+const BEGIN: &str = "begin; set local lock_timeout = '2s'; set local statement_timeout = '15min'";
+const LONGEST_STATEMENT: Duration = Duration::from_secs(15 * 60);
 
 /// Every day partition, how many rows were ever inserted into it, and whether it has the index of a finished day.
 const PARTITIONS: &str = "
-    select c.relname, coalesce(s.n_tup_ins, 0),
-           exists (select from pg_index i join pg_class x on x.oid = i.indexrelid
-                   where i.indrelid = c.oid and i.indisvalid and x.relname = c.relname || '_symbol_timestamp_idx')
-    from pg_inherits h
-         join pg_class c on c.oid = h.inhrelid
-         left join pg_stat_user_tables s on s.relid = c.oid
-    where h.inhparent = 'realtime_stock'::regclass and c.relnamespace = 'realtime_days'::regnamespace
-    order by c.relname";
+    select p.name, p.to_time, coalesce(s.n_tup_ins, 0),
+           exists (select from pg_index i
+                   where i.indrelid = p.partition and i.indisvalid
+                     and pg_get_indexdef(i.indexrelid) like '%(symbol, \"timestamp\")')
+    from realtime_partitions p
+         left join pg_stat_user_tables s on s.relid = p.partition
+    where p.is_ours and p.to_time is not null
+    order by p.to_time";
 
 /// A partition as it was found.
 struct Partition {
     name: String,
-    day: Timestamp,
+    /// When its day is over.
+    end: Timestamp,
     inserted: i64,
     is_sealed: bool,
 }
@@ -38,91 +46,167 @@ struct Partition {
 /// What is to be done with a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
-    Drop,
+    /// Its day ended as many days ago as are kept.
+    Drop {
+        keep: i32,
+    },
     Seal,
 }
 
-/// Looks every `--upkeep-interval` until shutdown.
+/// Looks at the start and every `--upkeep-interval`, until shutdown.
 pub async fn run(shared: Arc<Shared>) {
+    let mut upkeep = Upkeep {
+        database: shared.database.with_application(UPKEEP),
+        holder: format!("{}-{}", std::process::id(), Timestamp::now().micros()),
+        retention_days: shared.config.retention_days,
+        inserted_before: HashMap::new(),
+    };
     let mut outage = Outage::new("partition upkeep");
-    let mut inserted_before = HashMap::new();
     loop {
+        let looked = tokio::select! {
+            looked = upkeep.look() => looked,
+            () = shared.stop.cancelled() => return,
+        };
+        match looked {
+            Ok(()) => outage.over(),
+            Err(error) => outage.failed(&shared, &error).await,
+        }
         tokio::select! {
             () = tokio::time::sleep(shared.config.upkeep_interval) => {}
             () = shared.stop.cancelled() => return,
         }
-        match look(&shared, &mut inserted_before).await {
-            Ok(()) => outage.over(),
-            Err(error) => outage.failed(&shared, &error).await,
-        }
     }
 }
 
-/// One look at all partitions. `inserted_before` remembers the last one's counts: a partition that has grown since is
-/// being written, whatever its day.
-async fn look(shared: &Shared, inserted_before: &mut HashMap<String, i64>) -> Result<(), Failure> {
-    let mut connection = shared.database.connect().await?;
-    let done = async {
-        sqlx::query(LOCK_TIMEOUT).execute(&mut connection).await?;
-        if !sqlx::query_scalar::<_, bool>(LOCK).fetch_one(&mut connection).await? {
-            return Ok(());
-        }
-        let partitions = partitions(&mut connection).await?;
-        let now = Timestamp::now();
-        for partition in &partitions {
-            let is_quiet =
-                inserted_before.insert(partition.name.clone(), partition.inserted) == Some(partition.inserted);
-            if let Some(task) = task(partition, is_quiet, now, shared.config.retention_days) {
-                carry_out(&mut connection, task, &partition.name).await?;
-            }
-        }
-        inserted_before.retain(|name, _| partitions.iter().any(|partition| partition.name == *name));
-        sqlx::query(UNLOCK).execute(&mut connection).await.map(drop)
-    };
-    done.await.map_err(|error| shared.database.failure("upkeep of the partitions in", error))
+struct Upkeep {
+    database: Database,
+    /// This process, among all.
+    holder: String,
+    retention_days: Option<u32>,
+    /// The last look's counts: a partition that has grown since is being written, whatever its day.
+    inserted_before: HashMap<String, i64>,
 }
 
-async fn partitions(connection: &mut PgConnection) -> sqlx::Result<Vec<Partition>> {
-    let rows: Vec<(String, i64, bool)> = sqlx::query_as(PARTITIONS).fetch_all(connection).await?;
-    // A partition that a person has attached has another name, and is left alone.
-    let ours = rows.into_iter().filter_map(|(name, inserted, is_sealed)| {
-        let day = day_partitions::day(&name)?;
-        Some(Partition { name, day, inserted, is_sealed })
-    });
-    Ok(ours.collect())
+impl Upkeep {
+    /// One look at all partitions. What goes wrong with one of them does not stop the others.
+    async fn look(&mut self) -> Result<(), Failure> {
+        let mut connection = self.database.connect().await?;
+        let failed = |error: sqlx::Error| self.database.failure("upkeep of the partitions in", error);
+        if !lease(&mut connection, &self.holder).await.map_err(failed)? {
+            return Ok(());
+        }
+        let made = make_ahead(&mut connection).await.map_err(failed);
+        let (partitions, horizon) = partitions(&mut connection).await.map_err(failed)?;
+        let mut first_trouble = made.err();
+        for (name, task) in self.tasks(&partitions, horizon) {
+            let leased = lease(&mut connection, &self.holder).await;
+            let done = match leased {
+                Ok(true) => in_time(carry_out(&mut connection, task, &name)).await,
+                Ok(false) => return Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                let failure = self.database.failure(&format!("upkeep of {name} in"), error);
+                first_trouble.get_or_insert(failure);
+                connection = self.database.connect().await?;
+            }
+        }
+        release(&mut connection, &self.holder)
+            .await
+            .map_err(|error| self.database.failure("upkeep of the partitions in", error))?;
+        first_trouble.map_or(Ok(()), Err)
+    }
+
+    fn tasks(&mut self, partitions: &[Partition], horizon: Option<Timestamp>) -> Vec<(String, Task)> {
+        let now = Timestamp::now();
+        // As in the database: a clock that has jumped ahead, be it this one or the server's, makes no day old.
+        let horizon = horizon.map(|horizon| horizon.min(now));
+        let before = std::mem::take(&mut self.inserted_before);
+        let mut tasks = Vec::new();
+        for partition in partitions {
+            let is_quiet = before.get(&partition.name) == Some(&partition.inserted);
+            let task = task(partition, is_quiet, now, horizon, self.retention_days);
+            tasks.extend(task.map(|task| (partition.name.clone(), task)));
+            self.inserted_before.insert(partition.name.clone(), partition.inserted);
+        }
+        tasks
+    }
+}
+
+async fn lease(connection: &mut PgConnection, holder: &str) -> sqlx::Result<bool> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    let seconds = LONGEST_STATEMENT.as_secs_f64() + 60.0;
+    let leased = pg::query(LEASE).bind(holder).bind(seconds).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(leased.rows_affected() > 0)
+}
+
+async fn release(connection: &mut PgConnection, holder: &str) -> sqlx::Result<()> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    pg::query(RELEASE).bind(holder).execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
+/// Today's day and tomorrow's: while a vacuum of the whole table goes on, no day can be made for the first tick that
+/// needs it.
+async fn make_ahead(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let today = Timestamp::now().floor(Timestamp::DAY);
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    day_partitions::make(&mut transaction, &[today, today.plus_micros(Timestamp::DAY)]).await?;
+    transaction.commit().await
+}
+
+/// The partitions, and the instant from which retention counts back.
+async fn partitions(connection: &mut PgConnection) -> sqlx::Result<(Vec<Partition>, Option<Timestamp>)> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    let horizon = pg::query_scalar("select realtime_horizon()").fetch_one(&mut *transaction).await?;
+    let rows: Vec<(String, Timestamp, i64, bool)> = pg::query_as(PARTITIONS).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    let partitions =
+        rows.into_iter().map(|(name, end, inserted, is_sealed)| Partition { name, end, inserted, is_sealed });
+    Ok((partitions.collect(), horizon))
 }
 
 /// A partition is touched only when its day is over and nothing has been written into it for a while.
-fn task(partition: &Partition, is_quiet: bool, now: Timestamp, retention_days: Option<u32>) -> Option<Task> {
-    let end = partition.day.plus_micros(Timestamp::DAY);
+fn task(
+    partition: &Partition,
+    is_quiet: bool,
+    now: Timestamp,
+    horizon: Option<Timestamp>,
+    retention_days: Option<u32>,
+) -> Option<Task> {
+    let end = partition.end;
     if !is_quiet || end > now {
         return None;
     }
-    let is_expired = retention_days.is_some_and(|days| end.plus_micros(i64::from(days) * Timestamp::DAY) <= now);
-    match (is_expired, partition.is_sealed) {
-        (true, _) => Some(Task::Drop),
-        (false, false) => Some(Task::Seal),
-        (false, true) => None,
+    let kept_until = |days: u32| end.plus_micros(i64::from(days).saturating_mul(Timestamp::DAY));
+    let expired = retention_days.filter(|days| horizon.is_some_and(|horizon| kept_until(*days) <= horizon));
+    match (expired.and_then(|days| i32::try_from(days).ok()), partition.is_sealed) {
+        (Some(keep), _) => Some(Task::Drop { keep }),
+        (None, false) => Some(Task::Seal),
+        (None, true) => None,
     }
 }
 
+async fn in_time(work: impl Future<Output = sqlx::Result<()>>) -> sqlx::Result<()> {
+    pg::in_time(LONGEST_STATEMENT + Duration::from_secs(30), work).await
+}
+
 async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sqlx::Result<()> {
-    let statement = match task {
-        Task::Drop => format!("drop table realtime_days.{name}"),
-        // An index that was left invalid by a crash would keep its name.
-        Task::Seal => format!("drop index if exists realtime_days.{name}_symbol_timestamp_idx"),
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    let (asked, said) = match task {
+        Task::Drop { keep } => (
+            pg::query_scalar("select drop_realtime_day($1, $2)").bind(name).bind(keep),
+            "dropped partition {name}: older than --retention-days",
+        ),
+        Task::Seal => {
+            (pg::query_scalar("select seal_realtime_day($1)").bind(name), "indexed partition {name}: its day is over")
+        }
     };
-    sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
-    if task == Task::Seal {
-        // Concurrently, so that a tick that comes late after all is written meanwhile.
-        let statement = format!(
-            "create index concurrently {name}_symbol_timestamp_idx on realtime_days.{name} (symbol, timestamp)"
-        );
-        sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
-    }
-    match task {
-        Task::Drop => tracing::info!("dropped partition {name}: older than --retention-days"),
-        Task::Seal => tracing::info!("indexed partition {name}: its day is over"),
+    let done: bool = asked.fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    if done {
+        tracing::info!("{}", said.replace("{name}", name));
     }
     Ok(())
 }
@@ -132,16 +216,20 @@ mod tests {
     use super::*;
 
     const TODAY: Timestamp = Timestamp::from_micros(20_000 * Timestamp::DAY);
+    const NOW: Timestamp = Timestamp::from_micros(20_000 * Timestamp::DAY + Timestamp::HOUR);
+
+    fn ended(days_ago: i64, is_sealed: bool) -> Partition {
+        let end = TODAY.plus_micros((1 - days_ago) * Timestamp::DAY);
+        Partition { name: String::new(), end, inserted: 0, is_sealed }
+    }
 
     fn task_for(days_ago: i64, is_quiet: bool, is_sealed: bool, retention_days: Option<u32>) -> Option<Task> {
-        let day = TODAY.plus_micros(-days_ago * Timestamp::DAY);
-        let partition = Partition { name: String::new(), day, inserted: 0, is_sealed };
-        task(&partition, is_quiet, TODAY.plus_micros(Timestamp::HOUR), retention_days)
+        task(&ended(days_ago, is_sealed), is_quiet, NOW, Some(NOW), retention_days)
     }
 
     #[test]
     fn a_day_that_is_not_over_or_is_being_written_is_left_alone() {
-        assert_eq!(task_for(0, true, false, Some(0)), None);
+        assert_eq!(task_for(0, true, false, Some(1)), None);
         assert_eq!(task_for(9, false, false, Some(1)), None);
     }
 
@@ -153,8 +241,23 @@ mod tests {
 
     #[test]
     fn a_day_is_dropped_when_its_end_is_as_many_days_ago_as_are_kept() {
-        assert_eq!(task_for(8, true, true, Some(7)), Some(Task::Drop));
+        assert_eq!(task_for(8, true, true, Some(7)), Some(Task::Drop { keep: 7 }));
         assert_eq!(task_for(7, true, true, Some(7)), None);
         assert_eq!(task_for(900, true, true, None), None);
+    }
+
+    #[test]
+    fn no_number_of_days_wraps_into_the_past() {
+        for days in [1_000_000_000, 999_999_999, u32::MAX] {
+            assert_eq!(task_for(900, true, true, Some(days)), None);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_of_the_newest_ticks_drops_nothing() {
+        let jumped = NOW.plus_micros(3650 * Timestamp::DAY);
+        assert_eq!(task(&ended(3, true), true, jumped, Some(NOW), Some(7)), None);
+        // Without ticks nothing is known to be old.
+        assert_eq!(task(&ended(900, true), true, jumped, None, Some(7)), None);
     }
 }

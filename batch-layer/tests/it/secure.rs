@@ -103,7 +103,7 @@ async fn batch_writer_may_do_nothing_else() {
             "drop table hourly_stock_summary",
             "alter table batch_hours add column more text",
             "delete from _sqlx_migrations",
-            "select make_realtime_day('2020-01-01')",
+            "select make_realtime_days(array['2020-01-01']::date[])",
             "create table public.mine (i int)",
             "create table realtime_days.mine (i int)",
             "create schema mine",

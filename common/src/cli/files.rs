@@ -7,12 +7,22 @@ use std::sync::Arc;
 
 /// The text of a secret file. It has no `Debug`, so that no log can show it.
 #[derive(Clone)]
-pub struct SecretFile(Arc<str>);
+pub struct SecretFile {
+    path: Arc<str>,
+    text: Arc<str>,
+}
 
 impl SecretFile {
+    /// As it was read at the start.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// As it is now; `None` where it cannot be read, or is empty.
+    #[must_use]
+    pub fn read_again(&self) -> Option<String> {
+        secret(&self.path).ok().map(|file| file.text.as_ref().to_owned())
     }
 }
 
@@ -31,7 +41,10 @@ impl PropertiesFile {
 pub(super) fn secret(path: &str) -> Result<SecretFile, String> {
     let text = read(path)?;
     let secret = text.trim();
-    if secret.is_empty() { Err("the file is empty".to_owned()) } else { Ok(SecretFile(secret.into())) }
+    match secret.is_empty() {
+        true => Err("the file is empty".to_owned()),
+        false => Ok(SecretFile { path: path.into(), text: secret.into() }),
+    }
 }
 
 /// Lines `key=value`; empty lines and those that begin with `#` are passed over.
@@ -50,7 +63,9 @@ pub fn properties(path: &str) -> Result<PropertiesFile, String> {
 }
 
 fn read(path: &str) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
+    // Some editors begin a file with this mark, which says no more than that it is UTF-8.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 #[cfg(test)]
@@ -66,8 +81,27 @@ mod tests {
     #[test]
     fn a_secret_is_the_file_without_the_line_break_at_its_end() {
         assert_eq!(with_file("postgres://h/d\n", secret).ok().unwrap().expose(), "postgres://h/d");
+        assert_eq!(with_file("\u{feff}postgres://h/d\n", secret).ok().unwrap().expose(), "postgres://h/d");
         assert_eq!(with_file("\n", secret).err().unwrap(), "the file is empty");
         assert!(secret("/no/such/file").err().unwrap().contains("cannot read it: No such file"));
+    }
+
+    #[test]
+    fn a_secret_that_has_changed_is_read_again_and_one_that_is_away_is_not() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "one").unwrap();
+        let secret = secret(file.path().to_str().unwrap()).ok().unwrap();
+        std::fs::write(file.path(), "two\n").unwrap();
+        assert_eq!(secret.read_again().as_deref(), Some("two"));
+        drop(file);
+        assert_eq!(secret.read_again(), None);
+        assert_eq!(secret.expose(), "one");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_property() {
+        let file = with_file("\u{feff}a=b\n", properties).ok().unwrap();
+        assert_eq!(file.pairs(), [("a".to_owned(), "b".to_owned())]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The tables: who brings them up to date, and when.
 
-use super::{Database, is_configuration};
+use super::connecting::has_a_session;
+use super::{Database, query_as, query_scalar};
 use crate::failure::Failure;
 use anyhow::anyhow;
-use sqlx::PgConnection;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
+use sqlx::{Connection, PgConnection};
 use std::collections::HashMap;
 
 /// The tables, embedded in each binary.
@@ -12,11 +13,29 @@ pub static MIGRATOR: Migrator = {
     let mut migrator = sqlx::migrate!("../migrations");
     // In a rolling upgrade an old instance may start after a new one has migrated: migrations only ever add.
     migrator.ignore_missing = true;
+    // sqlx would take an advisory lock, which any role of the database can hold.
+    migrator.locking = false;
     migrator
 };
 
 /// Rights on these tables, for the roles of `deploy/postgres/roles.sql` as far as they exist.
 const GRANTS: &str = include_str!("../../../migrations/grants.sql");
+
+/// Nothing of a start waits for a lock for ever: an attempt that was given up would leave its wait behind.
+const BEGIN: &str = "begin; set local lock_timeout = '30s'; set local idle_in_transaction_session_timeout = '60s'";
+
+/// Those who start together wait for one another. Before the first migration there is no table to lock: then anything will
+/// do.
+const ONE_AT_A_TIME: &str = "
+    do $$
+    begin
+        if to_regclass('public._sqlx_migrations') is null then
+            perform pg_advisory_xact_lock(hashtext('stocks.migrations'));
+        else
+            lock table public._sqlx_migrations in share row exclusive mode;
+        end if;
+    end
+    $$";
 
 /// What to do about the tables at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -54,26 +73,45 @@ impl Database {
         Ok(())
     }
 
+    /// In one transaction, so that it is all or nothing, also behind a pooler.
     async fn migrate(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        let failed = |error: sqlx::Error| self.failure("migrating the tables in", error);
+        let mut transaction = connection.begin_with(BEGIN).await.map_err(failed)?;
+        sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await.map_err(failed)?;
+        let applied = applied(&mut transaction).await.map_err(failed)?;
+        let is_in =
+            |migration: &Migration| applied.get(&migration.version).is_some_and(|sum| **sum == *migration.checksum);
+        if !MIGRATOR.iter().all(is_in) {
+            self.run_migrations(&mut transaction).await?;
+        }
+        let granted = sqlx::raw_sql(GRANTS).execute(&mut *transaction).await;
+        granted.map_err(|error| self.failure("granting rights on the tables in", error))?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn run_migrations(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        let failed = |error: sqlx::Error| self.failure("migrating the tables in", error);
         match MIGRATOR.run(&mut *connection).await {
             Ok(()) => {}
             // A server that goes away in the middle rolls the migration back.
-            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))
-                if !is_configuration(&error) =>
-            {
-                return Err(self.failure("migrating the tables in", error));
-            }
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => return Err(failed(error)),
             Err(error) => {
                 let context = self.what("migrating the tables in");
                 return Err(Failure::Configuration(anyhow::Error::new(error).context(context)));
             }
         }
-        let granted = sqlx::raw_sql(GRANTS).execute(connection).await;
-        granted.map(drop).map_err(|error| self.failure("granting rights on the tables in", error))
+        // sqlx prepares its own statements for longer than a transaction.
+        if has_a_session() {
+            return Ok(());
+        }
+        sqlx::raw_sql("deallocate all").execute(connection).await.map(drop).map_err(failed)
     }
 
     async fn check(&self, connection: &mut PgConnection) -> Result<(), Failure> {
-        let applied = applied(connection).await.map_err(|error| self.failure("looking for migrations in", error))?;
+        let failed = |error: sqlx::Error| self.failure("looking for migrations in", error);
+        let mut transaction = connection.begin_with(BEGIN).await.map_err(failed)?;
+        let applied = applied(&mut transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         for migration in MIGRATOR.iter() {
             match applied.get(&migration.version) {
                 Some(checksum) if *checksum == *migration.checksum => {}
@@ -106,11 +144,11 @@ impl Database {
 
 /// Checksums by version of the migrations that have run; none where there is not even their table.
 async fn applied(connection: &mut PgConnection) -> sqlx::Result<HashMap<i64, Vec<u8>>> {
-    let there = sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null");
+    let there = query_scalar("select to_regclass('public._sqlx_migrations') is not null");
     if !there.fetch_one(&mut *connection).await? {
         return Ok(HashMap::new());
     }
     let rows: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("select version, checksum from _sqlx_migrations where success").fetch_all(connection).await?;
+        query_as("select version, checksum from _sqlx_migrations where success").fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
 }

@@ -8,7 +8,12 @@ use crate::wide_sum::WideSum;
 use sqlx::decode::Decode;
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef, Postgres};
+
+/// The numbers of the types: by its name, sqlx would look a type up with a statement that outlives its transaction.
+const NUMERIC: Oid = Oid(1700);
+const NUMERIC_ARRAY: Oid = Oid(1231);
 
 const BASE: u64 = 10_000;
 const BASE_DIGITS: u32 = 4;
@@ -150,7 +155,7 @@ pub fn get_price(bytes: &[u8]) -> Option<Price> {
 
 impl sqlx::Type<Postgres> for StoredPrice {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("numeric")
+        PgTypeInfo::with_oid(NUMERIC)
     }
 }
 
@@ -165,13 +170,13 @@ impl Decode<'_, Postgres> for StoredPrice {
 
 impl sqlx::Type<Postgres> for Numeric {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("numeric")
+        PgTypeInfo::with_oid(NUMERIC)
     }
 }
 
 impl PgHasArrayType for Numeric {
     fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("_numeric")
+        PgTypeInfo::with_oid(NUMERIC_ARRAY)
     }
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 pub const KEPT_BYTES: usize = 16 * 1024;
 
 /// A row of `rejected_ticks`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RejectedMessage {
     pub at: SourcePartition,
     pub offset: i64,

@@ -4,9 +4,10 @@
 //! of fields and for each field a 32-bit length and its bytes, and a trailer.
 
 use crate::source::SourcePartition;
-use common::pg::numeric::put_price_field;
-use common::pg::timestamp::to_postgres;
-use common::{Price, Tick};
+use common::pg::numeric::{get_price, put_price_field};
+use common::pg::timestamp::{from_postgres, to_postgres};
+use common::tick::Prices;
+use common::{Price, Tick, Timestamp};
 
 /// The statement that takes these rows; the columns stand in the order in which [`Rows::push`] writes them.
 pub const COPY: &str = "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, kafka_partition, \
@@ -59,6 +60,12 @@ impl Rows {
         &TRAILER
     }
 
+    /// The rows as they were pushed, for the rare case in which they must be looked at again.
+    pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        let mut rest = self.bytes.get(HEADER.len()..).unwrap_or_default();
+        std::iter::from_fn(move || Row::read(&mut rest))
+    }
+
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
@@ -75,4 +82,47 @@ impl Rows {
             None => self.bytes.extend_from_slice(&NULL),
         }
     }
+}
+
+/// A row, read back.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    pub symbol: &'a str,
+    pub timestamp: Timestamp,
+    pub prices: Option<Prices>,
+    pub volume: i64,
+    pub at: SourcePartition,
+    pub offset: i64,
+}
+
+impl<'a> Row<'a> {
+    /// The first row of `rest`, which is moved behind it.
+    fn read(rest: &mut &'a [u8]) -> Option<Self> {
+        let (_, mut at) = rest.split_first_chunk::<2>()?;
+        let fields: [Option<&[u8]>; FIELDS as usize] = std::array::from_fn(|_| take_field(&mut at));
+        *rest = at;
+        let [symbol, timestamp, open, high, low, close, volume, partition, source, offset] = fields;
+        let price = |field: Option<&[u8]>| field.and_then(get_price);
+        let prices = price(open).zip(price(close));
+        Some(Self {
+            symbol: std::str::from_utf8(symbol?).ok()?,
+            timestamp: from_postgres(i64::from_be_bytes(timestamp?.try_into().ok()?)),
+            prices: prices.map(|(open, close)| Prices { open, high: price(high), low: price(low), close }),
+            volume: i64::from_be_bytes(volume?.try_into().ok()?),
+            at: SourcePartition {
+                source: i16::from_be_bytes(source?.try_into().ok()?),
+                partition: i32::from_be_bytes(partition?.try_into().ok()?),
+            },
+            offset: i64::from_be_bytes(offset?.try_into().ok()?),
+        })
+    }
+}
+
+/// `None` for a null.
+fn take_field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, behind) = rest.split_first_chunk()?;
+    *rest = behind;
+    let (field, behind) = behind.split_at_checked(usize::try_from(i32::from_be_bytes(*length)).ok()?)?;
+    *rest = behind;
+    Some(field)
 }

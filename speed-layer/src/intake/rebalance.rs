@@ -44,7 +44,10 @@ impl Intake {
         let missing = self.missing.iter().next().map(|topic| format!("topic \"{topic}\" does not exist"));
         let trouble = self.assignment.say_troubles().or(missing);
         self.shared.metrics.set_stalled(self.assignment.stalled());
-        self.shared.health.set_trouble(trouble);
+        match trouble {
+            Some(trouble) => self.shared.health.partitions.fails(trouble),
+            None => self.shared.health.partitions.set(true),
+        }
     }
 
     fn assigned(&mut self, partitions: &TopicPartitionList) {

@@ -1,12 +1,16 @@
-//! Partitions of `realtime_stock`, one a UTC day, made when the first tick of a day arrives.
+//! Partitions of `realtime_stock`, one a UTC day: upkeep makes those of today and tomorrow ahead of time, the store any
+//! other when the first tick of it arrives.
 
-use common::Timestamp;
-use common::timestamp::parse_rfc3339;
+use common::{Timestamp, pg};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashSet};
 
 /// The function takes the rights that its caller lacks (migrations/0007_realtime_days.sql).
-const MAKE: &str = "select make_realtime_day(($1 at time zone 'UTC')::date)";
+const MAKE: &str = "
+    select make_realtime_days(array(select (day at time zone 'UTC')::date from unnest($1::timestamptz[]) as day))";
+
+/// Days that one transaction makes: each costs a few locks, and some time where there are thousands already.
+const AT_ONCE: usize = 64;
 
 /// The days that are known to have a partition.
 #[derive(Debug, Default)]
@@ -17,42 +21,36 @@ pub struct DayPartitions {
 impl DayPartitions {
     /// Makes the partitions of `days` that are missing. Outside of the batch's transaction, because attaching takes a
     /// lock that lasts until the end of its own.
+    ///
+    /// # Errors
+    /// PostgreSQL's.
     pub async fn ensure(&mut self, connection: &mut PgConnection, days: &BTreeSet<Timestamp>) -> sqlx::Result<()> {
-        for day in days {
-            if !self.known.contains(day) {
-                make(connection, *day).await?;
-                self.known.insert(*day);
+        loop {
+            let missing = self.missing(days);
+            if missing.is_empty() {
+                return Ok(());
             }
+            make(connection, &missing).await?;
+            self.note(missing);
         }
-        Ok(())
+    }
+
+    /// Some of the days that are not known to have a partition: as many as one transaction makes.
+    pub fn missing(&self, days: &BTreeSet<Timestamp>) -> Vec<Timestamp> {
+        days.iter().filter(|day| !self.known.contains(day)).take(AT_ONCE).copied().collect()
+    }
+
+    /// They have been made.
+    pub fn note(&mut self, days: Vec<Timestamp>) {
+        self.known.extend(days);
     }
 }
 
-async fn make(connection: &mut PgConnection, day: Timestamp) -> sqlx::Result<()> {
-    if sqlx::query_scalar::<_, bool>(MAKE).bind(day).fetch_one(connection).await? {
-        tracing::info!("made the partition of the day from {day} on");
+/// Makes those of the days that are missing.
+pub async fn make(connection: &mut PgConnection, days: &[Timestamp]) -> sqlx::Result<()> {
+    let made: i32 = pg::query_scalar(MAKE).bind(days).fetch_one(connection).await?;
+    if let (1.., Some(first), Some(last)) = (made, days.first(), days.last()) {
+        tracing::info!("made {made} partitions for days from {first} to {last}");
     }
     Ok(())
-}
-
-const PREFIX: &str = "realtime_stock_";
-
-/// The start of the day that the partition of this name holds; `None` where it is no day partition's name.
-pub fn day(name: &str) -> Option<Timestamp> {
-    let date = name.strip_prefix(PREFIX).filter(|date| date.len() == 8)?;
-    let (year, month, day) = (date.get(..4)?, date.get(4..6)?, date.get(6..)?);
-    parse_rfc3339(&format!("{year}-{month}-{day}T00:00:00Z")).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_day_is_read_from_the_name_of_the_partition() {
-        let start = Timestamp::from_micros(1_749_168_000_000_000);
-        assert_eq!(day("realtime_stock_20250606"), Some(start));
-        assert_eq!(day("realtime_stock_20250606_old"), None);
-        assert_eq!(day("realtime_stock_archive1"), None);
-    }
 }

@@ -1,5 +1,6 @@
 //! `kafka_offsets`: where each partition stands, moved by compare-and-set.
 
+use super::limits::Limits;
 use super::statements;
 use super::transaction::Outcome;
 use crate::batch::{Gap, Ranges};
@@ -7,7 +8,8 @@ use crate::config::{Config, OnGap, Start};
 use crate::handover::{Answer, Begin, Position, Question, Watermarks};
 use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
-use sqlx::{Connection, PgConnection};
+use common::pg;
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// Next offsets by partition.
@@ -41,7 +43,7 @@ async fn read(
 ) -> sqlx::Result<Stored> {
     let (sources, partitions): (Vec<SourceId>, Vec<i32>) = partitions.map(|at| (at.source, at.partition)).unzip();
     let rows: Vec<(SourceId, i32, i64)> =
-        sqlx::query_as(statement).bind(sources).bind(partitions).fetch_all(connection).await?;
+        pg::query_as(statement).bind(sources).bind(partitions).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|(source, partition, next)| (SourcePartition { source, partition }, next)).collect())
 }
 
@@ -70,7 +72,7 @@ pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Re
 }
 
 async fn execute(connection: &mut PgConnection, statement: &'static str, positions: &[Position]) -> sqlx::Result<()> {
-    sqlx::query(statement)
+    pg::query(statement)
         .bind(positions.iter().map(|position| position.at.source).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.at.partition).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.next).collect::<Vec<_>>())
@@ -84,10 +86,11 @@ async fn execute(connection: &mut PgConnection, statement: &'static str, positio
 pub async fn locate(
     connection: &mut PgConnection,
     config: &Config,
+    limits: &Limits,
     metrics: &Metrics,
     questions: &[Question],
 ) -> sqlx::Result<Vec<Answer>> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = limits.begin(connection).await?;
     let first: Vec<Position> = questions.iter().filter_map(|question| first(question, config.start)).collect();
     if !first.is_empty() {
         execute(&mut transaction, statements::BEGIN_OFFSETS, &first).await?;
@@ -163,7 +166,7 @@ pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result
     if gaps.is_empty() {
         return Ok(());
     }
-    sqlx::query(statements::RECORD_GAPS)
+    pg::query(statements::RECORD_GAPS)
         .bind(gaps.iter().map(|gap| gap.at.source).collect::<Vec<_>>())
         .bind(gaps.iter().map(|gap| gap.at.partition).collect::<Vec<_>>())
         .bind(gaps.iter().map(|gap| gap.from).collect::<Vec<_>>())

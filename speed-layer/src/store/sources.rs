@@ -1,10 +1,12 @@
 //! `kafka_sources`: which topic of which cluster the stored offsets belong to.
 
+use super::limits::Limits;
 use super::statements;
 use crate::config::{Config, OnGap};
 use crate::source::{Source, SourceId, TopicIdentity};
 use anyhow::anyhow;
-use sqlx::{Connection, PgConnection};
+use common::pg;
+use sqlx::PgConnection;
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +52,10 @@ fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation 
 pub async fn identify(
     connection: &mut PgConnection,
     config: &Config,
+    limits: &Limits,
     found: &TopicIdentity,
 ) -> sqlx::Result<Result<Source, anyhow::Error>> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = limits.begin(connection).await?;
     let known = read(&mut transaction, &found.topic).await?;
     let source = match relation(found, &config.group_id, &known) {
         Relation::Known { source, first_partitions } => {
@@ -83,7 +86,7 @@ pub async fn identify(
 
 async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<Known>> {
     let rows: Vec<(SourceId, String, String, String, i32)> =
-        sqlx::query_as(statements::READ_SOURCES).bind(topic).fetch_all(connection).await?;
+        pg::query_as(statements::READ_SOURCES).bind(topic).fetch_all(connection).await?;
     let known = rows.into_iter().map(|(source, group_id, cluster_id, topic_id, partitions)| {
         let identity = TopicIdentity { topic: topic.to_owned(), cluster_id, topic_id, partitions };
         Known { source, group_id, first_partitions: partitions, identity }
@@ -97,7 +100,7 @@ async fn enter(
     config: &Config,
     found: &TopicIdentity,
 ) -> sqlx::Result<Option<SourceId>> {
-    sqlx::query_scalar(statements::ENTER_SOURCE)
+    pg::query_scalar(statements::ENTER_SOURCE)
         .bind(&config.group_id)
         .bind(&found.cluster_id)
         .bind(&found.topic)
@@ -109,7 +112,7 @@ async fn enter(
 
 /// Whatever followed the stored offsets of the topic that is gone was not read, if anything did.
 async fn record_end(connection: &mut PgConnection, source: SourceId, why: &str) -> sqlx::Result<()> {
-    sqlx::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
+    pg::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
     Ok(())
 }
 

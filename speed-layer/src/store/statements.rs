@@ -111,4 +111,6 @@ pub const INSERT_REJECTS: &str = "
     insert into rejected_ticks
         (source, kafka_partition, kafka_offset, reason, detail, value, value_bytes, value_sha256, kafka_timestamp)
     select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::bytea[],
-                         $7::bigint[], $8::bytea[], $9::timestamptz[])";
+                         $7::bigint[], $8::bytea[], $9::timestamptz[])
+    -- A row that is there already must not hold up the ticks beside it.
+    on conflict do nothing";

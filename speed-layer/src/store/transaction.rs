@@ -1,11 +1,12 @@
 //! One batch, one transaction: ticks, bars, rejects and offsets together, or nothing.
 
+use super::limits::{COMMIT, Limits};
 use super::offsets::Moved;
 use super::{offsets, statements};
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
 use common::pg::numeric::Numeric;
-use common::{Bar, OrderKey, Price, Timestamp};
-use sqlx::{Connection, PgConnection};
+use common::{Bar, OrderKey, Price, Timestamp, pg};
+use sqlx::PgConnection;
 
 /// What became of a batch.
 pub enum Outcome {
@@ -17,18 +18,21 @@ pub enum Outcome {
 }
 
 /// Writes the batch unless another consumer has moved its partitions' offsets.
-pub async fn write(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<Outcome> {
-    let mut transaction = connection.begin().await?;
-    let stored = offsets::lock(&mut transaction, &batch.ranges).await?;
+///
+/// # Errors
+/// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no use.
+pub async fn write(connection: &mut PgConnection, limits: &Limits, batch: &Batch) -> sqlx::Result<Outcome> {
+    limits.begin_batch(connection).await?;
+    let stored = offsets::lock(connection, &batch.ranges).await?;
     if let Some(not_ours) = offsets::compare(&stored, &batch.ranges) {
-        transaction.rollback().await?;
+        sqlx::raw_sql("rollback").execute(connection).await?;
         return Ok(not_ours);
     }
-    write_ticks(&mut transaction, batch).await?;
-    insert_rejects(&mut transaction, &batch.rejects).await?;
-    offsets::record(&mut transaction, &batch.gaps).await?;
-    offsets::advance(&mut transaction, &batch.ranges).await?;
-    transaction.commit().await?;
+    write_ticks(connection, batch).await?;
+    insert_rejects(connection, &batch.rejects).await?;
+    offsets::record(connection, &batch.gaps).await?;
+    offsets::advance(connection, &batch.ranges).await?;
+    sqlx::raw_sql(COMMIT).execute(connection).await?;
     Ok(Outcome::Written)
 }
 
@@ -70,7 +74,7 @@ async fn merge_bars(
     let numbers = |of: fn(&Bar) -> Numeric| -> Vec<Numeric> { bars.iter().map(|(_, _, bar)| of(bar)).collect() };
     let (first, last): (Vec<_>, Vec<_>) = bars.iter().map(|(_, _, bar)| (bar.first, bar.last)).unzip();
     let (first, last) = (KeyColumns::of(&first), KeyColumns::of(&last));
-    sqlx::query(statement)
+    pg::query(statement)
         .bind(bars.iter().map(|(symbol, _, _)| *symbol).collect::<Vec<_>>())
         .bind(bars.iter().map(|(_, start, _)| *start).collect::<Vec<_>>())
         .bind(prices(|bar| bar.open))
@@ -113,7 +117,7 @@ async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessag
     if rejects.is_empty() {
         return Ok(());
     }
-    sqlx::query(statements::INSERT_REJECTS)
+    pg::query(statements::INSERT_REJECTS)
         .bind(rejects.iter().map(|r| r.at.source).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.at.partition).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.offset).collect::<Vec<_>>())

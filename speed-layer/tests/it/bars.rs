@@ -60,7 +60,7 @@ async fn ticks_of_any_day_find_a_partition() {
     let _speed_layer = scene.start(&[]);
     scene.topic.produce(records).await;
     scene.wait_all_in().await;
-    let partitions = "select count(*) from pg_inherits where inhparent = 'realtime_stock'::regclass";
+    let partitions = "select count(*) from realtime_partitions where to_time <= now()";
     assert_eq!(scene.count(partitions).await, 4);
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 4);
 }

@@ -1,9 +1,12 @@
 //! The speed layer as a process, against a real Kafka and PostgreSQL (`cargo xtask test`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may say so with a panic")]
 
+mod abandoned;
 mod bars;
 mod compacted;
 mod configuration;
+mod connecting;
+mod days;
 mod dead_letters;
 mod elections;
 mod exactly_once;
@@ -12,6 +15,7 @@ mod gaps;
 mod large;
 mod outages;
 mod prometheus;
+mod refused;
 mod retention;
 mod roles;
 mod scene;

@@ -52,6 +52,21 @@ async fn it_tells_monitors_what_it_did() {
 }
 
 #[tokio::test]
+async fn connections_that_say_nothing_neither_keep_it_from_answering_nor_stay() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    let mut silent: Vec<_> = (0..300).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    assert_eq!(get(&address, "/healthz").0, 200);
+    // The oldest have made room for the others, and the newest may stay for half a minute.
+    for stream in [silent.remove(0), silent.remove(298)] {
+        stream.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
+        assert_eq!(std::io::Read::read(&mut &stream, &mut [0]).unwrap_or(0), 0);
+    }
+    assert_eq!(get(&address, "/healthz").0, 200);
+}
+
+#[tokio::test]
 async fn the_health_check_tells_a_live_instance_from_none() {
     let scene = Scene::new(1).await;
     let speed_layer = scene.start(&[]);

@@ -111,7 +111,7 @@ const AT_REST: [Check; 5] = [
             select format('%s (pid %s) %s since %s', application_name, pid, state, state_change)
             from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
-              and application_name in ('speed-layer', 'batch-layer')",
+              and application_name in ('speed-layer', 'speed-layer upkeep', 'batch-layer')",
     },
     Check {
         what: "transactions were left prepared",
@@ -127,9 +127,10 @@ const AT_REST: [Check; 5] = [
     Check {
         what: "day partitions hold no tick",
         differences: "
-            select inhrelid::regclass::text from pg_inherits
-            where inhparent = 'realtime_stock'::regclass
-              and not exists (select from realtime_stock t where t.tableoid = inhrelid)",
+            select name from realtime_partitions
+            -- Today's and tomorrow's are made ahead of time.
+            where to_time <= now()
+              and not exists (select from realtime_stock t where t.tableoid = partition)",
     },
 ];
 

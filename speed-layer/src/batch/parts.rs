@@ -1,0 +1,259 @@
+//! Cutting a batch into smaller ones: when PostgreSQL refuses it, is too slow for it, or would need a lock too many.
+//!
+//! That is rare, so nothing is kept for it: ticks are read back from their encoded rows.
+
+use super::ranges::Range;
+use super::rows::Row;
+use super::{Batch, RejectedMessage};
+use crate::source::SourcePartition;
+use common::{Reason, Reject, Tick, Timestamp};
+use std::collections::BTreeMap;
+
+/// UTC days that one transaction may write to. Each costs a lock on its partition and on each of its indexes, and the
+/// server has room for 6,400 locks of all sessions unless it is told otherwise.
+pub const MAX_DAYS: usize = 256;
+
+/// What became of one message.
+enum Entry<'a> {
+    Row(Row<'a>),
+    Reject(&'a RejectedMessage),
+}
+
+impl Entry<'_> {
+    fn place(&self) -> (SourcePartition, i64) {
+        match self {
+            Self::Row(row) => (row.at, row.offset),
+            Self::Reject(reject) => (reject.at, reject.offset),
+        }
+    }
+}
+
+impl Batch {
+    /// Whether one transaction may write it, which takes `messages` at most.
+    pub fn fits(&self, messages: u32) -> bool {
+        self.messages <= messages && self.days.len() <= MAX_DAYS
+    }
+
+    /// The same messages in batches of at most `messages` each, and of [`MAX_DAYS`]. They are to be written in this order:
+    /// each begins where those before it end.
+    pub fn parts(&self, messages: u32) -> Vec<Batch> {
+        let entries = self.entries();
+        let mut ends: BTreeMap<SourcePartition, Range> = self.ranges.iter().map(|range| (range.at, range)).collect();
+        let mut parts = Vec::new();
+        let mut part = Batch::default();
+        for (index, entry) in entries.iter().enumerate() {
+            let (at, offset) = entry.place();
+            if part.messages >= messages || part.would_need_too_many_days(entry) {
+                parts.push(std::mem::take(&mut part));
+            }
+            let Some(left) = ends.get_mut(&at) else {
+                continue;
+            };
+            let is_last = entries.get(index + 1).is_none_or(|next| next.place().0 != at);
+            let next = if is_last { left.next } else { offset + 1 };
+            part.ranges.extend(at, left.start, next);
+            left.start = next;
+            part.messages += 1;
+            part.take_in(entry);
+        }
+        // Partitions that moved without a message.
+        for left in ends.values().filter(|range| range.start < range.next) {
+            part.ranges.extend(left.at, left.start, left.next);
+        }
+        part.sent.clone_from(&self.sent);
+        parts.push(part);
+        for gap in &self.gaps {
+            let passes = |part: &&mut Batch| {
+                part.ranges.iter().any(|range| range.at == gap.at && (range.start..range.next).contains(&gap.from))
+            };
+            if let Some(part) = parts.iter_mut().find(passes) {
+                part.gaps.push(gap.clone());
+            }
+        }
+        parts
+    }
+
+    /// A batch of one message, which PostgreSQL refuses with these words, without what it refuses: a tick is kept aside
+    /// as a reject; of a reject only that it was there. `None` where there is nothing left to leave out.
+    pub fn without_what_is_refused(&self, words: &str) -> Option<Batch> {
+        // PostgreSQL takes no text with a null character.
+        let words = words.replace('\0', "\u{fffd}");
+        let reject = Reject { reason: Reason::RefusedByDatabase, detail: words };
+        let rejected = match self.entries().as_slice() {
+            [Entry::Row(row)] => {
+                let value = row.to_json();
+                RejectedMessage {
+                    at: row.at,
+                    offset: row.offset,
+                    reject,
+                    value_bytes: Some(value.len() as i64),
+                    value: Some(value.into_bytes()),
+                    value_sha256: None,
+                    kafka_timestamp: self.sent.first().map(|(sent, _)| *sent),
+                }
+            }
+            [Entry::Reject(known)] if known.value.is_some() => {
+                RejectedMessage { reject, value: None, ..(*known).clone() }
+            }
+            _ => return None,
+        };
+        let mut kept = Batch {
+            messages: 1,
+            ranges: self.ranges.clone(),
+            gaps: self.gaps.clone(),
+            sent: self.sent.clone(),
+            ..Batch::default()
+        };
+        kept.rejects.push(rejected);
+        Some(kept)
+    }
+
+    /// All messages by partition and offset.
+    fn entries(&self) -> Vec<Entry<'_>> {
+        let rows = self.rows.iter().map(Entry::Row);
+        let mut entries: Vec<Entry<'_>> = rows.chain(self.rejects.iter().map(Entry::Reject)).collect();
+        entries.sort_unstable_by_key(Entry::place);
+        entries
+    }
+
+    fn would_need_too_many_days(&self, entry: &Entry<'_>) -> bool {
+        match entry {
+            Entry::Row(row) => self.days.len() >= MAX_DAYS && !self.days.contains(&row.timestamp.floor(Timestamp::DAY)),
+            Entry::Reject(_) => false,
+        }
+    }
+
+    fn take_in(&mut self, entry: &Entry<'_>) {
+        match entry {
+            Entry::Row(row) => {
+                // It was valid when it was encoded.
+                if let Some(tick) = row.tick() {
+                    self.accept(&tick, row.at, row.offset);
+                }
+            }
+            Entry::Reject(reject) => self.rejects.push((*reject).clone()),
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    fn tick(&self) -> Option<Tick<'a>> {
+        Tick::new(self.symbol, self.timestamp, self.prices?, self.volume, self.timestamp).ok()
+    }
+
+    /// The tick as a message would say it: the message's own bytes are not kept.
+    fn to_json(self) -> String {
+        let mut json = format!(r#"{{"symbol":"{}","timestamp":"{}""#, self.symbol, self.timestamp);
+        if let Some(prices) = self.prices {
+            json += &format!(r#","open":{}"#, prices.open);
+            json += &prices.high.map(|high| format!(r#","high":{high}"#)).unwrap_or_default();
+            json += &prices.low.map(|low| format!(r#","low":{low}"#)).unwrap_or_default();
+            json += &format!(r#","close":{}"#, prices.close);
+        }
+        json + &format!(r#","volume":{}}}"#, self.volume)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Gap, Message};
+    use common::decode::{Decoder, ProvenanceNames};
+    use proptest::prelude::*;
+
+    fn at(partition: i32) -> SourcePartition {
+        SourcePartition { source: 1, partition }
+    }
+
+    fn batch(messages: &[(i32, Option<i64>)]) -> Batch {
+        let mut decoder = Decoder::new(ProvenanceNames::default(), Timestamp::from_micros(i64::MAX / 2));
+        let mut batch = Batch::default();
+        let mut next = [100_i64; 3];
+        for (partition, day) in messages {
+            let expected = next[*partition as usize];
+            // Every third offset does not exist: a transaction's marker, or compaction.
+            let offset = expected + i64::from(expected % 3 == 0);
+            next[*partition as usize] = offset + 1;
+            let value = match day {
+                Some(day) => format!(
+                    r#"{{"symbol":"S{}","timestamp":{},"open":1.5,"high":2,"close":{},"volume":{offset}}}"#,
+                    day % 3,
+                    day * 86_400_000,
+                    1 + offset % 2
+                ),
+                None => "x".to_owned(),
+            };
+            let value = Some(value.as_bytes());
+            let message = Message { topic: "t", partition: *partition, offset, timestamp: None, key: None, value };
+            batch.push(&mut decoder, &message, at(*partition), expected);
+        }
+        batch
+    }
+
+    proptest! {
+        #[test]
+        fn parts_hold_every_message_once_and_each_begins_where_those_before_it_end(
+            messages in proptest::collection::vec((0_i32..3, proptest::option::weighted(0.8, 0_i64..400)), 1..60),
+            limit in 1_u32..9,
+        ) {
+            let whole = batch(&messages);
+            let mut next: BTreeMap<SourcePartition, i64> = whole.ranges.iter().map(|range| (range.at, range.start)).collect();
+            let mut bars: BTreeMap<(String, Timestamp), common::Bar> = BTreeMap::new();
+            let (mut rows, mut rejects) = (0, 0);
+            for part in whole.parts(limit) {
+                prop_assert!(part.fits(limit));
+                for range in part.ranges.iter() {
+                    prop_assert_eq!(next.insert(range.at, range.next), Some(range.start));
+                }
+                rows += part.rows.count();
+                rejects += part.rejects.len();
+                prop_assert_eq!(part.messages, part.rows.count() + part.rejects.len() as u32);
+                for (symbol, minute, bar) in part.bars.sorted() {
+                    bars.entry((symbol.to_owned(), minute)).and_modify(|sum| sum.merge(&bar)).or_insert(bar);
+                }
+            }
+            prop_assert_eq!((rows, rejects), (whole.rows.count(), whole.rejects.len()));
+            let ends: BTreeMap<SourcePartition, i64> = whole.ranges.iter().map(|range| (range.at, range.next)).collect();
+            prop_assert_eq!(next, ends);
+            let expected = whole.bars.sorted().into_iter().map(|(s, minute, bar)| ((s.to_owned(), minute), bar));
+            prop_assert_eq!(bars, expected.collect::<BTreeMap<_, _>>());
+        }
+    }
+
+    #[test]
+    fn a_gap_is_recorded_with_the_part_that_passes_it() {
+        let mut whole = batch(&[(0, Some(1)), (0, Some(1)), (0, Some(1))]);
+        whole.gaps.push(Gap::damaged(at(0), 101, 102, "spoiled"));
+        let gaps: Vec<usize> = whole.parts(1).iter().map(|part| part.gaps.len()).collect();
+        assert_eq!(gaps, [0, 1, 0]);
+    }
+
+    #[test]
+    fn no_part_needs_more_days_than_a_transaction_may_lock() {
+        let messages: Vec<_> = (0..1000).map(|day| (0, Some(day))).collect();
+        let whole = batch(&messages);
+        assert!(!whole.fits(u32::MAX));
+        let parts = whole.parts(u32::MAX);
+        assert_eq!(parts.iter().map(|part| part.days.len()).collect::<Vec<_>>(), [256, 256, 256, 232]);
+    }
+
+    #[test]
+    fn a_refused_tick_becomes_a_reject_with_the_databases_words_and_the_tick() {
+        let kept = batch(&[(1, Some(2))]).without_what_is_refused("too\0 big").unwrap();
+        let rejected = &kept.rejects[0];
+        assert_eq!((rejected.at, rejected.offset, kept.rows.count()), (at(1), 100, 0));
+        assert_eq!(rejected.reject.to_string(), "refused_by_database: too\u{fffd} big");
+        let value = String::from_utf8(rejected.value.clone().unwrap()).unwrap();
+        assert_eq!(
+            value,
+            r#"{"symbol":"S2","timestamp":"1970-01-03T00:00:00Z","open":1.5,"high":2,"close":1,"volume":100}"#
+        );
+    }
+
+    #[test]
+    fn a_refused_reject_is_kept_without_its_value_and_then_not_at_all() {
+        let kept = batch(&[(0, None)]).without_what_is_refused("no").unwrap();
+        assert_eq!((kept.rejects[0].value.clone(), kept.rejects[0].value_bytes), (None, Some(1)));
+        assert!(kept.without_what_is_refused("no").is_none());
+    }
+}

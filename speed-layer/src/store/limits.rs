@@ -1,0 +1,83 @@
+//! What the server itself ends, so that no try leaves anything behind when nobody waits for it any more.
+
+use common::pg;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
+use std::time::Duration;
+
+/// How long a statement may wait for a lock. Short, because the wait is then said with PostgreSQL's words, and what
+/// stands in the way can be looked at.
+const LOCK: Duration = Duration::from_secs(4);
+/// How much longer than the server this side waits: what the server says of the end tells more than silence.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How much older than a try may become another instance's transaction must be to be taken for abandoned.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What the sessions that write are called in `pg_stat_activity`.
+pub const WRITER: &str = "speed-layer";
+/// And those that look after the days.
+pub const UPKEEP: &str = "speed-layer upkeep";
+
+/// How a batch's transaction begins. A table that somebody has locked is waited for before anything is written: a try that
+/// fails later leaves dead rows.
+const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars in row exclusive mode";
+/// How it ends: a standby that is waited for has no limit, since giving it up would call a batch safe that is not.
+pub const COMMIT: &str = "set local statement_timeout = 0; commit";
+
+/// Ends sessions of this role that hold up others: writers whose process is frozen or gone in the middle of a COPY, whom
+/// no setting of the server's ends, and upkeep, which is done again. A writer that waits for a standby has done its part.
+const CLEAR: &str = "
+    with ended as materialized
+        (select pid from pg_stat_activity
+         where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
+           and (application_name = $1 and xact_start < now() - make_interval(secs => $2)
+                                      and wait_event is distinct from 'SyncRep'
+                or application_name = $3 and xact_start < now() - interval '2 seconds'))
+    select count(*) from ended where pg_terminate_backend(pid)";
+
+/// The limits of everything that one try does.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long a statement may take.
+    statement: Duration,
+    begin: String,
+}
+
+impl Limits {
+    pub fn new(statement: Duration) -> Self {
+        let (all, lock) = (statement.as_millis(), LOCK.min(statement).as_millis());
+        let begin = format!(
+            "begin; set local statement_timeout = {all}; set local lock_timeout = {lock}; \
+             set local idle_in_transaction_session_timeout = {all}"
+        );
+        Self { statement, begin }
+    }
+
+    /// How long a try may take.
+    pub fn patience(&self) -> Duration {
+        self.statement + ANSWER
+    }
+
+    /// A transaction within these limits.
+    pub async fn begin<'c>(&self, connection: &'c mut PgConnection) -> sqlx::Result<Transaction<'c, Postgres>> {
+        connection.begin_with(AssertSqlSafe(self.begin.clone())).await
+    }
+
+    /// The same for a batch, which ends with [`COMMIT`] or with the connection.
+    pub async fn begin_batch(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let begin = AssertSqlSafe(format!("{}{BEFORE_A_BATCH}", self.begin));
+        sqlx::raw_sql(begin).execute(connection).await.map(drop)
+    }
+
+    /// Ends what holds up others, and says how many sessions that was.
+    pub async fn clear_the_way(&self, connection: &mut PgConnection) -> sqlx::Result<i64> {
+        let mut transaction = self.begin(connection).await?;
+        let ended = pg::query_scalar(CLEAR)
+            .bind(WRITER)
+            .bind((self.patience() + GRACE).as_secs_f64())
+            .bind(UPKEEP)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(ended)
+    }
+}

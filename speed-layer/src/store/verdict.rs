@@ -1,0 +1,31 @@
+//! [`Verdict`]: what an error of PostgreSQL's means for what was tried.
+
+use common::pg::describe;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Some of the data is not taken, in these words: trying the same again gives the same.
+    Refused(String),
+    /// Too much at once.
+    TooMuch,
+    /// Everything else: it is waited for, or a person must change something (`Failure`).
+    Other,
+}
+
+impl Verdict {
+    pub fn of(error: &sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+        match code.as_ref() {
+            // A statement or transaction took too long; no memory, or no room for another lock.
+            "57014" | "25P04" | "53200" => Self::TooMuch,
+            // 22: not a value of the type; 23: against a constraint; 44: against a view's check; 54: beyond a limit; P0001:
+            // raised by a trigger.
+            "P0001" => Self::Refused(describe(error)),
+            code if ["22", "23", "44", "54"].iter().any(|class| code.starts_with(class)) => {
+                Self::Refused(describe(error))
+            }
+            _ => Self::Other,
+        }
+    }
+}

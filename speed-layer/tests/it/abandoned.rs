@@ -1,0 +1,65 @@
+//! What an instance leaves behind on the server, and for how long.
+
+use crate::outages::{RECOVERY, wait_retries};
+use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
+use std::time::{Duration, Instant};
+
+const SESSIONS: &str = "select count(*) from pg_stat_activity
+                        where application_name = 'speed-layer' and datname = current_database()";
+
+#[tokio::test]
+async fn a_table_that_stays_locked_gathers_no_sessions_and_is_named() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&["--writer-timeout", "5s"]);
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    let mut locking = scene.database.connection().await;
+    sqlx::raw_sql("begin; lock table minute_bars in access exclusive mode").execute(&mut locking).await.unwrap();
+    scene.send_ticks(1, 100).await;
+    wait_ready(&address, 503).await;
+    wait_retries(&address, "PostgreSQL").await;
+    let (_, body) = get(&address, "/readyz");
+    assert!(body.contains("lock timeout"), "{body}");
+    assert!(scene.count(SESSIONS).await <= 2);
+    sqlx::raw_sql("rollback").execute(&mut locking).await.unwrap();
+    let released = Instant::now();
+    scene.wait_all_in().await;
+    assert!(released.elapsed() < RECOVERY, "{:?}", released.elapsed());
+    scene.assert_each_once().await;
+}
+
+/// What the server sees of a process that gets SIGSTOP there: the row of its offset is locked, and no rows come.
+#[tokio::test]
+async fn what_an_instance_holds_that_is_frozen_in_mid_copy_is_free_again_in_time() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&["--writer-timeout", "5s"]);
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    let database = common::pg::Database::parse(scene.database.url(), "speed-layer").unwrap();
+    let mut frozen = database.connect().await.unwrap();
+    sqlx::raw_sql("begin; select * from kafka_offsets for update").execute(&mut frozen).await.unwrap();
+    let copy = frozen.copy_in_raw("copy realtime_stock from stdin (format binary)").await.unwrap();
+    scene.send_ticks(1, 100).await;
+    let begun = Instant::now();
+    scene.wait_all_in().await;
+    // A try may take 10 s with this flag, and is abandoned two seconds later; as many again for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    speed_layer.wait_stderr("ended 1 sessions", PATIENCE).await;
+    assert!(copy.finish().await.is_err());
+    scene.assert_each_once().await;
+}
+
+#[tokio::test]
+async fn sigterm_is_heard_while_a_start_waits_for_a_lock_which_is_said() {
+    let scene = Scene::new(1).await;
+    let mut first = scene.start(&["--migrations", "only"]);
+    assert!(first.wait_exit(PATIENCE).await.success());
+    let mut locking = scene.database.connection().await;
+    sqlx::raw_sql("begin; lock table _sqlx_migrations").execute(&mut locking).await.unwrap();
+    let mut speed_layer = scene.start(&[]);
+    let line = speed_layer.wait_stderr("no answer for 5 s", PATIENCE).await;
+    assert!(line.contains("opening PostgreSQL at") && line.contains("lock"), "{line}");
+    speed_layer.sigterm();
+    assert!(speed_layer.wait_exit(RECOVERY).await.success());
+}

@@ -1,0 +1,76 @@
+//! Day partitions that are many, or not as the speed layer would have made them.
+
+use crate::scene::{PATIENCE, Scene, tick};
+use workbench::testing::{Record, eventually};
+
+fn tick_at(instant: &str) -> Record {
+    Record::new(0, tick(1).replace("2025-06-06T10:00:00.001-04:00", instant))
+}
+
+async fn execute(scene: &Scene, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+}
+
+#[tokio::test]
+async fn ticks_of_many_hundred_days_in_one_batch_are_written() {
+    let scene = Scene::new(1).await;
+    let day = |number: i64| {
+        Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &(number * 86_400_000).to_string()))
+    };
+    scene.topic.produce((9_000..9_600).map(day)).await;
+    let _speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(scene.count("select count(*) from realtime_partitions where to_time < '2000-01-01'").await, 600);
+}
+
+#[tokio::test]
+async fn a_late_tick_of_a_day_that_was_detached_renamed_or_is_part_of_a_month_is_written() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&[]);
+    scene.topic.produce(["2025-06-06T10:00:00Z", "2025-06-07T10:00:00Z"].map(tick_at)).await;
+    scene.wait_all_in().await;
+    drop(speed_layer);
+    execute(
+        &scene,
+        "alter table realtime_stock detach partition realtime_days.realtime_stock_20250606;
+         alter table realtime_days.realtime_stock_20250607 rename to a_day_of_june;
+         create table july (like realtime_stock including all);
+         alter table realtime_stock attach partition july for values from ('2025-07-01Z') to ('2025-07-31 12:00Z')",
+    )
+    .await;
+    let _speed_layer = scene.start(&[]);
+    let late = ["2025-06-06T11:00:00Z", "2025-06-07T11:00:00Z", "2025-07-04T11:00:00Z", "2025-07-31T13:00:00Z"];
+    scene.topic.produce(late.map(tick_at)).await;
+    eventually("the late ticks", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 5 })
+        .await;
+    let names: Vec<(String, i64)> =
+        sqlx::query_as("select tableoid::regclass::text, count(*) from realtime_stock group by 1 order by 1")
+            .fetch_all(scene.database.pool())
+            .await
+            .unwrap();
+    let expected = [
+        ("july", 1),
+        ("realtime_days.a_day_of_june", 2),
+        ("realtime_days.realtime_stock_20250606_2", 1),
+        ("realtime_days.realtime_stock_20250731", 1),
+    ];
+    assert_eq!(names, expected.map(|(name, count)| (name.to_owned(), count)));
+}
+
+#[tokio::test]
+async fn days_are_made_ahead_of_time_and_the_first_tick_of_one_waits_for_no_lock() {
+    let scene = Scene::new(1).await;
+    let _speed_layer = scene.start(&[]);
+    eventually("today's and tomorrow's day", PATIENCE, || async {
+        scene.count("select count(*) from realtime_partitions where to_time > now()").await == 2
+    })
+    .await;
+    let mut vacuuming = scene.database.connection().await;
+    let hold = "begin; lock table realtime_stock in share update exclusive mode";
+    sqlx::raw_sql(hold).execute(&mut vacuuming).await.unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let record = Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &now.to_string()));
+    scene.topic.produce([record]).await;
+    scene.wait_all_in().await;
+}

@@ -1,0 +1,98 @@
+//! Data that PostgreSQL does not take.
+
+use crate::scene::{PATIENCE, Scene, http_address, metric, tick};
+use workbench::testing::{Child, Record};
+
+/// The tables, and on top of them what a test adds.
+async fn prepared(sql: &'static str) -> Scene {
+    let scene = Scene::new(2).await;
+    let mut migrating = scene.start(&["--migrations", "only"]);
+    assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
+    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    scene
+}
+
+async fn refused(scene: &Scene) -> Vec<(String, String)> {
+    sqlx::query_as(
+        "select detail, convert_from(value, 'UTF8') from rejected_ticks where reason = 'refused_by_database'
+         order by kafka_partition, kafka_offset",
+    )
+    .fetch_all(scene.database.pool())
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_tick_that_a_constraint_forbids_is_kept_aside_and_all_others_are_written() {
+    let scene = prepared("alter table realtime_stock add constraint not_seven check (volume <> 7)").await;
+    scene.send_ticks(2, 50).await;
+    scene.topic.produce([Record::new(0, "no tick"), Record::new(1, "no tick")]).await;
+    scene.send_ticks(2, 50).await;
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    let refused = refused(&scene).await;
+    assert_eq!(refused.len(), 4);
+    for (detail, value) in refused {
+        assert!(detail.contains("not_seven") && detail.contains("23514"), "{detail}");
+        let value: serde_json::Value = serde_json::from_str(&value).unwrap();
+        assert_eq!((value["symbol"].as_str(), value["volume"].as_i64()), (Some("MSFT"), Some(7)));
+    }
+    let rejected = "speed_layer_messages_rejected_total{reason=\"refused_by_database\"}";
+    assert_eq!(metric(&address, rejected), Some(4));
+    speed_layer.wait_stderr("PostgreSQL refuses message", PATIENCE).await;
+    // The bars hold the other ticks, and only those.
+    assert_eq!(scene.count("select sum(ticks)::bigint from minute_bars").await, 196);
+    assert_eq!(scene.count("select sum(volume)::bigint from hour_bars").await, 4 * (49 * 50 / 2 - 7));
+}
+
+#[tokio::test]
+async fn a_tick_that_a_trigger_or_a_number_s_range_forbids_is_kept_aside() {
+    for raise in ["raise exception 'not on my watch'", "raise numeric_value_out_of_range", "new.volume = 1 / 0"] {
+        let sql = format!(
+            "create function watch() returns trigger language plpgsql as
+             $$ begin if new.volume = 3 then {raise}; end if; return new; end $$;
+             create trigger watch before insert on realtime_stock for each row execute function watch()"
+        );
+        let scene = prepared(sql.leak()).await;
+        scene.send_ticks(1, 20).await;
+        let _speed_layer = scene.start(&[]);
+        scene.wait_all_in().await;
+        scene.assert_each_once().await;
+        assert_eq!(refused(&scene).await.len(), 1, "{raise}");
+    }
+}
+
+#[tokio::test]
+async fn a_reject_whose_offset_is_taken_by_one_of_a_former_topic_holds_nothing_up() {
+    let scene = prepared("select 1").await;
+    sqlx::query(
+        "insert into rejected_ticks (topic, kafka_partition, kafka_offset, reason, detail) values ($1, 0, 1, 'x', 'before')",
+    )
+    .bind(scene.topic.name())
+    .execute(scene.database.pool())
+    .await
+    .unwrap();
+    scene.topic.produce([tick(0), "y".to_owned(), tick(1)].map(|value| Record::new(0, value))).await;
+    let speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 2);
+    speed_layer.wait_stderr("1 rejected messages", PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_takes_too_long_is_made_smaller() {
+    let scene = prepared(
+        "create function slow() returns trigger language plpgsql as
+         $$ begin perform pg_sleep(0.02); return new; end $$;
+         create trigger slow before insert on realtime_stock for each row execute function slow()",
+    )
+    .await;
+    scene.send_ticks(1, 400).await;
+    let speed_layer: Child = scene.start(&["--writer-timeout", "5s"]);
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    let line = speed_layer.wait_stderr("takes too long", PATIENCE).await;
+    assert!(line.contains("messages at once: now"), "{line}");
+}
