@@ -1,4 +1,4 @@
-//! The protocol of the offsets in every order of events: two instances, rebalances that each of them may be the last to
+//! The protocol of the offsets in every order of events: two writers (of two instances, or of sessions of one), rebalances that each of them may be the last to
 //! hear of, crashes, and connections that break before or after a commit. What decides in it is the real [`compare`].
 
 use super::offsets::{Stored, compare};
@@ -23,9 +23,11 @@ struct Protocol {
     locks: bool,
     /// What was read of a partition is dropped when the partition is lost.
     forgets: bool,
+    /// Before a partition is located once more, what was read of it is handed over.
+    hands_over: bool,
 }
 
-const WHOLE: Protocol = Protocol { compares: true, locks: true, forgets: true };
+const WHOLE: Protocol = Protocol { compares: true, locks: true, forgets: true, hands_over: true };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct World {
@@ -62,8 +64,10 @@ enum Work {
 enum Event {
     /// The group gives it the partition; another may believe to have it still.
     Assign,
-    /// It hears that the partition is no longer its own.
+    /// It hears that the partition is no longer its own, or its session ends: what was handed over is still written.
     Lose,
+    /// Kafka's client has lost its place, and the store is asked once more where to begin.
+    Relocate,
     Read,
     HandOver,
     /// The store finds out where to begin.
@@ -78,9 +82,10 @@ enum Event {
     Crash,
 }
 
-const EVENTS: [Event; 10] = [
+const EVENTS: [Event; 11] = [
     Event::Assign,
     Event::Lose,
+    Event::Relocate,
     Event::Read,
     Event::HandOver,
     Event::Locate,
@@ -108,7 +113,7 @@ impl Model for Protocol {
     fn next_state(&self, world: &World, (who, event): Self::Action) -> Option<World> {
         let mut world = world.clone();
         match event {
-            Event::Assign | Event::Lose | Event::Read | Event::HandOver => self.intake(&mut world, who, event)?,
+            Event::Assign | Event::Lose | Event::Relocate | Event::Read | Event::HandOver => self.intake(&mut world, who, event)?,
             Event::Locate | Event::Begin | Event::Commit | Event::CommitUnheard | Event::Break => {
                 self.store(&mut world, who, event)?;
             }
@@ -142,6 +147,13 @@ impl Protocol {
                 if self.forgets {
                     instance.batch.clear();
                 }
+            }
+            Event::Relocate if instance.next.is_some() && instance.work.len() < 2 => {
+                (instance.next, instance.locating) = (None, true);
+                if self.hands_over && !instance.batch.is_empty() {
+                    instance.work.push(Work::Write(std::mem::take(&mut instance.batch)));
+                }
+                instance.work.push(Work::Locate);
             }
             Event::Read if instance.batch.len() < BATCH => {
                 let next = instance.next.filter(|next| *next < END)?;
@@ -251,6 +263,11 @@ fn without_the_comparison_a_message_is_doubled() {
 #[test]
 fn without_the_lock_a_message_is_doubled() {
     assert_finds(Protocol { locks: false, ..WHOLE }, "no message is written twice");
+}
+
+#[test]
+fn a_partition_that_is_located_again_beside_what_was_read_of_it_doubles_a_message() {
+    assert_finds(Protocol { hands_over: false, ..WHOLE }, "no message is written twice");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use crate::scene::{PATIENCE, Scene, tick};
+use crate::scene::{PATIENCE, Scene, http_address, metric, tick};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -42,4 +42,25 @@ async fn a_dead_letter_topic_that_is_not_there_holds_the_batch_back_and_is_named
     let line = speed_layer.wait_stderr("--dead-letter-topic", PATIENCE).await;
     assert!(line.contains("nowhere"), "{line}");
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 0);
+}
+
+/// More than the client sends, with headers less than the topic takes; and company that is refused with it.
+#[tokio::test]
+async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing() {
+    let scene = Scene::new(1).await;
+    let letters = TestTopic::with_settings(1, &[("max.message.bytes", "100000")]).await;
+    let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    let address = http_address(&speed_layer).await;
+    for bytes in [999_950, 500_000, 99_950] {
+        let broken = [Record::new(0, "x"), Record::new(0, "x".repeat(bytes)), Record::new(0, "y"), Record::new(0, tick(1))];
+        scene.topic.produce(broken).await;
+    }
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 3);
+    assert_eq!(scene.count("select count(*) from rejected_ticks").await, 9);
+    assert_eq!(metric(&address, "speed_layer_dead_letters_cut_total"), Some(3));
+    let line = speed_layer.wait_stderr("does not take a rejected message of 500000 bytes", PATIENCE).await;
+    assert!(line.contains(letters.name()), "{line}");
+    // Each is there, the large ones as far as they were sent; what was refused in their company more than once perhaps.
+    assert!(letters.high_watermarks().await[0] >= 9);
 }

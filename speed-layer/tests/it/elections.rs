@@ -11,7 +11,7 @@ use workbench::kafka::{Outgoing, Quiet, Sender, client_config};
 use workbench::testing::{Child, Record, TestCluster, TestTopic, eventually};
 
 /// Four Java processes at once would slow down all other tests.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test]
 async fn a_killed_broker_costs_no_tick_and_no_membership_and_another_leads_its_partitions() {
@@ -51,6 +51,42 @@ async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the
     trial.goes_on(1).await;
     trial.speed_layer.wait_stderr("every partition can be read again", PATIENCE).await;
     trial.end().await;
+}
+
+#[tokio::test]
+async fn a_partition_without_a_leader_holds_up_no_other_at_a_start_nor_at_a_rebalance() {
+    let _turn = TURN.lock().await;
+    let mut cluster = TestCluster::start(&[1]).await;
+    let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1], &[2], &[1]]).await).await;
+    scene.send_ticks(3, 10).await;
+    let mut first = scene.start(&[]);
+    scene.wait_all_in().await;
+    cluster.kill_second();
+    cluster.wait_leaders(scene.topic.name(), &[Some(1), None, Some(1)]).await;
+    first.sigterm();
+    first.wait_exit(PATIENCE).await;
+
+    let written = || scene.count("select count(*) from realtime_stock");
+    let send = async || scene.topic.produce([Record::new(0, tick(20)), Record::new(2, tick(20))]).await;
+    let one = scene.start(&[]);
+    send().await;
+    eventually("the partitions that have a leader", PATIENCE, || async { written().await == 32 }).await;
+    one.wait_stderr(&format!("no leader that can be reached: {}/1;", scene.topic.name()), PATIENCE).await;
+    // Another instance joins, and takes over when the first one goes.
+    let mut other = scene.start(&[]);
+    other.wait_stderr("assigned partitions", PATIENCE).await;
+    send().await;
+    eventually("them after a rebalance", PATIENCE, || async { written().await == 34 }).await;
+    drop(one);
+    send().await;
+    eventually("them after a crash", PATIENCE, || async { written().await == 36 }).await;
+    assert_eq!(other.exit_status(), None);
+
+    cluster.start_second();
+    cluster.wait_leaders(scene.topic.name(), &[Some(1), Some(2), Some(1)]).await;
+    scene.topic.produce([Record::new(1, tick(20))]).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
-use crate::scene::{PATIENCE, Scene, tick};
-use rdkafka::ClientConfig;
+use crate::scene::{PATIENCE, Scene, http_address, lag_series, metric, tick};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::time::Duration;
 use workbench::testing::eventually;
@@ -41,6 +43,63 @@ fn send_transactions(brokers: &str, topic: &str) {
         match transaction {
             1 => producer.abort_transaction(PATIENCE).unwrap(),
             _ => producer.commit_transaction(PATIENCE).unwrap(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_aborted_and_the_markers_are_no_lag_and_no_gap_when_they_are_removed() {
+    let scene = Scene::new(1).await;
+    let (brokers, topic) = (scene.topic.brokers().to_owned(), scene.topic.name().to_owned());
+    tokio::task::spawn_blocking(move || send_and_abort(&brokers, &topic)).await.unwrap();
+    let mut speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    eventually("the committed transaction", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 10
+    })
+    .await;
+    // Ten ticks, a marker, fifty that were aborted, a marker.
+    eventually("the aborted one to be passed over", PATIENCE, || async {
+        let (lag, stored) = (
+            metric(&address, &lag_series(scene.topic.name(), 0)),
+            scene.count("select next_offset from kafka_offsets").await,
+        );
+        if (lag, stored) == (Some(0), 62) { Ok(()) } else { Err(format!("{lag:?} {stored}")) }
+    })
+    .await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+
+    // Retention removes all of it.
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", scene.topic.brokers()).create().unwrap();
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(scene.topic.name(), 0, Offset::Offset(62)).unwrap();
+    admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
+    let speed_layer = scene.start(&[]);
+    scene.send_ticks(1, 5).await;
+    eventually("the ticks after it", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 15
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from kafka_gaps").await, 0);
+    drop(speed_layer);
+}
+
+/// Ten ticks that are committed, then fifty that are not.
+fn send_and_abort(brokers: &str, topic: &str) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("transactional.id", topic).create().unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    for count in [10, 50] {
+        producer.begin_transaction().unwrap();
+        for number in 0..count {
+            producer.send(BaseRecord::<(), _>::to(topic).partition(0).payload(&tick(number))).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+        match count {
+            10 => producer.commit_transaction(PATIENCE).unwrap(),
+            _ => producer.abort_transaction(PATIENCE).unwrap(),
         }
     }
 }

@@ -83,6 +83,30 @@ impl TestCluster {
         self.second = Some(run(SECOND, &self.folder));
     }
 
+    /// Writes other bytes into the segments of a partition that the second broker has, wherever `from` stands in them: a
+    /// disk's mistake. The broker must not run. Both must be as long.
+    pub fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
+        assert!(self.second.is_none(), "the second broker must not run");
+        assert_eq!(from.len(), to.len());
+        let folder = self.folder.path().join(format!("data-{SECOND}")).join(format!("{topic}-{partition}"));
+        let mut spoiled = 0;
+        for entry in std::fs::read_dir(&folder).expect("read the partition's folder") {
+            let path = entry.expect("read the partition's folder").path();
+            if path.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            let mut bytes = std::fs::read(&path).expect("read a segment");
+            let places: Vec<usize> =
+                bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
+            spoiled += places.len();
+            for at in places {
+                bytes[at..at + to.len()].copy_from_slice(to);
+            }
+            std::fs::write(&path, bytes).expect("write a segment");
+        }
+        assert!(spoiled > 0, "{:?} is in no segment of {}", String::from_utf8_lossy(from), folder.display());
+    }
+
     /// Waits until the first broker knows these leaders of the topic's partitions; None for a partition that has none.
     pub async fn wait_leaders(&self, topic: &str, expected: &[Option<i32>]) {
         eventually(&format!("{expected:?} to lead {topic}"), PATIENCE, || async {

@@ -4,7 +4,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::{clean_up, stack, unique_name};
+use super::{clean_up, eventually, stack, unique_name};
 use crate::kafka::{Outgoing, Quiet, Sender, client_config, watermarks};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,6 +69,31 @@ impl TestTopic {
         let name = unique_name("topic");
         create(brokers, &placed(&name, replicas)).await;
         Self { name, brokers: brokers.to_owned() }
+    }
+
+    /// Deletes it and creates one of the same name, which is another topic to Kafka.
+    pub async fn make_anew(&self, partitions: i32) {
+        self.delete().await;
+        self.make_anew_after_delete(partitions).await;
+    }
+
+    pub async fn make_anew_after_delete(&self, partitions: i32) {
+        let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        eventually("the topic's name to be free again", PATIENCE, || async {
+            let results = admin(&self.brokers).create_topics([&topic], &options).await;
+            let results = results.map_err(|error| error.to_string())?;
+            results.into_iter().try_for_each(|result| result.map(drop)).map_err(|(_, code)| code.to_string())
+        })
+        .await;
+    }
+
+    pub async fn delete(&self) {
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        let results = admin(&self.brokers).delete_topics(&[&self.name], &options).await.expect("ask Kafka to delete");
+        for result in results {
+            result.expect("delete the test's topic");
+        }
     }
 
     pub fn name(&self) -> &str {

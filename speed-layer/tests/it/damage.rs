@@ -1,0 +1,58 @@
+//! Messages that a broker's disk has spoiled.
+
+use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
+use workbench::testing::{Record, TestCluster, TestTopic, eventually};
+
+/// Partition 1 has three batches of ten ticks each, of which the second has another price than was sent.
+async fn with_a_spoiled_batch() -> (Scene, TestCluster) {
+    let mut cluster = TestCluster::start(&[1]).await;
+    let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1], &[2]]).await).await;
+    for batch in 0..3 {
+        let price = if batch == 1 { "\"open\":777.5" } else { "\"open\":201.5" };
+        let ticks = (0..10).map(|number| tick(batch * 10 + number).replace("\"open\":201.5", price));
+        scene.topic.produce(ticks.map(|tick| Record::new(1, tick))).await;
+    }
+    cluster.stop_second().await;
+    cluster.spoil(scene.topic.name(), 1, b"\"open\":777.5", b"\"open\":707.5");
+    cluster.start_second();
+    cluster.wait_leaders(scene.topic.name(), &[Some(1), Some(2)]).await;
+    (scene, cluster)
+}
+
+#[tokio::test]
+async fn a_spoiled_price_is_never_stored_and_stops_its_own_partition_alone() {
+    let _turn = crate::elections::TURN.lock().await;
+    let (scene, _cluster) = with_a_spoiled_batch().await;
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    let line = speed_layer.wait_stderr("cannot be read", PATIENCE).await;
+    assert!(line.contains("/1: the messages from offset 10 on") && line.contains("--on-gap skip"), "{line}");
+    scene.topic.produce((0..5).map(|number| Record::new(0, tick(number)))).await;
+    eventually("the other partition, and what lies before", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 15
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from realtime_stock where open > 700").await, 0);
+    wait_ready(&address, 503).await;
+    assert!(get(&address, "/readyz").1.contains("offset 10"));
+}
+
+#[tokio::test]
+async fn a_spoiled_batch_that_may_be_skipped_is_recorded_as_a_gap() {
+    let _turn = crate::elections::TURN.lock().await;
+    let (scene, _cluster) = with_a_spoiled_batch().await;
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
+    let address = http_address(&speed_layer).await;
+    eventually("what lies before and behind", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 20
+    })
+    .await;
+    let gap: (i32, i64, i64) = sqlx::query_as("select partition, from_offset, to_offset from kafka_gaps")
+        .fetch_one(scene.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(gap, (1, 10, 20));
+    assert_eq!(scene.count("select count(*) from realtime_stock where open > 700").await, 0);
+    assert!(metric(&address, "speed_layer_damaged_batches_total").is_some_and(|count| count >= 1));
+    assert_eq!(metric(&address, "speed_layer_gaps_skipped_total"), Some(1));
+}

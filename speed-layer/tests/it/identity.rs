@@ -1,0 +1,159 @@
+//! Topics that are not what they were, or not the only one.
+
+use crate::scene::{Fate, PATIENCE, Scene, http_address, tick, wait_ready};
+use workbench::testing::{Child, Record, TestTopic, eventually};
+
+/// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old offset is in its range.
+async fn with_a_topic_made_anew() -> Scene {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    scene.topic.make_anew(1).await;
+    scene.send_ticks(1, 15).await;
+    scene
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_ends_the_process_with_a_sentence_by_default() {
+    let scene = with_a_topic_made_anew().await;
+    let mut speed_layer = scene.start(&[]);
+    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
+    let line = speed_layer.stderr().last().cloned().unwrap();
+    for part in [scene.topic.name(), "was made anew", "source 1", "--on-gap skip"] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 10);
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_anew_is_read_whole_as_another_source_where_that_is_wanted() {
+    let scene = with_a_topic_made_anew().await;
+    let _speed_layer = scene.start(&["--on-gap", "skip"]);
+    eventually("all of the new topic", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock where source = 2").await == 15
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from realtime_stock where source = 1").await, 10);
+    assert_eq!(scene.count("select from_offset from kafka_gaps where source = 1").await, 10);
+}
+
+#[tokio::test]
+async fn broken_messages_of_a_topic_made_anew_stand_beside_those_of_the_old_one() {
+    let scene = Scene::new(1).await;
+    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "x"), Record::new(0, tick(2))]).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    scene.topic.make_anew(1).await;
+    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "y")]).await;
+    let _speed_layer = scene.start(&["--on-gap", "skip"]);
+    eventually("both topics' messages", PATIENCE, || async {
+        let rejected = scene.count("select count(*) from rejected_ticks where kafka_offset = 1").await;
+        rejected == 2 && scene.count("select count(*) from realtime_stock").await == 3
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_topic_that_is_made_anew_while_it_is_read_is_noticed() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
+    let address = http_address(&speed_layer).await;
+    scene.wait_all_in().await;
+    scene.topic.delete().await;
+    speed_layer.wait_stderr("does not exist", PATIENCE).await;
+    wait_ready(&address, 503).await;
+    scene.topic.make_anew_after_delete(2).await;
+    scene.send_ticks(2, 5).await;
+    eventually("all of the new topic", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock where source = 2").await == 10
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 20);
+    wait_ready(&address, 200).await;
+}
+
+#[tokio::test]
+async fn several_topics_feed_one_database_and_are_told_apart() {
+    let scene = Scene::new(1).await;
+    let other = TestTopic::create(2).await;
+    let topics = format!("{},{}", scene.topic.name(), other.name());
+    scene.send_ticks(1, 10).await;
+    let mut speed_layer = scene.start(&["--topic", &topics]);
+    other.produce((0..20).map(|number| Record::new(number % 2, tick(number.into())))).await;
+    eventually("both topics", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 30
+    })
+    .await;
+    let mut by_topic: Vec<(String, i64)> = sqlx::query_as(
+        "select topic, count(distinct (kafka_partition, kafka_offset))
+         from realtime_stock join kafka_sources using (source) group by topic",
+    )
+    .fetch_all(scene.database.pool())
+    .await
+    .unwrap();
+    by_topic.sort_by_key(|(_, count)| *count);
+    assert_eq!(by_topic, [(scene.topic.name().to_owned(), 10), (other.name().to_owned(), 20)]);
+    // And so they are after a restart.
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    let _speed_layer = scene.start(&["--topic", &topics]);
+    other.produce([Record::new(1, tick(99))]).await;
+    eventually("one more", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 31
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_topics_of_a_pattern_are_read() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let pattern = format!("^{}$", scene.topic.name());
+    let _speed_layer = scene.start(&["--topic", &pattern]);
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
+#[tokio::test]
+async fn the_same_group_with_another_topic_is_another_source() {
+    let scene = Scene::new(1).await;
+    let other = TestTopic::create(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    other.produce((0..10).map(|number| Record::new(0, tick(number)))).await;
+    let _speed_layer = scene.start(&["--topic", other.name()]);
+    eventually("both topics", PATIENCE, || async {
+        scene.count("select count(distinct (source, kafka_offset)) from realtime_stock").await == 20
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 20);
+}
+
+#[tokio::test]
+async fn of_two_groups_that_begin_at_once_one_is_refused_and_no_tick_is_doubled() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 1000).await;
+    let start = |group: &str| scene.start(&["--group-id", group]);
+    let (mut one, mut other) = (start("one"), start("other"));
+    let refused = |child: &mut Child| child.exit_status().is_some_and(|status| status.code() == Some(2));
+    eventually("one of them to be refused", PATIENCE, || {
+        let found = refused(&mut one) || refused(&mut other);
+        async move { found }
+    })
+    .await;
+    scene.wait_all_in().await;
+    let fates = scene.assert_each_once().await;
+    assert!(fates.values().all(|fate| *fate == Fate::Written));
+    let ended = if one.exit_status().is_some() { &one } else { &other };
+    let line = ended.stderr().last().cloned().unwrap();
+    assert!(line.contains("already writes topic") && !line.contains("delete"), "{line}");
+}
