@@ -208,6 +208,11 @@ impl Assignment {
         self.partition(at).map(|partition| partition.next)
     }
 
+    /// Where Kafka's client is to read on.
+    pub fn resume_at(&self, at: &TopicPartition) -> Option<i64> {
+        self.partition(at).map(Partition::resume_at)
+    }
+
     /// Partitions at whose next offset there may be no message: Kafka has more, and none of it has come.
     pub fn waiting(&self, ends: &HashMap<TopicPartition, End>) -> Vec<TopicPartition> {
         let waits = |at: &TopicPartition, partition: &Partition| {

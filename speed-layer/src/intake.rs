@@ -9,6 +9,7 @@ use crate::config::OnGap;
 use crate::handover::Reply;
 use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueue, Polled};
 use crate::kafka_watch::KafkaWatch;
+use crate::partition::Event;
 use crate::session::Ended;
 use crate::source::TopicPartition;
 use crate::writer::{self, Writers};
@@ -143,7 +144,7 @@ impl Intake {
 
     fn read_burst(&mut self) -> Step {
         let (wait, room) = (self.writers.patience(IDLE), self.writers.room());
-        let Self { messages, writers, decoder, assignment, dead_letters, .. } = self;
+        let Self { messages, writers, decoder, assignment, dead_letters, shared, .. } = self;
         let (mut failures, mut undelivered) = (Vec::new(), None);
         messages.drain(wait, room, |polled| match polled {
             Polled::Message(message) => {
@@ -161,6 +162,12 @@ impl Intake {
             }
             Polled::Failed { topic, partition, offset, code, why } => {
                 let at = TopicPartition { topic: topic.to_owned(), partition };
+                if kafka::is_damage_code(code) {
+                    // At once: what comes behind it in this burst is not next.
+                    shared.metrics.damaged.inc();
+                    let why = why.clone();
+                    assignment.event(&at, Event::Damaged { offset, why }, Instant::now());
+                }
                 failures.push(PartitionFailure { at, offset, code, why });
             }
         });

@@ -4,12 +4,14 @@ mod dead_letters;
 mod inquiry;
 mod leave;
 mod queue;
+mod readable;
 mod topic_id;
 
 pub use dead_letters::DeadLetters;
 pub use inquiry::{Finding, Inquiry};
 pub use leave::{bury, leave};
 pub use queue::{MessageQueue, Polled};
+pub use readable::is_damage_code;
 
 use crate::config::Config;
 use crate::source::TopicPartition;

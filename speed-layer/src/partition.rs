@@ -49,6 +49,8 @@ pub enum Event {
     TakenUp,
     /// Kafka's client has left it.
     LetGo,
+    /// Kafka's client waits with it.
+    Paused,
     /// The client has said something of it that is no message. It counts that as one all the same, so it may go on one
     /// too far.
     Failed,
@@ -56,6 +58,8 @@ pub enum Event {
     OutOfRange,
     /// The client could not make messages of what lies at `offset`.
     Damaged { offset: i64, why: String },
+    /// The first offset behind damaged ones that can be read.
+    Readable(i64),
     /// Kafka has more, and nothing has come for a while.
     NothingComes,
     /// It has stood for [`ASK_AGAIN`].
@@ -71,7 +75,9 @@ pub enum Action {
     AskStore,
     /// Ask Kafka what it has.
     AskKafka,
-    /// Tell Kafka's client to read on at [`Partition::next`].
+    /// Find the first offset from [`Partition::next`] on that can be read.
+    FindReadable,
+    /// Tell Kafka's client to read on at [`Partition::resume_at`].
     Seek,
     /// Tell Kafka's client to wait with it.
     Pause,
@@ -111,6 +117,8 @@ pub struct Partition {
     let_go: Option<Instant>,
     /// The client's own position is of no use until it was told where to read, or has given a message.
     pub is_displaced: bool,
+    /// Where to read on behind what cannot be read.
+    readable: Option<i64>,
     /// Why what lies between `next` and the next message cannot be read.
     pub damage: Option<String>,
     /// When it last came on, or changed its state.
@@ -136,6 +144,7 @@ impl Partition {
             in_client: false,
             let_go: None,
             is_displaced: false,
+            readable: None,
             damage: None,
             moved: now,
             said: false,
@@ -186,19 +195,20 @@ impl Partition {
             (S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => (S::Stalled(St::Gap(why)), None),
             (S::Reading | S::Stalled(St::Silent), E::Damaged { offset, why }) if offset >= self.next => {
                 self.is_displaced = true;
-                if self.skips {
-                    self.damage.get_or_insert(why);
-                    (S::Reading, None)
-                } else {
-                    (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
-                }
+                (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
+            }
+            (S::Stalled(St::Damaged(why)), E::Readable(offset)) if offset >= self.next => {
+                (self.damage, self.readable) = (Some(why.clone()), Some(offset));
+                (S::Reading, Some((A::Seek, now)))
             }
             (S::Reading, E::NothingComes) => (S::Stalled(St::Silent), Some((A::Seek, now))),
             (S::Stalled(St::Silent), E::Waited) => (S::Stalled(St::Silent), Some((A::Seek, now))),
             (S::Stalled(St::Gap(_) | St::OutOfRange), E::Waited) => {
                 (S::Stalled(St::OutOfRange), Some((A::AskKafka, now)))
             }
+            (S::Stalled(St::Damaged(_)), E::Waited) if self.skips => (self.state.clone(), Some((A::FindReadable, now))),
             (S::Stalled(St::Damaged(_)), E::Waited) => (S::Reading, Some((A::Seek, now))),
+            (S::Stalled(St::Damaged(_)), E::Paused) if self.skips => (self.state.clone(), Some((A::FindReadable, now))),
             _ => return,
         };
         self.state = state;
@@ -239,7 +249,7 @@ impl Partition {
 
     fn begin(&mut self, next: i64) {
         (self.next, self.written) = (next, next);
-        self.damage = None;
+        (self.damage, self.readable) = (None, None);
         self.said = false;
     }
 
@@ -268,7 +278,14 @@ impl Partition {
     /// Why what was passed over could not be read. The message behind it has put the client right.
     pub fn take_damage(&mut self) -> Option<String> {
         self.is_displaced = false;
+        self.readable = None;
+        self.said = false;
         self.damage.take()
+    }
+
+    /// Where Kafka's client is to read on.
+    pub fn resume_at(&self) -> i64 {
+        self.readable.unwrap_or(self.next)
     }
 
     /// Whether it waits for an answer that may never come, or for better times.
@@ -285,11 +302,14 @@ impl Partition {
     pub fn trouble(&self) -> Option<String> {
         match &self.state {
             State::Stalled(Stall::Gap(why)) => Some(why.clone()),
-            State::Stalled(Stall::Damaged(why)) => Some(format!(
-                "the messages from offset {} on cannot be read: {why}; --on-gap skip records them in kafka_gaps and \
-                 goes on behind them",
-                self.next
-            )),
+            State::Stalled(Stall::Damaged(why)) => {
+                let then = if self.skips {
+                    "the next that can be is looked for"
+                } else {
+                    "--on-gap skip records them in kafka_gaps and goes on behind them"
+                };
+                Some(format!("the messages from offset {} on cannot be read: {why}; {then}", self.next))
+            }
             State::Stalled(Stall::Silent) => {
                 Some(format!("Kafka has messages from offset {} on, but sends none", self.next))
             }

@@ -2,7 +2,7 @@
 
 use super::{Intake, Interrupt, Step, rejoin};
 use crate::handover::Command;
-use crate::kafka::Finding;
+use crate::kafka::{self, Finding};
 use crate::partition::Event;
 use crate::source::TopicPartition;
 use anyhow::anyhow;
@@ -27,10 +27,8 @@ impl Intake {
             Code::AutoOffsetReset | Code::OffsetOutOfRange => {
                 self.assignment.event(&at, Event::OutOfRange, Instant::now());
             }
-            Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::Underflow => {
-                self.shared.metrics.damaged.inc();
-                self.assignment.event(&at, Event::Damaged { offset, why }, Instant::now());
-            }
+            // It was taken in turn.
+            code if kafka::is_damage_code(code) => {}
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
                 self.topic_is_missing(&at.topic);
                 self.assignment.event(&at, Event::Failed, Instant::now());
@@ -90,6 +88,9 @@ impl Intake {
             }
             Finding::Partition(at, watermarks) => {
                 self.assignment.event(&at, Event::Measured(watermarks), Instant::now());
+            }
+            Finding::Readable(at, offset) => {
+                self.assignment.event(&at, Event::Readable(offset), Instant::now());
             }
             Finding::NotFound(at, why) => {
                 tracing::debug!("asking Kafka for the offsets of {at}: {why}; it is asked again");

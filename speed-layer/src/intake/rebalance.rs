@@ -69,6 +69,11 @@ impl Intake {
                 }
                 Action::AskKafka => self.inquiry.about_partition(at),
                 Action::Seek => self.seek(&at),
+                Action::FindReadable => {
+                    if let Some(next) = self.assignment.next(&at) {
+                        self.inquiry.about_readable(at, next);
+                    }
+                }
                 Action::Pause => self.pause(&at),
                 Action::LetGo => self.let_go(&at),
             }
@@ -108,7 +113,7 @@ impl Intake {
 
     /// Tells Kafka's client to go on somewhere else.
     fn seek(&mut self, at: &TopicPartition) {
-        let Some(next) = self.assignment.next(at) else {
+        let Some(next) = self.assignment.resume_at(at) else {
             return;
         };
         match self.try_seek(at, next) {
@@ -155,13 +160,14 @@ impl Intake {
         sought.elements().iter().try_for_each(|element| element.error())
     }
 
-    fn pause(&self, at: &TopicPartition) {
+    fn pause(&mut self, at: &TopicPartition) {
         let mut list = TopicPartitionList::new();
         list.add_partition(&at.topic, at.partition);
         // Where it fails, the messages come and are not taken.
         if let Err(error) = self.consumer.pause(&list) {
             tracing::debug!("pausing {at}: {error}");
         }
+        self.assignment.event(at, Event::Paused, Instant::now());
     }
 
     /// Writes what was read of the partitions, if the stores are quick about it, and lets them go. Otherwise the offsets

@@ -1,6 +1,7 @@
 //! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client of its own, so that
 //! a partition without a leader holds up no other, and the end of a session no answer.
 
+use super::readable::first_readable;
 use super::topic_id::{self, Description, NoDescription};
 use crate::config::Config;
 use crate::handover::Watermarks;
@@ -25,6 +26,8 @@ enum Question {
     Topic(String),
     /// What is there of this partition?
     Partition(TopicPartition),
+    /// What can be read from this offset on?
+    Readable(TopicPartition, i64),
 }
 
 /// What was found out.
@@ -35,6 +38,8 @@ pub enum Finding {
     /// The brokers know no topic of this name.
     Missing(String),
     Partition(TopicPartition, Watermarks),
+    /// The first offset that can be read.
+    Readable(TopicPartition, i64),
     /// It could not be found out; in the client's words.
     NotFound(TopicPartition, String),
 }
@@ -57,7 +62,8 @@ impl Inquiry {
             .map_err(Failure::Configuration)?;
         let (questions, asked) = mpsc::channel();
         let (found, findings) = mpsc::channel();
-        let asker = Asker { client, asked, found, topics: Vec::new(), partitions: VecDeque::new() };
+        let asker =
+            Asker { config: config.clone(), client, asked, found, topics: Vec::new(), partitions: VecDeque::new() };
         std::thread::Builder::new()
             .name("inquiry".into())
             .spawn(move || asker.run())
@@ -74,6 +80,11 @@ impl Inquiry {
         self.ask(Question::Partition(partition));
     }
 
+    /// Where to go on behind a damaged batch.
+    pub fn about_readable(&self, partition: TopicPartition, damaged: i64) {
+        self.ask(Question::Readable(partition, damaged));
+    }
+
     fn ask(&self, question: Question) {
         // The thread lives as long as this end does.
         let _ = self.questions.send(question);
@@ -86,6 +97,7 @@ impl Inquiry {
 }
 
 struct Asker {
+    config: Config,
     client: BaseConsumer<Quiet>,
     asked: Receiver<Question>,
     found: Sender<Finding>,
@@ -131,6 +143,13 @@ impl Asker {
                 if !self.partitions.contains(&partition) {
                     self.partitions.push_back(partition);
                 }
+            }
+            Question::Readable(partition, damaged) => {
+                let found = match first_readable(&self.config, &partition, damaged) {
+                    Ok(offset) => Finding::Readable(partition, offset),
+                    Err(error) => Finding::NotFound(partition, error.to_string()),
+                };
+                self.tell(Some(found));
             }
         }
     }

@@ -132,9 +132,14 @@ fn damage_stops_the_partition_or_is_passed_over_as_the_user_wants() {
     assert_eq!(after(&mut stopping, Event::Waited), Some(Action::Seek));
 
     let mut skipping = reading(true, 5);
-    assert_eq!(after(&mut skipping, damaged(6)), None);
-    assert_eq!(skipping.advance(5, 6), Taken::Yes { expected: 5, lost: false });
-    assert_eq!(skipping.advance(8, 9), Taken::Yes { expected: 6, lost: true });
+    assert_eq!(after(&mut skipping, damaged(5)), Some(Action::Pause));
+    assert_eq!(after(&mut skipping, Event::Paused), Some(Action::FindReadable));
+    assert_eq!(skipping.advance(8, 9), Taken::No);
+    assert_eq!(after(&mut skipping, Event::Readable(8)), Some(Action::Seek));
+    assert_eq!((skipping.next, skipping.resume_at()), (5, 8));
+    assert_eq!(skipping.advance(8, 9), Taken::Yes { expected: 5, lost: true });
+    assert_eq!(skipping.take_damage().as_deref(), Some("CRC"));
+    assert_eq!(skipping.resume_at(), 9);
 }
 
 #[test]

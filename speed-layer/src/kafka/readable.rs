@@ -1,0 +1,127 @@
+//! The first message behind a damaged batch. Neither the broker nor librdkafka says where such a batch ends, and the
+//! client stays in front of it for ever; so offsets behind it are tried.
+
+use crate::config::Config;
+use crate::source::TopicPartition;
+use common::kafka::Quiet;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
+
+/// How long one try may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What comes of reading from an offset on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// The first message.
+    Message(i64),
+    Damaged,
+}
+
+/// The first offset from `damaged` on that can be read, or `high` where there is none: the end of the partition. Of
+/// several damaged batches in a row what lies between may be passed over as well.
+///
+/// # Errors
+/// What the client says.
+pub fn first_readable(config: &Config, at: &TopicPartition, damaged: i64) -> KafkaResult<i64> {
+    let mut settings = super::client_settings(config, &[]);
+    let group = format!("{}-readable", config.group_id);
+    settings.set("group.id", group).set("enable.auto.commit", "false").set("check.crcs", "true");
+    settings.set("auto.offset.reset", "error").set("group.protocol", "classic");
+    let consumer: BaseConsumer<Quiet> = settings.create_with_context(Quiet)?;
+    let (_, high) = consumer.fetch_watermarks(&at.topic, at.partition, PATIENCE)?;
+    search(damaged, high, |offset| read_at(&consumer, at, offset))
+}
+
+fn read_at(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> KafkaResult<Tried> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&at.topic, at.partition, Offset::Offset(offset))?;
+    consumer.assign(&list)?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match consumer.poll(left) {
+            Some(Ok(message)) => return Ok(Tried::Message(message.offset())),
+            Some(Err(error)) if is_damage(&error) => return Ok(Tried::Damaged),
+            Some(Err(error)) => tracing::debug!("reading {at} at {offset}: {error}"),
+            None if left.is_zero() => return Err(KafkaError::MessageConsumption(Code::OperationTimedOut)),
+            None => {}
+        }
+    }
+}
+
+/// Whether the client could not make messages of what the broker sent.
+pub fn is_damage_code(code: Code) -> bool {
+    matches!(code, Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::Underflow)
+}
+
+fn is_damage(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(is_damage_code)
+}
+
+/// Steps that double until a message comes, then halves back to the first one.
+fn search(damaged: i64, high: i64, mut read_at: impl FnMut(i64) -> KafkaResult<Tried>) -> KafkaResult<i64> {
+    let (mut last_damaged, mut step) = (damaged, 1);
+    let mut readable = loop {
+        let offset = last_damaged.max(damaged) + step;
+        if offset >= high {
+            break high;
+        }
+        match read_at(offset)? {
+            Tried::Message(first) => break first,
+            Tried::Damaged => {
+                last_damaged = offset;
+                step *= 2;
+            }
+        }
+    };
+    while readable - last_damaged > 1 {
+        let middle = last_damaged + (readable - last_damaged) / 2;
+        match read_at(middle)? {
+            // Offsets below it are no messages.
+            Tried::Message(first) if first >= readable => return Ok(readable),
+            Tried::Message(first) if first > middle => readable = first,
+            Tried::Message(_) => readable = middle,
+            Tried::Damaged => last_damaged = middle,
+        }
+    }
+    Ok(readable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Reads in a partition whose batch [start, end) is damaged; `hole` offsets behind it are no messages.
+    fn in_partition(start: i64, end: i64, hole: i64) -> impl FnMut(i64) -> KafkaResult<Tried> {
+        move |offset| {
+            Ok(if (start..end).contains(&offset) { Tried::Damaged } else { Tried::Message(offset.max(end + hole)) })
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_message_behind_a_damaged_batch_is_found_however_long_it_is(
+            start in 0_i64..50, length in 1_i64..3000, hole in 0_i64..5, behind in 1_i64..1000,
+        ) {
+            let (end, mut tries) = (start + length, 0);
+            let mut read = in_partition(start, end, hole);
+            let found = search(start, end + hole + behind, |offset| {
+                tries += 1;
+                read(offset)
+            });
+            let found = found.unwrap();
+            prop_assert!((end..=end + hole).contains(&found), "{found} for {end} and {hole}");
+            prop_assert!(tries < 40, "{tries}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_can_be_read_up_to_the_end_the_end_is_what_is_left() {
+        assert_eq!(search(10, 20, |_| Ok(Tried::Damaged)).unwrap(), 20);
+        assert_eq!(search(10, 11, |_| unreachable!("there is nothing to try")).unwrap(), 11);
+    }
+}
