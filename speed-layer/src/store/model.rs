@@ -113,7 +113,9 @@ impl Model for Protocol {
     fn next_state(&self, world: &World, (who, event): Self::Action) -> Option<World> {
         let mut world = world.clone();
         match event {
-            Event::Assign | Event::Lose | Event::Relocate | Event::Read | Event::HandOver => self.intake(&mut world, who, event)?,
+            Event::Assign | Event::Lose | Event::Relocate | Event::Read | Event::HandOver => {
+                self.intake(&mut world, who, event)?
+            }
             Event::Locate | Event::Begin | Event::Commit | Event::CommitUnheard | Event::Break => {
                 self.store(&mut world, who, event)?;
             }

@@ -52,7 +52,8 @@ async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing(
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     let address = http_address(&speed_layer).await;
     for bytes in [999_950, 500_000, 99_950] {
-        let broken = [Record::new(0, "x"), Record::new(0, "x".repeat(bytes)), Record::new(0, "y"), Record::new(0, tick(1))];
+        let broken =
+            [Record::new(0, "x"), Record::new(0, "x".repeat(bytes)), Record::new(0, "y"), Record::new(0, tick(1))];
         scene.topic.produce(broken).await;
     }
     scene.wait_all_in().await;

@@ -50,14 +50,28 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
 
 #[tokio::test]
 async fn killed_joined_and_left_by_others_it_still_writes_each_tick_once() {
-    be_killed_joined_and_left(&["--batch-rows", "500", "--linger", "5ms", "--kafka-property", "session.timeout.ms=6000"])
-        .await;
+    be_killed_joined_and_left(&[
+        "--batch-rows",
+        "500",
+        "--linger",
+        "5ms",
+        "--kafka-property",
+        "session.timeout.ms=6000",
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn so_it_does_with_the_newer_protocol_of_groups() {
-    be_killed_joined_and_left(&["--batch-rows", "500", "--linger", "5ms", "--kafka-property", "group.protocol=consumer"])
-        .await;
+    be_killed_joined_and_left(&[
+        "--batch-rows",
+        "500",
+        "--linger",
+        "5ms",
+        "--kafka-property",
+        "group.protocol=consumer",
+    ])
+    .await;
 }
 
 #[tokio::test]

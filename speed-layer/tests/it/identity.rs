@@ -86,10 +86,8 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     scene.send_ticks(1, 10).await;
     let mut speed_layer = scene.start(&["--topic", &topics]);
     other.produce((0..20).map(|number| Record::new(number % 2, tick(number.into())))).await;
-    eventually("both topics", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 30
-    })
-    .await;
+    eventually("both topics", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 30 })
+        .await;
     let mut by_topic: Vec<(String, i64)> = sqlx::query_as(
         "select topic, count(distinct (kafka_partition, kafka_offset))
          from realtime_stock join kafka_sources using (source) group by topic",
@@ -104,10 +102,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&["--topic", &topics]);
     other.produce([Record::new(1, tick(99))]).await;
-    eventually("one more", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 31
-    })
-    .await;
+    eventually("one more", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 31 }).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 use crate::scene::{PATIENCE, Scene, http_address, lag_series, metric, tick};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::time::Duration;
 use workbench::testing::eventually;
 
