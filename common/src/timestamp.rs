@@ -96,6 +96,12 @@ impl TimeBounds {
         Self { oldest: Timestamp(0), latest }
     }
 
+    /// One instant, of a tick that was believed before.
+    #[must_use]
+    pub const fn only(instant: Timestamp) -> Self {
+        Self { oldest: instant, latest: instant }
+    }
+
     #[must_use]
     #[inline]
     pub fn contain(&self, instant: Timestamp) -> bool {
