@@ -5,13 +5,14 @@ use crate::hour::{Hour, hours_covering};
 use crate::index::Index;
 use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
-use common::cli::{DatabaseArgs, duration};
+use common::cli::{DatabaseArgs, MessageArgs, duration};
 use common::decode::ProvenanceNames;
 use common::telemetry::LogArgs;
 use common::{Failure, Timestamp};
 use std::convert::Infallible;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Computes hourly summaries of the ticks in the archive, writes them to PostgreSQL, and ends.
@@ -173,10 +174,17 @@ pub struct ArchiveArgs {
     #[arg(long, env = "OFFSET_FIELD", default_value = "kafka_offset", value_name = "NAME")]
     pub offset_field: String,
 
+    /// The member of an archived object that tells its record's time in epoch milliseconds, for --timestamp-from record.
+    #[arg(long, env = "RECORD_TIME_FIELD", default_value = "kafka_timestamp", value_name = "NAME")]
+    pub record_time_field: String,
+
     /// Lines are comma-separated fields, as Aiven's `format.output.type=csv` writes them: give its
     /// `format.output.fields`, such as `key,value,offset,timestamp`. Without it a line, or an element of an array, is JSON.
     #[arg(long, env = "CSV_FIELDS", value_name = "LIST")]
     pub csv_fields: Option<CsvFields>,
+
+    #[command(flatten)]
+    pub messages: MessageArgs,
 }
 
 /// Which hours.
@@ -237,10 +245,14 @@ impl ArchiveArgs {
 impl ArchiveArgs {
     #[must_use]
     pub fn format(&self) -> Format {
-        let (partition, offset) = (self.partition_field.clone(), self.offset_field.clone());
+        let names = ProvenanceNames {
+            partition: self.partition_field.clone(),
+            offset: self.offset_field.clone(),
+            record_time: self.record_time_field.clone(),
+        };
         Format {
             file_name: self.file_name.clone(),
-            names: ProvenanceNames { partition, offset },
+            rules: Arc::new(self.messages.rules(names)),
             csv: self.csv_fields.clone(),
         }
     }

@@ -3,6 +3,7 @@
 use crate::archive::{Body, FileName, Format, Interrupted, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions};
+use common::decode::Rules;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -48,6 +49,12 @@ impl Reader {
     pub fn new(store: Store, format: Format, stop: CancellationToken) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self { store, format: Arc::new(format), cores: Arc::new(Semaphore::new(cores)), stop }
+    }
+
+    /// What a message may look like.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.format.rules
     }
 
     /// What the name of an object says.
@@ -118,7 +125,8 @@ impl Reader {
         let options = ScanOptions {
             compressed_name: object.key.ends_with(".gz") || object.key.ends_with(".zst"),
             origin,
-            names: self.format.names.clone(),
+            rules: Arc::clone(&self.format.rules),
+            topic: self.format.file_name.topic(&object.key).into(),
             csv: self.format.csv.clone(),
             stored_at: object.last_modified,
             exclude,

@@ -17,7 +17,7 @@ pub use visit::{Visitor, visit};
 use crate::archive::{CsvFields, Origin};
 use crate::hour::Hour;
 use collector::Collector;
-use common::decode::{ProvenanceNames, Record};
+use common::decode::{Record, Rules};
 use common::{Reject, Timestamp};
 pub use lines::Line;
 
@@ -35,7 +35,10 @@ pub struct ScanOptions {
     /// Whether the name promises compressed content.
     pub compressed_name: bool,
     pub origin: Origin,
-    pub names: ProvenanceNames,
+    /// Of the records; two topics have the same offsets.
+    pub topic: Arc<str>,
+    /// What a message may look like.
+    pub rules: Arc<Rules>,
     /// `None` where a line is JSON.
     pub csv: Option<CsvFields>,
     /// When the object was stored: what lies more than a day after that is no tick's time.

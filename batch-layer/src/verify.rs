@@ -145,6 +145,7 @@ impl Verification {
             purged: &purged,
             log: self.log.as_ref(),
             spans: &spans,
+            rules: self.archive.reader.rules(),
         };
         let lost = search.run(&mut self.index).await?;
         Ok(Stretch { hours, realtime, archived, computed, spans, lost })

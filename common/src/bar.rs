@@ -103,7 +103,7 @@ mod tests {
         let price = |nanos| Price::from_nanos(nanos).unwrap();
         let prices = Prices { open: price(open), high: None, low: None, close: price(close) };
         let at = Timestamp::from_micros(micros);
-        Bar::of(&Tick::new("A", at, prices, volume, at).unwrap(), 0, offset)
+        Bar::of(&Tick::new("A", at, prices, volume, crate::TimeBounds::until(at)).unwrap(), 0, offset)
     }
 
     fn merged<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> Bar {
@@ -151,7 +151,7 @@ mod tests {
             let price = Price::from_nanos(price).unwrap();
             let prices = Prices { open: price, high: None, low: None, close: price };
             let at = Timestamp::from_micros(at);
-            let tick = Tick::new("A", at, prices, 7, at).unwrap();
+            let tick = Tick::new("A", at, prices, 7, crate::TimeBounds::until(at)).unwrap();
             let (mut added, mut combined) = (merged(&bars), merged(&bars));
             added.add(&tick, 0, offset);
             combined.merge(&Bar::of(&tick, 0, offset));

@@ -1,8 +1,10 @@
 //! Flags that several binaries share, and how their values are read.
 
 mod files;
+mod messages;
 
 pub use files::{PropertiesFile, SecretFile, properties};
+pub use messages::MessageArgs;
 
 use crate::failure::Failure;
 use crate::pg::{Database, Migrations};

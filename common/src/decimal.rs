@@ -16,6 +16,8 @@ pub enum Rounding {
     HalfEven,
     /// Accept only zeros there (`100.0` is the integer 100; `1.5` is none).
     Exact,
+    /// Cut them off.
+    Down,
 }
 
 /// Digits that a `u64` holds whatever they are; more can only matter for rounding or be out of range.
@@ -47,12 +49,39 @@ pub fn parse(text: &str, scale: i64, rounding: Rounding) -> Result<i64, DecimalE
     let rest = Rest::after(&number, first.saturating_add(kept), first);
     let up = match rounding {
         Rounding::Exact if rest != Rest::Zero => return Err(DecimalError::NotExact),
-        Rounding::Exact => false,
+        Rounding::Exact | Rounding::Down => false,
         Rounding::HalfEven => rest == Rest::AboveHalf || (rest == Rest::Half && units % 2 == 1),
     };
     let magnitude = i128::from(units) + i128::from(up);
     let signed = if number.negative { -magnitude } else { magnitude };
     i64::try_from(signed).map_err(|_| DecimalError::OutOfRange)
+}
+
+/// Digits that a double is sure of.
+const DOUBLE_DIGITS: i64 = 15;
+
+/// The price that `text`, a number in JSON's grammar, writes, in units of 10^-9. Digits below that are an error, except
+/// where they are what a double's text ends with (it has 15 significant digits or more): then they are rounded half to
+/// even, as long as nine digits are left or those up to the fifteenth say nothing.
+///
+/// # Errors
+/// [`DecimalError`]
+pub fn parse_price(text: &str) -> Result<i64, DecimalError> {
+    const SCALE: i64 = 9;
+    const NINE_DIGITS: i64 = 100_000_000;
+    let exact = parse(text, SCALE, Rounding::Exact);
+    if exact != Err(DecimalError::NotExact) {
+        return exact;
+    }
+    let number = Digits::of(text);
+    let first = number.first_significant().unwrap_or(0);
+    let significant = number.last_significant().unwrap_or(0) - first + 1;
+    let kept = number.point - first + SCALE;
+    let tail = || (first + kept..first + DOUBLE_DIGITS).map(|position| number.digit(position));
+    let nanos = parse(text, SCALE, Rounding::HalfEven)?;
+    let is_noise = kept > 0 && (tail().all(|digit| digit == 0) || tail().all(|digit| digit == 9));
+    let is_rounded = significant >= DOUBLE_DIGITS && (nanos.abs() >= NINE_DIGITS || is_noise);
+    if is_rounded { Ok(nanos) } else { Err(DecimalError::NotExact) }
 }
 
 /// A JSON number taken apart: all its digits without the dot, and where the dot stands among them.
@@ -97,6 +126,10 @@ impl<'a> Digits<'a> {
 
     fn first_significant(&self) -> Option<i64> {
         (0..self.len()).find(|&position| self.digit(position) != 0)
+    }
+
+    fn last_significant(&self) -> Option<i64> {
+        (0..self.len()).rfind(|&position| self.digit(position) != 0)
     }
 }
 
@@ -192,6 +225,37 @@ mod tests {
         assert_eq!(integer("0.01"), Err(DecimalError::NotExact));
         assert_eq!(integer("9223372036854775807"), Ok(i64::MAX));
         assert_eq!(integer("9223372036854775808"), Err(DecimalError::OutOfRange));
+    }
+
+    #[test]
+    fn a_price_is_rounded_only_where_a_double_was_written() {
+        for (text, nanos) in [
+            ("201.5", 201_500_000_000),
+            ("0.000000001", 1),
+            ("150.72000122070312", 150_720_001_221),
+            ("0.30000000000000004", 300_000_000),
+            ("1.2340000000000001e-05", 12_340),
+            ("0.000012339999999999999", 12_340),
+            ("9.999999999999999", 10_000_000_000),
+        ] {
+            assert_eq!(parse_price(text), Ok(nanos), "{text}");
+        }
+        for text in ["1.2345e-9", "0.1234567891", "1e-10", "1.2345678901234567e-09", "0.000012345678901234567", "9e-30"]
+        {
+            assert_eq!(parse_price(text), Err(DecimalError::NotExact), "{text}");
+        }
+        assert_eq!(parse_price("9223372036.9"), Err(DecimalError::OutOfRange));
+        assert_eq!(parse_price("9223372036.85477580750000001"), Err(DecimalError::OutOfRange));
+    }
+
+    #[test]
+    fn digits_below_a_unit_can_be_cut_off() {
+        let down = |text, scale| parse(text, scale, Rounding::Down);
+        assert_eq!(down("1.999", 2), Ok(199));
+        assert_eq!(down("-1.999", 2), Ok(-199));
+        assert_eq!(down("1999", -3), Ok(1));
+        assert_eq!(down("999", -3), Ok(0));
+        assert_eq!(down("9e-30", 0), Ok(0));
     }
 
     proptest! {

@@ -2,28 +2,31 @@
 //!
 //! The rules are in `docs/message-format.md`. They live in the strict path, which reads with serde_json. In front of it
 //! stands a fast path that has learned how the last values were laid out: it takes a value or passes it on, and never
-//! decides otherwise than the strict one. Neither allocates for a valid tick.
+//! decides otherwise than the strict one. It does not allocate.
 
 mod fields;
+mod json;
 mod learn;
+mod mapping;
 mod minutes;
+mod rules;
 mod shape;
 mod text;
+mod values;
 
-use crate::decimal::{self, DecimalError, Rounding};
-use crate::reject::{Reason, Reject, excerpt};
+pub use mapping::{Field, MapEntries, Mapping, Path, Preset};
+pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
+
+use crate::reject::{Reason, Reject};
 use crate::tick::Prices;
-use crate::timestamp::{Rfc3339Error, parse_rfc3339};
-use crate::{Price, Tick, Timestamp};
+use crate::{Symbol, Tick, TimeBounds, Timestamp};
 use fields::Fields;
 use serde_json::value::RawValue;
 use shape::Shapes;
+use std::sync::Arc;
 
 /// A value this long or longer is no tick, whatever it holds.
 pub const MAX_VALUE_BYTES: usize = 1_000_000;
-
-/// Arrays and objects inside one another; Connect's own parser stops somewhere too.
-const MAX_DEPTH: usize = 128;
 
 /// A tick's timestamp may be this far ahead of the clock, for producers whose clocks are wrong.
 pub const MAX_AHEAD: i64 = Timestamp::DAY;
@@ -35,17 +38,17 @@ pub struct Provenance {
     pub offset: i64,
 }
 
-/// The names under which the archive's connector inserts the provenance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProvenanceNames {
-    pub partition: String,
-    pub offset: String,
+/// What Kafka keeps beside a value; nothing of it is known of most lines of an archive.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    pub key: Option<&'a [u8]>,
+    pub topic: Option<&'a str>,
+    /// The record's own time.
+    pub time: Option<Timestamp>,
 }
 
-impl Default for ProvenanceNames {
-    fn default() -> Self {
-        Self { partition: "kafka_partition".into(), offset: "kafka_offset".into() }
-    }
+impl Beside<'_> {
+    pub const NOTHING: Self = Self { key: None, topic: None, time: None };
 }
 
 /// A decoded value.
@@ -56,29 +59,40 @@ pub struct Record<'a> {
     pub provenance: Option<Provenance>,
 }
 
+/// What is known of a tick before its value is read.
+#[derive(Debug, Clone, Copy)]
+struct Given<'a> {
+    symbol: Option<Symbol<'a>>,
+    timestamp: Option<Timestamp>,
+    bounds: TimeBounds,
+}
+
 /// Decodes one value after the other.
 #[derive(Debug)]
 pub struct Decoder {
-    names: ProvenanceNames,
-    latest: Timestamp,
+    rules: Arc<Rules>,
+    bounds: TimeBounds,
     shapes: Shapes,
     /// Holds a symbol that was written with escapes, which no borrowed slice of the value can show.
     unescaped: String,
+    /// Holds what Connect would read of a value that is not JSON.
+    reread: Vec<u8>,
 }
 
 impl Decoder {
     /// A decoder for values that were written at about `now` (a message: the clock; an archived object: the time it
-    /// was stored): timestamps more than [`MAX_AHEAD`] later are rejected.
+    /// was stored): timestamps more than [`MAX_AHEAD`] later than that and than the record's own time are rejected.
     #[must_use]
-    pub fn new(names: ProvenanceNames, now: Timestamp) -> Self {
-        let mut decoder = Self { names, latest: now, shapes: Shapes::default(), unescaped: String::new() };
-        decoder.set_now(now);
-        decoder
+    pub fn new(rules: impl Into<Arc<Rules>>, now: Timestamp) -> Self {
+        let rules = rules.into();
+        let bounds = TimeBounds { oldest: rules.times.oldest, latest: now.plus_micros(MAX_AHEAD) };
+        let shapes = Shapes::new(&rules.times);
+        Self { rules, bounds, shapes, unescaped: String::new(), reread: Vec::new() }
     }
 
     /// Moves the clock on.
     pub fn set_now(&mut self, now: Timestamp) {
-        self.latest = now.plus_micros(MAX_AHEAD);
+        self.bounds.latest = now.plus_micros(MAX_AHEAD);
     }
 
     /// The tick in `value`, a bare JSON object or one in Connect's envelope of `schema` and `payload`.
@@ -86,32 +100,57 @@ impl Decoder {
     /// # Errors
     /// Why it is none. Nothing in `value` can make this panic.
     #[inline]
-    pub fn decode<'a>(&'a mut self, value: &'a [u8]) -> Result<Record<'a>, Reject> {
-        match self.shapes.decode(value, self.latest) {
+    pub fn decode<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
+        let given = self.given(beside);
+        match self.shapes.decode(value, &given) {
             Some(record) => Ok(record),
-            None => self.decode_and_learn(value),
+            None => self.decode_and_learn(value, beside),
         }
     }
 
     /// The tick in `value` if the fast path takes it; else [`Decoder::decode`] must decide. For loops where the copy of
     /// a result that may hold either a tick or a reason counts.
     #[inline]
-    pub fn decode_known<'a>(&mut self, value: &'a [u8]) -> Option<Record<'a>> {
-        self.shapes.decode(value, self.latest)
+    pub fn decode_known<'a>(&mut self, value: &'a [u8], beside: &Beside<'a>) -> Option<Record<'a>> {
+        let given = self.given(beside);
+        self.shapes.decode(value, &given)
     }
 
     /// As [`Decoder::decode_known`], for the line that `lines` begin with; gives its length, too, without the newline,
     /// which must be there. For loops where looking for the newline beforehand counts.
     #[inline]
-    pub fn decode_known_line<'a>(&mut self, lines: &'a [u8]) -> Option<(Record<'a>, usize)> {
-        self.shapes.decode_line(lines, self.latest)
+    pub fn decode_known_line<'a>(&mut self, lines: &'a [u8], beside: &Beside<'a>) -> Option<(Record<'a>, usize)> {
+        let given = self.given(beside);
+        self.shapes.decode_line(lines, &given)
+    }
+
+    /// What stands beside a value, as far as the fast path needs it.
+    #[inline(always)]
+    fn given<'a>(&self, beside: &Beside<'a>) -> Given<'a> {
+        let mut given = Given { symbol: None, timestamp: None, bounds: bounds(self.bounds, beside) };
+        if !self.rules.value_is_all() {
+            self.add_given(beside, &mut given);
+        }
+        given
+    }
+
+    fn add_given<'a>(&self, beside: &Beside<'a>, given: &mut Given<'a>) {
+        given.symbol = match self.rules.symbol_from {
+            SymbolFrom::Value => None,
+            // What stands in quotes is unescaped by the strict path.
+            SymbolFrom::Key => beside.key.filter(|key| !key.starts_with(b"\"")).and_then(of_bytes),
+            SymbolFrom::Topic => beside.topic.and_then(Symbol::new),
+        };
+        if self.rules.timestamp_from == TimestampFrom::Record {
+            given.timestamp = beside.time;
+        }
     }
 
     #[cold]
-    fn decode_and_learn<'a>(&'a mut self, value: &'a [u8]) -> Result<Record<'a>, Reject> {
-        let Self { names, latest, shapes, unescaped } = self;
-        let record = decode_strictly(value, names, *latest, unescaped)?;
-        shapes.learn(value, names);
+    fn decode_and_learn<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
+        let Self { rules, bounds, shapes, unescaped, reread } = self;
+        let record = Strict { rules, beside, bounds: *bounds }.decode(value, unescaped, reread)?;
+        shapes.learn(value, rules);
         Ok(record)
     }
 
@@ -119,155 +158,132 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Decoder::decode`].
-    pub fn decode_strictly<'a>(&'a mut self, value: &'a [u8]) -> Result<Record<'a>, Reject> {
-        decode_strictly(value, &self.names, self.latest, &mut self.unescaped)
+    pub fn decode_strictly<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
+        let Self { rules, bounds, unescaped, reread, .. } = self;
+        Strict { rules, beside, bounds: *bounds }.decode(value, unescaped, reread)
     }
 }
 
-fn decode_strictly<'a>(
-    value: &'a [u8],
-    names: &ProvenanceNames,
-    latest: Timestamp,
-    unescaped: &'a mut String,
-) -> Result<Record<'a>, Reject> {
-    let text = check_text(value)?;
-    let outer = Fields::parse(text, names)?;
-    let fields = match outer.payload {
-        Some(payload) if outer.has_schema => Fields::parse(payload.get(), names)?,
-        _ => outer,
+fn of_bytes(text: &[u8]) -> Option<Symbol<'_>> {
+    Symbol::new(str::from_utf8(text).ok()?)
+}
+
+/// A clock that is behind must not reject what Kafka itself has already taken: the later of the two counts.
+#[inline(always)]
+fn bounds(bounds: TimeBounds, beside: &Beside<'_>) -> TimeBounds {
+    let latest = match beside.time {
+        Some(time) => bounds.latest.max(time.plus_micros(MAX_AHEAD)),
+        None => bounds.latest,
     };
-    let provenance = provenance(&outer).or_else(|| provenance(&fields));
-    let symbol = symbol(required(fields.symbol, "symbol")?, unescaped)?;
-    let timestamp = timestamp(required(fields.timestamp, "timestamp")?)?;
-    let prices = Prices {
-        open: price(required(fields.open, "open")?, "open")?,
-        high: optional(fields.high).map(|raw| price(raw, "high")).transpose()?,
-        low: optional(fields.low).map(|raw| price(raw, "low")).transpose()?,
-        close: price(required(fields.close, "close")?, "close")?,
-    };
-    let volume = volume(required(fields.volume, "volume")?)?;
-    let tick = Tick::new(symbol, timestamp, prices, volume, latest)?;
-    Ok(Record { tick, provenance })
+    TimeBounds { latest, ..bounds }
 }
 
-/// The value as text that the JSON parser may see.
-fn check_text(value: &[u8]) -> Result<&str, Reject> {
-    if value.is_empty() {
-        return Err(Reject::new(Reason::Empty, "the message has no value"));
-    }
-    if value.len() >= MAX_VALUE_BYTES {
-        let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", value.len());
-        return Err(Reject::new(Reason::TooLarge, detail));
-    }
-    let text = str::from_utf8(value)
-        .map_err(|error| Reject::new(Reason::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())))?;
-    if is_too_deep(value) {
-        return Err(Reject::new(Reason::NotJson, format!("nested deeper than {MAX_DEPTH}")));
-    }
-    Ok(text)
+/// The fields of a value, and where it came from.
+struct Found<'a> {
+    fields: Fields<'a>,
+    partition: Option<&'a RawValue>,
+    offset: Option<&'a RawValue>,
+    record_time: Option<&'a RawValue>,
 }
 
-fn is_too_deep(value: &[u8]) -> bool {
-    let is_opening = |byte: u8| byte == b'{' || byte == b'[';
-    // Nearly every value opens fewer brackets than the limit altogether: one pass without branches tells.
-    if value.iter().filter(|byte| is_opening(**byte)).count() <= MAX_DEPTH {
-        return false;
-    }
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for &byte in value {
-        if in_string {
-            (escaped, in_string) = (!escaped && byte == b'\\', escaped || byte != b'"');
-        } else if is_opening(byte) {
-            depth += 1;
-            if depth > MAX_DEPTH {
-                return true;
-            }
-        } else if byte == b'}' || byte == b']' {
-            depth = depth.saturating_sub(1);
-        } else {
-            in_string = byte == b'"';
+impl<'a> Found<'a> {
+    /// What of an envelope and its payload counts.
+    fn of(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
+        let outer = Fields::parse(text, rules)?;
+        let Some(payload) = outer.payload.filter(|_| outer.has_schema) else {
+            return Ok(Self::new(outer));
+        };
+        let mut found = Self::new(Fields::parse(payload.get(), rules)?);
+        if provenance(outer.partition, outer.offset).is_some() {
+            (found.partition, found.offset) = (outer.partition, outer.offset);
         }
+        found.record_time = outer.record_time.or(found.record_time);
+        Ok(found)
     }
-    false
+
+    fn new(fields: Fields<'a>) -> Self {
+        let Fields { partition, offset, record_time, .. } = fields;
+        Self { fields, partition, offset, record_time }
+    }
+
+    fn provenance(&self) -> Option<Provenance> {
+        provenance(self.partition, self.offset)
+    }
 }
 
-fn optional(raw: Option<&RawValue>) -> Option<&RawValue> {
-    raw.filter(|raw| raw.get() != "null")
-}
-
-fn required<'a>(raw: Option<&'a RawValue>, name: &str) -> Result<&'a RawValue, Reject> {
-    optional(raw).ok_or_else(|| Reject::new(Reason::MissingField, format!("{name} is missing")))
-}
-
-/// The text of a JSON number; `None` for every other kind of value.
-fn number(raw: &RawValue) -> Option<&str> {
-    let text = raw.get();
-    text.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(text)
-}
-
-fn integer(raw: &RawValue) -> Option<i64> {
-    decimal::parse(number(raw)?, 0, Rounding::Exact).ok()
-}
-
-fn provenance(fields: &Fields<'_>) -> Option<Provenance> {
-    let partition = i32::try_from(integer(fields.partition?)?).ok()?;
-    let offset = integer(fields.offset?)?;
+fn provenance(partition: Option<&RawValue>, offset: Option<&RawValue>) -> Option<Provenance> {
+    let partition = i32::try_from(values::integer(partition?)?).ok()?;
+    let offset = values::integer(offset?)?;
     Some(Provenance { partition, offset })
 }
 
-/// The content of a JSON string, unescaped into `buffer` only where it has escapes.
-fn string<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Option<&'a str> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if !inner.contains('\\') {
-        return Some(inner);
-    }
-    *buffer = serde_json::from_str(raw.get()).ok()?;
-    Some(buffer)
+/// The strict path.
+struct Strict<'r, 'a> {
+    rules: &'r Rules,
+    beside: &'r Beside<'a>,
+    bounds: TimeBounds,
 }
 
-fn symbol<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Result<&'a str, Reject> {
-    string(raw, buffer)
-        .ok_or_else(|| Reject::new(Reason::BadSymbol, format!("symbol {} is not a string", excerpt(raw.get()))))
-}
-
-fn timestamp(raw: &RawValue) -> Result<Timestamp, Reject> {
-    let bad = |what: &str| {
-        let detail = format!("timestamp {} {what}", excerpt(raw.get()));
-        Err(Reject::new(Reason::BadTimestamp, detail))
-    };
-    if number(raw).is_some() {
-        let millis = integer(raw).and_then(|millis| millis.checked_mul(1000));
-        return match millis {
-            Some(micros) => Ok(Timestamp::from_micros(micros)),
-            None => bad("is not an integer of milliseconds"),
+impl<'a> Strict<'_, 'a> {
+    fn decode(
+        &self,
+        value: &'a [u8],
+        unescaped: &'a mut String,
+        reread: &'a mut Vec<u8>,
+    ) -> Result<Record<'a>, Reject> {
+        let mapping = &self.rules.mapping;
+        let found = self.find(value, reread)?;
+        let symbol = match self.rules.symbol_from {
+            SymbolFrom::Value => values::symbol(found.fields.require(Field::Symbol, mapping)?, unescaped)?,
+            SymbolFrom::Key => values::key_symbol(self.beside.key, unescaped)?,
+            SymbolFrom::Topic => self.beside.topic.ok_or_else(no_topic)?,
         };
+        let timestamp = self.timestamp(&found)?;
+        let raw = found.fields.prices(mapping)?;
+        let prices = Prices {
+            open: values::price(raw.open, "open")?,
+            high: raw.high.map(|raw| values::price(raw, "high")).transpose()?,
+            low: raw.low.map(|raw| values::price(raw, "low")).transpose()?,
+            close: values::price(raw.close, "close")?,
+        };
+        let volume = values::volume(found.fields.require(Field::Volume, mapping)?)?;
+        let tick = Tick::new(symbol, timestamp, prices, volume, bounds(self.bounds, self.beside))?;
+        Ok(Record { tick, provenance: found.provenance() })
     }
-    let mut buffer = String::new();
-    match string(raw, &mut buffer).map(parse_rfc3339) {
-        Some(Ok(timestamp)) => Ok(timestamp),
-        Some(Err(Rfc3339Error::NoOffset)) => bad("has no UTC offset"),
-        Some(Err(Rfc3339Error::Malformed)) => bad("is not RFC 3339"),
-        None => bad("is neither RFC 3339 text nor epoch milliseconds"),
+
+    /// What is no JSON is read once more as Connect would read it.
+    fn find(&self, value: &'a [u8], reread: &'a mut Vec<u8>) -> Result<Found<'a>, Reject> {
+        let reject = match json::check(value).and_then(|text| Found::of(text, self.rules)) {
+            Err(reject) if matches!(reject.reason, Reason::NotJson | Reason::NotUtf8) => reject,
+            found => return found,
+        };
+        *reread = match json::as_connect(value) {
+            Some(reread) => reread,
+            None => return Err(reject),
+        };
+        match json::check(reread).and_then(|text| Found::of(text, self.rules)) {
+            // The first reason speaks of the value as it is.
+            Err(again) if matches!(again.reason, Reason::NotJson | Reason::NotUtf8) => Err(reject),
+            found => found,
+        }
+    }
+
+    fn timestamp(&self, found: &Found<'_>) -> Result<Timestamp, Reject> {
+        if self.rules.timestamp_from == TimestampFrom::Value {
+            return values::timestamp(found.fields.require(Field::Timestamp, &self.rules.mapping)?, self.rules);
+        }
+        let in_line = || found.record_time.and_then(values::integer)?.checked_mul(1000).map(Timestamp::from_micros);
+        self.beside.time.or_else(in_line).ok_or_else(|| {
+            let name = &self.rules.names.record_time;
+            let detail =
+                format!("the record's own time is not known, and the line has no {name} (--timestamp-from record)");
+            Reject::new(Reason::MissingField, detail)
+        })
     }
 }
 
-fn price(raw: &RawValue, name: &str) -> Result<Price, Reject> {
-    let bad = |what: &str| Reject::new(Reason::BadPrice, format!("{name} {} {what}", excerpt(raw.get())));
-    let text = number(raw).ok_or_else(|| bad("is not a number"))?;
-    let nanos =
-        decimal::parse(text, Price::SCALE.into(), Rounding::HalfEven).map_err(|_| bad("is beyond 9.2 billion"))?;
-    Price::from_nanos(nanos).ok_or_else(|| bad("is not above zero"))
-}
-
-fn volume(raw: &RawValue) -> Result<i64, Reject> {
-    let bad = |what: &str| Reject::new(Reason::BadVolume, format!("volume {} {what}", excerpt(raw.get())));
-    let text = number(raw).ok_or_else(|| bad("is not a number"))?;
-    match decimal::parse(text, 0, Rounding::Exact) {
-        Ok(volume) if volume < 0 => Err(bad("is below zero")),
-        Ok(volume) => Ok(volume),
-        Err(DecimalError::NotExact) => Err(bad("is not an integer")),
-        Err(DecimalError::OutOfRange) => Err(bad("is beyond 2^63")),
-    }
+fn no_topic() -> Reject {
+    Reject::new(Reason::MissingField, "the topic is not known (--symbol-from topic)")
 }
 
 #[cfg(test)]

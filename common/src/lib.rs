@@ -26,4 +26,4 @@ pub use price::Price;
 pub use reject::{Reason, Reject};
 pub use symbol::{Symbol, SymbolMap};
 pub use tick::Tick;
-pub use timestamp::Timestamp;
+pub use timestamp::{TimeBounds, Timestamp};

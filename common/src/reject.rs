@@ -15,6 +15,10 @@ pub enum Reason {
     MissingField,
     BadSymbol,
     BadTimestamp,
+    /// A time without an offset that its zone never had: clocks went forward over it.
+    NonexistentTime,
+    /// A time without an offset that its zone had twice: clocks went back over it.
+    AmbiguousTime,
     TimestampOutOfRange,
     BadPrice,
     BadVolume,
@@ -25,7 +29,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Empty,
         Self::TooLarge,
         Self::NotUtf8,
@@ -34,6 +38,8 @@ impl Reason {
         Self::MissingField,
         Self::BadSymbol,
         Self::BadTimestamp,
+        Self::NonexistentTime,
+        Self::AmbiguousTime,
         Self::TimestampOutOfRange,
         Self::BadPrice,
         Self::BadVolume,
@@ -52,6 +58,8 @@ impl Reason {
             Self::MissingField => "missing_field",
             Self::BadSymbol => "bad_symbol",
             Self::BadTimestamp => "bad_timestamp",
+            Self::NonexistentTime => "nonexistent_time",
+            Self::AmbiguousTime => "ambiguous_time",
             Self::TimestampOutOfRange => "timestamp_out_of_range",
             Self::BadPrice => "bad_price",
             Self::BadVolume => "bad_volume",

@@ -3,12 +3,12 @@
 use rustc_hash::FxHashMap;
 
 /// The longest symbol, in bytes.
-pub const MAX_SYMBOL_BYTES: usize = 32;
+pub const MAX_SYMBOL_BYTES: usize = 64;
 
 /// The longest symbol that its word tells whole.
 const SHORT: usize = 8;
 
-/// A symbol of 1 to 32 of the bytes A-Z a-z 0-9 . ^ = _ : / -
+/// A symbol of 1 to 64 bytes: printable characters of any script, without blanks at its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Symbol<'a> {
     text: &'a str,
@@ -21,10 +21,10 @@ impl<'a> Symbol<'a> {
     #[must_use]
     pub fn new(text: &'a str) -> Option<Self> {
         let right_length = (1..=MAX_SYMBOL_BYTES).contains(&text.len());
-        (right_length && len_at(text.as_bytes()) == text.len()).then(|| Self { text, word: word_of(text.as_bytes()) })
+        (right_length && is_printable(text)).then(|| Self { text, word: word_of(text.as_bytes()) })
     }
 
-    /// The symbol that `bytes` begin with, up to the first byte that cannot stand in one.
+    /// The symbol that `bytes` begin with, up to a quote; `None` where it is none, or written with escapes.
     #[inline(always)]
     pub(crate) fn at_front(bytes: &'a [u8]) -> Option<Self> {
         let word = bytes.first_chunk().map_or_else(|| word_of(bytes), |first| u64::from_le_bytes(*first));
@@ -41,8 +41,9 @@ impl<'a> Symbol<'a> {
     }
 
     fn unusual_at_front(bytes: &'a [u8]) -> Option<Self> {
-        let len = len_at(&bytes[..bytes.len().min(MAX_SYMBOL_BYTES + 1)]);
-        Self::new(str::from_utf8(&bytes[..len]).ok()?)
+        let bytes = &bytes[..bytes.len().min(MAX_SYMBOL_BYTES + 1)];
+        let len = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        if bytes[len] == b'"' { Self::new(str::from_utf8(&bytes[..len]).ok()?) } else { None }
     }
 
     #[must_use]
@@ -78,22 +79,17 @@ fn usual_len(word: u64) -> usize {
     unusual.trailing_zeros() as usize / 8
 }
 
-const fn symbol_bytes() -> [bool; 256] {
-    let mut allowed = [false; 256];
-    let listed = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.^=_:/-";
-    let mut i = 0;
-    while i < listed.len() {
-        allowed[listed[i] as usize] = true;
-        i += 1;
-    }
-    allowed
+fn is_printable(text: &str) -> bool {
+    let has_ends = text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace);
+    !has_ends && !text.chars().any(is_invisible)
 }
 
-static SYMBOL_BYTES: [bool; 256] = symbol_bytes();
-
-/// How many bytes at the beginning of `bytes` may stand in a symbol.
-fn len_at(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| SYMBOL_BYTES[usize::from(**byte)]).count()
+/// Control characters, and those that change what is seen of the others or are not seen at all.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Values by symbol. Looking up a symbol of up to eight bytes, as nearly all are, takes no loop over its text.
@@ -157,19 +153,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_symbol_at_the_front_ends_where_no_byte_of_one_follows(text in "[A-Za-z0-9.^=_:/-]{0,40}", after in "(\"|[ -~])[ -~]{8}") {
+        fn the_symbol_at_the_front_ends_with_a_quote(text in "[A-Za-z0-9.^ &ä\u{200b}\n-]{0,70}", after in "(\"|\\\\|)[ -~]{8}") {
             let bytes = format!("{text}{after}");
-            let end = bytes.bytes().position(|byte| !SYMBOL_BYTES[usize::from(byte)]).unwrap_or(bytes.len());
-            let front = Symbol::at_front(bytes.as_bytes());
-            prop_assert_eq!(front, Symbol::new(&bytes[..end]));
+            let expected = if after.starts_with('"') { Symbol::new(&text) } else { None };
+            prop_assume!(after.starts_with(['"', '\\']));
+            prop_assert_eq!(Symbol::at_front(bytes.as_bytes()), expected);
         }
 
         #[test]
         fn any_bytes_may_follow_a_symbol(text in "[A-Z]{1,7}", after: [u8; 8]) {
             let bytes = [text.as_bytes(), &after].concat();
-            let end = bytes.iter().position(|byte| !SYMBOL_BYTES[usize::from(*byte)]).unwrap_or(bytes.len());
-            let front = Symbol::at_front(&bytes);
-            prop_assert_eq!(front, str::from_utf8(&bytes[..end]).ok().and_then(Symbol::new));
+            let end = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\')).filter(|end| bytes[*end] == b'"');
+            let expected = end.and_then(|end| Symbol::new(str::from_utf8(&bytes[..end]).ok()?));
+            prop_assert_eq!(Symbol::at_front(&bytes), expected);
         }
 
         #[test]
@@ -189,11 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn no_symbol_is_empty_longer_than_32_bytes_or_of_other_bytes() {
+    fn a_symbol_is_printable_and_of_at_most_64_bytes() {
         let longest = "A".repeat(MAX_SYMBOL_BYTES);
-        assert_eq!(Symbol::new(&longest).map(Symbol::as_str), Some(&*longest));
-        for text in ["", &"A".repeat(MAX_SYMBOL_BYTES + 1), "A B", "\u{c4}", "A\"", "a\0"] {
-            assert_eq!(Symbol::new(text), None, "{text}");
+        for text in [&*longest, "M&M.NS", "NIFTY 50", "AAPL  250620C00200000", "#+@", "Ä", "贵州茅台", "O\"R", "a\\b"]
+        {
+            assert_eq!(Symbol::new(text).map(Symbol::as_str), Some(text), "{text}");
+        }
+        let too_long = "ä".repeat(MAX_SYMBOL_BYTES / 2 + 1);
+        for text in ["", &too_long, " A", "A ", "A\n", "a\0b", "A\u{200b}", "A\u{202e}B", "\u{feff}A", "A\u{85}B"] {
+            assert_eq!(Symbol::new(text), None, "{text:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! [`Tick`]: one validated price message.
 
 use crate::reject::{Reason, Reject, excerpt};
-use crate::{Price, Symbol, Timestamp};
+use crate::{Price, Symbol, TimeBounds, Timestamp};
 
 /// One tick, borrowing its symbol from the message. Only [`Tick::new`] makes one, so every tick is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Prices {
 }
 
 impl<'a> Tick<'a> {
-    /// A tick of the given parts. `volume` is a count of shares; `latest` is the last instant that is believed.
+    /// A tick of the given parts. `volume` is a count of shares; `bounds` are the instants that are believed.
     ///
     /// # Errors
     /// The first rule that the parts break.
@@ -31,10 +31,10 @@ impl<'a> Tick<'a> {
         timestamp: Timestamp,
         prices: Prices,
         volume: i64,
-        latest: Timestamp,
+        bounds: TimeBounds,
     ) -> Result<Self, Reject> {
         let tick = Self { symbol: symbol_of(symbol)?, timestamp, prices, volume };
-        if tick.is_valid(latest) { Ok(tick) } else { Err(tick.reject(latest)) }
+        if tick.is_valid(&bounds) { Ok(tick) } else { Err(tick.reject(&bounds)) }
     }
 
     /// As [`Tick::new`], for a symbol that has been looked at, and without the reason: a `Result` of this size would be
@@ -45,25 +45,29 @@ impl<'a> Tick<'a> {
         timestamp: Timestamp,
         prices: Prices,
         volume: i64,
-        latest: Timestamp,
+        bounds: TimeBounds,
     ) -> Option<Self> {
         let tick = Self { symbol, timestamp, prices, volume };
-        tick.is_valid(latest).then_some(tick)
+        tick.is_valid(&bounds).then_some(tick)
     }
 
     /// Whether everything but the symbol keeps the rules.
     #[inline]
-    fn is_valid(&self, latest: Timestamp) -> bool {
-        let is_believed = self.timestamp.micros() >= 0 && self.timestamp <= latest;
-        is_believed && self.prices.are_consistent() && self.volume >= 0
+    fn is_valid(&self, bounds: &TimeBounds) -> bool {
+        bounds.contain(self.timestamp) && self.prices.are_consistent() && self.volume >= 0
     }
 
     /// The first rule that is broken.
     #[cold]
-    fn reject(&self, latest: Timestamp) -> Reject {
+    fn reject(&self, bounds: &TimeBounds) -> Reject {
         let Self { timestamp, prices, volume, .. } = self;
-        if timestamp.micros() < 0 || *timestamp > latest {
-            let detail = format!("timestamp {timestamp} is outside 1970-01-01..{latest}");
+        let TimeBounds { oldest, latest } = bounds;
+        if timestamp < oldest {
+            let detail = format!("timestamp {timestamp} is before {oldest} (--oldest, --timestamp-unit)");
+            return Reject::new(Reason::TimestampOutOfRange, detail);
+        }
+        if timestamp > latest {
+            let detail = format!("timestamp {timestamp} is after {latest}, a day from now (--timestamp-unit)");
             return Reject::new(Reason::TimestampOutOfRange, detail);
         }
         if prices.are_consistent() {
@@ -127,7 +131,7 @@ impl Prices {
 
 fn symbol_of(text: &str) -> Result<Symbol<'_>, Reject> {
     Symbol::new(text).ok_or_else(|| {
-        let detail = format!("symbol \"{}\" is not 1-32 of A-Z a-z 0-9 . ^ = _ : / -", excerpt(text));
+        let detail = format!("symbol \"{}\" is not 1 to 64 bytes of printable characters", excerpt(text));
         Reject::new(Reason::BadSymbol, detail)
     })
 }

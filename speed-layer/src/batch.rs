@@ -12,7 +12,7 @@ pub use rejects::RejectedMessage;
 pub use rows::{COPY, Rows};
 
 use crate::source::SourcePartition;
-use common::decode::Decoder;
+use common::decode::{Beside, Decoder};
 use common::{Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -88,11 +88,12 @@ impl Batch {
             self.note_sent(sent);
         }
         let value = message.value.unwrap_or_default();
-        if let Some(record) = decoder.decode_known(value) {
+        let beside = Beside { key: message.key, topic: Some(message.topic), time: message.timestamp };
+        if let Some(record) = decoder.decode_known(value, &beside) {
             self.accept(&record.tick, at, message.offset);
             return None;
         }
-        match decoder.decode(value) {
+        match decoder.decode(value, &beside) {
             Ok(record) => {
                 self.accept(&record.tick, at, message.offset);
                 None
@@ -166,17 +167,17 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::decode::ProvenanceNames;
+    use common::decode::Rules;
 
     const AT: SourcePartition = SourcePartition { source: 1, partition: 1 };
-    const GOOD: &[u8] = br#"{"symbol":"A","timestamp":0,"open":1,"close":2,"volume":3}"#;
+    const GOOD: &[u8] = br#"{"symbol":"A","timestamp":1749218401,"open":1,"close":2,"volume":3}"#;
 
     fn message(offset: i64, value: Option<&[u8]>) -> Message<'_> {
         Message { topic: "t", partition: 1, offset, timestamp: Some(Timestamp::from_micros(5)), key: None, value }
     }
 
     fn decoder() -> Decoder {
-        Decoder::new(ProvenanceNames::default(), Timestamp::from_micros(0))
+        Decoder::new(Rules::default(), Timestamp::now())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The flags; their comments are the manual (`speed-layer --help`).
 
 use clap::{Parser, ValueEnum};
-use common::cli::{self, DatabaseArgs};
+use common::cli::{self, DatabaseArgs, MessageArgs};
 use common::kafka::KafkaProperties;
 use common::telemetry::LogArgs;
 use std::net::SocketAddr;
@@ -38,6 +38,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub kafka: KafkaProperties,
+
+    #[command(flatten)]
+    pub messages: MessageArgs,
 
     /// Where to begin with a topic that was never read. Partitions that are added to it later are read whole.
     #[arg(long, env = "START", value_enum, default_value_t = Start::Earliest)]

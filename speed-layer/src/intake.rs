@@ -82,6 +82,7 @@ impl Intake {
             inquiry.about_topic(topic);
         }
         let dead_letters = DeadLetters::new(&shared.config, &shared.metrics.letters_cut)?;
+        let rules = shared.config.messages.rules(ProvenanceNames::default());
         let skips = shared.config.on_gap == OnGap::Skip;
         Ok(Self {
             shared,
@@ -90,7 +91,7 @@ impl Intake {
             inquiry,
             dead_letters,
             writers,
-            decoder: Decoder::new(ProvenanceNames::default(), Timestamp::now()),
+            decoder: Decoder::new(rules, Timestamp::now()),
             assignment: Assignment::new(skips),
             watch: KafkaWatch::new(),
             committed: Instant::now(),

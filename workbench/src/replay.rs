@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use common::Timestamp;
-use common::decode::{Decoder, ProvenanceNames};
+use common::decode::{Beside, Decoder, Rules};
 use csv::{Reader, StringRecord};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -116,7 +116,7 @@ impl Ticks {
         let mut reader = Reader::from_path(path).with_context(|| format!("open {name}"))?;
         let header = reader.headers().with_context(|| format!("{name}, line 1"))?;
         let columns = Columns::find(header).with_context(|| format!("{name}, line 1"))?;
-        let decoder = Decoder::new(ProvenanceNames::default(), Timestamp::now());
+        let decoder = Decoder::new(Rules::default(), Timestamp::now());
         Ok(Self { path: name, columns, records: reader.into_records(), decoder })
     }
 }
@@ -161,7 +161,10 @@ impl Columns {
             value.push_str(&format!(",\"{name}\":{}", field(*index)));
         }
         value.push('}');
-        let decoded = decoder.decode(value.as_bytes()).map_err(|reject| anyhow::anyhow!("{reject}"))?.tick;
+        // The decoder takes what follows an object, as Connect does; a cell that ends it is a mistake all the same.
+        let _: serde::de::IgnoredAny = serde_json::from_str(&value)?;
+        let decoded =
+            decoder.decode(value.as_bytes(), &Beside::NOTHING).map_err(|reject| anyhow::anyhow!("{reject}"))?.tick;
         let (symbol, time) = (decoded.symbol().as_str().to_owned(), decoded.timestamp().micros());
         Ok(Tick { symbol, value: value.into_bytes(), time })
     }

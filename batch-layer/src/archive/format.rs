@@ -1,14 +1,16 @@
 //! [`Format`]: how the sink writes what it archives.
 
 use super::name::FileNameTemplate;
-use common::decode::ProvenanceNames;
+use common::decode::Rules;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The sink's configuration, as far as a reader must know it.
 #[derive(Debug, Clone)]
 pub struct Format {
     pub file_name: FileNameTemplate,
-    pub names: ProvenanceNames,
+    /// What a message may look like.
+    pub rules: Arc<Rules>,
     /// `None` where a line is JSON.
     pub csv: Option<CsvFields>,
 }
@@ -25,8 +27,20 @@ pub struct CsvFields {
 enum CsvField {
     Value,
     Offset,
-    /// A key, a timestamp or headers.
-    Other,
+    Key,
+    Timestamp,
+    Headers,
+}
+
+/// A comma-separated line, cut up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CsvLine<'a> {
+    pub value: &'a str,
+    pub offset: Option<i64>,
+    /// In base64, as the sink always writes it.
+    pub key: Option<&'a str>,
+    /// The record's own time, in epoch milliseconds.
+    pub timestamp: Option<&'a str>,
 }
 
 impl FromStr for CsvFields {
@@ -36,7 +50,9 @@ impl FromStr for CsvFields {
         let field = |name: &str| match name.trim() {
             "value" => Ok(CsvField::Value),
             "offset" => Ok(CsvField::Offset),
-            "key" | "timestamp" | "headers" => Ok(CsvField::Other),
+            "key" => Ok(CsvField::Key),
+            "timestamp" => Ok(CsvField::Timestamp),
+            "headers" => Ok(CsvField::Headers),
             other => Err(format!("there is no field {other:?}; there are key, value, offset, timestamp and headers")),
         };
         let fields = text.split(',').map(field).collect::<Result<Vec<_>, _>>()?;
@@ -47,33 +63,34 @@ impl FromStr for CsvFields {
 }
 
 impl CsvFields {
-    /// A line's value, and its offset where there is one. Fields are not quoted, and only a value may hold commas: so
-    /// the others are cut off from both ends. `None` for a line with fewer fields.
+    /// The fields of a line. They are not quoted, and only a value may hold commas: so the others are cut off from both
+    /// ends. `None` for a line with fewer fields, or with an offset that is none.
     #[must_use]
-    pub fn cut<'a>(&self, line: &'a str) -> Option<(&'a str, Option<i64>)> {
-        let (mut value, mut offset) = (line, None);
+    pub fn cut<'a>(&self, line: &'a str) -> Option<CsvLine<'a>> {
+        let mut cut = CsvLine { value: line, offset: None, key: None, timestamp: None };
         for field in &self.before {
-            let (head, rest) = value.split_once(',')?;
-            offset = field.offset(head)?.or(offset);
-            value = rest;
+            let (head, rest) = cut.value.split_once(',')?;
+            cut.take(*field, head)?;
+            cut.value = rest;
         }
         for field in &self.after {
-            let (rest, tail) = value.rsplit_once(',')?;
-            offset = field.offset(tail)?.or(offset);
-            value = rest;
+            let (rest, tail) = cut.value.rsplit_once(',')?;
+            cut.take(*field, tail)?;
+            cut.value = rest;
         }
-        Some((value, offset))
+        Some(cut)
     }
 }
 
-impl CsvField {
-    /// The outer `None` is an offset that is none.
-    #[allow(clippy::option_option, reason = "a field that is no offset is not one that cannot be read")]
-    fn offset(self, text: &str) -> Option<Option<i64>> {
-        match self {
-            Self::Offset => text.parse().ok().map(Some),
-            Self::Value | Self::Other => Some(None),
+impl<'a> CsvLine<'a> {
+    fn take(&mut self, field: CsvField, text: &'a str) -> Option<()> {
+        match field {
+            CsvField::Offset => self.offset = Some(text.parse().ok()?),
+            CsvField::Key => self.key = Some(text).filter(|text| !text.is_empty()),
+            CsvField::Timestamp => self.timestamp = Some(text),
+            CsvField::Value | CsvField::Headers => {}
         }
+        Some(())
     }
 }
 
@@ -82,7 +99,7 @@ mod tests {
     use super::*;
 
     fn cut<'a>(fields: &str, line: &'a str) -> Option<(&'a str, Option<i64>)> {
-        fields.parse::<CsvFields>().unwrap().cut(line)
+        fields.parse::<CsvFields>().unwrap().cut(line).map(|cut| (cut.value, cut.offset))
     }
 
     #[test]
@@ -97,6 +114,14 @@ mod tests {
         for line in ["", "a,b", "a,b,x"] {
             assert_eq!(cut("key,value,offset", line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_line_tells_its_key_and_time() {
+        let fields: CsvFields = "key,value,offset,timestamp".parse().unwrap();
+        let cut = fields.cut("a2V5,{},17,1554210895").unwrap();
+        assert_eq!((cut.key, cut.timestamp), (Some("a2V5"), Some("1554210895")));
+        assert_eq!(fields.cut(",{},17,").unwrap().key, None);
     }
 
     #[test]

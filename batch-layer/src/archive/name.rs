@@ -30,6 +30,8 @@ pub struct FileNameTemplate {
 /// Names as Confluent's sink gives them.
 pub const CONFLUENT: &str = "{{topic}}+{{partition}}+{{start_offset}}.json";
 
+const TOPIC: &str = "[^/]+";
+
 /// The parts of a name that a sink writes beside the records.
 const COMPANIONS: [&str; 2] = [".keys.", ".headers."];
 
@@ -45,7 +47,9 @@ impl FileNameTemplate {
         while let Some((literal, after)) = rest.split_once("{{") {
             let (variable, after) = after.split_once("}}").ok_or("has `{{` without `}}`")?;
             pattern.push_str(&regex_lite::escape(literal));
-            pattern.push_str(variable_pattern(variable)?);
+            let is_topic = variable_pattern(variable)? == TOPIC;
+            let is_first = !pattern.contains("(?<topic>");
+            pattern.push_str(if is_topic && is_first { "(?<topic>[^/]+)" } else { variable_pattern(variable)? });
             rest = after;
         }
         pattern.push_str(&regex_lite::escape(rest));
@@ -81,6 +85,13 @@ impl FileNameTemplate {
         FileName::Unknown
     }
 
+    /// The topic that the key of an object names; empty where the template has none.
+    #[must_use]
+    pub fn topic<'k>(&self, key: &'k str) -> &'k str {
+        let topic = self.regex.captures(key).and_then(|found| found.name("topic"));
+        topic.map_or("", |topic| topic.as_str())
+    }
+
     fn origin(&self, key: &str) -> Option<Origin> {
         let found = self.regex.captures(key)?;
         let number = |name| found.name(name).map(|digits| digits.as_str());
@@ -95,7 +106,7 @@ impl FileNameTemplate {
 fn variable_pattern(variable: &str) -> Result<&'static str, String> {
     match variable.split(':').next().unwrap_or_default().trim() {
         // A topic's name may itself hold what parts it from the numbers: the numbers are sought from the end.
-        "topic" => Ok("[^/]+"),
+        "topic" => Ok(TOPIC),
         "partition" => Ok("(?<partition>[0-9]+)"),
         "start_offset" => Ok("(?<start_offset>[0-9]+)"),
         "timestamp" => Ok("[0-9]+"),
@@ -123,6 +134,14 @@ mod tests {
         ] {
             assert_eq!(confluent(key), records, "{key}");
         }
+    }
+
+    #[test]
+    fn a_name_tells_the_topic_where_the_template_has_one() {
+        let topic = |template: &str, key: &str| FileNameTemplate::parse(template).unwrap().topic(key).to_owned();
+        assert_eq!(topic(CONFLUENT, "raw/t/2025-06-02-13/stock_prices+3+0000000017.json.gz"), "stock_prices");
+        assert_eq!(topic("{{topic}}/{{topic}}-{{partition}}-{{start_offset}}", "a/b-c/b-c-0-1"), "b-c");
+        assert_eq!(topic("{{partition}}-{{start_offset}}", "a/0-1"), "");
     }
 
     #[test]

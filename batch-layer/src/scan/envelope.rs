@@ -7,6 +7,7 @@ use crate::archive::CsvFields;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use common::decode::Provenance;
+use common::timestamp::{EpochUnit, Timestamp, parse_rfc3339};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -18,6 +19,7 @@ pub struct Envelope<'o> {
     partition: i32,
     unescaped: String,
     unpacked: Vec<u8>,
+    key: Vec<u8>,
 }
 
 /// What was inside.
@@ -25,54 +27,94 @@ pub struct Envelope<'o> {
 pub struct Content<'a> {
     pub value: &'a [u8],
     pub provenance: Option<Provenance>,
+    pub key: Option<&'a [u8]>,
+    /// The record's own time.
+    pub time: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
 struct Parts<'a> {
     #[serde(borrow)]
     value: &'a RawValue,
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
     offset: Option<i64>,
     partition: Option<i32>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
 }
 
 impl<'o> Envelope<'o> {
     pub fn new(csv: Option<&'o CsvFields>, partition: i32) -> Self {
-        Self { csv, partition, unescaped: String::new(), unpacked: Vec::new() }
+        Self { csv, partition, unescaped: String::new(), unpacked: Vec::new(), key: Vec::new() }
     }
 
     /// The value of a line; `None` where the line has none of the known forms. The value is JSON as it is, JSON in a
-    /// string, or either in base64.
+    /// string, or either in base64. A key is in base64 where the value is, and where lines are comma-separated.
     pub fn open<'a>(&'a mut self, line: &'a [u8]) -> Option<Content<'a>> {
         let line = str::from_utf8(line).ok()?.trim_ascii();
-        if let Some(fields) = self.csv {
-            let (value, offset) = fields.cut(line)?;
-            let provenance = offset.map(|offset| Provenance { partition: self.partition, offset });
-            return Some(Content { value: unpack(value, &mut self.unpacked)?, provenance });
+        let Self { csv, partition, unescaped, unpacked, key } = self;
+        if let Some(fields) = csv {
+            let cut = fields.cut(line)?;
+            let provenance = cut.offset.map(|offset| Provenance { partition: *partition, offset });
+            let time = cut.timestamp.and_then(|millis| EpochUnit::Ms.parse(millis_of(millis)?));
+            let key = cut.key.and_then(|text| unpack_key(text, key));
+            return Some(Content { value: unpack(cut.value, unpacked)?.0, provenance, key, time });
         }
-        let (value, provenance) = match line.as_bytes().first()? {
-            b'"' => (line, None),
-            _ => {
-                let parts: Parts<'_> = serde_json::from_str(line).ok()?;
-                let partition = parts.partition.unwrap_or(self.partition);
-                (parts.value.get(), parts.offset.map(|offset| Provenance { partition, offset }))
+        if line.starts_with('"') {
+            *unescaped = serde_json::from_str(line).ok()?;
+            let (value, _) = unpack(unescaped, unpacked)?;
+            return Some(Content { value, provenance: None, key: None, time: None });
+        }
+        let parts: Parts<'_> = serde_json::from_str(line).ok()?;
+        let partition = parts.partition.unwrap_or(*partition);
+        let provenance = parts.offset.map(|offset| Provenance { partition, offset });
+        let time = parts.timestamp.and_then(time_of);
+        let (value, is_packed) = match parts.value.get() {
+            text if text.starts_with('"') => {
+                *unescaped = serde_json::from_str(text).ok()?;
+                unpack(unescaped, unpacked)?
             }
+            json => (json.as_bytes(), false),
         };
-        if !value.starts_with('"') {
-            return Some(Content { value: value.as_bytes(), provenance });
-        }
-        self.unescaped = serde_json::from_str(value).ok()?;
-        Some(Content { value: unpack(&self.unescaped, &mut self.unpacked)?, provenance })
+        let text = parts.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
+        let key = text.and_then(|text| if is_packed { unpack_key(&text, key) } else { keep(text, key) });
+        Some(Content { value, provenance, key, time })
     }
 }
 
-/// Base64 has no braces.
-fn unpack<'a>(text: &'a str, unpacked: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+fn unpack_key<'a>(text: &str, key: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    key.clear();
+    BASE64.decode_vec(text, key).ok()?;
+    Some(key)
+}
+
+fn keep(text: String, key: &mut Vec<u8>) -> Option<&[u8]> {
+    *key = text.into_bytes();
+    Some(key)
+}
+
+/// Aiven's JSON lines write a time as text, its other formats as epoch milliseconds.
+fn time_of(raw: &RawValue) -> Option<Timestamp> {
+    match serde_json::from_str::<String>(raw.get()) {
+        Ok(text) => parse_rfc3339(&text).ok(),
+        Err(_) => EpochUnit::Ms.parse(millis_of(raw.get())?),
+    }
+}
+
+fn millis_of(text: &str) -> Option<&str> {
+    let is_integer = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_integer.then_some(text)
+}
+
+/// The value, and whether it was in base64, which has no braces.
+fn unpack<'a>(text: &'a str, unpacked: &'a mut Vec<u8>) -> Option<(&'a [u8], bool)> {
     if text.trim_ascii_start().starts_with('{') {
-        return Some(text.as_bytes());
+        return Some((text.as_bytes(), false));
     }
     unpacked.clear();
     BASE64.decode_vec(text.trim_ascii(), unpacked).ok()?;
-    Some(unpacked)
+    Some((unpacked, true))
 }
 
 #[cfg(test)]
@@ -110,6 +152,26 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn an_envelope_tells_its_records_key_and_time() {
+        let packed = BASE64.encode(VALUE);
+        let time = Timestamp::from_micros(1_748_869_200_000_000);
+        for (csv, line) in [
+            (None, format!(r#"{{"key":"AAPL","value":{VALUE},"timestamp":"2025-06-02T13:00:00Z"}}"#)),
+            (None, format!(r#"{{"key":"QUFQTA==","value":"{packed}","timestamp":1748869200000}}"#)),
+            (Some("key,value,timestamp"), format!("QUFQTA==,{VALUE},1748869200000")),
+        ] {
+            let csv = csv.map(|fields| fields.parse().unwrap());
+            let mut envelope = Envelope::new(csv.as_ref(), 3);
+            let content = envelope.open(line.as_bytes()).unwrap();
+            assert_eq!((content.key, content.time), (Some(&b"AAPL"[..]), Some(time)), "{line}");
+        }
+        let mut envelope = Envelope::new(None, 3);
+        let line = format!(r#"{{"key":null,"value":{VALUE},"timestamp":"today"}}"#);
+        let content = envelope.open(line.as_bytes()).unwrap();
+        assert_eq!((content.key, content.time), (None, None));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::trickle::Trickle;
 use super::*;
+use common::decode::{MapEntries, Mapping, SymbolFrom, TimestampFrom};
 use common::{Bar, Reason};
 use proptest::prelude::*;
 
@@ -9,7 +10,8 @@ fn options() -> ScanOptions {
     ScanOptions {
         compressed_name: false,
         origin: Origin { partition: 3, start_offset: 100 },
-        names: ProvenanceNames::default(),
+        topic: "t".into(),
+        rules: Arc::default(),
         csv: None,
         stored_at: Timestamp::from_micros((AT + 60_000) * 1000),
         exclude: None,
@@ -144,4 +146,33 @@ proptest! {
             prop_assert!(scan.rejected <= scan.lines);
         }
     }
+}
+
+#[test]
+fn lines_of_every_layout_are_read_by_the_same_rules_as_messages() {
+    let rules = Rules {
+        symbol_from: SymbolFrom::Key,
+        timestamp_from: TimestampFrom::Record,
+        mapping: Mapping::new(&"price=q.p".parse::<MapEntries>().unwrap().0),
+        ..Rules::default()
+    };
+    let time = Timestamp::from_micros(AT * 1000).to_string();
+    let text = [
+        format!(r#"{{"key":"A","value":{{"q":{{"p":"1.5"}},"qty":2}},"offset":7,"timestamp":"{time}"}}"#),
+        format!(r#"{{"key":"A","value":{{"q":{{"p":"2.5"}},"qty":2}},"offset":8,"timestamp":{AT}}}"#),
+        r#"{"q":{"p":"2.5"},"qty":2}"#.to_owned(),
+    ]
+    .join("\n");
+    let scan = scan(text.as_bytes(), &ScanOptions { rules: rules.into(), ..options() }).unwrap();
+    assert_eq!((bar_of_a(&scan.hours[0].1).sum_close, scan.rejected), (4_000_000_000, 1));
+    assert!(scan.rejects[0].reject.detail.contains("has no key"), "{}", scan.rejects[0].reject);
+}
+
+#[test]
+fn the_topic_of_the_objects_name_may_be_the_symbol() {
+    let rules = Rules { symbol_from: SymbolFrom::Topic, ..Rules::default() };
+    let options = ScanOptions { rules: rules.into(), topic: "A".into(), ..options() };
+    let text = format!(r#"{{"price":2,"volume":1,"ts":{AT}}}"#);
+    let scan = scan(text.as_bytes(), &options).unwrap();
+    assert_eq!(bar_of_a(&scan.hours[0].1).ticks, 1);
 }

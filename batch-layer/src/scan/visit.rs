@@ -4,9 +4,10 @@ use super::elements::{self, Elements};
 use super::envelope::Envelope;
 use super::lines::{Line, Lines};
 use super::{ScanOptions, decompress};
-use common::decode::{Decoder, MAX_VALUE_BYTES, Record};
+use common::decode::{Beside, Decoder, MAX_VALUE_BYTES, Record};
 use common::{Reason, Reject};
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// What is made of an object's lines, one after the other.
 pub trait Visitor {
@@ -53,7 +54,8 @@ pub trait LineTaker {
 /// Where reading or decompressing fails; what `visitor` has seen is then a part of the object.
 pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor) -> io::Result<()> {
     let mut reading = Reading {
-        decoder: Decoder::new(options.names.clone(), options.stored_at),
+        decoder: Decoder::new(Arc::clone(&options.rules), options.stored_at),
+        beside: Beside { topic: Some(&*options.topic).filter(|topic| !topic.is_empty()), ..Beside::NOTHING },
         envelope: Envelope::new(options.csv.as_ref(), options.origin.partition),
         is_wrapped: options.csv.is_some(),
         visitor,
@@ -73,6 +75,8 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
 /// How the lines of an object are read.
 struct Reading<'o, V> {
     decoder: Decoder,
+    /// What is known of every record that an object's lines hold.
+    beside: Beside<'o>,
     envelope: Envelope<'o>,
     /// Whether the last tick was in a sink's envelope: the next one will be, too.
     is_wrapped: bool,
@@ -85,7 +89,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         if self.is_wrapped {
             return None;
         }
-        let (record, length) = self.decoder.decode_known_line(bytes)?;
+        let (record, length) = self.decoder.decode_known_line(bytes, &self.beside)?;
         self.visitor.record(&record, number);
         Some(length)
     }
@@ -101,7 +105,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         if self.is_wrapped {
             return self.show(line);
         }
-        match self.decoder.decode_known(line.bytes) {
+        match self.decoder.decode_known(line.bytes, &self.beside) {
             Some(record) => self.visitor.record(&record, line.number),
             None => self.show(line),
         }
@@ -119,7 +123,7 @@ impl<V: Visitor> Reading<'_, V> {
                 Err(why) => inner = why,
             }
         }
-        let outer = match self.decoder.decode(line.bytes) {
+        let outer = match self.decoder.decode(line.bytes, &self.beside) {
             Ok(record) => return self.visitor.record(&record, line.number),
             Err(why) => why,
         };
@@ -135,7 +139,8 @@ impl<V: Visitor> Reading<'_, V> {
     /// Shows the tick in a line's envelope. The error is `None` where there is no envelope.
     fn show_content(&mut self, line: &Line<'_>) -> Result<(), Option<Reject>> {
         let content = self.envelope.open(line.bytes).ok_or(None)?;
-        let mut record = self.decoder.decode(content.value)?;
+        let beside = Beside { key: content.key, time: content.time, ..self.beside };
+        let mut record = self.decoder.decode(content.value, &beside)?;
         record.provenance = record.provenance.or(content.provenance);
         self.visitor.record(&record, line.number);
         Ok(())

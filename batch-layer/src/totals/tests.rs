@@ -1,7 +1,7 @@
 use super::*;
 use crate::archive::Origin;
 use crate::scan::{Scan, ScanOptions, scan};
-use common::decode::ProvenanceNames;
+use common::decode::{Beside, Decoder, Rules};
 use common::{Bar, Timestamp};
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -62,7 +62,8 @@ fn options(exclude: Option<Exclusions>) -> ScanOptions {
         compressed_name: false,
         origin: Origin { partition: 0, start_offset: 0 },
         csv: None,
-        names: ProvenanceNames::default(),
+        topic: "t".into(),
+        rules: Arc::default(),
         stored_at: Timestamp::from_micros(START * 1000 + Timestamp::DAY),
         exclude: exclude.map(Arc::new),
     }
@@ -77,8 +78,8 @@ fn expected(records: &[Record]) -> BTreeMap<(Hour, String), Bar> {
     let mut bars: BTreeMap<(Hour, String), Bar> = BTreeMap::new();
     for record in records {
         let line = record.line(true);
-        let mut decoder = common::decode::Decoder::new(ProvenanceNames::default(), options(None).stored_at);
-        let tick = decoder.decode(line.trim().as_bytes()).unwrap().tick;
+        let mut decoder = Decoder::new(Rules::default(), options(None).stored_at);
+        let tick = decoder.decode(line.trim().as_bytes(), &Beside::NOTHING).unwrap().tick;
         let bar = Bar::of(&tick, record.partition, record.offset);
         let key = (Hour::of(tick.timestamp()), record.symbol.to_string());
         bars.entry(key).and_modify(|sum| sum.merge(&bar)).or_insert(bar);

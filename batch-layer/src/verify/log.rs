@@ -3,8 +3,9 @@
 use super::args::KafkaArgs;
 use crate::hour::Hour;
 use anyhow::Context;
-use common::Failure;
+use common::decode::Beside;
 use common::kafka::{Quiet, partitions};
+use common::{Failure, Timestamp};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -122,12 +123,12 @@ impl Log {
         &self,
         partition: i32,
         offsets: &RoaringTreemap,
-        mut each: impl FnMut(u64, Option<&[u8]>),
+        mut each: impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
     ) -> anyhow::Result<()> {
         for range in stretches(offsets) {
-            self.read_range(partition, &range, &mut |offset, value| {
+            self.read_range(partition, &range, &mut |offset, value, beside| {
                 if offsets.contains(offset) {
-                    each(offset, value);
+                    each(offset, value, beside);
                 }
             })
             .with_context(|| format!("read {}/{partition} from offset {} on", self.topic, range.start))?;
@@ -139,7 +140,7 @@ impl Log {
         &self,
         partition: i32,
         range: &Range<u64>,
-        each: &mut impl FnMut(u64, Option<&[u8]>),
+        each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
     ) -> anyhow::Result<()> {
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(&self.topic, partition, Offset::Offset(range.start.cast_signed()))?;
@@ -155,7 +156,9 @@ impl Log {
                     if offset >= range.end {
                         return Ok(());
                     }
-                    each(offset, message.payload());
+                    let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
+                    let time = millis.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
+                    each(offset, message.payload(), &Beside { key: message.key(), topic: Some(&self.topic), time });
                     if offset + 1 == range.end {
                         return Ok(());
                     }

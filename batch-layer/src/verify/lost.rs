@@ -7,7 +7,7 @@ use super::tables::{self, Known};
 use crate::hour::Hour;
 use crate::index::Index;
 use anyhow::Context;
-use common::decode::{Decoder, ProvenanceNames};
+use common::decode::{Decoder, Rules};
 use common::{Failure, Timestamp};
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,8 @@ pub struct Search<'a> {
     pub purged: &'a BTreeSet<Hour>,
     pub log: Option<&'a Arc<Log>>,
     pub spans: &'a BTreeMap<i32, Span>,
+    /// What a message may look like.
+    pub rules: &'a Arc<Rules>,
 }
 
 impl Search<'_> {
@@ -136,12 +138,12 @@ impl Search<'_> {
         let (Some(log), false) = (self.log, offsets.is_empty()) else {
             return Ok(());
         };
-        let log = Arc::clone(log);
+        let (log, rules) = (Arc::clone(log), Arc::clone(self.rules));
         let reading = tokio::task::spawn_blocking(move || {
-            let mut decoder = Decoder::new(ProvenanceNames::default(), Timestamp::now());
+            let mut decoder = Decoder::new(rules, Timestamp::now());
             let mut records = Vec::new();
-            log.read(partition, &offsets, |offset, value| {
-                let tick = decoder.decode(value.unwrap_or_default());
+            log.read(partition, &offsets, |offset, value, beside| {
+                let tick = decoder.decode(value.unwrap_or_default(), beside);
                 records.push((offset, tick.ok().map(|record| Hour::of(record.tick.timestamp()))));
             })?;
             anyhow::Ok(records)

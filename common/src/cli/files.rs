@@ -62,7 +62,7 @@ pub fn properties(path: &str) -> Result<PropertiesFile, String> {
     Ok(PropertiesFile(pairs.collect::<Result<_, _>>()?))
 }
 
-fn read(path: &str) -> Result<String, String> {
+pub(super) fn read(path: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
     // Some editors begin a file with this mark, which says no more than that it is UTF-8.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))

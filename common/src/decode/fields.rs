@@ -1,53 +1,131 @@
 //! One pass over a JSON object that notes where the fields of a tick stand, without judging their values.
 
-use super::ProvenanceNames;
+use super::Rules;
+use super::mapping::{Field, Mapping, Member, Node, default_field};
 use crate::reject::{Reason, Reject};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 
-/// The raw JSON of each known field; of duplicate names the last.
-#[derive(Debug, Default, Clone, Copy)]
+/// What was found in an object.
+#[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
-    pub symbol: Option<&'a RawValue>,
-    pub timestamp: Option<&'a RawValue>,
-    pub open: Option<&'a RawValue>,
-    pub high: Option<&'a RawValue>,
-    pub low: Option<&'a RawValue>,
-    pub close: Option<&'a RawValue>,
-    pub volume: Option<&'a RawValue>,
+    candidates: Vec<Candidate<'a>>,
     pub partition: Option<&'a RawValue>,
     pub offset: Option<&'a RawValue>,
+    pub record_time: Option<&'a RawValue>,
     pub payload: Option<&'a RawValue>,
     pub has_schema: bool,
 }
 
+/// A value that may be the field's. The lowest rank counts.
+#[derive(Debug)]
+struct Candidate<'a> {
+    field: Field,
+    rank: u8,
+    name: Cow<'a, str>,
+    raw: &'a RawValue,
+}
+
+/// The raw JSON of a tick's prices.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawPrices<'a> {
+    pub open: &'a RawValue,
+    pub high: Option<&'a RawValue>,
+    pub low: Option<&'a RawValue>,
+    pub close: &'a RawValue,
+}
+
 impl<'a> Fields<'a> {
-    pub fn parse(text: &'a str, names: &ProvenanceNames) -> Result<Self, Reject> {
+    pub fn parse(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(no_object(text));
         }
-        let mut json = serde_json::Deserializer::from_str(text);
-        let fields = json.deserialize_map(FieldsVisitor { names }).map_err(not_json)?;
-        json.end().map_err(not_json)?;
+        let mut fields = Self { candidates: Vec::with_capacity(Field::ALL.len()), ..Self::default() };
+        fields.read(text, &Place { rules, node: rules.mapping.root(), is_outer: true }).map_err(not_json)?;
         Ok(fields)
     }
 
-    fn set(&mut self, field: Field, raw: &'a RawValue) {
-        match field {
-            Field::Symbol => self.symbol = Some(raw),
-            Field::Timestamp => self.timestamp = Some(raw),
-            Field::Open => self.open = Some(raw),
-            Field::High => self.high = Some(raw),
-            Field::Low => self.low = Some(raw),
-            Field::Close => self.close = Some(raw),
-            Field::Volume => self.volume = Some(raw),
-            Field::Partition => self.partition = Some(raw),
-            Field::Offset => self.offset = Some(raw),
-            Field::Payload => self.payload = Some(raw),
-            Field::Schema => self.has_schema = true,
+    fn read(&mut self, text: &'a str, place: &Place<'_>) -> Result<(), serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        json.deserialize_map(Object { fields: self, place })?;
+        json.end()
+    }
+
+    /// Of two members with the same name the last counts.
+    fn note(&mut self, candidate: Candidate<'a>) {
+        let is_same = |known: &&mut Candidate<'a>| {
+            (known.field, known.rank, &known.name) == (candidate.field, candidate.rank, &candidate.name)
+        };
+        match self.candidates.iter_mut().find(is_same) {
+            Some(known) => known.raw = candidate.raw,
+            None => self.candidates.push(candidate),
         }
     }
+
+    /// The field's value, if there is one that is not null.
+    pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
+        let found = || self.candidates.iter().filter(|found| found.field == field && found.raw.get() != "null");
+        let Some(rank) = found().map(|found| found.rank).min() else {
+            return Ok(None);
+        };
+        let mut best = found().filter(|found| found.rank == rank);
+        match (best.next(), best.next()) {
+            (Some(one), Some(other)) => Err(ambiguous(field, &one.name, &other.name)),
+            (one, _) => Ok(one.map(|one| one.raw)),
+        }
+    }
+
+    pub fn require(&self, field: Field, mapping: &Mapping) -> Result<&'a RawValue, Reject> {
+        self.get(field)?.ok_or_else(|| missing(field, mapping))
+    }
+
+    /// Those of a bar where open and close are there, and otherwise the one of a trade. The open, high and low beside the
+    /// price of a trade are those of its day, unless they were mapped.
+    pub fn prices(&self, mapping: &Mapping) -> Result<RawPrices<'a>, Reject> {
+        if let (Some(open), Some(close)) = (self.get(Field::Open)?, self.get(Field::Close)?) {
+            return Ok(RawPrices { open, high: self.get(Field::High)?, low: self.get(Field::Low)?, close });
+        }
+        let Some(price) = self.get(Field::Price)? else {
+            let is_bar = self.get(Field::Open)?.is_some() || self.get(Field::Close)?.is_some();
+            return Err(match (is_bar, self.get(Field::Open)?) {
+                (true, Some(_)) => missing(Field::Close, mapping),
+                (true, None) => missing(Field::Open, mapping),
+                (false, _) => missing(Field::Price, mapping),
+            });
+        };
+        let mapped = |field| if mapping.paths(field).is_empty() { Ok(None) } else { self.get(field) };
+        Ok(RawPrices { open: price, high: mapped(Field::High)?, low: mapped(Field::Low)?, close: price })
+    }
+}
+
+fn ambiguous(field: Field, one: &str, other: &str) -> Reject {
+    let detail = format!("{field} may be {one:?} or {other:?}: say which, as --map {field}={one:?}");
+    Reject::new(Reason::MissingField, detail)
+}
+
+fn missing(field: Field, mapping: &Mapping) -> Reject {
+    let paths: Vec<String> = mapping.paths(field).iter().map(ToString::to_string).collect();
+    let detail = match (field, paths.is_empty()) {
+        (_, false) => format!("{field} is missing: there is no {} (--map, --preset)", paths.join(" and no ")),
+        (Field::Price, true) => {
+            "open and close are missing, and there is no price: name them with --map price=NAME, or \
+                                 open=NAME,close=NAME"
+                .to_owned()
+        }
+        (Field::Symbol, true) => {
+            "symbol is missing: name its member with --map symbol=NAME, or take it from elsewhere with --symbol-from"
+                .to_owned()
+        }
+        (Field::Timestamp, true) => {
+            "timestamp is missing: name its member with --map timestamp=NAME, or take the record's \
+                                     own with --timestamp-from record"
+                .to_owned()
+        }
+        (_, true) => format!("{field} is missing: name its member with --map {field}=NAME"),
+    };
+    Reject::new(Reason::MissingField, detail)
 }
 
 fn not_json(error: serde_json::Error) -> Reject {
@@ -61,79 +139,135 @@ fn no_object(text: &str) -> Reject {
     }
 }
 
+/// Where in a value an object is.
 #[derive(Clone, Copy)]
-enum Field {
-    Symbol,
-    Timestamp,
-    Open,
-    High,
-    Low,
-    Close,
-    Volume,
-    Partition,
-    Offset,
-    Schema,
-    Payload,
+struct Place<'r> {
+    rules: &'r Rules,
+    /// The names that are looked for in it.
+    node: &'r Node,
+    /// Whether it is the value itself.
+    is_outer: bool,
 }
 
-struct FieldsVisitor<'n> {
-    names: &'n ProvenanceNames,
+struct Object<'f, 'a, 'r> {
+    fields: &'f mut Fields<'a>,
+    place: &'r Place<'r>,
 }
 
-impl<'de> Visitor<'de> for FieldsVisitor<'_> {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for Object<'_, 'de, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(name) = map.next_key_seed(FieldName { names: self.names })? {
-            match name {
-                Some(field) => fields.set(field, map.next_value()?),
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(wanted) = map.next_key_seed(Name(self.place))? {
+            match wanted {
+                Some(wanted) => {
+                    let raw = map.next_value()?;
+                    self.fields.take(wanted, raw, self.place).map_err(serde::de::Error::custom)?;
+                }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(fields)
+        Ok(())
     }
 }
 
-/// Reads a member's name; `None` for a name that is not ours.
-#[derive(Clone, Copy)]
-struct FieldName<'n> {
-    names: &'n ProvenanceNames,
+impl<'a> Fields<'a> {
+    fn take(&mut self, wanted: Wanted<'a, '_>, raw: &'a RawValue, place: &Place<'_>) -> Result<(), serde_json::Error> {
+        if let Some((field, rank)) = wanted.default {
+            self.note(Candidate { field, rank, name: wanted.name, raw });
+        }
+        match wanted.special {
+            Some(Special::Partition) => self.partition = Some(raw),
+            Some(Special::Offset) => self.offset = Some(raw),
+            Some(Special::RecordTime) => self.record_time = Some(raw),
+            Some(Special::Payload) => self.payload = Some(raw),
+            Some(Special::Schema) => self.has_schema = true,
+            None => {}
+        }
+        let Some(Member { ends, below, .. }) = wanted.mapped else {
+            return Ok(());
+        };
+        for (field, rank) in ends {
+            self.note(Candidate { field: *field, rank: *rank, name: Cow::Borrowed(""), raw });
+        }
+        // Of two members with the same name the last counts, with all that it holds.
+        below.each_end(&mut |end| {
+            self.candidates.retain(|known| !known.name.is_empty() || (known.field, known.rank) != end);
+        });
+        if raw.get().starts_with('{') && !below.is_empty() {
+            self.read(raw.get(), &Place { node: below, is_outer: false, ..*place })?;
+        }
+        Ok(())
+    }
 }
 
-impl<'de> DeserializeSeed<'de> for FieldName<'_> {
-    type Value = Option<Field>;
+#[derive(Clone, Copy)]
+enum Special {
+    Partition,
+    Offset,
+    RecordTime,
+    Schema,
+    Payload,
+}
+
+/// What a member is looked at for.
+struct Wanted<'a, 'r> {
+    name: Cow<'a, str>,
+    special: Option<Special>,
+    default: Option<(Field, u8)>,
+    mapped: Option<&'r Member>,
+}
+
+/// Reads a member's name; `None` for one that is not ours.
+#[derive(Clone, Copy)]
+struct Name<'r>(&'r Place<'r>);
+
+impl<'de, 'r> DeserializeSeed<'de> for Name<'r> {
+    type Value = Option<Wanted<'de, 'r>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
     }
 }
 
-impl Visitor<'_> for FieldName<'_> {
-    type Value = Option<Field>;
+impl<'de, 'r> Visitor<'de> for Name<'r> {
+    type Value = Option<Wanted<'de, 'r>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
     }
 
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(self.wanted(name, || Cow::Borrowed(name)))
+    }
+
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(match name {
-            "symbol" => Some(Field::Symbol),
-            "timestamp" => Some(Field::Timestamp),
-            "open" => Some(Field::Open),
-            "high" => Some(Field::High),
-            "low" => Some(Field::Low),
-            "close" => Some(Field::Close),
-            "volume" => Some(Field::Volume),
-            "schema" => Some(Field::Schema),
-            "payload" => Some(Field::Payload),
-            name if name == self.names.partition => Some(Field::Partition),
-            name if name == self.names.offset => Some(Field::Offset),
-            _ => None,
-        })
+        Ok(self.wanted(name, || Cow::Owned(name.to_owned())))
+    }
+}
+
+impl<'r> Name<'r> {
+    fn wanted<'de>(self, name: &str, own: impl Fn() -> Cow<'de, str>) -> Option<Wanted<'de, 'r>> {
+        let Place { rules, node, is_outer } = *self.0;
+        let default = default_field(name).filter(|(field, _)| is_outer && rules.mapping.has_defaults(*field));
+        let special = if is_outer { special(name, rules) } else { None };
+        let mapped = node.member(name);
+        let is_wanted = default.is_some() || special.is_some() || mapped.is_some();
+        is_wanted.then(|| Wanted { name: own(), special, default, mapped })
+    }
+}
+
+fn special(name: &str, rules: &Rules) -> Option<Special> {
+    match name {
+        "schema" => Some(Special::Schema),
+        "payload" => Some(Special::Payload),
+        name if name == rules.names.partition => Some(Special::Partition),
+        name if name == rules.names.offset => Some(Special::Offset),
+        name if name == rules.names.record_time => Some(Special::RecordTime),
+        _ => None,
     }
 }

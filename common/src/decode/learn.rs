@@ -3,52 +3,104 @@
 //! Speed is no concern here: it runs once for each new layout. Whatever is unusual (a name twice, or with escapes) has
 //! no shape, and stays with the strict path.
 
-use super::ProvenanceNames;
+use super::mapping::Field;
 use super::shape::{Part, Shape, Step};
 use super::text::Literal;
+use super::values::{is_number, plain_text};
+use super::{Found, Rules, SymbolFrom, TimestampFrom};
+use crate::timestamp::EpochUnit;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::fmt;
 
 /// The layout of `value`; `None` where it is unusual.
-pub(super) fn shape(value: &[u8], names: &ProvenanceNames) -> Option<Shape> {
+pub(super) fn shape(value: &[u8], rules: &Rules) -> Option<Shape> {
     let text = str::from_utf8(value).ok()?;
-    let outer = members(text)?;
-    let has = |name: &str| outer.iter().any(|(known, _)| *known == name);
-    if outer.iter().any(|member| is_odd_provenance(member, names)) {
-        return None;
-    }
+    let chosen = Chosen::of(text, rules)?;
     let mut parts = Vec::new();
-    if has("schema") && has("payload") {
-        for (name, raw) in &outer {
-            match *name {
-                "schema" => {}
-                "payload" => {
-                    let inner = members(raw.get())?;
-                    if inner.iter().any(|member| is_odd_provenance(member, names)) {
-                        return None;
-                    }
-                    parts.extend(inner.iter().map(|(name, raw)| (part(name, raw, names), *raw)));
-                }
-                // Beside the payload only the provenance counts: a `close` there is not the tick's.
-                name => parts.push((beside_payload(name, raw, names), *raw)),
+    chosen.cut_object(text, rules, &mut parts)?;
+    let (steps, tail) = cut(text, &parts)?;
+    let found = steps.iter().filter(|step| !matches!(step.part, Part::OtherNumber | Part::OtherText)).count();
+    (found == chosen.0.len()).then(|| Shape::new(steps, tail))
+}
+
+/// The values that the tick is made of, each with what it is.
+struct Chosen<'a>(Vec<(Part, &'a RawValue)>);
+
+impl<'a> Chosen<'a> {
+    fn of(text: &'a str, rules: &Rules) -> Option<Self> {
+        let found = Found::of(text, rules).ok()?;
+        let get = |field| found.fields.get(field).ok().flatten();
+        let mut chosen = Vec::new();
+        if rules.symbol_from == SymbolFrom::Value {
+            chosen.push((Part::Symbol, get(Field::Symbol)?));
+        }
+        match rules.timestamp_from {
+            TimestampFrom::Value => {
+                let raw = get(Field::Timestamp)?;
+                chosen.push((timestamp_part(raw, rules), raw));
+            }
+            TimestampFrom::Record => chosen.extend(found.record_time.map(|raw| (Part::Epoch(EpochUnit::Ms), raw))),
+        }
+        let prices = found.fields.prices(&rules.mapping).ok()?;
+        match std::ptr::eq(prices.open, prices.close) {
+            true => chosen.push((Part::Price, prices.open)),
+            false => chosen.extend([(Part::Open, prices.open), (Part::Close, prices.close)]),
+        }
+        chosen.extend(prices.high.map(|raw| (Part::High, raw)));
+        chosen.extend(prices.low.map(|raw| (Part::Low, raw)));
+        chosen.push((Part::Volume, get(Field::Volume)?));
+        if found.provenance().is_some() {
+            chosen.extend([(Part::Partition, found.partition?), (Part::Offset, found.offset?)]);
+        }
+        Some(Self(chosen))
+    }
+
+    /// Notes what varies in an object, in its order. `None` where it is unusual.
+    fn cut_object(&self, text: &'a str, rules: &Rules, parts: &mut Vec<(Part, &'a RawValue)>) -> Option<()> {
+        for (name, raw) in members(text)? {
+            let own = self.0.iter().find(|(_, chosen)| std::ptr::eq(*chosen, raw));
+            if let Some((part, _)) = own {
+                is_readable(*part, raw).then(|| parts.push((*part, raw)))?;
+            } else if self.0.iter().any(|(_, chosen)| is_within(chosen, raw)) {
+                self.cut_object(raw.get(), rules, parts)?;
+            } else if name == rules.names.partition || name == rules.names.offset || name == rules.names.record_time {
+                // What the fast path does not read there must not be taken for nothing.
+                return None;
+            } else {
+                // Anything else is compared as it is: a null may stand for an absent value.
+                parts.extend(other(raw).map(|part| (part, raw)));
             }
         }
-    } else {
-        parts.extend(outer.iter().map(|(name, raw)| (part(name, raw, names), *raw)));
+        Some(())
     }
-    let (steps, tail) = cut(text, &parts)?;
-    let parts: Vec<Part> = steps.iter().map(|step| step.part).collect();
-    is_usual(&parts).then(|| Shape::new(steps, tail))
 }
 
-/// Provenance in a form that the fast path does not read must not be taken for none.
-fn is_odd_provenance((name, raw): &(&str, &RawValue), names: &ProvenanceNames) -> bool {
-    (*name == names.partition || *name == names.offset) && !is_number(raw)
+fn is_within(inner: &RawValue, outer: &RawValue) -> bool {
+    let range = |raw: &RawValue| raw.get().as_bytes().as_ptr_range();
+    let (inner, outer) = (range(inner), range(outer));
+    outer.start <= inner.start && inner.end <= outer.end
 }
 
-fn is_number(raw: &RawValue) -> bool {
+fn timestamp_part(raw: &RawValue, rules: &Rules) -> Part {
+    match plain_text(raw).is_some_and(|text| !is_number(text)) {
+        true => Part::TimestampText,
+        false => Part::Epoch(rules.times.unit),
+    }
+}
+
+/// Whether the value is of the kind that the fast path reads for the part: text for a symbol, a number or its text for
+/// the others; of what stands in the archive beside the tick a number alone.
+fn is_readable(part: Part, raw: &RawValue) -> bool {
+    match part {
+        Part::Symbol | Part::TimestampText => is_text(raw),
+        Part::Partition | Part::Offset => is_plain_number(raw),
+        _ => is_plain_number(raw) || is_text(raw),
+    }
+}
+
+fn is_plain_number(raw: &RawValue) -> bool {
     raw.get().starts_with(|first: char| first.is_ascii_digit())
 }
 
@@ -56,49 +108,19 @@ fn is_text(raw: &RawValue) -> bool {
     raw.get().starts_with('"')
 }
 
-/// Every part of a tick once, and the provenance whole and once or not at all.
-fn is_usual(parts: &[Part]) -> bool {
-    let count = |wanted: &[Part]| parts.iter().filter(|part| wanted.contains(part)).count();
-    let required = [&[Part::Symbol][..], &[Part::Open], &[Part::Close], &[Part::Volume]];
-    required.iter().all(|part| count(part) == 1)
-        && count(&[Part::TimestampText, Part::TimestampMillis]) == 1
-        && count(&[Part::High]) <= 1
-        && count(&[Part::Low]) <= 1
-        && matches!((count(&[Part::Partition]), count(&[Part::Offset])), (0, 0) | (1, 1))
-}
-
-/// What varies in the value of a member; `None` where it is compared as it is.
-fn part(name: &str, raw: &RawValue, names: &ProvenanceNames) -> Option<Part> {
-    match name {
-        "symbol" if is_text(raw) => Some(Part::Symbol),
-        "timestamp" if is_text(raw) => Some(Part::TimestampText),
-        "timestamp" if is_number(raw) => Some(Part::TimestampMillis),
-        "open" if is_number(raw) => Some(Part::Open),
-        "high" if is_number(raw) => Some(Part::High),
-        "low" if is_number(raw) => Some(Part::Low),
-        "close" if is_number(raw) => Some(Part::Close),
-        "volume" if is_number(raw) => Some(Part::Volume),
-        name => beside_payload(name, raw, names),
-    }
-}
-
-fn beside_payload(name: &str, raw: &RawValue, names: &ProvenanceNames) -> Option<Part> {
-    match name {
-        name if name == names.partition && is_number(raw) => Some(Part::Partition),
-        name if name == names.offset && is_number(raw) => Some(Part::Offset),
-        // Compared as they are: a null may stand for an absent value.
-        "payload" | "schema" => None,
-        _ if is_number(raw) => Some(Part::OtherNumber),
-        _ if is_text(raw) && !raw.get().contains('\\') => Some(Part::OtherText),
+fn other(raw: &RawValue) -> Option<Part> {
+    match raw.get() {
+        _ if is_plain_number(raw) => Some(Part::OtherNumber),
+        text if is_text(raw) && !text.contains('\\') => Some(Part::OtherText),
         _ => None,
     }
 }
 
 /// Cuts the varying parts out of `text`. All `parts` are slices of it, in order. The literal is what follows the last.
-fn cut(text: &str, parts: &[(Option<Part>, &RawValue)]) -> Option<(Vec<Step>, Literal)> {
+fn cut(text: &str, parts: &[(Part, &RawValue)]) -> Option<(Vec<Step>, Literal)> {
     let mut steps = Vec::new();
     let mut at = 0;
-    for (part, raw) in parts.iter().filter_map(|(part, raw)| part.map(|part| (part, raw.get()))) {
+    for (part, raw) in parts.iter().map(|(part, raw)| (*part, raw.get())) {
         let quote = usize::from(raw.starts_with('"'));
         let begin = (raw.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
         let literal = text.as_bytes().get(at..begin + quote)?;

@@ -6,15 +6,16 @@
 
 use super::minutes::MinuteCache;
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
-use super::{MAX_VALUE_BYTES, Provenance, ProvenanceNames, Record, learn};
+use super::{Given, MAX_VALUE_BYTES, Provenance, Record, Rules, learn};
 use crate::tick::Prices;
+use crate::timestamp::{EpochUnit, TimeRules};
 use crate::{Price, Symbol, Tick, Timestamp};
 
 /// Shapes kept: a topic has few, and an archive whose sink orders fields by hash has one an object.
 const KEPT: usize = 8;
 
 /// The shapes that the last values had.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shapes {
     /// Tried in this order.
     shapes: Vec<Shape>,
@@ -24,16 +25,20 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
+    pub fn new(times: &TimeRules) -> Self {
+        Self { shapes: Vec::new(), last: 0, minutes: MinuteCache::new(times.clone()) }
+    }
+
     /// The tick in `value`, if it has one of the known shapes and is valid.
     #[inline(always)]
-    pub fn decode<'a>(&mut self, value: &'a [u8], latest: Timestamp) -> Option<Record<'a>> {
-        self.find(value, latest, |_, end| end == value.len()).map(|(record, _)| record)
+    pub fn decode<'a>(&mut self, value: &'a [u8], given: &Given<'a>) -> Option<Record<'a>> {
+        self.find(value, given, |_, end| end == value.len()).map(|(record, _)| record)
     }
 
     /// The tick in the line that `lines` begin with, under the same conditions, and the length of the line.
     #[inline(always)]
-    pub fn decode_line<'a>(&mut self, lines: &'a [u8], latest: Timestamp) -> Option<(Record<'a>, usize)> {
-        self.find(lines, latest, |shape, end| shape.is_one_line && lines.get(end) == Some(&b'\n'))
+    pub fn decode_line<'a>(&mut self, lines: &'a [u8], given: &Given<'a>) -> Option<(Record<'a>, usize)> {
+        self.find(lines, given, |shape, end| shape.is_one_line && lines.get(end) == Some(&b'\n'))
     }
 
     /// The first shape that `text` begins with and that `fits` with the place where it ends.
@@ -41,7 +46,7 @@ impl Shapes {
     fn find<'a>(
         &mut self,
         text: &'a [u8],
-        latest: Timestamp,
+        given: &Given<'a>,
         fits: impl Fn(&Shape, usize) -> bool,
     ) -> Option<(Record<'a>, usize)> {
         let text = Text::new(text)?;
@@ -50,7 +55,7 @@ impl Shapes {
             let Some((read, end)) = shape.read(text, &mut self.minutes).filter(|(_, end)| fits(shape, *end)) else {
                 continue;
             };
-            if let Some(record) = read.record(latest) {
+            if let Some(record) = read.record(given) {
                 if at > 0 && self.last == at {
                     self.shapes.swap(0, at);
                 }
@@ -62,8 +67,8 @@ impl Shapes {
     }
 
     /// Remembers how `value`, which the strict path has accepted, is laid out.
-    pub fn learn(&mut self, value: &[u8], names: &ProvenanceNames) {
-        let Some(shape) = learn::shape(value, names).filter(|shape| !self.shapes.contains(shape)) else {
+    pub fn learn(&mut self, value: &[u8], rules: &Rules) {
+        let Some(shape) = learn::shape(value, rules).filter(|shape| !self.shapes.contains(shape)) else {
             return;
         };
         self.shapes.truncate(KEPT - 1);
@@ -89,12 +94,15 @@ pub(super) struct Step {
     pub part: Part,
 }
 
-/// A part that varies. Texts are read without their quotes, which belong to the literals.
+/// A part that varies. Texts, and numbers written as text, are read without their quotes, which belong to the literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Symbol,
     TimestampText,
-    TimestampMillis,
+    /// A number since 1970.
+    Epoch(EpochUnit),
+    /// Open and close at once.
+    Price,
     Open,
     High,
     Low,
@@ -112,7 +120,7 @@ pub(super) enum Part {
 #[derive(Default)]
 struct Read<'a> {
     symbol: Option<Symbol<'a>>,
-    timestamp: i64,
+    timestamp: Option<i64>,
     open: i64,
     high: Option<i64>,
     low: Option<i64>,
@@ -152,10 +160,17 @@ impl<'a> Read<'a> {
                 let (symbol, after) = symbol(text, at)?;
                 (self.symbol, end) = (Some(symbol), after);
             }
-            Part::TimestampText => (self.timestamp, end) = minutes.parse(text, at)?,
-            Part::TimestampMillis => {
-                let (millis, after) = integer(text, at)?;
-                (self.timestamp, end) = (millis.checked_mul(1000)?, after);
+            Part::TimestampText => {
+                let (micros, after) = minutes.parse(text, at)?;
+                (self.timestamp, end) = (Some(micros), after);
+            }
+            Part::Epoch(unit) => {
+                let (micros, after) = epoch(text, at, unit)?;
+                (self.timestamp, end) = (Some(micros), after);
+            }
+            Part::Price => {
+                (self.open, end) = nanos(text, at)?;
+                self.close = self.open;
             }
             Part::Open => (self.open, end) = nanos(text, at)?,
             Part::Close => (self.close, end) = nanos(text, at)?,
@@ -167,7 +182,7 @@ impl<'a> Read<'a> {
                 let (low, after) = nanos(text, at)?;
                 (self.low, end) = (Some(low), after);
             }
-            Part::Volume => (self.volume, end) = integer(text, at)?,
+            Part::Volume => (self.volume, end) = whole(text, at)?,
             Part::Partition => {
                 let (partition, after) = integer(text, at)?;
                 (self.partition, end) = (Some(partition), after);
@@ -183,15 +198,16 @@ impl<'a> Read<'a> {
     }
 
     #[inline(always)]
-    fn record(&self, latest: Timestamp) -> Option<Record<'a>> {
+    fn record(&self, given: &Given<'a>) -> Option<Record<'a>> {
         let prices = Prices {
             open: Price::from_nanos(self.open)?,
             high: optional_price(self.high)?,
             low: optional_price(self.low)?,
             close: Price::from_nanos(self.close)?,
         };
-        let timestamp = Timestamp::from_micros(self.timestamp);
-        let tick = Tick::of_symbol(self.symbol?, timestamp, prices, self.volume, latest)?;
+        let timestamp = given.timestamp.or_else(|| self.timestamp.map(Timestamp::from_micros))?;
+        let symbol = given.symbol.or(self.symbol)?;
+        let tick = Tick::of_symbol(symbol, timestamp, prices, self.volume, given.bounds)?;
         let provenance = match (self.partition, self.offset) {
             (Some(partition), Some(offset)) => Some(Provenance { partition: i32::try_from(partition).ok()?, offset }),
             _ => None,
@@ -230,6 +246,32 @@ fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     (is_json_integer(text, at, digits) && is_whole).then_some((value, end))
 }
 
+/// A plain decimal whose fraction, if it has one, is zero; and the place behind it.
+#[inline(always)]
+fn whole(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
+    let Decimal { whole, fraction, end, .. } = decimal(text, at)?;
+    (fraction == 0).then_some((whole, end))
+}
+
+/// A plain number since 1970, in microseconds, and the place behind it. Whatever `unit` it has, its first 18 digits and
+/// those of its fraction are enough to tell.
+#[inline(always)]
+fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
+    let Decimal { whole, fraction, fraction_digits, end } = nanosecond_decimal(text, at)?;
+    // The whole part times this, and as many digits of the fraction.
+    let digits = match unit.of(whole) {
+        EpochUnit::Auto | EpochUnit::S => 6,
+        EpochUnit::Ms => 3,
+        EpochUnit::Us => 0,
+        EpochUnit::Ns => return Some((whole / 1000, end)),
+    };
+    let counted = match fraction_digits > digits {
+        true => fraction / POWERS[fraction_digits - digits],
+        false => fraction * POWERS[digits - fraction_digits],
+    };
+    Some((whole.checked_mul(POWERS[digits])?.checked_add(counted)?, end))
+}
+
 /// A plain decimal of up to 18 digits, nine of them behind the point, in units of 10^-9; and the place behind it.
 #[inline(always)]
 fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
@@ -256,10 +298,21 @@ struct Decimal {
 /// A plain decimal of up to 18 digits on either side of the point.
 #[inline(always)]
 fn decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
-    let (whole, whole_digits) = text.digits(at);
-    if !is_json_integer(text, at, whole_digits) {
-        return None;
-    }
+    let (whole, digits) = text.digits(at);
+    if is_json_integer(text, at, digits) { decimal_of(text, at, whole, digits) } else { None }
+}
+
+/// As [`decimal`], with up to 19 digits in front of the point where they fit: so long is a number of nanoseconds.
+#[inline(always)]
+fn nanosecond_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
+    let (whole, digits) = text.digits(at);
+    let is_nanoseconds = digits == MAX_DIGITS + 1 && matches!(text.byte(at), b'1'..=b'8');
+    if is_nanoseconds || is_json_integer(text, at, digits) { decimal_of(text, at, whole, digits) } else { None }
+}
+
+/// What follows the whole part.
+#[inline(always)]
+fn decimal_of(text: Text<'_>, at: usize, whole: i64, whole_digits: usize) -> Option<Decimal> {
     let mut end = at + whole_digits;
     let (mut fraction, mut fraction_digits) = (0, 0);
     if text.byte(end) == b'.' {

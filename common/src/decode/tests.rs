@@ -1,14 +1,17 @@
 use super::*;
+use crate::timestamp::{EpochUnit, TimeRules};
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
 
+const ALONE: Beside<'_> = Beside::NOTHING;
+
 fn decoder() -> Decoder {
-    Decoder::new(ProvenanceNames::default(), NOW)
+    Decoder::new(Rules::default(), NOW)
 }
 
 fn reason(value: &[u8]) -> Reason {
-    decoder().decode(value).expect_err("must be rejected").reason
+    decoder().decode(value, &ALONE).expect_err("must be rejected").reason
 }
 
 fn bare(field: &str, json: &str) -> String {
@@ -28,14 +31,14 @@ fn reason_of(field: &str, json: &str) -> Reason {
 }
 
 fn accepts(value: &str) -> bool {
-    decoder().decode(value.as_bytes()).is_ok()
+    decoder().decode(value.as_bytes(), &ALONE).is_ok()
 }
 
 #[test]
 fn a_bare_tick_is_decoded_exactly() {
     let mut decoder = decoder();
     let value = bare("", "");
-    let record = decoder.decode(value.as_bytes()).unwrap();
+    let record = decoder.decode(value.as_bytes(), &ALONE).unwrap();
     assert_eq!(record.tick.symbol().as_str(), "AAPL");
     assert_eq!(record.tick.timestamp(), Timestamp::from_micros(1_749_218_401_123_000));
     assert_eq!(record.tick.prices().open.to_string(), "201.5");
@@ -51,24 +54,24 @@ fn an_enveloped_tick_equals_the_bare_one() {
     let enveloped = format!(r#"{{"schema":{{"type":"struct","fields":[]}},"payload":{payload}}}"#);
     let turned = format!(r#" {{ "payload" : {payload} , "schema" : null }} "#);
     let (mut a, mut b, mut c) = (decoder(), decoder(), decoder());
-    let expected = a.decode(payload.as_bytes()).unwrap();
-    assert_eq!(b.decode(enveloped.as_bytes()).unwrap(), expected);
-    assert_eq!(c.decode(turned.as_bytes()).unwrap(), expected);
+    let expected = a.decode(payload.as_bytes(), &ALONE).unwrap();
+    assert_eq!(b.decode(enveloped.as_bytes(), &ALONE).unwrap(), expected);
+    assert_eq!(c.decode(turned.as_bytes(), &ALONE).unwrap(), expected);
 }
 
 #[test]
 fn a_known_line_is_taken_up_to_its_newline_and_only_there() {
     let (mut decoder, mut other) = (decoder(), decoder());
     let value = bare("", "");
-    let expected = other.decode(value.as_bytes()).unwrap();
-    decoder.decode(value.as_bytes()).unwrap();
+    let expected = other.decode(value.as_bytes(), &ALONE).unwrap();
+    decoder.decode(value.as_bytes(), &ALONE).unwrap();
     for rest in ["\n", "\nnext\n", "\n\n"] {
         let lines = format!("{value}{rest}");
-        assert_eq!(decoder.decode_known_line(lines.as_bytes()), Some((expected, value.len())), "{rest:?}");
+        assert_eq!(decoder.decode_known_line(lines.as_bytes(), &ALONE), Some((expected, value.len())), "{rest:?}");
     }
     for rest in ["", " ", " \n", "}\n", "\r\n"] {
         let lines = format!("{value}{rest}");
-        assert_eq!(decoder.decode_known_line(lines.as_bytes()), None, "{rest:?}");
+        assert_eq!(decoder.decode_known_line(lines.as_bytes(), &ALONE), None, "{rest:?}");
     }
 }
 
@@ -76,9 +79,9 @@ fn a_known_line_is_taken_up_to_its_newline_and_only_there() {
 fn a_value_of_several_lines_is_none_of_them() {
     let mut decoder = decoder();
     let value = bare("", "").replace(',', ",\n");
-    decoder.decode(value.as_bytes()).unwrap();
-    assert!(decoder.decode_known(value.as_bytes()).is_some());
-    assert_eq!(decoder.decode_known_line(format!("{value}\n").as_bytes()), None);
+    decoder.decode(value.as_bytes(), &ALONE).unwrap();
+    assert!(decoder.decode_known(value.as_bytes(), &ALONE).is_some());
+    assert_eq!(decoder.decode_known_line(format!("{value}\n").as_bytes(), &ALONE), None);
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn provenance_is_found_in_the_object_and_beside_the_envelope() {
     let beside = with(&format!(r#"{{"schema":{{}},"payload":{}}}"#, bare("", "")));
     let payload = format!(r#"{{"schema":{{}},"payload":{inside}}}"#);
     for line in [inside, beside, payload] {
-        assert_eq!(decoder().decode(line.as_bytes()).unwrap().provenance, expected, "{line}");
+        assert_eq!(decoder().decode(line.as_bytes(), &ALONE).unwrap().provenance, expected, "{line}");
     }
 }
 
@@ -103,7 +106,7 @@ fn fields_may_come_in_any_order_and_of_duplicates_the_last_wins() {
     let value = r#"{"volume":1,"close":2,"close":3.5,"x":[{"symbol":"NO"}],"open":2,
         "timestamp":1749218401123,"symbol":"A","symbol":"B\u0052K-B"}"#;
     let mut decoder = decoder();
-    let record = decoder.decode(value.as_bytes()).unwrap();
+    let record = decoder.decode(value.as_bytes(), &ALONE).unwrap();
     assert_eq!(record.tick.symbol().as_str(), "BRK-B");
     assert_eq!(record.tick.prices().close.to_string(), "3.5");
     assert_eq!(record.tick.timestamp(), Timestamp::from_micros(1_749_218_401_123_000));
@@ -124,10 +127,31 @@ fn what_is_no_json_object_is_rejected() {
     assert_eq!(reason(b"null"), Reason::NotObject);
     assert_eq!(reason(b"{}"), Reason::MissingField);
     assert_eq!(reason(b"{\"a\":\"\xff\"}"), Reason::NotUtf8);
-    assert_eq!(reason(format!("{} x", bare("", "")).as_bytes()), Reason::NotJson);
-    assert_eq!(reason(format!("\u{feff}{}", bare("", "")).as_bytes()), Reason::NotJson);
     assert_eq!(reason(br#"{"schema":{},"payload":null}"#), Reason::NotObject);
     assert_eq!(reason(br#"{"schema":{},"payload":[]}"#), Reason::NotObject);
+}
+
+#[test]
+fn what_the_archives_converter_takes_is_taken() {
+    let value = bare("", "");
+    let (mut decoder, mut plain) = (decoder(), decoder());
+    let expected = plain.decode(value.as_bytes(), &ALONE).unwrap();
+    let other = value.replace("AAPL", "MSFT");
+    for taken in [
+        format!("{value}\n{other}"),
+        format!("{value} x"),
+        format!("{value}}}"),
+        format!("\u{feff}{value}"),
+        value.replace("201.5", "0201.5"),
+        format!(r#"{{"schema":{{}},"payload":{value}}} {other}"#),
+    ] {
+        assert_eq!(decoder.decode(taken.as_bytes(), &ALONE), Ok(expected), "{taken}");
+        assert_eq!(decoder.decode_strictly(taken.as_bytes(), &ALONE), Ok(expected), "{taken}");
+    }
+    assert_eq!(decoder.decode(&[value.as_bytes(), b"\xff"].concat(), &ALONE), Ok(expected));
+    // The reason is that of what is read.
+    assert_eq!(reason(format!("{} x", bare("close", "0")).as_bytes()), Reason::BadPrice);
+    assert_eq!(reason(format!("x{value}").as_bytes()), Reason::NotJson);
 }
 
 #[test]
@@ -141,8 +165,8 @@ fn a_value_too_long_or_too_deep_is_rejected() {
     assert_eq!(reason(padded(MAX_VALUE_BYTES).as_bytes()), Reason::TooLarge);
     let nested =
         |depth: usize| bare("", "").replacen('{', &format!("{{\"x\":{}{},", "[".repeat(depth), "]".repeat(depth)), 1);
-    assert!(accepts(&nested(MAX_DEPTH - 1)));
-    assert_eq!(reason(nested(MAX_DEPTH).as_bytes()), Reason::NotJson);
+    assert!(accepts(&nested(json::MAX_DEPTH - 1)));
+    assert_eq!(reason(nested(json::MAX_DEPTH).as_bytes()), Reason::NotJson);
     assert_eq!(reason("[".repeat(999_999).as_bytes()), Reason::NotJson);
     let brackets_in_text = bare("", "").replacen('{', &format!("{{\"x\":\"\\\"{}\",", "[".repeat(500)), 1);
     assert!(accepts(&brackets_in_text));
@@ -150,10 +174,12 @@ fn a_value_too_long_or_too_deep_is_rejected() {
 
 #[test]
 fn symbols_of_every_market_pass_and_others_do_not() {
-    for symbol in ["BRK-B", "^GSPC", "BTC-USD", "7203.T", "NASDAQ:AAPL", "EURUSD=X", "a", &"X".repeat(32)] {
+    for symbol in
+        ["BRK-B", "^GSPC", "BTC-USD", "7203.T", "NASDAQ:AAPL", "EURUSD=X", "a", "A B", "Ä", "A;DROP", &"X".repeat(64)]
+    {
         assert!(accepts(&bare("symbol", &format!("\"{symbol}\""))), "{symbol}");
     }
-    for symbol in ["", "A B", "Ä", "A\\n", "A;DROP", &"X".repeat(33)] {
+    for symbol in ["", "A ", "A\\n", "A\\u0000", &"X".repeat(65)] {
         assert_eq!(reason_of("symbol", &format!("\"{symbol}\"")), Reason::BadSymbol, "{symbol}");
     }
     assert_eq!(reason_of("symbol", "7"), Reason::BadSymbol);
@@ -162,44 +188,120 @@ fn symbols_of_every_market_pass_and_others_do_not() {
 
 #[test]
 fn a_timestamp_is_an_instant_that_can_be() {
-    assert!(accepts(&bare("timestamp", "\"2025-06-06 10:00:01+05:30\"")));
-    assert!(accepts(&bare("timestamp", "0")));
-    assert!(accepts(&bare("timestamp", "1749218401123.0")));
+    for json in [
+        "\"2025-06-06 10:00:01+05:30\"",
+        "\"2025-06-06T10:00+0530\"",
+        "1749218401123.0",
+        "1749218401",
+        "1749218401.123456",
+        "1.749218401123E9",
+        "1749218401123456",
+        "1749218401123456789",
+        "\"1749218401123\"",
+        "631152000",
+    ] {
+        assert!(accepts(&bare("timestamp", json)), "{json}");
+    }
     let in_a_day = NOW.micros() / 1000 + 86_400_000;
     assert!(accepts(&bare("timestamp", &in_a_day.to_string())));
     assert_eq!(reason_of("timestamp", &(in_a_day + 1).to_string()), Reason::TimestampOutOfRange);
-    assert_eq!(reason_of("timestamp", "-1"), Reason::TimestampOutOfRange);
-    assert_eq!(reason_of("timestamp", "\"1969-12-31T23:59:59Z\""), Reason::TimestampOutOfRange);
-    for json in ["\"2025-06-06T10:00:01\"", "\"yesterday\"", "1.5", "1e300", "true", "{}", "9223372036854775807"] {
+    for json in ["0", "-1", "631151999", "1.5", "1748869", "\"1969-12-31T23:59:59Z\"", "\"20250606\""] {
+        assert_eq!(reason_of("timestamp", json), Reason::TimestampOutOfRange, "{json}");
+    }
+    for json in ["\"2025-06-06T10:00:01\"", "\"2025-06-06\"", "\"yesterday\"", "1e300", "true", "{}", "\"\""] {
         assert_eq!(reason_of("timestamp", json), Reason::BadTimestamp, "{json}");
     }
 }
 
+fn with_times(times: TimeRules) -> Decoder {
+    Decoder::new(Rules { times, ..Rules::default() }, NOW)
+}
+
 #[test]
-fn a_time_without_an_offset_is_named_as_such() {
+fn a_wrong_unit_never_becomes_a_tick_of_1970() {
+    let mut decoder = with_times(TimeRules { unit: EpochUnit::Ms, ..TimeRules::default() });
+    for json in ["1749218401123", "1749218402123"] {
+        assert!(decoder.decode(bare("timestamp", json).as_bytes(), &ALONE).is_ok(), "{json}");
+    }
+    let value = bare("timestamp", "1749218401");
+    let reject = decoder.decode(value.as_bytes(), &ALONE).unwrap_err();
+    assert_eq!(reject.reason, Reason::TimestampOutOfRange);
+    assert!(reject.detail.contains("1970-01-21") && reject.detail.contains("--oldest"), "{reject}");
+}
+
+#[test]
+fn a_time_without_an_offset_is_named_as_such_until_a_zone_is_given() {
     let value = bare("timestamp", "\"2025-06-06T10:00:01\"");
-    let reject = decoder().decode(value.as_bytes()).unwrap_err();
-    assert!(reject.detail.contains("has no UTC offset"), "{reject}");
+    let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
+    assert!(reject.detail.contains("has no UTC offset") && reject.detail.contains("--timestamp-zone"), "{reject}");
+    let mut decoder = with_times(TimeRules { zone: "America/New_York".parse().ok(), ..TimeRules::default() });
+    for (text, expected) in [
+        ("2025-06-06T10:00:01", "2025-06-06T14:00:01Z"),
+        ("2025-06-06T10:00:02.5", "2025-06-06T14:00:02.5Z"),
+        ("2025-01-06", "2025-01-06T05:00:00Z"),
+    ] {
+        let value = bare("timestamp", &format!("{text:?}"));
+        assert_eq!(decoder.decode(value.as_bytes(), &ALONE).unwrap().tick.timestamp().to_string(), expected);
+    }
+    for (text, reason, said) in [
+        ("2025-03-09T02:30:00", Reason::NonexistentTime, "never was in America/New_York"),
+        ("2025-11-02T01:30:00", Reason::AmbiguousTime, "was twice in America/New_York"),
+    ] {
+        let value = bare("timestamp", &format!("{text:?}"));
+        let reject = decoder.decode(value.as_bytes(), &ALONE).unwrap_err();
+        assert_eq!(reject.reason, reason);
+        assert!(reject.detail.contains(said), "{reject}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_behind_rejects_nothing_that_kafka_has_taken() {
+    let mut behind = Decoder::new(Rules::default(), NOW.plus_micros(-10 * MAX_AHEAD));
+    let value = bare("timestamp", &(NOW.micros() / 1000).to_string());
+    let taken = Beside { time: Some(NOW), ..ALONE };
+    assert_eq!(behind.decode(value.as_bytes(), &ALONE).unwrap_err().reason, Reason::TimestampOutOfRange);
+    assert!(behind.decode(value.as_bytes(), &taken).is_ok());
+    assert!(behind.decode_known(value.as_bytes(), &taken).is_some());
+    assert!(behind.decode_known(value.as_bytes(), &ALONE).is_none());
+    // Nor does a record's time that is behind.
+    let behind = Beside { time: Some(Timestamp::from_micros(0)), ..ALONE };
+    assert!(decoder().decode(value.as_bytes(), &behind).is_ok());
 }
 
 #[test]
 fn a_price_is_a_number_above_zero() {
     assert!(accepts(&bare("close", "1e-9")));
     assert!(accepts(&bare("open", "9223372036.854775807")));
-    for json in ["0", "-1", "0.1e-20", "1e400", "\"201.5\"", "\"NaN\"", "true", "[1]", "9223372036.9"] {
+    for json in ["201.5", "\"201.50\"", "\"0201.5\"", "\"2.015e2\"", "150.72000122070312"] {
+        assert!(accepts(&bare("close", json).replace("201.5,", "150,")), "{json}");
+    }
+    for json in [
+        "0",
+        "-1",
+        "0.1e-20",
+        "1e400",
+        "1.2345e-9",
+        "\"1,000\"",
+        "\"\"",
+        "\" 5\"",
+        "\"NaN\"",
+        "true",
+        "[1]",
+        "9223372036.9",
+    ] {
         assert_eq!(reason_of("close", json), Reason::BadPrice, "{json}");
     }
-    for json in ["NaN", "Infinity", "01", "1.", ".5", "+1", "0x10"] {
+    for json in ["NaN", "Infinity", "1.", ".5", "+1", "0x10"] {
         assert_eq!(reason_of("close", json), Reason::NotJson, "{json}");
     }
 }
 
 #[test]
 fn volume_is_an_integer_of_zero_or_more() {
-    for json in ["0", "-0", "100.0", "1e3", "9223372036854775807"] {
+    for json in ["0", "-0", "100.0", "1e3", "\"5\"", "\"100.0\"", "9223372036854775807"] {
         assert!(accepts(&bare("volume", json)), "{json}");
     }
-    for json in ["-1", "1.5", "9223372036854775808", "\"5\"", "null "] {
+    for json in ["-1", "1.5", "9223372036854775808", "\"5 \"", "null "] {
         let expected = if json == "null " { Reason::MissingField } else { Reason::BadVolume };
         assert_eq!(reason_of("volume", json), expected, "{json}");
     }
@@ -218,7 +320,7 @@ fn high_and_low_must_enclose_open_and_close() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(value in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = decoder().decode(&value);
+        let _ = decoder().decode(&value, &ALONE);
     }
 
     #[test]
@@ -226,7 +328,7 @@ proptest! {
         let mut value = bare("", "").into_bytes();
         let at = at % value.len();
         value[at] = byte;
-        let _ = decoder().decode(&value);
+        let _ = decoder().decode(&value, &ALONE);
     }
 }
 
@@ -243,7 +345,7 @@ fn some_value() -> impl Strategy<Value = String> {
     };
     let price = || prop_oneof![8 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}", 1 => number(), 1 => Just("null".to_owned())];
     let symbol =
-        prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ é-]{0,40}\"", 1 => Just("\"A\\u0042\"".to_owned())];
+        prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ é-]{0,70}\"", 1 => Just("\"A\\u0042\"".to_owned())];
     let time = prop_oneof![
         8 => "\"2025-06-06T10:0[0-3]:[0-5][0-9]\\.[0-9]{1,9}(Z|-04:00)\"",
         1 => "\"2025-0[1-7]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,7})?(Z|z|[+-][0-2][0-9]:?[0-6][0-9])?\"",
@@ -296,11 +398,11 @@ fn the_fast_path_takes_what_it_has_seen_the_like_of() {
     let enveloped = format!(r#"{{"schema":{{"a":[1]}},"kafka_offset":1,"kafka_partition":2,"payload":{first}}}"#);
     for (value, like) in [(&first, "MSFT"), (&enveloped, "MSFT")] {
         let like = value.replace("AAPL", like).replace("201.5", "7.0625").replace(":01.123", ":59.5");
-        let mut shapes = Shapes::default();
-        assert!(shapes.decode(value.as_bytes(), NOW).is_none());
-        shapes.learn(value.as_bytes(), &ProvenanceNames::default());
-        let record = shapes.decode(like.as_bytes(), NOW).expect("it has the same layout");
-        assert_eq!(record, decoder().decode_strictly(like.as_bytes()).unwrap());
+        let mut fast = decoder();
+        assert!(fast.decode_known(value.as_bytes(), &ALONE).is_none());
+        fast.decode(value.as_bytes(), &ALONE).unwrap();
+        let record = fast.decode_known(like.as_bytes(), &ALONE).expect("it has the same layout");
+        assert_eq!(record, decoder().decode_strictly(like.as_bytes(), &ALONE).unwrap());
     }
 }
 
@@ -310,8 +412,8 @@ proptest! {
     fn the_fast_path_decides_as_the_strict_one(values in proptest::collection::vec(some_value(), 1..40)) {
         let (mut fast, mut strict) = (decoder(), decoder());
         for value in values.iter().chain(&values) {
-            let expected = strict.decode_strictly(value.as_bytes());
-            prop_assert_eq!(fast.decode(value.as_bytes()), expected, "{}", value);
+            let expected = strict.decode_strictly(value.as_bytes(), &ALONE);
+            prop_assert_eq!(fast.decode(value.as_bytes(), &ALONE), expected, "{}", value);
         }
     }
 
@@ -322,10 +424,227 @@ proptest! {
             value = format!(r#"{{"schema":{{"type":"struct"}},"payload":{value}}}"#);
         }
         let (mut fast, mut strict) = (decoder(), decoder());
-        prop_assert!(fast.decode(value.as_bytes()).is_ok());
+        prop_assert!(fast.decode(value.as_bytes(), &ALONE).is_ok());
         let mut changed = value.into_bytes();
         let at = at % changed.len();
         changed[at] = byte;
-        prop_assert_eq!(fast.decode(&changed), strict.decode_strictly(&changed));
+        prop_assert_eq!(fast.decode(&changed, &ALONE), strict.decode_strictly(&changed, &ALONE));
+    }
+}
+
+fn mapped(map: &str) -> Decoder {
+    let MapEntries(entries) = map.parse().unwrap();
+    Decoder::new(Rules { mapping: Mapping::new(&entries), ..Rules::default() }, NOW)
+}
+
+/// Open, high, low, close and volume.
+fn read(decoder: &mut Decoder, value: &str) -> Result<String, Reject> {
+    let tick = decoder.decode(value.as_bytes(), &ALONE)?.tick;
+    let Prices { open, high, low, close } = tick.prices();
+    let or_none = |price: Option<crate::Price>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
+    Ok(format!("{} {open} {} {} {close} {}", tick.symbol().as_str(), or_none(*high), or_none(*low), tick.volume()))
+}
+
+#[test]
+fn the_names_of_most_producers_need_no_flag() {
+    for (value, expected) in [
+        (r#"{"ticker":"A","price":2.5,"qty":3,"ts":1749218401}"#, "A 2.5 - - 2.5 3"),
+        (r#"{"Symbol":"A","Open":"1","High":"4","Low":"1","Close":"3","Volume":"9","Date":1749218401}"#, "A 1 4 1 3 9"),
+        (r#"{"StockSymbol":"A","LastTradePrice":2,"size":1,"LastTradeDateTime":"2025-06-06T10:00Z"}"#, "A 2 - - 2 1"),
+        // The day's open, high and low are not the trade's.
+        (r#"{"symbol":"A","price":2,"open":1,"high":9,"low":1,"volume":3,"time":1749218401}"#, "A 2 - - 2 3"),
+        // The plain names go before the others, a bar's before the price.
+        (
+            r#"{"symbol":"A","ticker":"B","open":1,"close":2,"price":7,"volume":3,"timestamp":1749218401,"ts":1}"#,
+            "A 1 - - 2 3",
+        ),
+        (r#"{"symbol":null,"ticker":"B","open":1,"close":2,"volume":3,"timestamp":1749218401}"#, "B 1 - - 2 3"),
+    ] {
+        assert_eq!(read(&mut decoder(), value).unwrap(), expected, "{value}");
+    }
+}
+
+#[test]
+fn what_may_be_two_things_is_rejected_with_the_flag_that_tells() {
+    let value = r#"{"symbol":"A","price":2,"qty":3,"event_time":1749218401,"trade_time":1749218401}"#;
+    let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
+    assert_eq!(reject.reason, Reason::MissingField);
+    assert!(reject.detail.contains("--map timestamp=\"event_time\""), "{reject}");
+    assert_eq!(read(&mut mapped("timestamp=event_time"), value).unwrap(), "A 2 - - 2 3");
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_flag_that_finds_it() {
+    for (value, map, said) in [
+        (r#"{"price":2,"qty":3,"ts":1749218401}"#, "high=h", "symbol is missing"),
+        (r#"{"symbol":"A","qty":3,"ts":1749218401}"#, "high=h", "--map price=NAME"),
+        (r#"{"symbol":"A","open":2,"qty":3,"ts":1749218401}"#, "high=h", "close is missing"),
+        (r#"{"symbol":"A","price":2,"qty":3,"ts":1749218401}"#, "price=q.last|p", "there is no q.last and no p"),
+        (r#"{"symbol":"A","price":2,"qty":3}"#, "high=h", "--timestamp-from record"),
+        (r#"{"symbol":"A","price":2,"ts":1749218401}"#, "high=h", "volume is missing"),
+    ] {
+        let reject = read(&mut mapped(map), value).unwrap_err();
+        assert_eq!(reject.reason, Reason::MissingField);
+        assert!(reject.detail.contains(said), "{value}: {reject}");
+    }
+}
+
+#[test]
+fn a_mapped_field_stands_where_the_map_says_and_nowhere_else() {
+    let map = r#"symbol=quote."the symbol",price=quote.last|p,volume=v.x,high=h,timestamp=t"#;
+    let nested = r#"{"symbol":"NO","quote":{"the symbol":"A","last":"2.50"},"v":{"x":"7"},"h":3,"open":1,"close":1,"low":1,"t":1749218401}"#;
+    assert_eq!(read(&mut mapped(map), nested).unwrap(), "A 2.5 3 - 2.5 7");
+    let second = nested.replace("\"last\"", "\"other\"").replace("\"h\"", "\"p\":2,\"h\"");
+    assert_eq!(read(&mut mapped(map), &second).unwrap(), "A 2 3 - 2 7");
+    // Of two members with the same name the last counts, with all that it holds.
+    for last in ["{}", "null", "7"] {
+        let twice =
+            nested.replacen("\"v\":", "\"quote\":{\"last\":9},\"quote\":1,\"v\":", 1).replace("\"h\"", "\"p\":2,\"h\"");
+        let twice = twice.replace("\"quote\":1", &format!("\"quote\":{last}"));
+        assert!(read(&mut mapped(map), &twice).unwrap_err().detail.contains("symbol is missing"), "{twice}");
+    }
+    // A name with a dot is not a path.
+    assert!(read(&mut mapped("price=\"a.b\""), r#"{"symbol":"A","a":{"b":1},"volume":1,"ts":1749218401}"#).is_err());
+    let dotted = r#"{"symbol":"A","a.b":1,"volume":1,"ts":1749218401}"#;
+    assert_eq!(read(&mut mapped("price=\"a.b\""), dotted).unwrap(), "A 1 - - 1 1");
+}
+
+#[test]
+fn a_mapping_applies_within_connects_envelope() {
+    let value = r#"{"schema":{},"payload":{"q":{"p":"2.5"},"ticker":"A","size":1,"ts":1749218401},"kafka_partition":1,"kafka_offset":2}"#;
+    let mut decoder = mapped("price=q.p");
+    assert_eq!(read(&mut decoder, value).unwrap(), "A 2.5 - - 2.5 1");
+    let like = value.replace("2.5", "3.25").replace("\"A\"", "\"BC\"");
+    let known = decoder.decode_known(like.as_bytes(), &ALONE).unwrap();
+    assert_eq!(known.provenance, Some(Provenance { partition: 1, offset: 2 }));
+}
+
+#[test]
+fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() {
+    let value = br#"{"price":2.5,"volume":1,"symbol":"NO","timestamp":1}"#;
+    let rules = |symbol_from| Rules { symbol_from, timestamp_from: TimestampFrom::Record, ..Rules::default() };
+    let mut by_key = Decoder::new(rules(SymbolFrom::Key), NOW);
+    for key in [&b"AAPL"[..], b"MSFT", b"\"BRK-B\""] {
+        let beside = Beside { key: Some(key), time: Some(NOW), ..ALONE };
+        let tick = by_key.decode(value, &beside).unwrap().tick;
+        assert_eq!(tick.symbol().as_str(), str::from_utf8(key).unwrap().trim_matches('"'));
+        assert_eq!(tick.timestamp(), NOW);
+    }
+    let reject = |beside: &Beside<'_>, decoder: &mut Decoder| decoder.decode(value, beside).unwrap_err();
+    for key in [None, Some(&b""[..])] {
+        let missing = reject(&Beside { key, time: Some(NOW), ..ALONE }, &mut by_key);
+        assert!(missing.detail.contains("has no key"), "{missing}");
+    }
+    for key in [&b"\xff"[..], b"A B ", b"\"A"] {
+        assert_eq!(reject(&Beside { key: Some(key), time: Some(NOW), ..ALONE }, &mut by_key).reason, Reason::BadSymbol);
+    }
+    assert!(reject(&Beside { key: Some(b"A"), ..ALONE }, &mut by_key).detail.contains("--timestamp-from record"));
+    let mut by_topic = Decoder::new(rules(SymbolFrom::Topic), NOW);
+    let beside = Beside { topic: Some("AAPL"), time: Some(NOW), ..ALONE };
+    assert_eq!(by_topic.decode(value, &beside).unwrap().tick.symbol().as_str(), "AAPL");
+}
+
+#[test]
+fn an_archived_line_tells_its_records_time() {
+    let rules = Rules { timestamp_from: TimestampFrom::Record, ..Rules::default() };
+    let mut decoder = Decoder::new(rules, NOW);
+    for millis in [1_749_218_401_123_i64, 1_749_218_401_999] {
+        let value = format!(r#"{{"symbol":"A","price":2.5,"volume":1,"kafka_timestamp":{millis}}}"#);
+        let tick = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick;
+        assert_eq!(tick.timestamp().micros(), millis * 1000);
+    }
+}
+
+#[test]
+fn the_fast_path_learns_mapped_shapes_and_numbers_written_as_text() {
+    for (map, value) in [
+        (
+            "price=p,symbol=s,volume=q,timestamp=T",
+            r#"{"e":"trade","s":"BTCUSDT","t":1,"p":"45123.50","q":"7","T":1749218401123,"m":true}"#,
+        ),
+        ("price=q.last", r#"{"ticker":"A","q":{"last":"2.5","x":"y"},"size":1,"ts":1749218401.25,"note":"n"}"#),
+        ("high=h", r#"{"symbol":"A","open":"1.5","close":"2.5","volume":"3","timestamp":"1749218401123456789"}"#),
+    ] {
+        let (mut fast, mut strict) = (mapped(map), mapped(map));
+        assert!(fast.decode(value.as_bytes(), &ALONE).is_ok(), "{value}");
+        let like = value.replace("2.5", "77.125").replace("45123.50", "45124.75").replace("1749218401", "1749218402");
+        let known = fast.decode_known(like.as_bytes(), &ALONE);
+        assert!(known.is_some(), "{like}");
+        assert_eq!(known, strict.decode_strictly(like.as_bytes(), &ALONE).ok());
+    }
+}
+
+/// A tick's message under many names, and messages that are nearly one.
+fn some_mapped_value() -> impl Strategy<Value = String> {
+    let number = || {
+        prop_oneof![
+            4 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}",
+            2 => "\"[1-9][0-9]{0,4}\\.[0-9]{1,4}\"",
+            1 => "[0-9]{1,20}",
+            1 => "\"0?[0-9]{1,3}([.][0-9]{1,19})?([eE][-+]?[0-9]{1,2})?\"",
+            1 => Just("null".to_owned()),
+            1 => "\"[0-9 .,x-]{0,4}\"",
+        ]
+    };
+    let time = prop_oneof![
+        2 => "17[0-9]{8}(\\.[0-9]{1,9})?",
+        2 => "\"?17[0-9]{11}\"?",
+        1 => "17[0-9]{14}(\\.[0-9]{1,3})?",
+        1 => "17[0-9]{17}",
+        1 => "9[0-9]{18}",
+        1 => "[0-9]{1,20}(\\.[0-9]{1,3})?(e[0-9])?",
+        3 => "\"2025-(06-06|03-09|11-02)[T ]0[0-3]:00(:[0-5][0-9]([.,][0-9]{1,7})?)?(Z|-0400|-04|)\"",
+        1 => "\"2025-06-0[0-9]\"",
+    ];
+    let symbol = prop_oneof![4 => "\"[A-Z]{1,5}\"", 1 => number()];
+    let names = (0_usize..4, 0_usize..5, 0_usize..4, 0_usize..4, 0_u8..12);
+    (symbol, time, number(), number(), number(), names).prop_map(|(symbol, time, price, other, volume, names)| {
+        let name = |names: &[&'static str], at: usize| names[at % names.len()];
+        let mut members = vec![
+            format!("\"{}\":{symbol}", name(&["symbol", "ticker", "Symbol", "s"], names.0)),
+            format!("\"{}\":{time}", name(&["timestamp", "ts", "Date", "t", "kafka_timestamp"], names.1)),
+            format!("\"{}\":{price}", name(&["price", "last", "p", "Close"], names.2)),
+            format!("\"{}\":{volume}", name(&["volume", "qty", "Volume", "v"], names.3)),
+        ];
+        match names.4 {
+            0 => members.push(format!("\"open\":{other}")),
+            1 => members.push(format!("\"q\":{{\"p\":{other},\"s\":\"Q\"}}")),
+            2 => members.push(format!("\"q\":{other}")),
+            3 => members.push(format!("\"High\":{other}")),
+            4 => members.push(format!("\"last\":{other}")),
+            5 => members.push(format!("\"q\":{{\"p\":{other}}},\"q\":{{\"s\":\"Z\"}}")),
+            6 => members.push("\"schema\":null".to_owned()),
+            7 => members.insert(2, format!("\"kafka_timestamp\":{other}")),
+            _ => {}
+        }
+        format!("{{{}}}", members.join(","))
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_fast_path_decides_as_the_strict_one_whatever_the_rules(
+        values in proptest::collection::vec(some_mapped_value(), 1..40),
+        map in proptest::option::of(proptest::sample::select(vec![
+            "price=p", "price=q.p|p,symbol=q.s|s", "timestamp=t,symbol=s,price=p,volume=v", "open=open,close=Close,high=High",
+        ])),
+        zone: bool, record: bool, keyed: bool, unit in proptest::sample::select(vec![EpochUnit::Auto, EpochUnit::Ns]),
+        time: bool,
+    ) {
+        let entries = map.map_or_else(Vec::new, |map| map.parse::<MapEntries>().unwrap().0);
+        let rules = Rules {
+            mapping: Mapping::new(&entries),
+            times: TimeRules { unit, zone: zone.then(|| "America/New_York".parse().unwrap()), ..TimeRules::default() },
+            symbol_from: if keyed { SymbolFrom::Key } else { SymbolFrom::Value },
+            timestamp_from: if record { TimestampFrom::Record } else { TimestampFrom::Value },
+            ..Rules::default()
+        };
+        let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));
+        for (number, value) in values.iter().chain(&values).enumerate() {
+            let key: &[u8] = if number % 5 == 0 { b"\"K\"" } else { b"KEY" };
+            let beside = Beside { key: (number % 7 > 0).then_some(key), time: (time && number % 3 > 0).then_some(NOW), ..ALONE };
+            let expected = strict.decode_strictly(value.as_bytes(), &beside);
+            prop_assert_eq!(fast.decode(value.as_bytes(), &beside), expected, "{}", value);
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::ranges::Range;
 use super::rows::Row;
 use super::{Batch, RejectedMessage};
 use crate::source::SourcePartition;
-use common::{Reason, Reject, Tick, Timestamp};
+use common::{Reason, Reject, Tick, TimeBounds, Timestamp};
 use std::collections::BTreeMap;
 
 /// UTC days that one transaction may write to. Each costs a lock on its partition and on each of its indexes, and the
@@ -138,12 +138,12 @@ impl Batch {
 
 impl<'a> Row<'a> {
     fn tick(&self) -> Option<Tick<'a>> {
-        Tick::new(self.symbol, self.timestamp, self.prices?, self.volume, self.timestamp).ok()
+        Tick::new(self.symbol, self.timestamp, self.prices?, self.volume, TimeBounds::only(self.timestamp)).ok()
     }
 
     /// The tick as a message would say it: the message's own bytes are not kept.
     fn to_json(self) -> String {
-        let mut json = format!(r#"{{"symbol":"{}","timestamp":"{}""#, self.symbol, self.timestamp);
+        let mut json = format!(r#"{{"symbol":{},"timestamp":"{}""#, serde_json::json!(self.symbol), self.timestamp);
         if let Some(prices) = self.prices {
             json += &format!(r#","open":{}"#, prices.open);
             json += &prices.high.map(|high| format!(r#","high":{high}"#)).unwrap_or_default();
@@ -158,7 +158,7 @@ impl<'a> Row<'a> {
 mod tests {
     use super::*;
     use crate::batch::{Gap, Message};
-    use common::decode::{Decoder, ProvenanceNames};
+    use common::decode::{Decoder, Rules};
     use proptest::prelude::*;
 
     fn at(partition: i32) -> SourcePartition {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn batch(messages: &[(i32, Option<i64>)]) -> Batch {
-        let mut decoder = Decoder::new(ProvenanceNames::default(), Timestamp::from_micros(i64::MAX / 2));
+        let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(i64::MAX / 2));
         let mut batch = Batch::default();
         let mut next = [100_i64; 3];
         for (partition, day) in messages {
@@ -178,7 +178,8 @@ mod tests {
                 Some(day) => format!(
                     r#"{{"symbol":"S{}","timestamp":{},"open":1.5,"high":2,"close":{},"volume":{offset}}}"#,
                     day % 3,
-                    day * 86_400_000,
+                    // From 2025-06-06 on.
+                    1_749_168_000_000 + day * 86_400_000,
                     1 + offset % 2
                 ),
                 None => "x".to_owned(),
@@ -246,7 +247,7 @@ mod tests {
         let value = String::from_utf8(rejected.value.clone().unwrap()).unwrap();
         assert_eq!(
             value,
-            r#"{"symbol":"S2","timestamp":"1970-01-03T00:00:00Z","open":1.5,"high":2,"close":1,"volume":100}"#
+            r#"{"symbol":"S2","timestamp":"2025-06-08T00:00:00Z","open":1.5,"high":2,"close":1,"volume":100}"#
         );
     }
 

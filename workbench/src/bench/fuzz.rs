@@ -3,7 +3,7 @@
 use crate::simulate::feed::{Feed, Pace, Plan, Shape};
 use anyhow::bail;
 use common::Timestamp;
-use common::decode::{Decoder, ProvenanceNames};
+use common::decode::{Beside, Decoder, Rules};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -30,8 +30,8 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
     let mut feed = Feed::new(plan)?;
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     let now = Timestamp::now();
-    let mut fast = Decoder::new(ProvenanceNames::default(), now);
-    let mut strict = Decoder::new(ProvenanceNames::default(), now);
+    let mut fast = Decoder::new(Rules::default(), now);
+    let mut strict = Decoder::new(Rules::default(), now);
     let (mut accepted, mut value) = (0_u64, Vec::new());
     for case in 0..args.cases {
         let Some(message) = feed.next_message() else {
@@ -43,9 +43,9 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
         for _ in 0..rng.random_range(0..4) {
             mutate(&mut value, &mut rng);
         }
-        let expected = strict.decode_strictly(&value);
+        let expected = strict.decode_strictly(&value, &Beside::NOTHING);
         accepted += u64::from(expected.is_ok());
-        let found = fast.decode(&value);
+        let found = fast.decode(&value, &Beside::NOTHING);
         if found != expected {
             let text = String::from_utf8_lossy(&value);
             bail!(

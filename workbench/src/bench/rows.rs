@@ -5,7 +5,7 @@ use crate::simulate::feed::{Feed, Pace, Plan, Shape};
 use crate::testing::TestTopic;
 use anyhow::Context;
 use common::Timestamp;
-use common::decode::{Decoder, ProvenanceNames};
+use common::decode::{Decoder, Rules};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
@@ -46,7 +46,7 @@ pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result
         all.add_partition_offset(topic.name(), partition, Offset::Beginning)?;
     }
     consumer.assign(&all)?;
-    let mut decoder = Decoder::new(ProvenanceNames::default(), Timestamp::now());
+    let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
     let mut batches = vec![Batch::default()];
     for _ in 0..ticks {
         let message = next(&consumer)?;

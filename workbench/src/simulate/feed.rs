@@ -197,7 +197,7 @@ fn enclose(enveloped: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>))
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::decode::{Decoder, ProvenanceNames};
+    use common::decode::{Beside, Decoder, Rules};
     use proptest::prelude::*;
 
     const START: i64 = 1_749_200_000_000_000;
@@ -250,10 +250,10 @@ mod tests {
         #[test]
         fn every_message_is_what_its_kind_says(plan in plans()) {
             let now = common::Timestamp::from_micros(START + SPAN);
-            let mut decoder = Decoder::new(ProvenanceNames::default(), now);
+            let mut decoder = Decoder::new(Rules::default(), now);
             for (key, value, time, kind) in all(&plan) {
                 let shown = value.as_deref().map(String::from_utf8_lossy);
-                let decoded = decoder.decode(value.as_deref().unwrap_or_default());
+                let decoded = decoder.decode(value.as_deref().unwrap_or_default(), &Beside::NOTHING);
                 match (kind, decoded) {
                     (Kind::Broken(fault), Err(reject)) => prop_assert_eq!(reject.reason, fault.reason(), "{:?} {:?}", fault, shown),
                     (Kind::Broken(fault), Ok(_)) => prop_assert!(false, "{:?} passes: {:?}", fault, shown),
@@ -271,12 +271,12 @@ mod tests {
     #[test]
     fn every_fault_comes_up_and_is_rejected_for_its_reason() {
         let now = common::Timestamp::from_micros(START);
-        let mut decoder = Decoder::new(ProvenanceNames::default(), now);
+        let mut decoder = Decoder::new(Rules::default(), now);
         let valid = r#"{"symbol":"AAPL","timestamp":"2025-06-06T04:53:20.000-04:00","open":201.50,"close":201.60,"volume":100}"#;
-        assert!(decoder.decode(valid.as_bytes()).is_ok());
+        assert!(decoder.decode(valid.as_bytes(), &Beside::NOTHING).is_ok());
         for fault in Fault::ALL {
             let value = fault.apply(valid).map(|broken| broken.value).unwrap_or_default();
-            let rejected = decoder.decode(&value).expect_err(&format!("{fault:?}"));
+            let rejected = decoder.decode(&value, &Beside::NOTHING).expect_err(&format!("{fault:?}"));
             assert_eq!(rejected.reason, fault.reason(), "{fault:?}: {rejected}");
         }
     }

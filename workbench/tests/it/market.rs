@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::Timestamp;
-use common::decode::{Decoder, ProvenanceNames};
+use common::decode::{Beside, Decoder, Rules};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use workbench::testing::{Child, TestDatabase, TestTopic};
@@ -24,8 +24,10 @@ async fn a_simulated_market_has_the_messages_that_its_last_line_counts() {
         totals["per_partition"].as_array().unwrap().iter().map(|n| n.as_i64().unwrap()).collect();
     assert_eq!(per_partition, topic.high_watermarks().await);
     assert!(per_partition.iter().all(|count| *count > 0), "{per_partition:?}");
-    let mut decoder = Decoder::new(ProvenanceNames::default(), Timestamp::now());
-    let rejected = records.iter().filter(|record| decoder.decode(record.value.as_deref().unwrap_or_default()).is_err());
+    let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
+    let rejected = records
+        .iter()
+        .filter(|record| decoder.decode(record.value.as_deref().unwrap_or_default(), &Beside::NOTHING).is_err());
     assert_eq!(rejected.count(), count("broken"));
 }
 

@@ -1,7 +1,7 @@
 //! The proof itself: it must agree with what is right, and find everything that is wrong.
 
 use common::Timestamp;
-use common::decode::{Decoder, ProvenanceNames};
+use common::decode::{Decoder, Rules};
 use serde_json::Value;
 use speed_layer::SourcePartition;
 use speed_layer::batch::{Batch, Message};
@@ -116,7 +116,7 @@ async fn find_an_open_session(pipeline: &Pipeline) {
 /// after the restart it writes the same messages again.
 async fn find_a_writer_without_the_protocol(pipeline: &Pipeline) {
     let copy = pipeline.database.copy().await;
-    let (mut decoder, mut batch) = (Decoder::new(ProvenanceNames::default(), Timestamp::now()), Batch::default());
+    let (mut decoder, mut batch) = (Decoder::new(Rules::default(), Timestamp::now()), Batch::default());
     for record in read(&pipeline.topic).await.iter().filter(|record| record.partition == 1).take(50) {
         let (partition, offset, value) = (record.partition, record.offset, record.value.as_deref());
         let message = Message { topic: "", partition, offset, timestamp: None, key: None, value };

@@ -1,0 +1,200 @@
+//! [`MessageArgs`]: what messages look like, said to both layers in the same words.
+
+use crate::Timestamp;
+use crate::decode::{Field, MapEntries, Mapping, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
+use crate::timestamp::{EpochUnit, TimeRules, TimeZone};
+
+/// How messages are read. Give both layers and `verify` the same.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Messages")]
+pub struct MessageArgs {
+    /// Where the fields of a tick stand in a message, as `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside
+    /// objects are parted by dots, alternatives by `|`; names with dots or commas stand in double quotes. `price` stands
+    /// for open and close. What is not mapped is looked for under its own name and those that many producers use.
+    #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
+    pub map: Option<MapEntries>,
+
+    /// As --map, from a file: one or more fields a line; lines that begin with `#` are passed over.
+    #[arg(long, env = "MESSAGE_MAP_FILE", value_name = "FILE", value_parser = map_file, conflicts_with = "map")]
+    pub map_file: Option<MapEntries>,
+
+    /// The messages of a feed or library. What --map says goes before it.
+    #[arg(long, env = "MESSAGE_PRESET", value_enum, value_name = "NAME")]
+    pub preset: Option<Preset>,
+
+    /// Where a tick's symbol comes from.
+    #[arg(long, env = "SYMBOL_FROM", value_enum, default_value_t)]
+    pub symbol_from: SymbolFrom,
+
+    /// Where a tick's time comes from.
+    #[arg(long, env = "TIMESTAMP_FROM", value_enum, default_value_t)]
+    pub timestamp_from: TimestampFrom,
+
+    /// What a number as a time counts since 1970; `auto` tells it by its magnitude.
+    #[arg(long, env = "TIMESTAMP_UNIT", value_enum, default_value_t)]
+    pub timestamp_unit: EpochUnit,
+
+    /// The zone of times without an offset and of dates, such as `America/New_York`. Without it those are rejected.
+    #[arg(long, env = "TIMESTAMP_ZONE", value_name = "ZONE")]
+    pub timestamp_zone: Option<TimeZone>,
+
+    /// Reject ticks from before this date (UTC): a wrong unit of time shows as one of 1970.
+    #[arg(long, env = "OLDEST", default_value = "1990-01-01", value_parser = date, value_name = "DATE")]
+    pub oldest: Oldest,
+}
+
+/// The start of a day in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Oldest(pub Timestamp);
+
+impl Default for Oldest {
+    fn default() -> Self {
+        Self(TimeRules::OLDEST)
+    }
+}
+
+impl MessageArgs {
+    /// The rules that these flags make, for lines that hold their provenance under these names.
+    #[must_use]
+    pub fn rules(&self, names: ProvenanceNames) -> Rules {
+        let zone = self.timestamp_zone.clone().or_else(|| self.preset?.zone());
+        Rules {
+            names,
+            mapping: Mapping::new(&self.entries()),
+            times: TimeRules { unit: self.timestamp_unit, zone, oldest: self.oldest.0 },
+            symbol_from: self.symbol_from,
+            timestamp_from: self.timestamp_from,
+        }
+    }
+
+    fn entries(&self) -> Vec<(Field, Path)> {
+        let mut entries = self.map.as_ref().or(self.map_file.as_ref()).map_or_else(Vec::new, |map| map.0.clone());
+        let preset = self.preset.map_or_else(Vec::new, Preset::entries);
+        let own: Vec<Field> = entries.iter().map(|(field, _)| *field).collect();
+        let is_left = |field: &Field| !own.iter().any(|mapped| mapped.excludes(*field));
+        entries.extend(preset.into_iter().filter(|(field, _)| is_left(field)));
+        entries
+    }
+}
+
+fn map_file(path: &str) -> Result<MapEntries, String> {
+    let text = super::files::read(path)?;
+    let lines = (1..).zip(text.lines().map(str::trim));
+    let mut entries = Vec::new();
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        let MapEntries(more) = line.parse().map_err(|error| format!("line {number}: {error}"))?;
+        if let Some((field, _)) = more.iter().find(|(field, _)| entries.iter().any(|(known, _)| known == field)) {
+            return Err(format!("line {number}: {field} is there twice; alternatives are written {field}=a|b"));
+        }
+        entries.extend(more);
+    }
+    Ok(MapEntries(entries))
+}
+
+fn date(text: &str) -> Result<Oldest, String> {
+    let utc: TimeZone = "UTC".parse()?;
+    let times = TimeRules { zone: Some(utc), ..TimeRules::default() };
+    match times.parse_text(text) {
+        Ok(oldest) if oldest.micros() >= 0 => Ok(Oldest(oldest)),
+        Ok(_) => Err("before 1970".to_owned()),
+        Err(_) => Err("expected a date such as 1990-01-01".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod shapes;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        messages: MessageArgs,
+    }
+
+    fn rules(flags: &[&str]) -> Result<Rules, clap::Error> {
+        let parsed = Flags::try_parse_from(["test"].iter().chain(flags))?;
+        Ok(parsed.messages.rules(ProvenanceNames::default()))
+    }
+
+    fn paths(rules: &Rules, field: Field) -> Vec<String> {
+        rules.mapping.paths(field).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn without_flags_the_rules_are_the_default_ones() {
+        assert_eq!(rules(&[]).unwrap(), Rules::default());
+        assert_eq!(MessageArgs::default().rules(ProvenanceNames::default()), Rules::default());
+    }
+
+    #[test]
+    fn every_flag_shows_in_the_description_of_the_rules() {
+        let mut described = std::collections::HashSet::from([rules(&[]).unwrap().describe()]);
+        for flags in [
+            ["--map", "symbol=a"],
+            ["--map", "symbol=a|b"],
+            ["--preset", "binance"],
+            ["--symbol-from", "key"],
+            ["--timestamp-from", "record"],
+            ["--timestamp-unit", "ms"],
+            ["--timestamp-zone", "UTC"],
+            ["--oldest", "1980-01-01"],
+        ] {
+            assert!(described.insert(rules(&flags).unwrap().describe()), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_map_goes_before_a_preset_field_by_field() {
+        let rules = rules(&["--preset", "binance", "--map", "volume=Q"]).unwrap();
+        assert_eq!(paths(&rules, Field::Volume), ["Q"]);
+        assert_eq!(paths(&rules, Field::Symbol), ["s"]);
+    }
+
+    #[test]
+    fn a_price_that_was_mapped_takes_the_place_of_a_presets_bar() {
+        let rules = rules(&["--preset", "alpaca", "--map", "price=vw"]).unwrap();
+        assert_eq!(paths(&rules, Field::Price), ["vw"]);
+        assert!(paths(&rules, Field::Open).is_empty() && paths(&rules, Field::High).is_empty());
+    }
+
+    #[test]
+    fn a_preset_may_bring_its_zone_and_a_flag_goes_before_it() {
+        let zone = |flags: &[&str]| rules(flags).unwrap().times.zone.map(|zone| zone.name().to_owned());
+        assert_eq!(zone(&["--preset", "yfinance"]).as_deref(), Some("America/New_York"));
+        assert_eq!(zone(&["--preset", "yfinance", "--timestamp-zone", "UTC"]).as_deref(), Some("UTC"));
+        assert_eq!(zone(&["--preset", "kraken"]), None);
+    }
+
+    #[test]
+    fn a_map_may_stand_in_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let flags = ["--map-file", file.path().to_str().unwrap()];
+        std::fs::write(file.path(), "# ours\nsymbol=ticker\n\nprice=q.last, volume=\"a.b\"\n").unwrap();
+        assert_eq!(paths(&rules(&flags).unwrap(), Field::Price), ["q.last"]);
+        for (text, said) in
+            [("symbol=a\nsymbol=b", "line 2: symbol is there twice"), ("\nx=y", "line 2: there is no field")]
+        {
+            std::fs::write(file.path(), text).unwrap();
+            let error = rules(&flags).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn flags_that_cannot_be_meant_are_refused() {
+        for flags in [
+            ["--map", "ticker=symbol"],
+            ["--preset", "bloomberg"],
+            ["--timestamp-zone", "Mars/Base"],
+            ["--timestamp-unit", "minutes"],
+            ["--oldest", "1969-12-31"],
+            ["--oldest", "yesterday"],
+            ["--symbol-from", "nowhere"],
+        ] {
+            assert!(rules(&flags).is_err(), "{flags:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Messages as public producers send them: their layouts, with values of our own. Each line of `shapes.jsonl` says which
+//! flags it needs and which tick it then is, or why it is none.
+
+use super::MessageArgs;
+use crate::decode::{Beside, Decoder, ProvenanceNames};
+use crate::{Price, Reason, Reject, Tick, Timestamp};
+use clap::Parser;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Shape {
+    value: String,
+    key: Option<String>,
+    topic: Option<String>,
+    #[serde(default)]
+    flags: Vec<String>,
+    /// Symbol, time, open, high, low, close and volume.
+    tick: Option<String>,
+    /// What the sentence for a person begins with, after the reason.
+    reason: Option<String>,
+}
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    messages: MessageArgs,
+}
+
+fn shapes() -> Vec<Shape> {
+    include_str!("shapes.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+impl Shape {
+    fn decode(&self, flags: &[String]) -> Result<String, Reject> {
+        let args = Flags::try_parse_from(["test".to_owned()].iter().chain(flags)).unwrap().messages;
+        let record_time = Timestamp::from_micros(1_749_218_405_000_000);
+        let mut decoder = Decoder::new(args.rules(ProvenanceNames::default()), record_time);
+        let key = self.key.as_deref().map(str::as_bytes);
+        let beside =
+            Beside { key, topic: Some(self.topic.as_deref().unwrap_or("stock_prices")), time: Some(record_time) };
+        let first = decoder.decode_strictly(self.value.as_bytes(), &beside).map(|record| text(&record.tick));
+        // What the fast path has learned of it, it must read as well.
+        for _ in 0..2 {
+            let again = decoder.decode(self.value.as_bytes(), &beside).map(|record| text(&record.tick));
+            assert_eq!(again, first, "{}", self.value);
+        }
+        first
+    }
+
+    /// Whether all that it lacks is a volume.
+    fn has_no_volume(&self) -> bool {
+        self.tick.as_ref().is_some_and(|tick| tick.ends_with(" -"))
+    }
+}
+
+fn text(tick: &Tick<'_>) -> String {
+    let prices = tick.prices();
+    let or_none = |price: Option<Price>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
+    let (high, low) = (or_none(prices.high), or_none(prices.low));
+    let (symbol, at) = (tick.symbol().as_str(), tick.timestamp());
+    format!("{symbol} {at} {} {high} {low} {} {}", prices.open, prices.close, tick.volume())
+}
+
+#[test]
+fn every_shape_is_the_tick_that_is_meant_or_says_why_it_is_none() {
+    for shape in shapes() {
+        let found = shape.decode(&shape.flags);
+        match (&shape.tick, &shape.reason) {
+            (Some(_), None) if shape.has_no_volume() => {
+                let reject = found.expect_err(&shape.value);
+                assert!(reject.detail.starts_with("volume is missing"), "{}: {reject}", shape.value);
+            }
+            (Some(tick), None) => assert_eq!(found.as_ref(), Ok(tick), "{}", shape.value),
+            (None, Some(reason)) => {
+                let reject = found.expect_err(&shape.value);
+                assert!(reject.to_string().starts_with(reason), "{}: {reject}", shape.value);
+            }
+            _ => panic!("{} is a tick or none", shape.value),
+        }
+    }
+}
+
+#[test]
+fn no_shape_has_a_flag_that_it_does_not_need() {
+    for shape in shapes().iter().filter(|shape| !shape.has_no_volume()) {
+        for left_out in 0..shape.flags.len() {
+            let mut flags = shape.flags.clone();
+            let flag = flags.remove(left_out);
+            assert_ne!(shape.decode(&flags).ok(), shape.tick, "{}: {flag}", shape.value);
+        }
+    }
+}
+
+/// The figures of docs/message-format.md.
+#[test]
+fn the_manual_counts_the_shapes_rightly() {
+    let shapes = shapes();
+    let count = |wanted: &dyn Fn(&Shape) -> bool| shapes.iter().filter(|shape| wanted(shape)).count();
+    let with_flags =
+        |flags: usize| count(&|shape| shape.tick.is_some() && !shape.has_no_volume() && shape.flags.len() == flags);
+    let ticks = [with_flags(0), with_flags(1), with_flags(2)];
+    let none = |start: &str| count(&|shape| shape.reason.as_ref().is_some_and(|reason| reason.starts_with(start)));
+    let found =
+        [count(&Shape::has_no_volume), none("bad_volume"), none("not_json"), none("missing_field"), none("not_object")];
+    let manual = include_str!("../../../../docs/message-format.md");
+    let line = format!(
+        "Of {} shapes {} need no flag, {} one and {} two; {} lack a volume, {} have a fraction of one, {} are no JSON object,\n\
+         and {} hold several ticks or lack a field.",
+        shapes.len(),
+        ticks[0],
+        ticks[1],
+        ticks[2],
+        found[0],
+        found[1],
+        found[2] + found[4],
+        found[3],
+    );
+    assert!(manual.contains(&line), "the manual should say: {line}");
+    assert_eq!(ticks.iter().sum::<usize>() + found.iter().sum::<usize>(), shapes.len());
+}
+
+#[test]
+fn every_reason_speaks_to_a_person() {
+    for shape in shapes() {
+        if let Err(Reject { reason: Reason::MissingField, detail }) = shape.decode(&[]) {
+            assert!(detail.contains("--"), "{}: {detail} names no flag", shape.value);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! [`Path`]: the way to a member, and `FIELD=PATH` as flags and files write it.
+
+use super::Field;
+use std::fmt;
+use std::iter::Peekable;
+use std::str::{Chars, FromStr};
+
+/// The names of members inside one another, the outermost first; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path(Vec<Box<str>>);
+
+impl Path {
+    #[must_use]
+    pub fn names(&self) -> &[Box<str>] {
+        &self.0
+    }
+}
+
+/// As flags write it.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, name) in self.0.iter().enumerate() {
+            let dot = if number > 0 { "." } else { "" };
+            match name.contains(QUOTED) || name.trim().len() < name.len() || name.is_empty() {
+                true => write!(f, "{dot}\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))?,
+                false => write!(f, "{dot}{name}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a name cannot have without quotes.
+const QUOTED: [char; 6] = ['.', ',', '|', '=', '"', '\\'];
+
+/// Fields and their paths: `symbol=ticker,price=quote.last,volume="Volume BTC",timestamp=ts|time`. Several paths of a
+/// field are alternatives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapEntries(pub Vec<(Field, Path)>);
+
+impl FromStr for MapEntries {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut reader = Reader(text.chars().peekable());
+        let mut entries: Vec<(Field, Path)> = Vec::new();
+        loop {
+            let field = reader.field()?;
+            if entries.iter().any(|(known, _)| *known == field) {
+                return Err(format!("{field} is there twice; alternatives are written {field}=a|b"));
+            }
+            entries.push((field, reader.path(field)?));
+            while reader.skip('|') {
+                entries.push((field, reader.path(field)?));
+            }
+            if !reader.skip(',') {
+                break;
+            }
+        }
+        match reader.0.next() {
+            None => Ok(Self(entries)),
+            Some(other) => Err(format!("{other:?} behind a quoted name: expected a dot, a comma or the end")),
+        }
+    }
+}
+
+struct Reader<'a>(Peekable<Chars<'a>>);
+
+impl Reader<'_> {
+    fn skip(&mut self, wanted: char) -> bool {
+        self.blanks();
+        self.0.next_if_eq(&wanted).is_some()
+    }
+
+    fn blanks(&mut self) {
+        while self.0.next_if(|next| next.is_whitespace()).is_some() {}
+    }
+
+    fn field(&mut self) -> Result<Field, String> {
+        let name = self.bare();
+        let field = Field::ALL.into_iter().find(|field| field.as_str() == name);
+        let field = field.ok_or_else(|| {
+            let known = Field::ALL.map(Field::as_str).join(", ");
+            format!("there is no field {name:?}; expected FIELD=NAME with a field of {known}")
+        })?;
+        if self.skip('=') { Ok(field) } else { Err(format!("expected = behind {field}")) }
+    }
+
+    fn path(&mut self, field: Field) -> Result<Path, String> {
+        let mut names = Vec::new();
+        loop {
+            self.blanks();
+            let name = match self.0.next_if_eq(&'"') {
+                Some(_) => self.quoted()?,
+                None => match self.bare() {
+                    name if name.is_empty() => {
+                        return Err(format!("{field} has an empty name; quote it if it is meant"));
+                    }
+                    name => name,
+                },
+            };
+            names.push(name.into());
+            if !self.skip('.') {
+                return Ok(Path(names));
+            }
+        }
+    }
+
+    fn bare(&mut self) -> String {
+        let mut name = String::new();
+        while let Some(next) = self.0.next_if(|next| !QUOTED.contains(next)) {
+            name.push(next);
+        }
+        name.trim().to_owned()
+    }
+
+    fn quoted(&mut self) -> Result<String, String> {
+        let mut name = String::new();
+        loop {
+            match self.0.next() {
+                Some('"') => return Ok(name),
+                Some('\\') => name.extend(self.0.next()),
+                Some(next) => name.push(next),
+                None => return Err("a quote is not closed".to_owned()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entries(text: &str) -> Result<Vec<(&'static str, Vec<String>)>, String> {
+        let MapEntries(entries) = text.parse()?;
+        let names = |path: &Path| path.names().iter().map(ToString::to_string).collect();
+        Ok(entries.iter().map(|(field, path)| (field.as_str(), names(path))).collect())
+    }
+
+    fn owned(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_may_be_nested_quoted_and_alternatives() {
+        let text = r#"symbol=ticker, price = quote.last ,volume=Volume BTC,timestamp="a.b"."c \"d\\"|ts"#;
+        assert_eq!(
+            entries(text).unwrap(),
+            [
+                ("symbol", owned(&["ticker"])),
+                ("price", owned(&["quote", "last"])),
+                ("volume", owned(&["Volume BTC"])),
+                ("timestamp", owned(&["a.b", "c \"d\\"])),
+                ("timestamp", owned(&["ts"])),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_what_was_expected() {
+        for (text, said) in [
+            ("", "there is no field \"\""),
+            ("ticker=symbol", "there is no field \"ticker\""),
+            ("symbol", "expected = behind symbol"),
+            ("symbol=", "empty name"),
+            ("symbol=a,", "there is no field \"\""),
+            ("symbol=a..b", "empty name"),
+            ("symbol=a,symbol=b", "twice"),
+            ("symbol=\"a", "not closed"),
+            ("symbol=\"a\"b", "'b' behind a quoted name"),
+            ("symbol=a=b", "'=' behind"),
+        ] {
+            let error = entries(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_comes_back_from_its_text(names in proptest::collection::vec("[a-z. ,|=\"\\\\é]{0,6}", 1..4)) {
+            let path = Path(names.into_iter().map(Into::into).collect());
+            let MapEntries(entries) = format!("open={path}").parse().unwrap();
+            prop_assert_eq!(entries, [(Field::Open, path)]);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[a-z.,|=\" \\\\]{0,40}") {
+            let _ = text.parse::<MapEntries>();
+        }
+    }
+}

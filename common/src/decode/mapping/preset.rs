@@ -1,0 +1,88 @@
+//! [`Preset`]: the messages of well-known feeds and libraries.
+
+use super::{Field, MapEntries, Path};
+use crate::timestamp::TimeZone;
+
+/// Whose messages these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Preset {
+    /// Trades: `{"s":"AAPL","p":201.5,"v":100,"t":1749218401123}`.
+    Finnhub,
+    /// Trades: `{"s":"BTCUSDT","p":"45123.50","q":"1","T":1749218401123}`.
+    Binance,
+    /// The ticker: `product_id`, `price`, `last_size`, `time`.
+    Coinbase,
+    /// Version 2's trades and ticker: `symbol`, `price` or `last`, `qty` or `volume`, `timestamp`.
+    Kraken,
+    /// Trades `{"S":"AAPL","p":201.5,"s":100,"t":".."}`, and bars with `o`, `h`, `l`, `c`, `v`.
+    Alpaca,
+    /// Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`.
+    Massive,
+    /// Trades: `symbol`, `price`, `amount`, `timestamp` in seconds.
+    Cryptofeed,
+    /// Rows of a data frame, and the streamer's `id`; times without an offset are New York's.
+    Yfinance,
+    /// `GLOBAL_QUOTE` (`"05. price"`), and rows of a time series; times are New York's.
+    AlphaVantage,
+}
+
+const NEW_YORK: &str = "America/New_York";
+
+impl Preset {
+    /// Its names, as `--map` would say them.
+    const fn map(self) -> &'static str {
+        match self {
+            Self::Finnhub => "symbol=s,price=p,volume=v,timestamp=t",
+            Self::Binance => "symbol=s,price=p,volume=q,timestamp=T",
+            Self::Coinbase => "symbol=product_id,price=price,volume=last_size,timestamp=time",
+            Self::Kraken => "symbol=symbol,price=price|last,volume=qty|volume,timestamp=timestamp",
+            Self::Alpaca => "symbol=S,price=p,open=o,high=h,low=l,close=c,volume=s|v,timestamp=t",
+            Self::Massive => "symbol=sym,price=p,volume=s,timestamp=t",
+            Self::Cryptofeed => "symbol=symbol,price=price,volume=amount,timestamp=timestamp",
+            Self::Yfinance => {
+                "symbol=symbol|Symbol|ticker|Ticker|id,timestamp=timestamp|Datetime|Date|datetime|date|time,\
+                 volume=volume|Volume|last_size"
+            }
+            Self::AlphaVantage => {
+                "symbol=symbol|\"Global Quote\".\"01. symbol\"|\"01. symbol\",\
+                 price=\"Global Quote\".\"05. price\"|\"05. price\",\
+                 open=open|\"1. open\",high=high|\"2. high\",low=low|\"3. low\",close=close|\"4. close\",\
+                 volume=volume|\"5. volume\"|\"Global Quote\".\"06. volume\"|\"06. volume\",\
+                 timestamp=timestamp|\"Global Quote\".\"07. latest trading day\"|\"07. latest trading day\""
+            }
+        }
+    }
+
+    /// Where it has its fields.
+    #[must_use]
+    pub fn entries(self) -> Vec<(Field, Path)> {
+        // A test reads them all.
+        self.map().parse().map_or_else(|_| Vec::new(), |MapEntries(entries)| entries)
+    }
+
+    /// The zone of its times without an offset, where it is known.
+    #[must_use]
+    pub fn zone(self) -> Option<TimeZone> {
+        match self {
+            Self::Yfinance | Self::AlphaVantage => NEW_YORK.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_preset_can_be_read_and_maps_what_a_tick_needs() {
+        for preset in Preset::value_variants() {
+            let MapEntries(entries) = preset.map().parse().unwrap();
+            for field in [Field::Symbol, Field::Timestamp, Field::Volume] {
+                assert!(entries.iter().any(|(mapped, _)| *mapped == field), "{preset:?}: {field}");
+            }
+        }
+        assert!(Preset::Yfinance.zone().is_some());
+    }
+}

@@ -1,0 +1,79 @@
+//! [`Rules`]: how messages are read, the same in both layers.
+
+use super::mapping::{Field, Mapping};
+use crate::timestamp::TimeRules;
+
+/// The names under which the archive's connector inserts what Kafka keeps beside a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenanceNames {
+    pub partition: String,
+    pub offset: String,
+    /// The record's time, in epoch milliseconds; looked at for [`TimestampFrom::Record`] alone.
+    pub record_time: String,
+}
+
+impl Default for ProvenanceNames {
+    fn default() -> Self {
+        Self {
+            partition: "kafka_partition".into(),
+            offset: "kafka_offset".into(),
+            record_time: "kafka_timestamp".into(),
+        }
+    }
+}
+
+/// Where a tick's symbol comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum SymbolFrom {
+    /// A member of the message.
+    #[default]
+    Value,
+    /// The record's key: text, or text in JSON's quotes.
+    Key,
+    /// The topic's name.
+    Topic,
+}
+
+/// Where a tick's time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum TimestampFrom {
+    /// A member of the message.
+    #[default]
+    Value,
+    /// The record's own time in Kafka.
+    Record,
+}
+
+/// What a message may look like.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rules {
+    pub names: ProvenanceNames,
+    pub mapping: Mapping,
+    pub times: TimeRules,
+    pub symbol_from: SymbolFrom,
+    pub timestamp_from: TimestampFrom,
+}
+
+impl Rules {
+    /// All of them in a line: what is computed by others is to be computed again.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let fields = Field::ALL.into_iter().filter(|field| !self.mapping.paths(*field).is_empty());
+        let paths = |field| self.mapping.paths(field).iter().map(ToString::to_string).collect::<Vec<_>>().join("|");
+        let map: Vec<String> = fields.map(|field| format!("{field}={}", paths(field))).collect();
+        let ProvenanceNames { partition, offset, record_time } = &self.names;
+        let TimeRules { unit, zone, oldest } = &self.times;
+        let zone = zone.as_ref().map_or("none", |zone| zone.name());
+        let (symbol, timestamp) = (self.symbol_from, self.timestamp_from);
+        format!(
+            "{partition} {offset} {record_time} map {} unit {unit:?} zone {zone} oldest {oldest} symbol {symbol:?} \
+             timestamp {timestamp:?}",
+            map.join(",")
+        )
+    }
+
+    /// Whether the value alone makes a tick.
+    pub(super) fn value_is_all(&self) -> bool {
+        self.symbol_from == SymbolFrom::Value && self.timestamp_from == TimestampFrom::Value
+    }
+}

@@ -1,0 +1,119 @@
+//! The strict path's reading of single values.
+
+use super::Rules;
+use crate::decimal::{self, DecimalError, Rounding};
+use crate::reject::{Reason, Reject, excerpt};
+use crate::timestamp::{TimeError, TimeRules};
+use crate::{Price, Timestamp};
+use serde_json::value::RawValue;
+
+/// The text of a JSON number; `None` for every other kind of value.
+pub(super) fn number(raw: &RawValue) -> Option<&str> {
+    let text = raw.get();
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(text)
+}
+
+/// The number that a value writes as one or as text.
+fn number_or_text(raw: &RawValue) -> Option<&str> {
+    number(raw).or_else(|| plain_text(raw).filter(|text| is_number(text)))
+}
+
+/// The content of a JSON string without escapes, which no number and no time needs.
+pub(super) fn plain_text(raw: &RawValue) -> Option<&str> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    (!inner.contains('\\')).then_some(inner)
+}
+
+/// Whether `text` is a number in JSON's grammar, but for zeros in front.
+pub(super) fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    digits(whole) && digits(fraction) && digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+}
+
+pub(super) fn integer(raw: &RawValue) -> Option<i64> {
+    decimal::parse(number(raw)?, 0, Rounding::Exact).ok()
+}
+
+/// The content of a JSON string, unescaped into `buffer` only where it has escapes.
+fn string<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Option<&'a str> {
+    if let Some(text) = plain_text(raw) {
+        return Some(text);
+    }
+    *buffer = serde_json::from_str(raw.get()).ok()?;
+    Some(buffer)
+}
+
+pub(super) fn symbol<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Result<&'a str, Reject> {
+    string(raw, buffer)
+        .ok_or_else(|| Reject::new(Reason::BadSymbol, format!("symbol {} is not a string", excerpt(raw.get()))))
+}
+
+/// The symbol that a record's key holds, as text or as a JSON string.
+pub(super) fn key_symbol<'a>(key: Option<&'a [u8]>, buffer: &'a mut String) -> Result<&'a str, Reject> {
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        let detail = "the record has no key to take the symbol from (--symbol-from key)";
+        return Err(Reject::new(Reason::MissingField, detail));
+    };
+    let bad =
+        || Reject::new(Reason::BadSymbol, format!("the key {} is no text", excerpt(&String::from_utf8_lossy(key))));
+    let text = str::from_utf8(key).map_err(|_| bad())?;
+    if !text.starts_with('"') {
+        return Ok(text);
+    }
+    *buffer = serde_json::from_str(text).map_err(|_| bad())?;
+    Ok(buffer)
+}
+
+pub(super) fn timestamp(raw: &RawValue, rules: &Rules) -> Result<Timestamp, Reject> {
+    let times = &rules.times;
+    let reject = |reason, what: &str| Err(Reject::new(reason, format!("timestamp {} {what}", excerpt(raw.get()))));
+    if let Some(number) = number_or_text(raw) {
+        let beyond = "is beyond all times that can be meant (--timestamp-unit)";
+        return times.unit.parse(number).map_or_else(|| reject(Reason::BadTimestamp, beyond), Ok);
+    }
+    let Some(text) = plain_text(raw) else {
+        return reject(Reason::BadTimestamp, "is neither RFC 3339 text nor an epoch number");
+    };
+    match times.parse_text(text) {
+        Ok(timestamp) => Ok(timestamp),
+        Err(TimeError::NoOffset) => reject(
+            Reason::BadTimestamp,
+            "has no UTC offset: say whose time it is, as --timestamp-zone America/New_York",
+        ),
+        Err(TimeError::Nonexistent) => {
+            reject(Reason::NonexistentTime, &format!("never was in {}: clocks went forward over it", zone(times)))
+        }
+        Err(TimeError::Ambiguous) => {
+            reject(Reason::AmbiguousTime, &format!("was twice in {}: clocks went back over it", zone(times)))
+        }
+        Err(TimeError::Malformed) => reject(Reason::BadTimestamp, "is not RFC 3339"),
+    }
+}
+
+fn zone(times: &TimeRules) -> &str {
+    times.zone.as_ref().map_or("its zone", |zone| zone.name())
+}
+
+pub(super) fn price(raw: &RawValue, name: &str) -> Result<Price, Reject> {
+    let bad = |what: &str| Reject::new(Reason::BadPrice, format!("{name} {} {what}", excerpt(raw.get())));
+    let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
+    let nanos = decimal::parse_price(text).map_err(|error| match error {
+        DecimalError::OutOfRange => bad("is beyond 9.2 billion"),
+        DecimalError::NotExact => bad("has digits below 10^-9"),
+    })?;
+    Price::from_nanos(nanos).ok_or_else(|| bad("is not above zero"))
+}
+
+pub(super) fn volume(raw: &RawValue) -> Result<i64, Reject> {
+    let bad = |what: &str| Reject::new(Reason::BadVolume, format!("volume {} {what}", excerpt(raw.get())));
+    let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
+    match decimal::parse(text, 0, Rounding::Exact) {
+        Ok(volume) if volume < 0 => Err(bad("is below zero")),
+        Ok(volume) => Ok(volume),
+        Err(DecimalError::NotExact) => Err(bad("is not an integer")),
+        Err(DecimalError::OutOfRange) => Err(bad("is beyond 2^63")),
+    }
+}

@@ -1,0 +1,101 @@
+//! [`EpochUnit`]: a number since 1970 as an instant.
+
+use super::Timestamp;
+use crate::decimal::{self, Rounding};
+
+/// What a number counts since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum EpochUnit {
+    /// Seconds below 10^11, milliseconds below 10^14, microseconds below 10^17, then nanoseconds: right for every instant
+    /// from 1973-03-03 on.
+    #[default]
+    Auto,
+    /// Seconds.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+}
+
+impl EpochUnit {
+    /// The unit of a number with this whole part: never [`EpochUnit::Auto`].
+    #[must_use]
+    #[inline]
+    pub const fn of(self, whole: i64) -> Self {
+        match (self, whole.unsigned_abs()) {
+            (Self::Auto, 0..100_000_000_000) => Self::S,
+            (Self::Auto, 0..100_000_000_000_000) => Self::Ms,
+            (Self::Auto, 0..100_000_000_000_000_000) => Self::Us,
+            (Self::Auto, _) => Self::Ns,
+            (pinned, _) => pinned,
+        }
+    }
+
+    /// The instant of `number`, a number in JSON's grammar. Digits below a microsecond are cut off. `None` for what lies
+    /// beyond all instants.
+    #[must_use]
+    pub fn parse(self, number: &str) -> Option<Timestamp> {
+        let whole = decimal::parse(number, 0, Rounding::Down).ok()?;
+        let scale = match self.of(whole) {
+            Self::Auto | Self::S => 6,
+            Self::Ms => 3,
+            Self::Us => 0,
+            Self::Ns => -3,
+        };
+        decimal::parse(number, scale, Rounding::Down).ok().map(Timestamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const AT: i64 = 1_749_218_401_123_456;
+
+    #[test]
+    fn the_unit_follows_from_the_magnitude() {
+        for (number, micros) in [
+            ("1749218401", 1_749_218_401_000_000),
+            ("1749218401123", 1_749_218_401_123_000),
+            ("1749218401123456", AT),
+            ("1749218401123456789", AT),
+            ("1749218401.123456", AT),
+            ("1749218401.1234569", AT),
+            ("1.749218401123456E9", AT),
+            ("1749218401123.456", AT),
+            ("1749218401123456.7", AT),
+            ("100000000", 100_000_000_000_000),
+            ("99999999999", 99_999_999_999_000_000),
+            ("100000000000", 100_000_000_000_000),
+            ("-1", -1_000_000),
+        ] {
+            assert_eq!(EpochUnit::Auto.parse(number), Some(Timestamp(micros)), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_pinned_unit_is_not_guessed() {
+        assert_eq!(EpochUnit::Ms.parse("1749218401"), Some(Timestamp(1_749_218_401_000)));
+        assert_eq!(EpochUnit::S.parse("1749218401123"), Some(Timestamp(1_749_218_401_123_000_000)));
+        assert_eq!(EpochUnit::Ns.parse("1999"), Some(Timestamp(1)));
+        assert_eq!(EpochUnit::S.parse("9223372036855"), None);
+        assert_eq!(EpochUnit::Auto.parse("1e300"), None);
+    }
+
+    proptest! {
+        /// From 1973-03-03 to the last instant that nanoseconds hold.
+        #[test]
+        fn an_instant_comes_back_from_every_unit(at in 100_000_000_000_000_i64..9_223_372_036_854_775) {
+            let auto = |number: String| EpochUnit::Auto.parse(&number).map(Timestamp::micros);
+            prop_assert_eq!(auto(format!("{}", at / 1_000_000)), Some(at / 1_000_000 * 1_000_000));
+            prop_assert_eq!(auto(format!("{}", at / 1000)), Some(at / 1000 * 1000));
+            prop_assert_eq!(auto(format!("{at}")), Some(at));
+            prop_assert_eq!(auto(format!("{at}999")), Some(at));
+            prop_assert_eq!(auto(format!("{}.{:06}", at / 1_000_000, at % 1_000_000)), Some(at));
+        }
+    }
+}

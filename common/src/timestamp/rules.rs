@@ -1,0 +1,73 @@
+//! [`TimeRules`]: what a message's time may look like, and what it means.
+
+use super::text::{self, TimeError};
+use super::{EpochUnit, Timestamp};
+use std::str::FromStr;
+
+/// How the time of a message is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeRules {
+    pub unit: EpochUnit,
+    /// Of times and dates without an offset; `None` where those are rejected.
+    pub zone: Option<TimeZone>,
+    /// What lies before it is no tick's time.
+    pub oldest: Timestamp,
+}
+
+impl TimeRules {
+    /// 1990-01-01T00:00:00Z.
+    pub const OLDEST: Timestamp = Timestamp(631_152_000_000_000);
+
+    /// The instant that a text names.
+    ///
+    /// # Errors
+    /// [`TimeError`]
+    pub fn parse_text(&self, text: &str) -> Result<Timestamp, TimeError> {
+        text::parse(text, self.zone.as_ref())
+    }
+}
+
+impl Default for TimeRules {
+    fn default() -> Self {
+        Self { unit: EpochUnit::Auto, zone: None, oldest: Self::OLDEST }
+    }
+}
+
+/// A zone of the IANA database, such as `America/New_York`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeZone(pub(super) jiff::tz::TimeZone);
+
+impl FromStr for TimeZone {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        jiff::tz::TimeZone::get(name).map(Self).map_err(|_| {
+            "there is no such zone; expected a name such as America/New_York, Asia/Kolkata or UTC".to_owned()
+        })
+    }
+}
+
+impl TimeZone {
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("its zone")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_one_of_the_iana_database() {
+        assert_eq!("America/New_York".parse::<TimeZone>().unwrap().name(), "America/New_York");
+        for name in ["", "Mars", "+05:30", "EST5EDT4"] {
+            assert!(name.parse::<TimeZone>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_time_is_the_start_of_1990() {
+        assert_eq!(TimeRules::OLDEST.to_string(), "1990-01-01T00:00:00Z");
+    }
+}
