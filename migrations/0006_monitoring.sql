@@ -27,6 +27,11 @@ create view rejected_archive_lines as
 select key, line, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at
 from rejected_lines;
 
+-- Objects of the archive that cannot be read, and how many hours they hold back.
+create view broken_archive_objects as
+select key, kind, detail, since, last_tried, (select count(*) from held_hours h where h.key = b.key) as hours_held
+from broken_objects b;
+
 create view batch_run_history as
 select run_id,
        started_at,
@@ -54,7 +59,9 @@ select hour,
        run_id,
        first_computed_at,
        computed_at,
-       computed_at > first_computed_at as restated
+       computed_at > first_computed_at as restated,
+       gone_objects,
+       withdrawn
 from batch_hours;
 
 create index batch_hours_computed_at_idx on batch_hours (computed_at);

@@ -41,6 +41,15 @@ pub struct Args {
     #[arg(long, help_heading = "What to do")]
     pub recompute: bool,
 
+    /// Compute hours of the window from the objects that are there now, even where they lose records that way: those of
+    /// objects which were deleted. Without it a computed hour keeps what it knows of objects that are gone.
+    #[arg(long, help_heading = "What to do")]
+    pub allow_shrink: bool,
+
+    /// Take over from a run that was not heard of for so long: its machine has died.
+    #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
+    pub takeover_after: Duration,
+
     /// Show no progress, only warnings and the last line.
     #[arg(long, help_heading = "Logging")]
     pub quiet: bool,
@@ -54,8 +63,9 @@ Exit codes:
   0  done, or nothing to do, or another run is at work
   2  configuration: a wrong flag, password, key or bucket; trying again is useless
   3  infrastructure: PostgreSQL or the store does not answer; try again later
-  4  partial: some hours were not written, each named in the log with its object (or the run was stopped by
-     SIGTERM or SIGINT between two hours); the other hours are done, and the next run goes on with the rest";
+  4  partial: some hours were not written, or some objects cannot be read: each is named in the log, and in the
+     view broken_archive_objects (or the run was stopped by SIGTERM or SIGINT between two hours); all other hours
+     are done, and the next run goes on with the rest";
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -124,7 +134,9 @@ impl DatabaseOptions {
             let what = format!("opening PostgreSQL at {} (--database-url, --query-timeout)", database.address());
             return Err(Failure::Infrastructure(error.context(what)));
         };
-        Ok(Index { connection: connection?, database, patience })
+        let mut index = Index { connection: connection?, database, patience, lock: None };
+        index.limit_statements().await?;
+        Ok(index)
     }
 }
 
@@ -296,10 +308,11 @@ impl Args {
         let ArchiveArgs { bucket, prefix, .. } = &self.archive;
         let HourArgs { grace, slack, .. } = &self.hours;
         let recompute = if self.recompute { " --recompute" } else { "" };
+        let shrink = if self.allow_shrink { " --allow-shrink" } else { "" };
         let (from, to) = (plan.window.start, plan.window.end);
         let prefix = prefix.as_str();
         format!(
-            "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} --slack {slack:?}{recompute}"
+            "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} --slack {slack:?}{recompute}{shrink}"
         )
     }
 }

@@ -5,6 +5,7 @@ use crate::cli::Args;
 use crate::dry_run;
 use crate::indicators;
 use crate::ledger::{self, Counts};
+use crate::lock::{self, Taken};
 use crate::progress::size;
 use crate::work::Work;
 use common::pg::Migrations;
@@ -31,11 +32,15 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         return dry_run::run(&args, &plan, &store, index).await;
     }
     let mut index = args.database.open("batch-layer", true).await?;
-    if !ledger::try_lock(&mut index).await? {
-        tracing::info!("another run of batch-layer is at work on {}: nothing to do", index.database.address());
+    if let Taken::Theirs(who) = lock::take(&mut index, args.takeover_after).await? {
+        let address = index.database.address();
+        tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");
         return Ok(());
     }
     let run_id = ledger::begin(&mut index, &args.describe(&plan)).await?;
+    // Who has lost the lock could not write anyhow.
+    let stop = stop.child_token();
+    let _kept = lock::keep(&index, args.takeover_after, stop.clone());
     let mut work = Work::new(&args, plan, store, index, run_id, stop.clone());
     let result = work.run().await;
     let (mut index, counts) = work.finish();
@@ -45,6 +50,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         Err(failure) => Err(failure),
     };
     ledger::finish(&mut index, run_id, &counts, &result).await;
+    lock::release(&mut index).await;
     if matches!(result, Ok(()) | Err(Failure::Partial(_))) {
         report(&counts, started);
     }

@@ -4,8 +4,8 @@ use super::holdings::{self, Holdings};
 use crate::archive::{FileName, Folder, Object, PrefixTemplate, Store};
 use crate::cli::Plan;
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::reader::{IN_FLIGHT, ReadError, Reader};
+use crate::index::{Index, Indexed};
+use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::Exclusions;
 use common::Failure;
 use futures::stream::{self, StreamExt};
@@ -72,7 +72,7 @@ impl Archive {
             }
         }
         for hour in Hour::each(hours.clone()) {
-            for (object, folder) in index.objects_of(hour).await? {
+            for Indexed { object, folder, .. } in index.objects_of(hour).await? {
                 if self.template.owns(&folder) && !listed.contains(&folder) {
                     objects.insert(Arc::clone(&object.key), (object, None));
                 }
@@ -120,8 +120,8 @@ impl Archive {
         let (why, seen) = match error {
             ReadError::Moved if folder.is_none() => return Ok(()),
             ReadError::Moved => ("it was replaced or deleted while it was read: verify again".to_owned(), Vec::new()),
-            ReadError::Broken { why, hours } => (why, hours),
-            ReadError::Unavailable(error) => return Err(Failure::Infrastructure(error)),
+            ReadError::Broken(Broken { why, hours, .. }) => (why, hours),
+            ReadError::Outage(failure) => return Err(failure),
             ReadError::Stopped => return Err(super::stopped()),
         };
         let own = folder.map(|folder| Hour::each(folder.hours.clone())).into_iter().flatten();

@@ -162,7 +162,7 @@ impl Visitor for Reading {
         };
         let hour = Hour::of(content.timestamp);
         let excluded = self.exclude.as_ref().and_then(|exclude| exclude.get(&hour));
-        if excluded.is_some_and(|offsets| offsets.contains(partition, offset)) {
+        if excluded.is_some_and(|offsets| offsets.contains("", partition, offset)) {
             let hour = self.holdings.hours.entry(hour).or_default();
             hour.shares.entry(partition).or_default().duplicates += 1;
             return;
@@ -215,7 +215,7 @@ mod tests {
     fn a_part_that_is_new_in_part_must_be_read_again_without_what_is_known() {
         let mut known = holdings(&[1, 2, 3]);
         let again = known.absorb(holdings(&[3, 4]));
-        assert!(again.values().next().unwrap().contains(0, 3));
+        assert!(again.values().next().unwrap().contains("", 0, 3));
         assert_eq!(share(&known).ticks, 3);
     }
 }

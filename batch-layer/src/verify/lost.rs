@@ -192,7 +192,7 @@ impl Search<'_> {
         by_time.or_else(|| {
             let before = offset.checked_sub(1)?;
             let sides = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
-            let mut holding = sides.filter(|(_, hour)| hour.offsets.contains(partition, before));
+            let mut holding = sides.filter(|(_, hour)| hour.offsets.contains("", partition, before));
             holding.next().map(|(hour, _)| *hour)
         })
     }

@@ -55,7 +55,8 @@ impl World {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_batch-layer"));
         command.env_clear().envs(self.bucket.env()).env("DATABASE_URL", self.database.url());
-        command.env("AWS_EC2_METADATA_DISABLED", "true").args(args);
+        // Not so soon that a busy machine's heartbeat misses it.
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env("TAKEOVER_AFTER", "15s").args(args);
         command
     }
 
@@ -206,6 +207,9 @@ impl World {
             "archive_object_hours",
             "rejected_lines",
             "stale_hours",
+            "hour_sums",
+            "broken_objects",
+            "held_hours",
         ] {
             all.extend(
                 self.rows(&format!("select concat('{table} ', t.xmin, ' ', t) from {table} t order by 1")).await,
