@@ -155,7 +155,7 @@ create table batch_hours
     location    text        not null default '',
     -- Objects in its sums that are no longer in the archive.
     gone_objects integer    not null default 0,
-    -- Records that it has lost because an object was replaced, or --allow-shrink said so.
+    -- Records that it has lost because an object was replaced, or --allow-shrink said so, and that have not come again.
     withdrawn   bigint      not null default 0,
     constraint batch_hours_pkey primary key (hour),
     constraint batch_hours_run_id_fkey foreign key (run_id) references batch_runs
@@ -170,12 +170,15 @@ create table hour_sums
     bars    bytea       not null,
     -- by topic and partition: which records are in the sums
     offsets bytea       not null,
+    -- those that were and are no longer
+    withdrawn bytea     not null,
     constraint hour_sums_pkey primary key (hour),
     constraint hour_sums_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );
 
 -- Compressed by batch-layer.
-alter table hour_sums alter column bars set storage external, alter column offsets set storage external;
+alter table hour_sums alter column bars set storage external, alter column offsets set storage external,
+                      alter column withdrawn set storage external;
 
 -- The run that is at work, if any. A row and not an advisory lock: it holds through poolers, and a run whose host has
 -- died loses it as soon as its heartbeat is old.
@@ -188,4 +191,37 @@ create table batch_lock
     heartbeat_at    timestamptz not null default now(),
     constraint batch_lock_pkey primary key (is_the_only_row),
     constraint batch_lock_is_the_only_row_check check (is_the_only_row)
+);
+
+-- Whether the archive shows an hour completely, as far as the last run could tell. An hour of which nobody has any tick has
+-- no row; nor has one that is not over.
+create table archive_hours
+(
+    hour        timestamptz not null,
+    status      text        not null,
+    -- why it is incomplete
+    reason      text,
+    -- when that was found; null: no such ticks
+    speed_ticks bigint,
+    batch_ticks bigint,
+    -- when its folders were listed last
+    listed_at   timestamptz not null default now(),
+    -- when the status became what it is
+    since       timestamptz not null default now(),
+    constraint archive_hours_pkey primary key (hour),
+    constraint archive_hours_status_check check (status in ('complete', 'incomplete'))
+);
+
+create index archive_hours_incomplete_idx on archive_hours (hour) where status = 'incomplete';
+
+-- The newest tick that any run has read in the archive: null before the first.
+create table archive_newest
+(
+    is_the_only_row boolean          not null default true,
+    tick            timestamptz,
+    -- --archive-delay of the last run
+    allowed_seconds double precision not null,
+    checked_at      timestamptz      not null default now(),
+    constraint archive_newest_pkey primary key (is_the_only_row),
+    constraint archive_newest_is_the_only_row_check check (is_the_only_row)
 );

@@ -46,6 +46,11 @@ pub struct Args {
     #[arg(long, help_heading = "What to do")]
     pub allow_shrink: bool,
 
+    /// The archive counts as standing, for the alert, when the speed layer has had newer ticks than it for so long. Above
+    /// the time between two runs and that in which the sink closes an object.
+    #[arg(long, env = "ARCHIVE_DELAY", default_value = "45m", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
+    pub archive_delay: Duration,
+
     /// Take over from a run that was not heard of for so long: its machine has died.
     #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
     pub takeover_after: Duration,
@@ -237,6 +242,8 @@ pub struct Plan {
     pub due: Hour,
     /// How many hours' folders are read on either side of an hour.
     pub slack: i64,
+    /// The window is that of --lookback: it begins earlier where the last run was long ago.
+    pub is_default: bool,
 }
 
 impl ArchiveArgs {
@@ -289,11 +296,20 @@ impl HourArgs {
             return Err(Failure::Configuration(error));
         }
         let window = window.start..window.end.min(due).max(window.start);
-        Ok(Plan { window, due, slack: hours_covering(self.slack) })
+        let is_default = self.hour.is_none() && self.from.is_none();
+        Ok(Plan { window, due, slack: hours_covering(self.slack), is_default })
     }
 }
 
 impl Plan {
+    /// Looks as far back before the last run as a run looks back from now: what was archived since may lie there.
+    pub fn reach_back_from(&mut self, last_run: Timestamp, lookback: Duration) {
+        if self.is_default {
+            let start = Hour::of(last_run).plus(-hours_covering(lookback));
+            self.window.start = self.window.start.min(start);
+        }
+    }
+
     /// Hours whose folders may hold ticks of the given ones.
     #[must_use]
     pub fn around(&self, hours: &Range<Hour>) -> Range<Hour> {
@@ -353,6 +369,18 @@ mod tests {
         let plan = plan(&[]).unwrap();
         assert_eq!(plan.window, hour("2025-06-02T10")..hour("2025-06-04T09"));
         assert_eq!(plan.around(&plan.window), hour("2025-06-02T09")..hour("2025-06-04T10"));
+    }
+
+    #[test]
+    fn after_a_pause_a_run_looks_back_from_the_last_one() {
+        let reaching = |flags: &[&str], last: &str| {
+            let mut plan = plan(flags).unwrap();
+            plan.reach_back_from(hour(last).start(), Duration::from_secs(48 * 3600));
+            plan.window
+        };
+        assert_eq!(reaching(&[], "2025-05-31T10"), hour("2025-05-29T10")..hour("2025-06-04T09"));
+        assert_eq!(reaching(&[], "2025-06-04T09"), hour("2025-06-02T09")..hour("2025-06-04T09"));
+        assert_eq!(reaching(&["--hour", "2025-06-03T00"], "2025-05-31T10").start, hour("2025-06-03T00"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub use write::Entry;
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::lock::Token;
-use crate::scan::HourBars;
+use crate::scan::{HourBars, Offsets};
 use crate::state;
 use common::pg::{Database, in_time};
 use common::{Failure, Timestamp};
@@ -70,6 +70,8 @@ pub struct Computed {
     pub ticks: u64,
     /// `None` where what was kept is of another version.
     pub sum: Option<HourBars>,
+    /// Records that were in the sums and were taken out.
+    pub withdrawn: Offsets,
 }
 
 impl Index {
@@ -152,7 +154,7 @@ impl Index {
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
         let row = sqlx::query(
-            "select format, location, gone_objects, ticks, bars, offsets
+            "select format, location, gone_objects, ticks, bars, offsets, hour_sums.withdrawn
              from batch_hours left join hour_sums using (hour)
              where hour = $1",
         )
@@ -187,11 +189,13 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
 
 fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {
     let (bars, offsets): (Option<&[u8]>, Option<&[u8]>) = (row.try_get("bars")?, row.try_get("offsets")?);
+    let withdrawn: Option<&[u8]> = row.try_get("withdrawn")?;
     Ok(Computed {
         format: row.try_get("format")?,
         location: row.try_get("location")?,
         gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        withdrawn: withdrawn.and_then(|offsets| state::decode_offsets(offsets).ok()).unwrap_or_default(),
         sum: bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok()),
     })
 }

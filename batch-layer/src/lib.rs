@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod cli;
+pub mod completeness;
 pub mod dry_run;
 pub mod engine;
 pub mod hour;

@@ -2,6 +2,7 @@
 
 use crate::archive::Store;
 use crate::cli::Args;
+use crate::completeness;
 use crate::dry_run;
 use crate::indicators;
 use crate::ledger::{self, Counts};
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// As `batch-layer --help` says under exit codes.
 pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let started = Instant::now();
-    let plan = args.hours.plan(Timestamp::now())?;
+    let mut plan = args.hours.plan(Timestamp::now())?;
     if plan.window.is_empty() {
         tracing::info!("none of the hours asked for is over yet (plus --grace): only what earlier runs left is done");
     }
@@ -36,6 +37,9 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         let address = index.database.address();
         tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");
         return Ok(());
+    }
+    if let Some(last) = completeness::last_run(&mut index).await? {
+        plan.reach_back_from(last, args.hours.lookback);
     }
     let run_id = ledger::begin(&mut index, &args.describe(&plan)).await?;
     // Who has lost the lock could not write anyhow.

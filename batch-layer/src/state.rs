@@ -32,9 +32,17 @@ pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
         out.write_all(symbol.as_bytes())?;
         write_bar(&mut out, bar)?;
     }
-    let mut offsets = vec![VERSION];
-    sum.offsets.write_to(&mut offsets)?;
-    Ok((out.finish()?, offsets))
+    Ok((out.finish()?, encode_offsets(&sum.offsets)?))
+}
+
+/// Offsets alone as bytes.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_offsets(offsets: &Offsets) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![VERSION];
+    offsets.write_to(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What [`encode`] has made bytes of.

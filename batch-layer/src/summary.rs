@@ -4,7 +4,7 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;
 use crate::lock::{self, Token};
-use crate::scan::HourBars;
+use crate::scan::{HourBars, Offsets};
 use crate::state;
 use common::pg::in_time;
 use common::pg::numeric::Numeric;
@@ -25,8 +25,8 @@ pub struct Summary<'a> {
     pub merged: Option<Vec<&'a str>>,
     /// Objects in the sums that are no longer in the archive.
     pub gone_objects: u32,
-    /// Records that the hour had before and has no longer.
-    pub withdrawn: u64,
+    /// Records that the hour had once and has no longer, because an object was replaced or a person said so.
+    pub withdrawn: Offsets,
     pub format: &'a str,
     pub location: &'a str,
     pub run_id: i64,
@@ -121,7 +121,7 @@ impl Summary<'_> {
              on conflict (hour) do update
                  set (format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id, computed_at)
                      = (excluded.format, excluded.location, excluded.objects, excluded.gone_objects, excluded.ticks,
-                        excluded.symbols, excluded.duplicates, batch_hours.withdrawn + excluded.withdrawn,
+                        excluded.symbols, excluded.duplicates, excluded.withdrawn,
                         excluded.run_id, now())",
         )
         .bind(self.hour.start())
@@ -131,7 +131,7 @@ impl Summary<'_> {
         .bind(self.sum.ticks.cast_signed())
         .bind(i32::try_from(self.sum.bars.len()).unwrap_or(i32::MAX))
         .bind(self.sum.duplicates.cast_signed())
-        .bind(self.withdrawn.cast_signed())
+        .bind(self.withdrawn.len().cast_signed())
         .bind(self.run_id)
         .execute(transaction.acquire().await?)
         .await?;
@@ -141,12 +141,14 @@ impl Summary<'_> {
     async fn keep_sums(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         let (bars, offsets) = state::encode(&self.sum)?;
         sqlx::query(
-            "insert into hour_sums (hour, bars, offsets) values ($1, $2, $3)
-             on conflict (hour) do update set (bars, offsets) = (excluded.bars, excluded.offsets)",
+            "insert into hour_sums (hour, bars, offsets, withdrawn) values ($1, $2, $3, $4)
+             on conflict (hour) do update
+                 set (bars, offsets, withdrawn) = (excluded.bars, excluded.offsets, excluded.withdrawn)",
         )
         .bind(self.hour.start())
         .bind(bars)
         .bind(offsets)
+        .bind(state::encode_offsets(&self.withdrawn)?)
         .execute(transaction.acquire().await?)
         .await?;
         Ok(())

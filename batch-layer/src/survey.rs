@@ -28,6 +28,8 @@ pub struct Survey {
     pub gone: Vec<String>,
     /// Keys of files that no sink wrote.
     pub unknown: Vec<String>,
+    /// How many objects hold no records, by their names.
+    pub passed_over: usize,
 }
 
 /// Compares a listing with what is known of the folder. `names` says what an object's name means, `format` how objects
@@ -47,8 +49,12 @@ pub fn compare(
         // The name of an object that is as it was has been read before.
         if known.is_none() {
             match names.read(&object.key) {
-                FileName::Companion => continue,
+                FileName::Companion => {
+                    survey.passed_over += 1;
+                    continue;
+                }
                 FileName::Unknown => {
+                    survey.passed_over += 1;
                     survey.unknown.push(object.key.to_string());
                     continue;
                 }
@@ -104,7 +110,7 @@ mod tests {
         let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
         assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced), ("f/t+0+3.json", ChangeKind::New)]);
         assert_eq!(survey.gone, ["f/t+0+0.json"]);
-        assert_eq!(survey.unknown, ["f/_SUCCESS"]);
+        assert_eq!((survey.unknown, survey.passed_over), (vec!["f/_SUCCESS".to_owned()], 2));
     }
 
     #[test]

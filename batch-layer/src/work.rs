@@ -9,17 +9,19 @@ mod index;
 
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::cli::{Args, Plan};
+use crate::completeness;
 use crate::engine::Engine;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::Counts;
 use crate::progress::Progress;
 use crate::reader::{Broken, BrokenKind, Reader};
-use common::Failure;
+use common::{Failure, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How many hours are indexed before the first of them is computed.
@@ -48,6 +50,14 @@ pub struct Work {
     surveyed: FxHashSet<Arc<str>>,
     /// Folders with objects that could not be read when this run began, and those objects' keys.
     broken: FxHashMap<Arc<str>, Vec<String>>,
+    /// Hours outside of the window of which something is missing: their folders are the run's own, too.
+    wanting: BTreeSet<Hour>,
+    /// The newest tick that this run has read.
+    newest: Option<Timestamp>,
+    archive_delay: Duration,
+    /// Objects of the sink in the folders that were listed, and files of nobody's.
+    objects_listed: usize,
+    unknown_files: usize,
     /// Hours that this run does not write, for another reason than a broken object.
     failed: BTreeSet<Hour>,
     /// How often an hour's objects had changed when it was to be computed.
@@ -74,6 +84,11 @@ impl Work {
             counts: Counts::default(),
             surveyed: FxHashSet::default(),
             broken: FxHashMap::default(),
+            wanting: BTreeSet::new(),
+            newest: None,
+            archive_delay: args.archive_delay,
+            objects_listed: 0,
+            unknown_files: 0,
             failed: BTreeSet::new(),
             retries: FxHashMap::default(),
         }
@@ -85,6 +100,7 @@ impl Work {
     /// [`Failure::Partial`] where some hours could not be written; the others are.
     pub async fn run(&mut self) -> Result<(), Failure> {
         self.broken = self.index.broken().await?;
+        self.wanting = self.find_wanting().await?;
         let window = self.plan.window.clone();
         let mut start = window.start;
         loop {
@@ -92,6 +108,9 @@ impl Work {
             self.index_folders(self.template.folders(self.plan.around(&stretch))).await?;
             if start == window.start {
                 self.index_broken_folders().await?;
+                let around = self.wanting.iter().flat_map(|hour| Hour::each(self.plan.around(&(*hour..hour.plus(1)))));
+                let around: BTreeSet<Hour> = around.collect();
+                self.index_folders(self.template.folders_of(around)).await?;
             }
             if self.allow_shrink {
                 self.index.mark_shrunk(&stretch).await?;
@@ -113,10 +132,53 @@ impl Work {
         (self.index, self.counts)
     }
 
+    /// A run that looks back from now also looks wherever something is missing.
+    async fn find_wanting(&mut self) -> Result<BTreeSet<Hour>, Failure> {
+        if !self.plan.is_default {
+            return Ok(BTreeSet::new());
+        }
+        let mut wanting = completeness::wanting(&mut self.index, self.plan.due).await?;
+        wanting.retain(|hour| !self.plan.window.contains(hour));
+        Ok(wanting)
+    }
+
+    /// Says where the archive shows less than the speed layer has seen. An archive that shows nothing of hours with ticks
+    /// is a wrong prefix, a sink that is dead, or one whose files cannot be read.
+    async fn judge_archive(&mut self) -> Result<Option<String>, Failure> {
+        let verdict = completeness::judge(&mut self.index, &self.plan.window, &self.wanting).await?;
+        if let Some(example) = verdict.example {
+            let count = verdict.incomplete;
+            self.progress.warn(format_args!("{count} hours are incomplete (view hour_completeness): {example}"));
+        }
+        let waiting = completeness::standing(&mut self.index, self.newest, self.archive_delay).await?;
+        if waiting > self.archive_delay {
+            let minutes = waiting.as_secs() / 60;
+            self.progress.warn(format_args!(
+                "the archive stands: the speed layer has had newer ticks than it for {minutes} minutes (is the sink alive?)"
+            ));
+        }
+        if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
+            return Ok(None);
+        }
+        let (location, prefix) = (self.store.location(), self.template.as_str());
+        Ok(Some(match self.unknown_files {
+            0 => format!(
+                "{location}{prefix} shows no object of the window, but the speed layer has ticks of {} of its hours: \
+                 check --bucket and --prefix, and the sink",
+                verdict.speed_only
+            ),
+            files => format!(
+                "none of the {files} files of the window below {location}{prefix} has a name or format that is read: \
+                 check --file-name and the sink's format"
+            ),
+        }))
+    }
+
     /// What was not done, and what is in the way of it, in whatever window: a broken object is not forgotten.
     async fn conclude(&mut self) -> Result<(), Failure> {
         const NAMED: usize = 5;
         let mut found = Vec::new();
+        found.extend(self.judge_archive().await?);
         let broken = self.index.broken_summary().await?;
         if let Some(example) = broken.example {
             let (objects, hours, location) = (broken.objects, broken.hours, self.store.location());
@@ -187,7 +249,8 @@ impl Work {
 
     fn touches_window(&self, folder: &Folder) -> bool {
         let Range { start, end } = self.plan.window;
-        folder.hours.start < end && start < folder.hours.end
+        let is_wanting = || self.wanting.range(folder.hours.clone()).next().is_some();
+        (folder.hours.start < end && start < folder.hours.end) || is_wanting()
     }
 }
 

@@ -57,8 +57,14 @@ impl PrefixTemplate {
     /// The folders of a range of hours, in order of time, each with all of its hours.
     #[must_use]
     pub fn folders(&self, hours: Range<Hour>) -> Vec<Folder> {
+        self.folders_of(Hour::each(hours))
+    }
+
+    /// The folders of some hours, which come in order of time.
+    #[must_use]
+    pub fn folders_of(&self, hours: impl IntoIterator<Item = Hour>) -> Vec<Folder> {
         let mut folders: Vec<Folder> = Vec::new();
-        for hour in Hour::each(hours) {
+        for hour in hours {
             let prefix = self.prefix(hour);
             match folders.last_mut() {
                 _ if prefix.is_empty() => {}

@@ -98,20 +98,21 @@ fn etags(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.etag).collect()
 }
 
-/// The hours whose sums hold these very versions of the objects, which are only read again.
+/// The hours whose sums hold these very versions of the objects, which are only read again and in the same way.
 async fn merged(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<FxHashSet<(String, Hour)>, sqlx::Error> {
     let rows: Vec<(String, Timestamp)> = sqlx::query_as(
         "select o.key, h.hour
-         from unnest($1::text[], $2::text[]) as again (key, etag)
-                  join archive_objects o on o.key = again.key and o.etag = again.etag
+         from unnest($1::text[], $2::text[], $3::text[]) as again (key, etag, format)
+                  join archive_objects o on o.key = again.key and o.etag = again.etag and o.format = again.format
                   join archive_object_hours h on h.key = o.key
          where h.merged",
     )
     .bind(keys(entries))
     .bind(etags(entries))
+    .bind(entries.iter().map(|entry| &*entry.format).collect::<Vec<_>>())
     .fetch_all(transaction.acquire().await?)
     .await?;
     Ok(rows.into_iter().map(|(key, hour)| (key, Hour::of(hour))).collect())

@@ -117,6 +117,19 @@ impl Offsets {
         self.partitions.iter().map(missing).sum()
     }
 
+    /// The places that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = self.clone();
+        for of in &mut rest.partitions {
+            if let Some(others) = other.of(&of.topic, of.partition) {
+                of.known -= &others.known;
+            }
+        }
+        rest.partitions.retain(|of| !of.known.is_empty());
+        rest
+    }
+
     /// The offsets of each topic and partition.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i32, &RoaringTreemap)> {
         self.partitions.iter().map(|of| (&*of.topic, of.partition, &of.known))
@@ -266,6 +279,8 @@ mod tests {
             prop_assert_eq!(set_a.is_disjoint(&set_b), model_a.is_disjoint(&model_b));
             prop_assert_eq!(set_a.is_superset(&set_b), model_a.is_superset(&model_b));
             prop_assert_eq!(set_a.missing_in(&set_b), model_a.difference(&model_b).count() as u64);
+            let rest = set_a.without(&set_b);
+            prop_assert!(rest.len() == set_a.missing_in(&set_b) && rest.is_disjoint(&set_b));
             set_a.add_all(set_b);
             prop_assert_eq!(set_a.len(), model_a.union(&model_b).count() as u64);
             prop_assert!(!b.iter().any(|(partition, offset)| set_a.insert(*partition, *offset)));
@@ -274,7 +289,9 @@ mod tests {
         #[test]
         fn a_set_that_was_written_down_is_read_as_it_was(a in some_places(), b in some_places()) {
             let (mut both, mut other) = (set(&a), Offsets::of_topic("other".into()));
-            b.iter().for_each(|(partition, offset)| drop(other.insert(*partition, *offset)));
+            for (partition, offset) in &b {
+                other.insert(*partition, *offset);
+            }
             other.settle();
             both.add_all(other.clone());
             let mut bytes = Vec::new();

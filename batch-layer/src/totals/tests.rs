@@ -63,7 +63,6 @@ fn options(exclude: Option<Exclusions>) -> ScanOptions {
         origin: Origin { partition: 0, start_offset: 0 },
         topic: "t".into(),
         csv: None,
-        topic: "t".into(),
         rules: Arc::default(),
         stored_at: Timestamp::from_micros(START * 1000 + Timestamp::DAY),
         exclude: exclude.map(Arc::new),

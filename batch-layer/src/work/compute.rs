@@ -29,13 +29,11 @@ struct New<'a> {
     sum: HourBars,
     /// The objects that came to those that it was made of before; `None`: it was made of all.
     added: Option<Vec<&'a Indexed>>,
-    /// Records that it had before and has no longer.
-    withdrawn: u64,
 }
 
-/// Records that an hour would lose.
-fn lost(known: &Computed, sum: &HourBars) -> u64 {
-    let by_place = known.sum.as_ref().map_or(0, |before| before.offsets.missing_in(&sum.offsets));
+/// Records that an hour would lose. `before`: what it had, where that was read in the same way.
+fn lost(known: &Computed, before: Option<&HourBars>, sum: &HourBars) -> u64 {
+    let by_place = before.map_or(0, |before| before.offsets.missing_in(&sum.offsets));
     // Of ticks that do not tell their place only the number is known.
     by_place.max(known.ticks.saturating_sub(sum.ticks))
 }
@@ -97,9 +95,13 @@ impl Work {
     }
 
     async fn write(&mut self, due: &Due<'_>, new: New<'_>) -> Result<(), Failure> {
-        let New { mut sum, added, withdrawn } = new;
+        let New { mut sum, added } = new;
         let before = due.known.and_then(|known| known.sum.as_ref());
         let changed = before.filter(|_| !due.is_forced).map(|before| changed_symbols(before, &mut sum));
+        // What comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest follows.
+        let mut withdrawn = due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
+        let comparable = before.filter(|_| due.known.is_some_and(|known| *known.format == *self.format));
+        withdrawn.add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
         let gone = due.known.filter(|_| added.is_some()).map_or(0, |known| known.gone_objects);
         let summary = Summary {
             hour: due.stale.hour,
@@ -138,7 +140,7 @@ impl Work {
             if before.overlap(&part) == Overlap::None {
                 let mut sum = before.clone();
                 sum.merge(part);
-                return Ok(Some(New { sum, added: Some(added), withdrawn: 0 }));
+                return Ok(Some(New { sum, added: Some(added) }));
             }
         }
         // Where records come twice, the first object by key has them: so all are read again, in that order.
@@ -147,10 +149,10 @@ impl Work {
             return Ok(None);
         };
         let Some(known) = due.known else {
-            return Ok(Some(New { sum, added: None, withdrawn: 0 }));
+            return Ok(Some(New { sum, added: None }));
         };
-        match lost(known, &sum) {
-            0 => Ok(Some(New { sum, added: None, withdrawn: 0 })),
+        match lost(known, known_sum, &sum) {
+            0 => Ok(Some(New { sum, added: None })),
             lost => self.shrink(due, known, (sum, lost), added).await,
         }
     }
@@ -164,13 +166,18 @@ impl Work {
         added: Vec<&'a Indexed>,
     ) -> Result<Option<New<'a>>, Failure> {
         let hour = due.stale.hour;
-        // All its other objects are there, so what is missing was in those that were replaced.
-        let is_replaced = due.stale.replaced && known.gone_objects == 0 && known.location == self.store.location();
+        // Where all its other objects are there, what is missing was in those that were replaced.
+        let is_read_otherwise = *known.format != *self.format;
+        let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.allow_shrink && self.plan.window.contains(&hour);
-        if is_allowed || is_replaced {
-            let why = if is_allowed { "--allow-shrink says so" } else { "an object was replaced by one without them" };
+        if is_allowed || (is_whole && (due.stale.replaced || is_read_otherwise)) {
+            let why = match (is_allowed, is_read_otherwise) {
+                (true, _) => "--allow-shrink says so",
+                (false, true) => "its objects are read in another way than before",
+                (false, false) => "an object was replaced by one without them",
+            };
             self.progress.warn(format_args!("hour {hour}: {lost} of {} records are taken out: {why}", known.ticks));
-            return Ok(Some(New { sum, added: None, withdrawn: lost }));
+            return Ok(Some(New { sum, added: None }));
         }
         // What has expired cannot be read again, and stays as it is known; only new records come to it.
         if let (Some(before), false, false) = (&known.sum, added.is_empty(), due.stale.replaced) {
@@ -179,7 +186,7 @@ impl Work {
             };
             let mut sum = before.clone();
             sum.merge(part);
-            return Ok(Some(New { sum, added: Some(added), withdrawn: 0 }));
+            return Ok(Some(New { sum, added: Some(added) }));
         }
         self.fail(
             hour,

@@ -75,7 +75,10 @@ impl Work {
                 let (listing, known) = (listing?, known.remove(&*folder.prefix).unwrap_or_default());
                 let (deleted, mended) = self.no_longer_broken(&folder, &listing, &known);
                 let force = force && self.touches_window(&folder);
+                let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, &self.format, force);
+                self.objects_listed += listed - survey.passed_over;
+                self.unknown_files += survey.unknown.len();
                 self.remove(&survey.gone).await?;
                 self.index.remove(&deleted).await?;
                 self.index.mend(&mended).await?;
@@ -175,6 +178,8 @@ impl Work {
         if change.kind == ChangeKind::Replaced {
             self.engine.forget_object(&change.object.key);
         }
+        let newest = scan.hours.last().and_then(|(_, bars)| bars.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
+        self.newest = self.newest.max(newest);
         let hours = scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
         let due = self.plan.due;
         self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;

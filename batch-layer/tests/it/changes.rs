@@ -283,6 +283,7 @@ async fn other_flags_make_a_window_be_read_again() {
     let world = computed().await;
     world.run_ok(&[&DAY[..], &["--offset-field", "another"]].concat()).await;
     assert_eq!(world.number("select objects_read from batch_runs where run_id = 2").await, 2 * 5);
+    assert_eq!(world.number("select count(*) from batch_hours where run_id = 2").await, 5);
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
 }

@@ -20,7 +20,7 @@ async fn a_truncated_object_holds_back_its_hour_and_no_other_until_it_is_repaire
     let outcome = world.run(&DAY).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"]);
-    let named = outcome.stderr.lines().filter(|line| line.contains(&key) && line.contains("WARN")).count();
+    let named = outcome.stderr.lines().filter(|line| line.contains(&key) && line.contains("not written until")).count();
     assert_eq!(named, 1, "{}", outcome.stderr);
     let word = "1 objects cannot be read and hold back 1 hours";
     assert!(outcome.stderr.contains(word) && outcome.stderr.contains("2025-06-02T10:00Z"), "{}", outcome.stderr);
