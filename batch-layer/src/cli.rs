@@ -139,9 +139,7 @@ impl DatabaseOptions {
             let what = format!("opening PostgreSQL at {} (--database-url, --query-timeout)", database.address());
             return Err(Failure::Infrastructure(error.context(what)));
         };
-        let mut index = Index { connection: connection?, database, patience, lock: None };
-        index.limit_statements().await?;
-        Ok(index)
+        Ok(Index { connection: connection?, database, patience, lock: None })
     }
 }
 

@@ -33,6 +33,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         return dry_run::run(&args, &plan, &store, index).await;
     }
     let mut index = args.database.open("batch-layer", true).await?;
+    index.limit_statements().await?;
     if let Taken::Theirs(who) = lock::take(&mut index, args.takeover_after).await? {
         let address = index.database.address();
         tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");

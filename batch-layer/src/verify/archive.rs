@@ -9,6 +9,7 @@ use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::Exclusions;
 use common::Failure;
 use futures::stream::{self, StreamExt};
+use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Archived {
     pub unread: BTreeMap<Hour, String>,
     /// The newest offset of each partition, of whatever hour.
     pub newest: BTreeMap<i32, u64>,
+    /// Offsets of hours that are not looked at, by partition.
+    pub elsewhere: BTreeMap<i32, RoaringTreemap>,
 }
 
 impl Archive {
@@ -97,7 +100,11 @@ impl Archive {
             let known = archived.newest.entry(partition).or_default();
             *known = newest.max(*known);
         }
-        part.hours.retain(|hour, _| hours.contains(hour));
+        for (_, other) in part.hours.extract_if(.., |hour, _| !hours.contains(hour)) {
+            for (_, partition, offsets) in other.offsets.iter() {
+                *archived.elsewhere.entry(partition).or_default() |= offsets;
+            }
+        }
         let again = archived.holdings.absorb(part);
         if !again.is_empty() {
             let known: BTreeSet<Hour> = again.keys().copied().collect();

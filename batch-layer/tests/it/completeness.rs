@@ -16,16 +16,7 @@ fn ticks_of(back: i64, count: i64) -> (Hour, Vec<Tick>) {
 /// What the speed layer has of the ticks.
 async fn insert_speed(world: &World, ticks: &[Tick]) {
     world.insert_realtime(ticks).await;
-    world.execute("truncate minute_bars, hour_bars").await;
     world.fill_minute_bars().await;
-    world
-        .execute(
-            "insert into hour_bars
-             select symbol, date_trunc('hour', minute, 'UTC'), min(open), max(high), min(low), max(close), sum(volume),
-                    sum(ticks), sum(sum_close), sum(notional), min(first_timestamp), 0, 0, max(last_timestamp), 0, 0
-             from minute_bars group by 1, 2",
-        )
-        .await;
 }
 
 async fn statuses(world: &World) -> Vec<String> {

@@ -67,7 +67,8 @@ async fn batch(database: &TestDatabase, symbol: &str, hour: &str, ticks: i64) {
 }
 
 #[tokio::test]
-async fn an_hour_that_is_not_known_to_be_complete_comes_from_the_side_that_has_seen_more_ticks_and_from_the_batch_at_a_tie() {
+async fn an_hour_that_is_not_known_to_be_complete_comes_from_the_side_that_has_seen_more_ticks_and_from_the_batch_at_a_tie()
+ {
     let database = database().await;
     for (number, case) in CASES.iter().enumerate() {
         let symbol = format!("S{number}");
@@ -115,8 +116,11 @@ async fn an_hour_that_the_archive_shows_completely_comes_from_the_batch_whatever
         ("incomplete", &["CORRECTED speed 6", "WITHDRAWN speed 6"][..], &["CORRECTED 6", "WITHDRAWN 6"][..]),
         ("complete", &["CORRECTED batch 5"], &["CORRECTED 5"]),
     ] {
-        execute(&database, &format!("delete from archive_hours; insert into archive_hours values ('{HOUR}', '{status}')"))
-            .await;
+        execute(
+            &database,
+            &format!("delete from archive_hours; insert into archive_hours values ('{HOUR}', '{status}')"),
+        )
+        .await;
         assert_eq!(rows(&database, shown).await, expected, "{status}");
         assert_eq!(rows(&database, market).await, of_market, "{status}");
     }

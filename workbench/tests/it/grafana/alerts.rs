@@ -132,7 +132,10 @@ async fn fires(rule: &Value, connection: &mut sqlx::PgConnection) -> bool {
 async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() {
     for case in CASES {
         let database = migrated().await;
-        sqlx::raw_sql(AssertSqlSafe(case.state.replace("RUN", RUN).replace("BAR", BAR))).execute(database.pool()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(case.state.replace("RUN", RUN).replace("BAR", BAR)))
+            .execute(database.pool())
+            .await
+            .unwrap();
         let mut connection = reading(&database).await;
         let mut firing = Vec::new();
         for rule in grafana_rules() {
