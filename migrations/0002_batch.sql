@@ -59,6 +59,8 @@ create table archive_objects
     lines          bigint      not null,
     rejected_lines bigint      not null,
     indexed_at     timestamptz not null default now(),
+    -- how it was read: flags, and the version of this program's sums; under others it is read again
+    format         text        not null default '',
     constraint archive_objects_pkey primary key (key)
 );
 
@@ -66,25 +68,56 @@ create index archive_objects_folder_idx on archive_objects (folder);
 
 create table archive_object_hours
 (
-    hour  timestamptz not null,
-    key   text        not null collate "C",
-    ticks bigint      not null,
+    hour   timestamptz not null,
+    key    text        not null collate "C",
+    ticks  bigint      not null,
+    -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read again for its sake, and
+    -- goes on without it once it has expired.
+    merged boolean     not null default false,
     constraint archive_object_hours_pkey primary key (hour, key),
     constraint archive_object_hours_key_fkey foreign key (key) references archive_objects on delete cascade
 );
 
 create index archive_object_hours_key_idx on archive_object_hours (key);
 
+-- Objects that cannot be read, with the reason. A row goes when the object is mended or deleted.
+create table broken_objects
+(
+    key        text        not null collate "C",
+    -- the prefix of the listing that showed it
+    folder     text        not null collate "C",
+    etag       text        not null,
+    size       bigint      not null,
+    -- damaged, refused (to this user), unavailable (the store fails at it), frozen (cold storage)
+    kind       text        not null,
+    detail     text        not null,
+    since      timestamptz not null default now(),
+    last_tried timestamptz not null default now(),
+    constraint broken_objects_pkey primary key (key),
+    constraint broken_objects_kind_check check (kind in ('damaged', 'refused', 'unavailable', 'frozen'))
+);
+
+-- Hours that such an object may touch. They are held back: never written from the other objects alone.
+create table held_hours
+(
+    hour timestamptz not null,
+    key  text        not null collate "C",
+    constraint held_hours_pkey primary key (hour, key),
+    constraint held_hours_key_fkey foreign key (key) references broken_objects on delete cascade
+);
+
+create index held_hours_key_idx on held_hours (key);
+
 -- Hours whose objects have changed since they were computed: what a run has to do, and what one that was killed has left.
 -- A row is written in the transaction that changes the index, and deleted in the one that writes the hour.
 create table stale_hours
 (
-    hour      timestamptz not null,
+    hour     timestamptz not null,
     -- An object in a folder of the run's own window touches it. Where only a neighbouring folder, read because of
     -- --slack, does, a run computes it if it has been computed before; or else each run would drag in one more hour.
-    wanted    boolean     not null,
-    -- An object that touched it was replaced. Where none is left, its ticks were withdrawn; otherwise they expired.
-    withdrawn boolean     not null,
+    wanted   boolean     not null,
+    -- An object that is in its sums was replaced. They cannot be taken apart, so the hour is read again from all objects.
+    replaced boolean     not null,
     constraint stale_hours_pkey primary key (hour)
 );
 
@@ -103,12 +136,13 @@ create table rejected_lines
     constraint rejected_lines_key_fkey foreign key (key) references archive_objects on delete cascade
 );
 
--- The state of each computed hour. fingerprint is a hash of (key, etag, size) of every object that holds ticks of
--- the hour: where the archive's present fingerprint differs, the hour is computed again.
+-- The state of each computed hour.
 create table batch_hours
 (
     hour        timestamptz not null,
-    fingerprint bytea       not null,
+    -- how its objects were read: flags, and the version of this program's sums
+    format      text        not null,
+    -- how many objects it was computed from
     objects     integer     not null,
     ticks       bigint      not null,
     symbols     integer     not null,
@@ -117,6 +151,77 @@ create table batch_hours
     computed_at timestamptz not null default now(),
     -- Earlier than computed_at where the hour was restated: computed again because its objects had changed.
     first_computed_at timestamptz not null default now(),
+    -- the bucket in which its objects were found last
+    location    text        not null default '',
+    -- Objects in its sums that are no longer in the archive.
+    gone_objects integer    not null default 0,
+    -- Records that it has lost because an object was replaced, or --allow-shrink said so, and that have not come again.
+    withdrawn   bigint      not null default 0,
     constraint batch_hours_pkey primary key (hour),
     constraint batch_hours_run_id_fkey foreign key (run_id) references batch_runs
+);
+
+-- What a computed hour's numbers were summed up from, in a form that goes on being merged: a late object costs what it
+-- holds, and one that has expired does not take its ticks along. batch-layer alone reads it (src/state.rs).
+create table hour_sums
+(
+    hour    timestamptz not null,
+    -- by symbol: prices, sums, first and last tick
+    bars    bytea       not null,
+    -- by topic and partition: which records are in the sums
+    offsets bytea       not null,
+    -- those that were and are no longer
+    withdrawn bytea     not null,
+    constraint hour_sums_pkey primary key (hour),
+    constraint hour_sums_hour_fkey foreign key (hour) references batch_hours on delete cascade
+);
+
+-- Compressed by batch-layer.
+alter table hour_sums alter column bars set storage external, alter column offsets set storage external,
+                      alter column withdrawn set storage external;
+
+-- The run that is at work, if any. A row and not an advisory lock: it holds through poolers, and a run whose host has
+-- died loses it as soon as its heartbeat is old.
+create table batch_lock
+(
+    is_the_only_row boolean     not null default true,
+    token           uuid        not null,
+    holder          text        not null,
+    taken_at        timestamptz not null default now(),
+    heartbeat_at    timestamptz not null default now(),
+    constraint batch_lock_pkey primary key (is_the_only_row),
+    constraint batch_lock_is_the_only_row_check check (is_the_only_row)
+);
+
+-- Whether the archive shows an hour completely, as far as the last run could tell. An hour of which nobody has any tick has
+-- no row; nor has one that is not over.
+create table archive_hours
+(
+    hour        timestamptz not null,
+    status      text        not null,
+    -- why it is incomplete
+    reason      text,
+    -- when that was found; null: no such ticks
+    speed_ticks bigint,
+    batch_ticks bigint,
+    -- when its folders were listed last
+    listed_at   timestamptz not null default now(),
+    -- when the status became what it is
+    since       timestamptz not null default now(),
+    constraint archive_hours_pkey primary key (hour),
+    constraint archive_hours_status_check check (status in ('complete', 'incomplete'))
+);
+
+create index archive_hours_incomplete_idx on archive_hours (hour) where status = 'incomplete';
+
+-- The newest tick that any run has read in the archive: null before the first.
+create table archive_newest
+(
+    is_the_only_row boolean          not null default true,
+    tick            timestamptz,
+    -- --archive-delay of the last run
+    allowed_seconds double precision not null,
+    checked_at      timestamptz      not null default now(),
+    constraint archive_newest_pkey primary key (is_the_only_row),
+    constraint archive_newest_is_the_only_row_check check (is_the_only_row)
 );

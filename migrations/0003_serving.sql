@@ -14,13 +14,19 @@ select symbol,
        ticks
 from minute_bars;
 
--- Which side a symbol's hour is taken from: the one that has seen more ticks; the batch layer wins a tie. So a late
--- tick, a missed batch run or purged real-time data never hides the better number. Null ticks: the side has no such hour.
-create function speed_wins(speed_ticks bigint, batch_ticks bigint) returns boolean
+-- What the last run of batch-layer could tell of each hour.
+create view hour_completeness as
+select hour, status, reason, speed_ticks, batch_ticks, since
+from archive_hours;
+
+-- Which side a symbol's hour is taken from. Of an hour that the archive shows completely: the batch layer, so that
+-- corrections and withdrawals show. Of another: the side that has seen more ticks, and the batch layer at a tie, so that a
+-- late tick, a missed run or purged real-time data never hides the better number. Null ticks: the side has no such hour.
+create function speed_wins(speed_ticks bigint, batch_ticks bigint, is_complete boolean) returns boolean
     language sql immutable
 as
 $$
-select coalesce(speed_ticks > batch_ticks, batch_ticks is null)
+select not is_complete and coalesce(speed_ticks > batch_ticks, batch_ticks is null)
 $$;
 
 -- Two arms rather than a full join, into which PostgreSQL would push no filter but `symbol = 'X'`.
@@ -41,7 +47,8 @@ select b.symbol,
        coalesce(s.ticks, 0)                                                            as speed_ticks
 from hourly_stock_summary b
          left join hour_bars s on s.symbol = b.symbol and s.hour = b.hour
-         cross join lateral (select speed_wins(s.ticks, b.ticks)) as choice
+         left join archive_hours a on a.hour = b.hour
+         cross join lateral (select speed_wins(s.ticks, b.ticks, a.status is not distinct from 'complete')) as choice
 union all
 select s.symbol,
        s.hour,
@@ -58,7 +65,8 @@ select s.symbol,
        0,
        s.ticks
 from hour_bars s
-where not exists (select from hourly_stock_summary b where b.symbol = s.symbol and b.hour = s.hour);
+where not exists (select from hourly_stock_summary b where b.symbol = s.symbol and b.hour = s.hour)
+  and not exists (select from archive_hours a where a.hour = s.hour and a.status = 'complete');
 
 -- The hours as each side has them, before the choice.
 create view hourly_stock_by_source as
@@ -162,7 +170,10 @@ select symbol,
 from (select * from hourly_stock_by_source where source = 'batch' and hour >= since and hour < until) as b
          full join (select * from hourly_stock_by_source where source = 'speed' and hour >= since and hour < until) as s
                    using (symbol, hour)
-         cross join lateral (select speed_wins(s.ticks, b.ticks)) as choice
+         left join hour_completeness c using (hour)
+         cross join lateral (select c.status is not distinct from 'complete' as is_complete) as archive
+         cross join lateral (select speed_wins(s.ticks, b.ticks, is_complete)) as choice
+where b.symbol is not null or not is_complete
 $$;
 
 -- The newest day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the

@@ -27,6 +27,24 @@ create view rejected_archive_lines as
 select key, line, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at
 from rejected_lines;
 
+-- Objects of the archive that cannot be read, and how many hours they hold back.
+create view broken_archive_objects as
+select key, kind, detail, since, last_tried, (select count(*) from held_hours h where h.key = b.key) as hours_held
+from broken_objects b;
+
+-- For how long the speed layer has had ticks newer than the newest that a run has read in the archive: the age of the first
+-- of those. Zero where the archive keeps up, or where nothing comes.
+create view archive_standing as
+select tick as newest_tick,
+       waiting_since,
+       coalesce(greatest(extract(epoch from now() - waiting_since), 0), 0) as waiting_seconds,
+       allowed_seconds,
+       checked_at
+from archive_newest
+         cross join lateral (select min(minute) as waiting_since
+                             from minute_bars
+                             where minute > coalesce(tick, now() - interval '7 days')) as waiting;
+
 create view batch_run_history as
 select run_id,
        started_at,
@@ -54,7 +72,9 @@ select hour,
        run_id,
        first_computed_at,
        computed_at,
-       computed_at > first_computed_at as restated
+       computed_at > first_computed_at as restated,
+       gone_objects,
+       withdrawn
 from batch_hours;
 
 create index batch_hours_computed_at_idx on batch_hours (computed_at);

@@ -31,12 +31,30 @@ pub struct Object {
     pub last_modified: Timestamp,
 }
 
+/// What stands for the etag of an object that the store lists without one.
+const WITHOUT_ETAG: &str = "modified ";
+
+impl Object {
+    /// The time of the last change tells versions apart, too, if less surely.
+    fn etag_in_place_of_none(modified_micros: Option<i64>) -> String {
+        format!("{WITHOUT_ETAG}{}", modified_micros.unwrap_or_default())
+    }
+
+    /// What the store itself calls this version of the object.
+    fn etag_of_store(&self) -> Option<&str> {
+        Some(&*self.etag).filter(|etag| !etag.starts_with(WITHOUT_ETAG))
+    }
+}
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The object is no longer the one that was listed: replaced, or gone.
     #[error("it was replaced or deleted after it had been listed")]
     Moved,
+    /// The object is in cold storage, from which it must be restored before it can be read.
+    #[error("it lies in cold storage")]
+    Frozen,
     /// A person must change something: a right, a key, the name of the bucket.
     #[error("{0:#}")]
     Refused(anyhow::Error),
@@ -50,7 +68,7 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Refused(error) => Self::Configuration(error),
             StoreError::Unavailable(error) => Self::Infrastructure(error),
-            StoreError::Moved => Self::Infrastructure(error.into()),
+            StoreError::Moved | StoreError::Frozen => Self::Infrastructure(error.into()),
         }
     }
 }

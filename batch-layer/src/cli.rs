@@ -41,6 +41,20 @@ pub struct Args {
     #[arg(long, help_heading = "What to do")]
     pub recompute: bool,
 
+    /// Compute hours of the window from the objects that are there now, even where they lose records that way: those of
+    /// objects which were deleted. Without it a computed hour keeps what it knows of objects that are gone.
+    #[arg(long, help_heading = "What to do")]
+    pub allow_shrink: bool,
+
+    /// The archive counts as standing, for the alert, when the speed layer has had newer ticks than it for so long. Above
+    /// the time between two runs and that in which the sink closes an object.
+    #[arg(long, env = "ARCHIVE_DELAY", default_value = "45m", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
+    pub archive_delay: Duration,
+
+    /// Take over from a run that was not heard of for so long: its machine has died.
+    #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
+    pub takeover_after: Duration,
+
     /// Show no progress, only warnings and the last line.
     #[arg(long, help_heading = "Logging")]
     pub quiet: bool,
@@ -54,8 +68,9 @@ Exit codes:
   0  done, or nothing to do, or another run is at work
   2  configuration: a wrong flag, password, key or bucket; trying again is useless
   3  infrastructure: PostgreSQL or the store does not answer; try again later
-  4  partial: some hours were not written, each named in the log with its object (or the run was stopped by
-     SIGTERM or SIGINT between two hours); the other hours are done, and the next run goes on with the rest";
+  4  partial: some hours were not written, or some objects cannot be read: each is named in the log, and in the
+     view broken_archive_objects (or the run was stopped by SIGTERM or SIGINT between two hours); all other hours
+     are done, and the next run goes on with the rest";
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -124,7 +139,7 @@ impl DatabaseOptions {
             let what = format!("opening PostgreSQL at {} (--database-url, --query-timeout)", database.address());
             return Err(Failure::Infrastructure(error.context(what)));
         };
-        Ok(Index { connection: connection?, database, patience })
+        Ok(Index { connection: connection?, database, patience, lock: None })
     }
 }
 
@@ -225,6 +240,8 @@ pub struct Plan {
     pub due: Hour,
     /// How many hours' folders are read on either side of an hour.
     pub slack: i64,
+    /// The window is that of --lookback: it begins earlier where the last run was long ago.
+    pub is_default: bool,
 }
 
 impl ArchiveArgs {
@@ -277,11 +294,20 @@ impl HourArgs {
             return Err(Failure::Configuration(error));
         }
         let window = window.start..window.end.min(due).max(window.start);
-        Ok(Plan { window, due, slack: hours_covering(self.slack) })
+        let is_default = self.hour.is_none() && self.from.is_none();
+        Ok(Plan { window, due, slack: hours_covering(self.slack), is_default })
     }
 }
 
 impl Plan {
+    /// Looks as far back before the last run as a run looks back from now: what was archived since may lie there.
+    pub fn reach_back_from(&mut self, last_run: Timestamp, lookback: Duration) {
+        if self.is_default {
+            let start = Hour::of(last_run).plus(-hours_covering(lookback));
+            self.window.start = self.window.start.min(start);
+        }
+    }
+
     /// Hours whose folders may hold ticks of the given ones.
     #[must_use]
     pub fn around(&self, hours: &Range<Hour>) -> Range<Hour> {
@@ -296,10 +322,11 @@ impl Args {
         let ArchiveArgs { bucket, prefix, .. } = &self.archive;
         let HourArgs { grace, slack, .. } = &self.hours;
         let recompute = if self.recompute { " --recompute" } else { "" };
+        let shrink = if self.allow_shrink { " --allow-shrink" } else { "" };
         let (from, to) = (plan.window.start, plan.window.end);
         let prefix = prefix.as_str();
         format!(
-            "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} --slack {slack:?}{recompute}"
+            "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} --slack {slack:?}{recompute}{shrink}"
         )
     }
 }
@@ -340,6 +367,18 @@ mod tests {
         let plan = plan(&[]).unwrap();
         assert_eq!(plan.window, hour("2025-06-02T10")..hour("2025-06-04T09"));
         assert_eq!(plan.around(&plan.window), hour("2025-06-02T09")..hour("2025-06-04T10"));
+    }
+
+    #[test]
+    fn after_a_pause_a_run_looks_back_from_the_last_one() {
+        let reaching = |flags: &[&str], last: &str| {
+            let mut plan = plan(flags).unwrap();
+            plan.reach_back_from(hour(last).start(), Duration::from_secs(48 * 3600));
+            plan.window
+        };
+        assert_eq!(reaching(&[], "2025-05-31T10"), hour("2025-05-29T10")..hour("2025-06-04T09"));
+        assert_eq!(reaching(&[], "2025-06-04T09"), hour("2025-06-02T09")..hour("2025-06-04T09"));
+        assert_eq!(reaching(&["--hour", "2025-06-03T00"], "2025-05-31T10").start, hour("2025-06-03T00"));
     }
 
     #[test]

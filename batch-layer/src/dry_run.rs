@@ -28,13 +28,14 @@ struct Todo {
 /// # Errors
 /// As a run's.
 pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> Result<(), Failure> {
+    let format = args.archive.format().describe();
     let has_tables = has_tables(&mut index).await?;
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
         let listing = store.list(&folder.prefix).await?;
         let mut known = if has_tables { index.folders(&[&*folder.prefix]).await? } else { FxHashMap::default() };
         let known = known.remove(&*folder.prefix).unwrap_or_default();
-        let survey = compare(&folder, listing, known, &args.archive.file_name, args.recompute);
+        let survey = compare(&folder, listing, known, &args.archive.file_name, &format, args.recompute);
         note_folder(&folder, &survey, &mut hours);
     }
     if has_tables {
@@ -80,7 +81,7 @@ async fn note_stale(index: &mut Index, plan: &Plan, hours: &mut BTreeMap<Hour, T
         todo.stale = true;
         todo.why.push("its objects have changed since it was computed".into());
         todo.objects += objects.len();
-        todo.bytes += objects.iter().map(|(object, _)| object.size).sum::<u64>();
+        todo.bytes += objects.iter().map(|indexed| indexed.object.size).sum::<u64>();
     }
     Ok(())
 }

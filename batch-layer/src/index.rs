@@ -1,11 +1,16 @@
 //! The index of the archive in PostgreSQL: which objects were read, which hours they touch, and which hours are stale.
 
+mod broken;
 mod write;
 
+pub use broken::BrokenSummary;
 pub use write::Entry;
 
 use crate::archive::Object;
 use crate::hour::Hour;
+use crate::lock::Token;
+use crate::scan::{HourBars, Offsets};
+use crate::state;
 use common::pg::{Database, in_time};
 use common::{Failure, Timestamp};
 use rustc_hash::FxHashMap;
@@ -15,12 +20,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The one connection of a run. It also holds the run's lock, so whoever has lost the lock cannot write.
+/// The one connection of a run. Its transactions end with a look at the run's lock, so whoever has lost that cannot write.
 pub struct Index {
     pub connection: PgConnection,
     pub database: Database,
     /// How long a statement may take.
     pub patience: Duration,
+    /// `None` where nothing is written that another run may be at.
+    pub lock: Option<Token>,
 }
 
 /// What the index knows of an object that is listed again.
@@ -28,6 +35,8 @@ pub struct Index {
 pub struct Known {
     pub etag: String,
     pub size: u64,
+    /// How it was read.
+    pub format: String,
 }
 
 /// What the index knows of a folder's objects, by their key.
@@ -37,23 +46,54 @@ pub type KnownObjects = FxHashMap<String, Known>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stale {
     pub hour: Hour,
-    /// Its objects were replaced, rather than deleted.
-    pub withdrawn: bool,
+    /// An object that is in its sums was replaced.
+    pub replaced: bool,
 }
 
-/// The state in which an hour was computed last.
+/// An object that holds ticks of an hour.
+#[derive(Debug, Clone)]
+pub struct Indexed {
+    pub object: Object,
+    /// The prefix of the listing that showed it.
+    pub folder: Arc<str>,
+    /// Whether it is in the hour's sums.
+    pub merged: bool,
+}
+
+/// An hour as it was computed last.
 #[derive(Debug)]
 pub struct Computed {
-    pub fingerprint: Vec<u8>,
+    pub format: String,
+    pub location: String,
+    /// Objects in its sums that are no longer in the archive.
+    pub gone_objects: u32,
+    pub ticks: u64,
+    /// `None` where what was kept is of another version.
+    pub sum: Option<HourBars>,
+    /// Records that were in the sums and were taken out.
+    pub withdrawn: Offsets,
 }
 
 impl Index {
+    /// Lets the server end a statement that nobody waits for any more.
+    ///
+    /// # Errors
+    /// Where the database fails; here and below.
+    pub async fn limit_statements(&mut self) -> Result<(), Failure> {
+        // A little later than this side gives up, which says what for.
+        let millis = self.patience.as_millis() + 1000;
+        let limit = format!("set statement_timeout = {millis}");
+        let done = sqlx::query(sqlx::AssertSqlSafe(limit)).execute(&mut self.connection);
+        in_time(self.patience, done).await.map_err(|error| self.failed("setting a time limit in", error))?;
+        Ok(())
+    }
+
     /// The known objects of some folders, by folder and key.
     ///
     /// # Errors
     /// Where the database fails; here and below.
     pub async fn folders(&mut self, prefixes: &[&str]) -> Result<FxHashMap<String, KnownObjects>, Failure> {
-        let rows = sqlx::query("select folder, key, etag, size from archive_objects where folder = any ($1)")
+        let rows = sqlx::query("select folder, key, etag, size, format from archive_objects where folder = any ($1)")
             .bind(prefixes)
             .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading the index in", error))?;
@@ -64,11 +104,13 @@ impl Index {
         Ok(folders)
     }
 
-    /// Stale hours before `due` that are in the window, or that must not wait for a window to cover them.
+    /// Stale hours before `due` that are in the window, or that must not wait for a window to cover them; without those
+    /// that a broken object holds back.
     pub async fn stale(&mut self, due: Hour, window: &Range<Hour>) -> Result<Vec<Stale>, Failure> {
         let rows = sqlx::query(
-            "select hour, withdrawn from stale_hours s
+            "select hour, replaced from stale_hours s
              where hour < $1
+               and not exists (select from held_hours h where h.hour = s.hour)
                and (wanted or (hour >= $2 and hour < $3) or exists (select from batch_hours b where b.hour = s.hour))
              order by hour",
         )
@@ -78,16 +120,16 @@ impl Index {
         .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading stale hours in", error))?;
         let stale = |row: &PgRow| {
-            Ok(Stale { hour: Hour::of(row.try_get::<Timestamp, _>("hour")?), withdrawn: row.try_get("withdrawn")? })
+            Ok(Stale { hour: Hour::of(row.try_get::<Timestamp, _>("hour")?), replaced: row.try_get("replaced")? })
         };
         let stale: Result<_, sqlx::Error> = rows.iter().map(stale).collect();
         stale.map_err(|error| self.failed("reading stale hours in", error))
     }
 
-    /// The objects that hold ticks of an hour, by key, each with its folder.
-    pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<(Object, Arc<str>)>, Failure> {
+    /// The objects that hold ticks of an hour, by key.
+    pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
         let rows = sqlx::query(
-            r#"select o.key, o.etag, o.size, o.last_modified, o.folder
+            r#"select o.key, o.etag, o.size, o.last_modified, o.folder, h.merged
                from archive_object_hours h join archive_objects o using (key)
                where h.hour = $1
                order by o.key collate "C""#,
@@ -95,7 +137,7 @@ impl Index {
         .bind(hour.start())
         .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading the index in", error))?;
-        let objects: Result<_, sqlx::Error> = rows.iter().map(object_and_folder).collect();
+        let objects: Result<_, sqlx::Error> = rows.iter().map(indexed).collect();
         objects.map_err(|error| self.failed("reading the index in", error))
     }
 
@@ -111,12 +153,16 @@ impl Index {
 
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
-        let fingerprint = sqlx::query_scalar("select fingerprint from batch_hours where hour = $1")
-            .bind(hour.start())
-            .fetch_optional(&mut self.connection);
-        let fingerprint: Result<Option<Vec<u8>>, _> = in_time(self.patience, fingerprint).await;
-        let fingerprint = fingerprint.map_err(|error| self.failed("reading batch_hours in", error))?;
-        Ok(fingerprint.map(|fingerprint| Computed { fingerprint }))
+        let row = sqlx::query(
+            "select format, location, gone_objects, ticks, bars, offsets, hour_sums.withdrawn
+             from batch_hours left join hour_sums using (hour)
+             where hour = $1",
+        )
+        .bind(hour.start())
+        .fetch_optional(&mut self.connection);
+        let row = in_time(self.patience, row).await;
+        let computed = row.and_then(|row| row.as_ref().map(computed).transpose());
+        computed.map_err(|error| self.failed("reading batch_hours in", error))
     }
 
     pub(crate) fn failed(&self, doing: &str, error: sqlx::Error) -> Failure {
@@ -126,17 +172,30 @@ impl Index {
 
 fn add_known(folders: &mut FxHashMap<String, KnownObjects>, row: &PgRow) -> Result<(), sqlx::Error> {
     let size = row.try_get::<i64, _>("size")?.cast_unsigned();
-    let known = Known { etag: row.try_get("etag")?, size };
+    let known = Known { etag: row.try_get("etag")?, size, format: row.try_get("format")? };
     folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
     Ok(())
 }
 
-fn object_and_folder(row: &PgRow) -> Result<(Object, Arc<str>), sqlx::Error> {
+fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     let object = Object {
         key: row.try_get::<&str, _>("key")?.into(),
         etag: row.try_get("etag")?,
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
         last_modified: row.try_get("last_modified")?,
     };
-    Ok((object, row.try_get::<&str, _>("folder")?.into()))
+    Ok(Indexed { object, folder: row.try_get::<&str, _>("folder")?.into(), merged: row.try_get("merged")? })
+}
+
+fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {
+    let (bars, offsets): (Option<&[u8]>, Option<&[u8]>) = (row.try_get("bars")?, row.try_get("offsets")?);
+    let withdrawn: Option<&[u8]> = row.try_get("withdrawn")?;
+    Ok(Computed {
+        format: row.try_get("format")?,
+        location: row.try_get("location")?,
+        gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
+        ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        withdrawn: withdrawn.and_then(|offsets| state::decode_offsets(offsets).ok()).unwrap_or_default(),
+        sum: bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok()),
+    })
 }

@@ -1,9 +1,8 @@
-//! `batch_runs`, one row a run, and the lock that lets one run work at a time.
+//! `batch_runs`, one row a run.
 
 use crate::index::Index;
 use common::Failure;
 use common::pg::in_time;
-use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnection;
 
 /// What a run has done.
@@ -23,28 +22,10 @@ pub struct Counts {
     pub duplicates: u64,
 }
 
-/// Takes the lock of the database's batch layer for as long as the connection lives; `false` where another run has it.
+/// Notes the start of a run. Gives its number.
 ///
 /// # Errors
-/// Where the database fails; here and below.
-pub async fn try_lock(index: &mut Index) -> Result<bool, Failure> {
-    let (class, object) = lock_key();
-    let locked = sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
-        .bind(class)
-        .bind(object)
-        .fetch_one(&mut index.connection);
-    let locked = in_time(index.patience, locked).await;
-    locked.map_err(|error| index.failed("taking the batch layer's lock in", error))
-}
-
-/// Two numbers that no other program's locks are likely to have. Advisory locks are each database's own.
-fn lock_key() -> (i32, i32) {
-    let hash = Sha256::digest(b"batch-layer/hourly_stock_summary");
-    let word = |at: usize| i32::from_be_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
-    (word(0), word(4))
-}
-
-/// Notes the start of a run. Gives its number.
+/// Where the database fails.
 pub async fn begin(index: &mut Index, arguments: &str) -> Result<i64, Failure> {
     let begun = in_time(index.patience, insert(&mut index.connection, arguments)).await;
     begun.map_err(|error| index.failed("noting the run in", error))
@@ -53,7 +34,7 @@ pub async fn begin(index: &mut Index, arguments: &str) -> Result<i64, Failure> {
 async fn insert(connection: &mut PgConnection, arguments: &str) -> Result<i64, sqlx::Error> {
     // Whoever holds the lock is alone, so a row that says "running" was left by a process that was killed.
     sqlx::query(
-        "update batch_runs set status = 'failed', finished_at = now(), error = 'the process ended without a word'
+        "update batch_runs set status = 'failed', finished_at = now(), error = 'the process ended without a word, or was not heard of for too long'
          where status = 'running'",
     )
     .execute(&mut *connection)

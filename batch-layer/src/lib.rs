@@ -5,15 +5,19 @@
 
 pub mod archive;
 pub mod cli;
+pub mod completeness;
 pub mod dry_run;
+pub mod engine;
 pub mod hour;
 pub mod index;
 pub mod indicators;
 pub mod ledger;
+pub mod lock;
 pub mod progress;
 pub mod reader;
 pub mod run;
 pub mod scan;
+pub mod state;
 pub mod summary;
 pub mod survey;
 pub mod totals;

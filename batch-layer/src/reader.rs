@@ -3,11 +3,12 @@
 use crate::archive::{Body, FileName, Format, Interrupted, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions};
+use common::Failure;
 use common::decode::Rules;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,6 +17,8 @@ use tokio_util::task::AbortOnDropHandle;
 pub const IN_FLIGHT: usize = 16;
 
 const ATTEMPTS: u32 = 3;
+/// So many objects in a row that the store does not give are no longer their own fault.
+const OUTAGE: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Reads objects, each in a task of its own: who waits for several and sees to one of them meanwhile polls none of the
@@ -27,6 +30,8 @@ pub struct Reader {
     /// Decoding takes a core each.
     cores: Arc<Semaphore>,
     stop: CancellationToken,
+    /// Objects in a row that the store did not give.
+    failures: Arc<AtomicU32>,
 }
 
 /// Why an object was not read.
@@ -35,20 +40,53 @@ pub enum ReadError {
     /// It is no longer the one that was listed: list again.
     Moved,
     /// It cannot be read as it is. Other objects are not concerned.
-    Broken {
-        why: String,
-        hours: Vec<Hour>,
-    },
-    /// The store is away.
-    Unavailable(anyhow::Error),
+    Broken(Broken),
+    /// The store itself is away, or refuses everything.
+    Outage(Failure),
     Stopped,
+}
+
+/// What is the matter with one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    pub kind: BrokenKind,
+    /// A sentence about this object.
+    pub why: String,
+    /// Hours that its readable part touches.
+    pub hours: Vec<Hour>,
+}
+
+/// What must happen before the object can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokenKind {
+    /// Its content is no archive of records, or ends too early: it must be mended or deleted.
+    Damaged,
+    /// The store refuses it to this user.
+    Refused,
+    /// The store fails at it, while it lists and gives others.
+    Unavailable,
+    /// It lies in cold storage: it must be restored.
+    Frozen,
+}
+
+impl BrokenKind {
+    /// As `broken_objects` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Frozen => "frozen",
+        }
+    }
 }
 
 impl Reader {
     #[must_use]
     pub fn new(store: Store, format: Format, stop: CancellationToken) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { store, format: Arc::new(format), cores: Arc::new(Semaphore::new(cores)), stop }
+        Self { store, format: Arc::new(format), cores: Arc::new(Semaphore::new(cores)), stop, failures: Arc::default() }
     }
 
     /// What a message may look like.
@@ -83,7 +121,9 @@ impl Reader {
     ) -> Result<T, ReadError> {
         let (reader, object) = (self.clone(), object.clone());
         let reading = tokio::spawn(async move { reader.read_patiently(&object, exclude, scan).await });
-        AbortOnDropHandle::new(reading).await.unwrap_or_else(|panic| Err(of_panic(&panic)))
+        AbortOnDropHandle::new(reading)
+            .await
+            .unwrap_or_else(|panic| Err(broken(BrokenKind::Damaged, panic.to_string(), Vec::new())))
     }
 
     async fn read_patiently<T: Send + 'static>(
@@ -93,22 +133,59 @@ impl Reader {
         scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
     ) -> Result<T, ReadError> {
         for attempt in 1.. {
-            let interrupted = match self.read_once(object, exclude.clone(), scan).await? {
-                Ok(scan) => return Ok(scan),
-                Err(failed) if Interrupted::caused(&failed.error) => anyhow::Error::new(failed.error),
-                Err(failed) => return Err(ReadError::Broken { why: failed.error.to_string(), hours: failed.hours }),
+            let (why, hours) = match self.read_once(object, exclude.clone(), scan).await {
+                Ok(Ok(scan)) => {
+                    self.failures.store(0, Ordering::Relaxed);
+                    return Ok(scan);
+                }
+                Ok(Err(failed)) if Interrupted::caused(&failed.error) => (failed.error.to_string(), failed.hours),
+                Ok(Err(ScanError { error, hours })) => {
+                    self.failures.store(0, Ordering::Relaxed);
+                    return Err(broken(BrokenKind::Damaged, error.to_string(), hours));
+                }
+                Err(StoreError::Moved) => return Err(ReadError::Moved),
+                Err(error) => return Err(self.sort(object, error).await),
             };
             if self.stop.is_cancelled() {
                 break;
             }
             let what = format!("{}{}: the store broke off", self.store.location(), object.key);
             if attempt == ATTEMPTS {
-                return Err(ReadError::Unavailable(interrupted.context(what)));
+                let error = anyhow::anyhow!("the store broke off {ATTEMPTS} times: {why}");
+                let ReadError::Broken(known) = self.sort(object, StoreError::Unavailable(error)).await else {
+                    return Err(ReadError::Outage(Failure::Infrastructure(anyhow::anyhow!("{what}: {why}"))));
+                };
+                return Err(ReadError::Broken(Broken { hours, ..known }));
             }
-            tracing::warn!("{what}: {interrupted:#}; reading it again");
+            tracing::warn!("{what}: {why}; reading it again");
             tokio::time::sleep(PAUSE * attempt).await;
         }
         Err(ReadError::Stopped)
+    }
+
+    /// Whether a failure is the object's or the store's: a store that lists the object, and gives others, is there.
+    async fn sort(&self, object: &Object, error: StoreError) -> ReadError {
+        if self.stop.is_cancelled() {
+            return ReadError::Stopped;
+        }
+        let kind = match &error {
+            StoreError::Moved => return ReadError::Moved,
+            StoreError::Frozen => return broken(BrokenKind::Frozen, error.to_string(), Vec::new()),
+            StoreError::Refused(_) => BrokenKind::Refused,
+            StoreError::Unavailable(_) => BrokenKind::Unavailable,
+        };
+        let in_a_row = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if in_a_row >= OUTAGE {
+            let what = format!("{in_a_row} objects in a row could not be read, {} the last", object.key);
+            return ReadError::Outage(match error {
+                StoreError::Refused(error) => Failure::Configuration(error.context(what)),
+                error => Failure::Infrastructure(anyhow::Error::new(error).context(what)),
+            });
+        }
+        match self.store.list(&object.key).await {
+            Ok(_) => broken(kind, error.to_string(), Vec::new()),
+            Err(error) => ReadError::Outage(error.into()),
+        }
     }
 
     /// The store itself has been asked several times when this fails for its sake.
@@ -117,11 +194,12 @@ impl Reader {
         object: &Object,
         exclude: Option<Arc<Exclusions>>,
         scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
-    ) -> Result<Result<T, ScanError>, ReadError> {
+    ) -> Result<Result<T, ScanError>, StoreError> {
         let FileName::Records(origin) = self.name(&object.key) else {
-            return Err(ReadError::Broken { why: "its name is not one of the sink's".into(), hours: Vec::new() });
+            let error = std::io::Error::other("its name is not one of the sink's");
+            return Ok(Err(ScanError { error, hours: Vec::new() }));
         };
-        let body = self.store.read(object, &self.stop).await.map_err(of_store)?;
+        let body = self.store.read(object, &self.stop).await?;
         let options = ScanOptions {
             compressed_name: object.key.ends_with(".gz") || object.key.ends_with(".zst"),
             origin,
@@ -136,18 +214,13 @@ impl Reader {
             let _core = core;
             scan(body, &options)
         });
-        scanned.await.map_err(|panic| of_panic(&panic))
+        Ok(scanned.await.unwrap_or_else(|panic| {
+            let error = std::io::Error::other(panic.to_string());
+            Err(ScanError { error, hours: Vec::new() })
+        }))
     }
 }
 
-fn of_panic(panic: &JoinError) -> ReadError {
-    ReadError::Broken { why: panic.to_string(), hours: Vec::new() }
-}
-
-fn of_store(error: StoreError) -> ReadError {
-    match error {
-        StoreError::Moved => ReadError::Moved,
-        StoreError::Refused(error) => ReadError::Broken { why: format!("{error:#}"), hours: Vec::new() },
-        StoreError::Unavailable(error) => ReadError::Unavailable(error),
-    }
+fn broken(kind: BrokenKind, why: String, hours: Vec<Hour>) -> ReadError {
+    ReadError::Broken(Broken { kind, why, hours })
 }

@@ -2,9 +2,11 @@
 
 use crate::archive::Store;
 use crate::cli::Args;
+use crate::completeness;
 use crate::dry_run;
 use crate::indicators;
 use crate::ledger::{self, Counts};
+use crate::lock::{self, Taken};
 use crate::progress::size;
 use crate::work::Work;
 use common::pg::Migrations;
@@ -18,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// As `batch-layer --help` says under exit codes.
 pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let started = Instant::now();
-    let plan = args.hours.plan(Timestamp::now())?;
+    let mut plan = args.hours.plan(Timestamp::now())?;
     if plan.window.is_empty() {
         tracing::info!("none of the hours asked for is over yet (plus --grace): only what earlier runs left is done");
     }
@@ -31,11 +33,19 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         return dry_run::run(&args, &plan, &store, index).await;
     }
     let mut index = args.database.open("batch-layer", true).await?;
-    if !ledger::try_lock(&mut index).await? {
-        tracing::info!("another run of batch-layer is at work on {}: nothing to do", index.database.address());
+    index.limit_statements().await?;
+    if let Taken::Theirs(who) = lock::take(&mut index, args.takeover_after).await? {
+        let address = index.database.address();
+        tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");
         return Ok(());
     }
+    if let Some(last) = completeness::last_run(&mut index).await? {
+        plan.reach_back_from(last, args.hours.lookback);
+    }
     let run_id = ledger::begin(&mut index, &args.describe(&plan)).await?;
+    // Who has lost the lock could not write anyhow.
+    let stop = stop.child_token();
+    let _kept = lock::keep(&index, args.takeover_after, stop.clone());
     let mut work = Work::new(&args, plan, store, index, run_id, stop.clone());
     let result = work.run().await;
     let (mut index, counts) = work.finish();
@@ -45,6 +55,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         Err(failure) => Err(failure),
     };
     ledger::finish(&mut index, run_id, &counts, &result).await;
+    lock::release(&mut index).await;
     if matches!(result, Ok(()) | Err(Failure::Partial(_))) {
         report(&counts, started);
     }

@@ -1,64 +1,83 @@
-//! An hour's rows in PostgreSQL: replaced as a whole, together with the note of what they were computed from.
+//! An hour's rows in PostgreSQL, together with the sums that they come from and the note of what those hold.
 
-use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;
-use crate::scan::HourBars;
+use crate::lock::{self, Token};
+use crate::scan::{HourBars, Offsets};
+use crate::state;
 use common::pg::in_time;
 use common::pg::numeric::Numeric;
 use common::wide_sum::WideSum;
 use common::{Bar, Failure};
-use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
+use std::collections::BTreeSet;
 
 /// A computed hour, ready to be written.
 #[derive(Debug)]
-pub struct Summary {
+pub struct Summary<'a> {
     pub hour: Hour,
     pub sum: HourBars,
-    pub fingerprint: [u8; 32],
-    /// How many objects it was computed from.
-    pub objects: usize,
+    /// The symbols whose bars are others than before; `None`: write all of them anew.
+    pub changed: Option<BTreeSet<String>>,
+    /// Keys of the objects that are in the sums now and were not before; `None`: all of the hour's.
+    pub merged: Option<Vec<&'a str>>,
+    /// Objects in the sums that are no longer in the archive.
+    pub gone_objects: u32,
+    /// Records that the hour had once and has no longer, because an object was replaced or a person said so.
+    pub withdrawn: Offsets,
+    pub format: &'a str,
+    pub location: &'a str,
     pub run_id: i64,
 }
 
-/// What an hour is computed from, as a hash of (key, etag, size) of each of its objects, which come in order of key.
+/// The symbols whose bars differ, in either direction.
 #[must_use]
-pub fn fingerprint<'a>(objects: impl IntoIterator<Item = &'a Object>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for object in objects {
-        // Neither a key nor an etag holds a zero byte, so no two lists look alike.
-        for part in [object.key.as_bytes(), object.etag.as_bytes(), object.size.to_string().as_bytes()] {
-            hash.update(part);
-            hash.update([0]);
+pub fn changed_symbols(before: &HourBars, after: &mut HourBars) -> BTreeSet<String> {
+    let mut changed = BTreeSet::new();
+    let mut unseen: BTreeSet<&str> = before.bars.iter().map(|(symbol, _)| symbol.as_str()).collect();
+    for (symbol, bar) in before.bars.iter() {
+        if after.bars.get_mut(symbol).is_none_or(|after| after != bar) {
+            changed.insert(symbol.as_str().to_owned());
         }
     }
-    hash.finalize().into()
+    for (symbol, _) in after.bars.iter() {
+        if !unseen.remove(symbol.as_str()) {
+            changed.insert(symbol.as_str().to_owned());
+        }
+    }
+    changed
 }
 
-impl Summary {
-    /// Replaces the hour's rows, in one transaction with its row in `batch_hours` and its mark as stale.
+impl Summary<'_> {
+    /// Replaces the rows that are others, in one transaction with the hour's sums, its row in `batch_hours` and its mark
+    /// as stale.
     ///
     /// # Errors
     /// Where the database fails; nothing has changed then.
     pub async fn write(&self, index: &mut Index) -> Result<(), Failure> {
-        let written = in_time(index.patience, self.write_all(&mut index.connection)).await;
+        let token = index.lock.clone();
+        let written = in_time(index.patience, self.write_all(&mut index.connection, token.as_ref())).await;
         written.map_err(|error| index.failed(&format!("writing hour {} to", self.hour), error))
     }
 
-    async fn write_all(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn write_all(&self, connection: &mut PgConnection, token: Option<&Token>) -> Result<(), sqlx::Error> {
         let mut transaction = Connection::begin(connection).await?;
-        delete_rows(&mut transaction, self.hour).await?;
+        let symbols: Option<Vec<&str>> = self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
+        delete_rows(&mut transaction, self.hour, symbols.as_deref()).await?;
         self.insert_rows(&mut transaction).await?;
-        indicators::mark(&mut transaction, self.hour).await?;
+        indicators::mark(&mut transaction, self.hour, symbols.as_deref()).await?;
         self.note(&mut transaction).await?;
-        transaction.commit().await
+        self.keep_sums(&mut transaction).await?;
+        settle(&mut transaction, self.hour).await?;
+        lock::commit(transaction, token).await
     }
 
     async fn insert_rows(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
-        let mut bars: Vec<(&str, &Bar)> = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
+        let is_changed = |symbol: &str| self.changed.as_ref().is_none_or(|changed| changed.contains(symbol));
+        let all = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar));
+        let mut bars: Vec<(&str, &Bar)> = all.filter(|(symbol, _)| is_changed(symbol)).collect();
         bars.sort_unstable_by_key(|(symbol, _)| *symbol);
         let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
         // PostgreSQL divides, so that the averages are those of its own avg() to the last digit.
@@ -88,23 +107,51 @@ impl Summary {
 
     async fn note(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "insert into batch_hours (hour, fingerprint, objects, ticks, symbols, duplicates, run_id)
-             values ($1, $2, $3, $4, $5, $6, $7)
+            "update archive_object_hours set merged = true where hour = $1 and ($2::text[] is null or key = any ($2))",
+        )
+        .bind(self.hour.start())
+        .bind(&self.merged)
+        .execute(transaction.acquire().await?)
+        .await?;
+        sqlx::query(
+            "insert into batch_hours
+                 (hour, format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id)
+             select $1, $2, $3, $4 + count(*), $4, $5, $6, $7, $8, $9
+             from archive_object_hours where hour = $1 and merged
              on conflict (hour) do update
-                 set (fingerprint, objects, ticks, symbols, duplicates, run_id, computed_at)
-                     = (excluded.fingerprint, excluded.objects, excluded.ticks, excluded.symbols, excluded.duplicates,
+                 set (format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id, computed_at)
+                     = (excluded.format, excluded.location, excluded.objects, excluded.gone_objects, excluded.ticks,
+                        excluded.symbols, excluded.duplicates, excluded.withdrawn,
                         excluded.run_id, now())",
         )
         .bind(self.hour.start())
-        .bind(&self.fingerprint[..])
-        .bind(i32::try_from(self.objects).unwrap_or(i32::MAX))
+        .bind(self.format)
+        .bind(self.location)
+        .bind(i32::try_from(self.gone_objects).unwrap_or(i32::MAX))
         .bind(self.sum.ticks.cast_signed())
         .bind(i32::try_from(self.sum.bars.len()).unwrap_or(i32::MAX))
         .bind(self.sum.duplicates.cast_signed())
+        .bind(self.withdrawn.len().cast_signed())
         .bind(self.run_id)
         .execute(transaction.acquire().await?)
         .await?;
-        settle(transaction, self.hour).await
+        Ok(())
+    }
+
+    async fn keep_sums(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
+        let (bars, offsets) = state::encode(&self.sum)?;
+        sqlx::query(
+            "insert into hour_sums (hour, bars, offsets, withdrawn) values ($1, $2, $3, $4)
+             on conflict (hour) do update
+                 set (bars, offsets, withdrawn) = (excluded.bars, excluded.offsets, excluded.withdrawn)",
+        )
+        .bind(self.hour.start())
+        .bind(bars)
+        .bind(offsets)
+        .bind(state::encode_offsets(&self.withdrawn)?)
+        .execute(transaction.acquire().await?)
+        .await?;
+        Ok(())
     }
 }
 
@@ -113,26 +160,34 @@ impl Summary {
 /// # Errors
 /// Where the database fails; nothing has changed then.
 pub async fn withdraw(index: &mut Index, hour: Hour) -> Result<(), Failure> {
-    let withdrawn = in_time(index.patience, withdraw_all(&mut index.connection, hour)).await;
+    let token = index.lock.clone();
+    let withdrawn = in_time(index.patience, withdraw_all(&mut index.connection, token.as_ref(), hour)).await;
     withdrawn.map_err(|error| index.failed(&format!("deleting hour {hour} from"), error))
 }
 
-async fn withdraw_all(connection: &mut PgConnection, hour: Hour) -> Result<(), sqlx::Error> {
+async fn withdraw_all(connection: &mut PgConnection, token: Option<&Token>, hour: Hour) -> Result<(), sqlx::Error> {
     let mut transaction = Connection::begin(connection).await?;
-    delete_rows(&mut transaction, hour).await?;
+    delete_rows(&mut transaction, hour, None).await?;
+    // The sums go with it.
     sqlx::query("delete from batch_hours where hour = $1")
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;
     settle(&mut transaction, hour).await?;
-    transaction.commit().await
+    lock::commit(transaction, token).await
 }
 
-async fn delete_rows(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+/// `symbols`: of these alone.
+async fn delete_rows(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    symbols: Option<&[&str]>,
+) -> Result<(), sqlx::Error> {
     // A symbol may be in the old rows only.
-    indicators::mark(transaction, hour).await?;
-    sqlx::query("delete from hourly_stock_summary where hour = $1")
+    indicators::mark(transaction, hour, symbols).await?;
+    sqlx::query("delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2))")
         .bind(hour.start())
+        .bind(symbols)
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())

@@ -16,7 +16,7 @@ pub struct Change {
 pub enum ChangeKind {
     New,
     Replaced,
-    /// It is as it was, but everything is to be read again.
+    /// It is as it was, but everything is to be read again, or in another way than before.
     Forced,
 }
 
@@ -28,16 +28,19 @@ pub struct Survey {
     pub gone: Vec<String>,
     /// Keys of files that no sink wrote.
     pub unknown: Vec<String>,
+    /// How many objects hold no records, by their names.
+    pub passed_over: usize,
 }
 
-/// Compares a listing with what is known of the folder. `names` says what an object's name means; `force` makes every
-/// object a change.
+/// Compares a listing with what is known of the folder. `names` says what an object's name means, `format` how objects
+/// are read; `force` makes every object a change.
 #[must_use]
 pub fn compare(
     folder: &Folder,
     listing: Vec<Object>,
     mut known: KnownObjects,
     names: &FileNameTemplate,
+    format: &str,
     force: bool,
 ) -> Survey {
     let mut survey = Survey::default();
@@ -46,8 +49,12 @@ pub fn compare(
         // The name of an object that is as it was has been read before.
         if known.is_none() {
             match names.read(&object.key) {
-                FileName::Companion => continue,
+                FileName::Companion => {
+                    survey.passed_over += 1;
+                    continue;
+                }
                 FileName::Unknown => {
+                    survey.passed_over += 1;
                     survey.unknown.push(object.key.to_string());
                     continue;
                 }
@@ -57,7 +64,7 @@ pub fn compare(
         let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
-            Some(_) if force => ChangeKind::Forced,
+            Some(known) if force || known.format != format => ChangeKind::Forced,
             Some(_) => continue,
         };
         survey.changes.push(Change { object, folder: folder.clone(), kind });
@@ -82,7 +89,7 @@ mod tests {
         Folder { prefix: "f/".into(), hours: hour..hour.plus(1) }
     }
 
-    fn survey(force: bool) -> Survey {
+    fn survey(format: &str, force: bool) -> Survey {
         let listing = vec![
             object("f/_SUCCESS", "x"),
             object("f/t+0+1.json", "same"),
@@ -90,25 +97,27 @@ mod tests {
             object("f/t+0+2.json", "other"),
             object("f/t+0+3.json", "new"),
         ];
-        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1 };
+        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1, format: "one".into() };
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
-        compare(&folder(), listing, index, &names, force)
+        compare(&folder(), listing, index, &names, format, force)
     }
 
     #[test]
     fn new_replaced_and_deleted_objects_are_told_apart() {
-        let survey = survey(false);
+        let survey = survey("one", false);
         let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
         assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced), ("f/t+0+3.json", ChangeKind::New)]);
         assert_eq!(survey.gone, ["f/t+0+0.json"]);
-        assert_eq!(survey.unknown, ["f/_SUCCESS"]);
+        assert_eq!((survey.unknown, survey.passed_over), (vec!["f/_SUCCESS".to_owned()], 2));
     }
 
     #[test]
-    fn everything_is_a_change_when_forced() {
-        let kinds: Vec<_> = survey(true).changes.iter().map(|change| change.kind).collect();
-        assert_eq!(kinds, [ChangeKind::Forced, ChangeKind::Replaced, ChangeKind::New]);
+    fn everything_is_a_change_when_forced_or_read_in_another_way() {
+        for survey in [survey("one", true), survey("another", false)] {
+            let kinds: Vec<_> = survey.changes.iter().map(|change| change.kind).collect();
+            assert_eq!(kinds, [ChangeKind::Forced, ChangeKind::Replaced, ChangeKind::New]);
+        }
     }
 }

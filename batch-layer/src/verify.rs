@@ -23,19 +23,20 @@ use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::reader::Reader;
+use crate::scan::Offsets;
 use anyhow::Context;
 use archive::{Archive, Archived};
 use common::{Failure, Timestamp};
 use compare::Sides;
 use holdings::{Holdings, HourHoldings};
-use log::{Log, Span};
-use lost::{Lost, Search};
+use log::{Asked, Log, Span};
+use lost::{Lost, Places, Search};
 use outcome::{HourOutcome, Status};
 use report::{Report, Totals};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tables::{Computed, Known};
+use tables::{Computed, Derived, Known};
 use tokio_util::sync::CancellationToken;
 
 /// Hours that are compared at a time; the neighbouring folders of a stretch are read twice.
@@ -49,7 +50,11 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let plan = args.hours.plan(Timestamp::now())?;
     let kafka = args.kafka.clone();
     let log = tokio::task::spawn_blocking(move || Log::connect(&kafka)).await.context("asking Kafka");
-    let log = log.map_err(Failure::Infrastructure)??.map(Arc::new);
+    let (log, is_away) = match log.map_err(Failure::Infrastructure)?? {
+        Asked::There(log) => (Some(Arc::new(log)), false),
+        Asked::Away => (None, true),
+        Asked::NotGiven => (None, false),
+    };
     let store = Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer verify", true).await?;
     let (group, topic) = (&args.kafka.group_id, &args.kafka.topic);
@@ -69,7 +74,10 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let mut report = Report::new(args.format);
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
     report.finish().map_err(Failure::Infrastructure)?;
-    compared.and_then(|()| conclude(&report.totals))
+    compared.and_then(|()| conclude(&report.totals)).and_then(|()| match is_away {
+        true => Err(Failure::Partial("Kafka could not be asked: what it alone holds was not compared".into())),
+        false => Ok(()),
+    })
 }
 
 fn conclude(totals: &Totals) -> Result<(), Failure> {
@@ -103,6 +111,15 @@ struct Stretch {
     computed: BTreeMap<Hour, Computed>,
     spans: BTreeMap<i32, Span>,
     lost: Lost,
+    /// Of which moment the tables were read, and when reading the archive began.
+    read_at: Timestamp,
+    began_at: Timestamp,
+    /// What the tables say of symbols that does not follow from the ticks.
+    strays: BTreeMap<Hour, Vec<String>>,
+    /// Records that were archived once and have expired.
+    expired: BTreeMap<Hour, Offsets>,
+    /// Ticks of the archive that the speed layer has rejected.
+    parsed_otherwise: Places,
 }
 
 impl Verification {
@@ -113,7 +130,7 @@ impl Verification {
             let stretch = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
             for hour in Hour::each(hours.clone()) {
                 let outcome = self.judge(hour, &stretch);
-                store::write(&mut self.index, &outcome).await?;
+                store::write(&mut self.index, &outcome, stretch.read_at).await?;
                 if !outcome.is_empty() {
                     report.add(&outcome).map_err(Failure::Infrastructure)?;
                 }
@@ -126,7 +143,9 @@ impl Verification {
     /// Reads both sides, and what Kafka has of the hours. The archive comes first: what is archived while it is read is
     /// then at worst in `realtime_stock` alone, and newer than everything that was read.
     async fn read(&mut self, hours: Range<Hour>) -> Result<Stretch, Failure> {
+        let began_at = Timestamp::now();
         let archived = self.archive.read(&mut self.index, &hours).await?;
+        let read_at = tables::begin_snapshot(&mut self.index).await?;
         let (mut realtime, mut computed) = (Holdings::default(), BTreeMap::new());
         for hour in Hour::each(hours.clone()) {
             tables::read_realtime(&mut self.index, hour, &mut realtime).await?;
@@ -148,7 +167,82 @@ impl Verification {
             rules: self.archive.reader.rules(),
         };
         let lost = search.run(&mut self.index).await?;
-        Ok(Stretch { hours, realtime, archived, computed, spans, lost })
+        let (mut strays, mut expired, mut parsed_otherwise) = (BTreeMap::new(), BTreeMap::new(), Places::new());
+        for (hour, computed) in &computed {
+            strays.insert(*hour, self.strays(*hour, computed, &realtime, &archived).await?);
+            expired.insert(*hour, tables::expired(&mut self.index, *hour).await?);
+            self.find_parsed_otherwise(*hour, &realtime, &archived, &mut parsed_otherwise).await?;
+        }
+        tables::end_snapshot(&mut self.index).await?;
+        Ok(Stretch {
+            hours,
+            realtime,
+            archived,
+            computed,
+            spans,
+            lost,
+            read_at,
+            began_at,
+            strays,
+            expired,
+            parsed_otherwise,
+        })
+    }
+
+    /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.
+    async fn find_parsed_otherwise(
+        &mut self,
+        hour: Hour,
+        realtime: &Holdings,
+        archived: &Archived,
+        found: &mut Places,
+    ) -> Result<(), Failure> {
+        let Some(side) = archived.holdings.hours.get(&hour) else {
+            return Ok(());
+        };
+        for partition in side.shares.keys() {
+            let held = realtime.hours.get(&hour).map(|side| side.offsets(*partition)).unwrap_or_default();
+            let missing = side.offsets(*partition) - held;
+            let rejected = tables::rejected(&mut self.index, &self.topic, *partition, &missing).await?;
+            if !rejected.is_empty() {
+                found.insert((hour, *partition), rejected);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the tables that follow from the ticks say otherwise.
+    async fn strays(
+        &mut self,
+        hour: Hour,
+        computed: &Computed,
+        realtime: &Holdings,
+        archived: &Archived,
+    ) -> Result<Vec<String>, Failure> {
+        let (nothing, mut found) = (HourHoldings::default(), Vec::new());
+        let is_unread = archived.unread.contains_key(&hour);
+        let archive = archived.holdings.hours.get(&hour).unwrap_or(&nothing);
+        let ticks = |side: &HourHoldings| side.shares.values().map(|share| share.ticks).sum::<u64>();
+        if computed.summary_ticks == Some(ticks(archive)) && !is_unread && !computed.is_stale {
+            let symbols = tables::differing(&mut self.index, hour, Derived::Summary, &archive.bars).await?;
+            note_strays(&mut found, Derived::Summary.name(), &symbols, "batch-layer --recompute writes them anew");
+            let symbols = tables::stray_indicators(&mut self.index, hour).await?;
+            note_strays(&mut found, "technical_indicators", &symbols, "batch-layer --recompute writes them anew");
+        }
+        let side = realtime.hours.get(&hour).unwrap_or(&nothing);
+        if !computed.is_purged() {
+            let why = "they do not follow from realtime_stock";
+            if computed.hour_bar_ticks > 0 || ticks(side) > 0 {
+                let symbols = tables::differing(&mut self.index, hour, Derived::HourBars, &side.bars).await?;
+                note_strays(&mut found, Derived::HourBars.name(), &symbols, why);
+            }
+            // Minutes may be trimmed; the hours are kept.
+            if computed.minute_bar_ticks > 0 {
+                let symbols = tables::differing(&mut self.index, hour, Derived::MinuteBars, &side.bars).await?;
+                note_strays(&mut found, Derived::MinuteBars.name(), &symbols, why);
+            }
+        }
+        Ok(found)
     }
 
     async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
@@ -173,6 +267,8 @@ impl Verification {
             next_offsets: &self.next_offsets,
             newest: &stretch.archived.newest,
             kafka: kafka_ranges(hour, stretch),
+            expired: &stretch.expired[&hour],
+            parsed_otherwise: &stretch.parsed_otherwise,
         };
         let partitions = sides.compare();
         let ticks = |side: &HourHoldings| side.shares.values().map(|share| share.ticks).sum();
@@ -187,8 +283,26 @@ impl Verification {
             partitions,
         };
         judge_computed(&mut outcome, &computed, sides.unread.is_some());
+        for stray in &stretch.strays[&hour] {
+            outcome.find(Status::Mismatch, stray.clone());
+        }
+        if computed.computed_at.is_some_and(|at| at >= stretch.began_at) {
+            // What differs may be new to one side alone.
+            outcome.status = outcome.status.min(Status::Open);
+            outcome.find(Status::Open, "batch-layer has computed the hour while it was compared: verify again".into());
+        }
         outcome
     }
+}
+
+fn note_strays(found: &mut Vec<String>, table: &str, symbols: &[String], what: &str) {
+    const NAMED: usize = 5;
+    if symbols.is_empty() {
+        return;
+    }
+    let named = symbols.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if symbols.len() > NAMED { format!(" and {} more", symbols.len() - NAMED) } else { String::new() };
+    found.push(format!("rows of {table} are wrong, missing or too many: {named}{more}; {what}"));
 }
 
 /// Kafka's offsets of an hour, by partition.
@@ -200,15 +314,27 @@ fn kafka_ranges(hour: Hour, stretch: &Stretch) -> BTreeMap<i32, (u64, u64)> {
 
 /// Whether what was computed from the ticks has counted them all.
 fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, is_unread: bool) {
-    let bars = computed.minute_bar_ticks;
+    // Minutes may be trimmed; the hours are kept.
+    let is_trimmed = computed.minute_bar_ticks == 0 && computed.hour_bar_ticks > 0;
+    let (bars, table) = match is_trimmed {
+        true => (computed.hour_bar_ticks, "hour_bars"),
+        false => (computed.minute_bar_ticks, "minute_bars"),
+    };
+    if computed.gone_objects > 0 {
+        let count = computed.gone_objects;
+        outcome.find(Status::Ok, format!("{count} objects of the archive have expired; the summary keeps their ticks"));
+    }
+    let archived = match computed.gone_objects {
+        0 => outcome.archive_ticks,
+        _ => outcome.archive_ticks.max(computed.summary_ticks.unwrap_or_default()),
+    };
     let rows: u64 = outcome.partitions.iter().map(|partition| partition.realtime_duplicates).sum();
     match outcome.realtime_ticks.map(|ticks| ticks + rows) {
         Some(rows) if rows != bars => {
-            outcome.find(Status::Mismatch, format!("minute_bars count {bars} ticks, realtime_stock has {rows}"));
+            outcome.find(Status::Mismatch, format!("{table} count {bars} ticks, realtime_stock has {rows}"));
         }
-        None if bars != outcome.archive_ticks && !is_unread => {
-            let lines = outcome.archive_ticks;
-            outcome.find(Status::Mismatch, format!("minute_bars count {bars} ticks, the archive has {lines}"));
+        None if bars != archived && !is_unread => {
+            outcome.find(Status::Mismatch, format!("{table} count {bars} ticks, the archive has {archived}"));
         }
         _ => {}
     }
@@ -220,8 +346,8 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, is_unread: boo
         None if outcome.archive_ticks > 0 => {
             outcome.find(Status::Open, "batch-layer has not computed the hour: run it".into());
         }
-        Some(summed) if summed != outcome.archive_ticks => {
-            let lines = outcome.archive_ticks;
+        Some(summed) if summed != archived => {
+            let lines = archived;
             let detail =
                 format!("hourly_stock_summary counts {summed} ticks, the archive has {lines}: run batch-layer");
             outcome.find(Status::Mismatch, detail);

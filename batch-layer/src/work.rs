@@ -1,7 +1,7 @@
 //! [`Work`]: a run's state, and the order of its steps.
 //!
 //! First every new object of a stretch of folders is read and indexed, then the stretch's stale hours are computed,
-//! so that no hour is computed from a part of its objects. What was read for the index is kept in [`Totals`], so that
+//! so that no hour is computed from a part of its objects. What was read for the index is kept by the [`Engine`], so that
 //! an object is usually read once.
 
 mod compute;
@@ -9,18 +9,19 @@ mod index;
 
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::cli::{Args, Plan};
+use crate::completeness;
+use crate::engine::Engine;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::Counts;
 use crate::progress::Progress;
-use crate::reader::{ReadError, Reader};
-use crate::scan::HourBars;
-use crate::totals::{MAX_BARS, Totals};
-use common::Failure;
+use crate::reader::{Broken, BrokenKind, Reader};
+use common::{Failure, Timestamp};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How many hours are indexed before the first of them is computed.
@@ -33,19 +34,31 @@ const ROUNDS: u32 = 3;
 pub struct Work {
     template: PrefixTemplate,
     names: FileNameTemplate,
+    /// How objects are read.
+    format: Arc<str>,
     recompute: bool,
+    allow_shrink: bool,
     plan: Plan,
     store: Store,
-    reader: Reader,
+    engine: Engine,
     index: Index,
     run_id: i64,
     stop: CancellationToken,
     progress: Progress,
     counts: Counts,
-    totals: Totals,
     /// Folders that were listed and indexed in this run.
     surveyed: FxHashSet<Arc<str>>,
-    /// Hours that cannot be written, because an object that may touch them was not read.
+    /// Folders with objects that could not be read when this run began, and those objects' keys.
+    broken: FxHashMap<Arc<str>, Vec<String>>,
+    /// Hours outside of the window of which something is missing: their folders are the run's own, too.
+    wanting: BTreeSet<Hour>,
+    /// The newest tick that this run has read.
+    newest: Option<Timestamp>,
+    archive_delay: Duration,
+    /// Objects of the sink in the folders that were listed, and files of nobody's.
+    objects_listed: usize,
+    unknown_files: usize,
+    /// Hours that this run does not write, for another reason than a broken object.
     failed: BTreeSet<Hour>,
     /// How often an hour's objects had changed when it was to be computed.
     retries: FxHashMap<Hour, u32>,
@@ -58,17 +71,24 @@ impl Work {
         Self {
             template: args.archive.prefix.clone(),
             names: args.archive.file_name.clone(),
+            format: args.archive.format().describe().into(),
             recompute: args.recompute,
+            allow_shrink: args.allow_shrink,
             plan,
-            reader: Reader::new(store.clone(), args.archive.format(), stop.clone()),
+            engine: Engine::new(Reader::new(store.clone(), args.archive.format(), stop.clone()), stop.clone()),
             store,
             index,
             run_id,
             stop,
             progress: Progress::new(hours, args.quiet),
             counts: Counts::default(),
-            totals: Totals::default(),
             surveyed: FxHashSet::default(),
+            broken: FxHashMap::default(),
+            wanting: BTreeSet::new(),
+            newest: None,
+            archive_delay: args.archive_delay,
+            objects_listed: 0,
+            unknown_files: 0,
             failed: BTreeSet::new(),
             retries: FxHashMap::default(),
         }
@@ -79,17 +99,28 @@ impl Work {
     /// # Errors
     /// [`Failure::Partial`] where some hours could not be written; the others are.
     pub async fn run(&mut self) -> Result<(), Failure> {
+        self.broken = self.index.broken().await?;
+        self.wanting = self.find_wanting().await?;
         let window = self.plan.window.clone();
         let mut start = window.start;
         loop {
             let stretch = start..start.plus(STRETCH_HOURS).min(window.end);
             self.index_folders(self.template.folders(self.plan.around(&stretch))).await?;
+            if start == window.start {
+                self.index_broken_folders().await?;
+                let around = self.wanting.iter().flat_map(|hour| Hour::each(self.plan.around(&(*hour..hour.plus(1)))));
+                let around: BTreeSet<Hour> = around.collect();
+                self.index_folders(self.template.folders_of(around)).await?;
+            }
+            if self.allow_shrink {
+                self.index.mark_shrunk(&stretch).await?;
+            }
             self.compute_stale(&stretch).await?;
-            self.totals.forget_before(stretch.end);
+            self.engine.forget_before(stretch.end);
             self.progress.hours_done(Hour::each(window.start..stretch.end).count() as u64);
             start = stretch.end;
             if start >= window.end {
-                return self.conclude();
+                return self.conclude().await;
             }
         }
     }
@@ -101,18 +132,71 @@ impl Work {
         (self.index, self.counts)
     }
 
-    fn conclude(&self) -> Result<(), Failure> {
-        const NAMED: usize = 5;
-        let count = self.failed.len();
-        if count == 0 {
-            return Ok(());
+    /// A run that looks back from now also looks wherever something is missing.
+    async fn find_wanting(&mut self) -> Result<BTreeSet<Hour>, Failure> {
+        if !self.plan.is_default {
+            return Ok(BTreeSet::new());
         }
-        let named: Vec<String> = self.failed.iter().take(NAMED).map(ToString::to_string).collect();
-        let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
-        Err(Failure::Partial(format!(
-            "{count} hours were not written: {}{more}; the warnings above name the objects",
-            named.join(", ")
-        )))
+        let mut wanting = completeness::wanting(&mut self.index, self.plan.due).await?;
+        wanting.retain(|hour| !self.plan.window.contains(hour));
+        Ok(wanting)
+    }
+
+    /// Says where the archive shows less than the speed layer has seen. An archive that shows nothing of hours with ticks
+    /// is a wrong prefix, a sink that is dead, or one whose files cannot be read.
+    async fn judge_archive(&mut self) -> Result<Option<String>, Failure> {
+        let verdict = completeness::judge(&mut self.index, &self.plan.window, &self.wanting).await?;
+        if let Some(example) = verdict.example {
+            let count = verdict.incomplete;
+            self.progress.warn(format_args!("{count} hours are incomplete (view hour_completeness): {example}"));
+        }
+        let waiting = completeness::standing(&mut self.index, self.newest, self.archive_delay).await?;
+        if waiting > self.archive_delay {
+            let minutes = waiting.as_secs() / 60;
+            self.progress.warn(format_args!(
+                "the archive stands: the speed layer has had newer ticks than it for {minutes} minutes (is the sink alive?)"
+            ));
+        }
+        if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
+            return Ok(None);
+        }
+        let (location, prefix) = (self.store.location(), self.template.as_str());
+        Ok(Some(match self.unknown_files {
+            0 => format!(
+                "{location}{prefix} shows no object of the window, but the speed layer has ticks of {} of its hours: \
+                 check --bucket and --prefix, and the sink",
+                verdict.speed_only
+            ),
+            files => format!(
+                "none of the {files} files of the window below {location}{prefix} has a name or format that is read: \
+                 check --file-name and the sink's format"
+            ),
+        }))
+    }
+
+    /// What was not done, and what is in the way of it, in whatever window: a broken object is not forgotten.
+    async fn conclude(&mut self) -> Result<(), Failure> {
+        const NAMED: usize = 5;
+        let mut found = Vec::new();
+        found.extend(self.judge_archive().await?);
+        let broken = self.index.broken_summary().await?;
+        if let Some(example) = broken.example {
+            let (objects, hours, location) = (broken.objects, broken.hours, self.store.location());
+            found.push(format!(
+                "{objects} objects cannot be read and hold back {hours} hours until they are mended or deleted: \
+                 {location}{example}"
+            ));
+        }
+        let count = self.failed.len();
+        if count > 0 {
+            let named: Vec<String> = self.failed.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
+            let named = named.join(", ");
+            found.push(format!("{count} hours were not written: {named}{more}; the warnings above say why"));
+        }
+        let held = u32::try_from(broken.hours).unwrap_or(u32::MAX);
+        self.counts.hours_failed = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(held);
+        if found.is_empty() { Ok(()) } else { Err(Failure::Partial(found.join("; "))) }
     }
 
     /// # Errors
@@ -127,55 +211,46 @@ impl Work {
         self.stop.run_until_cancelled(wait).await.ok_or_else(stopped)
     }
 
-    /// Adds what an object holds of hours that are over to their totals; reads it again where records of it are there
-    /// already. `keep` says which of those hours are still needed.
-    async fn absorb(
-        &mut self,
-        object: &Object,
-        parts: Vec<(Hour, HourBars)>,
-        keep: impl Fn(Hour) -> bool,
-    ) -> Result<(), Failure> {
-        let needed = |parts: Vec<(Hour, HourBars)>| parts.into_iter().filter(|(hour, _)| keep(*hour)).collect();
-        let again = self.totals.absorb(&object.key, needed(parts));
-        if !again.is_empty() {
-            match self.reader.read(object, Some(Arc::new(again))).await {
-                Ok(scan) => {
-                    self.count_read(object);
-                    let rest = self.totals.absorb(&object.key, needed(scan.hours));
-                    debug_assert!(rest.is_empty(), "what overlapped was left out");
-                }
-                Err(ReadError::Unavailable(error)) => return Err(Failure::Infrastructure(error)),
-                Err(ReadError::Stopped) => return Err(stopped()),
-                // The hour's total then lacks the object, which is noticed when it is to be written.
-                Err(ReadError::Moved | ReadError::Broken { .. }) => {}
-            }
+    /// Counts what the engine has read meanwhile.
+    fn count_reads(&mut self) {
+        for size in self.engine.take_read() {
+            self.counts.objects_read += 1;
+            self.counts.bytes_read += size;
+            self.progress.object(size);
         }
-        self.totals.shrink(MAX_BARS);
+    }
+
+    /// Notes an object that cannot be read, and the hours that it holds back: those of its folder, and those that its
+    /// readable part and its earlier versions name.
+    async fn note_broken(&mut self, object: &Object, folder: &Folder, broken: Broken) -> Result<(), Failure> {
+        let mut hours: BTreeSet<Hour> = Hour::each(folder.hours.clone()).collect();
+        hours.extend(&broken.hours);
+        let is_new = self.index.note_broken(object, &folder.prefix, &broken, &hours).await?;
+        // Nobody mends what lies in cold storage: it is said once.
+        if is_new || broken.kind != BrokenKind::Frozen {
+            let location = self.store.location();
+            let (first, last) = (folder.hours.start, folder.hours.end.plus(-1));
+            let named = if first == last { first.to_string() } else { format!("{first} to {last}") };
+            self.progress.warn(format_args!(
+                "{location}{}: {}; not written until it is mended or deleted: {named}, and {} other hours",
+                object.key,
+                broken.why,
+                hours.len() - Hour::each(folder.hours.clone()).count()
+            ));
+        }
         Ok(())
     }
 
-    fn count_read(&mut self, object: &Object) {
-        self.counts.objects_read += 1;
-        self.counts.bytes_read += object.size;
-        self.progress.object(object.size);
-    }
-
-    /// Notes that hours cannot be written because of one object.
-    fn fail(&mut self, object: &Object, why: &str, hours: BTreeSet<Hour>) {
-        let named: Vec<String> = hours.iter().map(ToString::to_string).collect();
-        let location = self.store.location();
-        self.progress.warn(format_args!(
-            "{location}{}: {why}; not written until it is repaired or deleted: {}",
-            object.key,
-            named.join(", ")
-        ));
-        self.failed.extend(hours);
-        self.counts.hours_failed = u32::try_from(self.failed.len()).unwrap_or(u32::MAX);
+    /// Notes that an hour is not written.
+    fn fail(&mut self, hour: Hour, why: &str) {
+        self.progress.warn(format_args!("hour {hour}: {why}"));
+        self.failed.insert(hour);
     }
 
     fn touches_window(&self, folder: &Folder) -> bool {
         let Range { start, end } = self.plan.window;
-        folder.hours.start < end && start < folder.hours.end
+        let is_wanting = || self.wanting.range(folder.hours.clone()).next().is_some();
+        (folder.hours.start < end && start < folder.hours.end) || is_wanting()
     }
 }
 

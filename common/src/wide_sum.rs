@@ -18,6 +18,18 @@ impl WideSum {
         (self.high == 0).then_some(self.low)
     }
 
+    /// The upper 64 bits and the lower 128, to be written down.
+    #[must_use]
+    pub const fn to_parts(self) -> (u64, u128) {
+        (self.high, self.low)
+    }
+
+    /// The sum of what [`WideSum::to_parts`] gave.
+    #[must_use]
+    pub const fn from_parts(high: u64, low: u128) -> Self {
+        Self { high, low }
+    }
+
     /// Quotient and remainder.
     #[must_use]
     pub(crate) fn div_rem(self, divisor: u64) -> (Self, u64) {

@@ -1,6 +1,7 @@
 //! [`Format`]: how the sink writes what it archives.
 
 use super::name::FileNameTemplate;
+use crate::state::VERSION;
 use common::decode::Rules;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -41,6 +42,15 @@ pub struct CsvLine<'a> {
     pub key: Option<&'a str>,
     /// The record's own time, in epoch milliseconds.
     pub timestamp: Option<&'a str>,
+}
+
+impl Format {
+    /// All that decides what an object holds, in a line: the flags, and the version of the sums.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let csv = self.csv.as_ref().map_or("json".to_owned(), |fields| format!("{fields:?}"));
+        format!("{VERSION} {} {} {csv}", self.file_name.as_str(), self.rules.describe())
+    }
 }
 
 impl FromStr for CsvFields {

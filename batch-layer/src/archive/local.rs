@@ -28,8 +28,14 @@ impl LocalStore {
         format!("file://{}/", self.root.display())
     }
 
+    /// `prefix`: a folder, or the path of one file.
     pub fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
         let mut objects = Vec::new();
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            let metadata = fs::metadata(self.root.join(prefix)).context("cannot find it");
+            let found = metadata.and_then(|metadata| object(prefix, &metadata));
+            return found.map(|object| vec![object]).map_err(StoreError::Unavailable);
+        }
         let mut folders = vec![self.root.join(prefix)];
         while let Some(folder) = folders.pop() {
             self.list_folder(&folder, &mut folders, &mut objects)
@@ -45,16 +51,21 @@ impl LocalStore {
             entries => entries?,
         };
         for entry in entries {
-            let path = entry?.path();
+            let entry = entry?;
+            let path = entry.path();
+            let is_link = entry.file_type()?.is_symlink();
             let metadata = match fs::metadata(&path) {
                 // Deleted since the directory was read.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 metadata => metadata?,
             };
-            if metadata.is_dir() {
-                folders.push(path);
-            } else if let Some(key) = path.strip_prefix(&self.root)?.to_str() {
-                objects.push(object(key, &metadata)?);
+            match path.strip_prefix(&self.root)?.to_str() {
+                // It may lead back to where it stands.
+                _ if metadata.is_dir() && is_link => skip(&path, "a link to a folder"),
+                _ if metadata.is_dir() => folders.push(path),
+                _ if !metadata.is_file() => skip(&path, "no file"),
+                None => skip(&path, "its name is not UTF-8"),
+                Some(key) => objects.push(object(key, &metadata)?),
             }
         }
         Ok(())
@@ -73,6 +84,10 @@ impl LocalStore {
             }
         }
     }
+}
+
+fn skip(path: &Path, why: &str) {
+    tracing::warn!("{}: skipped, {why}", path.display());
 }
 
 fn object(key: &str, metadata: &Metadata) -> anyhow::Result<Object> {

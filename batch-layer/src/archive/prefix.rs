@@ -1,6 +1,7 @@
 //! [`PrefixTemplate`]: which folder of the archive stands for which hour.
 
 use crate::hour::Hour;
+use common::Timestamp;
 use jiff::fmt::strtime::BrokenDownTime;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixTemplate(String);
 
-/// A folder of the archive and the hours of a range that it stands for: one, or more where the template is coarser.
+/// A folder of the archive and the hours that it stands for: one, or more where the template is coarser.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Folder {
     pub prefix: Arc<str>,
@@ -53,19 +54,33 @@ impl PrefixTemplate {
         self.render_at(hour.start().micros()).unwrap_or_default().into()
     }
 
-    /// The folders of a range of hours, in order of time.
+    /// The folders of a range of hours, in order of time, each with all of its hours.
     #[must_use]
     pub fn folders(&self, hours: Range<Hour>) -> Vec<Folder> {
+        self.folders_of(Hour::each(hours))
+    }
+
+    /// The folders of some hours, which come in order of time.
+    #[must_use]
+    pub fn folders_of(&self, hours: impl IntoIterator<Item = Hour>) -> Vec<Folder> {
         let mut folders: Vec<Folder> = Vec::new();
-        for hour in Hour::each(hours) {
+        for hour in hours {
             let prefix = self.prefix(hour);
             match folders.last_mut() {
                 _ if prefix.is_empty() => {}
-                Some(folder) if folder.prefix == prefix => folder.hours.end = hour.plus(1),
-                _ => folders.push(Folder { prefix, hours: hour..hour.plus(1) }),
+                Some(folder) if folder.prefix == prefix => {}
+                _ => folders.push(Folder { hours: self.hours(hour, &prefix), prefix }),
             }
         }
         folders
+    }
+
+    /// The hours of the folder that `hour` lies in: what cannot be read of a day's folder is wanting in each of them.
+    fn hours(&self, hour: Hour, prefix: &str) -> Range<Hour> {
+        let is_same = |hour: &Hour| *self.prefix(*hour) == *prefix;
+        let before = (1..).map(|back| hour.plus(-back)).take_while(is_same).count();
+        let after = (1..).map(|on| hour.plus(on)).take_while(is_same).count();
+        hour.plus(-(before as i64))..hour.plus(1 + after as i64)
     }
 
     /// Whether a folder is one that this template makes. The index may know folders of an earlier template.
@@ -73,6 +88,17 @@ impl PrefixTemplate {
     pub fn owns(&self, prefix: &str) -> bool {
         let parsed = BrokenDownTime::parse(&self.0, prefix);
         parsed.is_ok_and(|fields| fields.to_date().is_ok())
+    }
+
+    /// An hour that a folder stands for; `None` for a folder that this template does not make.
+    #[must_use]
+    pub fn hour_of(&self, prefix: &str) -> Option<Hour> {
+        let fields = BrokenDownTime::parse(&self.0, prefix).ok()?;
+        let date = fields.to_date().ok()?;
+        let hour = fields.hour().map_or(0, i64::from);
+        let start = jiff::tz::TimeZone::UTC.to_timestamp(date.into()).ok()?.as_microsecond();
+        let hour = Hour::of(Timestamp::from_micros(start)).plus(hour);
+        (*self.prefix(hour) == *prefix).then_some(hour)
     }
 
     fn render_at(&self, micros: i64) -> Result<String, jiff::Error> {
@@ -102,7 +128,7 @@ mod tests {
         let template = PrefixTemplate::parse("raw/%Y/%m/%d/").unwrap();
         let folders = template.folders(hour("2025-06-02T22")..hour("2025-06-03T02"));
         assert_eq!(folders.len(), 2);
-        assert_eq!(folders[0].hours, hour("2025-06-02T22")..hour("2025-06-03T00"));
+        assert_eq!(folders[0].hours, hour("2025-06-02T00")..hour("2025-06-03T00"), "all of its hours");
     }
 
     #[test]
@@ -119,6 +145,20 @@ mod tests {
             ["", "raw/%Y-%m-%d-%H", "/%Y-%m-%d-%H/", "raw/", "%m-%d-%H/", "%Y-%m-%d-%H-%M/", "%Y-%m-%d-%!/", "%s/"]
         {
             assert!(PrefixTemplate::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_hour_of_a_folder_is_read_from_its_prefix() {
+        for text in ["raw/%Y-%m-%d-%H/", "year=%Y/month=%m/day=%d/hour=%H/", "t/%Y%m%d%H/"] {
+            let template = PrefixTemplate::parse(text).unwrap();
+            let there = hour("2025-06-02T13");
+            assert_eq!(template.hour_of(&template.prefix(there)), Some(there), "{text}");
+        }
+        let daily = PrefixTemplate::parse("raw/%Y/%m/%d/").unwrap();
+        assert_eq!(daily.hour_of("raw/2025/06/02/"), Some(hour("2025-06-02T00")));
+        for other in ["raw/2025/6/2/", "raw/57389/01/01/", "raw/2025/06/02/x/", "raw/"] {
+            assert_eq!(daily.hour_of(other), None, "{other}");
         }
     }
 

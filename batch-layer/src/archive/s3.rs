@@ -10,8 +10,12 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::ResponseChecksumValidation;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::interceptors::{AfterDeserializationInterceptorContextRef, InterceptorContext};
+use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
+use aws_sdk_s3::config::{ConfigBag, Intercept, ResponseChecksumValidation, RuntimeComponents};
+use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -29,6 +33,11 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(13);
 const STALL: Duration = Duration::from_secs(8);
 const ATTEMPTS: u32 = 5;
 const DEFAULT_REGION: &str = "us-east-1";
+/// How often a page of a listing is asked for that breaks off in the middle.
+const PAGE_ATTEMPTS: u32 = 3;
+const PAGE_PAUSE: Duration = Duration::from_millis(300);
+/// With these a store asks for fewer requests or for another try, as with 503, for which the SDK waits by itself.
+const THROTTLING: [u16; 3] = [408, 425, 429];
 
 /// How to reach the store. Credentials come from the usual AWS chain.
 #[derive(Debug, Clone)]
@@ -76,12 +85,15 @@ impl S3Store {
             loader = loader.endpoint_url(endpoint);
         }
         let shared = loader.load().await;
-        let endpoint = shared.endpoint_url().map(str::to_owned);
+        // The SDK heeds both variables, but tells of the first alone.
+        let of_service = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
+        let endpoint = options.endpoint_url.clone().or(of_service).or(shared.endpoint_url().map(str::to_owned));
         let config = aws_sdk_s3::config::Builder::from(&shared)
             // Stores other than AWS rarely have a DNS name for each bucket.
             .force_path_style(options.path_style.unwrap_or(endpoint.is_some()))
             // Not every store knows the newer checksums; a truncated body is noticed by its length.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .retry_classifier(Throttling)
             .build();
         let address = endpoint.unwrap_or_else(|| "AWS".to_owned());
         Ok(Self { client: Client::from_conf(config), bucket: options.bucket.clone(), address })
@@ -92,20 +104,59 @@ impl S3Store {
     }
 
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
-        let mut objects = Vec::new();
-        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| self.sort_error(&format!("list s3://{}/{prefix}", self.bucket), error))?;
+        let (mut objects, mut token) = (Vec::new(), None);
+        loop {
+            let page = self.page(prefix, token.take()).await?;
             objects.extend(page.contents().iter().filter_map(object));
+            match (page.is_truncated(), page.next_continuation_token) {
+                (Some(true), Some(next)) => token = Some(next),
+                (Some(true), None) => {
+                    let what =
+                        format!("list s3://{}/{prefix}: a page says that more follow, and not where", self.bucket);
+                    return Err(StoreError::Unavailable(anyhow::anyhow!("cannot {what}")));
+                }
+                _ => return Ok(objects),
+            }
         }
-        Ok(objects)
     }
 
+    /// One page, whole: a listing that broke off would look like an archive with fewer objects.
+    async fn page(&self, prefix: &str, token: Option<String>) -> Result<ListObjectsV2Output, StoreError> {
+        for attempt in 1.. {
+            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+            let request = request.set_continuation_token(token.clone());
+            let error = match request.customize().interceptor(WholeListing).send().await {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            let is_cut = format!("{}", DisplayErrorContext(&error)).contains(CUT_LISTING);
+            if !is_cut || attempt == PAGE_ATTEMPTS {
+                let what = format!("list s3://{}/{prefix}", self.bucket);
+                return Err(match is_cut {
+                    true => {
+                        StoreError::Unavailable(anyhow::anyhow!("cannot {what} at {}: {CUT_LISTING}", self.address))
+                    }
+                    false => self.sort_error(&what, error),
+                });
+            }
+            tokio::time::sleep(PAGE_PAUSE * attempt).await;
+        }
+        unreachable!("the loop has no end but a return")
+    }
+
+    /// The object as it was listed. Its etag tells; where the store lists none, its size.
     pub async fn get(&self, object: &Object) -> Result<ByteStream, StoreError> {
-        let request = self.client.get_object().bucket(&self.bucket).key(&*object.key).if_match(&object.etag);
-        let answer = request.send().await;
+        let asked = |is_conditional: bool| {
+            let etag = object.etag_of_store().filter(|_| is_conditional).map(str::to_owned);
+            self.client.get_object().bucket(&self.bucket).key(&*object.key).set_if_match(etag).send()
+        };
+        let answer = match asked(true).await {
+            // Some stores answer so to every condition: the answer to a plain request tells.
+            Err(error) if status(&error) == Some(412) => asked(false).await,
+            answer => answer,
+        };
         let answer = answer.map_err(|error| self.sort_error("read it", error))?;
-        Ok(answer.body)
+        if is_as_listed(&answer, object) { Ok(answer.body) } else { Err(StoreError::Moved) }
     }
 
     /// Says what went wrong, and whose turn it is.
@@ -113,11 +164,16 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let status = error.raw_response().map(|response| response.status().as_u16());
+        let status = status(&error);
         let code = error.code().unwrap_or_default().to_owned();
         let (hint, is_refusal) = match (code.as_str(), status) {
             ("NoSuchBucket", _) => ("no such bucket: create it, or correct --bucket", true),
             ("NoSuchKey", _) | (_, Some(404 | 412)) => return StoreError::Moved,
+            ("InvalidObjectState", _) => return StoreError::Frozen,
+            (_, Some(status)) if THROTTLING.contains(&status) => ("the store asks for fewer requests", false),
+            ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => {
+                ("the credentials have expired: renew them", true)
+            }
             ("InvalidAccessKeyId" | "SignatureDoesNotMatch", _) => {
                 ("wrong credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", true)
             }
@@ -131,6 +187,58 @@ impl S3Store {
         let cause = anyhow::anyhow!("{}", causes(&error, &code));
         let error = cause.context(format!("cannot {what} at {}: {hint}", self.address));
         if is_refusal { StoreError::Refused(error) } else { StoreError::Unavailable(error) }
+    }
+}
+
+/// Waits for a store that throttles by another status than those that the SDK knows.
+#[derive(Debug)]
+struct Throttling;
+
+impl ClassifyRetry for Throttling {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response().map(|response| response.status().as_u16()) {
+            Some(status) if THROTTLING.contains(&status) => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "throttling by status"
+    }
+}
+
+const CUT_LISTING: &str = "the listing ends in the middle";
+
+/// The SDK takes what has come of an answer for all of it, where no length says otherwise.
+#[derive(Debug)]
+struct WholeListing;
+
+impl Intercept for WholeListing {
+    fn name(&self) -> &'static str {
+        "whole listing"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let body = response.body().bytes().unwrap_or_default().trim_ascii_end();
+        let is_whole = body.ends_with(b"</ListBucketResult>") || body.ends_with(b"<ListBucketResult/>");
+        if response.status().is_success() && !is_whole { Err(CUT_LISTING.into()) } else { Ok(()) }
+    }
+}
+
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+fn is_as_listed(answer: &GetObjectOutput, object: &Object) -> bool {
+    match (answer.e_tag(), object.etag_of_store()) {
+        (Some(now), Some(listed)) if !now.is_empty() => now.trim_matches('"') == listed.trim_matches('"'),
+        _ => answer.content_length().is_none_or(|length| u64::try_from(length) == Ok(object.size)),
     }
 }
 
@@ -189,12 +297,14 @@ fn trust(options: &S3Options) -> anyhow::Result<TlsContext> {
     Ok(TlsContext::builder().with_trust_store(store).build()?)
 }
 
+/// `None` for what has no key or no size. Stores of less care leave the rest out.
 fn object(listed: &aws_sdk_s3::types::Object) -> Option<Object> {
-    let last_modified = listed.last_modified()?;
-    Some(Object {
-        key: listed.key()?.into(),
-        etag: listed.e_tag()?.to_owned(),
-        size: u64::try_from(listed.size()?).ok()?,
-        last_modified: Timestamp::from_micros(i64::try_from(last_modified.as_nanos() / 1000).ok()?),
-    })
+    let modified = listed.last_modified().and_then(|at| i64::try_from(at.as_nanos() / 1000).ok());
+    let etag = match listed.e_tag() {
+        Some(etag) if !etag.trim_matches('"').is_empty() => etag.to_owned(),
+        _ => Object::etag_in_place_of_none(modified),
+    };
+    let last_modified = modified.map_or_else(Timestamp::now, Timestamp::from_micros);
+    let size = u64::try_from(listed.size()?).ok()?;
+    Some(Object { key: listed.key()?.into(), etag, size, last_modified })
 }

@@ -3,11 +3,14 @@
 use super::Index;
 use crate::archive::Object;
 use crate::hour::Hour;
+use crate::lock::{self, Token};
 use crate::scan::RejectedLine;
 use common::pg::in_time;
 use common::{Failure, Timestamp};
+use rustc_hash::FxHashSet;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// An object that has been read.
@@ -23,19 +26,41 @@ pub struct Entry {
     pub rejects: Vec<RejectedLine>,
     /// Ticks by hour.
     pub hours: Vec<(Hour, u64)>,
+    /// How it was read.
+    pub format: Arc<str>,
 }
 
 impl Index {
     /// Replaces what is known of some objects.
     pub async fn store(&mut self, entries: &[Entry]) -> Result<(), Failure> {
-        let stored = in_time(self.patience, store(&mut self.connection, entries)).await;
+        let token = self.lock.clone();
+        let stored = in_time(self.patience, store(&mut self.connection, token.as_ref(), entries)).await;
         stored.map_err(|error| self.failed("writing the index in", error))
     }
 
-    /// Forgets objects that are gone from the archive. Gives the hours that they touched.
-    pub async fn remove(&mut self, keys: &[String]) -> Result<Vec<Hour>, Failure> {
-        let removed = in_time(self.patience, remove(&mut self.connection, keys)).await;
+    /// Forgets objects that are gone from the archive; hours whose sums they are in keep their ticks.
+    pub async fn remove(&mut self, keys: &[String]) -> Result<Gone, Failure> {
+        if keys.is_empty() {
+            return Ok(Gone { kept_hours: 0, lost_hours: 0 });
+        }
+        let token = self.lock.clone();
+        let removed = in_time(self.patience, remove(&mut self.connection, token.as_ref(), keys)).await;
         removed.map_err(|error| self.failed("writing the index in", error))
+    }
+
+    /// Notes that hours of a range are to be computed from what is left of their objects.
+    pub async fn mark_shrunk(&mut self, hours: &Range<Hour>) -> Result<(), Failure> {
+        let done = sqlx::query(
+            "insert into stale_hours (hour, wanted, replaced)
+             select hour, false, false from batch_hours where hour >= $1 and hour < $2 and gone_objects > 0
+             on conflict (hour) do nothing",
+        )
+        .bind(hours.start.start())
+        .bind(hours.end.start())
+        .execute(&mut self.connection);
+        let done = in_time(self.patience, done).await;
+        done.map_err(|error| self.failed("writing the index in", error))?;
+        Ok(())
     }
 
     /// Notes that a stale hour is not stale any more, although it was not computed.
@@ -48,30 +73,70 @@ impl Index {
     }
 }
 
-async fn store(connection: &mut PgConnection, entries: &[Entry]) -> Result<(), sqlx::Error> {
+/// What became of the hours of objects that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    pub kept_hours: u64,
+    pub lost_hours: u64,
+}
+
+async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     let mut transaction = Connection::begin(connection).await?;
+    let merged = merged(&mut transaction, entries).await?;
     withdraw(&mut transaction, entries).await?;
     insert_objects(&mut transaction, entries).await?;
-    insert_hours(&mut transaction, entries).await?;
+    insert_hours(&mut transaction, entries, &merged).await?;
     insert_rejects(&mut transaction, entries).await?;
-    transaction.commit().await
+    lock::commit(transaction, token).await
+}
+
+fn keys(entries: &[Entry]) -> Vec<&str> {
+    entries.iter().map(|entry| &*entry.object.key).collect()
+}
+
+fn etags(entries: &[Entry]) -> Vec<&str> {
+    entries.iter().map(|entry| &*entry.object.etag).collect()
+}
+
+/// The hours whose sums hold these very versions of the objects, which are only read again and in the same way.
+async fn merged(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[Entry],
+) -> Result<FxHashSet<(String, Hour)>, sqlx::Error> {
+    let rows: Vec<(String, Timestamp)> = sqlx::query_as(
+        "select o.key, h.hour
+         from unnest($1::text[], $2::text[], $3::text[]) as again (key, etag, format)
+                  join archive_objects o on o.key = again.key and o.etag = again.etag and o.format = again.format
+                  join archive_object_hours h on h.key = o.key
+         where h.merged",
+    )
+    .bind(keys(entries))
+    .bind(etags(entries))
+    .bind(entries.iter().map(|entry| &*entry.format).collect::<Vec<_>>())
+    .fetch_all(transaction.acquire().await?)
+    .await?;
+    Ok(rows.into_iter().map(|(key, hour)| (key, Hour::of(hour))).collect())
 }
 
 /// Deletes earlier versions of the objects; the hours that those touched become stale.
 async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let keys: Vec<&str> = entries.iter().map(|entry| &*entry.object.key).collect();
     sqlx::query(
-        "insert into stale_hours (hour, wanted, withdrawn)
-         select distinct hour, false, true from archive_object_hours where key = any ($1)
-         on conflict (hour) do update set withdrawn = true",
+        "insert into stale_hours (hour, wanted, replaced)
+         select h.hour, false, bool_or(h.merged and o.etag <> new.etag)
+         from unnest($1::text[], $2::text[]) as new (key, etag)
+                  join archive_objects o on o.key = new.key
+                  join archive_object_hours h on h.key = o.key
+         group by h.hour
+         on conflict (hour) do update set replaced = stale_hours.replaced or excluded.replaced",
     )
-    .bind(&keys)
+    .bind(keys(entries))
+    .bind(etags(entries))
     .execute(transaction.acquire().await?)
     .await?;
-    sqlx::query("delete from archive_objects where key = any ($1)")
-        .bind(&keys)
-        .execute(transaction.acquire().await?)
-        .await?;
+    for table in ["archive_objects", "broken_objects"] {
+        let delete = format!("delete from {table} where key = any ($1)");
+        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(keys(entries)).execute(transaction.acquire().await?).await?;
+    }
     Ok(())
 }
 
@@ -80,9 +145,9 @@ async fn insert_objects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     let numbers = |of: fn(&Entry) -> u64| entries.iter().map(|entry| of(entry).cast_signed()).collect::<Vec<_>>();
     let modified: Vec<Timestamp> = entries.iter().map(|entry| entry.object.last_modified).collect();
     sqlx::query(
-        "insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines)
+        "insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines, format)
          select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[],
-                              $7::bigint[])",
+                              $7::bigint[], $8::text[])",
     )
     .bind(texts(|entry| &entry.object.key))
     .bind(texts(|entry| &entry.folder))
@@ -91,32 +156,40 @@ async fn insert_objects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     .bind(modified)
     .bind(numbers(|entry| entry.lines))
     .bind(numbers(|entry| entry.rejected))
+    .bind(texts(|entry| &entry.format))
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())
 }
 
-async fn insert_hours(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+async fn insert_hours(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[Entry],
+    merged: &FxHashSet<(String, Hour)>,
+) -> Result<(), sqlx::Error> {
     let (mut hours, mut keys, mut ticks, mut wanted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut known = Vec::new();
     for entry in entries {
         for (hour, count) in &entry.hours {
             hours.push(hour.start());
             keys.push(&*entry.object.key);
             ticks.push(count.cast_signed());
             wanted.push(entry.wanted);
+            known.push(!merged.is_empty() && merged.contains(&(entry.object.key.to_string(), *hour)));
         }
     }
     sqlx::query(
-        "insert into archive_object_hours (hour, key, ticks)
-         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[])",
+        "insert into archive_object_hours (hour, key, ticks, merged)
+         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bool[])",
     )
     .bind(&hours)
     .bind(&keys)
     .bind(&ticks)
+    .bind(&known)
     .execute(transaction.acquire().await?)
     .await?;
     sqlx::query(
-        "insert into stale_hours (hour, wanted, withdrawn)
+        "insert into stale_hours (hour, wanted, replaced)
          select hour, bool_or(wanted), false from unnest($1::timestamptz[], $2::bool[]) as touched (hour, wanted)
          group by hour
          on conflict (hour) do update set wanted = stale_hours.wanted or excluded.wanted",
@@ -148,24 +221,27 @@ async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     Ok(())
 }
 
-async fn remove(connection: &mut PgConnection, keys: &[String]) -> Result<Vec<Hour>, sqlx::Error> {
+async fn remove(connection: &mut PgConnection, token: Option<&Token>, keys: &[String]) -> Result<Gone, sqlx::Error> {
     let mut transaction = Connection::begin(connection).await?;
-    let hours: Vec<Timestamp> =
-        sqlx::query_scalar("select distinct hour from archive_object_hours where key = any ($1) order by hour")
-            .bind(keys)
-            .fetch_all(transaction.acquire().await?)
-            .await?;
-    sqlx::query(
-        "insert into stale_hours (hour, wanted, withdrawn) select hour, false, false from unnest($1::timestamptz[]) as hour
-         on conflict (hour) do update set withdrawn = false",
+    let kept = sqlx::query(
+        "update batch_hours b
+         set gone_objects = b.gone_objects + gone.objects
+         from (select hour, count(*) as objects from archive_object_hours where key = any ($1) and merged group by hour)
+                  as gone
+         where gone.hour = b.hour",
     )
-    .bind(&hours)
+    .bind(keys)
     .execute(transaction.acquire().await?)
     .await?;
-    sqlx::query("delete from archive_objects where key = any ($1)")
-        .bind(keys)
-        .execute(transaction.acquire().await?)
-        .await?;
-    transaction.commit().await?;
-    Ok(hours.into_iter().map(Hour::of).collect())
+    let lost: i64 =
+        sqlx::query_scalar("select count(distinct hour) from archive_object_hours where key = any ($1) and not merged")
+            .bind(keys)
+            .fetch_one(transaction.acquire().await?)
+            .await?;
+    for table in ["archive_objects", "broken_objects"] {
+        let delete = format!("delete from {table} where key = any ($1)");
+        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(keys).execute(transaction.acquire().await?).await?;
+    }
+    lock::commit(transaction, token).await?;
+    Ok(Gone { kept_hours: kept.rows_affected(), lost_hours: lost.cast_unsigned() })
 }

@@ -43,20 +43,26 @@ impl Mark {
     }
 }
 
-/// Marks the symbols that have a row in an hour: before it is deleted, and after it was written.
+/// Marks the symbols, or those of some, that have a row in an hour: before it is deleted, and after it was written.
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn mark(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+pub async fn mark(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    symbols: Option<&[&str]>,
+) -> Result<(), sqlx::Error> {
     // Hours are written in order of time, so nearly always a symbol is marked by an earlier hour already.
     sqlx::query(
         "insert into stale_indicators as known (symbol, hour)
          select symbol, hour
          from hourly_stock_summary s
-         where hour = $1 and not exists (select from stale_indicators m where m.symbol = s.symbol and m.hour <= s.hour)
+         where hour = $1 and ($2::text[] is null or symbol = any ($2))
+           and not exists (select from stale_indicators m where m.symbol = s.symbol and m.hour <= s.hour)
          on conflict (symbol) do update set hour = excluded.hour where excluded.hour < known.hour",
     )
     .bind(hour.start())
+    .bind(symbols)
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())

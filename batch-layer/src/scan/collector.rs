@@ -6,12 +6,14 @@ use crate::hour::Hour;
 use common::Timestamp;
 use common::decode::{Provenance, Record};
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 /// Records to leave out, by the hour of their tick.
 pub type Exclusions = FxHashMap<Hour, Offsets>;
 
 pub struct Collector<'a> {
     origin: Origin,
+    topic: Arc<str>,
     exclude: Option<&'a Exclusions>,
     hours: Vec<(Hour, HourBars)>,
     places: FxHashMap<Hour, usize>,
@@ -24,6 +26,7 @@ impl<'a> Collector<'a> {
     pub fn new(options: &'a ScanOptions) -> Self {
         Self {
             origin: options.origin,
+            topic: Arc::clone(&options.topic),
             exclude: options.exclude.as_deref(),
             hours: Vec::new(),
             places: FxHashMap::default(),
@@ -41,7 +44,7 @@ impl<'a> Collector<'a> {
             Some(Provenance { partition, offset }) if *offset >= 0 => {
                 let place = offset.unsigned_abs();
                 let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
-                let is_excluded = excluded.is_some_and(|offsets| offsets.contains(*partition, place));
+                let is_excluded = excluded.is_some_and(|offsets| offsets.contains(&self.topic, *partition, place));
                 if is_excluded || !bars.offsets.insert(*partition, place) {
                     bars.duplicates += 1;
                     return;
@@ -60,7 +63,7 @@ impl<'a> Collector<'a> {
         }
         let hour = Hour::of(timestamp);
         self.current = *self.places.entry(hour).or_insert_with(|| {
-            self.hours.push((hour, HourBars::default()));
+            self.hours.push((hour, HourBars::of_topic(Arc::clone(&self.topic))));
             self.hours.len() - 1
         });
         self.current_start = hour.start();

@@ -1,7 +1,7 @@
 //! Plain, gzip or zstd content, told by its first bytes: names promise one thing, and some stores deliver another.
 
-use flate2::bufread::MultiGzDecoder;
-use std::io::{self, BufReader, Chain, Cursor, ErrorKind, Read};
+use flate2::bufread::GzDecoder;
+use std::io::{self, BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
 
 const BUFFER: usize = 256 * 1024;
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -12,9 +12,57 @@ const MAX_ZSTD_WINDOW: u32 = 25;
 
 type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 
+/// The members of a gzip file, one behind the other. Zeros may follow the last, as gzip(1) allows.
+pub struct Members<R> {
+    /// `None` behind the last.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Members<R> {
+    fn new(input: R) -> Self {
+        Self { member: Some(GzDecoder::new(input)) }
+    }
+
+    fn next_member(mut input: R) -> io::Result<Option<GzDecoder<R>>> {
+        let mut padded = false;
+        loop {
+            let buffered = input.fill_buf()?;
+            let zeros = buffered.iter().take_while(|byte| **byte == 0).count();
+            match (buffered.is_empty(), zeros) {
+                (true, _) => return Ok(None),
+                (false, 0) if padded => {
+                    return Err(io::Error::new(
+                        ErrorKind::InvalidData,
+                        "something follows the zeros behind its content",
+                    ));
+                }
+                (false, 0) => return Ok(Some(GzDecoder::new(input))),
+                (false, zeros) => {
+                    padded = true;
+                    input.consume(zeros);
+                }
+            }
+        }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let count = member.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let ended = self.member.take().map(GzDecoder::into_inner);
+            self.member = ended.map(Self::next_member).transpose()?.flatten();
+        }
+        Ok(0)
+    }
+}
+
 pub enum Content<R: Read> {
     Plain(Whole<R>),
-    Gzip(Box<MultiGzDecoder<BufReader<Whole<R>>>>),
+    Gzip(Box<Members<BufReader<Whole<R>>>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Whole<R>>>>),
 }
 
@@ -28,7 +76,7 @@ pub fn open<R: Read>(mut input: R, compressed_name: bool) -> io::Result<Content<
     }
     let whole = Cursor::new(head).chain(input);
     if is_gzip {
-        return Ok(Content::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole)))));
+        return Ok(Content::Gzip(Box::new(Members::new(BufReader::with_capacity(BUFFER, whole)))));
     }
     if is_zstd {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?;
@@ -79,6 +127,14 @@ mod tests {
         assert_eq!(read(&[gzip("one "), gzip("two")].concat(), true).unwrap(), "one two");
         let frame = |text: &str| zstd::encode_all(text.as_bytes(), 3).unwrap();
         assert_eq!(read(&[frame("one "), frame("two")].concat(), true).unwrap(), "one two");
+    }
+
+    #[test]
+    fn zeros_behind_gzipped_content_are_passed_over_and_anything_else_is_an_error() {
+        let whole = gzip("text");
+        assert_eq!(read(&[&whole[..], &[0; 5000]].concat(), true).unwrap(), "text");
+        assert!(read(&[&whole[..], &[0; 5000], &whole[..]].concat(), true).is_err());
+        assert!(read(&[&whole[..], b"more"].concat(), true).is_err());
     }
 
     #[test]

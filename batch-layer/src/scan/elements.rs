@@ -12,6 +12,9 @@ const MAX_BLANKS: usize = 64 * 1024;
 /// A stream from its beginning, though its first bytes have been looked at.
 pub type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
 
+/// What some editors put in front of a text in UTF-8. It belongs to the file, not to its first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Whether it begins with an array of objects or texts. No tick begins so; but a line that is no JSON may begin with a
 /// bracket, and must not make an array of all the others that never ends.
 pub fn is_array<R: Read>(mut input: R) -> io::Result<(bool, Peeked<R>)> {
@@ -21,6 +24,12 @@ pub fn is_array<R: Read>(mut input: R) -> io::Result<(bool, Peeked<R>)> {
         let mut at_end = false;
         let count = read(&mut input, &mut chunk, &mut at_end)?;
         head.extend_from_slice(&chunk[..count]);
+        if head.starts_with(BYTE_ORDER_MARK) {
+            head.drain(..BYTE_ORDER_MARK.len());
+        }
+        if BYTE_ORDER_MARK.starts_with(&head) && !head.is_empty() && !at_end {
+            continue;
+        }
         let mut bytes = head.iter().filter(|byte| !byte.is_ascii_whitespace());
         match (bytes.next(), bytes.next()) {
             (Some(b'['), Some(second)) => break matches!(second, b'{' | b'"' | b']'),
@@ -226,6 +235,19 @@ mod tests {
             let mut again = String::new();
             whole.read_to_string(&mut again).unwrap();
             assert_eq!(again, text, "nothing is lost");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_front_is_taken_off() {
+        for (text, expected) in [("\u{feff}[{}]", true), ("\u{feff}{}", false), ("\u{feff}", false)] {
+            for step in [1, 64] {
+                let (is_array, mut whole) = is_array(Trickle(text.as_bytes(), step)).unwrap();
+                assert_eq!(is_array, expected, "{text:?}");
+                let mut rest = String::new();
+                whole.read_to_string(&mut rest).unwrap();
+                assert_eq!(rest, text.trim_start_matches('\u{feff}'));
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Offsets, Overlap};
 use common::{Bar, SymbolMap, Tick};
+use std::sync::Arc;
 
 /// The ticks of one hour summed up by symbol, and which records they were.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,12 @@ pub struct HourBars {
 }
 
 impl HourBars {
+    /// Nothing yet, of an object of a topic.
+    #[must_use]
+    pub fn of_topic(topic: Arc<str>) -> Self {
+        Self { offsets: Offsets::of_topic(topic), ..Self::default() }
+    }
+
     /// Takes in a tick, and its place for the order.
     #[inline]
     pub fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {

@@ -1,11 +1,16 @@
-//! [`Offsets`]: a set of places in a topic.
+//! [`Offsets`]: a set of places in topics.
 
 use roaring::RoaringTreemap;
+use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
-/// A set of (partition, offset). Offsets that follow one another cost nothing to insert and next to nothing to keep.
+/// A set of (topic, partition, offset). Offsets that follow one another cost nothing to insert and next to nothing to
+/// keep.
 #[derive(Debug, Clone, Default)]
 pub struct Offsets {
+    /// The topic of what is inserted. A set that was united with others holds theirs, too.
+    topic: Arc<str>,
     /// Few: an object holds one partition, an hour those of its topic.
     partitions: Vec<PartitionOffsets>,
 }
@@ -22,6 +27,7 @@ pub enum Overlap {
 
 #[derive(Debug, Clone)]
 struct PartitionOffsets {
+    topic: Arc<str>,
     partition: i32,
     known: RoaringTreemap,
     /// One more than the largest in `known`.
@@ -31,20 +37,26 @@ struct PartitionOffsets {
 }
 
 impl Offsets {
-    /// Whether the place is new.
+    /// An empty set for places in one topic.
+    #[must_use]
+    pub fn of_topic(topic: Arc<str>) -> Self {
+        Self { topic, partitions: Vec::new() }
+    }
+
+    /// Whether the place is new. Not for a set that was united with one of another topic.
     pub fn insert(&mut self, partition: i32, offset: u64) -> bool {
         match self.partitions.iter_mut().find(|of| of.partition == partition) {
             Some(of) => of.insert(offset),
             None => {
-                self.partitions.push(PartitionOffsets::new(partition, offset));
+                self.partitions.push(PartitionOffsets::new(&self.topic, partition, offset));
                 true
             }
         }
     }
 
     #[must_use]
-    pub fn contains(&self, partition: i32, offset: u64) -> bool {
-        self.of(partition).is_some_and(|of| of.run.contains(&offset) || of.known.contains(offset))
+    pub fn contains(&self, topic: &str, partition: i32, offset: u64) -> bool {
+        self.of(topic, partition).is_some_and(|of| of.run.contains(&offset) || of.known.contains(offset))
     }
 
     /// Makes the set ready for the operations on whole sets.
@@ -69,17 +81,23 @@ impl Offsets {
 
     #[must_use]
     pub fn is_disjoint(&self, other: &Self) -> bool {
-        other.partitions.iter().all(|of| self.of(of.partition).is_none_or(|own| own.known.is_disjoint(&of.known)))
+        other
+            .partitions
+            .iter()
+            .all(|of| self.of(&of.topic, of.partition).is_none_or(|own| own.known.is_disjoint(&of.known)))
     }
 
     #[must_use]
     pub fn is_superset(&self, other: &Self) -> bool {
-        other.partitions.iter().all(|of| self.of(of.partition).is_some_and(|own| own.known.is_superset(&of.known)))
+        other
+            .partitions
+            .iter()
+            .all(|of| self.of(&of.topic, of.partition).is_some_and(|own| own.known.is_superset(&of.known)))
     }
 
     pub fn add_all(&mut self, other: Self) {
         for of in other.partitions {
-            match self.partitions.iter_mut().find(|own| own.partition == of.partition) {
+            match self.partitions.iter_mut().find(|own| own.is(&of.topic, of.partition)) {
                 Some(own) => {
                     own.known |= of.known;
                     own.known_end = own.known_end.max(of.known_end);
@@ -89,13 +107,41 @@ impl Offsets {
         }
     }
 
-    /// The offsets of one partition.
+    /// How many places are not in `other`.
     #[must_use]
-    pub fn partition(&self, partition: i32) -> Option<&RoaringTreemap> {
-        self.of(partition).map(|of| &of.known)
+    pub fn missing_in(&self, other: &Self) -> u64 {
+        let missing = |of: &PartitionOffsets| match other.of(&of.topic, of.partition) {
+            Some(others) => of.known.difference_len(&others.known),
+            None => of.known.len(),
+        };
+        self.partitions.iter().map(missing).sum()
     }
 
-    /// The largest offset of each partition.
+    /// The places that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = self.clone();
+        for of in &mut rest.partitions {
+            if let Some(others) = other.of(&of.topic, of.partition) {
+                of.known -= &others.known;
+            }
+        }
+        rest.partitions.retain(|of| !of.known.is_empty());
+        rest
+    }
+
+    /// The offsets of each topic and partition.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, i32, &RoaringTreemap)> {
+        self.partitions.iter().map(|of| (&*of.topic, of.partition, &of.known))
+    }
+
+    /// The offsets of one partition, where the set is of one topic.
+    #[must_use]
+    pub fn partition(&self, partition: i32) -> Option<&RoaringTreemap> {
+        self.partitions.iter().find(|of| of.partition == partition).map(|of| &of.known)
+    }
+
+    /// The largest offset of each partition, where the set is of one topic.
     pub fn newest(&self) -> impl Iterator<Item = (i32, u64)> {
         self.partitions.iter().filter_map(|of| Some((of.partition, of.known.max()?)))
     }
@@ -110,14 +156,69 @@ impl Offsets {
         if all_known { Overlap::Whole } else { Overlap::Some }
     }
 
-    fn of(&self, partition: i32) -> Option<&PartitionOffsets> {
-        self.partitions.iter().find(|of| of.partition == partition)
+    fn of(&self, topic: &str, partition: i32) -> Option<&PartitionOffsets> {
+        self.partitions.iter().find(|of| of.is(topic, partition))
+    }
+
+    /// Writes a settled set down.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        write_len(out, self.partitions.len())?;
+        for of in &self.partitions {
+            write_len(out, of.topic.len())?;
+            out.write_all(of.topic.as_bytes())?;
+            out.write_all(&of.partition.to_le_bytes())?;
+            of.known.serialize_into(&mut *out)?;
+        }
+        Ok(())
+    }
+
+    /// What [`Offsets::write_to`] wrote.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn read_from(input: &mut impl Read) -> io::Result<Self> {
+        let mut offsets = Self::default();
+        for _ in 0..read_len(input)? {
+            let mut topic = vec![0; read_len(input)?];
+            input.read_exact(&mut topic)?;
+            let topic: Arc<str> = String::from_utf8(topic).map_err(io::Error::other)?.into();
+            let mut partition = [0; 4];
+            input.read_exact(&mut partition)?;
+            let known = RoaringTreemap::deserialize_from(&mut *input)?;
+            let known_end = known.max().map_or(0, |max| max + 1);
+            let partition = i32::from_le_bytes(partition);
+            offsets.partitions.push(PartitionOffsets { topic, partition, known, known_end, run: known_end..known_end });
+        }
+        Ok(offsets)
     }
 }
 
+fn write_len(out: &mut impl Write, length: usize) -> io::Result<()> {
+    out.write_all(&u32::try_from(length).map_err(io::Error::other)?.to_le_bytes())
+}
+
+fn read_len(input: &mut impl Read) -> io::Result<usize> {
+    let mut length = [0; 4];
+    input.read_exact(&mut length)?;
+    usize::try_from(u32::from_le_bytes(length)).map_err(io::Error::other)
+}
+
 impl PartitionOffsets {
-    fn new(partition: i32, offset: u64) -> Self {
-        Self { partition, known: RoaringTreemap::new(), known_end: 0, run: offset..offset + 1 }
+    fn new(topic: &Arc<str>, partition: i32, offset: u64) -> Self {
+        Self {
+            topic: Arc::clone(topic),
+            partition,
+            known: RoaringTreemap::new(),
+            known_end: 0,
+            run: offset..offset + 1,
+        }
+    }
+
+    fn is(&self, topic: &str, partition: i32) -> bool {
+        self.partition == partition && *self.topic == *topic
     }
 
     fn insert(&mut self, offset: u64) -> bool {
@@ -164,7 +265,7 @@ mod tests {
         fn it_behaves_as_a_set(places in some_places()) {
             let (mut offsets, mut model) = (Offsets::default(), BTreeSet::new());
             for (partition, offset) in &places {
-                prop_assert_eq!(offsets.contains(*partition, *offset), model.contains(&(*partition, *offset)));
+                prop_assert_eq!(offsets.contains("", *partition, *offset), model.contains(&(*partition, *offset)));
                 prop_assert_eq!(offsets.insert(*partition, *offset), model.insert((*partition, *offset)));
             }
             offsets.settle();
@@ -177,9 +278,42 @@ mod tests {
             let (mut set_a, set_b) = (set(&a), set(&b));
             prop_assert_eq!(set_a.is_disjoint(&set_b), model_a.is_disjoint(&model_b));
             prop_assert_eq!(set_a.is_superset(&set_b), model_a.is_superset(&model_b));
+            prop_assert_eq!(set_a.missing_in(&set_b), model_a.difference(&model_b).count() as u64);
+            let rest = set_a.without(&set_b);
+            prop_assert!(rest.len() == set_a.missing_in(&set_b) && rest.is_disjoint(&set_b));
             set_a.add_all(set_b);
             prop_assert_eq!(set_a.len(), model_a.union(&model_b).count() as u64);
             prop_assert!(!b.iter().any(|(partition, offset)| set_a.insert(*partition, *offset)));
         }
+
+        #[test]
+        fn a_set_that_was_written_down_is_read_as_it_was(a in some_places(), b in some_places()) {
+            let (mut both, mut other) = (set(&a), Offsets::of_topic("other".into()));
+            for (partition, offset) in &b {
+                other.insert(*partition, *offset);
+            }
+            other.settle();
+            both.add_all(other.clone());
+            let mut bytes = Vec::new();
+            both.write_to(&mut bytes).unwrap();
+            let read = Offsets::read_from(&mut &*bytes).unwrap();
+            prop_assert_eq!(read.len(), both.len());
+            prop_assert!(read.is_superset(&both) && both.is_superset(&read) && read.is_superset(&other));
+        }
+    }
+
+    #[test]
+    fn places_of_two_topics_are_not_the_same() {
+        let of = |topic: &str| {
+            let mut offsets = Offsets::of_topic(topic.into());
+            offsets.insert(0, 7);
+            offsets.settle();
+            offsets
+        };
+        let (mut a, b) = (of("a"), of("b"));
+        assert!(a.is_disjoint(&b) && !a.is_superset(&b));
+        a.add_all(b.clone());
+        assert_eq!((a.len(), a.missing_in(&b)), (2, 1));
+        assert!(a.contains("a", 0, 7) && a.contains("b", 0, 7) && !a.contains("c", 0, 7));
     }
 }

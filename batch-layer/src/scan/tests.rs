@@ -62,8 +62,30 @@ fn bad_lines_are_counted_and_kept_with_number_and_reason() {
 
 #[test]
 fn of_many_bad_lines_the_first_thousand_are_kept() {
-    let scan = scan("x\n".repeat(1500).as_bytes(), &options()).unwrap();
+    let text = "x\n".repeat(1500) + &line("A", AT, "1");
+    let scan = scan(text.as_bytes(), &options()).unwrap();
     assert_eq!((scan.rejected, scan.rejects.len()), (1500, MAX_REJECTS_KEPT));
+}
+
+#[test]
+fn content_without_a_single_record_is_an_error_and_bad_records_are_none() {
+    let read =
+        |content: &[u8]| scan(content, &options()).map(|scan| scan.rejected).map_err(|failed| failed.error.to_string());
+    for content in [&b""[..], b"\n \n", &[0; 70_000], b"<html>\n</html>\n", b"\xfd7zXZ\0", b"PAR1\x15\x04"] {
+        assert!(read(content).unwrap_err().starts_with("it holds no record: "), "{content:?}");
+    }
+    assert_eq!(read(b"{}\n{}"), Ok(2));
+    assert_eq!(read(b"[{}]"), Ok(1));
+    assert_eq!(read(b"null\n"), Ok(1));
+}
+
+#[test]
+fn what_the_sink_says_of_a_record_comes_before_what_its_producer_wrote() {
+    let value = line("A", AT, "1");
+    let value = value.trim().strip_suffix('}').unwrap();
+    let text = format!(r#"{{"value":{value},"kafka_partition":9,"kafka_offset":9}},"offset":17}}"#);
+    let scan = scan(text.as_bytes(), &options()).unwrap();
+    assert_eq!(scan.hours[0].1.offsets.newest().collect::<Vec<_>>(), [(3, 17)]);
 }
 
 #[test]
@@ -125,7 +147,7 @@ proptest! {
                 _ => tick,
             }
         });
-        let text = lines.collect::<Vec<_>>().join("\n") + &ending;
+        let text = lines.chain([line("A", AT, "1")]).collect::<Vec<_>>().join("\n") + &ending;
         let whole = scan(text.as_bytes(), &options()).unwrap();
         let parts = scan(Trickle(text.as_bytes(), step), &options()).unwrap();
         prop_assert_eq!((whole.lines, whole.rejected), (parts.lines, parts.rejected));

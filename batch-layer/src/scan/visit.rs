@@ -6,7 +6,7 @@ use super::lines::{Line, Lines};
 use super::{ScanOptions, decompress};
 use common::decode::{Beside, Decoder, MAX_VALUE_BYTES, Record};
 use common::{Reason, Reject};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 
 /// What is made of an object's lines, one after the other.
@@ -58,18 +58,22 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
         beside: Beside { topic: Some(&*options.topic).filter(|topic| !topic.is_empty()), ..Beside::NOTHING },
         envelope: Envelope::new(options.csv.as_ref(), options.origin.partition),
         is_wrapped: options.csv.is_some(),
+        has_records: false,
+        first_reject: None,
         visitor,
     };
     let content = decompress::open(input, options.compressed_name)?;
     let (is_array, content) = elements::is_array(content)?;
-    if !is_array {
-        return Lines::new(content).hand_to(&mut reading);
+    if is_array {
+        let mut elements = Elements::new(content);
+        elements.hand_to(&mut reading)?;
+        // A message that is an array may stand in front of others.
+        let (number, rest) = elements.finish();
+        Lines::after(number, rest).hand_to(&mut reading)?;
+    } else {
+        Lines::new(content).hand_to(&mut reading)?;
     }
-    let mut elements = Elements::new(content);
-    elements.hand_to(&mut reading)?;
-    // A message that is an array may stand in front of others.
-    let (number, rest) = elements.finish();
-    Lines::after(number, rest).hand_to(&mut reading)
+    reading.conclude()
 }
 
 /// How the lines of an object are read.
@@ -80,6 +84,9 @@ struct Reading<'o, V> {
     envelope: Envelope<'o>,
     /// Whether the last tick was in a sink's envelope: the next one will be, too.
     is_wrapped: bool,
+    /// Whether any line was a tick, or at least JSON: no sink writes an object without.
+    has_records: bool,
+    first_reject: Option<Reject>,
     visitor: &'o mut V,
 }
 
@@ -90,6 +97,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
             return None;
         }
         let (record, length) = self.decoder.decode_known_line(bytes, &self.beside)?;
+        self.has_records = true;
         self.visitor.record(&record, number);
         Some(length)
     }
@@ -100,13 +108,16 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         }
         if line.length >= MAX_VALUE_BYTES as u64 {
             let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
-            return self.visitor.reject(line, Reject { reason: Reason::TooLarge, detail });
+            return self.reject(line, Reject { reason: Reason::TooLarge, detail });
         }
         if self.is_wrapped {
             return self.show(line);
         }
         match self.decoder.decode_known(line.bytes, &self.beside) {
-            Some(record) => self.visitor.record(&record, line.number),
+            Some(record) => {
+                self.has_records = true;
+                self.visitor.record(&record, line.number);
+            }
             None => self.show(line),
         }
     }
@@ -124,7 +135,10 @@ impl<V: Visitor> Reading<'_, V> {
             }
         }
         let outer = match self.decoder.decode(line.bytes, &self.beside) {
-            Ok(record) => return self.visitor.record(&record, line.number),
+            Ok(record) => {
+                self.has_records = true;
+                return self.visitor.record(&record, line.number);
+            }
             Err(why) => why,
         };
         if !self.is_wrapped {
@@ -133,7 +147,29 @@ impl<V: Visitor> Reading<'_, V> {
                 Err(why) => inner = why,
             }
         }
-        self.visitor.reject(line, inner.unwrap_or(outer));
+        self.has_records |= inner.is_some();
+        self.reject(line, inner.unwrap_or(outer));
+    }
+
+    fn reject(&mut self, line: &Line<'_>, reject: Reject) {
+        self.has_records |= match reject.reason {
+            Reason::TooLarge => matches!(line.bytes.first(), Some(b'{' | b'[' | b'"')),
+            reason => !matches!(reason, Reason::NotJson | Reason::NotUtf8 | Reason::Empty),
+        };
+        if !self.has_records && self.first_reject.is_none() {
+            self.first_reject = Some(reject.clone());
+        }
+        self.visitor.reject(line, reject);
+    }
+
+    /// An object without a single record is something else than what the sink wrote: zeros, a page of HTML, a format or
+    /// a compression that is not read.
+    fn conclude(self) -> io::Result<()> {
+        if self.has_records {
+            return Ok(());
+        }
+        let why = self.first_reject.map_or("it is empty".to_owned(), |reject| format!("its first line is {reject}"));
+        Err(io::Error::new(ErrorKind::InvalidData, format!("it holds no record: {why}")))
     }
 
     /// Shows the tick in a line's envelope. The error is `None` where there is no envelope.
@@ -141,7 +177,9 @@ impl<V: Visitor> Reading<'_, V> {
         let content = self.envelope.open(line.bytes).ok_or(None)?;
         let beside = Beside { key: content.key, time: content.time, ..self.beside };
         let mut record = self.decoder.decode(content.value, &beside)?;
-        record.provenance = record.provenance.or(content.provenance);
+        // What the sink says of a record comes before what its producer wrote into it.
+        record.provenance = content.provenance.or(record.provenance);
+        self.has_records = true;
         self.visitor.record(&record, line.number);
         Ok(())
     }

@@ -4,11 +4,12 @@ use super::holdings::{self, Holdings};
 use crate::archive::{FileName, Folder, Object, PrefixTemplate, Store};
 use crate::cli::Plan;
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::reader::{IN_FLIGHT, ReadError, Reader};
+use crate::index::{Index, Indexed};
+use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::Exclusions;
 use common::Failure;
 use futures::stream::{self, StreamExt};
+use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Archived {
     pub unread: BTreeMap<Hour, String>,
     /// The newest offset of each partition, of whatever hour.
     pub newest: BTreeMap<i32, u64>,
+    /// Offsets of hours that are not looked at, by partition.
+    pub elsewhere: BTreeMap<i32, RoaringTreemap>,
 }
 
 impl Archive {
@@ -72,7 +75,7 @@ impl Archive {
             }
         }
         for hour in Hour::each(hours.clone()) {
-            for (object, folder) in index.objects_of(hour).await? {
+            for Indexed { object, folder, .. } in index.objects_of(hour).await? {
                 if self.template.owns(&folder) && !listed.contains(&folder) {
                     objects.insert(Arc::clone(&object.key), (object, None));
                 }
@@ -97,7 +100,11 @@ impl Archive {
             let known = archived.newest.entry(partition).or_default();
             *known = newest.max(*known);
         }
-        part.hours.retain(|hour, _| hours.contains(hour));
+        for (_, other) in part.hours.extract_if(.., |hour, _| !hours.contains(hour)) {
+            for (_, partition, offsets) in other.offsets.iter() {
+                *archived.elsewhere.entry(partition).or_default() |= offsets;
+            }
+        }
         let again = archived.holdings.absorb(part);
         if !again.is_empty() {
             let known: BTreeSet<Hour> = again.keys().copied().collect();
@@ -120,8 +127,8 @@ impl Archive {
         let (why, seen) = match error {
             ReadError::Moved if folder.is_none() => return Ok(()),
             ReadError::Moved => ("it was replaced or deleted while it was read: verify again".to_owned(), Vec::new()),
-            ReadError::Broken { why, hours } => (why, hours),
-            ReadError::Unavailable(error) => return Err(Failure::Infrastructure(error)),
+            ReadError::Broken(Broken { why, hours, .. }) => (why, hours),
+            ReadError::Outage(failure) => return Err(failure),
             ReadError::Stopped => return Err(super::stopped()),
         };
         let own = folder.map(|folder| Hour::each(folder.hours.clone())).into_iter().flatten();

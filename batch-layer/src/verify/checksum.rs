@@ -1,6 +1,7 @@
 //! [`Checksum`]: tells whether two collections hold the same ticks, in whatever order they come.
 
 use common::decode::Record;
+use common::tick::Prices;
 use common::{Price, Tick, Timestamp};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -43,6 +44,13 @@ impl<'a> Content<'a> {
             close: Some(prices.close),
             volume: tick.volume(),
         }
+    }
+
+    /// The tick itself, for being summed up; `None` for what no decoder would have let pass.
+    #[must_use]
+    pub fn tick(&self) -> Option<Tick<'a>> {
+        let prices = Prices { open: self.open?, high: self.high, low: self.low, close: self.close? };
+        Tick::new(self.symbol, self.timestamp, prices, i64::try_from(self.volume).ok()?, self.timestamp).ok()
     }
 
     fn prices(&self) -> [Option<Price>; 4] {

@@ -5,6 +5,7 @@ use super::lost::{Lost, Places};
 use super::outcome::{PartitionOutcome, Status};
 use super::tables::Known;
 use crate::hour::Hour;
+use crate::scan::Offsets;
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,10 @@ pub struct Sides<'a> {
     pub newest: &'a BTreeMap<i32, u64>,
     /// Kafka's offsets of the hour, by partition.
     pub kafka: BTreeMap<i32, (u64, u64)>,
+    /// Records that were archived once and have expired.
+    pub expired: &'a Offsets,
+    /// Ticks of the archive that the speed layer has rejected.
+    pub parsed_otherwise: &'a Places,
 }
 
 impl Sides<'_> {
@@ -124,6 +129,12 @@ impl Sides<'_> {
             outcome.skipped = missing.intersection_len(gaps);
             missing -= gaps;
         }
+        if let Some(rejected) = self.at(self.parsed_otherwise, partition) {
+            missing -= rejected;
+            let what = "ticks of the archive stand in rejected_ticks: Connect's parser takes what the speed layer rejects \
+                        (docs/message-format.md)";
+            name(outcome, Status::Ok, rejected, what);
+        }
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
         let pending = split_off(&mut missing, next);
         outcome.missing_in_realtime = missing.len();
@@ -133,6 +144,9 @@ impl Sides<'_> {
             return;
         }
         let mut missing = realtime - archive;
+        for (_, _, expired) in self.expired.iter().filter(|(_, of, _)| *of == partition) {
+            missing -= expired;
+        }
         let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1);
         let pending = split_off(&mut missing, after_newest);
         outcome.missing_in_archive = missing.len();

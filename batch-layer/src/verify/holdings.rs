@@ -4,8 +4,8 @@ use super::checksum::{Checksum, Content};
 use crate::archive::Origin;
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Visitor};
-use common::Reject;
 use common::decode::Record;
+use common::{Bar, Reject, SymbolMap, Tick};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct HourHoldings {
     /// The places of the ticks that are counted.
     pub offsets: Offsets,
     pub shares: BTreeMap<i32, Share>,
+    /// The same ticks by symbol: what summaries and bars must say.
+    pub bars: SymbolMap<Bar>,
 }
 
 /// What one side holds of an hour in one partition.
@@ -54,15 +56,15 @@ pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
 }
 
 impl Holdings {
-    /// Takes in a tick of `partition`, unless one with the same offset is there already.
-    pub fn add(&mut self, partition: i32, offset: Option<u64>, content: &Content<'_>) {
+    /// Takes in a tick of `partition`; `false` where one with the same offset is there already.
+    pub fn add(&mut self, partition: i32, offset: Option<u64>, content: &Content<'_>) -> bool {
         let hour = self.hours.entry(Hour::of(content.timestamp)).or_default();
         let share = hour.shares.entry(partition).or_default();
         let checksum = Checksum::of(content, offset);
         match offset {
             Some(offset) if !hour.offsets.insert(partition, offset) => {
                 share.duplicates += 1;
-                return;
+                return false;
             }
             Some(offset) => share.blocks.entry(offset >> BLOCK_BITS).or_default().add(checksum),
             None => share.placeless += 1,
@@ -70,6 +72,16 @@ impl Holdings {
         share.ticks += 1;
         share.checksum.add(checksum);
         share.content.add(Checksum::of(content, None));
+        true
+    }
+
+    /// Takes a tick that was added into its symbol's bar, too. `partition` and `offset` are its place for the order.
+    pub fn sum_up(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+        let bars = &mut self.hours.entry(Hour::of(tick.timestamp())).or_default().bars;
+        match bars.get_mut(tick.symbol()) {
+            Some(bar) => bar.add(tick, partition, offset),
+            None => bars.insert(tick.symbol(), Bar::of(tick, partition, offset)),
+        }
     }
 
     /// Makes the sets of offsets ready for being compared.
@@ -113,6 +125,12 @@ impl HourHoldings {
         for (partition, share) in other.shares {
             self.shares.entry(partition).or_default().merge(share);
         }
+        for (symbol, bar) in other.bars.iter() {
+            match self.bars.get_mut(symbol) {
+                Some(sum) => sum.merge(bar),
+                None => self.bars.insert(symbol, *bar),
+            }
+        }
     }
 }
 
@@ -154,20 +172,24 @@ struct Reading {
 }
 
 impl Visitor for Reading {
-    fn record(&mut self, record: &Record<'_>, _: u64) {
+    fn record(&mut self, record: &Record<'_>, number: u64) {
         let content = Content::of(record);
         let place = record.provenance.and_then(|at| Some((at.partition, u64::try_from(at.offset).ok()?)));
         let Some((partition, offset)) = place else {
-            return self.holdings.add(self.origin.partition, None, &content);
+            let Origin { partition, start_offset } = self.origin;
+            self.holdings.add(partition, None, &content);
+            return self.holdings.sum_up(&record.tick, partition, start_offset.saturating_add_unsigned(number - 1));
         };
         let hour = Hour::of(content.timestamp);
         let excluded = self.exclude.as_ref().and_then(|exclude| exclude.get(&hour));
-        if excluded.is_some_and(|offsets| offsets.contains(partition, offset)) {
+        if excluded.is_some_and(|offsets| offsets.contains("", partition, offset)) {
             let hour = self.holdings.hours.entry(hour).or_default();
             hour.shares.entry(partition).or_default().duplicates += 1;
             return;
         }
-        self.holdings.add(partition, Some(offset), &content);
+        if self.holdings.add(partition, Some(offset), &content) {
+            self.holdings.sum_up(&record.tick, partition, offset.cast_signed());
+        }
     }
 
     /// A line that is no tick has no hour; `rejected_lines` has it.
@@ -215,7 +237,7 @@ mod tests {
     fn a_part_that_is_new_in_part_must_be_read_again_without_what_is_known() {
         let mut known = holdings(&[1, 2, 3]);
         let again = known.absorb(holdings(&[3, 4]));
-        assert!(again.values().next().unwrap().contains(0, 3));
+        assert!(again.values().next().unwrap().contains("", 0, 3));
         assert_eq!(share(&known).ticks, 3);
     }
 }

@@ -26,6 +26,13 @@ pub struct Log {
     timeout: Duration,
 }
 
+/// Whether Kafka can be asked.
+pub enum Asked {
+    NotGiven,
+    Away,
+    There(Log),
+}
+
 /// What Kafka has of a partition: the offsets [low, high), and where hours begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -45,13 +52,13 @@ impl Span {
 }
 
 impl Log {
-    /// `None` where no brokers are given, or none answers: that is said once.
+    /// `None` where no brokers are given. Brokers that cannot be asked are said, and are no reason not to compare the rest.
     ///
     /// # Errors
     /// A property that librdkafka refuses, or a topic that is not there.
-    pub fn connect(args: &KafkaArgs) -> Result<Option<Self>, Failure> {
+    pub fn connect(args: &KafkaArgs) -> Result<Asked, Failure> {
         let Some(brokers) = args.kafka_brokers.as_ref().filter(|brokers| !brokers.is_empty()) else {
-            return Ok(None);
+            return Ok(Asked::NotGiven);
         };
         let mut settings = args.properties.client_settings(brokers, "batch-layer", &[("log_level", "2")]);
         // The name is not used, but a consumer must have one.
@@ -62,16 +69,18 @@ impl Log {
             .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
             .map_err(Failure::Configuration)?;
         if let Err(error) = consumer.fetch_metadata(None, args.kafka_timeout) {
+            // What librdkafka has said meanwhile is more to the point than that time is over.
+            let said = consumer.poll(Duration::ZERO).and_then(Result::err).map_or(error, |said| said);
             tracing::warn!(
-                "no Kafka broker answers at {brokers} (--kafka-brokers): {error}; what PostgreSQL and the archive hold is \
-                 compared without it"
+                "no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property): {said}; what PostgreSQL and the \
+                 archive hold is compared without it"
             );
-            return Ok(None);
+            return Ok(Asked::Away);
         }
         partitions(&consumer, &args.topic).map_err(|error| {
             Failure::Configuration(error.context(format!("topic {} at {brokers} (--topic)", args.topic)))
         })?;
-        Ok(Some(Self { consumer, topic: args.topic.clone(), timeout: args.kafka_timeout }))
+        Ok(Asked::There(Self { consumer, topic: args.topic.clone(), timeout: args.kafka_timeout }))
     }
 
     /// What Kafka has of some hours, by partition.

@@ -61,7 +61,7 @@ impl Search<'_> {
             let before_log = self.holes(&known, span.map_or(u64::MAX, |span| span.low));
 
             let left = self.without_rejected(index, partition, in_log, &mut lost).await?;
-            self.ask_log(partition, left, &mut lost).await?;
+            self.ask_log(index, partition, left, &mut lost).await?;
 
             let left = self.without_rejected(index, partition, before_log, &mut lost).await?;
             self.note_unaccounted(index, partition, &left, &mut lost).await?;
@@ -134,7 +134,33 @@ impl Search<'_> {
         Ok(())
     }
 
-    async fn ask_log(&self, partition: i32, offsets: RoaringTreemap, lost: &mut Lost) -> Result<(), Failure> {
+    /// Those of some ticks of hours that are not looked at that some side has.
+    async fn held_elsewhere(
+        &self,
+        index: &mut Index,
+        partition: i32,
+        records: &[(u64, Option<Hour>)],
+    ) -> Result<RoaringTreemap, Failure> {
+        let mut held = self.archived.elsewhere.get(&partition).cloned().unwrap_or_default();
+        let mut by_hour: BTreeMap<Hour, RoaringTreemap> = BTreeMap::new();
+        for (offset, hour) in records {
+            if let Some(hour) = hour.filter(|hour| !self.hours.contains(hour)) {
+                by_hour.entry(hour).or_default().insert(*offset);
+            }
+        }
+        for (hour, offsets) in by_hour {
+            held |= tables::realtime_in(index, hour, partition, &offsets).await?;
+        }
+        Ok(held)
+    }
+
+    async fn ask_log(
+        &self,
+        index: &mut Index,
+        partition: i32,
+        offsets: RoaringTreemap,
+        lost: &mut Lost,
+    ) -> Result<(), Failure> {
         let (Some(log), false) = (self.log, offsets.is_empty()) else {
             return Ok(());
         };
@@ -150,15 +176,17 @@ impl Search<'_> {
         });
         let records = reading.await.context("reading Kafka").and_then(|read| read).map_err(Failure::Infrastructure)?;
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
+        let elsewhere = self.held_elsewhere(index, partition, &records).await?;
         for (offset, hour) in records {
             let is_tick = hour.is_some();
-            let Some(hour) = hour.or_else(|| self.hour_near(partition, offset)) else {
-                continue;
-            };
-            // A tick of another hour is that hour's own affair.
-            if !self.hours.contains(&hour) {
+            // A tick of an hour that is not looked at is found in that of its record, unless some side has it.
+            let own = hour.filter(|hour| self.hours.contains(hour));
+            if own.is_none() && elsewhere.contains(offset) {
                 continue;
             }
+            let Some(hour) = own.or_else(|| self.hour_near(partition, offset)) else {
+                continue;
+            };
             match (offset < next, is_tick) {
                 (true, _) => drop(lost.lost.entry((hour, partition)).or_default().insert(offset)),
                 (false, true) => drop(lost.pending.entry((hour, partition)).or_default().insert(offset)),
@@ -192,7 +220,7 @@ impl Search<'_> {
         by_time.or_else(|| {
             let before = offset.checked_sub(1)?;
             let sides = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
-            let mut holding = sides.filter(|(_, hour)| hour.offsets.contains(partition, before));
+            let mut holding = sides.filter(|(_, hour)| hour.offsets.contains("", partition, before));
             holding.next().map(|(hour, _)| *hour)
         })
     }

@@ -3,21 +3,26 @@
 use super::outcome::{HourOutcome, PartitionOutcome};
 use crate::hour::Hour;
 use crate::index::Index;
-use common::Failure;
 use common::pg::in_time;
+use common::{Failure, Timestamp};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 
-/// Replaces what is known of an hour.
+/// Replaces what is known of an hour. `read_at`: of which moment the tables were read; what was computed since then was
+/// not looked at.
 ///
 /// # Errors
 /// Where the database fails; nothing has changed then.
-pub async fn write(index: &mut Index, outcome: &HourOutcome) -> Result<(), Failure> {
-    let written = in_time(index.patience, write_all(&mut index.connection, outcome)).await;
+pub async fn write(index: &mut Index, outcome: &HourOutcome, read_at: Timestamp) -> Result<(), Failure> {
+    let written = in_time(index.patience, write_all(&mut index.connection, outcome, read_at)).await;
     written.map_err(|error| index.failed("writing reconciled_hours to", error))
 }
 
-async fn write_all(connection: &mut PgConnection, outcome: &HourOutcome) -> Result<(), sqlx::Error> {
+async fn write_all(
+    connection: &mut PgConnection,
+    outcome: &HourOutcome,
+    read_at: Timestamp,
+) -> Result<(), sqlx::Error> {
     let mut transaction = Connection::begin(connection).await?;
     // The partitions' rows go with it.
     sqlx::query("delete from reconciled_hours where hour = $1")
@@ -25,7 +30,7 @@ async fn write_all(connection: &mut PgConnection, outcome: &HourOutcome) -> Resu
         .execute(transaction.acquire().await?)
         .await?;
     if !outcome.is_empty() {
-        insert_hour(&mut transaction, outcome).await?;
+        insert_hour(&mut transaction, outcome, read_at).await?;
         for partition in &outcome.partitions {
             insert_partition(&mut transaction, outcome.hour, partition).await?;
         }
@@ -33,11 +38,15 @@ async fn write_all(connection: &mut PgConnection, outcome: &HourOutcome) -> Resu
     transaction.commit().await
 }
 
-async fn insert_hour(transaction: &mut PgTransaction<'_>, outcome: &HourOutcome) -> Result<(), sqlx::Error> {
+async fn insert_hour(
+    transaction: &mut PgTransaction<'_>,
+    outcome: &HourOutcome,
+    read_at: Timestamp,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into reconciled_hours
-             (hour, status, realtime_ticks, minute_bar_ticks, archive_ticks, summary_ticks, detail)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+             (hour, status, realtime_ticks, minute_bar_ticks, archive_ticks, summary_ticks, detail, reconciled_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(outcome.hour.start())
     .bind(outcome.status.as_str())
@@ -46,6 +55,7 @@ async fn insert_hour(transaction: &mut PgTransaction<'_>, outcome: &HourOutcome)
     .bind(outcome.archive_ticks.cast_signed())
     .bind(outcome.summary_ticks.map(u64::cast_signed))
     .bind(outcome.details.join("; "))
+    .bind(read_at)
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())

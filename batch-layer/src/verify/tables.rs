@@ -4,9 +4,12 @@ use super::checksum::Content;
 use super::holdings::Holdings;
 use crate::hour::Hour;
 use crate::index::Index;
+use crate::scan::Offsets;
+use crate::state;
 use common::pg::in_time;
-use common::pg::numeric::StoredPrice;
-use common::{Failure, Timestamp};
+use common::pg::numeric::{Numeric, StoredPrice};
+use common::wide_sum::WideSum;
+use common::{Bar, Failure, SymbolMap, Timestamp};
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use sqlx::Row;
@@ -23,20 +26,26 @@ const WHOLE_TABLE: Duration = Duration::from_secs(1800);
 pub struct Computed {
     /// Ticks in `minute_bars`.
     pub minute_bar_ticks: u64,
+    /// Ticks in `hour_bars`.
+    pub hour_bar_ticks: u64,
     /// Ticks in `hourly_stock_summary`; `None` where batch-layer has never computed the hour.
     pub summary_ticks: Option<u64>,
     /// Whether the archive has changed since.
     pub is_stale: bool,
-    /// Whether `realtime_stock` has any tick of the hour's day: retention drops whole days.
+    /// Whether `realtime_stock` has the hour's day: retention drops whole days, as partitions.
     pub has_day: bool,
+    /// Objects in the hour's sums that are no longer in the archive.
+    pub gone_objects: u32,
+    /// When the hour was computed last.
+    pub computed_at: Option<Timestamp>,
 }
 
 impl Computed {
-    /// Whether retention has dropped the hour's ticks: bars are kept for ever, so a day with bars and without ticks has
-    /// lost them.
+    /// Whether retention has dropped the hour's ticks: bars are kept for ever, so a day with bars and without a partition
+    /// has lost them. Ticks that are only missing, from a day that is there, were not dropped by it.
     #[must_use]
     pub fn is_purged(&self) -> bool {
-        !self.has_day && self.minute_bar_ticks > 0
+        !self.has_day && self.hour_bar_ticks > 0
     }
 }
 
@@ -58,7 +67,10 @@ pub async fn read_realtime(index: &mut Index, hour: Hour, holdings: &mut Holding
         .fetch(&mut index.connection);
         while let Some(row) = in_time(index.patience, rows.try_next()).await? {
             let offset = row.try_get::<i64, _>("kafka_offset")?.cast_unsigned();
-            holdings.add(row.try_get("kafka_partition")?, Some(offset), &content(&row)?);
+            let (partition, content) = (row.try_get("kafka_partition")?, content(&row)?);
+            if let (true, Some(tick)) = (holdings.add(partition, Some(offset), &content), content.tick()) {
+                holdings.sum_up(&tick, partition, offset.cast_signed());
+            }
         }
         Ok(())
     };
@@ -83,24 +95,161 @@ fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
 pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure> {
     let row = sqlx::query(
         "select (select coalesce(sum(ticks), 0)::bigint from minute_bars where minute >= $1 and minute < $2) as bars,
+                (select coalesce(sum(ticks), 0)::bigint from hour_bars where hour = $1) as hour_bars,
                 (select ticks from batch_hours where hour = $1) as summaries,
+                (select computed_at from batch_hours where hour = $1) as computed_at,
+                coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
                 exists (select from stale_hours where hour = $1) as stale,
-                exists (select from realtime_stock where timestamp >= $3 and timestamp < $4) as has_day",
+                exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                        where i.inhparent = to_regclass('realtime_stock')
+                          and (c.relname = 'realtime_stock_' || to_char($1 at time zone 'UTC', 'YYYYMMDD')
+                               or pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT'))
+                    and not exists (select from purged_days where day = ($1 at time zone 'UTC')::date) as has_day",
     )
     .bind(hour.start())
     .bind(hour.plus(1).start())
-    .bind(hour.start().floor(Timestamp::DAY))
-    .bind(hour.start().floor(Timestamp::DAY).plus_micros(Timestamp::DAY))
     .fetch_one(&mut index.connection);
     let computed = in_time(index.patience, row).await.and_then(|row| {
         Ok(Computed {
             minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
+            hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
+            computed_at: row.try_get("computed_at")?,
+            gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
             summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
             is_stale: row.try_get("stale")?,
             has_day: row.try_get("has_day")?,
         })
     });
     computed.map_err(|error| index.failed("reading minute_bars and batch_hours in", error))
+}
+
+/// A table whose rows follow from the ticks of an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Derived {
+    Summary,
+    HourBars,
+    MinuteBars,
+}
+
+impl Derived {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Summary => "hourly_stock_summary",
+            Self::HourBars => "hour_bars",
+            Self::MinuteBars => "minute_bars",
+        }
+    }
+
+    /// Symbols of which `expected` and the table say different things.
+    const fn query(self) -> &'static str {
+        match self {
+            Self::Summary => {
+                "select coalesce(e.symbol, t.symbol)
+                 from expected e full join (select * from hourly_stock_summary where hour = $1) t on t.symbol = e.symbol
+                 where (t.open, t.high, t.low, t.close, t.volume, t.ticks, t.avg_close, t.avg_volume, t.vwap)
+                       is distinct from (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close / e.ticks,
+                                         e.volume / e.ticks, e.notional / nullif(e.volume, 0))
+                 order by 1"
+            }
+            Self::HourBars => {
+                "select coalesce(e.symbol, t.symbol)
+                 from expected e full join (select * from hour_bars where hour = $1) t on t.symbol = e.symbol
+                 where (t.open, t.high, t.low, t.close, t.volume, t.ticks, t.sum_close, t.notional)
+                       is distinct from (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close, e.notional)
+                 order by 1"
+            }
+            Self::MinuteBars => {
+                "select coalesce(e.symbol, t.symbol)
+                 from expected e
+                          full join (select symbol, max(high) as high, min(low) as low, sum(volume) as volume,
+                                            sum(ticks)::bigint as ticks, sum(sum_close) as sum_close,
+                                            sum(notional) as notional
+                                     from minute_bars where minute >= $1 and minute < $1 + interval '1 hour'
+                                     group by symbol) t on t.symbol = e.symbol
+                 where (t.high, t.low, t.volume, t.ticks, t.sum_close, t.notional)
+                       is distinct from (e.high, e.low, e.volume, e.ticks, e.sum_close, e.notional)
+                 order by 1"
+            }
+        }
+    }
+}
+
+/// The symbols of an hour of which a table says something else than the ticks.
+pub async fn differing(
+    index: &mut Index,
+    hour: Hour,
+    table: Derived,
+    expected: &SymbolMap<Bar>,
+) -> Result<Vec<String>, Failure> {
+    let bars: Vec<(&str, &Bar)> = expected.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
+    let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
+    let query = format!(
+        "with expected as
+             (select * from unnest($2::text[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
+                                   $8::numeric[], $9::numeric[], $10::bigint[])
+                            as bars (symbol, open, high, low, close, volume, sum_close, notional, ticks))
+         {}",
+        table.query()
+    );
+    let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+        .bind(hour.start())
+        .bind(bars.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+        .bind(numbers(|bar| bar.open.into()))
+        .bind(numbers(|bar| bar.high.into()))
+        .bind(numbers(|bar| bar.low.into()))
+        .bind(numbers(|bar| bar.close.into()))
+        .bind(numbers(|bar| Numeric::Integer(bar.volume)))
+        .bind(numbers(|bar| Numeric::Nanos(WideSum::from(bar.sum_close))))
+        .bind(numbers(|bar| Numeric::Nanos(bar.notional)))
+        .bind(bars.iter().map(|(_, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
+        .fetch_all(&mut index.connection);
+    in_time(index.patience, rows).await.map_err(|error| index.failed(&format!("reading {} in", table.name()), error))
+}
+
+/// Symbols whose hourly indicators do not follow from hourly_stock_summary, as far as rows and their bars go; without
+/// those that are still to be computed.
+pub async fn stray_indicators(index: &mut Index, hour: Hour) -> Result<Vec<String>, Failure> {
+    let rows = sqlx::query_scalar(
+        "select symbol
+         from (select symbol, close::float8 as close, volume::float8 as volume
+               from hourly_stock_summary where hour = $1) s
+                  full join (select symbol, close, volume from technical_indicators
+                             where interval = 'hour' and start = $1) t using (symbol)
+         where (s.close, s.volume) is distinct from (t.close, t.volume)
+           and not exists (select from stale_indicators m where m.symbol = coalesce(s.symbol, t.symbol))
+         order by symbol",
+    )
+    .bind(hour.start())
+    .fetch_all(&mut index.connection);
+    in_time(index.patience, rows).await.map_err(|error| index.failed("reading technical_indicators in", error))
+}
+
+/// The records that were archived and have expired, as far as the hour's sums tell.
+pub async fn expired(index: &mut Index, hour: Hour) -> Result<Offsets, Failure> {
+    let bytes = sqlx::query_scalar(
+        "select offsets from hour_sums join batch_hours using (hour) where hour = $1 and gone_objects > 0",
+    )
+    .bind(hour.start())
+    .fetch_optional(&mut index.connection);
+    let bytes: Result<Option<Vec<u8>>, _> = in_time(index.patience, bytes).await;
+    let bytes = bytes.map_err(|error| index.failed("reading hour_sums in", error))?;
+    Ok(bytes.and_then(|bytes| state::decode_offsets(&bytes).ok()).unwrap_or_default())
+}
+
+/// All that is read until [`end_snapshot`] is of one moment, which is given back.
+pub async fn begin_snapshot(index: &mut Index) -> Result<Timestamp, Failure> {
+    let begun = async {
+        sqlx::query("begin isolation level repeatable read, read only").execute(&mut index.connection).await?;
+        sqlx::query_scalar("select now()").fetch_one(&mut index.connection).await
+    };
+    in_time(index.patience, begun).await.map_err(|error| index.failed("reading", error))
+}
+
+pub async fn end_snapshot(index: &mut Index) -> Result<(), Failure> {
+    let ended = sqlx::query("commit").execute(&mut index.connection);
+    in_time(index.patience, ended).await.map_err(|error| index.failed("reading", error))?;
+    Ok(())
 }
 
 /// The next offset that the speed layer will write, by partition.
@@ -144,7 +293,8 @@ pub async fn rejected(
     };
     let rows = sqlx::query_scalar(
         "select kafka_offset from rejected_ticks
-         where source in (select source from kafka_sources where topic = $1) and kafka_partition = $2 and kafka_offset between $3 and $4",
+         where source in (select source from kafka_sources where topic = $1)
+           and kafka_partition = $2 and kafka_offset between $3 and $4",
     )
     .bind(topic)
     .bind(partition)
@@ -153,6 +303,31 @@ pub async fn rejected(
     .fetch(&mut index.connection);
     let found =
         collect(index.patience, rows).await.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+    Ok(found & among)
+}
+
+/// Those of some offsets that are in `realtime_stock`, in an hour.
+pub async fn realtime_in(
+    index: &mut Index,
+    hour: Hour,
+    partition: i32,
+    among: &RoaringTreemap,
+) -> Result<RoaringTreemap, Failure> {
+    let Some(range) = hull(among) else {
+        return Ok(RoaringTreemap::new());
+    };
+    let rows = sqlx::query_scalar(
+        "select kafka_offset from realtime_stock
+         where timestamp >= $1 and timestamp < $2 and kafka_partition = $3 and kafka_offset between $4 and $5",
+    )
+    .bind(hour.start())
+    .bind(hour.plus(1).start())
+    .bind(partition)
+    .bind(range.start())
+    .bind(range.end())
+    .fetch(&mut index.connection);
+    let found =
+        collect(index.patience, rows).await.map_err(|error| index.failed("reading realtime_stock in", error))?;
     Ok(found & among)
 }
 

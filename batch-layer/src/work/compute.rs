@@ -1,26 +1,41 @@
 //! Computing the hours that are stale.
 
-use super::{ROUNDS, Work, stopped};
-use crate::archive::{Folder, Object};
+use super::{ROUNDS, Work};
+use crate::archive::Folder;
+use crate::engine::Summed;
 use crate::hour::Hour;
-use crate::index::Stale;
-use crate::reader::{IN_FLIGHT, ReadError};
-use crate::summary::{self, Summary};
+use crate::index::{Computed, Indexed, Stale};
+use crate::scan::{HourBars, Offsets, Overlap};
+use crate::summary::{self, Summary, changed_symbols};
 use crate::survey::{Change, ChangeKind};
 use common::Failure;
-use futures::stream::{self, StreamExt};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 
-/// What became of the attempt to bring an hour's total together.
-enum Total {
-    Complete,
-    /// An object was no longer the one that the index knows; it has been indexed anew.
-    Moved,
-    /// An object cannot be read; the hour is noted as failed.
-    Failed,
+/// An hour that is to be computed, and what is known of it.
+struct Due<'a> {
+    stale: Stale,
+    /// It is asked for whether anything has changed or not.
+    is_forced: bool,
+    objects: &'a [Indexed],
+    known: Option<&'a Computed>,
+    /// Hours that will be computed after it.
+    pending: &'a FxHashSet<Hour>,
+}
+
+/// New sums of an hour.
+struct New<'a> {
+    sum: HourBars,
+    /// The objects that came to those that it was made of before; `None`: it was made of all.
+    added: Option<Vec<&'a Indexed>>,
+}
+
+/// Records that an hour would lose. `before`: what it had, where that was read in the same way.
+fn lost(known: &Computed, before: Option<&HourBars>, sum: &HourBars) -> u64 {
+    let by_place = before.map_or(0, |before| before.offsets.missing_in(&sum.offsets));
+    // Of ticks that do not tell their place only the number is known.
+    by_place.max(known.ticks.saturating_sub(sum.ticks))
 }
 
 impl Work {
@@ -52,123 +67,210 @@ impl Work {
     fn unseen_folders(&self, stale: &[Stale]) -> Vec<Folder> {
         let hours: BTreeSet<Hour> =
             stale.iter().flat_map(|stale| Hour::each(self.plan.around(&(stale.hour..stale.hour.plus(1))))).collect();
-        let mut folders: Vec<Folder> = Vec::new();
-        for folder in hours.into_iter().flat_map(|hour| self.template.folders(hour..hour.plus(1))) {
-            match folders.last_mut() {
-                Some(last) if last.prefix == folder.prefix => last.hours.end = folder.hours.end,
-                _ if self.surveyed.contains(&folder.prefix) => {}
-                _ => folders.push(folder),
-            }
-        }
+        let mut folders: Vec<Folder> =
+            hours.into_iter().flat_map(|hour| self.template.folders(hour..hour.plus(1))).collect();
+        folders.dedup();
+        folders.retain(|folder| !self.surveyed.contains(&folder.prefix));
         folders
     }
 
-    /// Computes one hour, unless it failed or changed meanwhile. `pending`: hours that will be computed after it.
+    /// Computes one hour, unless it changed meanwhile. `pending`: hours that will be computed after it.
     async fn compute(&mut self, stale: Stale, pending: &FxHashSet<Hour>) -> Result<(), Failure> {
         let hour = stale.hour;
-        let mut objects = self.index.objects_of(hour).await?;
-        objects.retain(|(_, folder)| self.template.owns(folder));
-        if objects.is_empty() {
-            return self.empty(stale).await;
-        }
-        let fingerprint = summary::fingerprint(objects.iter().map(|(object, _)| object));
-        let is_forced = self.recompute && self.plan.window.contains(&hour);
-        let computed = self.index.computed(hour).await?;
-        if !is_forced && computed.is_some_and(|computed| computed.fingerprint == fingerprint) {
+        let objects = self.index.objects_of(hour).await?;
+        let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
+        if !is_forced && !stale.replaced && objects.iter().all(|object| object.merged) {
             return self.index.settle(hour).await;
         }
-        self.totals.forget_before(hour);
-        match self.complete(hour, &objects, pending).await? {
-            Total::Complete => {}
-            Total::Moved => return self.note_retry(hour, &objects[0].0),
-            Total::Failed => return Ok(()),
+        let known = self.index.computed(hour).await?;
+        if objects.is_empty() {
+            return self.empty(stale, known.as_ref()).await;
         }
-        let total = self.totals.take(hour);
-        if total.objects.len() != objects.len() {
-            return self.note_retry(hour, &objects[0].0);
-        }
-        let summary = Summary { hour, sum: total.sum, fingerprint, objects: objects.len(), run_id: self.run_id };
-        summary.write(&mut self.index).await?;
-        self.note_written(&summary);
-        Ok(())
+        self.engine.forget_before(hour);
+        let due = Due { stale, is_forced, objects: &objects, known: known.as_ref(), pending };
+        let Some(new) = self.sums(&due).await? else {
+            return Ok(());
+        };
+        self.write(&due, new).await
     }
 
-    fn note_written(&mut self, summary: &Summary) {
-        let Summary { hour, sum, objects, .. } = summary;
+    async fn write(&mut self, due: &Due<'_>, new: New<'_>) -> Result<(), Failure> {
+        let New { mut sum, added } = new;
+        let before = due.known.and_then(|known| known.sum.as_ref());
+        let changed = before.filter(|_| !due.is_forced).map(|before| changed_symbols(before, &mut sum));
+        // What comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest follows.
+        let mut withdrawn = due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
+        let comparable = before.filter(|_| due.known.is_some_and(|known| *known.format == *self.format));
+        withdrawn.add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
+        let gone = due.known.filter(|_| added.is_some()).map_or(0, |known| known.gone_objects);
+        let summary = Summary {
+            hour: due.stale.hour,
+            sum,
+            changed,
+            merged: added.map(|added| added.iter().map(|indexed| &*indexed.object.key).collect()),
+            gone_objects: gone,
+            withdrawn,
+            format: &self.format,
+            location: &self.store.location(),
+            run_id: self.run_id,
+        };
+        summary.write(&mut self.index).await?;
+        let Summary { hour, sum, .. } = summary;
         self.counts.hours_computed += 1;
         self.counts.ticks += sum.ticks;
         self.counts.duplicates += sum.duplicates;
         self.progress.say(format_args!(
-            "hour {hour}: {} ticks of {} symbols from {objects} objects, {} duplicates left out",
+            "hour {hour}: {} ticks of {} symbols from {} objects, {} duplicates left out",
             sum.ticks,
             sum.bars.len(),
+            due.objects.len(),
             sum.duplicates
         ));
+        Ok(())
+    }
+
+    /// The hour's new sums; `None` where it is not to be written now, which has been noted.
+    async fn sums<'a>(&mut self, due: &Due<'a>) -> Result<Option<New<'a>>, Failure> {
+        let known_sum = due.known.filter(|known| *known.format == *self.format).and_then(|known| known.sum.as_ref());
+        let added: Vec<&Indexed> = due.objects.iter().filter(|object| !object.merged).collect();
+        if let (Some(before), false, false) = (known_sum, due.is_forced, due.stale.replaced) {
+            let Some(part) = self.sum(due, &added, None).await? else {
+                return Ok(None);
+            };
+            if before.overlap(&part) == Overlap::None {
+                let mut sum = before.clone();
+                sum.merge(part);
+                return Ok(Some(New { sum, added: Some(added) }));
+            }
+        }
+        // Where records come twice, the first object by key has them: so all are read again, in that order.
+        let all: Vec<&Indexed> = due.objects.iter().collect();
+        let Some(sum) = self.sum(due, &all, None).await? else {
+            return Ok(None);
+        };
+        let Some(known) = due.known else {
+            return Ok(Some(New { sum, added: None }));
+        };
+        match lost(known, known_sum, &sum) {
+            0 => Ok(Some(New { sum, added: None })),
+            lost => self.shrink(due, known, (sum, lost), added).await,
+        }
+    }
+
+    /// What becomes of an hour that would lose records which it has: whether anything explains that.
+    async fn shrink<'a>(
+        &mut self,
+        due: &Due<'a>,
+        known: &Computed,
+        (sum, lost): (HourBars, u64),
+        added: Vec<&'a Indexed>,
+    ) -> Result<Option<New<'a>>, Failure> {
+        let hour = due.stale.hour;
+        // Where all its other objects are there, what is missing was in those that were replaced.
+        let is_read_otherwise = *known.format != *self.format;
+        let is_whole = known.gone_objects == 0 && known.location == self.store.location();
+        let is_allowed = self.allow_shrink && self.plan.window.contains(&hour);
+        if is_allowed || (is_whole && (due.stale.replaced || is_read_otherwise)) {
+            let why = match (is_allowed, is_read_otherwise) {
+                (true, _) => "--allow-shrink says so",
+                (false, true) => "its objects are read in another way than before",
+                (false, false) => "an object was replaced by one without them",
+            };
+            self.progress.warn(format_args!("hour {hour}: {lost} of {} records are taken out: {why}", known.ticks));
+            return Ok(Some(New { sum, added: None }));
+        }
+        // What has expired cannot be read again, and stays as it is known; only new records come to it.
+        if let (Some(before), false, false) = (&known.sum, added.is_empty(), due.stale.replaced) {
+            let Some(part) = self.sum(due, &added, Some(&before.offsets)).await? else {
+                return Ok(None);
+            };
+            let mut sum = before.clone();
+            sum.merge(part);
+            return Ok(Some(New { sum, added: Some(added) }));
+        }
+        self.fail(
+            hour,
+            &format!(
+                "not written, because it would lose {lost} of {} records: their objects are no longer in {} and nothing \
+                 replaced them; --allow-shrink writes it",
+                known.ticks,
+                self.store.location()
+            ),
+        );
+        if !due.stale.replaced {
+            self.index.settle(hour).await?;
+        }
+        Ok(None)
+    }
+
+    /// The sums of some of an hour's objects, without records that are known; `None` where one of them changed or cannot
+    /// be read, which has been noted.
+    async fn sum(
+        &mut self,
+        due: &Due<'_>,
+        objects: &[&Indexed],
+        known: Option<&Offsets>,
+    ) -> Result<Option<HourBars>, Failure> {
+        let (hour, pending) = (due.stale.hour, due.pending);
+        let asked: Vec<_> = objects.iter().map(|indexed| indexed.object.clone()).collect();
+        let summed = match known {
+            None => self.engine.sum(hour, &asked, |later| pending.contains(&later)).await,
+            Some(known) => self.engine.sum_without(hour, &asked, known).await,
+        };
+        self.count_reads();
+        let folder_of = |key: &str| objects.iter().find(|indexed| *indexed.object.key == *key);
+        match summed? {
+            Summed::Whole(sum) => return Ok(Some(sum)),
+            Summed::Moved(object) => {
+                if let Some(indexed) = folder_of(&object.key) {
+                    let folder = self.folder_of(&indexed.folder);
+                    self.index_again(vec![Change { object, folder, kind: ChangeKind::Replaced }]).await?;
+                }
+                self.note_retry(hour);
+            }
+            Summed::Broken(object, broken) => {
+                if let Some(indexed) = folder_of(&object.key) {
+                    let folder = self.folder_of(&indexed.folder);
+                    self.note_broken(&object, &folder, broken).await?;
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// An hour without objects: its ticks were withdrawn, or have expired.
-    async fn empty(&mut self, stale: Stale) -> Result<(), Failure> {
-        let Stale { hour, withdrawn } = stale;
-        if self.index.computed(hour).await?.is_none() {
+    async fn empty(&mut self, stale: Stale, known: Option<&Computed>) -> Result<(), Failure> {
+        let hour = stale.hour;
+        let Some(known) = known else {
             return self.index.settle(hour).await;
-        }
-        if withdrawn {
-            self.progress
-                .say(format_args!("hour {hour}: its objects were replaced by others without its ticks; deleted"));
+        };
+        let is_replaced = stale.replaced && known.gone_objects == 0 && known.location == self.store.location();
+        let is_allowed = self.allow_shrink && self.plan.window.contains(&hour);
+        if is_replaced || is_allowed {
+            let why = if is_allowed { "--allow-shrink says so" } else { "its objects were replaced by others without" };
+            self.progress.warn(format_args!("hour {hour}: its {} records are taken out: {why}", known.ticks));
             return summary::withdraw(&mut self.index, hour).await;
         }
-        self.progress.warn(format_args!("hour {hour}: all its objects are gone from the archive; its summary stays"));
+        if stale.replaced {
+            self.fail(
+                hour,
+                &format!(
+                    "not written, because it would lose all its {} records: some of its objects were replaced by others \
+                     without them, some are gone; --allow-shrink deletes it",
+                    known.ticks
+                ),
+            );
+            return Ok(());
+        }
         self.index.settle(hour).await
     }
 
-    /// Reads those objects of an hour that its total lacks.
-    async fn complete(
-        &mut self,
-        hour: Hour,
-        objects: &[(Object, Arc<str>)],
-        pending: &FxHashSet<Hour>,
-    ) -> Result<Total, Failure> {
-        let missing = objects.iter().filter(|(object, _)| !self.totals.holds(hour, &object.key));
-        let missing: Vec<_> = missing.cloned().collect();
-        let reader = self.reader.clone();
-        let mut reads = stream::iter(missing)
-            .map(|(object, folder)| {
-                let reader = reader.clone();
-                async move {
-                    let scan = reader.read(&object, None).await;
-                    (object, folder, scan)
-                }
-            })
-            .buffered(IN_FLIGHT);
-        while let Some((object, folder, scan)) = self.unless_stopped(reads.next()).await? {
-            match scan {
-                Ok(scan) => {
-                    self.count_read(&object);
-                    self.absorb(&object, scan.hours, |hour| pending.contains(&hour)).await?;
-                }
-                Err(ReadError::Moved) => {
-                    let folder = Folder { prefix: folder, hours: hour..hour.plus(1) };
-                    self.index_again(vec![Change { object, folder, kind: ChangeKind::Replaced }]).await?;
-                    return Ok(Total::Moved);
-                }
-                Err(ReadError::Broken { why, hours }) => {
-                    self.fail(&object, &why, hours.into_iter().chain([hour]).collect());
-                    return Ok(Total::Failed);
-                }
-                Err(ReadError::Unavailable(error)) => return Err(Failure::Infrastructure(error)),
-                Err(ReadError::Stopped) => return Err(stopped()),
-            }
-        }
-        Ok(Total::Complete)
-    }
-
     /// The hour stays stale and is tried again, but not for ever.
-    fn note_retry(&mut self, hour: Hour, object: &Object) -> Result<(), Failure> {
+    fn note_retry(&mut self, hour: Hour) {
         let retries = self.retries.entry(hour).or_default();
         *retries += 1;
         if *retries > ROUNDS {
-            self.fail(object, "the objects of the hour change again and again while they are read", [hour].into());
+            self.fail(hour, "not written, because its objects change again and again while they are read");
         }
-        Ok(())
     }
 }

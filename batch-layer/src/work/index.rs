@@ -1,15 +1,15 @@
 //! Reading what is new in the archive's folders into the index.
 
 use super::{ROUNDS, Work, stopped};
-use crate::archive::{Folder, Store};
-use crate::hour::Hour;
-use crate::index::Entry;
-use crate::reader::{IN_FLIGHT, ReadError};
+use crate::archive::{Folder, Object, Store, StoreError};
+use crate::index::{Entry, KnownObjects};
+use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::Scan;
 use crate::survey::{Change, ChangeKind, compare};
 use common::Failure;
 use futures::stream::{self, Stream, StreamExt};
-use std::collections::BTreeSet;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 /// Folders that are listed ahead of the comparison.
 const LISTINGS_AHEAD: usize = 8;
@@ -31,6 +31,19 @@ impl Work {
         self.index_again(moved).await
     }
 
+    /// Indexes the folders of objects that could not be read before: they may have been mended or deleted.
+    pub(super) async fn index_broken_folders(&mut self) -> Result<(), Failure> {
+        let folders = self.broken.keys().map(|prefix| self.folder_of(prefix)).collect();
+        self.index_folders(folders).await
+    }
+
+    /// A folder that is known by its prefix; without hours where that is of another template.
+    pub(super) fn folder_of(&self, prefix: &Arc<str>) -> Folder {
+        let hour = self.template.hour_of(prefix);
+        let folder = hour.and_then(|hour| self.template.folders(hour..hour.plus(1)).pop());
+        folder.unwrap_or_else(|| Folder { prefix: Arc::clone(prefix), hours: self.plan.due..self.plan.due })
+    }
+
     /// Indexes folders whose objects changed after they had been listed, until they hold still.
     pub(super) async fn index_again(&mut self, mut moved: Vec<Change>) -> Result<(), Failure> {
         for _ in 0..ROUNDS {
@@ -41,9 +54,10 @@ impl Work {
             }
             moved = self.index_once(folders, false).await?;
         }
-        for change in moved {
-            let hours = Hour::each(change.folder.hours).collect();
-            self.fail(&change.object, "it is replaced again and again while it is read", hours);
+        for Change { object, folder, .. } in moved {
+            let why = "it is replaced again and again while it is read".to_owned();
+            let broken = Broken { kind: BrokenKind::Unavailable, why, hours: Vec::new() };
+            self.note_broken(&object, &folder, broken).await?;
         }
         Ok(())
     }
@@ -58,9 +72,16 @@ impl Work {
             let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
             let mut known = self.index.folders(&prefixes).await?;
             for (folder, listing) in listed {
-                let known = known.remove(&*folder.prefix).unwrap_or_default();
-                let survey = compare(&folder, listing?, known, &self.names, force && self.touches_window(&folder));
+                let (listing, known) = (listing?, known.remove(&*folder.prefix).unwrap_or_default());
+                let (deleted, mended) = self.no_longer_broken(&folder, &listing, &known);
+                let force = force && self.touches_window(&folder);
+                let listed = listing.len();
+                let survey = compare(&folder, listing, known, &self.names, &self.format, force);
+                self.objects_listed += listed - survey.passed_over;
+                self.unknown_files += survey.unknown.len();
                 self.remove(&survey.gone).await?;
+                self.index.remove(&deleted).await?;
+                self.index.mend(&mended).await?;
                 unknown.extend(survey.unknown);
                 gathered.extend(survey.changes);
                 if gathered.len() >= CHANGES_GATHERED {
@@ -73,25 +94,47 @@ impl Work {
         Ok(moved)
     }
 
+    /// Objects of a folder that could not be read: those that are no longer there, and those that are again as they were
+    /// when they were read.
+    fn no_longer_broken(
+        &mut self,
+        folder: &Folder,
+        listing: &[Object],
+        known: &KnownObjects,
+    ) -> (Vec<String>, Vec<String>) {
+        let keys = self.broken.remove(&folder.prefix).unwrap_or_default();
+        if keys.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
+        let listed: FxHashMap<&str, &Object> = listing.iter().map(|object| (&*object.key, object)).collect();
+        let (there, deleted): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| listed.contains_key(&**key));
+        let is_as_read = |key: &String| known.get(key).is_some_and(|known| known.etag == listed[&**key].etag);
+        (deleted, there.into_iter().filter(is_as_read).collect())
+    }
+
     async fn remove(&mut self, gone: &[String]) -> Result<(), Failure> {
         if gone.is_empty() {
             return Ok(());
         }
         let hours = self.index.remove(gone).await?;
-        gone.iter().for_each(|key| self.totals.forget_object(key));
-        let location = self.store.location();
+        gone.iter().for_each(|key| self.engine.forget_object(key));
+        let (location, kept) = (self.store.location(), hours.kept_hours);
+        let lost = match hours.lost_hours {
+            0 => String::new(),
+            lost => format!(", and are lost to {lost} that were not computed yet"),
+        };
         self.progress.warn(format_args!(
-            "{} objects are gone from the archive, {location}{} among them; they held ticks of {} hours",
+            "{} objects are gone from the archive, {location}{} among them; their ticks stay in the summaries of {kept} \
+             hours{lost}",
             gone.len(),
-            gone[0],
-            hours.len()
+            gone[0]
         ));
         Ok(())
     }
 
     /// Reads objects and indexes them. Gives those that were no longer there as listed.
     async fn read_changes(&mut self, changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
-        let (reader, stop) = (self.reader.clone(), self.stop.clone());
+        let (reader, stop) = (self.engine.reader.clone(), self.stop.clone());
         let mut reads = stream::iter(changes)
             .map(|change| {
                 let reader = reader.clone();
@@ -112,8 +155,8 @@ impl Work {
             match scan {
                 Ok(scan) => entries.push(self.take_in(change, scan).await?),
                 Err(ReadError::Moved) => moved.push(change),
-                Err(ReadError::Broken { why, hours }) => self.fail_change(&change, &why, hours).await?,
-                Err(ReadError::Unavailable(error)) => result = Err(Failure::Infrastructure(error)),
+                Err(ReadError::Broken(broken)) => self.note_broken(&change.object, &change.folder, broken).await?,
+                Err(ReadError::Outage(failure)) => result = Err(failure),
                 Err(ReadError::Stopped) => result = Err(stopped()),
             }
             if result.is_err() {
@@ -130,15 +173,17 @@ impl Work {
         result.and_then(|()| self.check_stop()).map(|()| moved)
     }
 
-    async fn take_in(&mut self, change: Change, scan: Scan) -> Result<Entry, Failure> {
-        self.count_read(&change.object);
+    async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<Entry, Failure> {
         self.counts.rejected_lines += scan.rejected;
         if change.kind == ChangeKind::Replaced {
-            self.totals.forget_object(&change.object.key);
+            self.engine.forget_object(&change.object.key);
         }
-        let hours = scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks)).collect();
+        let newest = scan.hours.last().and_then(|(_, bars)| bars.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
+        self.newest = self.newest.max(newest);
+        let hours = scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
         let due = self.plan.due;
-        self.absorb(&change.object, scan.hours, |hour| hour < due).await?;
+        self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;
+        self.count_reads();
         Ok(Entry {
             wanted: self.touches_window(&change.folder),
             object: change.object,
@@ -147,16 +192,8 @@ impl Work {
             rejected: scan.rejected,
             rejects: scan.rejects,
             hours,
+            format: Arc::clone(&self.format),
         })
-    }
-
-    /// An object that cannot be read may touch the hours of its folder, those that its readable part names, and those
-    /// that it touched before.
-    async fn fail_change(&mut self, change: &Change, why: &str, seen: Vec<Hour>) -> Result<(), Failure> {
-        let before = self.index.hours_of(&change.object.key).await?;
-        let hours: BTreeSet<Hour> = Hour::each(change.folder.hours.clone()).chain(seen).chain(before).collect();
-        self.fail(&change.object, why, hours);
-        Ok(())
     }
 
     fn name_unknown(&self, unknown: &[String]) {
@@ -180,10 +217,7 @@ fn is_enough(entries: &[Entry]) -> bool {
 }
 
 /// The listings of folders, in their order, some ahead.
-fn list(
-    store: Store,
-    folders: Vec<Folder>,
-) -> impl Stream<Item = (Folder, Result<Vec<crate::archive::Object>, crate::archive::StoreError>)> + Unpin {
+fn list(store: Store, folders: Vec<Folder>) -> impl Stream<Item = (Folder, Result<Vec<Object>, StoreError>)> + Unpin {
     let listings = stream::iter(folders).map(move |folder| {
         let store = store.clone();
         async move {

@@ -94,57 +94,152 @@ async fn an_hour_whose_objects_were_replaced_by_ones_without_its_ticks_is_withdr
 }
 
 #[tokio::test]
-async fn of_an_hour_that_lost_an_object_the_rest_counts() {
+async fn an_hour_keeps_the_ticks_of_objects_that_have_expired() {
     let world = computed().await;
+    let before = world.summary().await;
     world.bucket.delete(&key(10, 1, 10_000)).await.unwrap();
     let outcome = world.run_ok(&DAY).await;
-    assert!(outcome.stderr.contains("gone from the archive"), "{}", outcome.stderr);
-    assert_eq!(world.computed_by().await[1], "02T10 by 2");
-    assert_eq!(world.number("select ticks from batch_hours where run_id = 2").await, 200);
+    assert!(outcome.stderr.contains("1 objects are gone from the archive"), "{}", outcome.stderr);
+    assert_eq!(world.computed_by().await[1], "02T10 by 1");
+    world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+    world.run_ok(&DAY).await;
+    let quiet = world.run_ok(&DAY).await;
+    assert!(!quiet.stderr.contains("gone"), "it is said once: {}", quiet.stderr);
+    assert_eq!(world.summary().await, before);
+    assert_eq!(world.number("select gone_objects::bigint from batch_hours where hour = '2025-06-02T10:00Z'").await, 2);
 }
 
 #[tokio::test]
-async fn an_hour_whose_every_object_has_expired_keeps_its_summary() {
+async fn a_late_tick_joins_an_hour_whose_objects_have_all_expired() {
     let world = computed().await;
-    let before = world.summary().await;
     for partition in 0..2 {
         world.bucket.delete(&key(10, partition, 10_000)).await.unwrap();
     }
-    let outcome = world.run_ok(&DAY).await;
-    assert!(outcome.stderr.contains("2025-06-02T10:00Z: all its objects are gone"), "{}", outcome.stderr);
-    assert_eq!(world.summary().await, before);
-    let quiet = world.run_ok(&DAY).await;
-    assert!(!quiet.stderr.contains("gone"), "it is said once: {}", quiet.stderr);
+    let late = some_ticks(10, 3, 0, 1);
+    world.put(&key(10, 3, 0), &late).await;
+    world.insert_realtime(&late).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(world.number("select ticks from batch_hours where hour = '2025-06-02T10:00Z'").await, 401);
 }
 
 #[tokio::test]
-async fn an_object_that_vanished_unseen_is_left_out_once_its_hour_is_computed_again() {
+async fn a_late_object_costs_what_it_holds_and_touches_no_other_symbol() {
     let world = computed().await;
-    let far = some_ticks(9, 3, 0, 7);
-    world.put(&key(13, 3, 0), &far).await;
-    world.run_ok(&DAY).await;
-    // The index still knows the object in folder 13 when hour 9 gets another one; only reading it tells.
-    world.bucket.delete(&key(13, 3, 0)).await.unwrap();
-    let late = some_ticks(9, 3, 100, 5);
-    world.put(&key(9, 3, 100), &late).await;
+    let mut late = some_ticks(10, 3, 0, 7);
+    late.iter_mut().for_each(|tick| tick.symbol = "AAPL".into());
+    world.put(&key(10, 3, 0), &late).await;
     world.insert_realtime(&late).await;
-    world.run_ok(&["--hour", "2025-06-02T09"]).await;
+    let others = "select concat_ws(' ', symbol, hour, xmin) from hourly_stock_summary
+                  where not (symbol = 'AAPL' and hour = '2025-06-02T10:00Z')
+                  union all
+                  select concat_ws(' ', symbol, interval, start, xmin) from technical_indicators where symbol <> 'AAPL'
+                  order by 1";
+    let before = world.rows(others).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(others).await, before);
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(world.number("select objects_read from batch_runs where run_id = 2").await, 1, "no old object");
+}
+
+#[tokio::test]
+async fn an_hour_that_would_lose_records_is_written_only_where_that_is_allowed() {
+    let world = computed().await;
+    let before = world.summary().await;
+    world.bucket.delete(&key(10, 1, 10_000)).await.unwrap();
+    let hour = ["--hour", "2025-06-02T10", "--recompute"];
+    let outcome = world.run(&hour).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    let word = "hour 2025-06-02T10:00Z: not written, because it would lose 200 of 400 records";
+    assert!(outcome.stderr.contains(word) && outcome.stderr.contains("--allow-shrink"), "{}", outcome.stderr);
+    assert_eq!(world.summary().await, before);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, before, "nothing is left of the refused attempt");
+
+    let outcome = world.run_ok(&["--hour", "2025-06-02T10", "--allow-shrink"]).await;
+    assert!(outcome.stderr.contains("200 of 400 records are taken out"), "{}", outcome.stderr);
+    let hour = world
+        .rows("select concat_ws(' ', ticks, gone_objects, withdrawn) from batch_hours where hour = '2025-06-02T10:00Z'")
+        .await;
+    assert_eq!(hour, ["200 0 200"]);
+}
+
+#[tokio::test]
+async fn another_bucket_takes_no_ticks_away_from_what_was_computed() {
+    let (world, other) = (computed().await, World::create().await);
+    let before = world.summary().await;
+    // The same key holds something else there, and all others are missing.
+    other.put(&key(10, 0, 10_000), &some_ticks(10, 0, 10_000, 3)).await;
+    let mut command = world.command(&DAY);
+    command.env("S3_BUCKET", other.bucket.name());
+    let outcome = crate::support::finish(command).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("would lose 397 of 400 records"), "{}", outcome.stderr);
+    assert_eq!(world.summary().await, before);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, before, "back in the right bucket nothing is left of it");
+}
+
+#[tokio::test]
+async fn objects_that_a_listing_leaves_out_and_shows_again_change_nothing() {
+    let world = computed().await;
+    let before = world.summary().await;
+    world.bucket.delete(&key(10, 1, 10_000)).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.put(&key(10, 1, 10_000), &some_ticks(10, 1, 10_000, 200)).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, before);
+    let hour = world
+        .rows("select concat_ws(' ', ticks, gone_objects, withdrawn) from batch_hours where hour = '2025-06-02T10:00Z'")
+        .await;
+    assert_eq!(hour, ["400 0 0"]);
+}
+
+#[tokio::test]
+async fn records_that_come_again_in_a_late_object_count_once_whether_the_first_has_expired_or_not() {
+    let world = computed().await;
+    let again = some_ticks(10, 0, 10_000, 200);
+    world.put(&key(11, 0, 10_100), &again[100..]).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+    world.put(&key(11, 0, 10_050), &again[50..120]).await;
+    world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
 }
 
 #[tokio::test]
-async fn an_object_that_was_replaced_unseen_is_indexed_anew_once_its_hour_is_computed_again() {
+async fn of_two_records_with_one_place_the_one_in_the_first_object_by_key_counts_whoever_came_first() {
+    let (at_once, one_by_one) = (World::create().await, World::create().await);
+    let (first, mut second) = (some_ticks(10, 0, 0, 100), some_ticks(10, 0, 50, 100));
+    second.iter_mut().for_each(|tick| tick.close += 500);
+    for world in [&at_once, &one_by_one] {
+        world.put(&key(10, 0, 50), &second).await;
+        if world.bucket.name() == one_by_one.bucket.name() {
+            world.run_ok(&DAY).await;
+        }
+        world.put(&key(10, 0, 0), &first).await;
+        world.run_ok(&DAY).await;
+    }
+    assert_eq!(one_by_one.summary().await, at_once.summary().await);
+}
+
+#[tokio::test]
+async fn an_object_that_vanished_or_was_replaced_unseen_counts_as_it_was_until_its_folder_is_listed() {
     let world = computed().await;
     let far = some_ticks(9, 3, 0, 7);
     world.put(&key(13, 3, 0), &far).await;
     world.run_ok(&DAY).await;
-    let other = some_ticks(9, 3, 0, 4);
+    // The index still knows the object in folder 13 when hour 9 gets another one.
+    let (other, late) = (some_ticks(9, 3, 0, 4), some_ticks(9, 3, 100, 5));
     world.put(&key(13, 3, 0), &other).await;
-    let late = some_ticks(9, 3, 100, 5);
     world.put(&key(9, 3, 100), &late).await;
+    world.run_ok(&["--hour", "2025-06-02T09"]).await;
+    let ticks = "select ticks from batch_hours where hour = '2025-06-02T09:00Z'";
+    assert_eq!(world.number(ticks).await, 400 + 7 + 5);
     world.insert_realtime(&other).await;
     world.insert_realtime(&late).await;
-    world.run_ok(&["--hour", "2025-06-02T09"]).await;
+    world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
 }
 
@@ -159,12 +254,36 @@ async fn recompute_computes_an_unchanged_window_again_and_gives_the_same() {
 }
 
 #[tokio::test]
-async fn objects_of_another_prefix_do_not_count_beside_those_of_the_present_one() {
+async fn objects_of_another_prefix_add_to_those_of_the_first_and_take_none_away() {
     let world = computed().await;
     let ticks = some_ticks(10, 0, 0, 30);
     world.put(&key(10, 0, 0).replace("raw/", "new/"), &ticks).await;
+    world.insert_realtime(&ticks).await;
     let prefix = "new/stock_prices/%Y-%m-%d-%H/";
     world.run_ok(&[&DAY[..], &["--prefix", prefix]].concat()).await;
-    assert_eq!(world.number("select ticks from batch_hours where hour = '2025-06-02T10:00Z'").await, 30);
-    assert_eq!(world.number("select count(*) from batch_hours where run_id = 2").await, 1);
+    assert_eq!(world.summary().await, world.expected().await);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
+async fn topics_under_one_prefix_have_offsets_of_their_own() {
+    let world = World::create().await;
+    let (here, mut there) = (some_ticks(10, 0, 0, 100), some_ticks(10, 0, 0, 60));
+    there.iter_mut().for_each(|tick| tick.symbol = "TOPIX".into());
+    world.put(&key(10, 0, 0), &here).await;
+    world.put(&key(10, 0, 0).replace("stock_prices+", "tokyo_prices+"), &there).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 160);
+    assert_eq!(world.number("select duplicates from batch_hours").await, 0);
+}
+
+#[tokio::test]
+async fn other_flags_make_a_window_be_read_again() {
+    let world = computed().await;
+    world.run_ok(&[&DAY[..], &["--offset-field", "another"]].concat()).await;
+    assert_eq!(world.number("select objects_read from batch_runs where run_id = 2").await, 2 * 5);
+    assert_eq!(world.number("select count(*) from batch_hours where run_id = 2").await, 5);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, world.expected().await);
 }

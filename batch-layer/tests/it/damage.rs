@@ -20,11 +20,12 @@ async fn a_truncated_object_holds_back_its_hour_and_no_other_until_it_is_repaire
     let outcome = world.run(&DAY).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"]);
-    let named = outcome.stderr.lines().filter(|line| line.contains(&key)).count();
+    let named = outcome.stderr.lines().filter(|line| line.contains(&key) && line.contains("not written until")).count();
     assert_eq!(named, 1, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("1 hours were not written: 2025-06-02T10:00Z"), "{}", outcome.stderr);
+    let word = "1 objects cannot be read and hold back 1 hours";
+    assert!(outcome.stderr.contains(word) && outcome.stderr.contains("2025-06-02T10:00Z"), "{}", outcome.stderr);
     let run = world.rows("select concat_ws(' ', status, hours_computed, hours_failed, error) from batch_runs").await;
-    assert!(run[0].starts_with("partial 2 1 1 hours were not written"), "{run:?}");
+    assert!(run[0].starts_with("partial 2 1 1 objects cannot be read"), "{run:?}");
     assert_eq!(world.run(&DAY).await.code, 4, "it stays loud");
 
     world.bucket.put(&key, whole).await.unwrap();
@@ -64,8 +65,60 @@ async fn bad_lines_never_fail_an_hour_and_are_kept_up_to_a_thousand_an_object() 
 #[tokio::test]
 async fn a_line_longer_than_any_tick_is_kept_by_its_beginning_and_length() {
     let world = World::create().await;
-    world.bucket.put(&key(10, 0, 0), "x".repeat(2_000_000)).await.unwrap();
+    world.bucket.put(&key(10, 0, 0), "{".to_owned() + &"x".repeat(1_999_999)).await.unwrap();
     world.run_ok(&DAY).await;
     let kept = world.rows("select concat_ws(' ', line, reason, length(value), value_bytes) from rejected_lines").await;
     assert_eq!(kept, ["1 too_large 2048 2000000"]);
+}
+
+#[tokio::test]
+async fn what_is_no_archive_of_records_is_broken_and_takes_no_ticks_away() {
+    let ticks = some_ticks(10, 0, 0, 300);
+    let zstd = zstd::encode_all(lines(&ticks).as_bytes(), 3).unwrap();
+    let contents: [&[u8]; 7] = [
+        &[0; 5000],
+        b"<html><body>502 Bad Gateway</body></html>\n",
+        b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4F",
+        b"\x04\"M\x18d@\xa7",
+        b"PAR1\x15\x04\x15",
+        b"",
+        &zstd[..zstd.len() / 2],
+    ];
+    for content in contents {
+        let world = World::create().await;
+        world.put(&key(10, 0, 0), &ticks).await;
+        world.run_ok(&DAY).await;
+        let before = world.summary().await;
+        world.bucket.put(&key(10, 0, 0), content.to_vec()).await.unwrap();
+        let outcome = world.run(&DAY).await;
+        assert_eq!(outcome.code, 4, "{content:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(&key(10, 0, 0)), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, before, "{content:?}");
+        assert_eq!(world.rows("select kind from broken_archive_objects").await, ["damaged"]);
+        // It is not forgotten when the window has moved on.
+        assert_eq!(world.run(&["--hour", "2025-06-04T10"]).await.code, 4);
+        world.put(&key(10, 0, 0), &ticks).await;
+        world.run_ok(&DAY).await;
+        assert_eq!(world.summary().await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_object_in_a_days_folder_holds_back_the_whole_day_of_a_long_backfill() {
+    let world = World::create().await;
+    // The third day begins in the first stretch of 72 hours and its slack, and ends in the second.
+    for day in 0..5 {
+        for hour in [0, 1, 23] {
+            let ticks = some_ticks(day * 24 + hour, 0, day * 1000 + hour * 10, 5);
+            let key = format!("raw/2025-06-{:02}/stock_prices+0+{:010}.json", day + 2, day * 1000 + hour * 10);
+            world.bucket.put(&key, lines(&ticks)).await.unwrap();
+        }
+    }
+    world.bucket.put("raw/2025-06-05/stock_prices+1+0000000000.json", "<html>").await.unwrap();
+    let window = ["--from", "2025-06-02T00", "--to", "2025-06-07T00", "--prefix", "raw/%Y-%m-%d/"];
+    let outcome = world.run(&window).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    let days = "select concat(extract(day from hour at time zone 'UTC'), ':', count(*)) from batch_hours group by
+                extract(day from hour at time zone 'UTC') order by 1";
+    assert_eq!(world.rows(days).await, ["2:3", "3:3", "4:3", "6:3"]);
 }

@@ -68,13 +68,13 @@ async fn a_store_that_throttles_for_a_while_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_store_that_goes_on_throttling_is_named_and_the_hour_is_not_written() {
+async fn an_object_that_the_store_never_gives_is_named_and_its_hour_is_not_written() {
     let world = World::create().await;
     let object = two_objects(&world).await;
     let store = store_with(&object, |_| throttled()).await;
     let outcome = run_through(&world, &store).await;
-    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("SlowDown"), "{}", outcome.stderr);
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("SlowDown") && outcome.stderr.contains(&object), "{}", outcome.stderr);
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
@@ -169,12 +169,12 @@ async fn a_body_that_falls_silent_is_given_up_and_read_again() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_every_time_is_an_infrastructure_failure() {
+async fn a_body_that_breaks_off_every_time_holds_back_its_hour() {
     let world = World::create().await;
     let object = two_objects(&world).await;
     let store = store_with(&object, |_| Treatment::CutAfter(100_000)).await;
     let outcome = run_through(&world, &store).await;
-    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     assert!(outcome.stderr.contains(&format!("{object}: the store broke off")), "{}", outcome.stderr);
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);
 }
@@ -223,4 +223,185 @@ async fn verify_gives_up_a_silent_database_too() {
     let outcome = run_with_silent_database(&world, &flags, &object).await;
     assert_eq!(outcome.code, 3, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("no answer within 2s"), "{}", outcome.stderr);
+}
+
+/// The store behind a rule for each of its requests.
+async fn store_where(rule: impl Fn(&HttpRequest) -> Treatment + Send + Sync + 'static) -> HttpProxy {
+    HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), rule).await
+}
+
+fn answer(status: u16, body: &str) -> Treatment {
+    Treatment::Answer { status, body: body.into() }
+}
+
+/// Hours 9 to 11 of one object each; the one of hour 10 is to fail.
+async fn three_hours(world: &World) -> String {
+    for hour in 9..12 {
+        let ticks = some_ticks(hour, 0, hour * 1000, 50);
+        world.put(&key(hour, 0, hour * 1000), &ticks).await;
+        world.insert_realtime(&ticks).await;
+    }
+    key(10, 0, 10_000)
+}
+
+#[tokio::test]
+async fn one_objects_failure_is_that_objects_and_is_remembered_until_it_is_mended() {
+    const FAILURES: [(u16, &str, &str); 3] = [
+        (500, "<Error><Code>InternalError</Code><Message>disk</Message></Error>", "unavailable"),
+        (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>", "refused"),
+        (429, "<Error><Code>TooManyRequests</Code><Message>slow</Message></Error>", "unavailable"),
+    ];
+    for (status, body, kind) in FAILURES {
+        let world = World::create().await;
+        let object = three_hours(&world).await;
+        let store = store_with(&object, move |_| answer(status, body)).await;
+        let outcome = run_through(&world, &store).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(&object), "{status}: {}", outcome.stderr);
+        assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"]);
+        let known = "select concat_ws(' ', key, kind, hours_held) from broken_archive_objects";
+        assert_eq!(world.rows(known).await, [format!("{object} {kind} 1")]);
+        // Another window looks at it, too, and finds it mended.
+        let elsewhere = ["--from", "2025-06-01T00", "--to", "2025-06-01T03"];
+        let mut command = world.command(&elsewhere);
+        command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+        let outcome = finish(command).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(&object), "{}", outcome.stderr);
+        world.run_ok(&elsewhere).await;
+        assert!(world.rows(known).await.is_empty());
+        world.run_ok(&DAY).await;
+        assert_eq!(world.summary().await, world.expected().await);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_object_that_is_deleted_is_forgotten() {
+    let world = World::create().await;
+    let object = three_hours(&world).await;
+    let store = store_with(&object, |_| answer(500, "")).await;
+    assert_eq!(run_through(&world, &store).await.code, 4);
+    world.bucket.delete(&object).await.unwrap();
+    world.run_ok(&["--from", "2025-06-01T00", "--to", "2025-06-01T03"]).await;
+    assert_eq!(world.number("select count(*) from broken_objects").await, 0);
+}
+
+#[tokio::test]
+async fn an_object_in_cold_storage_is_said_once_and_holds_back_its_hour() {
+    const FROZEN: &str = "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
+    let world = World::create().await;
+    let object = three_hours(&world).await;
+    let store = store_with(&object, |_| answer(403, FROZEN)).await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(&format!("{object}: it lies in cold storage")), "{}", outcome.stderr);
+    assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"]);
+    let outcome = run_through(&world, &store).await;
+    assert!(!outcome.stderr.contains("cold storage"), "{}", outcome.stderr);
+    assert_eq!(world.rows("select kind from broken_archive_objects").await, ["frozen"]);
+}
+
+#[tokio::test]
+async fn many_objects_in_a_row_that_the_store_does_not_give_are_an_outage() {
+    let world = World::create().await;
+    for offset in 0..40 {
+        world.put(&key(10, 0, offset), &some_ticks(10, 0, offset, 1)).await;
+    }
+    let store = store_where(|request| match request.path.contains("list-type") {
+        true => Treatment::Forward,
+        false => answer(403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"),
+    })
+    .await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("objects in a row could not be read"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn throttling_by_whatever_status_is_waited_for_in_listings_and_reads() {
+    for status in [408, 425, 429, 503] {
+        let world = World::create().await;
+        three_hours(&world).await;
+        let (lists, reads) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let store = store_where(move |request| {
+            let count = if request.path.contains("list-type") { &lists } else { &reads };
+            match count.fetch_add(1, Ordering::Relaxed) {
+                0 => answer(status, "<Error><Code>Throttled</Code><Message>slow</Message></Error>"),
+                _ => Treatment::Forward,
+            }
+        })
+        .await;
+        let outcome = run_through(&world, &store).await;
+        assert_eq!(outcome.code, 0, "{status}: {}", outcome.stderr);
+        assert_eq!(world.summary().await, world.expected().await);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_ends_in_the_middle_is_asked_for_again_and_never_taken_for_a_short_one() {
+    let cut = "<ListBucketResult><IsTruncated>false</IsTruncated>";
+    for is_lasting in [false, true] {
+        let world = World::create().await;
+        three_hours(&world).await;
+        let number = AtomicUsize::new(0);
+        let store = store_where(move |request| {
+            let is_listing = request.path.contains("list-type") && request.path.contains("2025-06-02-10");
+            match is_listing && (is_lasting || number.fetch_add(1, Ordering::Relaxed) == 0) {
+                true => answer(200, cut),
+                false => Treatment::Forward,
+            }
+        })
+        .await;
+        let outcome = run_through(&world, &store).await;
+        if is_lasting {
+            assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+            assert!(outcome.stderr.contains("the listing ends in the middle"), "{}", outcome.stderr);
+            assert_eq!(world.number("select count(*) from batch_hours where hour = '2025-06-02T10:00Z'").await, 0);
+        } else {
+            assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+            assert_eq!(world.summary().await, world.expected().await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_every_condition_is_asked_without() {
+    let world = World::create().await;
+    three_hours(&world).await;
+    let store = store_where(|request| match request.head.to_ascii_lowercase().contains("if-match") {
+        true => answer(412, "<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"),
+        false => Treatment::Forward,
+    })
+    .await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
+async fn objects_that_are_listed_without_etag_or_time_are_read() {
+    for (etag, modified) in
+        [("", "<LastModified>2025-06-02T11:00:00.000Z</LastModified>"), ("<ETag></ETag>", ""), ("", "")]
+    {
+        let world = World::create().await;
+        let ticks = some_ticks(10, 0, 0, 50);
+        world.put(&key(10, 0, 0), &ticks).await;
+        world.insert_realtime(&ticks).await;
+        let body = format!(
+            "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>{}</Key><Size>{}</Size>{etag}{modified}\
+             </Contents></ListBucketResult>",
+            key(10, 0, 0),
+            lines(&ticks).len()
+        );
+        let store = store_where(move |request| match request.path.contains("2025-06-02-10%2F&") {
+            true => answer(200, &body),
+            false => Treatment::Forward,
+        })
+        .await;
+        let outcome = run_through(&world, &store).await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        assert_eq!(world.summary().await, world.expected().await);
+        run_through(&world, &store).await;
+        assert_eq!(world.number("select objects_read from batch_runs where run_id = 2").await, 0);
+    }
 }

@@ -6,6 +6,7 @@ mod aiven;
 mod archives;
 mod backfill;
 mod changes;
+mod completeness;
 mod damage;
 mod failures;
 mod faults;

@@ -55,7 +55,8 @@ impl World {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_batch-layer"));
         command.env_clear().envs(self.bucket.env()).env("DATABASE_URL", self.database.url());
-        command.env("AWS_EC2_METADATA_DISABLED", "true").args(args);
+        // Not so soon that a busy machine's heartbeat misses it.
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env("TAKEOVER_AFTER", "15s").args(args);
         command
     }
 
@@ -121,17 +122,21 @@ impl World {
         }
     }
 
-    /// Fills `minute_bars` from `realtime_stock`, as far as ticks are counted there.
+    /// Fills `minute_bars` and `hour_bars` from `realtime_stock`; the keys of first and last ticks are not told.
     pub async fn fill_minute_bars(&self) {
-        sqlx::query(
-            "insert into minute_bars
-             select symbol, date_trunc('minute', timestamp, 'UTC'), min(open), max(close), min(close), max(close),
-                    sum(volume), count(*), sum(close), sum(close * volume), min(timestamp), 0, 0, max(timestamp), 0, 0
-             from realtime_stock group by 1, 2",
-        )
-        .execute(self.database.pool())
-        .await
-        .unwrap();
+        self.execute("truncate minute_bars, hour_bars").await;
+        for (table, unit) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
+            self.execute(&format!(
+                "insert into {table}
+                 select symbol, date_trunc('{unit}', timestamp, 'UTC'),
+                        (array_agg(open order by timestamp, kafka_partition, kafka_offset))[1],
+                        max(greatest(open, close)), min(least(open, close)),
+                        (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1],
+                        sum(volume), count(*), sum(close), sum(close * volume), min(timestamp), 0, 0, max(timestamp), 0, 0
+                 from realtime_stock group by 1, 2"
+            ))
+            .await;
+        }
     }
 
     /// The topic as the speed layer would have entered it.
@@ -165,7 +170,7 @@ impl World {
 
     /// Runs a statement that a test breaks or changes something with.
     pub async fn execute(&self, statement: &str) {
-        sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(self.database.pool()).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(self.database.pool()).await.unwrap();
     }
 
     /// Every row of `hourly_stock_summary` as text, without the time of computing.
@@ -206,6 +211,9 @@ impl World {
             "archive_object_hours",
             "rejected_lines",
             "stale_hours",
+            "hour_sums",
+            "broken_objects",
+            "held_hours",
         ] {
             all.extend(
                 self.rows(&format!("select concat('{table} ', t.xmin, ' ', t) from {table} t order by 1")).await,

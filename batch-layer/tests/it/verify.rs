@@ -139,8 +139,14 @@ async fn a_day_that_retention_has_dropped_is_compared_by_its_bars() {
     let world = agreeing().await;
     world.execute("truncate realtime_stock").await;
     let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "ticks that are only missing were not dropped by retention: {}", outcome.stdout);
+    world.execute("insert into purged_days (day) values ('2025-06-02')").await;
+    let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("0 ok, 3 purged"), "{}", outcome.stdout);
+    world.execute("delete from purged_days; drop table realtime_all").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert!(outcome.stdout.contains("0 ok, 3 purged"), "a day without a partition, too: {}", outcome.stdout);
     world
         .execute("update minute_bars set ticks = ticks - 1 where minute = '2025-06-02T10:07Z' and symbol = 'AAPL'")
         .await;
@@ -196,6 +202,66 @@ async fn an_archive_without_provenance_is_compared_by_number_and_content() {
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}", outcome.stdout);
     assert!(outcome.stdout.contains("their values differ"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn rows_of_every_table_that_follows_from_the_ticks_are_read() {
+    for (statement, table) in [
+        (
+            "delete from hourly_stock_summary where symbol = 'AAPL' and hour = '2025-06-02T10:00Z'",
+            "hourly_stock_summary",
+        ),
+        ("update hourly_stock_summary set vwap = vwap + 0.000001 where symbol = 'AAPL'", "hourly_stock_summary"),
+        ("update hour_bars set high = high + 1 where symbol = 'AAPL'", "hour_bars"),
+        ("delete from hour_bars where symbol = 'AAPL' and hour = '2025-06-02T10:00Z'", "hour_bars"),
+        ("update minute_bars set volume = volume + 1 where symbol = 'AAPL'", "minute_bars"),
+        ("delete from technical_indicators where symbol = 'AAPL'", "technical_indicators"),
+    ] {
+        let world = agreeing().await;
+        world.execute(statement).await;
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 1, "{statement}: {}{}", outcome.stdout, outcome.stderr);
+        let word = format!("rows of {table} are wrong, missing or too many: AAPL;");
+        assert!(outcome.stdout.contains(&word), "{statement}: {}", outcome.stdout);
+        if ["hourly_stock_summary", "technical_indicators"].contains(&table) {
+            world.run_ok(&[&HOURS[..], &["--recompute"]].concat()).await;
+            assert_eq!(verify(&world, &HOURS).await.code, 0, "{statement}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn minutes_that_were_trimmed_are_no_difference() {
+    let world = agreeing().await;
+    world.execute("truncate minute_bars").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
+async fn objects_that_have_expired_are_no_difference() {
+    let world = agreeing().await;
+    world.bucket.delete(&key(10, 1, 10_000)).await.unwrap();
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 objects of the archive have expired"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn what_connects_parser_takes_and_the_speed_layer_rejects_has_a_verdict_of_its_own() {
+    let world = agreeing().await;
+    world
+        .execute(
+            "delete from realtime_stock where kafka_partition = 0 and kafka_offset = 9010;
+             insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
+             values (1, 0, 9010, 'not_json', 'a second value')",
+        )
+        .await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 ticks of the archive stand in rejected_ticks"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -284,6 +350,28 @@ async fn a_record_of_kafka_that_is_nowhere_else_is_found() {
 }
 
 #[tokio::test]
+async fn a_lost_record_whose_tick_is_of_a_day_before_is_found_in_the_hour_of_the_record() {
+    let live = Live::create().await;
+    let mut late = live.ticks[..3].to_vec();
+    late.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(-28 * Timestamp::HOUR));
+    let text = lines(&late);
+    let records = text.lines().zip(&live.ticks).map(|(line, tick)| Record::new(0, line).at(tick.at.micros() / 1000));
+    live.topic.produce(records).await;
+    live.world.set_next_offset(live.topic.name(), 0, 204).await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "3 records of Kafka are neither in a table nor in the archive: offsets 201-203";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    live.world
+        .insert_realtime(
+            &late.iter().zip(201..).map(|(tick, offset)| Tick { offset, ..tick.clone() }).collect::<Vec<_>>(),
+        )
+        .await;
+    live.world.fill_minute_bars().await;
+    assert_eq!(live.verify().await.code, 0, "some side has them");
+}
+
+#[tokio::test]
 async fn what_the_speed_layer_has_not_read_yet_is_no_loss() {
     let live = Live::create().await;
     live.send(&live.ticks[190..]).await;
@@ -303,8 +391,10 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
     let hour = live.hour.start().to_string();
     let flags = ["--hour", &hour, "--kafka-brokers", &free, "--kafka-timeout", "2s", "--topic", live.topic.name()];
     let outcome = verify(&live.world, &flags).await;
-    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stderr.contains(&format!("no Kafka broker answers at {free}")), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("Kafka could not be asked"), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("1 hours: 1 ok"), "{}", outcome.stdout);
     // A hole that Kafka cannot be asked about is neither a loss nor agreement.
     live.world.execute("delete from realtime_stock where kafka_offset = 20").await;
     live.world.execute("truncate minute_bars").await;

@@ -67,7 +67,8 @@ async fn batch(database: &TestDatabase, symbol: &str, hour: &str, ticks: i64) {
 }
 
 #[tokio::test]
-async fn an_hour_comes_from_the_side_that_has_seen_more_ticks_and_from_the_batch_where_both_have_seen_as_many() {
+async fn an_hour_that_is_not_known_to_be_complete_comes_from_the_side_that_has_seen_more_ticks_and_from_the_batch_at_a_tie()
+ {
     let database = database().await;
     for (number, case) in CASES.iter().enumerate() {
         let symbol = format!("S{number}");
@@ -99,6 +100,30 @@ async fn an_hour_comes_from_the_side_that_has_seen_more_ticks_and_from_the_batch
     let of_view = rows(&database, &format!("select {columns} from hourly_stock order by 1")).await;
     assert_eq!(market, of_view, "the hours of the market are those of the view");
     assert!(!market.is_empty());
+}
+
+/// A correction of the archive takes ticks, or a whole symbol, out; the speed layer still has them.
+#[tokio::test]
+async fn an_hour_that_the_archive_shows_completely_comes_from_the_batch_whatever_the_speed_layer_has() {
+    let database = database().await;
+    for symbol in ["CORRECTED", "WITHDRAWN"] {
+        speed(&database, symbol, HOUR, 6).await;
+    }
+    batch(&database, "CORRECTED", HOUR, 5).await;
+    let shown = "select concat_ws(' ', symbol, source, ticks) from hourly_stock order by symbol";
+    let market = "select concat_ws(' ', symbol, ticks) from market_hours('-infinity', 'infinity') order by symbol";
+    for (status, expected, of_market) in [
+        ("incomplete", &["CORRECTED speed 6", "WITHDRAWN speed 6"][..], &["CORRECTED 6", "WITHDRAWN 6"][..]),
+        ("complete", &["CORRECTED batch 5"], &["CORRECTED 5"]),
+    ] {
+        execute(
+            &database,
+            &format!("delete from archive_hours; insert into archive_hours values ('{HOUR}', '{status}')"),
+        )
+        .await;
+        assert_eq!(rows(&database, shown).await, expected, "{status}");
+        assert_eq!(rows(&database, market).await, of_market, "{status}");
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ fn ticks(offsets: std::ops::Range<u64>) -> Vec<(u64, u64)> {
 #[derive(Default)]
 struct Case {
     lost: Lost,
+    expired: Offsets,
+    parsed_otherwise: Places,
     gaps: Known,
     unread: Option<&'static str>,
     is_purged: bool,
@@ -43,6 +45,8 @@ impl Case {
             next_offsets: &[(0, 100)].into(),
             newest: &[(0, 99)].into(),
             kafka: BTreeMap::new(),
+            expired: &self.expired,
+            parsed_otherwise: &self.parsed_otherwise,
         };
         sides.compare().remove(0)
     }

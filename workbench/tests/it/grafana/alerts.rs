@@ -15,9 +15,17 @@ struct Case {
     firing: &'static [&'static str],
 }
 
+/// A minute with a tick; what its bar says does not matter.
+const BAR: &str = "alter table minute_bars alter open set default 1, alter high set default 1, alter low set default 1,
+    alter close set default 1, alter volume set default 1, alter ticks set default 1, alter sum_close set default 1,
+    alter notional set default 1, alter first_timestamp set default now(), alter first_partition set default 0,
+    alter first_offset set default 0, alter last_timestamp set default now(), alter last_partition set default 0,
+    alter last_offset set default 0;
+    insert into minute_bars (symbol, minute)";
+
 const RUN: &str = "insert into batch_runs (started_at, finished_at, status, arguments)";
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 15] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
     Case { name: "a good run a minute ago", state: "RUN values (now(), now() - interval '1 minute', 'ok', '')", firing: &[] },
     Case {
@@ -35,6 +43,44 @@ const CASES: [Case; 9] = [
         state: "RUN values (now() - interval '9 minutes', now(), 'ok', ''), (now() - interval '8 minutes', now(), 'failed', ''),
                 (now() - interval '7 minutes', now(), 'partial', ''), (now(), null, 'running', '')",
         firing: &["BatchRunFailing"],
+    },
+    Case {
+        name: "three runs that left the same hour out",
+        state: "RUN values (now() - interval '9 minutes', now(), 'partial', ''), (now() - interval '8 minutes', now(), 'partial', '')",
+        firing: &["BatchRunFailing"],
+    },
+    Case {
+        name: "an object that cannot be read, and one in cold storage",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into broken_objects (key, folder, etag, size, kind, detail) values ('k', 'f/', 'e', 1, 'damaged', '')",
+        firing: &["ObjectsBroken"],
+    },
+    Case {
+        name: "an object in cold storage",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into broken_objects (key, folder, etag, size, kind, detail) values ('k', 'f/', 'e', 1, 'frozen', '')",
+        firing: &[],
+    },
+    Case {
+        name: "an hour of which only the speed layer has ticks",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into archive_hours (hour, status, reason) values (now() - interval '5 hours', 'incomplete', ''),
+                                                                        (now() - interval '6 hours', 'complete', null)",
+        firing: &["HoursIncomplete"],
+    },
+    Case {
+        name: "ticks that have waited for the archive for an hour",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into archive_newest (tick, allowed_seconds) values (now() - interval '2 hours', 2700);
+                BAR values ('A', now() - interval '1 hour')",
+        firing: &["ArchiveStands"],
+    },
+    Case {
+        name: "ticks that have waited for a quarter of an hour, after a night without any",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into archive_newest (tick, allowed_seconds) values (now() - interval '17 hours', 2700);
+                BAR values ('A', now() - interval '15 minutes'), ('A', now() - interval '18 hours')",
+        firing: &[],
     },
     Case {
         name: "an hour of this morning is dirty",
@@ -86,7 +132,10 @@ async fn fires(rule: &Value, connection: &mut sqlx::PgConnection) -> bool {
 async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() {
     for case in CASES {
         let database = migrated().await;
-        sqlx::raw_sql(AssertSqlSafe(case.state.replace("RUN", RUN))).execute(database.pool()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(case.state.replace("RUN", RUN).replace("BAR", BAR)))
+            .execute(database.pool())
+            .await
+            .unwrap();
         let mut connection = reading(&database).await;
         let mut firing = Vec::new();
         for rule in grafana_rules() {

@@ -1,0 +1,171 @@
+//! Whether the archive shows an hour completely: `archive_hours`.
+//!
+//! The speed layer reads the topic on its own; an hour of which it has more ticks than the archive is incomplete, and is
+//! looked at in each run until it is not, however far back it lies. So is an hour that a broken object holds back.
+
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::lock;
+use common::pg::in_time;
+use common::{Failure, Timestamp};
+use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::{Acquire, Connection, Row};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+/// Hours whose numbers of ticks are compared in each run. Older ones are looked at where the batch layer has none at all.
+const COMPARED_HOURS: i64 = 35 * 24;
+
+/// Hours outside of the window whose folders a run lists at most; those that were listed longest ago come first.
+const LISTED_AT_MOST: i64 = 1000;
+
+/// What was found of the hours that were looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub incomplete: u64,
+    /// One of them, with the reason.
+    pub example: Option<String>,
+    /// Hours of the window of which only the speed layer has ticks.
+    pub speed_only: u64,
+}
+
+/// Hours before `due` of which something is missing, without those whose folders were listed within the hour.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
+    // Hops from one hour to the next in the index of hour_bars, which has a row for each symbol.
+    let hours = sqlx::query_scalar(
+        "with recursive seen (hour) as
+             ((select hour from hour_bars order by hour limit 1)
+              union all
+              select (select b.hour from hour_bars b where b.hour > seen.hour order by b.hour limit 1)
+              from seen
+              where seen.hour is not null),
+             missing as
+             (select hour from seen where hour < $1 and not exists (select from batch_hours b where b.hour = seen.hour)
+              union
+              select s.hour
+              from (select hour, sum(ticks) as ticks from hour_bars where hour >= $2 and hour < $1 group by hour) s
+                       join batch_hours b on b.hour = s.hour
+              where s.ticks > b.ticks + b.withdrawn
+              union
+              select hour from archive_hours where status = 'incomplete' and hour < $1)
+         select hour
+         from missing left join archive_hours a using (hour)
+         where a.listed_at is null or a.listed_at < now() - interval '1 hour'
+         order by a.listed_at nulls first, hour desc
+         limit $3",
+    )
+    .bind(due.start())
+    .bind(due.plus(-COMPARED_HOURS).start())
+    .bind(LISTED_AT_MOST)
+    .fetch_all(&mut index.connection);
+    let hours: Result<Vec<Timestamp>, _> = in_time(index.patience, hours).await;
+    let hours = hours.map_err(|error| index.failed("looking for missing hours in", error))?;
+    Ok(hours.into_iter().map(Hour::of).collect())
+}
+
+/// When the last run began that came to its end: what was archived since may lie as far back before that as a run looks.
+pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
+    let last = sqlx::query_scalar("select max(started_at) from batch_runs where status in ('ok', 'partial')")
+        .fetch_one(&mut index.connection);
+    in_time(index.patience, last).await.map_err(|error| index.failed("reading batch_runs in", error))
+}
+
+/// Judges the hours of the window, and `others`, by what is known now.
+pub async fn judge(index: &mut Index, window: &Range<Hour>, others: &BTreeSet<Hour>) -> Result<Verdict, Failure> {
+    let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.iter().copied()).collect();
+    let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
+    let token = index.lock.clone();
+    let judged = async {
+        let mut transaction = Connection::begin(&mut index.connection).await?;
+        write_hours(&mut transaction, &hours).await?;
+        lock::commit(transaction, token.as_ref()).await
+    };
+    in_time(index.patience, judged).await.map_err(|error| index.failed("writing archive_hours in", error))?;
+    let verdict = in_time(index.patience, verdict(&mut index.connection, window)).await;
+    verdict.map_err(|error| index.failed("reading archive_hours in", error))
+}
+
+async fn write_hours(transaction: &mut PgTransaction<'_>, hours: &[Timestamp]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "with judged as
+             (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks,
+                     case
+                         when k.key is not null then 'an object cannot be read: ' || k.key
+                         when d.hour is not null then 'its objects have changed since it was computed'
+                         when b.hour is null then 'the archive has no ticks of it'
+                         when s.ticks > b.ticks + b.withdrawn
+                             then s.ticks - b.ticks - b.withdrawn || ' ticks of the speed layer are not in the archive'
+                     end as reason
+              from unnest($1::timestamptz[]) as h (hour)
+                       left join (select hour, sum(ticks)::bigint as ticks
+                                  from hour_bars where hour = any ($1) group by hour) s on s.hour = h.hour
+                       left join batch_hours b on b.hour = h.hour
+                       left join (select hour, min(key) as key from held_hours group by hour) k on k.hour = h.hour
+                       left join stale_hours d on d.hour = h.hour
+              where coalesce(s.hour, b.hour, k.hour, d.hour) is not null)
+         insert into archive_hours as known (hour, status, reason, speed_ticks, batch_ticks)
+         select hour, case when reason is null then 'complete' else 'incomplete' end, reason, speed_ticks, batch_ticks
+         from judged
+         on conflict (hour) do update
+             set (status, reason, speed_ticks, batch_ticks, listed_at, since)
+                 = (excluded.status, excluded.reason, excluded.speed_ticks, excluded.batch_ticks, now(),
+                    case when known.status = excluded.status then known.since else now() end)",
+    )
+    .bind(hours)
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
+}
+
+async fn verdict(connection: &mut PgConnection, window: &Range<Hour>) -> Result<Verdict, sqlx::Error> {
+    let row = sqlx::query(
+        "select count(*) as incomplete,
+                min(concat(to_char(hour at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI\"Z\"'), ': ', reason)) as example,
+                count(*) filter (where speed_ticks > 0 and batch_ticks is null and hour >= $1 and hour < $2) as speed_only
+         from archive_hours
+         where status = 'incomplete'",
+    )
+    .bind(window.start.start())
+    .bind(window.end.start())
+    .fetch_one(connection)
+    .await?;
+    let incomplete: i64 = row.try_get("incomplete")?;
+    let speed_only: i64 = row.try_get("speed_only")?;
+    let example: Option<String> = row.try_get("example")?;
+    Ok(Verdict {
+        incomplete: incomplete.cast_unsigned(),
+        example: example.filter(|_| incomplete > 0),
+        speed_only: speed_only.cast_unsigned(),
+    })
+}
+
+/// Notes the newest tick that this run has read in the archive, if any. Gives for how long the speed layer has had newer
+/// ones: zero where it has none.
+pub async fn standing(index: &mut Index, newest: Option<Timestamp>, allowed: Duration) -> Result<Duration, Failure> {
+    let noted = in_time(index.patience, note_newest(&mut index.connection, newest, allowed)).await;
+    noted.map_err(|error| index.failed("writing archive_newest in", error))
+}
+
+async fn note_newest(
+    connection: &mut PgConnection,
+    newest: Option<Timestamp>,
+    allowed: Duration,
+) -> Result<Duration, sqlx::Error> {
+    sqlx::query(
+        "insert into archive_newest as known (tick, allowed_seconds) values ($1, $2)
+         on conflict (is_the_only_row) do update
+             set (tick, allowed_seconds, checked_at)
+                 = (greatest(known.tick, excluded.tick), excluded.allowed_seconds, now())",
+    )
+    .bind(newest)
+    .bind(allowed.as_secs_f64())
+    .execute(&mut *connection)
+    .await?;
+    let waiting: f64 =
+        sqlx::query_scalar("select waiting_seconds::float8 from archive_standing").fetch_one(connection).await?;
+    Ok(Duration::from_secs_f64(waiting.max(0.0)))
+}

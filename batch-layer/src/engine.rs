@@ -1,0 +1,157 @@
+//! [`Engine`]: hours with explicit lists of objects in, mergeable sums out.
+//!
+//! It knows the store and no database: which objects make up an hour, and what becomes of the sums, is decided elsewhere.
+//! What it has read of hours that are still to come is kept in [`Totals`], so that an object is usually read once.
+
+use crate::archive::Object;
+use crate::hour::Hour;
+use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
+use crate::scan::{Exclusions, HourBars, Offsets, Scan};
+use crate::totals::{MAX_BARS, Totals};
+use crate::work::stopped;
+use common::Failure;
+use futures::stream::{self, StreamExt};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What became of the attempt to sum up an hour.
+#[derive(Debug)]
+pub enum Summed {
+    Whole(HourBars),
+    /// An object was no longer the one that was asked for.
+    Moved(Object),
+    /// An object cannot be read.
+    Broken(Object, Broken),
+}
+
+/// The local engine: reads objects itself, several at a time.
+pub struct Engine {
+    pub reader: Reader,
+    totals: Totals,
+    stop: CancellationToken,
+    /// The sizes of the objects that were read since they were asked for last.
+    read: Vec<u64>,
+}
+
+impl Engine {
+    #[must_use]
+    pub fn new(reader: Reader, stop: CancellationToken) -> Self {
+        Self { reader, totals: Totals::default(), stop, read: Vec::new() }
+    }
+
+    /// The sizes of the objects that were read since the last call.
+    pub fn take_read(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.read)
+    }
+
+    /// Keeps what an object holds, so that it need not be read again for those of its hours that `keep` names.
+    ///
+    /// # Errors
+    /// Where the store is away or the run is stopped; here and below.
+    pub async fn remember(
+        &mut self,
+        object: &Object,
+        scan: &mut Scan,
+        keep: impl Fn(Hour) -> bool,
+    ) -> Result<(), Failure> {
+        self.read.push(object.size);
+        let parts = std::mem::take(&mut scan.hours);
+        self.absorb(object, parts, keep).await
+    }
+
+    /// Forgets what an earlier version of an object has given.
+    pub fn forget_object(&mut self, key: &str) {
+        self.totals.forget_object(key);
+    }
+
+    /// Forgets every hour before `hour`.
+    pub fn forget_before(&mut self, hour: Hour) {
+        self.totals.forget_before(hour);
+    }
+
+    /// Sums up what `objects`, which come in the order of their keys, hold of an hour: of two records with the same place
+    /// the one in the earlier key counts. What they hold of hours that `keep` names is kept for later.
+    pub async fn sum(
+        &mut self,
+        hour: Hour,
+        objects: &[Object],
+        keep: impl Fn(Hour) -> bool,
+    ) -> Result<Summed, Failure> {
+        let missing: Vec<_> = objects.iter().filter(|object| !self.totals.holds(hour, &object.key)).cloned().collect();
+        let (reader, stop) = (self.reader.clone(), self.stop.clone());
+        let mut reads = stream::iter(missing)
+            .map(|object| {
+                let reader = reader.clone();
+                async move {
+                    let scan = reader.read(&object, None).await;
+                    (object, scan)
+                }
+            })
+            .buffered(IN_FLIGHT);
+        while let Some((object, scan)) = stop.run_until_cancelled(reads.next()).await.ok_or_else(stopped)? {
+            match scan {
+                Ok(mut scan) => self.remember(&object, &mut scan, |other| other == hour || keep(other)).await?,
+                Err(ReadError::Moved) => return Ok(Summed::Moved(object)),
+                Err(ReadError::Broken(broken)) => return Ok(Summed::Broken(object, broken)),
+                Err(ReadError::Outage(failure)) => return Err(failure),
+                Err(ReadError::Stopped) => return Err(stopped()),
+            }
+        }
+        let total = self.totals.take(hour);
+        match objects.first() {
+            // One of them was read for an earlier hour, changed since, and is missing here or too much.
+            Some(first) if total.objects.len() != objects.len() => Ok(Summed::Moved(first.clone())),
+            _ => Ok(Summed::Whole(total.sum)),
+        }
+    }
+
+    /// What `objects` hold of an hour beside the records that `known` has.
+    pub async fn sum_without(&mut self, hour: Hour, objects: &[Object], known: &Offsets) -> Result<Summed, Failure> {
+        let (mut sum, mut known) = (HourBars::default(), known.clone());
+        for object in objects {
+            let exclude: Exclusions = [(hour, known.clone())].into_iter().collect();
+            let stop = self.stop.clone();
+            let read = self.reader.read(object, Some(Arc::new(exclude)));
+            match stop.run_until_cancelled(read).await.ok_or_else(stopped)? {
+                Ok(scan) => {
+                    self.read.push(object.size);
+                    for (_, part) in scan.hours.into_iter().filter(|(of, _)| *of == hour) {
+                        known.add_all(part.offsets.clone());
+                        sum.merge(part);
+                    }
+                }
+                Err(ReadError::Moved) => return Ok(Summed::Moved(object.clone())),
+                Err(ReadError::Broken(broken)) => return Ok(Summed::Broken(object.clone(), broken)),
+                Err(ReadError::Outage(failure)) => return Err(failure),
+                Err(ReadError::Stopped) => return Err(stopped()),
+            }
+        }
+        Ok(Summed::Whole(sum))
+    }
+
+    /// Adds parts to the totals; reads the object again where records of it are there already.
+    async fn absorb(
+        &mut self,
+        object: &Object,
+        parts: Vec<(Hour, HourBars)>,
+        keep: impl Fn(Hour) -> bool,
+    ) -> Result<(), Failure> {
+        let needed = |parts: Vec<(Hour, HourBars)>| parts.into_iter().filter(|(hour, _)| keep(*hour)).collect();
+        let again = self.totals.absorb(&object.key, needed(parts));
+        if !again.is_empty() {
+            match self.reader.read(object, Some(Arc::new(again))).await {
+                Ok(scan) => {
+                    self.read.push(object.size);
+                    let rest = self.totals.absorb(&object.key, needed(scan.hours));
+                    debug_assert!(rest.is_empty(), "what overlapped was left out");
+                }
+                Err(ReadError::Outage(failure)) => return Err(failure),
+                Err(ReadError::Stopped) => return Err(stopped()),
+                // The hour's total then lacks the object, which is noticed when it is to be written.
+                Err(ReadError::Moved | ReadError::Broken(_)) => {}
+            }
+        }
+        self.totals.shrink(MAX_BARS);
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Objects that cannot be read, and the hours that they hold back.
+
+use super::Index;
+use crate::archive::Object;
+use crate::hour::Hour;
+use crate::lock;
+use crate::reader::{Broken, BrokenKind};
+use common::pg::in_time;
+use common::{Failure, Timestamp};
+use rustc_hash::FxHashMap;
+use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::{Acquire, Connection};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// All that is broken, of whatever window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenSummary {
+    /// Without what lies in cold storage, which nobody has to mend.
+    pub objects: u64,
+    pub hours: u64,
+    /// One of them, with the reason and since when.
+    pub example: Option<String>,
+}
+
+impl Index {
+    /// Notes that an object cannot be read and which hours it may touch. `false` where that was known.
+    ///
+    /// # Errors
+    /// Where the database fails; here and below.
+    pub async fn note_broken(
+        &mut self,
+        object: &Object,
+        folder: &str,
+        broken: &Broken,
+        hours: &BTreeSet<Hour>,
+    ) -> Result<bool, Failure> {
+        let token = self.lock.clone();
+        let note = async {
+            let mut transaction = Connection::begin(&mut self.connection).await?;
+            let is_new = insert(&mut transaction, object, folder, broken).await?;
+            hold(&mut transaction, &object.key, hours).await?;
+            lock::commit(transaction, token.as_ref()).await?;
+            Ok(is_new)
+        };
+        in_time(self.patience, note).await.map_err(|error| self.failed("writing broken_objects in", error))
+    }
+
+    /// Forgets that objects could not be read.
+    pub async fn mend(&mut self, keys: &[String]) -> Result<(), Failure> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let done =
+            sqlx::query("delete from broken_objects where key = any ($1)").bind(keys).execute(&mut self.connection);
+        in_time(self.patience, done).await.map_err(|error| self.failed("writing broken_objects in", error))?;
+        Ok(())
+    }
+
+    /// The folders that hold broken objects, each with their keys.
+    pub async fn broken(&mut self) -> Result<FxHashMap<Arc<str>, Vec<String>>, Failure> {
+        let rows = sqlx::query_as("select folder, key from broken_objects").fetch_all(&mut self.connection);
+        let rows: Result<Vec<(String, String)>, _> = in_time(self.patience, rows).await;
+        let mut folders: FxHashMap<Arc<str>, Vec<String>> = FxHashMap::default();
+        for (folder, key) in rows.map_err(|error| self.failed("reading broken_objects in", error))? {
+            folders.entry(folder.into()).or_default().push(key);
+        }
+        Ok(folders)
+    }
+
+    /// What is broken in the end.
+    pub async fn broken_summary(&mut self) -> Result<BrokenSummary, Failure> {
+        let row = in_time(self.patience, summary(&mut self.connection)).await;
+        row.map_err(|error| self.failed("reading broken_objects in", error))
+    }
+
+    /// The hours that broken objects hold back.
+    pub async fn held_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
+        let hours = sqlx::query_scalar("select distinct hour from held_hours").fetch_all(&mut self.connection);
+        let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
+        let hours = hours.map_err(|error| self.failed("reading held_hours in", error))?;
+        Ok(hours.into_iter().map(Hour::of).collect())
+    }
+}
+
+async fn insert(
+    transaction: &mut PgTransaction<'_>,
+    object: &Object,
+    folder: &str,
+    broken: &Broken,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "insert into broken_objects as known (key, folder, etag, size, kind, detail)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict (key) do update
+             set (etag, size, kind, detail, last_tried)
+                 = (excluded.etag, excluded.size, excluded.kind, excluded.detail, now())
+         returning since = last_tried",
+    )
+    .bind(&*object.key)
+    .bind(folder)
+    .bind(&object.etag)
+    .bind(object.size.cast_signed())
+    .bind(broken.kind.as_str())
+    .bind(&broken.why)
+    .fetch_one(transaction.acquire().await?)
+    .await
+}
+
+/// Also the hours that an earlier version of the object touched.
+async fn hold(transaction: &mut PgTransaction<'_>, key: &str, hours: &BTreeSet<Hour>) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into held_hours (hour, key)
+         select hour, $2 from unnest($1::timestamptz[]) as hour
+         union
+         select hour, $2 from archive_object_hours where key = $2
+         on conflict do nothing",
+    )
+    .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+    .bind(key)
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
+}
+
+async fn summary(connection: &mut PgConnection) -> Result<BrokenSummary, sqlx::Error> {
+    let (objects, hours, example): (i64, i64, Option<String>) = sqlx::query_as(
+        "select (select count(*) from broken_objects where kind <> $1),
+                (select count(distinct hour) from held_hours join broken_objects using (key) where kind <> $1),
+                (select concat(key, ', since ', to_char(since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), ' UTC: ', detail)
+                 from broken_objects where kind <> $1 order by since, key limit 1)",
+    )
+    .bind(BrokenKind::Frozen.as_str())
+    .fetch_one(connection)
+    .await?;
+    Ok(BrokenSummary { objects: objects.cast_unsigned(), hours: hours.cast_unsigned(), example })
+}

@@ -1,0 +1,145 @@
+//! The lock that lets one run work at a time: a row with a heartbeat.
+//!
+//! A session's advisory lock would outlive a host that died silently, and leak in a pooler. Who takes over a silent run's
+//! lock is safe from it: each transaction ends with a look at the lock, which the old run no longer has.
+
+use crate::index::Index;
+use common::Failure;
+use common::pg::{Database, in_time};
+use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::{Acquire, Row};
+use std::io;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Heartbeats in the time after which a silent run counts as dead.
+const BEATS: u32 = 6;
+
+/// What is written while a run has the lock.
+#[derive(Debug, Clone)]
+pub struct Token(String);
+
+/// What trying to take the lock has led to.
+pub enum Taken {
+    Ours,
+    /// A sentence about who has it.
+    Theirs(String),
+}
+
+/// Takes the lock, also of a run that has been silent for `silence`. The index holds it from then on.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn take(index: &mut Index, silence: Duration) -> Result<Taken, Failure> {
+    let taken = in_time(index.patience, try_take(&mut index.connection, silence)).await;
+    let token = taken.map_err(|error| index.failed("taking the batch layer's lock in", error))?;
+    if token.is_some() {
+        index.lock = token;
+        return Ok(Taken::Ours);
+    }
+    let holder = in_time(index.patience, holder(&mut index.connection)).await;
+    Ok(Taken::Theirs(holder.map_err(|error| index.failed("reading the batch layer's lock in", error))?))
+}
+
+async fn try_take(connection: &mut PgConnection, silence: Duration) -> Result<Option<Token>, sqlx::Error> {
+    let token: Option<String> = sqlx::query_scalar(
+        "insert into batch_lock as held (token, holder) values (gen_random_uuid(), $1)
+         on conflict (is_the_only_row) do update
+             set (token, holder, taken_at, heartbeat_at) = (excluded.token, excluded.holder, now(), now())
+             where held.heartbeat_at < now() - make_interval(secs => $2)
+         returning token::text",
+    )
+    .bind(describe())
+    .bind(silence.as_secs_f64())
+    .fetch_optional(connection)
+    .await?;
+    Ok(token.map(Token))
+}
+
+async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+    let row = sqlx::query(
+        "select holder, extract(epoch from now() - taken_at)::bigint as since,
+                extract(epoch from now() - heartbeat_at)::bigint as silent
+         from batch_lock",
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else {
+        return Ok("it has just ended".into());
+    };
+    let (since, silent): (i64, i64) = (row.try_get("since")?, row.try_get("silent")?);
+    let holder: String = row.try_get("holder")?;
+    Ok(format!("{holder}, for {since} s, last heard of {silent} s ago"))
+}
+
+/// The machine and the process, for people.
+fn describe() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("process {} on {}", std::process::id(), host.trim())
+}
+
+/// Gives the lock back. A run that has lost it leaves the new owner's alone.
+pub async fn release(index: &mut Index) {
+    let Some(Token(token)) = index.lock.take() else {
+        return;
+    };
+    let done = sqlx::query("delete from batch_lock where token = $1::uuid").bind(token).execute(&mut index.connection);
+    if let Err(error) = in_time(index.patience, done).await {
+        tracing::warn!("the lock could not be given back, the next run will take it over: {error}");
+    }
+}
+
+/// Commits, provided that the run still has its lock.
+pub async fn commit(mut transaction: PgTransaction<'_>, token: Option<&Token>) -> Result<(), sqlx::Error> {
+    if let Some(Token(token)) = token {
+        // It cannot be taken over before the transaction has ended.
+        let held = sqlx::query("select from batch_lock where token = $1::uuid for share")
+            .bind(token)
+            .fetch_optional(transaction.acquire().await?)
+            .await?;
+        if held.is_none() {
+            let why = "another run has taken over the lock, because this one was not heard of for too long";
+            return Err(sqlx::Error::Io(io::Error::other(why)));
+        }
+    }
+    transaction.commit().await
+}
+
+/// Keeps the lock alive over a connection of its own, until it is dropped. `lost` is cancelled once another run has it.
+pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option<AbortOnDropHandle<()>> {
+    let (token, database) = (index.lock.clone()?, index.database.clone());
+    let pause = silence / BEATS;
+    let beating = async move {
+        let mut connection = None;
+        loop {
+            tokio::time::sleep(pause).await;
+            match in_time(pause, beat(&database, &mut connection, &token)).await {
+                Ok(true) => {}
+                Ok(false) => return lost.cancel(),
+                Err(error) => {
+                    tracing::debug!("heartbeat: {error}");
+                    connection = None;
+                }
+            }
+        }
+    };
+    Some(AbortOnDropHandle::new(tokio::spawn(beating)))
+}
+
+async fn beat(
+    database: &Database,
+    connection: &mut Option<PgConnection>,
+    Token(token): &Token,
+) -> Result<bool, sqlx::Error> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => {
+            let opened =
+                database.connect().await.map_err(|error| sqlx::Error::Io(io::Error::other(error.to_string())))?;
+            connection.insert(opened)
+        }
+    };
+    let done = sqlx::query("update batch_lock set heartbeat_at = now() where token = $1::uuid").bind(token);
+    Ok(done.execute(connection).await?.rows_affected() == 1)
+}

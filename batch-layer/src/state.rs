@@ -1,0 +1,186 @@
+//! What is kept of a computed hour, in a form that goes on being merged: `hour_sums`.
+//!
+//! Bars are written as fixed fields in little-endian order, sorted by symbol and compressed, so that the same sums are
+//! the same bytes. [`VERSION`] stands in front.
+
+use crate::scan::{HourBars, Offsets};
+use common::bar::OrderKey;
+use common::wide_sum::WideSum;
+use common::{Bar, Price, Symbol, Timestamp};
+use std::io::{self, Read, Write};
+
+/// Of the layout and of what the numbers mean. Hours with another one are computed from the archive again.
+pub const VERSION: u8 = 1;
+
+/// Quick, and a bar's upper bytes are nearly always zeros.
+const ZSTD_LEVEL: i32 = 1;
+
+/// The bars and the offsets of an hour as bytes.
+///
+/// # Errors
+/// None that can be: memory is written to.
+pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut bars: Vec<(&str, &Bar)> = sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
+    bars.sort_unstable_by_key(|(symbol, _)| *symbol);
+    let mut out = zstd::stream::write::Encoder::new(vec![VERSION], ZSTD_LEVEL)?;
+    for number in [sum.ticks, sum.duplicates, bars.len() as u64] {
+        out.write_all(&number.to_le_bytes())?;
+    }
+    for (symbol, bar) in bars {
+        // A symbol has at most 32 bytes.
+        out.write_all(&[symbol.len() as u8])?;
+        out.write_all(symbol.as_bytes())?;
+        write_bar(&mut out, bar)?;
+    }
+    Ok((out.finish()?, encode_offsets(&sum.offsets)?))
+}
+
+/// Offsets alone as bytes.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_offsets(offsets: &Offsets) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![VERSION];
+    offsets.write_to(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What [`encode`] has made bytes of.
+///
+/// # Errors
+/// Where they are of another version, or something else.
+pub fn decode(bars: &[u8], offsets: &[u8]) -> io::Result<HourBars> {
+    let mut input = zstd::stream::read::Decoder::new(of_this_version(bars)?)?;
+    let mut sum = HourBars { ticks: read_u64(&mut input)?, duplicates: read_u64(&mut input)?, ..HourBars::default() };
+    for _ in 0..read_u64(&mut input)? {
+        let mut length = [0];
+        input.read_exact(&mut length)?;
+        let mut text = vec![0; length[0].into()];
+        input.read_exact(&mut text)?;
+        let symbol = str::from_utf8(&text).ok().and_then(Symbol::new).ok_or_else(strange)?;
+        sum.bars.insert(symbol, read_bar(&mut input)?);
+    }
+    sum.offsets = decode_offsets(offsets)?;
+    Ok(sum)
+}
+
+/// The offsets alone.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_offsets(offsets: &[u8]) -> io::Result<Offsets> {
+    Offsets::read_from(&mut of_this_version(offsets)?)
+}
+
+fn of_this_version(bytes: &[u8]) -> io::Result<&[u8]> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => Ok(rest),
+        _ => Err(strange()),
+    }
+}
+
+fn write_bar(out: &mut impl Write, bar: &Bar) -> io::Result<()> {
+    for price in [bar.open, bar.high, bar.low, bar.close] {
+        out.write_all(&price.nanos().to_le_bytes())?;
+    }
+    let (high, low) = bar.notional.to_parts();
+    for wide in [bar.volume, bar.sum_close, low] {
+        out.write_all(&wide.to_le_bytes())?;
+    }
+    for number in [high, bar.ticks] {
+        out.write_all(&number.to_le_bytes())?;
+    }
+    for OrderKey { timestamp, partition, offset } in [bar.first, bar.last] {
+        out.write_all(&timestamp.micros().to_le_bytes())?;
+        out.write_all(&partition.to_le_bytes())?;
+        out.write_all(&offset.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+fn read_bar(input: &mut impl Read) -> io::Result<Bar> {
+    let [open, high, low, close] = [read_price(input)?, read_price(input)?, read_price(input)?, read_price(input)?];
+    let [volume, sum_close, notional_low] = [read_u128(input)?, read_u128(input)?, read_u128(input)?];
+    let notional = WideSum::from_parts(read_u64(input)?, notional_low);
+    let ticks = read_u64(input)?;
+    let [first, last] = [read_key(input)?, read_key(input)?];
+    Ok(Bar { open, high, low, close, volume, ticks, sum_close, notional, first, last })
+}
+
+fn read_key(input: &mut impl Read) -> io::Result<OrderKey> {
+    let timestamp = Timestamp::from_micros(read_u64(input)?.cast_signed());
+    let mut partition = [0; 4];
+    input.read_exact(&mut partition)?;
+    let offset = read_u64(input)?.cast_signed();
+    Ok(OrderKey { timestamp, partition: i32::from_le_bytes(partition), offset })
+}
+
+fn read_price(input: &mut impl Read) -> io::Result<Price> {
+    Price::from_nanos(read_u64(input)?.cast_signed()).ok_or_else(strange)
+}
+
+fn read_u64(input: &mut impl Read) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    input.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn read_u128(input: &mut impl Read) -> io::Result<u128> {
+    let mut bytes = [0; 16];
+    input.read_exact(&mut bytes)?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+fn strange() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "no sums of this version of batch-layer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::Tick;
+    use common::tick::Prices;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn sum_of(ticks: &[(usize, i64, i64, i64)]) -> HourBars {
+        let mut sum = HourBars::of_topic("stock_prices".into());
+        for (number, (symbol, at, nanos, volume)) in ticks.iter().enumerate() {
+            let price = Price::from_nanos(*nanos).unwrap();
+            let prices = Prices { open: price, high: None, low: None, close: price };
+            let at = Timestamp::from_micros(*at);
+            let symbol = ["A", "BRK-B", "A-SYMBOL-OF-MORE-THAN-8-BYTES"][*symbol];
+            sum.offsets.insert(0, number as u64 * 3);
+            sum.add(&Tick::new(symbol, at, prices, *volume, at).unwrap(), 0, number as i64 * 3);
+        }
+        sum.offsets.settle();
+        sum
+    }
+
+    fn bars(sum: &HourBars) -> BTreeMap<String, Bar> {
+        sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().to_owned(), *bar)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn sums_that_were_kept_come_back_to_the_last_digit(
+            ticks in proptest::collection::vec((0_usize..3, 0_i64..1000, 1..=i64::MAX, 0..=i64::MAX), 0..60),
+        ) {
+            let sum = sum_of(&ticks);
+            let (kept, offsets) = encode(&sum).unwrap();
+            let back = decode(&kept, &offsets).unwrap();
+            prop_assert_eq!(bars(&back), bars(&sum));
+            prop_assert_eq!((back.ticks, back.offsets.len()), (sum.ticks, sum.offsets.len()));
+            prop_assert!(back.offsets.is_superset(&sum.offsets));
+        }
+    }
+
+    #[test]
+    fn what_another_version_has_kept_is_an_error_and_no_sum() {
+        let (mut kept, offsets) = encode(&sum_of(&[(0, 1, 1, 1)])).unwrap();
+        kept[0] += 1;
+        assert!(decode(&kept, &offsets).is_err());
+        assert!(decode(&[], &offsets).is_err());
+        assert!(decode(&encode(&HourBars::default()).unwrap().0, &[]).is_err());
+    }
+}

@@ -1,0 +1,177 @@
+//! Which hours the archive shows completely, and how far back a run looks for what is missing.
+
+use crate::support::{Tick, World, key_of, some_ticks};
+use batch_layer::hour::Hour;
+use common::Timestamp;
+
+/// `count` ticks of the hour `back` hours ago.
+fn ticks_of(back: i64, count: i64) -> (Hour, Vec<Tick>) {
+    let hour = Hour::of(Timestamp::now()).plus(-back);
+    let mut ticks = some_ticks(0, 0, back * 1000, count);
+    let moved = hour.start().micros() - ticks[0].at.micros();
+    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    (hour, ticks)
+}
+
+/// What the speed layer has of the ticks.
+async fn insert_speed(world: &World, ticks: &[Tick]) {
+    world.insert_realtime(ticks).await;
+    world.fill_minute_bars().await;
+}
+
+async fn statuses(world: &World) -> Vec<String> {
+    world.rows("select concat_ws(' ', status, reason) from hour_completeness order by hour").await
+}
+
+#[tokio::test]
+async fn an_hour_that_only_the_speed_layer_knows_is_looked_for_however_far_back_until_it_is_archived() {
+    for back in [60, 24 * 8, 24 * 90] {
+        let world = World::create().await;
+        let (hour, ticks) = ticks_of(back, 50);
+        insert_speed(&world, &ticks).await;
+        // The sink is at work on other hours meanwhile.
+        let (now, others) = ticks_of(3, 20);
+        world.put(&key_of(now, 0, 3000), &others).await;
+        let outcome = world.run_ok(&[]).await;
+        assert!(
+            outcome.stderr.contains(&format!("1 hours are incomplete (view hour_completeness): {hour}")),
+            "{}",
+            outcome.stderr
+        );
+        assert_eq!(statuses(&world).await, ["incomplete the archive has no ticks of it", "complete"]);
+
+        world.put(&key_of(hour, 0, back * 1000), &ticks).await;
+        world.execute("update archive_hours set listed_at = listed_at - interval '2 hours'").await;
+        world.run_ok(&[]).await;
+        assert_eq!(statuses(&world).await, ["complete", "complete"]);
+        let ticks = format!("select ticks from batch_hours where hour = '{}'", hour.start());
+        assert_eq!(world.number(&ticks).await, 50);
+    }
+}
+
+#[tokio::test]
+async fn an_hour_of_which_the_archive_shows_a_part_is_incomplete() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5, 50);
+    insert_speed(&world, &ticks).await;
+    world.put(&key_of(hour, 0, 5000), &ticks[..30]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(statuses(&world).await, ["incomplete 20 ticks of the speed layer are not in the archive"]);
+    world.put(&key_of(hour, 0, 5030), &ticks[30..]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(statuses(&world).await, ["complete"]);
+}
+
+#[tokio::test]
+async fn an_hour_that_a_broken_object_holds_back_is_incomplete() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5, 50);
+    world.put(&key_of(hour, 0, 5000), &ticks).await;
+    world.bucket.put(&key_of(hour, 1, 0), "<html>").await.unwrap();
+    assert_eq!(world.run(&[]).await.code, 4);
+    let found = statuses(&world).await;
+    assert!(found[0].starts_with("incomplete an object cannot be read: "), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_correction_that_takes_ticks_out_shows_although_the_speed_layer_has_more() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5, 50);
+    insert_speed(&world, &ticks).await;
+    world.put(&key_of(hour, 0, 5000), &ticks).await;
+    world.run_ok(&[]).await;
+    let shown = "select concat_ws(' ', source, sum(ticks)) from hourly_stock group by source";
+    assert_eq!(world.rows(shown).await, ["batch 50"]);
+    // All ticks of one symbol go.
+    let corrected: Vec<Tick> = ticks.iter().filter(|tick| tick.symbol != "AAPL").cloned().collect();
+    world.put(&key_of(hour, 0, 5000), &corrected).await;
+    world.run_ok(&[]).await;
+    assert_eq!(world.rows(shown).await, [format!("batch {}", corrected.len())]);
+    assert_eq!(statuses(&world).await, ["complete"]);
+    // Until the archive has it, a late tick is the speed layer's; the next run says so.
+    let (_, mut late) = ticks_of(5, 1);
+    late[0].offset = 9999;
+    insert_speed(&world, &late).await;
+    world.run_ok(&[]).await;
+    assert_eq!(statuses(&world).await, ["incomplete 1 ticks of the speed layer are not in the archive"]);
+}
+
+#[tokio::test]
+async fn an_object_that_is_overwritten_by_its_first_part_is_made_good_by_the_rest() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5, 50);
+    insert_speed(&world, &ticks).await;
+    let withdrawn = "select withdrawn from batch_hours";
+    // As a sink without conditional writes leaves it that was killed before it had committed its offsets.
+    world.put(&key_of(hour, 0, 5000), &ticks).await;
+    world.run_ok(&[]).await;
+    world.put(&key_of(hour, 0, 5000), &ticks[..20]).await;
+    let outcome = world.run_ok(&[]).await;
+    assert!(outcome.stderr.contains("30 of 50 records are taken out"), "{}", outcome.stderr);
+    assert_eq!(world.number(withdrawn).await, 30);
+    world.put(&key_of(hour, 0, 5020), &ticks[20..]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(world.number(withdrawn).await, 0);
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(statuses(&world).await, ["complete"]);
+}
+
+#[tokio::test]
+async fn after_a_pause_of_the_batch_layer_a_run_looks_at_all_that_was_archived_meanwhile() {
+    let world = World::create().await;
+    world
+        .execute(
+            "insert into batch_runs (started_at, finished_at, status, arguments)
+             values (now() - interval '5 days', now() - interval '5 days', 'ok', '')",
+        )
+        .await;
+    let (hour, ticks) = ticks_of(24 * 6, 50);
+    world.put(&key_of(hour, 0, 0), &ticks).await;
+    world.run_ok(&[]).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 50);
+}
+
+#[tokio::test]
+async fn an_archive_that_shows_nothing_where_the_speed_layer_has_ticks_is_not_well() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5, 50);
+    world.put(&key_of(hour, 0, 5000), &ticks).await;
+    let wrong = ["--prefix", "raw/stock_price/%Y-%m-%d-%H/"];
+    world.run_ok(&wrong).await;
+    insert_speed(&world, &ticks).await;
+    let outcome = world.run(&wrong).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("but the speed layer has ticks of 1 of its hours: check --bucket"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(world.rows("select status from batch_runs order by run_id").await, ["ok", "partial"]);
+}
+
+#[tokio::test]
+async fn an_archive_of_files_that_are_not_read_is_not_well() {
+    let world = World::create().await;
+    let (hour, _) = ticks_of(5, 1);
+    let key = key_of(hour, 0, 5000).replace(".json", ".snappy.parquet");
+    world.bucket.put(&key, "PAR1").await.unwrap();
+    let outcome = world.run(&[]).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("none of the 1 files of the window"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn an_archive_that_stands_is_said_by_the_run_and_by_the_view() {
+    let world = World::create().await;
+    let (hour, old) = ticks_of(5, 50);
+    world.put(&key_of(hour, 0, 5000), &old).await;
+    let (_, new) = ticks_of(2, 50);
+    insert_speed(&world, &[old, new].concat()).await;
+    let stands = "select count(*) from archive_standing where waiting_seconds > allowed_seconds";
+    let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
+    assert!(outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert_eq!(world.number(stands).await, 1);
+    let outcome = world.run_ok(&["--archive-delay", "5h"]).await;
+    assert!(!outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert_eq!(world.number(stands).await, 0);
+}
