@@ -19,7 +19,9 @@ select child.oid                                                      as partiti
 from pg_inherits i
          join pg_class child on child.oid = i.inhrelid
          cross join lateral pg_get_expr(child.relpartbound, child.oid) as bound (text)
-where i.inhparent = 'public.realtime_stock'::regclass;
+where i.inhparent = 'public.realtime_stock'::regclass
+  -- One whose `detach .. concurrently` was broken off takes no ticks any more.
+  and not i.inhdetachpending;
 
 -- Who looks after the days at this moment, and until when nobody else does. Its row is also what makers of days lock:
 -- unlike an advisory lock, a role that only reads cannot take it.
@@ -43,7 +45,9 @@ create table dropped_days
 
 -- Makes what is missing to hold these UTC days, and says how many partitions that took. A day that a person's partition
 -- holds is left to it, also in part; so is everything where there is a default partition. A table that was detached
--- keeps its name, and the new partition gets another.
+-- keeps its name, and the new partition gets another. A detaching that was broken off is brought to its end first.
+-- More than a month's worth of days at once are history, with few ticks a day: they get whole months, where the month
+-- has long ended. Thousands of partitions would cost each other minutes.
 -- Made apart and then attached: unlike `create table .. partition of`, that stops neither readers nor writers of the
 -- other days.
 create function make_realtime_days(days date[]) returns integer
@@ -64,13 +68,27 @@ begin
     -- One maker at a time.
     perform from public.realtime_upkeep for update;
     for missing in
+        select inhrelid::regclass as leaving
+        from pg_inherits
+        where inhparent = 'public.realtime_stock'::regclass and inhdetachpending
+    loop
+        execute format('alter table public.realtime_stock detach partition %s finalize', missing.leaving);
+    end loop;
+    for missing in
         with present as materialized (select * from public.realtime_partitions),
-             held as (select range_agg(tstzrange(from_time, to_time)) as times from present where not is_default)
+             held as (select range_agg(tstzrange(from_time, to_time)) as times from present where not is_default),
+             spans as (select case
+                                  when cardinality(days) > 31 and date_trunc('month', day) + interval '2 months' <= now()
+                                      then 'month'
+                                  else 'day' end as span,
+                              day::timestamptz as day
+                       from unnest(days) as day),
+             wanted as (select distinct tstzrange(date_trunc(span, day), date_trunc(span, day) + ('1 ' || span)::interval) as times
+                        from spans)
         select gap
-        from unnest(days) as day
+        from wanted
                  cross join held
-                 cross join lateral unnest(tstzmultirange(tstzrange(day::timestamptz, (day + 1)::timestamptz))
-                                           - coalesce(times, '{}')) as gap
+                 cross join lateral unnest(tstzmultirange(wanted.times) - coalesce(held.times, '{}')) as gap
         where not exists (select from present where is_default)
         order by gap
     loop
@@ -135,7 +153,7 @@ begin
     if keep is null or keep < 1 then
         raise exception 'at least one day is kept' using errcode = 'invalid_parameter_value';
     end if;
-    select p.from_time::date as day
+    select date_trunc('day', p.from_time) as from_time, p.to_time
     into expired
     from public.realtime_partitions p
     where p.name = drop_realtime_day.name
@@ -146,7 +164,8 @@ begin
     end if;
     execute format('drop table realtime_days.%I', name);
     insert into public.dropped_days (day, partition, reason)
-    values (expired.day, name, format('older than --retention-days %s', keep));
+    select day::date, name, format('older than --retention-days %s', keep)
+    from generate_series(expired.from_time, expired.to_time - interval '1 microsecond', '1 day') as day;
     return true;
 end
 $$;

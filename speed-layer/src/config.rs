@@ -67,7 +67,7 @@ pub struct Config {
     #[arg(long, env = "LINGER", default_value = "20ms", value_parser = cli::duration, value_name = "DURATION")]
     pub linger: Duration,
 
-    /// How long a transaction may take. One that takes longer is tried again with fewer messages. What a frozen instance
+    /// How long a transaction may take, the same for all instances. One that takes longer is tried again with fewer messages. What a frozen instance
     /// has locked is free again within fifteen seconds after this.
     #[arg(long, env = "WRITER_TIMEOUT", default_value = "60s", value_parser = writer_timeout, value_name = "DURATION")]
     pub writer_timeout: Duration,

@@ -162,7 +162,9 @@ impl Store {
     async fn write_in_parts(&mut self, mut parts: Vec<Batch>) -> Result<(), StoreError> {
         parts.reverse();
         while let Some(part) = parts.pop() {
-            match self.write_at_once(&part, 1).await? {
+            // One that stands alone is not given up for what was known of partitions, either.
+            let tries = if part.messages > 1 { 1 } else { 2 };
+            match self.write_at_once(&part, tries).await? {
                 None => {}
                 Some(why) => parts.extend(self.make_smaller(&part, &why)?.into_iter().rev()),
             }

@@ -5,7 +5,7 @@ use crate::Shared;
 use crate::outage::Outage;
 use crate::store::day_partitions;
 use crate::store::limits::UPKEEP;
-use common::pg::{self, Database};
+use common::pg::{self, Database, in_time};
 use common::{Failure, Timestamp};
 use sqlx::{Connection, PgConnection};
 use std::collections::HashMap;
@@ -17,6 +17,9 @@ const LEASE: &str = "
     update realtime_upkeep set holder = $1, leased_until = clock_timestamp() + make_interval(secs => $2)
     where leased_until < clock_timestamp() or holder = $1";
 const RELEASE: &str = "update realtime_upkeep set leased_until = clock_timestamp() where holder = $1";
+
+/// Longer than any statement takes that only looks, or makes two days.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A lock that is not had within a short time is left for the next look, so that upkeep never holds up writers for long.
 /// An index takes as long as its day has ticks.
@@ -92,16 +95,16 @@ impl Upkeep {
     async fn look(&mut self) -> Result<(), Failure> {
         let mut connection = self.database.connect().await?;
         let failed = |error: sqlx::Error| self.database.failure("upkeep of the partitions in", error);
-        if !lease(&mut connection, &self.holder).await.map_err(failed)? {
+        if !in_time(LOOK_TIMEOUT, lease(&mut connection, &self.holder)).await.map_err(failed)? {
             return Ok(());
         }
-        let made = make_ahead(&mut connection).await.map_err(failed);
-        let (partitions, horizon) = partitions(&mut connection).await.map_err(failed)?;
+        let made = in_time(LOOK_TIMEOUT, make_ahead(&mut connection)).await.map_err(failed);
+        let (partitions, horizon) = in_time(LOOK_TIMEOUT, partitions(&mut connection)).await.map_err(failed)?;
         let mut first_trouble = made.err();
         for (name, task) in self.tasks(&partitions, horizon) {
-            let leased = lease(&mut connection, &self.holder).await;
+            let leased = in_time(LOOK_TIMEOUT, lease(&mut connection, &self.holder)).await;
             let done = match leased {
-                Ok(true) => in_time(carry_out(&mut connection, task, &name)).await,
+                Ok(true) => in_time(LONGEST_STATEMENT + LOOK_TIMEOUT, carry_out(&mut connection, task, &name)).await,
                 Ok(false) => return Ok(()),
                 Err(error) => Err(error),
             };
@@ -111,7 +114,7 @@ impl Upkeep {
                 connection = self.database.connect().await?;
             }
         }
-        release(&mut connection, &self.holder)
+        in_time(LOOK_TIMEOUT, release(&mut connection, &self.holder))
             .await
             .map_err(|error| self.database.failure("upkeep of the partitions in", error))?;
         first_trouble.map_or(Ok(()), Err)
@@ -186,10 +189,6 @@ fn task(
         (None, false) => Some(Task::Seal),
         (None, true) => None,
     }
-}
-
-async fn in_time(work: impl Future<Output = sqlx::Result<()>>) -> sqlx::Result<()> {
-    pg::in_time(LONGEST_STATEMENT + Duration::from_secs(30), work).await
 }
 
 async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sqlx::Result<()> {

@@ -13,6 +13,12 @@ pub struct SecretFile {
 }
 
 impl SecretFile {
+    /// # Errors
+    /// A sentence for clap to show: it cannot be read, or is empty.
+    pub fn read(path: &str) -> Result<Self, String> {
+        secret(path)
+    }
+
     /// As it was read at the start.
     #[must_use]
     pub fn expose(&self) -> &str {

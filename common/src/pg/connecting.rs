@@ -155,3 +155,47 @@ fn is_login(error: &sqlx::Error) -> bool {
 fn is_parameter_of_a_pooler(error: &sqlx::Error) -> bool {
     has_a_session() && error.as_database_error().is_some_and(|error| error.message().contains("startup parameter"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::SecretFile;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A server that refuses every login.
+    async fn refusing() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut startup = vec![0; client.read_u32().await.unwrap() as usize - 4];
+                client.read_exact(&mut startup).await.unwrap();
+                let text = "SFATAL\0C28P01\0Mpassword authentication failed\0\0";
+                let mut answer = b"E".to_vec();
+                answer.extend_from_slice(&(text.len() as u32 + 4).to_be_bytes());
+                answer.extend_from_slice(text.as_bytes());
+                client.write_all(&answer).await.unwrap();
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_login_that_is_refused_is_tried_again_for_a_while_where_it_comes_from_a_file() {
+        let url = format!("postgres://u:s3cret@127.0.0.1:{}/d?sslmode=disable", refusing().await);
+        let given = Database::parse(&url, "test").unwrap().connect().await.err().unwrap();
+        assert!(given.is_configuration() && !given.to_string().contains("s3cret"), "{given}");
+
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &url).unwrap();
+        let mut database = Database::of_file(SecretFile::read(file.path().to_str().unwrap()).unwrap(), "test").unwrap();
+        let first = database.connect().await.err().unwrap();
+        assert!(
+            matches!(&first, Failure::Infrastructure(_)) && first.to_string().contains("[SQLSTATE 28P01]"),
+            "{first}"
+        );
+        database.login_patience = Duration::ZERO;
+        assert!(database.connect().await.err().unwrap().is_configuration());
+    }
+}

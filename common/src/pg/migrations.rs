@@ -1,12 +1,13 @@
 //! The tables: who brings them up to date, and when.
 
 use super::connecting::has_a_session;
-use super::{Database, query_as, query_scalar};
+use super::{Database, in_time, query_as, query_scalar};
 use crate::failure::Failure;
 use anyhow::anyhow;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{Connection, PgConnection};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The tables, embedded in each binary.
 pub static MIGRATOR: Migrator = {
@@ -22,7 +23,11 @@ pub static MIGRATOR: Migrator = {
 const GRANTS: &str = include_str!("../../../migrations/grants.sql");
 
 /// Nothing of a start waits for a lock for ever: an attempt that was given up would leave its wait behind.
-const BEGIN: &str = "begin; set local lock_timeout = '30s'; set local idle_in_transaction_session_timeout = '60s'";
+/// A name of its own, because a writer may end another's session that takes long.
+const BEGIN: &str = "begin; set local application_name = 'migrations'; set local lock_timeout = '30s';
+                     set local idle_in_transaction_session_timeout = '60s'";
+/// Longer than a look takes that still goes on.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Those who start together wait for one another. Before the first migration there is no table to lock: then anything will
 /// do.
@@ -94,7 +99,10 @@ impl Database {
         match MIGRATOR.run(&mut *connection).await {
             Ok(()) => {}
             // A server that goes away in the middle rolls the migration back.
-            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => return Err(failed(error)),
+            Err(MigrateError::Execute(error)) => return Err(failed(error)),
+            Err(MigrateError::ExecuteMigration(error, version)) => {
+                return Err(self.failure(&format!("running migration {version} in"), error));
+            }
             Err(error) => {
                 let context = self.what("migrating the tables in");
                 return Err(Failure::Configuration(anyhow::Error::new(error).context(context)));
@@ -109,9 +117,12 @@ impl Database {
 
     async fn check(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let failed = |error: sqlx::Error| self.failure("looking for migrations in", error);
-        let mut transaction = connection.begin_with(BEGIN).await.map_err(failed)?;
-        let applied = applied(&mut transaction).await.map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        let look = async {
+            let mut transaction = connection.begin_with(BEGIN).await?;
+            let applied = applied(&mut transaction).await?;
+            transaction.commit().await.map(|()| applied)
+        };
+        let applied = in_time(LOOK_TIMEOUT, look).await.map_err(failed)?;
         for migration in MIGRATOR.iter() {
             match applied.get(&migration.version) {
                 Some(checksum) if *checksum == *migration.checksum => {}

@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashSet};
 const MAKE: &str = "
     select make_realtime_days(array(select (day at time zone 'UTC')::date from unnest($1::timestamptz[]) as day))";
 
-/// Days that one transaction makes: each costs a few locks, and some time where there are thousands already.
-const AT_ONCE: usize = 64;
+/// Days that one transaction makes: each may cost a few locks. Many at once become whole months.
+const AT_ONCE: usize = 256;
 
 /// The days that are known to have a partition.
 #[derive(Debug, Default)]

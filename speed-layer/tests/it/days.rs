@@ -12,16 +12,20 @@ async fn execute(scene: &Scene, sql: &'static str) {
 }
 
 #[tokio::test]
-async fn ticks_of_many_hundred_days_in_one_batch_are_written() {
+async fn ticks_of_thousands_of_days_in_one_batch_are_written() {
     let scene = Scene::new(1).await;
     let day = |number: i64| {
         Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &(number * 86_400_000).to_string()))
     };
-    scene.topic.produce((9_000..9_600).map(day)).await;
+    // From 1994-08-23 on, with one day that is there before.
+    scene.topic.produce([day(9_110)]).await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
+    scene.topic.produce((9_000..14_000).map(day)).await;
+    scene.wait_all_in().await;
     scene.assert_each_once().await;
-    assert_eq!(scene.count("select count(*) from realtime_partitions where to_time < '2000-01-01'").await, 600);
+    // One a month, and one more around the day that was there.
+    assert_eq!(scene.count("select count(*) from realtime_partitions where to_time < now()").await, 165 + 2);
 }
 
 #[tokio::test]
@@ -56,6 +60,29 @@ async fn a_late_tick_of_a_day_that_was_detached_renamed_or_is_part_of_a_month_is
         ("realtime_days.realtime_stock_20250731", 1),
     ];
     assert_eq!(names, expected.map(|(name, count)| (name.to_owned(), count)));
+}
+
+#[tokio::test]
+async fn a_day_whose_detaching_was_broken_off_takes_ticks_again() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&[]);
+    scene.topic.produce([tick_at("2025-06-06T10:00:00Z")]).await;
+    scene.wait_all_in().await;
+    drop(speed_layer);
+    let mut reading = scene.database.connection().await;
+    sqlx::raw_sql("begin; select * from realtime_stock").execute(&mut reading).await.unwrap();
+    let mut detaching = scene.database.connection().await;
+    sqlx::raw_sql("set statement_timeout = '500ms'").execute(&mut detaching).await.unwrap();
+    let detach = "alter table realtime_stock detach partition realtime_days.realtime_stock_20250606 concurrently";
+    assert!(sqlx::raw_sql(detach).execute(&mut detaching).await.is_err());
+    drop(reading);
+    let _speed_layer = scene.start(&[]);
+    scene.topic.produce([tick_at("2025-06-06T11:00:00Z")]).await;
+    eventually("the tick in a new partition", PATIENCE, || async {
+        scene.count("select count(*) from realtime_days.realtime_stock_20250606_2").await == 1
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0);
 }
 
 #[tokio::test]

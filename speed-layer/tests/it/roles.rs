@@ -160,6 +160,42 @@ async fn grafana_reader_cannot_stop_writers_with_a_lock() {
     .await;
 }
 
+/// As RDS, Cloud SQL and Azure give it.
+#[tokio::test]
+async fn the_roles_are_made_without_a_superuser() {
+    const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
+    let scene = Scene::new(1).await;
+    // Roles are the server's: others make them at the same moment, and this one has to be allowed to alter them.
+    scene.database.set_up_roles().await;
+    let manager = format!("{}_manager", scene.database.name());
+    let (own, url) = (format!("{manager}_db"), scene.database.url_of(&manager));
+    let password = workbench::testing::ROLE_PASSWORD;
+    for sql in [
+        format!("create role {manager} login createdb createrole password '{password}'"),
+        format!("grant stocks_owner, speed_writer, batch_writer, grafana_reader to {manager} with admin option"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+    }
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("create database {own}"))).execute(&mut connection).await.unwrap();
+    let mut own_url = url::Url::parse(&url).unwrap();
+    own_url.set_path(&own);
+    eventually("the roles to be made", PATIENCE, || async {
+        let mut connection = PgConnection::connect(own_url.as_str()).await?;
+        sqlx::raw_sql(ROLES).execute(&mut connection).await?;
+        connection.close().await
+    })
+    .await;
+    drop(connection);
+    for sql in [
+        format!("drop database {own} with (force)"),
+        format!("drop owned by {manager}"),
+        format!("drop role {manager}"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_owner_of_the_tables_rules_no_more_than_its_database() {
     let scene = Scene::new(1).await;
