@@ -66,13 +66,3 @@ select hour,
        r.hour is null or r.status not in ('ok', 'purged') or coalesce(r.reconciled_at < b.computed_at, false) as needs_look
 from batch_hours b
          full join reconciled_hours r using (hour);
-
--- Days that retention has dropped from realtime_stock, written by the speed layer in the transaction that drops the day. A
--- late tick may make the day's partition again; it stays a purged one. A day without a row here whose partition is gone
--- counts as purged, too; one that has its partition and lacks ticks does not.
-create table purged_days
-(
-    day       date        not null,
-    purged_at timestamptz not null default now(),
-    constraint purged_days_pkey primary key (day)
-);

@@ -151,7 +151,11 @@ mod tests {
             let at = Timestamp::from_micros(*at);
             let symbol = ["A", "BRK-B", "A-SYMBOL-OF-MORE-THAN-8-BYTES"][*symbol];
             sum.offsets.insert(0, number as u64 * 3);
-            sum.add(&Tick::new(symbol, at, prices, *volume, at).unwrap(), 0, number as i64 * 3);
+            sum.add(
+                &Tick::new(symbol, at, prices, *volume, common::TimeBounds::only(at)).unwrap(),
+                0,
+                number as i64 * 3,
+            );
         }
         sum.offsets.settle();
         sum

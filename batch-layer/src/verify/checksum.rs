@@ -2,7 +2,7 @@
 
 use common::decode::Record;
 use common::tick::Prices;
-use common::{Price, Tick, Timestamp};
+use common::{Price, Tick, TimeBounds, Timestamp};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Every number of up to 2^53 is a 64-bit float.
@@ -50,7 +50,14 @@ impl<'a> Content<'a> {
     #[must_use]
     pub fn tick(&self) -> Option<Tick<'a>> {
         let prices = Prices { open: self.open?, high: self.high, low: self.low, close: self.close? };
-        Tick::new(self.symbol, self.timestamp, prices, i64::try_from(self.volume).ok()?, self.timestamp).ok()
+        Tick::new(
+            self.symbol,
+            self.timestamp,
+            prices,
+            i64::try_from(self.volume).ok()?,
+            TimeBounds::only(self.timestamp),
+        )
+        .ok()
     }
 
     fn prices(&self) -> [Option<Price>; 4] {

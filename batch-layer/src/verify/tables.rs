@@ -100,11 +100,7 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
                 (select computed_at from batch_hours where hour = $1) as computed_at,
                 coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
                 exists (select from stale_hours where hour = $1) as stale,
-                exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                        where i.inhparent = to_regclass('realtime_stock')
-                          and (c.relname = 'realtime_stock_' || to_char($1 at time zone 'UTC', 'YYYYMMDD')
-                               or pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT'))
-                    and not exists (select from purged_days where day = ($1 at time zone 'UTC')::date) as has_day",
+                not exists (select from dropped_days where day = ($1 at time zone 'UTC')::date) as has_day",
     )
     .bind(hour.start())
     .bind(hour.plus(1).start())
