@@ -83,8 +83,8 @@ impl Checksum {
 }
 
 fn hash(content: &Content<'_>, offset: Option<u64>, number: fn(Price) -> u64) -> u64 {
-    // The longest symbol has 32 bytes, the numbers have 48.
-    let mut bytes = [0; 80];
+    // The longest symbol has 64 bytes, the numbers have 48.
+    let mut bytes = [0; 112];
     let mut length = 0;
     let mut put = |part: &[u8]| {
         let part = &part[..part.len().min(bytes.len() - length)];
@@ -131,6 +131,8 @@ mod tests {
         let tick = content("201.5");
         let others = [
             Content { symbol: "AAPM", ..tick },
+            Content { symbol: "A-SYMBOL-OF-SIXTY-FOUR-BYTES-WHOSE-LAST-BYTES-COUNT-AS-WELL-AS-A", ..tick },
+            Content { symbol: "A-SYMBOL-OF-SIXTY-FOUR-BYTES-WHOSE-LAST-BYTES-COUNT-AS-WELL-AS-B", ..tick },
             Content { timestamp: tick.timestamp.plus_micros(1), ..tick },
             Content { open: price("1.500000001"), ..tick },
             Content { high: price("201.5"), ..tick },
@@ -139,6 +141,8 @@ mod tests {
             Content { volume: 8, ..tick },
         ];
         let sum = Checksum::of(&tick, Some(3));
+        let long = others.map(|other| Checksum::of(&other, Some(3)).exact);
+        assert_ne!(long[1], long[2], "the whole symbol counts");
         for other in others {
             let differing = Checksum::of(&other, Some(3));
             assert_ne!((differing.exact, differing.as_floats), (sum.exact, sum.as_floats), "{other:?}");

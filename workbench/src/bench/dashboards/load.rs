@@ -80,7 +80,7 @@ const STATEMENTS: [(&str, &str); 8] = [
              select started, started + interval '20 seconds', 'ok', '', 1
              from generate_series(now() - make_interval(days => $DAYS), now(), '5 minutes') as started
              returning run_id, started_at)
-         insert into batch_hours (hour, fingerprint, objects, ticks, symbols, duplicates, run_id)
+         insert into batch_hours (hour, format, objects, ticks, symbols, duplicates, run_id)
          select distinct on (date_trunc('hour', started_at)) date_trunc('hour', started_at), '', 4, 1, 1, 0, run_id from runs",
     ),
 ];

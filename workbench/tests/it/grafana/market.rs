@@ -31,7 +31,7 @@ const SEED: &str = "
     insert into batch_runs (started_at, finished_at, status, arguments, hours_computed)
     values (now() - interval '2 hours', now() - interval '119 minutes', 'ok', '', 3),
            (now() - interval '1 hour', now() - interval '59 minutes', 'partial', '', 1);
-    insert into batch_hours (hour, fingerprint, objects, ticks, symbols, duplicates, run_id, first_computed_at)
+    insert into batch_hours (hour, format, objects, ticks, symbols, duplicates, run_id, first_computed_at)
     values (date_trunc('hour', now()) - interval '3 hours', '', 1, 480, 2, 0, 1, now() - interval '1 day');
     insert into reconciled_hours
     select hour, 'mismatch', 480, 480, 479, 479, 'a tick is missing in the archive', now() from batch_hours;
