@@ -37,6 +37,8 @@ struct Topic {
     name: String,
     identity: Option<TopicIdentity>,
     source: Option<Source>,
+    /// Kafka was asked what it is since its last partitions were assigned.
+    is_confirmed: bool,
     partitions: BTreeMap<i32, Partition>,
     watched: HashMap<i32, Watched>,
 }
@@ -80,6 +82,8 @@ impl Assignment {
             let topic = self.topic_mut(element.topic());
             topic.partitions.insert(element.partition(), Partition::new(count, skips, now));
             topic.watched.remove(&element.partition());
+            // A partition may be new because the topic is: its offsets must not be taken for the old one's.
+            topic.is_confirmed = false;
         }
         self.unanswered.get_or_insert(now);
         self.is_unsettled = true;
@@ -91,6 +95,7 @@ impl Assignment {
                 name: name.to_owned(),
                 identity: None,
                 source: None,
+                is_confirmed: false,
                 partitions: BTreeMap::new(),
                 watched: HashMap::new(),
             });
@@ -137,6 +142,7 @@ impl Assignment {
             Some(known) if !known.may_be(&found) => Err(known.clone()),
             _ => {
                 topic.identity = Some(found);
+                topic.is_confirmed = true;
                 Ok(())
             }
         }
@@ -180,7 +186,9 @@ impl Assignment {
                     partition.on(Event::Waited, now);
                 }
                 match partition.take_wanted(now) {
-                    Some(Action::AskStore) if topic.source.is_none() => partition.put_back(Action::AskStore, now),
+                    Some(Action::AskStore) if topic.source.is_none() || !topic.is_confirmed => {
+                        partition.put_back(Action::AskStore, now)
+                    }
                     Some(action) => wanted.push((TopicPartition { topic: topic.name.clone(), partition: *id }, action)),
                     None => {}
                 }
@@ -450,9 +458,14 @@ mod tests {
         TopicPartition { topic: "t".into(), partition }
     }
 
+    fn identity(id: &str) -> TopicIdentity {
+        TopicIdentity { topic: "t".into(), cluster_id: "c".into(), topic_id: id.into(), partitions: 1 }
+    }
+
     fn assigned(partitions: &[i32]) -> Assignment {
         let mut assignment = Assignment::new(false);
         assignment.assign(&list(partitions), Instant::now());
+        assignment.describe(identity("a")).unwrap();
         assignment.identified(Source { id: 1, topic: "t".into(), first_partitions: 2 });
         assignment
     }
@@ -552,9 +565,16 @@ mod tests {
     }
 
     #[test]
+    fn the_store_is_asked_about_a_partition_only_once_kafka_has_said_again_which_topic_it_is_of() {
+        let mut assignment = reading(&[0], 5);
+        assignment.assign(&list(&[1]), Instant::now());
+        assert!(assignment.wanted(Instant::now()).iter().all(|(of, _)| *of != at(1)));
+        assignment.describe(identity("a")).unwrap();
+        assert!(assignment.wanted(Instant::now()).contains(&(at(1), Action::AskStore)));
+    }
+
+    #[test]
     fn a_topic_that_has_another_id_than_before_is_another_topic() {
-        let identity =
-            |id: &str| TopicIdentity { topic: "t".into(), cluster_id: "c".into(), topic_id: id.into(), partitions: 1 };
         let mut assignment = assigned(&[0]);
         assert!(assignment.describe(identity("a")).is_ok());
         assert!(assignment.describe(identity("a")).is_ok());

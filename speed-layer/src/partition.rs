@@ -221,9 +221,9 @@ impl Partition {
         self.wanted.take_if(|(_, when)| *when <= now).map(|(action, _)| action)
     }
 
-    /// The same as before must be done later: it cannot be done yet.
+    /// It cannot be done yet.
     pub fn put_back(&mut self, action: Action, now: Instant) {
-        self.wanted = Some((action, now + ASK_SOON));
+        self.wanted = Some((action, now));
     }
 
     /// Whether nothing is to be done about it.

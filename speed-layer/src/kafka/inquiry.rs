@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What is asked.
 #[derive(Debug)]
 enum Question {
-    /// What is this topic? From then on it is looked at again and again.
+    /// What is this topic now? From then on it is looked at again and again.
     Topic(String),
     /// What is there of this partition?
     Partition(TopicPartition),
@@ -33,7 +33,7 @@ enum Question {
 /// What was found out.
 #[derive(Debug)]
 pub enum Finding {
-    /// At first, and whenever it has changed since.
+    /// When it was asked for, and whenever it has changed since.
     Topic(TopicIdentity),
     /// The brokers know no topic of this name.
     Missing(String),
@@ -133,11 +133,11 @@ impl Asker {
     fn note(&mut self, question: Question) {
         match question {
             Question::Topic(topic) => {
-                if !self.topics.iter().any(|(known, _)| *known == topic) {
-                    self.topics.push((topic.clone(), None));
-                    let found = self.look_at(&topic);
-                    self.tell(found);
-                }
+                // Whoever asks wants to hear of it, new or not; if nobody answers now, then at the next look.
+                self.topics.retain(|(known, _)| *known != topic);
+                self.topics.push((topic.clone(), None));
+                let found = self.look_at(&topic);
+                self.tell(found);
             }
             Question::Partition(partition) => {
                 if !self.partitions.contains(&partition) {
