@@ -67,10 +67,14 @@ pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Fai
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
-/// When the last run began that came to its end: what was archived since may lie as far back before that as a run looks.
+/// When the last run began that came to its end and was not stopped: what was archived since may lie as far back before that as a run looks.
 pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
-    let last = sqlx::query_scalar("select max(started_at) from batch_runs where status in ('ok', 'partial')")
-        .fetch_one(&mut index.connection);
+    let last = sqlx::query_scalar(
+        "select max(started_at) from batch_runs
+         where status in ('ok', 'partial') and not starts_with(coalesce(error, ''), $1)",
+    )
+    .bind(crate::work::STOPPED)
+    .fetch_one(&mut index.connection);
     in_time(index.patience, last).await.map_err(|error| index.failed("reading batch_runs in", error))
 }
 

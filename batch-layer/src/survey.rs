@@ -33,14 +33,14 @@ pub struct Survey {
 }
 
 /// Compares a listing with what is known of the folder. `names` says what an object's name means, `format` how objects
-/// are read; `force` makes every object a change.
+/// are read, where that counts for a change; `force` makes every object one.
 #[must_use]
 pub fn compare(
     folder: &Folder,
     listing: Vec<Object>,
     mut known: KnownObjects,
     names: &FileNameTemplate,
-    format: &str,
+    format: Option<&str>,
     force: bool,
 ) -> Survey {
     let mut survey = Survey::default();
@@ -64,7 +64,7 @@ pub fn compare(
         let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
-            Some(known) if force || known.format != format => ChangeKind::Forced,
+            Some(known) if force || format.is_some_and(|format| known.format != format) => ChangeKind::Forced,
             Some(_) => continue,
         };
         survey.changes.push(Change { object, folder: folder.clone(), kind });
@@ -101,7 +101,7 @@ mod tests {
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
-        compare(&folder(), listing, index, &names, format, force)
+        compare(&folder(), listing, index, &names, Some(format), force)
     }
 
     #[test]

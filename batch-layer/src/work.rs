@@ -255,6 +255,9 @@ impl Work {
 }
 
 /// What a run says that a signal has ended.
+/// How the words about a run begin that did not come to its end.
+pub(crate) const STOPPED: &str = "stopped by a signal";
+
 pub(crate) fn stopped() -> Failure {
-    Failure::Partial("stopped by a signal before all hours were done; the next run goes on with the rest".into())
+    Failure::Partial(format!("{STOPPED} before all hours were done; the next run goes on with the rest"))
 }

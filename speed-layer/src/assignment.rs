@@ -208,6 +208,7 @@ impl Assignment {
             is_first: at.partition < source.first_partitions,
             watermarks: partition.watermarks,
             refused: partition.refused,
+            truncated_at: partition.truncated_at,
         })
     }
 

@@ -53,6 +53,8 @@ pub struct Question {
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused as out of its range.
     pub refused: Option<i64>,
+    /// Where Kafka's log ended when it was seen to be truncated before that offset.
+    pub truncated_at: Option<i64>,
 }
 
 impl Question {

@@ -241,6 +241,14 @@ pub fn take_up(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaRes
     }
 }
 
+/// Answers an assignment or a revocation that nobody has answered; where none is open it gives up what is read.
+fn answer_open(consumer: &Consumer) {
+    if let Err(error) = take_up(consumer, &TopicPartitionList::new()) {
+        tracing::debug!("answering an assignment: {error}");
+    }
+    release_all(consumer);
+}
+
 /// Stops reading whatever is read, and tells the group so.
 fn release_all(consumer: &Consumer) {
     // What was never taken up must not be in the list.

@@ -111,6 +111,11 @@ pub struct Partition {
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused.
     pub refused: Option<i64>,
+    /// Where Kafka's log ended when that was seen to be before the refused offset: what has come since is other
+    /// messages, also where the offsets agree again.
+    pub truncated_at: Option<i64>,
+    /// What was last said of it that a person must decide on.
+    gap: Option<String>,
     /// Whether Kafka's client has it.
     in_client: bool,
     /// Since when it has not, if it had it.
@@ -141,6 +146,8 @@ impl Partition {
             told: -1,
             watermarks: None,
             refused: None,
+            truncated_at: None,
+            gap: None,
             in_client: false,
             let_go: None,
             is_displaced: false,
@@ -167,6 +174,9 @@ impl Partition {
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Measured(watermarks)) => {
                 self.watermarks = Some(watermarks);
+                if self.refused.is_some_and(|refused| refused > watermarks.high) {
+                    self.truncated_at.get_or_insert(watermarks.high);
+                }
                 (self.state.clone(), Some((A::AskStore, now)))
             }
             (S::Assigned, E::Waited) => (S::Assigned, Some((A::AskKafka, now))),
@@ -192,8 +202,13 @@ impl Partition {
                 self.begin(next);
                 (S::Located, None)
             }
-            (S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => (S::Stalled(St::Gap(why)), None),
-            (S::Reading | S::Stalled(St::Silent), E::Damaged { offset, why }) if offset >= self.next => {
+            (S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => {
+                self.gap = Some(why.clone());
+                (S::Stalled(St::Gap(why)), None)
+            }
+            (S::Reading | S::Stalled(St::Silent), E::Damaged { offset, why }) => {
+                // The batch may have begun before the next offset, and is of no use as a whole.
+                tracing::trace!("damaged from {offset} on");
                 self.is_displaced = true;
                 (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
             }
@@ -250,6 +265,7 @@ impl Partition {
     fn begin(&mut self, next: i64) {
         (self.next, self.written) = (next, next);
         (self.damage, self.readable) = (None, None);
+        (self.gap, self.truncated_at) = (None, None);
         self.said = false;
     }
 
@@ -313,7 +329,9 @@ impl Partition {
             State::Stalled(Stall::Silent) => {
                 Some(format!("Kafka has messages from offset {} on, but sends none", self.next))
             }
-            State::Reading | State::Located | State::Assigned | State::Stalled(Stall::OutOfRange) => None,
+            // It is being asked again, and stands all the same.
+            State::Stalled(Stall::OutOfRange) => self.gap.clone(),
+            State::Reading | State::Located | State::Assigned => None,
         }
     }
 }

@@ -15,7 +15,7 @@ pub use transaction::write_ticks;
 
 use crate::Shared;
 use crate::batch::Batch;
-use crate::handover::{Answer, Position, Question};
+use crate::handover::{Answer, Begin, Position, Question};
 use crate::outage::Outage;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
@@ -54,6 +54,8 @@ pub struct Store {
     reached: BTreeMap<SourcePartition, i64>,
     /// The connection is new: what it shows has not been compared with `reached`.
     is_unchecked: bool,
+    /// Since when an offset has been locked by somebody.
+    busy_since: Option<Instant>,
 }
 
 /// Why a batch or an assignment could not be completed.
@@ -138,6 +140,7 @@ impl Store {
             topics: BTreeMap::new(),
             reached: BTreeMap::new(),
             is_unchecked: false,
+            busy_since: None,
         }
     }
 
@@ -292,7 +295,23 @@ impl Store {
         let ask = async |connection: &mut PgConnection| {
             offsets::locate(connection, config, &limits, metrics, questions).await
         };
-        self.until_done("reading the offsets takes too long", ask).await
+        let answers = self.until_done("reading the offsets takes too long", ask).await?;
+        self.note_busy(&answers);
+        Ok(answers)
+    }
+
+    /// An offset that stays locked for longer than any batch may take is a frozen writer's, which nothing else ends.
+    fn note_busy(&mut self, answers: &[Answer]) {
+        if !answers.iter().any(|answer| answer.start == Begin::Busy) {
+            self.busy_since = None;
+            return;
+        }
+        let since = *self.busy_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > self.limits.patience() {
+            self.busy_since = None;
+            self.connection = None;
+            self.is_held_up = true;
+        }
     }
 
     /// Makes sure that the database takes writes, and that the stored offsets are not behind `positions`, where they once
@@ -433,7 +452,7 @@ impl Store {
         let mut connection = self.shared.database.connect().await?;
         self.is_unchecked = true;
         if std::mem::take(&mut self.is_held_up) {
-            let ended = self.limits.clear_the_way(&mut connection).await;
+            let ended = pg::in_time(self.limits.patience(), self.limits.clear_the_way(&mut connection)).await;
             let ended =
                 ended.map_err(|error| self.shared.database.failure("looking for abandoned sessions in", error))?;
             if ended > 0 {

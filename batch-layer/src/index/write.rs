@@ -226,8 +226,12 @@ async fn remove(connection: &mut PgConnection, token: Option<&Token>, keys: &[St
     let kept = sqlx::query(
         "update batch_hours b
          set gone_objects = b.gone_objects + gone.objects
-         from (select hour, count(*) as objects from archive_object_hours where key = any ($1) and merged group by hour)
-                  as gone
+         from (select hour, count(*) as objects
+               from archive_object_hours
+                        left join stale_hours using (hour)
+               -- One that had taken another's place and was not computed yet may have held all of its records.
+               where key = any ($1) and (merged or coalesce(replaced, false))
+               group by hour) as gone
          where gone.hour = b.hour",
     )
     .bind(keys)

@@ -79,10 +79,12 @@ impl Work {
         let hour = stale.hour;
         let objects = self.index.objects_of(hour).await?;
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
-        if !is_forced && !stale.replaced && objects.iter().all(|object| object.merged) {
+        let known = self.index.computed(hour).await?;
+        // What was read in another way may have put its ticks elsewhere, and left this hour without a mark of it.
+        let is_as_read = known.as_ref().is_none_or(|known| *known.format == *self.format);
+        if !is_forced && !stale.replaced && is_as_read && objects.iter().all(|object| object.merged) {
             return self.index.settle(hour).await;
         }
-        let known = self.index.computed(hour).await?;
         if objects.is_empty() {
             return self.empty(stale, known.as_ref()).await;
         }
@@ -180,7 +182,9 @@ impl Work {
             return Ok(Some(New { sum, added: None }));
         }
         // What has expired cannot be read again, and stays as it is known; only new records come to it.
-        if let (Some(before), false, false) = (&known.sum, added.is_empty(), due.stale.replaced) {
+        // What was read in another way cannot be added to: the same records would count twice.
+        let is_added_to = !added.is_empty() && !due.stale.replaced && !is_read_otherwise;
+        if let Some(before) = known.sum.as_ref().filter(|_| is_added_to) {
             let Some(part) = self.sum(due, &added, Some(&before.offsets)).await? else {
                 return Ok(None);
             };
@@ -197,7 +201,7 @@ impl Work {
                 self.store.location()
             ),
         );
-        if !due.stale.replaced {
+        if !due.stale.replaced && !is_read_otherwise {
             self.index.settle(hour).await?;
         }
         Ok(None)
@@ -244,10 +248,16 @@ impl Work {
         let Some(known) = known else {
             return self.index.settle(hour).await;
         };
-        let is_replaced = stale.replaced && known.gone_objects == 0 && known.location == self.store.location();
+        let is_read_otherwise = *known.format != *self.format;
+        let is_replaced =
+            (stale.replaced || is_read_otherwise) && known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.allow_shrink && self.plan.window.contains(&hour);
         if is_replaced || is_allowed {
-            let why = if is_allowed { "--allow-shrink says so" } else { "its objects were replaced by others without" };
+            let why = if is_allowed {
+                "--allow-shrink says so"
+            } else {
+                "its objects were replaced by others without, or are read in another way"
+            };
             self.progress.warn(format_args!("hour {hour}: its {} records are taken out: {why}", known.ticks));
             return summary::withdraw(&mut self.index, hour).await;
         }

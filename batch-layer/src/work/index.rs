@@ -74,9 +74,11 @@ impl Work {
             for (folder, listing) in listed {
                 let (listing, known) = (listing?, known.remove(&*folder.prefix).unwrap_or_default());
                 let (deleted, mended) = self.no_longer_broken(&folder, &listing, &known);
-                let force = force && self.touches_window(&folder);
+                // In other folders a change of flags would draw in their neighbours, and so on through all of history.
+                let is_own = self.touches_window(&folder);
+                let (force, format) = (force && is_own, is_own.then_some(&*self.format));
                 let listed = listing.len();
-                let survey = compare(&folder, listing, known, &self.names, &self.format, force);
+                let survey = compare(&folder, listing, known, &self.names, format, force);
                 self.objects_listed += listed - survey.passed_over;
                 self.unknown_files += survey.unknown.len();
                 self.remove(&survey.gone).await?;

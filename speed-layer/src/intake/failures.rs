@@ -101,7 +101,9 @@ impl Intake {
 
     /// Said once; the topic is waited for.
     fn topic_is_missing(&mut self, topic: &str) {
-        if self.missing.insert(topic.to_owned()) {
+        // A pattern's topics may go.
+        let is_asked_for = self.shared.config.topics.iter().any(|asked| asked == topic);
+        if is_asked_for && self.missing.insert(topic.to_owned()) {
             let brokers = &self.shared.config.kafka_brokers;
             tracing::warn!("topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it");
         }

@@ -7,6 +7,7 @@ use crate::source::TopicPartition;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long a revocation may be held up for the last batch to be written.
@@ -39,8 +40,7 @@ impl Intake {
             self.shared.metrics.set_lag(&at, messages);
         }
         let leaderless = reports.leaderless.as_deref().unwrap_or_default();
-        let is_waiting = self.held_up.is_none_or(|held_up| held_up.elapsed() >= HELD_UP);
-        self.assignment.watch(&reports.ends, leaderless, is_waiting, Instant::now());
+        self.assignment.watch(&reports.ends, leaderless, self.is_waiting(), Instant::now());
         let missing = self.missing.iter().next().map(|topic| format!("topic \"{topic}\" does not exist"));
         let trouble = self.assignment.say_troubles().or(missing);
         self.shared.metrics.set_stalled(self.assignment.stalled());
@@ -48,6 +48,11 @@ impl Intake {
             Some(trouble) => self.shared.health.partitions.fails(trouble),
             None => self.shared.health.partitions.set(true),
         }
+    }
+
+    /// Whether what does not come is not held up by this instance itself.
+    fn is_waiting(&self) -> bool {
+        self.held_up.is_none_or(|held_up| held_up.elapsed() >= HELD_UP)
     }
 
     fn assigned(&mut self, partitions: &TopicPartitionList) {
@@ -147,7 +152,9 @@ impl Intake {
                 self.pass(&at, next);
             }
         }
-        for (at, end) in self.assignment.damaged_ends(&reports.ends, Instant::now()) {
+        // What was fetched may be waiting for the stores, and can be read then.
+        let ends = if self.is_waiting() { &reports.ends } else { &HashMap::new() };
+        for (at, end) in self.assignment.damaged_ends(ends, Instant::now()) {
             self.pass(&at, end);
         }
     }

@@ -12,7 +12,7 @@ use common::kafka::Quiet;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it is made sure that a topic is still the one that it was.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -108,19 +108,22 @@ struct Asker {
 
 impl Asker {
     fn run(mut self) {
+        let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
-            let wait = if self.partitions.is_empty() { LOOK_EVERY } else { Duration::ZERO };
+            let left = next_look.saturating_duration_since(Instant::now());
+            let wait = if self.partitions.is_empty() { left } else { Duration::ZERO };
             match self.asked.recv_timeout(wait) {
-                Ok(question) => {
-                    self.note(question);
-                    continue;
-                }
+                Ok(question) => self.note(question),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let findings = match self.partitions.pop_front() {
-                Some(partition) => vec![self.measure(partition)],
-                None => self.look_at_all(),
+            // Other questions must not put this off for ever.
+            let findings = if Instant::now() >= next_look {
+                let findings = self.look_at_all();
+                next_look = Instant::now() + LOOK_EVERY;
+                findings
+            } else {
+                self.partitions.pop_front().map(|partition| self.measure(partition)).into_iter().collect()
             };
             for finding in findings {
                 if self.found.send(finding).is_err() {
@@ -175,7 +178,13 @@ impl Asker {
                 topic_id,
                 partitions,
             },
-            Err(NoDescription::Missing) => return Some(Finding::Missing(topic.to_owned())),
+            Err(NoDescription::Missing) => {
+                // When it is there again, that is news.
+                if let Some((_, said)) = self.topics.iter_mut().find(|(known, _)| known == topic) {
+                    *said = None;
+                }
+                return Some(Finding::Missing(topic.to_owned()));
+            }
             Err(NoDescription::Unknown(why)) => {
                 tracing::debug!("asking Kafka about topic {topic}: {why}");
                 return None;

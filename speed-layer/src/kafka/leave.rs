@@ -1,7 +1,7 @@
 //! Leaving the group, and giving a client back, without waiting for ever: librdkafka knows no limit for either, and has
 //! been seen to hang in both while brokers were away or a topic had been made anew.
 
-use super::{Consumer, MessageQueue};
+use super::{Consumer, MessageQueue, answer_open};
 use rdkafka::consumer::Consumer as _;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,8 @@ const BURY_PATIENCE: Duration = Duration::from_secs(2);
 /// Leaves the group, and gives the client back.
 pub fn leave(consumer: Consumer, messages: MessageQueue) {
     consumer.context().close();
+    // What was asked before and not answered: the client would wait for that without end.
+    answer_open(&consumer);
     let deadline = Instant::now() + LEAVE_PATIENCE;
     match consumer.close_queue() {
         Ok(()) => {

@@ -18,6 +18,8 @@ enum Tried {
     /// The first message.
     Message(i64),
     Damaged,
+    /// Neither, for a while: only markers are left.
+    Nothing,
 }
 
 /// The first offset from `damaged` on that can be read, or `high` where there is none: the end of the partition. Of
@@ -46,7 +48,7 @@ fn read_at(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> 
             Some(Ok(message)) => return Ok(Tried::Message(message.offset())),
             Some(Err(error)) if is_damage(&error) => return Ok(Tried::Damaged),
             Some(Err(error)) => tracing::debug!("reading {at} at {offset}: {error}"),
-            None if left.is_zero() => return Err(KafkaError::MessageConsumption(Code::OperationTimedOut)),
+            None if left.is_zero() => return Ok(Tried::Nothing),
             None => {}
         }
     }
@@ -63,6 +65,10 @@ fn is_damage(error: &KafkaError) -> bool {
 
 /// Steps that double until a message comes, then halves back to the first one.
 fn search(damaged: i64, high: i64, mut read_at: impl FnMut(i64) -> KafkaResult<Tried>) -> KafkaResult<i64> {
+    // It may be read now: from another replica, or since the damage was on the way.
+    if let Tried::Message(first) = read_at(damaged)? {
+        return Ok(first);
+    }
     let (mut last_damaged, mut step) = (damaged, 1);
     let mut readable = loop {
         let offset = last_damaged.max(damaged) + step;
@@ -71,6 +77,7 @@ fn search(damaged: i64, high: i64, mut read_at: impl FnMut(i64) -> KafkaResult<T
         }
         match read_at(offset)? {
             Tried::Message(first) => break first,
+            Tried::Nothing => break high,
             Tried::Damaged => {
                 last_damaged = offset;
                 step *= 2;
@@ -83,7 +90,7 @@ fn search(damaged: i64, high: i64, mut read_at: impl FnMut(i64) -> KafkaResult<T
             // Offsets below it are no messages.
             Tried::Message(first) if first >= readable => return Ok(readable),
             Tried::Message(first) if first > middle => readable = first,
-            Tried::Message(_) => readable = middle,
+            Tried::Message(_) | Tried::Nothing => readable = middle,
             Tried::Damaged => last_damaged = middle,
         }
     }
@@ -120,8 +127,13 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_read_after_all_is_not_passed_over() {
+        assert_eq!(search(10, 20, |offset| Ok(Tried::Message(offset))).unwrap(), 10);
+    }
+
+    #[test]
     fn where_nothing_can_be_read_up_to_the_end_the_end_is_what_is_left() {
         assert_eq!(search(10, 20, |_| Ok(Tried::Damaged)).unwrap(), 20);
-        assert_eq!(search(10, 11, |_| unreachable!("there is nothing to try")).unwrap(), 11);
+        assert_eq!(search(10, 11, |_| Ok(Tried::Damaged)).unwrap(), 11);
     }
 }

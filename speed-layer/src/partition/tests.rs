@@ -143,10 +143,25 @@ fn damage_stops_the_partition_or_is_passed_over_as_the_user_wants() {
 }
 
 #[test]
-fn damage_that_was_passed_already_is_no_news() {
+fn a_damaged_batch_that_began_before_the_next_offset_is_damage_too() {
     let mut partition = reading(false, 5);
-    assert_eq!(after(&mut partition, damaged(4)), None);
-    assert_eq!(partition.state, State::Reading);
+    assert_eq!(after(&mut partition, damaged(4)), Some(Action::Pause));
+}
+
+#[test]
+fn a_log_that_was_truncated_is_remembered_as_such_however_far_it_comes_again() {
+    let mut partition = reading(false, 20);
+    partition.on(Event::OutOfRange, Instant::now());
+    partition.on(Event::LetGo, Instant::now());
+    partition.on(Event::Measured(WATERMARKS), Instant::now());
+    partition.on(Event::Answered(Begin::Gap("truncated".into())), Instant::now());
+    partition.on(Event::Waited, Instant::now());
+    // It stands as long as nobody has decided, also while it is asked again.
+    assert_eq!(partition.trouble().as_deref(), Some("truncated"));
+    partition.on(Event::Measured(Watermarks { low: 3, high: 50 }), Instant::now());
+    assert_eq!(partition.truncated_at, Some(9));
+    partition.on(Event::Answered(Begin::At(9)), Instant::now());
+    assert_eq!((partition.truncated_at, partition.trouble()), (None, None));
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn answer(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Answer, O
     };
     // What another offset was refused for says nothing of this one, which another instance may have written meanwhile.
     let gap = question.refused.filter(|refused| *refused == next).and(question.watermarks);
-    let Some(gap) = gap.and_then(|kafka| gap_between(question.at, next, kafka)) else {
+    let Some(gap) = gap.and_then(|kafka| gap_between(question, next, kafka)) else {
         return (with(Begin::At(next)), None);
     };
     match on_gap {
@@ -148,17 +148,19 @@ fn answer(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Answer, O
 }
 
 /// The offsets that are gone, where `next` is not among those that Kafka has.
-fn gap_between(at: SourcePartition, next: i64, kafka: Watermarks) -> Option<Gap> {
-    let Watermarks { low, high } = kafka;
-    let why = if next < low {
-        format!("{} offsets are gone, retention was faster than this consumer", low - next)
-    } else if next > high {
-        "it was truncated".to_owned()
+fn gap_between(question: &Question, next: i64, kafka: Watermarks) -> Option<Gap> {
+    let (at, Watermarks { low, high }) = (question.at, kafka);
+    let truncated_at = question.truncated_at.or((next > high).then_some(high));
+    let (why, goes_on_at) = if next < low {
+        (format!("{} offsets are gone, retention was faster than this consumer", low - next), low)
+    } else if let Some(end) = truncated_at {
+        // What lies before the end was written already.
+        (format!("it was truncated, and ended at {end}"), end.max(low))
     } else {
         return None;
     };
     let detail = format!("Kafka has the offsets {low}..{high}, but the next to read is {next}: {why}");
-    Some(Gap { at, from: next, to: low, goes_on_at: low, detail })
+    Some(Gap { at, from: next, to: goes_on_at, goes_on_at, detail })
 }
 
 /// Writes gaps into `kafka_gaps`.
@@ -218,7 +220,7 @@ mod tests {
     }
 
     fn question(watermarks: Option<Watermarks>, refused: Option<i64>) -> Question {
-        Question { at: AT, assignment: 1, is_first: true, watermarks, refused }
+        Question { at: AT, assignment: 1, is_first: true, watermarks, refused, truncated_at: None }
     }
 
     fn begin(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Begin, Option<Gap>) {
@@ -244,14 +246,17 @@ mod tests {
 
     #[test]
     fn a_gap_is_a_refused_offset_that_kafka_does_not_have() {
-        for next in [4, 10] {
+        for (next, goes_on_at) in [(4, 5), (10, 9)] {
             let refused = question(Some(KAFKA), Some(next));
             let (begin_stop, none) = begin(&refused, Some(next), OnGap::Stop);
             assert!(matches!(begin_stop, Begin::Gap(_)) && none.is_none());
             let (begin_skip, gap) = begin(&refused, Some(next), OnGap::Skip);
-            assert_eq!(begin_skip, Begin::At(5));
-            assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, 5)));
+            // What lies before the end of a truncated log was written already.
+            assert_eq!(begin_skip, Begin::At(goes_on_at));
+            assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, goes_on_at)));
         }
+        let grown = Question { truncated_at: Some(6), ..question(Some(KAFKA), Some(8)) };
+        assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, Begin::At(6));
         assert_eq!(begin(&question(Some(KAFKA), Some(7)), Some(7), OnGap::Stop), (Begin::At(7), None));
     }
 

@@ -57,6 +57,7 @@ pub async fn identify(
 ) -> sqlx::Result<Result<Source, anyhow::Error>> {
     let mut transaction = limits.begin(connection).await?;
     let known = read(&mut transaction, &found.topic).await?;
+    let mut first_partitions = found.partitions;
     let source = match relation(found, &config.group_id, &known) {
         Relation::Known { source, first_partitions } => {
             return Ok(Ok(Source { id: source, topic: found.topic.clone(), first_partitions }));
@@ -72,7 +73,9 @@ pub async fn identify(
             }
             tracing::warn!("{why}; recorded in kafka_gaps, reading it as a source of its own");
             record_end(&mut transaction, before, &why).await?;
-            enter(&mut transaction, config, found).await?
+            // --start latest is for what was there at the start: all of this one came later.
+            first_partitions = 0;
+            enter(&mut transaction, config, &TopicIdentity { partitions: 0, ..found.clone() }).await?
         }
     };
     transaction.commit().await?;
@@ -81,7 +84,7 @@ pub async fn identify(
         return Err(sqlx::Error::RowNotFound);
     };
     tracing::info!("topic \"{}\" is source {source} in kafka_sources", found.topic);
-    Ok(Ok(Source { id: source, topic: found.topic.clone(), first_partitions: found.partitions }))
+    Ok(Ok(Source { id: source, topic: found.topic.clone(), first_partitions }))
 }
 
 async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<Known>> {

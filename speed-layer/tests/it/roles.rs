@@ -20,8 +20,7 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
         let millis = (i64::try_from(now).unwrap() - days * 86_400) * 1000;
         Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &millis.to_string()))
     };
-    scene.topic.produce([day_ago(400), day_ago(2), day_ago(0), Record::new(0, "no tick")]).await;
-    // As if Kafka had lost the first message.
+    // As if Kafka had lost all that was read before.
     sqlx::query(
         "with entered as (
              insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
@@ -34,6 +33,9 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
     .unwrap();
     let flags = ["--retention-days", "7", "--upkeep-interval", "200ms", "--on-gap", "skip"];
     let _speed_layer = Child::spawn(command(&scene, &flags));
+    let gaps = || scene.count("select count(*) from kafka_gaps");
+    eventually("the gap", PATIENCE, || async { gaps().await == 1 }).await;
+    scene.topic.produce([day_ago(400), day_ago(2), day_ago(0), Record::new(0, "no tick")]).await;
     eventually("a gap, a reject, and one day dropped, one indexed, one being written", PATIENCE, || async {
         let seen = [
             scene.count("select count(*) from kafka_gaps").await,
