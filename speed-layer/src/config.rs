@@ -99,6 +99,13 @@ fn writer_timeout(text: &str) -> Result<Duration, String> {
     if sane.contains(&timeout) { Ok(timeout) } else { Err("expected 5s to 1h".to_owned()) }
 }
 
+impl Config {
+    /// The topics that are asked for by their names and not by a pattern.
+    pub fn named_topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().map(String::as_str).filter(|topic| !topic.starts_with('^'))
+    }
+}
+
 /// Where to begin with a partition that has no stored offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Start {

@@ -78,7 +78,7 @@ impl Intake {
         let messages = MessageQueue::new(&consumer)
             .ok_or_else(|| Failure::Infrastructure(anyhow!("librdkafka has no memory for a queue")))?;
         let inquiry = Inquiry::start(&shared.config)?;
-        for topic in shared.config.topics.iter().filter(|topic| !topic.starts_with('^')) {
+        for topic in shared.config.named_topics() {
             inquiry.about_topic(topic);
         }
         let dead_letters = DeadLetters::new(&shared.config, &shared.metrics.letters_cut)?;
@@ -166,8 +166,7 @@ impl Intake {
                 if kafka::is_damage_code(code) {
                     // At once: what comes behind it in this burst is not next.
                     shared.metrics.damaged.inc();
-                    let why = why.clone();
-                    assignment.event(&at, Event::Damaged { offset, why }, Instant::now());
+                    assignment.event(&at, Event::Damaged(why.clone()), Instant::now());
                 }
                 failures.push(PartitionFailure { at, offset, code, why });
             }

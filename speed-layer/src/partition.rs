@@ -56,8 +56,8 @@ pub enum Event {
     Failed,
     /// The broker does not have the offset that was asked for.
     OutOfRange,
-    /// The client could not make messages of what lies at `offset`.
-    Damaged { offset: i64, why: String },
+    /// The client could not make messages of a batch, for this reason.
+    Damaged(String),
     /// The first offset behind damaged ones that can be read.
     Readable(i64),
     /// Kafka has more, and nothing has come for a while.
@@ -206,9 +206,8 @@ impl Partition {
                 self.gap = Some(why.clone());
                 (S::Stalled(St::Gap(why)), None)
             }
-            (S::Reading | S::Stalled(St::Silent), E::Damaged { offset, why }) => {
+            (S::Reading | S::Stalled(St::Silent), E::Damaged(why)) => {
                 // The batch may have begun before the next offset, and is of no use as a whole.
-                tracing::trace!("damaged from {offset} on");
                 self.is_displaced = true;
                 (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
             }

@@ -30,7 +30,8 @@ impl Intake {
             // It was taken in turn.
             code if kafka::is_damage_code(code) => {}
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-                self.topic_is_missing(&at.topic);
+                // Whether it is so, the inquiry says, and also when it is no more.
+                self.inquiry.about_topic(&at.topic);
                 self.assignment.event(&at, Event::Failed, Instant::now());
             }
             Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => {
@@ -46,10 +47,7 @@ impl Intake {
         match error.rdkafka_error_code() {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
                 // Which one it is, the inquiry says.
-                let topics = self.shared.config.topics.clone();
-                if let [topic] = topics.as_slice() {
-                    self.topic_is_missing(topic);
-                }
+                self.shared.config.named_topics().for_each(|topic| self.inquiry.about_topic(topic));
                 Ok(())
             }
             Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
@@ -102,7 +100,7 @@ impl Intake {
     /// Said once; the topic is waited for.
     fn topic_is_missing(&mut self, topic: &str) {
         // A pattern's topics may go.
-        let is_asked_for = self.shared.config.topics.iter().any(|asked| asked == topic);
+        let is_asked_for = self.shared.config.named_topics().any(|asked| asked == topic);
         if is_asked_for && self.missing.insert(topic.to_owned()) {
             let brokers = &self.shared.config.kafka_brokers;
             tracing::warn!("topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it");

@@ -48,51 +48,34 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
     assert_eq!(rejects[2], ("not_json".into(), Some(long.as_bytes()[..16 * 1024].to_vec()), Some(20_000), true));
 }
 
+const CLASSIC: [&str; 2] = ["--kafka-property", "session.timeout.ms=6000"];
+
 #[tokio::test]
 async fn killed_joined_and_left_by_others_it_still_writes_each_tick_once() {
-    be_killed_joined_and_left(&[
-        "--batch-rows",
-        "500",
-        "--linger",
-        "5ms",
-        "--kafka-property",
-        "session.timeout.ms=6000",
-    ])
-    .await;
+    be_killed_joined_and_left(&[&["--linger", "5ms"], &CLASSIC[..]].concat()).await;
 }
 
 #[tokio::test]
 async fn so_it_does_with_the_newer_protocol_of_groups() {
-    be_killed_joined_and_left(&[
-        "--batch-rows",
-        "500",
-        "--linger",
-        "5ms",
-        "--kafka-property",
-        "group.protocol=consumer",
-    ])
-    .await;
+    be_killed_joined_and_left(&["--linger", "5ms", "--kafka-property", "group.protocol=consumer"]).await;
 }
 
 #[tokio::test]
 async fn so_it_does_with_an_assignment_that_is_taken_whole() {
     let eager = ["--kafka-property", "partition.assignment.strategy=range"];
-    let flags = ["--batch-rows", "500", "--kafka-property", "session.timeout.ms=6000"];
-    be_killed_joined_and_left(&[flags.as_slice(), &eager].concat()).await;
+    be_killed_joined_and_left(&[CLASSIC, eager].concat()).await;
 }
 
 #[tokio::test]
 async fn so_it_does_through_several_connections() {
-    let several = ["--writers", "3"];
-    let flags = ["--batch-rows", "500", "--linger", "5ms", "--kafka-property", "session.timeout.ms=6000"];
-    be_killed_joined_and_left(&[flags.as_slice(), &several].concat()).await;
+    be_killed_joined_and_left(&[&["--linger", "5ms", "--writers", "3"], &CLASSIC[..]].concat()).await;
 }
 
 /// In a group of its own: instances of another protocol or strategy must not be in it.
 async fn be_killed_joined_and_left(flags: &[&str]) {
     let scene = Scene::new(4).await;
     let group = format!("group-of-{}", scene.topic.name());
-    let flags = [flags, &["--group-id", &group]].concat();
+    let flags = [flags, &["--batch-rows", "500", "--group-id", &group]].concat();
     scene.send_ticks(4, 3000).await;
     let first = scene.start(&flags);
     wait_for_rows(&scene, 1000).await;
