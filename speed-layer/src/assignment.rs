@@ -37,7 +37,9 @@ struct Topic {
     name: String,
     identity: Option<TopicIdentity>,
     source: Option<Source>,
-    /// Kafka was asked what it is since its last partitions were assigned.
+    /// The question to Kafka, which topic it is, that must be answered before anything of it is begun.
+    question: u64,
+    /// It was.
     is_confirmed: bool,
     partitions: BTreeMap<i32, Partition>,
     watched: HashMap<i32, Watched>,
@@ -82,8 +84,6 @@ impl Assignment {
             let topic = self.topic_mut(element.topic());
             topic.partitions.insert(element.partition(), Partition::new(count, skips, now));
             topic.watched.remove(&element.partition());
-            // A partition may be new because the topic is: its offsets must not be taken for the old one's.
-            topic.is_confirmed = false;
         }
         self.unanswered.get_or_insert(now);
         self.is_unsettled = true;
@@ -95,6 +95,7 @@ impl Assignment {
                 name: name.to_owned(),
                 identity: None,
                 source: None,
+                question: 0,
                 is_confirmed: false,
                 partitions: BTreeMap::new(),
                 watched: HashMap::new(),
@@ -135,14 +136,30 @@ impl Assignment {
         self.topics.iter_mut().find(|topic| topic.name == at.topic)?.partitions.get_mut(&at.partition)
     }
 
-    /// What is known of a topic that Kafka has described. `Err` has the id that it had before: it is another one now.
-    pub fn describe(&mut self, found: TopicIdentity) -> Result<(), TopicIdentity> {
+    /// Nothing is begun of a topic until an answer to this question, or to a later one, says which it is.
+    pub fn confirm(&mut self, topic: &str, question: u64) {
+        let topic = self.topic_mut(topic);
+        (topic.question, topic.is_confirmed) = (question, false);
+    }
+
+    /// Kafka knows no such topic: what there is under its name later may be another one.
+    pub fn is_missing(&mut self, topic: &str, now: Instant) {
+        self.is_unsettled = true;
+        if let Some(topic) = self.topics.iter_mut().find(|known| known.name == topic) {
+            topic.is_confirmed = false;
+            topic.partitions.values_mut().for_each(|partition| partition.on(Event::Unknown, now));
+        }
+    }
+
+    /// What is known of a topic that Kafka has described in answer to a question. `Err` has the id that it had before:
+    /// it is another one now.
+    pub fn describe(&mut self, found: TopicIdentity, question: u64) -> Result<(), TopicIdentity> {
         let topic = self.topic_mut(&found.topic);
         match &topic.identity {
             Some(known) if !known.may_be(&found) => Err(known.clone()),
             _ => {
                 topic.identity = Some(found);
-                topic.is_confirmed = true;
+                topic.is_confirmed = question >= topic.question;
                 Ok(())
             }
         }
@@ -466,7 +483,7 @@ mod tests {
     fn assigned(partitions: &[i32]) -> Assignment {
         let mut assignment = Assignment::new(false);
         assignment.assign(&list(partitions), Instant::now());
-        assignment.describe(identity("a")).unwrap();
+        assignment.describe(identity("a"), 0).unwrap();
         assignment.identified(Source { id: 1, topic: "t".into(), first_partitions: 2 });
         assignment
     }
@@ -569,16 +586,30 @@ mod tests {
     fn the_store_is_asked_about_a_partition_only_once_kafka_has_said_again_which_topic_it_is_of() {
         let mut assignment = reading(&[0], 5);
         assignment.assign(&list(&[1]), Instant::now());
+        assignment.confirm("t", 2);
+        // An answer that was on its way is too old.
+        assignment.describe(identity("a"), 1).unwrap();
         assert!(assignment.wanted(Instant::now()).iter().all(|(of, _)| *of != at(1)));
-        assignment.describe(identity("a")).unwrap();
+        assignment.describe(identity("a"), 2).unwrap();
         assert!(assignment.wanted(Instant::now()).contains(&(at(1), Action::AskStore)));
     }
 
     #[test]
     fn a_topic_that_has_another_id_than_before_is_another_topic() {
         let mut assignment = assigned(&[0]);
-        assert!(assignment.describe(identity("a")).is_ok());
-        assert!(assignment.describe(identity("a")).is_ok());
-        assert_eq!(assignment.describe(identity("b")).unwrap_err().topic_id, "a");
+        assert!(assignment.describe(identity("a"), 0).is_ok());
+        assert!(assignment.describe(identity("a"), 0).is_ok());
+        assert_eq!(assignment.describe(identity("b"), 0).unwrap_err().topic_id, "a");
+    }
+
+    #[test]
+    fn a_topic_that_is_gone_is_begun_anew_once_kafka_says_which_it_is() {
+        let (mut assignment, now) = (reading(&[0], 5), Instant::now());
+        assignment.is_missing("t", now);
+        assert_eq!(assignment.wanted(now), [(at(0), Action::LetGo)]);
+        assignment.event(&at(0), Event::LetGo, now);
+        assert_eq!(assignment.wanted(now), []);
+        assignment.describe(identity("a"), 0).unwrap();
+        assert_eq!(assignment.wanted(now), [(at(0), Action::AskStore)]);
     }
 }

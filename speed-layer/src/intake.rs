@@ -77,7 +77,7 @@ impl Intake {
         let consumer = kafka::subscribe(&shared.config)?;
         let messages = MessageQueue::new(&consumer)
             .ok_or_else(|| Failure::Infrastructure(anyhow!("librdkafka has no memory for a queue")))?;
-        let inquiry = Inquiry::start(&shared.config)?;
+        let mut inquiry = Inquiry::start(&shared.config)?;
         for topic in shared.config.named_topics() {
             inquiry.about_topic(topic);
         }

@@ -115,7 +115,7 @@ pub struct Reports {
     pub leaderless: Option<Vec<TopicPartition>>,
     /// The end of each partition.
     pub ends: HashMap<TopicPartition, End>,
-    /// Whether the group's coordinator took the offsets that it was told last; `None` where it has not answered.
+    /// Whether the group's coordinator took all offsets that it was told; `None` where it has not answered.
     pub told: Option<bool>,
     /// The latest trouble, in librdkafka's words.
     pub trouble: Option<(RDKafkaErrorCode, String)>,
@@ -206,7 +206,8 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        self.lock().told = Some(result.is_ok());
+        let mut reports = self.lock();
+        reports.told = Some(result.is_ok() && reports.told != Some(false));
     }
 
     fn rebalance(&self, consumer: &Consumer, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {

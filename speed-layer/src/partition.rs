@@ -54,6 +54,8 @@ pub enum Event {
     /// The client has said something of it that is no message. It counts that as one all the same, so it may go on one
     /// too far.
     Failed,
+    /// Kafka does not know its topic.
+    Unknown,
     /// The broker does not have the offset that was asked for.
     OutOfRange,
     /// The client could not make messages of a batch, for this reason.
@@ -188,7 +190,7 @@ impl Partition {
                 self.is_displaced = true;
                 (self.state.clone(), Some((A::Seek, now)))
             }
-            (S::Reading | S::Stalled(St::Silent), E::NotTaken) => (S::Assigned, Some((A::LetGo, now))),
+            (S::Reading | S::Stalled(St::Silent), E::NotTaken | E::Unknown) => (S::Assigned, Some((A::LetGo, now))),
             (S::Reading | S::Stalled(St::Silent), E::OutOfRange) => {
                 self.refused = Some(self.next);
                 (S::Stalled(St::OutOfRange), Some((A::LetGo, now)))

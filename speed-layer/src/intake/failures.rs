@@ -25,14 +25,16 @@ impl Intake {
         tracing::debug!("Kafka client, {at}, offset {offset}: {code:?}: {why}");
         match code {
             Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+                // A topic that was made anew refuses the old one's offsets as well.
+                self.confirm(&at.topic);
                 self.assignment.event(&at, Event::OutOfRange, Instant::now());
             }
             // It was taken in turn.
             code if kafka::is_damage_code(code) => {}
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-                // Whether it is so, the inquiry says, and also when it is no more.
-                self.inquiry.about_topic(&at.topic);
-                self.assignment.event(&at, Event::Failed, Instant::now());
+                // Whether it is so, the inquiry says, and also which topic it is that may come back.
+                self.confirm(&at.topic);
+                self.assignment.event(&at, Event::Unknown, Instant::now());
             }
             Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => {
                 return Err(self.forbidden(&why));
@@ -43,11 +45,19 @@ impl Intake {
         Ok(())
     }
 
+    /// Nothing more is begun of the topic until Kafka has said, from now on, which topic it is.
+    pub(super) fn confirm(&mut self, topic: &str) {
+        let question = self.inquiry.about_topic(topic);
+        self.assignment.confirm(topic, question);
+    }
+
     pub(super) fn take_error(&mut self, error: &KafkaError) -> Step {
         match error.rdkafka_error_code() {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
                 // Which one it is, the inquiry says.
-                self.shared.config.named_topics().for_each(|topic| self.inquiry.about_topic(topic));
+                for topic in self.shared.config.named_topics() {
+                    self.inquiry.about_topic(topic);
+                }
                 Ok(())
             }
             Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
@@ -73,9 +83,9 @@ impl Intake {
     pub(super) fn take_finding(&mut self, finding: Finding) -> Step {
         match finding {
             Finding::Missing(topic) => self.topic_is_missing(&topic),
-            Finding::Topic(identity) => {
+            Finding::Topic(identity, question) => {
                 self.missing.remove(&identity.topic);
-                if let Err(before) = self.assignment.describe(identity.clone()) {
+                if let Err(before) = self.assignment.describe(identity.clone(), question) {
                     // The client would read on where the old topic stood.
                     return Err(rejoin(format!(
                         "topic \"{}\" was made anew: its id is {}, it was {}",
@@ -97,8 +107,9 @@ impl Intake {
         Ok(())
     }
 
-    /// Said once; the topic is waited for.
+    /// Said once; the topic is waited for. One of its name that is there later is found out about before it is read.
     fn topic_is_missing(&mut self, topic: &str) {
+        self.assignment.is_missing(topic, Instant::now());
         // A pattern's topics may go.
         let is_asked_for = self.shared.config.named_topics().any(|asked| asked == topic);
         if is_asked_for && self.missing.insert(topic.to_owned()) {

@@ -7,7 +7,7 @@ use crate::source::TopicPartition;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// How long a revocation may be held up for the last batch to be written.
@@ -22,6 +22,10 @@ impl Intake {
             leaderless.retain(|partition| self.assignment.contains(partition));
         }
         self.watch.note(&self.shared, &reports).map_err(Interrupt::Failed)?;
+        if reports.told == Some(false) {
+            // Without a further tick nobody would ever tell Kafka.
+            self.assignment.not_told();
+        }
         for rebalance in std::mem::take(&mut reports.rebalances) {
             match rebalance {
                 Rebalance::Assign(partitions) => self.assigned(&partitions),
@@ -57,10 +61,11 @@ impl Intake {
 
     fn assigned(&mut self, partitions: &TopicPartitionList) {
         self.shared.metrics.rebalanced("assigned");
-        for element in partitions.elements() {
-            self.inquiry.about_topic(element.topic());
-        }
         self.assignment.assign(partitions, Instant::now());
+        // They may be new because the topic is: its offsets must not be taken for the old one's.
+        let topics: BTreeSet<String> =
+            partitions.elements().iter().map(|element| element.topic().to_owned()).collect();
+        topics.iter().for_each(|topic| self.confirm(topic));
     }
 
     /// Does what partitions ask for, and takes up those of which it is known where to begin.

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use common::Failure;
 use common::kafka::Quiet;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What is asked.
 #[derive(Debug)]
 enum Question {
-    /// What is this topic now? From then on it is looked at again and again.
-    Topic(String),
+    /// What is this topic now? From then on it is looked at again and again. The number tells the question.
+    Topic(String, u64),
     /// What is there of this partition?
     Partition(TopicPartition),
     /// What can be read from this offset on?
@@ -33,8 +33,9 @@ enum Question {
 /// What was found out.
 #[derive(Debug)]
 pub enum Finding {
-    /// When it was asked for, and whenever it has changed since.
-    Topic(TopicIdentity),
+    /// When it was asked for, and whenever it has changed since; the number is that of the last question that Kafka
+    /// was asked after.
+    Topic(TopicIdentity, u64),
     /// The brokers know no topic of this name.
     Missing(String),
     Partition(TopicPartition, Watermarks),
@@ -48,6 +49,8 @@ pub enum Finding {
 pub struct Inquiry {
     questions: Sender<Question>,
     findings: Receiver<Finding>,
+    /// Questions about topics so far.
+    count: u64,
 }
 
 impl Inquiry {
@@ -63,17 +66,20 @@ impl Inquiry {
         let (questions, asked) = mpsc::channel();
         let (found, findings) = mpsc::channel();
         let asker =
-            Asker { config: config.clone(), client, asked, found, topics: Vec::new(), partitions: VecDeque::new() };
+            Asker { config: config.clone(), client, asked, found, topics: BTreeMap::new(), partitions: VecDeque::new() };
         std::thread::Builder::new()
             .name("inquiry".into())
             .spawn(move || asker.run())
             .context("start the thread that asks Kafka")
             .map_err(Failure::Infrastructure)?;
-        Ok(Self { questions, findings })
+        Ok(Self { questions, findings, count: 0 })
     }
 
-    pub fn about_topic(&self, topic: &str) {
-        self.ask(Question::Topic(topic.to_owned()));
+    /// Gives the question's number: an answer that bears it, or a later one, is no older than the question.
+    pub fn about_topic(&mut self, topic: &str) -> u64 {
+        self.count += 1;
+        self.ask(Question::Topic(topic.to_owned(), self.count));
+        self.count
     }
 
     pub fn about_partition(&self, partition: TopicPartition) {
@@ -96,13 +102,21 @@ impl Inquiry {
     }
 }
 
+/// A topic that is looked at.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The number of the last question.
+    number: u64,
+    /// What was last said of it, since it was asked for.
+    said: Option<TopicIdentity>,
+}
+
 struct Asker {
     config: Config,
     client: BaseConsumer<Quiet>,
     asked: Receiver<Question>,
     found: Sender<Finding>,
-    /// What was last said of each topic.
-    topics: Vec<(String, Option<TopicIdentity>)>,
+    topics: BTreeMap<String, Asked>,
     partitions: VecDeque<TopicPartition>,
 }
 
@@ -135,10 +149,9 @@ impl Asker {
 
     fn note(&mut self, question: Question) {
         match question {
-            Question::Topic(topic) => {
+            Question::Topic(topic, number) => {
                 // Whoever asks wants to hear of it, new or not; if nobody answers now, then at the next look.
-                self.topics.retain(|(known, _)| *known != topic);
-                self.topics.push((topic.clone(), None));
+                self.topics.insert(topic.clone(), Asked { number, said: None });
                 let found = self.look_at(&topic);
                 self.tell(found);
             }
@@ -165,7 +178,7 @@ impl Asker {
     }
 
     fn look_at_all(&mut self) -> Vec<Finding> {
-        let topics: BTreeSet<String> = self.topics.iter().map(|(topic, _)| topic.clone()).collect();
+        let topics: Vec<String> = self.topics.keys().cloned().collect();
         topics.iter().filter_map(|topic| self.look_at(topic)).collect()
     }
 
@@ -180,9 +193,7 @@ impl Asker {
             },
             Err(NoDescription::Missing) => {
                 // When it is there again, that is news.
-                if let Some((_, said)) = self.topics.iter_mut().find(|(known, _)| known == topic) {
-                    *said = None;
-                }
+                self.topics.get_mut(topic)?.said = None;
                 return Some(Finding::Missing(topic.to_owned()));
             }
             Err(NoDescription::Unknown(why)) => {
@@ -190,12 +201,12 @@ impl Asker {
                 return None;
             }
         };
-        let (_, said) = self.topics.iter_mut().find(|(known, _)| known == topic)?;
-        if said.as_ref() == Some(&identity) {
+        let asked = self.topics.get_mut(topic)?;
+        if asked.said.as_ref() == Some(&identity) {
             return None;
         }
-        *said = Some(identity.clone());
-        Some(Finding::Topic(identity))
+        asked.said = Some(identity.clone());
+        Some(Finding::Topic(identity, asked.number))
     }
 
     fn measure(&self, partition: TopicPartition) -> Finding {
