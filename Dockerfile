@@ -6,9 +6,11 @@ ARG RUST_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
 
 FROM ${RUST_IMAGE} AS build
-# What librdkafka, built from its crate's own sources, needs. The official image has all of it; a bare Debian has not.
+ARG FEATURES=speed-layer/kafka-logins,batch-layer/kafka-logins
+# What librdkafka, built from its crate's own sources, needs, Kerberos and OpenID Connect included.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc g++ make pkg-config libc6-dev libssl-dev zlib1g-dev \
+      libsasl2-dev libcurl4-openssl-dev \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /src
 
@@ -24,19 +26,20 @@ COPY xtask/Cargo.toml xtask/
 RUN for crate in common speed-layer batch-layer workbench xtask; do \
         mkdir $crate/src && touch $crate/src/lib.rs && echo 'fn main() {}' > $crate/src/main.rs || exit 1; \
     done \
- && cargo build --release --locked -p speed-layer -p batch-layer -p workbench \
+ && cargo build --release --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
  && cargo clean --release -p common -p speed-layer -p batch-layer -p workbench \
  && rm -rf */src
 
 COPY . .
 # One command for all three, so that they share each dependency built once with one set of features.
-RUN cargo build --release --locked -p speed-layer -p batch-layer -p workbench \
+RUN cargo build --release --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
  && mkdir /out \
  && cp target/release/speed-layer target/release/batch-layer target/release/workbench /out/
 
 FROM ${RUNTIME_IMAGE} AS runtime
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
+      libsasl2-2 libsasl2-modules-gssapi-mit krb5-user libcurl4 \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 # The programs handle SIGTERM themselves, also as process 1.
 STOPSIGNAL SIGTERM

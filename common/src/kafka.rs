@@ -1,7 +1,8 @@
 //! What every Kafka client of this project has in common: how to get in, and what a topic consists of.
 
+use crate::Failure;
 use crate::cli::{PropertiesFile, Settings};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -44,6 +45,22 @@ impl KafkaProperties {
             settings.set(key, value);
         }
         settings
+    }
+
+    /// # Errors
+    /// A login that can never succeed, of which librdkafka says nothing.
+    pub fn check_login(&self) -> Result<(), Failure> {
+        let value = |name: &str| self.iter().filter(|(key, _)| *key == name).last().map(|(_, value)| value);
+        let asks_for_token = ["sasl.mechanism", "sasl.mechanisms"].iter().any(|key| value(key) == Some("OAUTHBEARER"));
+        let is_self_made = value("enable.sasl.oauthbearer.unsecure.jwt") == Some("true");
+        if asks_for_token && !is_self_made && value("sasl.oauthbearer.method") != Some("oidc") {
+            return Err(Failure::Configuration(anyhow!(
+                "sasl.mechanism=OAUTHBEARER says nothing of where tokens come from: set sasl.oauthbearer.method=oidc \
+                 with sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and \
+                 sasl.oauthbearer.client.secret (--kafka-properties-file)"
+            )));
+        }
+        Ok(())
     }
 
     /// Those of the file, then those of the flags, which override them.
@@ -104,5 +121,37 @@ mod tests {
         assert_eq!(settings.get("sasl.password"), Some("s3cret"));
         assert_eq!(settings.get("fetch.min.bytes"), Some("1"));
         assert_eq!(format!("{properties:?}"), "[\"sasl.password\"]");
+    }
+
+    #[test]
+    fn a_token_must_come_from_somewhere() {
+        let with = |text: &str| KafkaProperties {
+            properties: vec![crate::cli::key_values(text).unwrap()],
+            ..KafkaProperties::default()
+        };
+        let refused = with("sasl.mechanism=OAUTHBEARER").check_login().unwrap_err().to_string();
+        assert!(refused.contains("sasl.oauthbearer.method=oidc"), "{refused}");
+        assert!(with("sasl.mechanisms=OAUTHBEARER;sasl.oauthbearer.method=oidc").check_login().is_ok());
+        assert!(with("sasl.mechanism=SCRAM-SHA-512").check_login().is_ok());
+    }
+
+    /// Of the images' build; see Cargo.toml.
+    #[cfg(feature = "kafka-logins")]
+    #[test]
+    fn clients_can_log_in_by_kerberos_and_by_tokens_of_an_authority() {
+        let kerberos = [("sasl.mechanism", "GSSAPI"), ("sasl.kerberos.keytab", "/etc/krb5.keytab")];
+        let token = [
+            ("sasl.mechanism", "OAUTHBEARER"),
+            ("sasl.oauthbearer.method", "oidc"),
+            ("sasl.oauthbearer.client.id", "me"),
+            ("sasl.oauthbearer.client.secret", "s3cret"),
+            ("sasl.oauthbearer.token.endpoint.url", "http://127.0.0.1:1/token"),
+        ];
+        for login in [&kerberos[..], &token] {
+            let mut settings = KafkaProperties::default().client_settings("127.0.0.1:1", "me", login);
+            settings.set("security.protocol", "SASL_PLAINTEXT").set("group.id", "g");
+            let client: Result<BaseConsumer<Quiet>, _> = settings.create_with_context(Quiet);
+            assert!(client.is_ok(), "{login:?}: {:?}", client.err());
+        }
     }
 }

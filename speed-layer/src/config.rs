@@ -64,7 +64,7 @@ pub struct Config {
     pub writers: u8,
 
     /// Write a batch when its first message has waited this long, full or not.
-    #[arg(long, env = "LINGER", default_value = "20ms", value_parser = cli::duration, value_name = "DURATION")]
+    #[arg(long, env = "LINGER", default_value = "10ms", value_parser = cli::duration, value_name = "DURATION")]
     pub linger: Duration,
 
     /// How long a transaction may take, the same for all instances. One that takes longer is tried again with fewer messages. What a frozen instance

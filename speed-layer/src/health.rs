@@ -1,11 +1,13 @@
 //! [`Health`]: whether the process can do its work at this moment, and why not.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The truth behind `/readyz`.
 #[derive(Debug)]
 pub struct Health {
-    /// The last thing that was tried on PostgreSQL worked.
+    /// The last thing that each writer tried on PostgreSQL worked.
     pub database: Fact,
     /// A connection to at least one broker is up.
     pub kafka: Fact,
@@ -20,35 +22,53 @@ pub struct Health {
 pub struct Fact {
     /// What to say where it does not hold, and nobody knows more.
     missing: &'static str,
-    /// Why it does not hold.
-    trouble: Mutex<Option<String>>,
+    /// Why it does not hold, by who says so.
+    troubles: Mutex<BTreeMap<u8, String>>,
+    has_held: AtomicBool,
 }
 
 impl Fact {
     /// One that does not hold yet.
     fn new(missing: &'static str) -> Self {
-        Self { missing, trouble: Mutex::new(Some(missing.to_owned())) }
+        let troubles = Mutex::new(BTreeMap::from([(0, missing.to_owned())]));
+        Self { missing, troubles, has_held: AtomicBool::new(false) }
     }
 
     pub fn set(&self, value: bool) {
-        self.put((!value).then(|| self.missing.to_owned()));
+        if value { self.holds_for(0) } else { self.fails(self.missing) }
     }
 
     /// It does not hold, for this reason.
     pub fn fails(&self, why: impl Into<String>) {
-        self.put(Some(why.into()));
+        self.fails_for(0, why);
+    }
+
+    /// It does not hold for one of those that it depends on, for this reason.
+    pub fn fails_for(&self, who: u8, why: impl Into<String>) {
+        self.lock().insert(who, why.into());
+    }
+
+    /// It holds for one of those that it depends on.
+    pub fn holds_for(&self, who: u8) {
+        self.has_held.store(true, Ordering::Relaxed);
+        self.lock().remove(&who);
     }
 
     pub fn get(&self) -> bool {
         self.trouble().is_none()
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether it was ever so since the process began.
+    pub fn has_held(&self) -> bool {
+        self.has_held.load(Ordering::Relaxed)
     }
 
-    fn put(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    fn trouble(&self) -> Option<String> {
+        self.lock().values().next().cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u8, String>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,5 +105,17 @@ mod tests {
         assert_eq!(health.missing(), ["writing to PostgreSQL at h/d: a full disk"]);
         health.database.set(true);
         assert!(health.missing().is_empty() && health.database.get());
+    }
+
+    #[test]
+    fn what_one_writer_cannot_do_is_not_made_good_by_another() {
+        let fact = Fact::new("away");
+        assert!(!fact.has_held());
+        fact.holds_for(0);
+        fact.fails_for(1, "a lock");
+        fact.holds_for(0);
+        assert_eq!(fact.trouble().as_deref(), Some("a lock"));
+        fact.holds_for(1);
+        assert!(fact.get() && fact.has_held());
     }
 }

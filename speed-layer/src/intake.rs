@@ -83,6 +83,8 @@ impl Intake {
         }
         let dead_letters = DeadLetters::new(&shared.config, &shared.metrics.letters_cut)?;
         let rules = shared.config.messages.rules(ProvenanceNames::default());
+        let watch =
+            KafkaWatch::new(&shared.config.kafka_brokers, Arc::clone(&shared.health), shared.metrics.retries("Kafka"));
         let skips = shared.config.on_gap == OnGap::Skip;
         Ok(Self {
             shared,
@@ -93,7 +95,7 @@ impl Intake {
             writers,
             decoder: Decoder::new(rules, Timestamp::now()),
             assignment: Assignment::new(skips),
-            watch: KafkaWatch::new(),
+            watch,
             committed: Instant::now(),
             held_up: None,
             missing: HashSet::new(),

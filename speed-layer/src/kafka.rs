@@ -71,6 +71,7 @@ pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
         let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
         return Err(Failure::Configuration(error));
     }
+    config.kafka.check_login()?;
     let is_classic = !config.kafka.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
     let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
     let mut settings = client_settings(config, &tuning);

@@ -3,12 +3,14 @@
 
 mod leaders;
 
-use crate::Shared;
+use crate::health::Health;
 use crate::kafka::Reports;
 use anyhow::anyhow;
 use common::Failure;
 use leaders::{Leaders, News};
+use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::RDKafkaErrorCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Shorter absences are ordinary: a broker restarts, a leader moves.
@@ -16,18 +18,22 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is known of the connection.
 pub struct KafkaWatch {
+    brokers: String,
+    health: Arc<Health>,
+    retries: Counter,
     away_since: Option<Instant>,
-    was_connected: bool,
     said: bool,
     trouble: String,
     leaders: Leaders,
 }
 
 impl KafkaWatch {
-    pub fn new() -> Self {
+    pub fn new(brokers: &str, health: Arc<Health>, retries: Counter) -> Self {
         Self {
+            brokers: brokers.to_owned(),
+            health,
+            retries,
             away_since: Some(Instant::now()),
-            was_connected: false,
             said: false,
             trouble: String::new(),
             leaders: Leaders::default(),
@@ -37,51 +43,50 @@ impl KafkaWatch {
     /// Takes in what librdkafka reported.
     ///
     /// # Errors
-    /// A refused login, as long as there never was a connection: later it may be the broker's trouble.
-    pub fn note(&mut self, shared: &Shared, reports: &Reports) -> Result<(), Failure> {
+    /// A refused login, as long as the process never had a connection: later it may be the broker's trouble.
+    pub fn note(&mut self, reports: &Reports) -> Result<(), Failure> {
         if let Some((code, reason)) = &reports.trouble {
             self.trouble.clone_from(reason);
             let is_refusal = matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL);
-            if is_refusal && !self.was_connected {
+            if is_refusal && !self.health.kafka.has_held() {
                 return Err(Failure::Configuration(anyhow!(
                     "Kafka at {} refuses the connection (security.*, sasl.* and ssl.* of --kafka-property or \
                      --kafka-properties-file): {reason}",
-                    shared.config.kafka_brokers
+                    self.brokers
                 )));
             }
         }
         match reports.connected {
-            Some(true) => self.connected(shared),
+            Some(true) => self.connected(),
             Some(false) => drop(self.away_since.get_or_insert_with(Instant::now)),
             None => {}
         }
-        self.say_if_away(shared);
+        self.say_if_away();
         self.note_leaders(reports);
         // With every report, so that the counter rises as long as the trouble lasts: alerts look at its rise.
         if reports.connected.is_some() && (self.said || self.leaders.are_missed()) {
-            shared.metrics.retries("Kafka").inc();
+            self.retries.inc();
         }
         Ok(())
     }
 
-    fn connected(&mut self, shared: &Shared) {
+    fn connected(&mut self) {
         let since = self.away_since.take();
         if let Some(since) = since.filter(|_| self.said) {
             tracing::info!("Kafka: works again after {:.1} s", since.elapsed().as_secs_f64());
         }
-        self.was_connected = true;
         self.said = false;
-        shared.health.kafka.set(true);
+        self.health.kafka.set(true);
     }
 
-    fn say_if_away(&mut self, shared: &Shared) {
+    fn say_if_away(&mut self) {
         let Some(since) = self.away_since else {
             return;
         };
-        shared.health.kafka.set(false);
+        self.health.kafka.set(false);
         if !self.said && since.elapsed() >= PATIENCE {
             self.said = true;
-            let (brokers, trouble) = (&shared.config.kafka_brokers, &self.trouble);
+            let (brokers, trouble) = (&self.brokers, &self.trouble);
             tracing::warn!("Kafka: no connection to {brokers} (--kafka-brokers): {trouble}; trying until it works");
         }
     }

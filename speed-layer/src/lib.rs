@@ -45,11 +45,16 @@ struct Shared {
     config: Config,
     database: Database,
     metrics: Metrics,
-    health: Health,
+    health: Arc<Health>,
     stop: CancellationToken,
 }
 
 impl Shared {
+    /// Nothing has failed yet.
+    fn outage(&self, target: &'static str) -> Outage {
+        Outage::new(target, self.metrics.retries(target), self.stop.clone())
+    }
+
     /// No partition is read any more: readiness and lag say so at once.
     fn end_reading(&self) {
         self.health.group.set(false);
@@ -70,15 +75,15 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     if config.database.migrations == Migrations::Only {
         return database.migrate_only().await;
     }
-    let shared = Arc::new(Shared { config, database, metrics: Metrics::new(), health: Health::default(), stop });
+    let shared = Arc::new(Shared { config, database, metrics: Metrics::new(), health: Arc::default(), stop });
     http::serve(&shared).await?;
     let Some(first) = Store::open(&shared).await? else {
         return Ok(());
     };
-    let more = (1..shared.config.writers).map(|_| Store::another(&shared));
+    let more = (1..shared.config.writers).map(|writer| Store::another(writer, &shared));
     let mut stores: Vec<Store> = std::iter::once(first).chain(more).collect();
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
-    let mut rejoining = Outage::new("consumer group");
+    let mut rejoining = shared.outage("consumer group");
     while !shared.stop.is_cancelled() {
         let before = shared.metrics.batches_written();
         match session::run(&shared, &mut stores).await? {
@@ -86,9 +91,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
             Ended::Rejoin(why) => {
                 // A session that wrote something was a success: its end is a new trouble, not the old one's next try.
                 if shared.metrics.batches_written() > before {
-                    rejoining = Outage::new("consumer group");
+                    rejoining = shared.outage("consumer group");
                 }
-                rejoining.failed(&shared, &why).await;
+                rejoining.failed(&why).await;
             }
         }
     }

@@ -1,11 +1,12 @@
 //! [`Outage`]: said when it begins, when its reason changes, and when it ends, however many tries lie between.
 
-use crate::Shared;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use common::failure::one_line;
+use prometheus_client::metrics::counter::Counter;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Short, so that work goes on within five seconds of recovery (jitter may double it); a try costs the other side next
 /// to nothing.
@@ -16,6 +17,9 @@ const MOST_REASONS: usize = 8;
 /// Failures in a row of one thing that is tried again and again.
 pub struct Outage {
     target: &'static str,
+    /// Counts the failures.
+    retries: Counter,
+    stop: CancellationToken,
     since: Option<Instant>,
     /// Reasons that were said, without their numbers, which tell ports and times.
     said: HashSet<String>,
@@ -23,20 +27,21 @@ pub struct Outage {
 }
 
 impl Outage {
-    pub fn new(target: &'static str) -> Self {
-        Self { target, since: None, said: HashSet::new(), pauses: pauses() }
+    /// A `stop` ends a pause.
+    pub fn new(target: &'static str, retries: Counter, stop: CancellationToken) -> Self {
+        Self { target, retries, stop, since: None, said: HashSet::new(), pauses: pauses() }
     }
 
     /// Notes a failure, and waits before the next try: exponentially longer, with jitter. Ends early on shutdown.
-    pub async fn failed(&mut self, shared: &Shared, error: &impl Display) {
-        shared.metrics.retries(self.target).inc();
+    pub async fn failed(&mut self, error: &impl Display) {
+        self.retries.inc();
         if let Some(text) = self.news(&one_line(error), "trying again until it works") {
             tracing::warn!("{text}");
         }
         let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = shared.stop.cancelled() => {}
+            () = self.stop.cancelled() => {}
         }
     }
 
@@ -87,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_said_once_and_another_one_when_it_comes() {
-        let mut outage = Outage::new("PostgreSQL");
+        let mut outage = Outage::new("PostgreSQL", Counter::default(), CancellationToken::new());
         let mut said = |reason| outage.news(reason, "trying again");
         assert_eq!(said("reset by 1.2.3.4:567").as_deref(), Some("PostgreSQL: reset by 1.2.3.4:567; trying again"));
         assert_eq!(said("reset by 1.2.3.4:589"), None);

@@ -36,6 +36,8 @@ const LONG: Duration = Duration::from_secs(5);
 
 /// PostgreSQL, as the session sees it.
 pub struct Store {
+    /// Which of the writers it is.
+    writer: u8,
     shared: Arc<Shared>,
     limits: Arc<Limits>,
     connection: Option<PgConnection>,
@@ -91,24 +93,23 @@ enum Looked {
 impl Store {
     /// Connects and brings the tables up to date. `None` where the process was stopped meanwhile.
     pub async fn open(shared: &Arc<Shared>) -> Result<Option<Self>, Failure> {
-        let mut outage = Outage::new("PostgreSQL");
-        let limits = Arc::new(Limits::new(shared.config.writer_timeout));
+        let mut outage = shared.outage("PostgreSQL");
         while !shared.stop.is_cancelled() {
             let opening = shared.database.what("opening");
             let opened = tokio::select! {
-                opened = unless_long(shared, &mut outage, &opening, shared.database.connect_ready()) => opened,
+                opened = unless_long(shared, 0, &mut outage, &opening, shared.database.connect_ready()) => opened,
                 () = shared.stop.cancelled() => break,
             };
             match opened {
                 Ok(connection) => {
                     outage.over();
                     shared.health.database.set(true);
-                    return Ok(Some(Self::new(shared, limits, Some(connection), outage)));
+                    return Ok(Some(Self::new(0, shared, Some(connection), outage)));
                 }
                 Err(Failure::Infrastructure(error)) => {
                     let error = format!("{error:#}");
                     shared.health.database.fails(one_line(&error));
-                    outage.failed(shared, &error).await;
+                    outage.failed(&error).await;
                 }
                 Err(failure) => return Err(failure),
             }
@@ -117,9 +118,8 @@ impl Store {
     }
 
     /// One more writer, which connects when it is needed.
-    pub fn another(shared: &Arc<Shared>) -> Self {
-        let limits = Arc::new(Limits::new(shared.config.writer_timeout));
-        Self::new(shared, limits, None, Outage::new("PostgreSQL"))
+    pub fn another(writer: u8, shared: &Arc<Shared>) -> Self {
+        Self::new(writer, shared, None, shared.outage("PostgreSQL"))
     }
 
     /// Forgets the session before: its positions are read anew.
@@ -127,10 +127,11 @@ impl Store {
         self.reached.clear();
     }
 
-    fn new(shared: &Arc<Shared>, limits: Arc<Limits>, connection: Option<PgConnection>, outage: Outage) -> Self {
+    fn new(writer: u8, shared: &Arc<Shared>, connection: Option<PgConnection>, outage: Outage) -> Self {
         Self {
+            writer,
             shared: Arc::clone(shared),
-            limits,
+            limits: Arc::new(Limits::new(shared.config.writer_timeout)),
             connection,
             days: DayPartitions::default(),
             outage,
@@ -194,6 +195,7 @@ impl Store {
                 Try::TooMuch if batch.messages > 1 => return Ok(Some(Smaller::TooMuch)),
                 Try::TooMuch => self.pause_for("one message alone takes too long").await,
                 Try::Done(Outcome::Written) => {
+                    self.works();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
                     self.note_reached(batch);
@@ -201,11 +203,13 @@ impl Store {
                 }
                 // The commit of an earlier try got through although its answer was lost.
                 Try::Done(Outcome::WrittenBefore) => {
+                    self.works();
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
                     self.note_reached(batch);
                     return Ok(None);
                 }
                 Try::Done(Outcome::Fenced(moved)) => {
+                    self.works();
                     self.shared.metrics.fences.inc();
                     return Err(StoreError::Fenced(format!(
                         "another instance has moved {}: the stored offset is {}, expected {}",
@@ -331,7 +335,10 @@ impl Store {
                 })
             };
             match self.attempt(look).await? {
-                Try::Done(Looked::Good) => return Ok(()),
+                Try::Done(Looked::Good) => {
+                    self.works();
+                    return Ok(());
+                }
                 Try::Done(Looked::Behind(moved)) => return Err(self.is_older(moved)),
                 Try::Done(Looked::ReadOnly) => {
                     // Another server may be the one that takes writes by now.
@@ -374,7 +381,10 @@ impl Store {
     ) -> Result<T, StoreError> {
         loop {
             match self.attempt(&mut work).await? {
-                Try::Done(done) => return Ok(done),
+                Try::Done(done) => {
+                    self.works();
+                    return Ok(done);
+                }
                 Try::Again => {}
                 Try::Refused(words) => self.pause_for(&words).await,
                 Try::TooMuch => self.pause_for(long).await,
@@ -401,14 +411,12 @@ impl Store {
             }
         };
         let working = tokio::time::timeout(self.limits.patience(), working);
-        let error = match unless_long(&self.shared, &mut self.outage, &what, working).await {
+        let error = match unless_long(&self.shared, self.writer, &mut self.outage, &what, working).await {
             Ok(Ok(Err(moved))) => return Err(self.is_older(moved)),
             Ok(Ok(Ok(done))) => {
                 self.is_unchecked = false;
                 self.connection = Some(connection);
                 self.unanswered = 0;
-                self.outage.over();
-                self.shared.health.database.set(true);
                 return Ok(Try::Done(done));
             }
             Ok(Err(error)) => error,
@@ -466,9 +474,15 @@ impl Store {
         self.reached.iter().map(|(at, next)| Position { at: *at, next: *next }).collect()
     }
 
+    /// What was asked for is done, and not only a step on the way to it.
+    fn works(&mut self) {
+        self.outage.over();
+        self.shared.health.database.holds_for(self.writer);
+    }
+
     async fn pause_for(&mut self, why: &str) {
-        self.shared.health.database.fails(one_line(&why));
-        self.outage.failed(&self.shared, &why).await;
+        self.shared.health.database.fails_for(self.writer, one_line(&why));
+        self.outage.failed(&why).await;
     }
 
     async fn pause(&mut self, error: Failure) -> Result<(), StoreError> {
@@ -485,13 +499,19 @@ impl Store {
 const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'on'";
 
 /// Carries on with `work`; where that takes long, says so.
-async fn unless_long<T>(shared: &Shared, outage: &mut Outage, what: &str, work: impl Future<Output = T>) -> T {
+async fn unless_long<T>(
+    shared: &Shared,
+    writer: u8,
+    outage: &mut Outage,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> T {
     let mut work = pin!(work);
     if let Ok(done) = tokio::time::timeout(LONG, &mut work).await {
         return done;
     }
     let why = format!("{what}: no answer for {} s, perhaps because of a lock", LONG.as_secs());
-    shared.health.database.fails(why.clone());
+    shared.health.database.fails_for(writer, why.clone());
     outage.waits(&why);
     work.await
 }

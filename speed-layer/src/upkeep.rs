@@ -64,7 +64,7 @@ pub async fn run(shared: Arc<Shared>) {
         retention_days: shared.config.retention_days,
         inserted_before: HashMap::new(),
     };
-    let mut outage = Outage::new("partition upkeep");
+    let mut outage = shared.outage("partition upkeep");
     loop {
         let looked = tokio::select! {
             looked = upkeep.look() => looked,
@@ -72,7 +72,7 @@ pub async fn run(shared: Arc<Shared>) {
         };
         match looked {
             Ok(()) => outage.over(),
-            Err(error) => outage.failed(&shared, &error).await,
+            Err(error) => outage.failed(&error).await,
         }
         tokio::select! {
             () = tokio::time::sleep(shared.config.upkeep_interval) => {}

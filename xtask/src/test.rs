@@ -24,11 +24,19 @@ pub fn run(store: Option<StoreKind>, arguments: &[OsString]) -> Result<ExitCode>
     let owned = OwnedStack::start(&folder(), &options)?;
     let mut tests = cargo_test(&[], arguments);
     tests.env("STACK_PYTHON", python::interpreter()?);
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        tests.env("RUST_TEST_THREADS", side_by_side().to_string());
+    }
     let status = owned.stack().run_program("cargo-test", tests).map_err(|error| owned.fail(error))?;
     if !status.success() {
         println!("the services' logs are kept in {}", owned.keep_logs()?.display());
     }
     Ok(exit_code(status))
+}
+
+/// How many tests run at a time: they mostly wait for services.
+fn side_by_side() -> usize {
+    3 * std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 fn folder() -> PathBuf {

@@ -60,6 +60,7 @@ impl Log {
         let Some(brokers) = args.kafka_brokers.as_ref().filter(|brokers| !brokers.is_empty()) else {
             return Ok(Asked::NotGiven);
         };
+        args.properties.check_login()?;
         let mut settings = args.properties.client_settings(brokers, "batch-layer", &[("log_level", "2")]);
         // The name is not used, but a consumer must have one.
         settings.set("group.id", "batch-layer-verify").set("enable.auto.commit", "false");

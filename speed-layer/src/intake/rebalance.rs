@@ -21,7 +21,7 @@ impl Intake {
         if let Some(leaderless) = &mut reports.leaderless {
             leaderless.retain(|partition| self.assignment.contains(partition));
         }
-        self.watch.note(&self.shared, &reports).map_err(Interrupt::Failed)?;
+        self.watch.note(&reports).map_err(Interrupt::Failed)?;
         if reports.told == Some(false) {
             // Without a further tick nobody would ever tell Kafka.
             self.assignment.not_told();
@@ -63,8 +63,7 @@ impl Intake {
         self.shared.metrics.rebalanced("assigned");
         self.assignment.assign(partitions, Instant::now());
         // They may be new because the topic is: its offsets must not be taken for the old one's.
-        let topics: BTreeSet<String> =
-            partitions.elements().iter().map(|element| element.topic().to_owned()).collect();
+        let topics: BTreeSet<String> = partitions.elements().iter().map(|element| element.topic().to_owned()).collect();
         topics.iter().for_each(|topic| self.confirm(topic));
     }
 

@@ -65,8 +65,14 @@ impl Inquiry {
             .map_err(Failure::Configuration)?;
         let (questions, asked) = mpsc::channel();
         let (found, findings) = mpsc::channel();
-        let asker =
-            Asker { config: config.clone(), client, asked, found, topics: BTreeMap::new(), partitions: VecDeque::new() };
+        let asker = Asker {
+            config: config.clone(),
+            client,
+            asked,
+            found,
+            topics: BTreeMap::new(),
+            partitions: VecDeque::new(),
+        };
         std::thread::Builder::new()
             .name("inquiry".into())
             .spawn(move || asker.run())

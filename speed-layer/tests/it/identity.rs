@@ -74,12 +74,11 @@ async fn a_topic_that_is_made_anew_while_it_is_read_is_noticed() {
         scene.count("select count(*) from realtime_stock where source = 2").await == 10
     })
     .await;
-    let rows: Vec<(i16, i32, i64)> = sqlx::query_as(
-        "select source, kafka_partition, count(*) from realtime_stock group by 1, 2 order by 1, 2",
-    )
-    .fetch_all(scene.database.pool())
-    .await
-    .unwrap();
+    let rows: Vec<(i16, i32, i64)> =
+        sqlx::query_as("select source, kafka_partition, count(*) from realtime_stock group by 1, 2 order by 1, 2")
+            .fetch_all(scene.database.pool())
+            .await
+            .unwrap();
     assert_eq!(rows, [(1, 0, 10), (2, 0, 5), (2, 1, 5)], "{:#?}", speed_layer.stderr());
     wait_ready(&address, 200).await;
 }

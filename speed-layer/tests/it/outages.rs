@@ -1,4 +1,4 @@
-use crate::scene::{PATIENCE, Scene, http_address, metric, wait_ready};
+use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use workbench::testing::{Child, TcpProxy, eventually, stack};
@@ -260,6 +260,7 @@ async fn the_reason_is_said_anew_when_it_changes_during_an_outage() {
 async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
     let scene = Scene::new(1).await;
     let mut speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
     scene.send_ticks(1, 100).await;
     scene.wait_all_in().await;
     let mut altering = scene.database.connection().await;
@@ -269,6 +270,16 @@ async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
                    and datname = current_database() and wait_event_type = 'Lock'";
     eventually("the speed layer to wait for the lock", PATIENCE, || async { scene.count(waiting).await == 1 }).await;
     assert_eq!(speed_layer.exit_status(), None);
+    // As long as the lock lasts, and through one try after the other, nothing is said to work.
+    wait_ready(&address, 503).await;
+    eventually("several tries", PATIENCE, || async {
+        let (status, body) = get(&address, "/readyz");
+        assert_eq!(status, 503, "{body}");
+        metric(&address, "speed_layer_retries_total{target=\"PostgreSQL\"}").is_some_and(|tries| tries >= 3)
+    })
+    .await;
+    let said = speed_layer.stderr();
+    assert!(!said.iter().any(|line| line.contains("works again")), "{said:#?}");
     sqlx::raw_sql("rollback").execute(&mut altering).await.unwrap();
     let released = Instant::now();
     scene.wait_all_in().await;

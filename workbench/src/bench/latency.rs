@@ -19,6 +19,9 @@ pub struct LatencyArgs {
     /// Seconds of measuring, after three that do not count.
     #[arg(long, default_value_t = 20)]
     seconds: u32,
+    /// How long the first message of a batch waits (speed-layer's `--linger`; its default where absent).
+    #[arg(long)]
+    linger: Option<String>,
 }
 
 const WARM_UP: u32 = 3;
@@ -38,6 +41,9 @@ pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
         .env("KAFKA_TOPIC", topic.name())
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("RUST_LOG", "warn");
+    if let Some(linger) = &args.linger {
+        command.args(["--linger", linger]);
+    }
     let speed_layer = process::Measured::spawn(command)?;
     let mut connection = database.connection().await;
     eventually("speed-layer to have its partition", PATIENCE, || async {
@@ -67,6 +73,7 @@ pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
     Ok(json!({
         "bench": "latency",
         "rate": args.rate,
+        "linger": args.linger,
         "p50_ms": rounded(at(0.5)),
         "p99_ms": rounded(at(0.99)),
         "worst_ms": rounded(at(1.0)),

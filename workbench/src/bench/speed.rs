@@ -32,7 +32,10 @@ pub(super) struct Backlog<'a> {
     pub topic: &'a TestTopic,
     pub messages: u64,
     pub batch_rows: u32,
+    /// Instances.
     pub workers: u32,
+    /// Connections that each writes through.
+    pub writers: u32,
 }
 
 /// What one drain took.
@@ -47,6 +50,7 @@ struct Figures {
     bare_ratio: Vec<f64>,
     envelope_ratio: Vec<f64>,
     two_workers_ratio: Vec<f64>,
+    two_writers_ratio: Vec<f64>,
     rate: Vec<f64>,
     cpu: Vec<f64>,
     consuming: Vec<f64>,
@@ -65,27 +69,33 @@ pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     let mut figures = Figures::default();
     for round in 1..=args.rounds {
         let copy = bare_copy(&batches).await?;
-        let of = |topic, workers| Backlog { topic, messages: args.ticks, batch_rows: args.batch_rows, workers };
-        let consuming = cpu_of_consuming(&of(&bare, 1))? * 1e6 / args.ticks as f64;
-        let one = drain(&of(&bare, 1)).await?;
+        let of = |topic, workers, writers| {
+            let (messages, batch_rows) = (args.ticks, args.batch_rows);
+            Backlog { topic, messages, batch_rows, workers, writers }
+        };
+        let consuming = cpu_of_consuming(&of(&bare, 1, 1))? * 1e6 / args.ticks as f64;
+        let one = drain(&of(&bare, 1, 1)).await?;
         let cpu = one.usage.cpu_seconds * 1e6 / args.ticks as f64;
-        let envelope = drain(&of(&enveloped, 1)).await?;
-        let two = drain(&of(&bare, 2)).await?;
+        let envelope = drain(&of(&enveloped, 1, 1)).await?;
+        let two = drain(&of(&bare, 2, 1)).await?;
+        let two_writers = drain(&of(&bare, 1, 2)).await?;
         println!(
             "round {round}: bare COPY {copy:.0} rows/s; speed-layer {:.0} ({:.2}), enveloped {:.0} ({:.2}), two workers {:.0} \
-             ({:.2} of one); {cpu:.2} CPU s per million ({:.2} times {consuming:.2} for consuming alone), {:.0} MB",
+             ({:.2} of one), two writers {:.2} of one; {cpu:.2} CPU s per million ({:.2} times {consuming:.2} for consuming alone), {:.0} MB",
             one.rows_per_second,
             one.rows_per_second / copy,
             envelope.rows_per_second,
             envelope.rows_per_second / copy,
             two.rows_per_second,
             two.rows_per_second / one.rows_per_second,
+            two_writers.rows_per_second / one.rows_per_second,
             cpu / consuming,
             one.usage.peak_megabytes,
         );
         figures.bare_ratio.push(one.rows_per_second / copy);
         figures.envelope_ratio.push(envelope.rows_per_second / copy);
         figures.two_workers_ratio.push(two.rows_per_second / one.rows_per_second);
+        figures.two_writers_ratio.push(two_writers.rows_per_second / one.rows_per_second);
         figures.rate.push(one.rows_per_second);
         figures.cpu.push(cpu);
         figures.consuming.push(consuming);
@@ -102,6 +112,7 @@ impl Figures {
             ("bare", &self.bare_ratio),
             ("enveloped", &self.envelope_ratio),
             ("two workers to one", &self.two_workers_ratio),
+            ("two writers of one worker to one", &self.two_writers_ratio),
             ("CPU to that of consuming alone", &self.cpu_to_consuming),
         ];
         for (name, ratios) in spreads {
@@ -117,6 +128,7 @@ impl Figures {
             "ratio_bare": rounded(median(&self.bare_ratio)),
             "ratio_envelope": rounded(median(&self.envelope_ratio)),
             "ratio_two_workers": rounded(median(&self.two_workers_ratio)),
+            "ratio_two_writers": rounded(median(&self.two_writers_ratio)),
             "rows_per_s": median(&self.rate).round(),
             "cpu_s_per_million": rounded(median(&self.cpu)),
             "consuming_cpu_s_per_million": rounded(median(&self.consuming)),
@@ -191,6 +203,6 @@ fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measu
         .env("KAFKA_TOPIC", backlog.topic.name())
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("RUST_LOG", "warn")
-        .args(["--batch-rows", &backlog.batch_rows.to_string()]);
+        .args(["--batch-rows", &backlog.batch_rows.to_string(), "--writers", &backlog.writers.to_string()]);
     Measured::spawn(command)
 }
