@@ -2,7 +2,6 @@
 //! dropped, finished ones get the index that would have slowed their writing.
 
 use crate::Shared;
-use crate::outage::Outage;
 use crate::store::day_partitions;
 use crate::store::limits::UPKEEP;
 use common::pg::{self, Database, in_time};
