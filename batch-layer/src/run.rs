@@ -42,7 +42,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     if let Some(last) = completeness::last_run(&mut index).await? {
         plan.reach_back_from(last, args.hours.lookback);
     }
-    let run_id = ledger::begin(&mut index, &args.describe(&plan)).await?;
+    let run_id = ledger::begin(&mut index, &args.describe(&plan), plan.looks_back).await?;
     // Who has lost the lock could not write anyhow.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
@@ -64,13 +64,15 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
 
 fn report(counts: &Counts, started: Instant) {
     tracing::info!(
-        "{} hours computed, {} failed; {} objects read ({}), {} ticks, {} duplicates, {} rejected lines; {:.1} s",
+        "{} hours computed, {} failed; {} objects read ({}), {} ticks, {} duplicates ({} in conflict), {} rejected \
+         lines; {:.1} s",
         counts.hours_computed,
         counts.hours_failed,
         counts.objects_read,
         size(counts.bytes_read),
         counts.ticks,
         counts.duplicates,
+        counts.conflicts,
         counts.rejected_lines,
         started.elapsed().as_secs_f64(),
     );
