@@ -81,6 +81,21 @@ impl Engine {
         objects: &[Object],
         keep: impl Fn(Hour) -> bool,
     ) -> Result<Summed, Failure> {
+        loop {
+            // The second time all of them are read, in order.
+            if let Some(summed) = self.sum_once(hour, objects, &keep).await? {
+                return Ok(summed);
+            }
+        }
+    }
+
+    /// `None` where the objects' order decides what counts, and what was kept of them had come in another.
+    async fn sum_once(
+        &mut self,
+        hour: Hour,
+        objects: &[Object],
+        keep: &impl Fn(Hour) -> bool,
+    ) -> Result<Option<Summed>, Failure> {
         let missing: Vec<_> = objects.iter().filter(|object| !self.totals.holds(hour, &object.key)).cloned().collect();
         let (reader, stop) = (self.reader.clone(), self.stop.clone());
         let mut reads = stream::iter(missing)
@@ -98,9 +113,9 @@ impl Engine {
             }
             match scan {
                 Ok(mut scan) => self.remember(&object, &mut scan, |other| other == hour || keep(other)).await?,
-                Err(ReadError::Wide) => return Ok(Summed::TooWide),
-                Err(ReadError::Moved) => return Ok(Summed::Moved(object)),
-                Err(ReadError::Broken(broken)) => return Ok(Summed::Broken(object, broken)),
+                Err(ReadError::Wide) => return Ok(Some(Summed::TooWide)),
+                Err(ReadError::Moved) => return Ok(Some(Summed::Moved(object))),
+                Err(ReadError::Broken(broken)) => return Ok(Some(Summed::Broken(object, broken))),
                 Err(ReadError::Outage(failure)) => return Err(failure),
                 Err(ReadError::Stopped) => return Err(stopped()),
             }
@@ -108,9 +123,10 @@ impl Engine {
         let total = self.totals.take(hour);
         match objects.first() {
             // One of them was read for an earlier hour, changed since, and is missing here or too much.
-            _ if total.is_too_wide => Ok(Summed::TooWide),
-            Some(first) if total.objects.len() != objects.len() => Ok(Summed::Moved(first.clone())),
-            _ => self.find_conflicts(hour, objects, total).await,
+            _ if total.is_too_wide => Ok(Some(Summed::TooWide)),
+            Some(first) if total.objects.len() != objects.len() => Ok(Some(Summed::Moved(first.clone()))),
+            _ if total.depends_on_order() => Ok(None),
+            _ => self.find_conflicts(hour, objects, total).await.map(Some),
         }
     }
 

@@ -1,9 +1,11 @@
 //! `batch_runs`, one row a run.
 
 use crate::index::Index;
+use crate::lock::{self, Token};
 use common::Failure;
 use common::pg;
 use common::pg::in_time;
+use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 /// What a run has done.
@@ -30,11 +32,19 @@ pub struct Counts {
 /// # Errors
 /// Where the database fails.
 pub async fn begin(index: &mut Index, arguments: &str, looks_back: bool) -> Result<i64, Failure> {
-    let begun = in_time(index.patience, insert(&mut index.connection, arguments, looks_back)).await;
+    let token = index.lock.clone();
+    let begun = insert(&mut index.connection, token.as_ref(), arguments, looks_back);
+    let begun = in_time(index.patience, begun).await;
     begun.map_err(|error| index.failed("noting the run in", error))
 }
 
-async fn insert(connection: &mut PgConnection, arguments: &str, looks_back: bool) -> Result<i64, sqlx::Error> {
+async fn insert(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    arguments: &str,
+    looks_back: bool,
+) -> Result<i64, sqlx::Error> {
+    let mut transaction = lock::begin(connection, token).await?;
     // Whoever holds the lock is alone, so a row that says "running" was left by a process that was killed.
     pg::query(
         "update batch_runs
@@ -42,13 +52,15 @@ async fn insert(connection: &mut PgConnection, arguments: &str, looks_back: bool
              = ('failed', now(), 'the process ended without a word, or was not heard of for too long')
          where status = 'running'",
     )
-    .execute(&mut *connection)
+    .execute(transaction.acquire().await?)
     .await?;
-    pg::query_scalar("insert into batch_runs (arguments, looks_back) values ($1, $2) returning run_id")
+    let run_id = pg::query_scalar("insert into batch_runs (arguments, looks_back) values ($1, $2) returning run_id")
         .bind(arguments)
         .bind(looks_back)
-        .fetch_one(connection)
-        .await
+        .fetch_one(transaction.acquire().await?)
+        .await?;
+    lock::commit(transaction, token).await?;
+    Ok(run_id)
 }
 
 /// Notes the end of a run: over the run's own connection, or a new one where that is broken.

@@ -95,6 +95,7 @@ pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> 
         collector: Collector::new(options),
         scan: Scan::default(),
         max_bars: options.max_bars,
+        records: 0,
         is_too_wide: false,
     };
     match visit(input, options, &mut summing) {
@@ -130,6 +131,7 @@ struct Summing<'a> {
     collector: Collector<'a>,
     scan: Scan,
     max_bars: usize,
+    records: u64,
     is_too_wide: bool,
 }
 
@@ -137,7 +139,8 @@ impl Visitor for Summing<'_> {
     fn record(&mut self, record: &Record<'_>, number: u64) {
         self.scan.lines += 1;
         self.collector.add(record, number);
-        if self.scan.lines % TICKS_BETWEEN_LOOKS == 0 {
+        self.records += 1;
+        if self.records % TICKS_BETWEEN_LOOKS == 0 {
             self.is_too_wide = self.collector.bars() > self.max_bars;
         }
     }

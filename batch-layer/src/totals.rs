@@ -33,6 +33,25 @@ pub struct Total {
     pub objects: FxHashMap<Arc<str>, Span>,
     /// It had more than [`MAX_SYMBOLS`], and its sums were dropped.
     pub is_too_wide: bool,
+    /// The greatest key so far, and whether a smaller one came after it.
+    greatest: Option<Arc<str>>,
+    is_out_of_order: bool,
+}
+
+impl Total {
+    /// Whether the objects' order decides what counts, and they did not come in that order.
+    #[must_use]
+    pub fn depends_on_order(&self) -> bool {
+        self.is_out_of_order && !self.sum.repeated.is_empty()
+    }
+
+    fn note_key(&mut self, key: &Arc<str>) {
+        if self.greatest.as_ref().is_some_and(|greatest| greatest > key) {
+            self.is_out_of_order = true;
+        } else {
+            self.greatest = Some(Arc::clone(key));
+        }
+    }
 }
 
 impl Totals {
@@ -46,6 +65,7 @@ impl Totals {
             if total.objects.contains_key(key) {
                 continue;
             }
+            total.note_key(key);
             let span = span(&part);
             let bars_before = total.sum.bars.len();
             match total.sum.overlap(&part) {

@@ -242,20 +242,24 @@ async fn remove(connection: &mut PgConnection, token: Option<&Token>, keys: &[St
          set gone_objects = b.gone_objects + gone.objects
          from (select hour, count(*) as objects
                from archive_object_hours
+                        join archive_objects using (key)
                         left join stale_hours using (hour)
                -- One that had taken another's place and was not computed yet may have held all of its records.
-               where key = any ($1) and (merged or coalesce(replaced, false))
+               where key = any ($1) and not archive_objects.gone and (merged or coalesce(replaced, false))
                group by hour) as gone
          where gone.hour = b.hour",
     )
     .bind(keys)
     .execute(transaction.acquire().await?)
     .await?;
-    let lost: i64 =
-        pg::query_scalar("select count(distinct hour) from archive_object_hours where key = any ($1) and not merged")
-            .bind(keys)
-            .fetch_one(transaction.acquire().await?)
-            .await?;
+    let lost: i64 = pg::query_scalar(
+        "select count(distinct hour)
+             from archive_object_hours join archive_objects using (key)
+             where key = any ($1) and not gone and not merged",
+    )
+    .bind(keys)
+    .fetch_one(transaction.acquire().await?)
+    .await?;
     pg::query(
         "update archive_objects o set gone = true
          where key = any ($1) and placeless

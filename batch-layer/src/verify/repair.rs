@@ -25,6 +25,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 const MINUTES_OF_HOUR: i64 = 60;
 
+const KEEP_DAYS: &str = "lock table realtime_stock in access share mode";
+
 /// What became of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
@@ -36,6 +38,8 @@ pub enum Repair {
     Busy,
     /// `realtime_stock` has rows twice: what the bars should be is not known.
     Doubled,
+    /// `realtime_stock` has no tick of the hour: the bars may be all that is left of it.
+    Empty,
 }
 
 /// Rows of a table.
@@ -54,6 +58,10 @@ impl Repair {
                 format!("repaired: minute_bars: {}; hour_bars: {}", minutes.describe(), hours.describe())
             }
             Self::Busy => "not repaired, because its rows change all the time: try again".into(),
+            Self::Empty => {
+                "not repaired, because realtime_stock has no tick of this hour: its bars may be all that is left of it"
+                    .into()
+            }
             Self::Doubled => "not repaired, because realtime_stock has rows twice: delete one of each first".into(),
         }
     }
@@ -107,9 +115,15 @@ async fn try_repair(
         LOCK_TIMEOUT.min(patience).as_millis()
     );
     let mut transaction = in_time(patience, connection.begin_with(sqlx::AssertSqlSafe(begin))).await?;
+    // Before the snapshot: a day that is dropped later than that is waited with, one that is gone has no ticks in it.
+    in_time(patience, pg::query(KEEP_DAYS).execute(&mut *transaction)).await?;
     let Some(bars) = Bars::read(&mut transaction, patience, hour).await? else {
         return Ok(Repair::Doubled);
     };
+    if bars.hour.iter().next().is_none() {
+        return Ok(Repair::Empty);
+    }
+    in_time(patience, lock_rows(&mut transaction, hour, with_minutes)).await?;
     let (mut minutes, mut hours) = (Changes::default(), Changes::default());
     if with_minutes {
         for (number, bars) in (0..).zip(&bars.minutes) {
@@ -121,6 +135,22 @@ async fn try_repair(
     hours.add(in_time(patience, write(&mut transaction, ("hour_bars", "hour"), hour.start(), &bars.hour)).await?);
     in_time(patience, transaction.commit()).await?;
     Ok(Repair::Done { minutes, hours })
+}
+
+/// In the order in which every writer locks them.
+async fn lock_rows(connection: &mut PgConnection, hour: Hour, with_minutes: bool) -> Result<(), sqlx::Error> {
+    if with_minutes {
+        pg::query("select from minute_bars where minute >= $1 and minute < $2 order by symbol, minute for update")
+            .bind(hour.start())
+            .bind(hour.plus(1).start())
+            .execute(&mut *connection)
+            .await?;
+    }
+    pg::query("select from hour_bars where hour = $1 order by symbol for update")
+        .bind(hour.start())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// What the bars must be.

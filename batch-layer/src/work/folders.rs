@@ -42,10 +42,16 @@ impl Work {
     /// Says which folders lie so far from now that no window covers them: a record time in another unit, for one.
     pub(super) async fn name_far_folders(&mut self) -> Result<(), Failure> {
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
-        let far = self.template.prefix(self.plan.due.plus(FAR_HOURS));
+        let far_hour = self.plan.due.plus(FAR_HOURS);
+        let far = self.template.prefix(far_hour);
+        // Names need not sort by time.
+        let is_near = |folder: &str| self.template.hour_of(folder).is_some_and(|hour| hour <= far_hour);
         let ahead = self.unless_stopped(store.folders(&stem, self.template.level(&far), false)).await?;
         let ahead = ahead.unwrap_or_default();
-        let ahead = ahead.iter().find(|folder| **folder != *self.template.level(&far) && self.is_of_a_time(folder));
+        let ahead = ahead
+            .iter()
+            .filter(|folder| **folder != *self.template.level(&far) && !is_near(folder))
+            .find(|folder| self.is_of_a_time(folder));
         let first = self.unless_stopped(store.folders(&stem, "", false)).await?.unwrap_or_default();
         let is_old = |folder: &&String| self.template.hour_of(folder).is_some_and(|hour| hour < OLDEST);
         for folder in ahead.into_iter().chain(first.iter().find(is_old)) {

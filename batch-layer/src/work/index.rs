@@ -32,7 +32,9 @@ impl Work {
         if let Some(there) = &self.there {
             let known = self.index.known_folders(&folders).await?;
             let is_there = |folder: &Folder| there.contains(self.template.level(&folder.prefix));
-            folders.retain(|folder| is_there(folder) || known.contains(&*folder.prefix));
+            let broken = &self.broken;
+            let was_read = |prefix: &Arc<str>| known.contains(&**prefix) || broken.contains_key(prefix);
+            folders.retain(|folder| is_there(folder) || was_read(&folder.prefix));
         }
         let moved = self.index_once(folders, self.recompute).await?;
         self.index_again(moved).await
