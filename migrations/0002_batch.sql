@@ -39,7 +39,12 @@ create table batch_runs
     ticks          bigint      not null default 0,
     rejected_lines bigint      not null default 0,
     duplicates     bigint      not null default 0,
+    -- records of which several lines tell different things
+    conflicts      bigint      not null default 0,
     error          text,
+    -- The window was that of --lookback, or one that holds it. Another run, as for a single hour, says nothing of how far
+    -- the hours are.
+    looks_back     boolean     not null default true,
     constraint batch_runs_pkey primary key (run_id),
     constraint batch_runs_status_check check (status in ('running', 'ok', 'partial', 'failed'))
 );
@@ -61,6 +66,11 @@ create table archive_objects
     indexed_at     timestamptz not null default now(),
     -- how it was read: flags, and the version of this program's sums; under others it is read again
     format         text        not null default '',
+    -- Some of its ticks do not tell their offset: if it comes twice, nothing else tells that they are the same.
+    placeless      boolean     not null default false,
+    -- No longer in the archive. Only of placeless objects a row is kept then: should it come back, its ticks are not
+    -- counted again.
+    gone           boolean     not null default false,
     constraint archive_objects_pkey primary key (key)
 );
 
@@ -157,6 +167,8 @@ create table batch_hours
     gone_objects integer    not null default 0,
     -- Records that it has lost because an object was replaced, or --allow-shrink said so, and that have not come again.
     withdrawn   bigint      not null default 0,
+    -- Records of which several objects tell different things. The first object by key counts.
+    conflicts   bigint      not null default 0,
     constraint batch_hours_pkey primary key (hour),
     constraint batch_hours_run_id_fkey foreign key (run_id) references batch_runs
 );
@@ -199,7 +211,7 @@ create table archive_hours
 (
     hour        timestamptz not null,
     status      text        not null,
-    -- why it is incomplete
+    -- why it is incomplete; of a complete one: why nobody can tell (the speed layer knows nothing of it)
     reason      text,
     -- when that was found; null: no such ticks
     speed_ticks bigint,

@@ -59,7 +59,9 @@ select run_id,
        ticks,
        rejected_lines,
        duplicates,
-       error
+       error,
+       looks_back,
+       conflicts
 from batch_runs;
 
 -- restated: the hour was computed again because its objects had changed.
@@ -74,7 +76,8 @@ select hour,
        computed_at,
        computed_at > first_computed_at as restated,
        gone_objects,
-       withdrawn
+       withdrawn,
+       conflicts
 from batch_hours;
 
 create index batch_hours_computed_at_idx on batch_hours (computed_at);

@@ -31,6 +31,9 @@ pub struct Object {
     pub last_modified: Timestamp,
 }
 
+/// The most objects of a folder: each takes 0.8 kB while its hour is computed.
+pub const MAX_OBJECTS: usize = 250_000;
+
 /// What stands for the etag of an object that the store lists without one.
 const WITHOUT_ETAG: &str = "modified ";
 
@@ -55,6 +58,9 @@ pub enum StoreError {
     /// The object is in cold storage, from which it must be restored before it can be read.
     #[error("it lies in cold storage")]
     Frozen,
+    /// A folder holds more objects than there is memory for.
+    #[error("more than {MAX_OBJECTS} objects lie in it, for which there is no memory: let the sink write larger ones")]
+    TooMany,
     /// A person must change something: a right, a key, the name of the bucket.
     #[error("{0:#}")]
     Refused(anyhow::Error),
@@ -68,7 +74,7 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Refused(error) => Self::Configuration(error),
             StoreError::Unavailable(error) => Self::Infrastructure(error),
-            StoreError::Moved | StoreError::Frozen => Self::Infrastructure(error.into()),
+            StoreError::Moved | StoreError::Frozen | StoreError::TooMany => Self::Infrastructure(error.into()),
         }
     }
 }
@@ -107,8 +113,27 @@ impl Store {
             Self::S3(store) => store.list(prefix).await?,
             Self::Local(store) => store.list(prefix)?,
         };
+        if objects.len() > MAX_OBJECTS {
+            return Err(StoreError::TooMany);
+        }
         objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Ok(objects)
+    }
+
+    /// The folders whose names begin with `stem`, from `from` on and in order of their names: with all that stands before
+    /// them, and a `/` at the end. At least those of the first page are given; `all` asks for the others, too.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub async fn folders(&self, stem: &str, from: &str, all: bool) -> Result<Vec<String>, StoreError> {
+        let mut folders = match self {
+            Self::S3(store) => store.folders(stem, from, all).await?,
+            Self::Local(store) => store.folders(stem)?,
+        };
+        // Not every store heeds where to begin.
+        folders.retain(|folder| &**folder >= from);
+        folders.sort_unstable();
+        Ok(folders)
     }
 
     /// Opens an object for reading, provided that it is still the one listed. `stop` ends the reading early.

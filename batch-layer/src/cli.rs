@@ -242,6 +242,8 @@ pub struct Plan {
     pub slack: i64,
     /// The window is that of --lookback: it begins earlier where the last run was long ago.
     pub is_default: bool,
+    /// The window holds that of --lookback.
+    pub looks_back: bool,
 }
 
 impl ArchiveArgs {
@@ -284,10 +286,11 @@ impl HourArgs {
             Timestamp::from_micros(now.micros().saturating_sub(micros).max(0))
         };
         let due = Hour::of(back(self.grace));
+        let usual = Hour::of(back(self.lookback)).min(due)..due;
         let window = match (self.hour, self.from) {
             (Some(hour), _) => hour..hour.plus(1),
             (None, Some(from)) => from..self.to.unwrap_or(due),
-            (None, None) => Hour::of(back(self.lookback)).min(due)..due,
+            (None, None) => usual.clone(),
         };
         if window.start > window.end || (self.to.is_some() && window.is_empty()) {
             let error = anyhow::anyhow!("--from {} is not before --to {}", window.start, window.end);
@@ -295,7 +298,8 @@ impl HourArgs {
         }
         let window = window.start..window.end.min(due).max(window.start);
         let is_default = self.hour.is_none() && self.from.is_none();
-        Ok(Plan { window, due, slack: hours_covering(self.slack), is_default })
+        let looks_back = window.start <= usual.start && usual.end <= window.end;
+        Ok(Plan { window, due, slack: hours_covering(self.slack), is_default, looks_back })
     }
 }
 
@@ -379,6 +383,14 @@ mod tests {
         assert_eq!(reaching(&[], "2025-05-31T10"), hour("2025-05-29T10")..hour("2025-06-04T09"));
         assert_eq!(reaching(&[], "2025-06-04T09"), hour("2025-06-02T09")..hour("2025-06-04T09"));
         assert_eq!(reaching(&["--hour", "2025-06-03T00"], "2025-05-31T10").start, hour("2025-06-03T00"));
+    }
+
+    #[test]
+    fn only_a_run_that_holds_the_usual_window_tells_how_far_the_hours_are() {
+        let looks_back = |flags: &[&str]| plan(flags).unwrap().looks_back;
+        assert!(looks_back(&[]) && looks_back(&["--from", "2025-06-01T00"]));
+        assert!(!looks_back(&["--hour", "2025-06-04T08"]) && !looks_back(&["--from", "2025-06-04T00"]));
+        assert!(!looks_back(&["--from", "2025-06-01T00", "--to", "2025-06-04T08"]));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! Whether the archive shows an hour completely: `archive_hours`.
 //!
 //! The speed layer reads the topic on its own; an hour of which it has more ticks than the archive is incomplete, and is
-//! looked at in each run until it is not, however far back it lies. So is an hour that a broken object holds back.
+//! looked at in each run until it is not, however far back it lies. So is an hour that a broken object holds back. Of an
+//! hour that the speed layer knows nothing of, nothing tells what is missing: it counts as complete, and its reason says so.
 
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lock;
+use common::pg;
 use common::pg::in_time;
 use common::{Failure, Timestamp};
 use sqlx::postgres::{PgConnection, PgTransaction};
-use sqlx::{Acquire, Connection, Row};
+use sqlx::{Acquire, Row};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
@@ -36,7 +38,7 @@ pub struct Verdict {
 /// Where the database fails; here and below.
 pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
     // Hops from one hour to the next in the index of hour_bars, which has a row for each symbol.
-    let hours = sqlx::query_scalar(
+    let hours = pg::query_scalar(
         "with recursive seen (hour) as
              ((select hour from hour_bars order by hour limit 1)
               union all
@@ -67,11 +69,12 @@ pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Fai
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
-/// When the last run began that came to its end and was not stopped: what was archived since may lie as far back before that as a run looks.
+/// When the last run began that looked at all of its usual window, came to its end and was not stopped: what was archived
+/// since may lie as far back before that as a run looks back.
 pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
-    let last = sqlx::query_scalar(
+    let last = pg::query_scalar(
         "select max(started_at) from batch_runs
-         where status in ('ok', 'partial') and not starts_with(coalesce(error, ''), $1)",
+         where looks_back and status in ('ok', 'partial') and not starts_with(coalesce(error, ''), $1)",
     )
     .bind(crate::work::STOPPED)
     .fetch_one(&mut index.connection);
@@ -84,7 +87,7 @@ pub async fn judge(index: &mut Index, window: &Range<Hour>, others: &BTreeSet<Ho
     let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
     let token = index.lock.clone();
     let judged = async {
-        let mut transaction = Connection::begin(&mut index.connection).await?;
+        let mut transaction = lock::begin(&mut index.connection, token.as_ref()).await?;
         write_hours(&mut transaction, &hours).await?;
         lock::commit(transaction, token.as_ref()).await
     };
@@ -94,7 +97,7 @@ pub async fn judge(index: &mut Index, window: &Range<Hour>, others: &BTreeSet<Ho
 }
 
 async fn write_hours(transaction: &mut PgTransaction<'_>, hours: &[Timestamp]) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    pg::query(
         "with judged as
              (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks,
                      case
@@ -103,7 +106,11 @@ async fn write_hours(transaction: &mut PgTransaction<'_>, hours: &[Timestamp]) -
                          when b.hour is null then 'the archive has no ticks of it'
                          when s.ticks > b.ticks + b.withdrawn
                              then s.ticks - b.ticks - b.withdrawn || ' ticks of the speed layer are not in the archive'
-                     end as reason
+                     end as lack,
+                     case
+                         when s.hour is null
+                             then 'the speed layer has no ticks of it: nothing tells whether the archive shows all'
+                     end as doubt
               from unnest($1::timestamptz[]) as h (hour)
                        left join (select hour, sum(ticks)::bigint as ticks
                                   from hour_bars where hour = any ($1) group by hour) s on s.hour = h.hour
@@ -112,7 +119,8 @@ async fn write_hours(transaction: &mut PgTransaction<'_>, hours: &[Timestamp]) -
                        left join stale_hours d on d.hour = h.hour
               where coalesce(s.hour, b.hour, k.hour, d.hour) is not null)
          insert into archive_hours as known (hour, status, reason, speed_ticks, batch_ticks)
-         select hour, case when reason is null then 'complete' else 'incomplete' end, reason, speed_ticks, batch_ticks
+         select hour, case when lack is null then 'complete' else 'incomplete' end, coalesce(lack, doubt), speed_ticks,
+                batch_ticks
          from judged
          on conflict (hour) do update
              set (status, reason, speed_ticks, batch_ticks, listed_at, since)
@@ -126,7 +134,7 @@ async fn write_hours(transaction: &mut PgTransaction<'_>, hours: &[Timestamp]) -
 }
 
 async fn verdict(connection: &mut PgConnection, window: &Range<Hour>) -> Result<Verdict, sqlx::Error> {
-    let row = sqlx::query(
+    let row = pg::query(
         "select count(*) as incomplete,
                 min(concat(to_char(hour at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI\"Z\"'), ': ', reason)) as example,
                 count(*) filter (where speed_ticks > 0 and batch_ticks is null and hour >= $1 and hour < $2) as speed_only
@@ -150,26 +158,18 @@ async fn verdict(connection: &mut PgConnection, window: &Range<Hour>) -> Result<
 /// Notes the newest tick that this run has read in the archive, if any. Gives for how long the speed layer has had newer
 /// ones: zero where it has none.
 pub async fn standing(index: &mut Index, newest: Option<Timestamp>, allowed: Duration) -> Result<Duration, Failure> {
-    let noted = in_time(index.patience, note_newest(&mut index.connection, newest, allowed)).await;
-    noted.map_err(|error| index.failed("writing archive_newest in", error))
-}
-
-async fn note_newest(
-    connection: &mut PgConnection,
-    newest: Option<Timestamp>,
-    allowed: Duration,
-) -> Result<Duration, sqlx::Error> {
-    sqlx::query(
+    let note = pg::query(
         "insert into archive_newest as known (tick, allowed_seconds) values ($1, $2)
          on conflict (is_the_only_row) do update
              set (tick, allowed_seconds, checked_at)
                  = (greatest(known.tick, excluded.tick), excluded.allowed_seconds, now())",
     )
     .bind(newest)
-    .bind(allowed.as_secs_f64())
-    .execute(&mut *connection)
-    .await?;
-    let waiting: f64 =
-        sqlx::query_scalar("select waiting_seconds::float8 from archive_standing").fetch_one(connection).await?;
+    .bind(allowed.as_secs_f64());
+    index.write("archive_newest", note).await?;
+    let waiting =
+        pg::query_scalar("select waiting_seconds::float8 from archive_standing").fetch_one(&mut index.connection);
+    let waiting: Result<f64, _> = in_time(index.patience, waiting).await;
+    let waiting = waiting.map_err(|error| index.failed("reading archive_standing in", error))?;
     Ok(Duration::from_secs_f64(waiting.max(0.0)))
 }

@@ -7,6 +7,7 @@ use crate::index::Index;
 use crate::progress::size;
 use crate::survey::{ChangeKind, Survey, compare};
 use common::Failure;
+use common::pg;
 use common::pg::in_time;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -33,9 +34,10 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
         let listing = store.list(&folder.prefix).await?;
-        let mut known = if has_tables { index.folders(&[&*folder.prefix]).await? } else { FxHashMap::default() };
+        let mut known =
+            if has_tables { index.folders(&[&*folder.prefix], &format).await? } else { FxHashMap::default() };
         let known = known.remove(&*folder.prefix).unwrap_or_default();
-        let survey = compare(&folder, listing, known, &args.archive.file_name, Some(&format), args.recompute);
+        let survey = compare(&folder, listing, known, &args.archive.file_name, true, args.recompute);
         note_folder(&folder, &survey, &mut hours);
     }
     if has_tables {
@@ -47,7 +49,7 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
 
 /// A database that no run has seen yet is treated as an empty one.
 async fn has_tables(index: &mut Index) -> Result<bool, Failure> {
-    let found = sqlx::query_scalar("select to_regclass('stale_hours') is not null").fetch_one(&mut index.connection);
+    let found = pg::query_scalar("select to_regclass('stale_hours') is not null").fetch_one(&mut index.connection);
     let found = in_time(index.patience, found).await;
     found.map_err(|error| index.failed("looking for the tables in", error))
 }

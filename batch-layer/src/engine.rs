@@ -3,11 +3,13 @@
 //! It knows the store and no database: which objects make up an hour, and what becomes of the sums, is decided elsewhere.
 //! What it has read of hours that are still to come is kept in [`Totals`], so that an object is usually read once.
 
+mod conflicts;
+
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, HourBars, Offsets, Scan};
-use crate::totals::{MAX_BARS, Totals};
+use crate::totals::{MAX_BARS, Total, Totals};
 use crate::work::stopped;
 use common::Failure;
 use futures::stream::{self, StreamExt};
@@ -22,6 +24,8 @@ pub enum Summed {
     Moved(Object),
     /// An object cannot be read.
     Broken(Object, Broken),
+    /// It has more symbols than there is memory for.
+    TooWide,
 }
 
 /// The local engine: reads objects itself, several at a time.
@@ -77,22 +81,41 @@ impl Engine {
         objects: &[Object],
         keep: impl Fn(Hour) -> bool,
     ) -> Result<Summed, Failure> {
+        loop {
+            // The second time all of them are read, in order.
+            if let Some(summed) = self.sum_once(hour, objects, &keep).await? {
+                return Ok(summed);
+            }
+        }
+    }
+
+    /// `None` where the objects' order decides what counts, and what was kept of them had come in another.
+    async fn sum_once(
+        &mut self,
+        hour: Hour,
+        objects: &[Object],
+        keep: &impl Fn(Hour) -> bool,
+    ) -> Result<Option<Summed>, Failure> {
         let missing: Vec<_> = objects.iter().filter(|object| !self.totals.holds(hour, &object.key)).cloned().collect();
         let (reader, stop) = (self.reader.clone(), self.stop.clone());
         let mut reads = stream::iter(missing)
             .map(|object| {
                 let reader = reader.clone();
                 async move {
-                    let scan = reader.read(&object, None).await;
+                    let scan = reader.read_beside_others(&object).await;
                     (object, scan)
                 }
             })
             .buffered(IN_FLIGHT);
-        while let Some((object, scan)) = stop.run_until_cancelled(reads.next()).await.ok_or_else(stopped)? {
+        while let Some((object, mut scan)) = stop.run_until_cancelled(reads.next()).await.ok_or_else(stopped)? {
+            if matches!(scan, Err(ReadError::Wide)) {
+                scan = self.reader.read(&object, None).await;
+            }
             match scan {
                 Ok(mut scan) => self.remember(&object, &mut scan, |other| other == hour || keep(other)).await?,
-                Err(ReadError::Moved) => return Ok(Summed::Moved(object)),
-                Err(ReadError::Broken(broken)) => return Ok(Summed::Broken(object, broken)),
+                Err(ReadError::Wide) => return Ok(Some(Summed::TooWide)),
+                Err(ReadError::Moved) => return Ok(Some(Summed::Moved(object))),
+                Err(ReadError::Broken(broken)) => return Ok(Some(Summed::Broken(object, broken))),
                 Err(ReadError::Outage(failure)) => return Err(failure),
                 Err(ReadError::Stopped) => return Err(stopped()),
             }
@@ -100,8 +123,30 @@ impl Engine {
         let total = self.totals.take(hour);
         match objects.first() {
             // One of them was read for an earlier hour, changed since, and is missing here or too much.
-            Some(first) if total.objects.len() != objects.len() => Ok(Summed::Moved(first.clone())),
-            _ => Ok(Summed::Whole(total.sum)),
+            _ if total.is_too_wide => Ok(Some(Summed::TooWide)),
+            Some(first) if total.objects.len() != objects.len() => Ok(Some(Summed::Moved(first.clone()))),
+            _ if total.depends_on_order() => Ok(None),
+            _ => self.find_conflicts(hour, objects, total).await.map(Some),
+        }
+    }
+
+    /// Looks at what several objects tell of the same records, if there are such.
+    async fn find_conflicts(&mut self, hour: Hour, objects: &[Object], total: Total) -> Result<Summed, Failure> {
+        let Total { mut sum, objects: spans, .. } = total;
+        let told = |object: &Object| (object.clone(), spans.get(&object.key).copied().flatten());
+        let told: Vec<_> = objects.iter().map(told).collect();
+        let search = conflicts::Search { reader: &self.reader, hour, objects: &told };
+        let stop = self.stop.clone();
+        match stop.run_until_cancelled(search.run(&sum.repeated, &mut self.read)).await.ok_or_else(stopped)? {
+            Ok(conflicts) => {
+                sum.conflicts = conflicts;
+                Ok(Summed::Whole(sum))
+            }
+            Err((object, ReadError::Moved)) => Ok(Summed::Moved(object)),
+            Err((object, ReadError::Broken(broken))) => Ok(Summed::Broken(object, broken)),
+            Err((_, ReadError::Wide)) => Ok(Summed::TooWide),
+            Err((_, ReadError::Outage(failure))) => Err(failure),
+            Err((_, ReadError::Stopped)) => Err(stopped()),
         }
     }
 
@@ -122,6 +167,7 @@ impl Engine {
                 }
                 Err(ReadError::Moved) => return Ok(Summed::Moved(object.clone())),
                 Err(ReadError::Broken(broken)) => return Ok(Summed::Broken(object.clone(), broken)),
+                Err(ReadError::Wide) => return Ok(Summed::TooWide),
                 Err(ReadError::Outage(failure)) => return Err(failure),
                 Err(ReadError::Stopped) => return Err(stopped()),
             }
@@ -148,7 +194,7 @@ impl Engine {
                 Err(ReadError::Outage(failure)) => return Err(failure),
                 Err(ReadError::Stopped) => return Err(stopped()),
                 // The hour's total then lacks the object, which is noticed when it is to be written.
-                Err(ReadError::Moved | ReadError::Broken(_)) => {}
+                Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => {}
             }
         }
         self.totals.shrink(MAX_BARS);

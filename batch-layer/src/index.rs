@@ -6,19 +6,25 @@ mod write;
 pub use broken::BrokenSummary;
 pub use write::Entry;
 
-use crate::archive::Object;
+use crate::archive::{Folder, Object};
 use crate::hour::Hour;
-use crate::lock::Token;
+use crate::lock::{self, Token};
 use crate::scan::{HourBars, Offsets};
 use crate::state;
+use common::pg;
 use common::pg::{Database, in_time};
 use common::{Failure, Timestamp};
-use rustc_hash::FxHashMap;
-use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow};
+use futures::TryStreamExt;
+use rustc_hash::{FxHashMap, FxHashSet};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{Acquire, Row};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A statement with its values.
+pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The one connection of a run. Its transactions end with a look at the run's lock, so whoever has lost that cannot write.
 pub struct Index {
@@ -35,8 +41,10 @@ pub struct Index {
 pub struct Known {
     pub etag: String,
     pub size: u64,
-    /// How it was read.
-    pub format: String,
+    /// It was read in the way that was asked about.
+    pub is_as_read: bool,
+    /// No listing has shown it since.
+    pub gone: bool,
 }
 
 /// What the index knows of a folder's objects, by their key.
@@ -68,6 +76,8 @@ pub struct Computed {
     /// Objects in its sums that are no longer in the archive.
     pub gone_objects: u32,
     pub ticks: u64,
+    /// Records of which several objects tell different things.
+    pub conflicts: u64,
     /// `None` where what was kept is of another version.
     pub sum: Option<HourBars>,
     /// Records that were in the sums and were taken out.
@@ -80,34 +90,88 @@ impl Index {
     /// # Errors
     /// Where the database fails; here and below.
     pub async fn limit_statements(&mut self) -> Result<(), Failure> {
-        // A little later than this side gives up, which says what for.
-        let millis = self.patience.as_millis() + 1000;
-        let limit = format!("set statement_timeout = {millis}");
-        let done = sqlx::query(sqlx::AssertSqlSafe(limit)).execute(&mut self.connection);
+        if !pg::has_a_session() {
+            // What writes brings its limit along (lock::begin).
+            return Ok(());
+        }
+        let limit = format!("set statement_timeout = {}", self.server_patience().as_millis());
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(limit)).execute(&mut self.connection);
         in_time(self.patience, done).await.map_err(|error| self.failed("setting a time limit in", error))?;
         Ok(())
     }
 
-    /// The known objects of some folders, by folder and key.
+    /// How long the server lets a statement go on: a little longer than this side, which says what for.
+    pub(crate) fn server_patience(&self) -> Duration {
+        self.patience + Duration::from_secs(1)
+    }
+
+    /// A statement that writes on its own. Gives how many rows it has touched.
+    pub(crate) async fn write(&mut self, table: &str, statement: Statement<'_>) -> Result<u64, Failure> {
+        let token = self.lock.clone();
+        let written = async {
+            let mut transaction = lock::begin(&mut self.connection, token.as_ref()).await?;
+            let done = statement.execute(transaction.acquire().await?).await?;
+            lock::commit(transaction, token.as_ref()).await?;
+            Ok(done.rows_affected())
+        };
+        in_time(self.patience, written).await.map_err(|error| self.failed(&format!("writing {table} in"), error))
+    }
+
+    /// The known objects of some folders, by folder and key, and whether they were read as `format` says.
     ///
     /// # Errors
     /// Where the database fails; here and below.
-    pub async fn folders(&mut self, prefixes: &[&str]) -> Result<FxHashMap<String, KnownObjects>, Failure> {
-        let rows = sqlx::query("select folder, key, etag, size, format from archive_objects where folder = any ($1)")
-            .bind(prefixes)
-            .fetch_all(&mut self.connection);
-        let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading the index in", error))?;
+    pub async fn folders(
+        &mut self,
+        prefixes: &[&str],
+        format: &str,
+    ) -> Result<FxHashMap<String, KnownObjects>, Failure> {
         let mut folders = FxHashMap::default();
-        for row in &rows {
-            add_known(&mut folders, row).map_err(|error| self.failed("reading the index in", error))?;
-        }
+        let read = async {
+            let mut rows = pg::query(
+                "select folder, key, etag, size, format = $2 as is_as_read, gone
+                 from archive_objects where folder = any ($1)",
+            )
+            .bind(prefixes)
+            .bind(format)
+            .fetch(&mut self.connection);
+            while let Some(row) = rows.try_next().await? {
+                add_known(&mut folders, &row)?;
+            }
+            Ok(())
+        };
+        in_time(self.patience, read).await.map_err(|error| self.failed("reading the index in", error))?;
         Ok(folders)
+    }
+
+    /// Those of some folders that the index knows objects of.
+    pub async fn known_folders(&mut self, folders: &[Folder]) -> Result<FxHashSet<String>, Failure> {
+        let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
+        let known = pg::query_scalar(
+            "select folder from unnest($1::text[]) as folder
+             where exists (select from archive_objects o where o.folder = folder.folder)",
+        )
+        .bind(prefixes)
+        .fetch_all(&mut self.connection);
+        let known: Result<Vec<String>, _> = in_time(self.patience, known).await;
+        Ok(known.map_err(|error| self.failed("reading the index in", error))?.into_iter().collect())
+    }
+
+    /// The oldest hour that anything is known of.
+    pub async fn oldest_hour(&mut self) -> Result<Option<Hour>, Failure> {
+        let oldest = pg::query_scalar(
+            "select least((select min(hour) from batch_hours), (select min(hour) from stale_hours),
+                          (select min(hour) from hour_bars))",
+        )
+        .fetch_one(&mut self.connection);
+        let oldest: Result<Option<Timestamp>, _> = in_time(self.patience, oldest).await;
+        Ok(oldest.map_err(|error| self.failed("reading batch_hours in", error))?.map(Hour::of))
     }
 
     /// Stale hours before `due` that are in the window, or that must not wait for a window to cover them; without those
     /// that a broken object holds back.
     pub async fn stale(&mut self, due: Hour, window: &Range<Hour>) -> Result<Vec<Stale>, Failure> {
-        let rows = sqlx::query(
+        let rows = pg::query(
             "select hour, replaced from stale_hours s
              where hour < $1
                and not exists (select from held_hours h where h.hour = s.hour)
@@ -128,22 +192,30 @@ impl Index {
 
     /// The objects that hold ticks of an hour, by key.
     pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
-        let rows = sqlx::query(
+        let mut objects = Vec::new();
+        let mut rows = pg::query(
             r#"select o.key, o.etag, o.size, o.last_modified, o.folder, h.merged
                from archive_object_hours h join archive_objects o using (key)
-               where h.hour = $1
+               where h.hour = $1 and not o.gone
                order by o.key collate "C""#,
         )
         .bind(hour.start())
-        .fetch_all(&mut self.connection);
-        let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading the index in", error))?;
-        let objects: Result<_, sqlx::Error> = rows.iter().map(indexed).collect();
-        objects.map_err(|error| self.failed("reading the index in", error))
+        .fetch(&mut self.connection);
+        let read = async {
+            while let Some(row) = rows.try_next().await? {
+                objects.push(indexed(&row)?);
+            }
+            Ok(())
+        };
+        let read = in_time(self.patience, read).await;
+        drop(rows);
+        read.map_err(|error| self.failed("reading the index in", error))?;
+        Ok(objects)
     }
 
     /// The hours that an object touched when it was read last.
     pub async fn hours_of(&mut self, key: &str) -> Result<Vec<Hour>, Failure> {
-        let hours = sqlx::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
+        let hours = pg::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
             .bind(key)
             .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
@@ -153,8 +225,8 @@ impl Index {
 
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
-        let row = sqlx::query(
-            "select format, location, gone_objects, ticks, bars, offsets, hour_sums.withdrawn
+        let row = pg::query(
+            "select format, location, gone_objects, ticks, conflicts, bars, offsets, hour_sums.withdrawn
              from batch_hours left join hour_sums using (hour)
              where hour = $1",
         )
@@ -172,7 +244,8 @@ impl Index {
 
 fn add_known(folders: &mut FxHashMap<String, KnownObjects>, row: &PgRow) -> Result<(), sqlx::Error> {
     let size = row.try_get::<i64, _>("size")?.cast_unsigned();
-    let known = Known { etag: row.try_get("etag")?, size, format: row.try_get("format")? };
+    let (etag, is_as_read, gone) = (row.try_get("etag")?, row.try_get("is_as_read")?, row.try_get("gone")?);
+    let known = Known { etag, size, is_as_read, gone };
     folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
     Ok(())
 }
@@ -195,6 +268,7 @@ fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {
         location: row.try_get("location")?,
         gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
         withdrawn: withdrawn.and_then(|offsets| state::decode_offsets(offsets).ok()).unwrap_or_default(),
         sum: bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok()),
     })

@@ -1,8 +1,11 @@
 //! `batch_runs`, one row a run.
 
 use crate::index::Index;
+use crate::lock::{self, Token};
 use common::Failure;
+use common::pg;
 use common::pg::in_time;
+use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 /// What a run has done.
@@ -20,29 +23,44 @@ pub struct Counts {
     pub rejected_lines: u64,
     /// In the computed hours.
     pub duplicates: u64,
+    /// Records of the computed hours of which several lines tell different things.
+    pub conflicts: u64,
 }
 
-/// Notes the start of a run. Gives its number.
+/// Notes the start of a run. `looks_back`: it sees to the usual window, and not to some hours alone. Gives its number.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn begin(index: &mut Index, arguments: &str) -> Result<i64, Failure> {
-    let begun = in_time(index.patience, insert(&mut index.connection, arguments)).await;
+pub async fn begin(index: &mut Index, arguments: &str, looks_back: bool) -> Result<i64, Failure> {
+    let token = index.lock.clone();
+    let begun = insert(&mut index.connection, token.as_ref(), arguments, looks_back);
+    let begun = in_time(index.patience, begun).await;
     begun.map_err(|error| index.failed("noting the run in", error))
 }
 
-async fn insert(connection: &mut PgConnection, arguments: &str) -> Result<i64, sqlx::Error> {
+async fn insert(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    arguments: &str,
+    looks_back: bool,
+) -> Result<i64, sqlx::Error> {
+    let mut transaction = lock::begin(connection, token).await?;
     // Whoever holds the lock is alone, so a row that says "running" was left by a process that was killed.
-    sqlx::query(
-        "update batch_runs set status = 'failed', finished_at = now(), error = 'the process ended without a word, or was not heard of for too long'
+    pg::query(
+        "update batch_runs
+         set (status, finished_at, error)
+             = ('failed', now(), 'the process ended without a word, or was not heard of for too long')
          where status = 'running'",
     )
-    .execute(&mut *connection)
+    .execute(transaction.acquire().await?)
     .await?;
-    sqlx::query_scalar("insert into batch_runs (arguments) values ($1) returning run_id")
+    let run_id = pg::query_scalar("insert into batch_runs (arguments, looks_back) values ($1, $2) returning run_id")
         .bind(arguments)
-        .fetch_one(connection)
-        .await
+        .bind(looks_back)
+        .fetch_one(transaction.acquire().await?)
+        .await?;
+    lock::commit(transaction, token).await?;
+    Ok(run_id)
 }
 
 /// Notes the end of a run: over the run's own connection, or a new one where that is broken.
@@ -76,12 +94,14 @@ async fn update(
         Err(Failure::Partial(_)) => "partial",
         Err(_) => "failed",
     };
-    sqlx::query(
+    pg::query(
         "update batch_runs
          set (finished_at, status, hours_computed, hours_failed, objects_read, bytes_read, ticks, rejected_lines,
-              duplicates, error)
-             = (now(), $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         where run_id = $1",
+              duplicates, error, conflicts)
+             = (now(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         where run_id = $1
+           -- Whoever has taken over the lock meanwhile has said what there is to say of this run.
+           and status = 'running'",
     )
     .bind(run_id)
     .bind(status)
@@ -93,6 +113,7 @@ async fn update(
     .bind(counts.rejected_lines.cast_signed())
     .bind(counts.duplicates.cast_signed())
     .bind(result.as_ref().err().map(ToString::to_string))
+    .bind(counts.conflicts.cast_signed())
     .execute(connection)
     .await?;
     Ok(())

@@ -1,13 +1,15 @@
 //! The lock that lets one run work at a time: a row with a heartbeat.
 //!
 //! A session's advisory lock would outlive a host that died silently, and leak in a pooler. Who takes over a silent run's
-//! lock is safe from it: each transaction ends with a look at the lock, which the old run no longer has.
+//! lock is safe from it: whatever is written is written between [`begin`] and [`commit`], which ends with a look at the
+//! lock, and that the old run no longer has.
 
 use crate::index::Index;
 use common::Failure;
+use common::pg;
 use common::pg::{Database, in_time};
 use sqlx::postgres::{PgConnection, PgTransaction};
-use sqlx::{Acquire, Row};
+use sqlx::{Acquire, Connection, Row};
 use std::io;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -16,9 +18,13 @@ use tokio_util::task::AbortOnDropHandle;
 /// Heartbeats in the time after which a silent run counts as dead.
 const BEATS: u32 = 6;
 
-/// What is written while a run has the lock.
+/// What a run that has the lock writes with.
 #[derive(Debug, Clone)]
-pub struct Token(String);
+pub struct Token {
+    text: String,
+    /// How long a statement of a transaction may take.
+    limit: Duration,
+}
 
 /// What trying to take the lock has led to.
 pub enum Taken {
@@ -34,16 +40,16 @@ pub enum Taken {
 pub async fn take(index: &mut Index, silence: Duration) -> Result<Taken, Failure> {
     let taken = in_time(index.patience, try_take(&mut index.connection, silence)).await;
     let token = taken.map_err(|error| index.failed("taking the batch layer's lock in", error))?;
-    if token.is_some() {
-        index.lock = token;
+    if let Some(text) = token {
+        index.lock = Some(Token { text, limit: index.server_patience() });
         return Ok(Taken::Ours);
     }
     let holder = in_time(index.patience, holder(&mut index.connection)).await;
     Ok(Taken::Theirs(holder.map_err(|error| index.failed("reading the batch layer's lock in", error))?))
 }
 
-async fn try_take(connection: &mut PgConnection, silence: Duration) -> Result<Option<Token>, sqlx::Error> {
-    let token: Option<String> = sqlx::query_scalar(
+async fn try_take(connection: &mut PgConnection, silence: Duration) -> Result<Option<String>, sqlx::Error> {
+    pg::query_scalar(
         "insert into batch_lock as held (token, holder) values (gen_random_uuid(), $1)
          on conflict (is_the_only_row) do update
              set (token, holder, taken_at, heartbeat_at) = (excluded.token, excluded.holder, now(), now())
@@ -53,12 +59,11 @@ async fn try_take(connection: &mut PgConnection, silence: Duration) -> Result<Op
     .bind(describe())
     .bind(silence.as_secs_f64())
     .fetch_optional(connection)
-    .await?;
-    Ok(token.map(Token))
+    .await
 }
 
 async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
-    let row = sqlx::query(
+    let row = pg::query(
         "select holder, extract(epoch from now() - taken_at)::bigint as since,
                 extract(epoch from now() - heartbeat_at)::bigint as silent
          from batch_lock",
@@ -81,21 +86,36 @@ fn describe() -> String {
 
 /// Gives the lock back. A run that has lost it leaves the new owner's alone.
 pub async fn release(index: &mut Index) {
-    let Some(Token(token)) = index.lock.take() else {
+    let Some(token) = index.lock.take() else {
         return;
     };
-    let done = sqlx::query("delete from batch_lock where token = $1::uuid").bind(token).execute(&mut index.connection);
+    let done =
+        pg::query("delete from batch_lock where token = $1::uuid").bind(token.text).execute(&mut index.connection);
     if let Err(error) = in_time(index.patience, done).await {
         tracing::warn!("the lock could not be given back, the next run will take it over: {error}");
     }
 }
 
+/// A transaction whose statements the server itself ends, also behind a pooler: nobody may wait for them any more.
+pub async fn begin<'a>(
+    connection: &'a mut PgConnection,
+    token: Option<&Token>,
+) -> Result<PgTransaction<'a>, sqlx::Error> {
+    match token {
+        None => Connection::begin(connection).await,
+        Some(token) => {
+            let begin = format!("begin; set local statement_timeout = {}", token.limit.as_millis());
+            connection.begin_with(sqlx::AssertSqlSafe(begin)).await
+        }
+    }
+}
+
 /// Commits, provided that the run still has its lock.
 pub async fn commit(mut transaction: PgTransaction<'_>, token: Option<&Token>) -> Result<(), sqlx::Error> {
-    if let Some(Token(token)) = token {
+    if let Some(token) = token {
         // It cannot be taken over before the transaction has ended.
-        let held = sqlx::query("select from batch_lock where token = $1::uuid for share")
-            .bind(token)
+        let held = pg::query("select from batch_lock where token = $1::uuid for share")
+            .bind(&token.text)
             .fetch_optional(transaction.acquire().await?)
             .await?;
         if held.is_none() {
@@ -127,11 +147,7 @@ pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option
     Some(AbortOnDropHandle::new(tokio::spawn(beating)))
 }
 
-async fn beat(
-    database: &Database,
-    connection: &mut Option<PgConnection>,
-    Token(token): &Token,
-) -> Result<bool, sqlx::Error> {
+async fn beat(database: &Database, connection: &mut Option<PgConnection>, token: &Token) -> Result<bool, sqlx::Error> {
     let connection = match connection {
         Some(connection) => connection,
         None => {
@@ -140,6 +156,6 @@ async fn beat(
             connection.insert(opened)
         }
     };
-    let done = sqlx::query("update batch_lock set heartbeat_at = now() where token = $1::uuid").bind(token);
+    let done = pg::query("update batch_lock set heartbeat_at = now() where token = $1::uuid").bind(&token.text);
     Ok(done.execute(connection).await?.rows_affected() == 1)
 }

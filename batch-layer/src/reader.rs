@@ -2,11 +2,12 @@
 
 use crate::archive::{Body, FileName, Format, Interrupted, Object, Store, StoreError};
 use crate::hour::Hour;
-use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions};
+use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
 use common::Failure;
 use common::decode::Rules;
-use std::sync::Arc;
+use rustc_hash::FxHashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub const IN_FLIGHT: usize = 16;
 
 const ATTEMPTS: u32 = 3;
-/// So many objects in a row that the store does not give are no longer their own fault.
+/// So many objects in a row that the store does not give may be the store's fault rather than their own.
 const OUTAGE: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -30,13 +31,32 @@ pub struct Reader {
     /// Decoding takes a core each.
     cores: Arc<Semaphore>,
     stop: CancellationToken,
-    /// Objects in a row that the store did not give.
-    failures: Arc<AtomicU32>,
+    health: Arc<Health>,
+    /// How many bars of an object may be in memory.
+    max_bars: usize,
 }
+
+/// What tells an outage of the store from objects that are bad by themselves.
+#[derive(Debug, Default)]
+struct Health {
+    /// Objects in a row that the store did not give, without those of which that was known.
+    failures: AtomicU32,
+    /// The object that the store gave last.
+    given: Mutex<Option<Object>>,
+    /// Keys of objects that could not be read before.
+    known_broken: FxHashSet<String>,
+}
+
+/// Bars of one object, where others are read beside it: 16 of them then take 100 MB.
+const BARS_OF_MANY: usize = 20_000;
+/// Bars of one object that is read alone: 65 MB.
+pub const BARS_OF_ONE: usize = 200_000;
 
 /// Why an object was not read.
 #[derive(Debug)]
 pub enum ReadError {
+    /// It holds too many bars for being read beside others: read it alone, once they are done with.
+    Wide,
     /// It is no longer the one that was listed: list again.
     Moved,
     /// It cannot be read as it is. Other objects are not concerned.
@@ -86,7 +106,21 @@ impl Reader {
     #[must_use]
     pub fn new(store: Store, format: Format, stop: CancellationToken) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { store, format: Arc::new(format), cores: Arc::new(Semaphore::new(cores)), stop, failures: Arc::default() }
+        Self {
+            store,
+            format: Arc::new(format),
+            cores: Arc::new(Semaphore::new(cores)),
+            stop,
+            health: Arc::default(),
+            max_bars: BARS_OF_ONE,
+        }
+    }
+
+    /// A reader to which it is no news that these objects cannot be read. It has read nothing yet.
+    #[must_use]
+    pub fn expecting_broken(self, keys: impl Iterator<Item = String>) -> Self {
+        let health = Health { known_broken: keys.collect(), ..Health::default() };
+        Self { health: Arc::new(health), ..self }
     }
 
     /// What a message may look like.
@@ -101,12 +135,27 @@ impl Reader {
         self.format.file_name.read(key)
     }
 
+    /// The topic that the name of an object tells, if any.
+    #[must_use]
+    pub fn topic<'k>(&self, key: &'k str) -> &'k str {
+        self.format.file_name.topic(key)
+    }
+
     /// Reads an object, again where the store breaks off in the middle. `exclude`: records to leave out.
     ///
     /// # Errors
     /// [`ReadError`]
     pub async fn read(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
         self.read_with(object, exclude, scan::scan).await
+    }
+
+    /// The same, where others are read at the same time and may all be in memory at once.
+    ///
+    /// # Errors
+    /// [`ReadError`]; [`ReadError::Wide`] where it needs more than its share.
+    pub async fn read_beside_others(&self, object: &Object) -> Result<Scan, ReadError> {
+        let sharing = Self { max_bars: BARS_OF_MANY, ..self.clone() };
+        sharing.read(object, None).await
     }
 
     /// As [`Reader::read`], with another use of the object's lines than summing them up.
@@ -135,12 +184,15 @@ impl Reader {
         for attempt in 1.. {
             let (why, hours) = match self.read_once(object, exclude.clone(), scan).await {
                 Ok(Ok(scan)) => {
-                    self.failures.store(0, Ordering::Relaxed);
+                    self.note_given(object);
                     return Ok(scan);
                 }
                 Ok(Err(failed)) if Interrupted::caused(&failed.error) => (failed.error.to_string(), failed.hours),
+                Ok(Err(failed)) if TooWide::caused(&failed.error) && self.max_bars < BARS_OF_ONE => {
+                    return Err(ReadError::Wide);
+                }
                 Ok(Err(ScanError { error, hours })) => {
-                    self.failures.store(0, Ordering::Relaxed);
+                    self.note_given(object);
                     return Err(broken(BrokenKind::Damaged, error.to_string(), hours));
                 }
                 Err(StoreError::Moved) => return Err(ReadError::Moved),
@@ -163,6 +215,20 @@ impl Reader {
         Err(ReadError::Stopped)
     }
 
+    fn note_given(&self, object: &Object) {
+        self.health.failures.store(0, Ordering::Relaxed);
+        *self.health.given.lock().unwrap_or_else(PoisonError::into_inner) = Some(object.clone());
+    }
+
+    /// Whether the store still gives what it gave before.
+    async fn gives_others(&self) -> bool {
+        let given = self.health.given.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match given {
+            Some(object) => self.store.read(&object, &self.stop).await.is_ok(),
+            None => false,
+        }
+    }
+
     /// Whether a failure is the object's or the store's: a store that lists the object, and gives others, is there.
     async fn sort(&self, object: &Object, error: StoreError) -> ReadError {
         if self.stop.is_cancelled() {
@@ -172,10 +238,13 @@ impl Reader {
             StoreError::Moved => return ReadError::Moved,
             StoreError::Frozen => return broken(BrokenKind::Frozen, error.to_string(), Vec::new()),
             StoreError::Refused(_) => BrokenKind::Refused,
-            StoreError::Unavailable(_) => BrokenKind::Unavailable,
+            StoreError::Unavailable(_) | StoreError::TooMany => BrokenKind::Unavailable,
         };
-        let in_a_row = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if in_a_row >= OUTAGE {
+        let news = u32::from(!self.health.known_broken.contains(&*object.key));
+        let in_a_row = self.health.failures.fetch_add(news, Ordering::Relaxed) + news;
+        if in_a_row >= OUTAGE && self.gives_others().await {
+            self.health.failures.store(0, Ordering::Relaxed);
+        } else if in_a_row >= OUTAGE && news > 0 {
             let what = format!("{in_a_row} objects in a row could not be read, {} the last", object.key);
             return ReadError::Outage(match error {
                 StoreError::Refused(error) => Failure::Configuration(error.context(what)),
@@ -207,6 +276,7 @@ impl Reader {
             topic: self.format.file_name.topic(&object.key).into(),
             csv: self.format.csv.clone(),
             stored_at: object.last_modified,
+            max_bars: self.max_bars,
             exclude,
         };
         let core = Arc::clone(&self.cores).acquire_owned().await;

@@ -39,13 +39,13 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");
         return Ok(());
     }
-    if let Some(last) = completeness::last_run(&mut index).await? {
-        plan.reach_back_from(last, args.hours.lookback);
-    }
-    let run_id = ledger::begin(&mut index, &args.describe(&plan)).await?;
     // Who has lost the lock could not write anyhow.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
+    if let Some(last) = completeness::last_run(&mut index).await? {
+        plan.reach_back_from(last, args.hours.lookback);
+    }
+    let run_id = ledger::begin(&mut index, &args.describe(&plan), plan.looks_back).await?;
     let mut work = Work::new(&args, plan, store, index, run_id, stop.clone());
     let result = work.run().await;
     let (mut index, counts) = work.finish();
@@ -64,13 +64,15 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
 
 fn report(counts: &Counts, started: Instant) {
     tracing::info!(
-        "{} hours computed, {} failed; {} objects read ({}), {} ticks, {} duplicates, {} rejected lines; {:.1} s",
+        "{} hours computed, {} failed; {} objects read ({}), {} ticks, {} duplicates ({} in conflict), {} rejected \
+         lines; {:.1} s",
         counts.hours_computed,
         counts.hours_failed,
         counts.objects_read,
         size(counts.bytes_read),
         counts.ticks,
         counts.duplicates,
+        counts.conflicts,
         counts.rejected_lines,
         started.elapsed().as_secs_f64(),
     );

@@ -1,5 +1,6 @@
 //! Bytes of one object to bars. This module knows no store and no database.
 
+mod claims;
 mod collector;
 mod decompress;
 mod elements;
@@ -9,8 +10,9 @@ mod lines;
 mod offsets;
 mod visit;
 
+pub use claims::{Claim, claims};
 pub use collector::Exclusions;
-pub use hour_bars::HourBars;
+pub use hour_bars::{Conflicts, HourBars};
 pub use offsets::{Offsets, Overlap};
 pub use visit::{Visitor, visit};
 
@@ -43,6 +45,8 @@ pub struct ScanOptions {
     pub csv: Option<CsvFields>,
     /// When the object was stored: what lies more than a day after that is no tick's time.
     pub stored_at: Timestamp,
+    /// How many bars, of symbols and hours, may be made of it, give or take a few thousand.
+    pub max_bars: usize,
     /// Records to leave out, because another object has already given them.
     pub exclude: Option<Arc<Exclusions>>,
 }
@@ -82,13 +86,23 @@ pub struct ScanError {
 
 /// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line or an array of them.
 ///
-/// Memory does not grow with the object, only with the distinct symbols and hours in it.
+/// Memory does not grow with the object, only with the distinct symbols and hours in it, up to `options.max_bars`.
 ///
 /// # Errors
-/// Where reading or decompressing fails. Lines that are no tick are no error.
+/// Where reading or decompressing fails, or it holds more bars ([`TooWide`]). Lines that are no tick are no error.
 pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> {
-    let mut summing = Summing { collector: Collector::new(options), scan: Scan::default() };
+    let mut summing = Summing {
+        collector: Collector::new(options),
+        scan: Scan::default(),
+        max_bars: options.max_bars,
+        records: 0,
+        is_too_wide: false,
+    };
     match visit(input, options, &mut summing) {
+        Ok(()) if summing.is_too_wide => {
+            let error = io::Error::other(TooWide(options.max_bars));
+            Err(ScanError { error, hours: summing.collector.hours() })
+        }
         Ok(()) => {
             summing.scan.hours = summing.collector.finish();
             Ok(summing.scan)
@@ -97,19 +111,46 @@ pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> 
     }
 }
 
+/// An object holds more bars than there is memory for.
+#[derive(Debug, thiserror::Error)]
+#[error("it holds bars of more than {0} symbols and hours, for which there is no memory")]
+pub struct TooWide(usize);
+
+impl TooWide {
+    /// Whether this is why reading failed.
+    #[must_use]
+    pub fn caused(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|cause| cause.is::<Self>())
+    }
+}
+
+/// Ticks between two looks at how many bars there are.
+const TICKS_BETWEEN_LOOKS: u64 = 4096;
+
 struct Summing<'a> {
     collector: Collector<'a>,
     scan: Scan,
+    max_bars: usize,
+    records: u64,
+    is_too_wide: bool,
 }
 
 impl Visitor for Summing<'_> {
     fn record(&mut self, record: &Record<'_>, number: u64) {
         self.scan.lines += 1;
         self.collector.add(record, number);
+        self.records += 1;
+        if self.records % TICKS_BETWEEN_LOOKS == 0 {
+            self.is_too_wide = self.collector.bars() > self.max_bars;
+        }
     }
 
     fn reject(&mut self, line: &Line<'_>, reject: Reject) {
         self.scan.reject(line, reject);
+    }
+
+    fn has_enough(&self) -> bool {
+        self.is_too_wide
     }
 }
 

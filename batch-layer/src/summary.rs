@@ -6,12 +6,13 @@ use crate::indicators;
 use crate::lock::{self, Token};
 use crate::scan::{HourBars, Offsets};
 use crate::state;
+use common::pg;
 use common::pg::in_time;
 use common::pg::numeric::Numeric;
 use common::wide_sum::WideSum;
 use common::{Bar, Failure};
+use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
-use sqlx::{Acquire, Connection};
 use std::collections::BTreeSet;
 
 /// A computed hour, ready to be written.
@@ -27,6 +28,8 @@ pub struct Summary<'a> {
     pub gone_objects: u32,
     /// Records that the hour had once and has no longer, because an object was replaced or a person said so.
     pub withdrawn: Offsets,
+    /// Records of which several objects tell different things.
+    pub conflicts: u64,
     pub format: &'a str,
     pub location: &'a str,
     pub run_id: i64,
@@ -63,7 +66,7 @@ impl Summary<'_> {
     }
 
     async fn write_all(&self, connection: &mut PgConnection, token: Option<&Token>) -> Result<(), sqlx::Error> {
-        let mut transaction = Connection::begin(connection).await?;
+        let mut transaction = lock::begin(connection, token).await?;
         let symbols: Option<Vec<&str>> = self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
         delete_rows(&mut transaction, self.hour, symbols.as_deref()).await?;
         self.insert_rows(&mut transaction).await?;
@@ -81,7 +84,7 @@ impl Summary<'_> {
         bars.sort_unstable_by_key(|(symbol, _)| *symbol);
         let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
         // PostgreSQL divides, so that the averages are those of its own avg() to the last digit.
-        sqlx::query(
+        pg::query(
             "insert into hourly_stock_summary
                  (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
              select symbol, $1, sum_close / ticks, volume / ticks, open, high, low, close, volume,
@@ -106,23 +109,31 @@ impl Summary<'_> {
     }
 
     async fn note(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "update archive_object_hours set merged = true where hour = $1 and ($2::text[] is null or key = any ($2))",
+        if self.merged.is_none() {
+            take_out_gone(transaction, self.hour).await?;
+        }
+        pg::query(
+            "update archive_object_hours h set merged = true
+             from archive_objects o
+             where h.hour = $1 and ($2::text[] is null or h.key = any ($2)) and o.key = h.key and not o.gone",
         )
         .bind(self.hour.start())
         .bind(&self.merged)
         .execute(transaction.acquire().await?)
         .await?;
-        sqlx::query(
+        pg::query(
             "insert into batch_hours
-                 (hour, format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id)
-             select $1, $2, $3, $4 + count(*), $4, $5, $6, $7, $8, $9
-             from archive_object_hours where hour = $1 and merged
+                 (hour, format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id,
+                  conflicts)
+             select $1, $2, $3, $4 + count(*), $4, $5, $6, $7, $8, $9, $10
+             from archive_object_hours join archive_objects using (key)
+             where hour = $1 and merged and not gone
              on conflict (hour) do update
-                 set (format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id, computed_at)
+                 set (format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id, conflicts,
+                      computed_at)
                      = (excluded.format, excluded.location, excluded.objects, excluded.gone_objects, excluded.ticks,
-                        excluded.symbols, excluded.duplicates, excluded.withdrawn,
-                        excluded.run_id, now())",
+                        excluded.symbols, excluded.duplicates, excluded.withdrawn, excluded.run_id,
+                        excluded.conflicts, now())",
         )
         .bind(self.hour.start())
         .bind(self.format)
@@ -133,6 +144,7 @@ impl Summary<'_> {
         .bind(self.sum.duplicates.cast_signed())
         .bind(self.withdrawn.len().cast_signed())
         .bind(self.run_id)
+        .bind(self.conflicts.cast_signed())
         .execute(transaction.acquire().await?)
         .await?;
         Ok(())
@@ -140,7 +152,7 @@ impl Summary<'_> {
 
     async fn keep_sums(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         let (bars, offsets) = state::encode(&self.sum)?;
-        sqlx::query(
+        pg::query(
             "insert into hour_sums (hour, bars, offsets, withdrawn) values ($1, $2, $3, $4)
              on conflict (hour) do update
                  set (bars, offsets, withdrawn) = (excluded.bars, excluded.offsets, excluded.withdrawn)",
@@ -166,15 +178,29 @@ pub async fn withdraw(index: &mut Index, hour: Hour) -> Result<(), Failure> {
 }
 
 async fn withdraw_all(connection: &mut PgConnection, token: Option<&Token>, hour: Hour) -> Result<(), sqlx::Error> {
-    let mut transaction = Connection::begin(connection).await?;
+    let mut transaction = lock::begin(connection, token).await?;
     delete_rows(&mut transaction, hour, None).await?;
+    take_out_gone(&mut transaction, hour).await?;
     // The sums go with it.
-    sqlx::query("delete from batch_hours where hour = $1")
+    pg::query("delete from batch_hours where hour = $1")
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;
     settle(&mut transaction, hour).await?;
     lock::commit(transaction, token).await
+}
+
+/// The sums are of what is there now: an object that was gone is new to them when it comes back.
+async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+    pg::query(
+        "update archive_object_hours h set merged = false
+         from archive_objects o
+         where h.hour = $1 and h.merged and o.key = h.key and o.gone",
+    )
+    .bind(hour.start())
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
 }
 
 /// `symbols`: of these alone.
@@ -185,7 +211,7 @@ async fn delete_rows(
 ) -> Result<(), sqlx::Error> {
     // A symbol may be in the old rows only.
     indicators::mark(transaction, hour, symbols).await?;
-    sqlx::query("delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2))")
+    pg::query("delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2))")
         .bind(hour.start())
         .bind(symbols)
         .execute(transaction.acquire().await?)
@@ -194,7 +220,7 @@ async fn delete_rows(
 }
 
 async fn settle(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from stale_hours where hour = $1")
+    pg::query("delete from stale_hours where hour = $1")
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;

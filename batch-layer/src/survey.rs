@@ -26,21 +26,23 @@ pub struct Survey {
     pub changes: Vec<Change>,
     /// Keys of objects that the index knows and the listing does not show.
     pub gone: Vec<String>,
+    /// Keys of objects that were gone and are back as they were.
+    pub back: Vec<String>,
     /// Keys of files that no sink wrote.
     pub unknown: Vec<String>,
     /// How many objects hold no records, by their names.
     pub passed_over: usize,
 }
 
-/// Compares a listing with what is known of the folder. `names` says what an object's name means, `format` how objects
-/// are read, where that counts for a change; `force` makes every object one.
+/// Compares a listing with what is known of the folder. `names` says what an object's name means. `force` makes every object
+/// a change, `by_format` those that were read in another way.
 #[must_use]
 pub fn compare(
     folder: &Folder,
     listing: Vec<Object>,
     mut known: KnownObjects,
     names: &FileNameTemplate,
-    format: Option<&str>,
+    by_format: bool,
     force: bool,
 ) -> Survey {
     let mut survey = Survey::default();
@@ -64,12 +66,15 @@ pub fn compare(
         let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
-            Some(known) if force || format.is_some_and(|format| known.format != format) => ChangeKind::Forced,
-            Some(_) => continue,
+            Some(known) if force || (by_format && !known.is_as_read) => ChangeKind::Forced,
+            Some(known) => {
+                survey.back.extend(known.gone.then(|| object.key.to_string()));
+                continue;
+            }
         };
         survey.changes.push(Change { object, folder: folder.clone(), kind });
     }
-    survey.gone = known.into_keys().collect();
+    survey.gone = known.into_iter().filter(|(_, known)| !known.gone).map(|(key, _)| key).collect();
     survey.gone.sort_unstable();
     survey
 }
@@ -89,7 +94,7 @@ mod tests {
         Folder { prefix: "f/".into(), hours: hour..hour.plus(1) }
     }
 
-    fn survey(format: &str, force: bool) -> Survey {
+    fn survey(is_as_read: bool, force: bool) -> Survey {
         let listing = vec![
             object("f/_SUCCESS", "x"),
             object("f/t+0+1.json", "same"),
@@ -97,16 +102,16 @@ mod tests {
             object("f/t+0+2.json", "other"),
             object("f/t+0+3.json", "new"),
         ];
-        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1, format: "one".into() };
+        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1, is_as_read, gone: false };
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
-        compare(&folder(), listing, index, &names, Some(format), force)
+        compare(&folder(), listing, index, &names, true, force)
     }
 
     #[test]
     fn new_replaced_and_deleted_objects_are_told_apart() {
-        let survey = survey("one", false);
+        let survey = survey(true, false);
         let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
         assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced), ("f/t+0+3.json", ChangeKind::New)]);
         assert_eq!(survey.gone, ["f/t+0+0.json"]);
@@ -114,8 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn objects_that_were_gone_are_gone_once_and_come_back_as_they_were_or_as_others() {
+        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1, is_as_read: true, gone: true };
+        let index = ["f/t+0+0.json", "f/t+0+1.json", "f/t+0+2.json"].map(|key| (key.to_owned(), known("etag")));
+        let listing = vec![object("f/t+0+1.json", "etag"), object("f/t+0+2.json", "other")];
+        let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
+        let survey = compare(&folder(), listing, index.into_iter().collect(), &names, false, false);
+        let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
+        assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced)]);
+        assert_eq!((survey.back, survey.gone), (vec!["f/t+0+1.json".to_owned()], Vec::new()));
+    }
+
+    #[test]
     fn everything_is_a_change_when_forced_or_read_in_another_way() {
-        for survey in [survey("one", true), survey("another", false)] {
+        for survey in [survey(true, true), survey(false, false)] {
             let kinds: Vec<_> = survey.changes.iter().map(|change| change.kind).collect();
             assert_eq!(kinds, [ChangeKind::Forced, ChangeKind::Replaced, ChangeKind::New]);
         }

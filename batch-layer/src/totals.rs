@@ -2,12 +2,18 @@
 
 use crate::hour::Hour;
 use crate::scan::{Exclusions, HourBars, Overlap};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The most bars that are kept at once, about 50 MB. Beyond that the latest hours are forgotten and read again later.
 pub const MAX_BARS: usize = 150_000;
+
+/// The most symbols of an hour. One with more is not computed: 65 MB of bars, and as much again for writing them.
+pub const MAX_SYMBOLS: usize = 200_000;
+
+/// The smallest and the largest of some offsets, of whatever partition; `None` where there are none.
+pub type Span = Option<(u64, u64)>;
 
 /// The ticks of hours that are not written yet, merged object by object.
 ///
@@ -23,8 +29,29 @@ pub struct Totals {
 #[derive(Debug, Default)]
 pub struct Total {
     pub sum: HourBars,
-    /// Keys of the objects that are in `sum`.
-    pub objects: FxHashSet<Arc<str>>,
+    /// The objects that are in `sum`, by their keys, each with the span of its offsets.
+    pub objects: FxHashMap<Arc<str>, Span>,
+    /// It had more than [`MAX_SYMBOLS`], and its sums were dropped.
+    pub is_too_wide: bool,
+    /// The greatest key so far, and whether a smaller one came after it.
+    greatest: Option<Arc<str>>,
+    is_out_of_order: bool,
+}
+
+impl Total {
+    /// Whether the objects' order decides what counts, and they did not come in that order.
+    #[must_use]
+    pub fn depends_on_order(&self) -> bool {
+        self.is_out_of_order && !self.sum.repeated.is_empty()
+    }
+
+    fn note_key(&mut self, key: &Arc<str>) {
+        if self.greatest.as_ref().is_some_and(|greatest| greatest > key) {
+            self.is_out_of_order = true;
+        } else {
+            self.greatest = Some(Arc::clone(key));
+        }
+    }
 }
 
 impl Totals {
@@ -35,20 +62,25 @@ impl Totals {
         let mut again = Exclusions::default();
         for (hour, part) in parts {
             let total = self.hours.entry(hour).or_default();
-            if total.objects.contains(key) {
+            if total.objects.contains_key(key) {
                 continue;
             }
+            total.note_key(key);
+            let span = span(&part);
             let bars_before = total.sum.bars.len();
             match total.sum.overlap(&part) {
                 Overlap::None => total.sum.merge(part),
-                Overlap::Whole => total.sum.duplicates += part.ticks + part.duplicates,
+                Overlap::Whole => total.sum.repeat(part),
                 Overlap::Some => {
                     again.insert(hour, total.sum.offsets.clone());
                     continue;
                 }
             }
-            total.objects.insert(Arc::clone(key));
-            self.bars += total.sum.bars.len() - bars_before;
+            total.objects.insert(Arc::clone(key), span);
+            if total.sum.bars.len() > MAX_SYMBOLS || total.is_too_wide {
+                (total.sum, total.is_too_wide) = (HourBars::default(), true);
+            }
+            self.bars = self.bars + total.sum.bars.len() - bars_before;
         }
         again
     }
@@ -65,7 +97,7 @@ impl Totals {
     /// Whether an object is already in an hour's total.
     #[must_use]
     pub fn holds(&self, hour: Hour, key: &str) -> bool {
-        self.hours.get(&hour).is_some_and(|total| total.objects.contains(key))
+        self.hours.get(&hour).is_some_and(|total| total.objects.contains_key(key))
     }
 
     /// Takes an hour out, to be written or dropped.
@@ -79,7 +111,7 @@ impl Totals {
     pub fn forget_object(&mut self, key: &str) {
         let bars = &mut self.bars;
         self.hours.retain(|_, total| {
-            let keep = !total.objects.contains(key);
+            let keep = !total.objects.contains_key(key);
             *bars -= if keep { 0 } else { total.sum.bars.len() };
             keep
         });
@@ -90,6 +122,13 @@ impl Totals {
         let kept = self.hours.split_off(&hour);
         self.bars -= self.hours.values().map(|total| total.sum.bars.len()).sum::<usize>();
         self.hours = kept;
+    }
+}
+
+fn span(part: &HourBars) -> Span {
+    match (part.offsets.span(), part.repeated.span()) {
+        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+        (one, other) => one.or(other),
     }
 }
 

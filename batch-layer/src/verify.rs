@@ -12,11 +12,13 @@ mod holdings;
 mod log;
 mod lost;
 mod outcome;
+mod repair;
 mod report;
 mod store;
 mod tables;
 
 pub use args::VerifyArgs;
+pub use checksum::{Checksum, Content};
 
 use crate::archive::Store;
 use crate::cli::Plan;
@@ -32,6 +34,7 @@ use holdings::{Holdings, HourHoldings};
 use log::{Asked, Log, Span};
 use lost::{Lost, Places, Search};
 use outcome::{HourOutcome, Status};
+use repair::Repair;
 use report::{Report, Totals};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -57,15 +60,17 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     };
     let store = Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer verify", true).await?;
+    let broken = index.broken().await?.into_values().flatten();
     let (group, topic) = (&args.kafka.group_id, &args.kafka.topic);
     let mut verification = Verification {
         topic: topic.clone(),
         gaps: tables::gaps(&mut index, group, topic).await?,
         next_offsets: tables::next_offsets(&mut index, group, topic).await?,
         log,
+        is_repairing: args.repair,
         archive: Archive {
             template: args.archive.prefix.clone(),
-            reader: Reader::new(store.clone(), args.archive.format(), stop.clone()),
+            reader: Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken),
             store,
             plan: plan.clone(),
         },
@@ -101,6 +106,16 @@ struct Verification {
     log: Option<Arc<Log>>,
     archive: Archive,
     index: Index,
+    /// Whether bars are brought in line with the ticks.
+    is_repairing: bool,
+}
+
+/// What the tables say of an hour's symbols that does not follow from the ticks.
+#[derive(Debug, Default)]
+struct Strays {
+    found: Vec<String>,
+    /// Minute or hour bars are among them.
+    bars: bool,
 }
 
 /// What was read of a stretch of hours.
@@ -114,8 +129,7 @@ struct Stretch {
     /// Of which moment the tables were read, and when reading the archive began.
     read_at: Timestamp,
     began_at: Timestamp,
-    /// What the tables say of symbols that does not follow from the ticks.
-    strays: BTreeMap<Hour, Vec<String>>,
+    strays: BTreeMap<Hour, Strays>,
     /// Records that were archived once and have expired.
     expired: BTreeMap<Hour, Offsets>,
     /// Ticks of the archive that the speed layer has rejected.
@@ -127,9 +141,16 @@ impl Verification {
         let mut start = plan.window.start;
         while start < plan.window.end {
             let hours = start..start.plus(STRETCH_HOURS).min(plan.window.end);
-            let stretch = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
+            let mut stretch = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
+            let repaired = self.repair(&stretch, stop).await?;
+            if !repaired.is_empty() {
+                stretch = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
+            }
             for hour in Hour::each(hours.clone()) {
-                let outcome = self.judge(hour, &stretch);
+                let mut outcome = self.judge(hour, &stretch);
+                if let Some(repair) = repaired.get(&hour) {
+                    outcome.find(Status::Ok, repair.describe());
+                }
                 store::write(&mut self.index, &outcome, stretch.read_at).await?;
                 if !outcome.is_empty() {
                     report.add(&outcome).map_err(Failure::Infrastructure)?;
@@ -138,6 +159,24 @@ impl Verification {
             start = hours.end;
         }
         Ok(())
+    }
+
+    /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked for.
+    async fn repair(&mut self, stretch: &Stretch, stop: &CancellationToken) -> Result<BTreeMap<Hour, Repair>, Failure> {
+        let mut repaired = BTreeMap::new();
+        let wrong = stretch.strays.iter().filter(|(_, strays)| self.is_repairing && strays.bars);
+        for (hour, _) in wrong {
+            if stop.is_cancelled() {
+                return Err(stopped());
+            }
+            // Minutes that are missing altogether were trimmed, as long as the hours are there.
+            let computed = &stretch.computed[hour];
+            let with_minutes = computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
+            let repair = repair::repair(&mut self.index, *hour, with_minutes).await?;
+            tracing::info!("hour {hour}: {}", repair.describe());
+            repaired.insert(*hour, repair);
+        }
+        Ok(repaired)
     }
 
     /// Reads both sides, and what Kafka has of the hours. The archive comes first: what is archived while it is read is
@@ -218,7 +257,7 @@ impl Verification {
         computed: &Computed,
         realtime: &Holdings,
         archived: &Archived,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Strays, Failure> {
         let (nothing, mut found) = (HourHoldings::default(), Vec::new());
         let is_unread = archived.unread.contains_key(&hour);
         let archive = archived.holdings.hours.get(&hour).unwrap_or(&nothing);
@@ -230,8 +269,9 @@ impl Verification {
             note_strays(&mut found, "technical_indicators", &symbols, "batch-layer --recompute writes them anew");
         }
         let side = realtime.hours.get(&hour).unwrap_or(&nothing);
+        let of_the_archive = found.len();
         if !computed.is_purged() {
-            let why = "they do not follow from realtime_stock";
+            let why = "they do not follow from realtime_stock (--repair)";
             if computed.hour_bar_ticks > 0 || ticks(side) > 0 {
                 let symbols = tables::differing(&mut self.index, hour, Derived::HourBars, &side.bars).await?;
                 note_strays(&mut found, Derived::HourBars.name(), &symbols, why);
@@ -242,7 +282,8 @@ impl Verification {
                 note_strays(&mut found, Derived::MinuteBars.name(), &symbols, why);
             }
         }
-        Ok(found)
+        let bars = found.len() > of_the_archive;
+        Ok(Strays { found, bars })
     }
 
     async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
@@ -283,7 +324,7 @@ impl Verification {
             partitions,
         };
         judge_computed(&mut outcome, &computed, sides.unread.is_some());
-        for stray in &stretch.strays[&hour] {
+        for stray in &stretch.strays[&hour].found {
             outcome.find(Status::Mismatch, stray.clone());
         }
         if computed.computed_at.is_some_and(|at| at >= stretch.began_at) {
@@ -323,6 +364,11 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, is_unread: boo
     if computed.gone_objects > 0 {
         let count = computed.gone_objects;
         outcome.find(Status::Ok, format!("{count} objects of the archive have expired; the summary keeps their ticks"));
+    }
+    if computed.conflicts > 0 {
+        let count = computed.conflicts;
+        let detail = format!("of {count} records several objects tell different things; the first by key counts");
+        outcome.find(Status::Ok, detail);
     }
     let archived = match computed.gone_objects {
         0 => outcome.archive_ticks,

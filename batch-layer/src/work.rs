@@ -5,6 +5,7 @@
 //! an object is usually read once.
 
 mod compute;
+mod folders;
 mod index;
 
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
@@ -46,6 +47,8 @@ pub struct Work {
     stop: CancellationToken,
     progress: Progress,
     counts: Counts,
+    /// The folders that there are, as a listing by folders shows them; `None` where the window is too short to ask.
+    there: Option<FxHashSet<String>>,
     /// Folders that were listed and indexed in this run.
     surveyed: FxHashSet<Arc<str>>,
     /// Folders with objects that could not be read when this run began, and those objects' keys.
@@ -82,6 +85,7 @@ impl Work {
             stop,
             progress: Progress::new(hours, args.quiet),
             counts: Counts::default(),
+            there: None,
             surveyed: FxHashSet::default(),
             broken: FxHashMap::default(),
             wanting: BTreeSet::new(),
@@ -100,7 +104,9 @@ impl Work {
     /// [`Failure::Partial`] where some hours could not be written; the others are.
     pub async fn run(&mut self) -> Result<(), Failure> {
         self.broken = self.index.broken().await?;
+        self.engine.reader = self.engine.reader.clone().expecting_broken(self.broken.values().flatten().cloned());
         self.wanting = self.find_wanting().await?;
+        self.find_folders().await?;
         let window = self.plan.window.clone();
         let mut start = window.start;
         loop {
@@ -178,6 +184,7 @@ impl Work {
     async fn conclude(&mut self) -> Result<(), Failure> {
         const NAMED: usize = 5;
         let mut found = Vec::new();
+        self.name_far_folders().await?;
         found.extend(self.judge_archive().await?);
         let broken = self.index.broken_summary().await?;
         if let Some(example) = broken.example {
@@ -254,7 +261,6 @@ impl Work {
     }
 }
 
-/// What a run says that a signal has ended.
 /// How the words about a run begin that did not come to its end.
 pub(crate) const STOPPED: &str = "stopped by a signal";
 

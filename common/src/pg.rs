@@ -7,6 +7,7 @@ pub mod numeric;
 mod target;
 pub mod timestamp;
 
+pub use connecting::has_a_session;
 pub use migrations::{MIGRATOR, Migrations};
 
 use crate::cli::SecretFile;
@@ -162,6 +163,22 @@ where
     (T,): for<'r> sqlx::FromRow<'r, PgRow>,
 {
     sqlx::query_scalar(sql).persistent(connecting::has_a_session())
+}
+
+/// As [`query_as`], for text that the program has put together, never out of what comes from outside.
+pub fn query_as_of<T>(sql: String) -> QueryAs<'static, Postgres, T, PgArguments>
+where
+    T: for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(connecting::has_a_session())
+}
+
+/// As [`query_scalar`], for text that the program has put together, never out of what comes from outside.
+pub fn query_scalar_of<T>(sql: String) -> QueryScalar<'static, Postgres, T, PgArguments>
+where
+    (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).persistent(connecting::has_a_session())
 }
 
 /// Whether trying again cannot help until a person changes something.

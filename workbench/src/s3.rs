@@ -3,8 +3,9 @@
 use anyhow::Context;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
@@ -38,6 +39,9 @@ pub struct StoreArgs {
     )]
     pub secret_key: String,
 }
+
+/// Of an object that is put in parts.
+const PART_BYTES: usize = 8 << 20;
 
 /// One bucket. Cloning is cheap.
 #[derive(Clone)]
@@ -89,9 +93,33 @@ impl Bucket {
             .body(ByteStream::from(body.into()))
             .send()
             .await
-            .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
+            .map_err(|error| said(&error))
             .with_context(|| format!("write s3://{}/{key}", self.name))?;
         Ok(())
+    }
+
+    /// The same in parts, for an object that is too large for a store that keeps a whole request in memory.
+    ///
+    /// # Errors
+    /// The store's answer, with the key.
+    pub async fn put_in_parts(&self, key: &str, body: Bytes) -> anyhow::Result<()> {
+        let what = || format!("write s3://{}/{key} in parts", self.name);
+        let begun = self.client.create_multipart_upload().bucket(&self.name).key(key).send().await;
+        let begun = begun.map_err(|error| said(&error)).with_context(what)?;
+        let upload = begun.upload_id().with_context(what)?;
+        let mut parts = Vec::new();
+        for (number, start) in (1..).zip((0..body.len()).step_by(PART_BYTES)) {
+            let part = body.slice(start..body.len().min(start + PART_BYTES));
+            let sent = self.client.upload_part().bucket(&self.name).key(key).upload_id(upload);
+            let sent = sent.part_number(number).body(ByteStream::from(part)).send().await;
+            let sent = sent.map_err(|error| said(&error)).with_context(what)?;
+            let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag().map(str::to_owned));
+            parts.push(part.build());
+        }
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let ended = self.client.complete_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
+        let ended = ended.multipart_upload(parts).send().await;
+        ended.map_err(|error| said(&error)).with_context(what).map(drop)
     }
 
     /// # Errors
@@ -104,7 +132,7 @@ impl Bucket {
             .key(key)
             .send()
             .await
-            .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
+            .map_err(|error| said(&error))
             .with_context(|| format!("read s3://{}/{key}", self.name))?;
         let body = object.body.collect().await;
         Ok(body.with_context(|| format!("read s3://{}/{key}", self.name))?.into_bytes())
@@ -119,7 +147,7 @@ impl Bucket {
             .key(key)
             .send()
             .await
-            .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
+            .map_err(|error| said(&error))
             .with_context(|| format!("delete s3://{}/{key}", self.name))?;
         Ok(())
     }
@@ -132,9 +160,8 @@ impl Bucket {
         let mut pages = self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page
-                .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
-                .with_context(|| format!("list s3://{}/{prefix}", self.name))?;
+            let page =
+                page.map_err(|error| said(&error)).with_context(|| format!("list s3://{}/{prefix}", self.name))?;
             found.extend(page.contents().iter().map(|object| Listed {
                 key: object.key().unwrap_or_default().to_owned(),
                 size: object.size().unwrap_or_default(),
@@ -142,5 +169,26 @@ impl Bucket {
             }));
         }
         Ok(found)
+    }
+}
+
+/// What a store has answered, in a line; otherwise why there was no answer.
+fn said<E>(error: &SdkError<E>) -> anyhow::Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match (status, error.code(), error.message()) {
+        (Some(status), code, message) => {
+            let words: Vec<&str> = [code, message].into_iter().flatten().collect();
+            anyhow::anyhow!("the store answers {status} {}", words.join(": "))
+        }
+        (None, ..) => {
+            let mut cause: &dyn std::error::Error = error;
+            while let Some(next) = cause.source() {
+                cause = next;
+            }
+            anyhow::anyhow!("no answer of the store: {cause}")
+        }
     }
 }

@@ -45,6 +45,27 @@ impl LocalStore {
         Ok(objects)
     }
 
+    pub fn folders(&self, stem: &str) -> Result<Vec<String>, StoreError> {
+        let (parent, start) = stem.rsplit_once('/').map_or(("", stem), |(parent, start)| (parent, start));
+        let path = self.root.join(parent);
+        let read = || -> anyhow::Result<Vec<String>> {
+            let entries = match fs::read_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+                entries => entries?,
+            };
+            let mut folders = Vec::new();
+            for entry in entries {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.starts_with(start) && entry.file_type()?.is_dir() {
+                    folders.push(if parent.is_empty() { format!("{name}/") } else { format!("{parent}/{name}/") });
+                }
+            }
+            Ok(folders)
+        };
+        read().with_context(|| format!("cannot list {}", path.display())).map_err(StoreError::Unavailable)
+    }
+
     fn list_folder(&self, folder: &Path, folders: &mut Vec<PathBuf>, objects: &mut Vec<Object>) -> anyhow::Result<()> {
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -47,6 +47,19 @@ impl PrefixTemplate {
         &self.0
     }
 
+    /// What all folders begin with.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        self.0.split('%').next().unwrap_or_default()
+    }
+
+    /// What a listing of [`PrefixTemplate::stem`] by folders shows of a folder: all of it, or that of its year.
+    #[must_use]
+    pub fn level<'p>(&self, prefix: &'p str) -> &'p str {
+        let end = prefix.get(self.stem().len()..).and_then(|rest| rest.find('/'));
+        end.map_or(prefix, |end| &prefix[..=self.stem().len() + end])
+    }
+
     /// The folder of an hour.
     #[must_use]
     pub fn prefix(&self, hour: Hour) -> Arc<str> {
@@ -113,6 +126,18 @@ mod tests {
 
     fn hour(text: &str) -> Hour {
         Hour::parse(text).unwrap()
+    }
+
+    #[test]
+    fn folders_are_listed_by_what_follows_their_common_beginning() {
+        for (template, stem, level) in [
+            ("raw/stock_prices/%Y-%m-%d-%H/", "raw/stock_prices/", "raw/stock_prices/2025-12-31-23/"),
+            ("raw/year=%Y/month=%m/day=%d/hour=%H/", "raw/year=", "raw/year=2025/"),
+            ("%Y/%m/%d/", "", "2025/"),
+        ] {
+            let template = PrefixTemplate::parse(template).unwrap();
+            assert_eq!((template.stem(), template.level(&template.prefix(hour("2025-12-31T23")))), (stem, level));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The archive in an S3-compatible store.
 
-use super::{Object, StoreError};
+use super::{MAX_OBJECTS, Object, StoreError};
 use anyhow::Context;
 use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -59,6 +59,15 @@ pub struct S3Store {
     address: String,
 }
 
+/// Which page of a listing.
+#[derive(Debug, Default)]
+struct Page<'a> {
+    prefix: &'a str,
+    /// Folders are listed, from this name on, and not objects.
+    folders_from: Option<&'a str>,
+    token: Option<String>,
+}
+
 impl S3Store {
     pub async fn open(options: &S3Options) -> Result<Self, Failure> {
         let tls = Provider::Rustls(CryptoMode::Ring);
@@ -104,27 +113,47 @@ impl S3Store {
     }
 
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
-        let (mut objects, mut token) = (Vec::new(), None);
-        loop {
-            let page = self.page(prefix, token.take()).await?;
+        let (mut objects, mut next) = (Vec::new(), Some(Page { prefix, ..Page::default() }));
+        while let Some(asked) = next {
+            let page = self.page(&asked).await?;
             objects.extend(page.contents().iter().filter_map(object));
-            match (page.is_truncated(), page.next_continuation_token) {
-                (Some(true), Some(next)) => token = Some(next),
-                (Some(true), None) => {
-                    let what =
-                        format!("list s3://{}/{prefix}: a page says that more follow, and not where", self.bucket);
-                    return Err(StoreError::Unavailable(anyhow::anyhow!("cannot {what}")));
-                }
-                _ => return Ok(objects),
+            next = self.after(asked, &page)?.filter(|_| objects.len() <= MAX_OBJECTS);
+        }
+        Ok(objects)
+    }
+
+    pub async fn folders(&self, stem: &str, from: &str, all: bool) -> Result<Vec<String>, StoreError> {
+        let (mut folders, mut next) = (Vec::new(), Some(Page { prefix: stem, folders_from: Some(from), token: None }));
+        while let Some(asked) = next {
+            let page = self.page(&asked).await?;
+            folders.extend(page.common_prefixes().iter().filter_map(|folder| folder.prefix().map(str::to_owned)));
+            next = self.after(asked, &page)?.filter(|_| all);
+        }
+        Ok(folders)
+    }
+
+    /// The page that follows, if any.
+    fn after<'p>(&self, asked: Page<'p>, page: &ListObjectsV2Output) -> Result<Option<Page<'p>>, StoreError> {
+        match (page.is_truncated(), page.next_continuation_token()) {
+            (Some(true), Some(next)) => Ok(Some(Page { token: Some(next.to_owned()), ..asked })),
+            (Some(true), None) => {
+                let (bucket, prefix) = (&self.bucket, asked.prefix);
+                let what = format!("list s3://{bucket}/{prefix}: a page says that more follow, and not where");
+                Err(StoreError::Unavailable(anyhow::anyhow!("cannot {what}")))
             }
+            _ => Ok(None),
         }
     }
 
     /// One page, whole: a listing that broke off would look like an archive with fewer objects.
-    async fn page(&self, prefix: &str, token: Option<String>) -> Result<ListObjectsV2Output, StoreError> {
+    async fn page(&self, asked: &Page<'_>) -> Result<ListObjectsV2Output, StoreError> {
+        let Page { prefix, folders_from, token } = asked;
         for attempt in 1.. {
-            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(*prefix);
             let request = request.set_continuation_token(token.clone());
+            let request = request
+                .set_delimiter(folders_from.map(|_| "/".to_owned()))
+                .set_start_after(folders_from.filter(|from| !from.is_empty()).map(str::to_owned));
             let error = match request.customize().interceptor(WholeListing).send().await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,

@@ -5,11 +5,12 @@ use crate::archive::Object;
 use crate::hour::Hour;
 use crate::lock;
 use crate::reader::{Broken, BrokenKind};
+use common::pg;
 use common::pg::in_time;
 use common::{Failure, Timestamp};
 use rustc_hash::FxHashMap;
+use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
-use sqlx::{Acquire, Connection};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ impl Index {
     ) -> Result<bool, Failure> {
         let token = self.lock.clone();
         let note = async {
-            let mut transaction = Connection::begin(&mut self.connection).await?;
+            let mut transaction = lock::begin(&mut self.connection, token.as_ref()).await?;
             let is_new = insert(&mut transaction, object, folder, broken).await?;
             hold(&mut transaction, &object.key, hours).await?;
             lock::commit(transaction, token.as_ref()).await?;
@@ -51,15 +52,13 @@ impl Index {
         if keys.is_empty() {
             return Ok(());
         }
-        let done =
-            sqlx::query("delete from broken_objects where key = any ($1)").bind(keys).execute(&mut self.connection);
-        in_time(self.patience, done).await.map_err(|error| self.failed("writing broken_objects in", error))?;
-        Ok(())
+        let delete = pg::query("delete from broken_objects where key = any ($1)").bind(keys);
+        self.write("broken_objects", delete).await.map(drop)
     }
 
     /// The folders that hold broken objects, each with their keys.
     pub async fn broken(&mut self) -> Result<FxHashMap<Arc<str>, Vec<String>>, Failure> {
-        let rows = sqlx::query_as("select folder, key from broken_objects").fetch_all(&mut self.connection);
+        let rows = pg::query_as("select folder, key from broken_objects").fetch_all(&mut self.connection);
         let rows: Result<Vec<(String, String)>, _> = in_time(self.patience, rows).await;
         let mut folders: FxHashMap<Arc<str>, Vec<String>> = FxHashMap::default();
         for (folder, key) in rows.map_err(|error| self.failed("reading broken_objects in", error))? {
@@ -76,7 +75,7 @@ impl Index {
 
     /// The hours that broken objects hold back.
     pub async fn held_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
-        let hours = sqlx::query_scalar("select distinct hour from held_hours").fetch_all(&mut self.connection);
+        let hours = pg::query_scalar("select distinct hour from held_hours").fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
         let hours = hours.map_err(|error| self.failed("reading held_hours in", error))?;
         Ok(hours.into_iter().map(Hour::of).collect())
@@ -89,7 +88,7 @@ async fn insert(
     folder: &str,
     broken: &Broken,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
+    pg::query_scalar(
         "insert into broken_objects as known (key, folder, etag, size, kind, detail)
          values ($1, $2, $3, $4, $5, $6)
          on conflict (key) do update
@@ -109,7 +108,7 @@ async fn insert(
 
 /// Also the hours that an earlier version of the object touched.
 async fn hold(transaction: &mut PgTransaction<'_>, key: &str, hours: &BTreeSet<Hour>) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    pg::query(
         "insert into held_hours (hour, key)
          select hour, $2 from unnest($1::timestamptz[]) as hour
          union
@@ -124,7 +123,7 @@ async fn hold(transaction: &mut PgTransaction<'_>, key: &str, hours: &BTreeSet<H
 }
 
 async fn summary(connection: &mut PgConnection) -> Result<BrokenSummary, sqlx::Error> {
-    let (objects, hours, example): (i64, i64, Option<String>) = sqlx::query_as(
+    let (objects, hours, example): (i64, i64, Option<String>) = pg::query_as(
         "select (select count(*) from broken_objects where kind <> $1),
                 (select count(distinct hour) from held_hours join broken_objects using (key) where kind <> $1),
                 (select concat(key, ', since ', to_char(since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), ' UTC: ', detail)

@@ -5,11 +5,12 @@ use crate::archive::Object;
 use crate::hour::Hour;
 use crate::lock::{self, Token};
 use crate::scan::RejectedLine;
+use common::pg;
 use common::pg::in_time;
 use common::{Failure, Timestamp};
 use rustc_hash::FxHashSet;
+use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
-use sqlx::{Acquire, Connection};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub struct Entry {
     pub rejects: Vec<RejectedLine>,
     /// Ticks by hour.
     pub hours: Vec<(Hour, u64)>,
+    /// Some of its ticks do not tell their offset.
+    pub placeless: bool,
     /// How it was read.
     pub format: Arc<str>,
 }
@@ -48,28 +51,32 @@ impl Index {
         removed.map_err(|error| self.failed("writing the index in", error))
     }
 
+    /// Notes that objects which were gone are back as they were. What was not in any sums yet is to be computed.
+    pub async fn restore(&mut self, keys: &[String], wanted: bool) -> Result<(), Failure> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let token = self.lock.clone();
+        let restored = in_time(self.patience, restore(&mut self.connection, token.as_ref(), (keys, wanted))).await;
+        restored.map_err(|error| self.failed("writing the index in", error))
+    }
+
     /// Notes that hours of a range are to be computed from what is left of their objects.
     pub async fn mark_shrunk(&mut self, hours: &Range<Hour>) -> Result<(), Failure> {
-        let done = sqlx::query(
+        let mark = pg::query(
             "insert into stale_hours (hour, wanted, replaced)
              select hour, false, false from batch_hours where hour >= $1 and hour < $2 and gone_objects > 0
              on conflict (hour) do nothing",
         )
         .bind(hours.start.start())
-        .bind(hours.end.start())
-        .execute(&mut self.connection);
-        let done = in_time(self.patience, done).await;
-        done.map_err(|error| self.failed("writing the index in", error))?;
-        Ok(())
+        .bind(hours.end.start());
+        self.write("stale_hours", mark).await.map(drop)
     }
 
     /// Notes that a stale hour is not stale any more, although it was not computed.
     pub async fn settle(&mut self, hour: Hour) -> Result<(), Failure> {
-        let done =
-            sqlx::query("delete from stale_hours where hour = $1").bind(hour.start()).execute(&mut self.connection);
-        let done = in_time(self.patience, done).await;
-        done.map_err(|error| self.failed("writing the index in", error))?;
-        Ok(())
+        let delete = pg::query("delete from stale_hours where hour = $1").bind(hour.start());
+        self.write("stale_hours", delete).await.map(drop)
     }
 }
 
@@ -81,7 +88,7 @@ pub struct Gone {
 }
 
 async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let mut transaction = Connection::begin(connection).await?;
+    let mut transaction = lock::begin(connection, token).await?;
     let merged = merged(&mut transaction, entries).await?;
     withdraw(&mut transaction, entries).await?;
     insert_objects(&mut transaction, entries).await?;
@@ -103,7 +110,7 @@ async fn merged(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<FxHashSet<(String, Hour)>, sqlx::Error> {
-    let rows: Vec<(String, Timestamp)> = sqlx::query_as(
+    let rows: Vec<(String, Timestamp)> = pg::query_as(
         "select o.key, h.hour
          from unnest($1::text[], $2::text[], $3::text[]) as again (key, etag, format)
                   join archive_objects o on o.key = again.key and o.etag = again.etag and o.format = again.format
@@ -120,7 +127,7 @@ async fn merged(
 
 /// Deletes earlier versions of the objects; the hours that those touched become stale.
 async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    pg::query(
         "insert into stale_hours (hour, wanted, replaced)
          select h.hour, false, bool_or(h.merged and o.etag <> new.etag)
          from unnest($1::text[], $2::text[]) as new (key, etag)
@@ -133,10 +140,16 @@ async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Res
     .bind(etags(entries))
     .execute(transaction.acquire().await?)
     .await?;
-    for table in ["archive_objects", "broken_objects"] {
-        let delete = format!("delete from {table} where key = any ($1)");
-        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(keys(entries)).execute(transaction.acquire().await?).await?;
-    }
+    let keys = keys(entries);
+    uncount_gone(transaction, &keys).await?;
+    pg::query("delete from archive_objects where key = any ($1)")
+        .bind(&keys)
+        .execute(transaction.acquire().await?)
+        .await?;
+    pg::query("delete from broken_objects where key = any ($1)")
+        .bind(&keys)
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
@@ -144,10 +157,10 @@ async fn insert_objects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     let texts = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
     let numbers = |of: fn(&Entry) -> u64| entries.iter().map(|entry| of(entry).cast_signed()).collect::<Vec<_>>();
     let modified: Vec<Timestamp> = entries.iter().map(|entry| entry.object.last_modified).collect();
-    sqlx::query(
-        "insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines, format)
+    pg::query(
+        "insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines, format, placeless)
          select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[],
-                              $7::bigint[], $8::text[])",
+                              $7::bigint[], $8::text[], $9::bool[])",
     )
     .bind(texts(|entry| &entry.object.key))
     .bind(texts(|entry| &entry.folder))
@@ -157,6 +170,7 @@ async fn insert_objects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     .bind(numbers(|entry| entry.lines))
     .bind(numbers(|entry| entry.rejected))
     .bind(texts(|entry| &entry.format))
+    .bind(entries.iter().map(|entry| entry.placeless).collect::<Vec<_>>())
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())
@@ -178,7 +192,7 @@ async fn insert_hours(
             known.push(!merged.is_empty() && merged.contains(&(entry.object.key.to_string(), *hour)));
         }
     }
-    sqlx::query(
+    pg::query(
         "insert into archive_object_hours (hour, key, ticks, merged)
          select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bool[])",
     )
@@ -188,7 +202,7 @@ async fn insert_hours(
     .bind(&known)
     .execute(transaction.acquire().await?)
     .await?;
-    sqlx::query(
+    pg::query(
         "insert into stale_hours (hour, wanted, replaced)
          select hour, bool_or(wanted), false from unnest($1::timestamptz[], $2::bool[]) as touched (hour, wanted)
          group by hour
@@ -206,7 +220,7 @@ async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     if rejects().next().is_none() {
         return Ok(());
     }
-    sqlx::query(
+    pg::query(
         "insert into rejected_lines (key, line, reason, detail, value, value_bytes)
          select * from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::bigint[])",
     )
@@ -222,30 +236,89 @@ async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
 }
 
 async fn remove(connection: &mut PgConnection, token: Option<&Token>, keys: &[String]) -> Result<Gone, sqlx::Error> {
-    let mut transaction = Connection::begin(connection).await?;
-    let kept = sqlx::query(
+    let mut transaction = lock::begin(connection, token).await?;
+    let kept = pg::query(
         "update batch_hours b
          set gone_objects = b.gone_objects + gone.objects
          from (select hour, count(*) as objects
                from archive_object_hours
+                        join archive_objects using (key)
                         left join stale_hours using (hour)
                -- One that had taken another's place and was not computed yet may have held all of its records.
-               where key = any ($1) and (merged or coalesce(replaced, false))
+               where key = any ($1) and not archive_objects.gone and (merged or coalesce(replaced, false))
                group by hour) as gone
          where gone.hour = b.hour",
     )
     .bind(keys)
     .execute(transaction.acquire().await?)
     .await?;
-    let lost: i64 =
-        sqlx::query_scalar("select count(distinct hour) from archive_object_hours where key = any ($1) and not merged")
-            .bind(keys)
-            .fetch_one(transaction.acquire().await?)
-            .await?;
-    for table in ["archive_objects", "broken_objects"] {
-        let delete = format!("delete from {table} where key = any ($1)");
-        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(keys).execute(transaction.acquire().await?).await?;
-    }
+    let lost: i64 = pg::query_scalar(
+        "select count(distinct hour)
+             from archive_object_hours join archive_objects using (key)
+             where key = any ($1) and not gone and not merged",
+    )
+    .bind(keys)
+    .fetch_one(transaction.acquire().await?)
+    .await?;
+    pg::query(
+        "update archive_objects o set gone = true
+         where key = any ($1) and placeless
+           and exists (select from archive_object_hours h where h.key = o.key and h.merged)",
+    )
+    .bind(keys)
+    .execute(transaction.acquire().await?)
+    .await?;
+    pg::query("delete from archive_objects where key = any ($1) and not gone")
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
+    pg::query("delete from broken_objects where key = any ($1)")
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
     lock::commit(transaction, token).await?;
     Ok(Gone { kept_hours: kept.rows_affected(), lost_hours: lost.cast_unsigned() })
+}
+
+async fn restore(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    (keys, wanted): (&[String], bool),
+) -> Result<(), sqlx::Error> {
+    let mut transaction = lock::begin(connection, token).await?;
+    uncount_gone(&mut transaction, keys).await?;
+    pg::query("update archive_objects set gone = false where key = any ($1)")
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
+    pg::query(
+        "insert into stale_hours (hour, wanted, replaced)
+         select distinct hour, $2, false from archive_object_hours where key = any ($1) and not merged
+         on conflict (hour) do update set wanted = stale_hours.wanted or excluded.wanted",
+    )
+    .bind(keys)
+    .bind(wanted)
+    .execute(transaction.acquire().await?)
+    .await?;
+    lock::commit(transaction, token).await
+}
+
+/// Objects that come again no longer count as gone from their hours.
+async fn uncount_gone<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> Result<(), sqlx::Error>
+where
+    for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    pg::query(
+        "update batch_hours b
+         set gone_objects = greatest(b.gone_objects - back.objects, 0)
+         from (select h.hour, count(*) as objects
+               from archive_objects o join archive_object_hours h using (key)
+               where o.key = any ($1) and o.gone and h.merged
+               group by h.hour) as back
+         where back.hour = b.hour",
+    )
+    .bind(keys)
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
 }

@@ -3,6 +3,8 @@
 use super::series::{COLUMNS, Column, Series};
 use crate::hour::Hour;
 use common::Timestamp;
+use common::pg;
+use futures::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
 
@@ -53,7 +55,7 @@ pub async fn mark(
     symbols: Option<&[&str]>,
 ) -> Result<(), sqlx::Error> {
     // Hours are written in order of time, so nearly always a symbol is marked by an earlier hour already.
-    sqlx::query(
+    pg::query(
         "insert into stale_indicators as known (symbol, hour)
          select symbol, hour
          from hourly_stock_summary s
@@ -70,7 +72,7 @@ pub async fn mark(
 
 /// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew or move the exchange.
 pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark>, sqlx::Error> {
-    let rows = sqlx::query(
+    let rows = pg::query(
         "select symbol, hour, date_trunc('day', hour, time_zone) as day
          from stale_indicators, exchange
          order by symbol
@@ -83,6 +85,19 @@ pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark
     let mark =
         |row: &PgRow| Ok(Mark { symbol: row.try_get("symbol")?, hour: row.try_get("hour")?, day: row.try_get("day")? });
     rows.iter().map(mark).collect()
+}
+
+/// How many hours each marked symbol has, in the order of the marks.
+pub async fn count_bars(connection: &mut PgConnection, marks: &[Mark]) -> Result<Vec<usize>, sqlx::Error> {
+    let counts: Vec<i64> = pg::query_scalar(
+        "select (select count(*) from hourly_stock_summary s where s.symbol = marked.symbol)
+         from unnest($1::text[]) with ordinality as marked (symbol, number)
+         order by number",
+    )
+    .bind(symbols(marks))
+    .fetch_all(connection)
+    .await?;
+    Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
 }
 
 const HOURS: &str = "
@@ -110,11 +125,11 @@ pub async fn bars(
         Interval::Hour => HOURS,
         Interval::Day => DAYS,
     };
-    let rows = sqlx::query(query).bind(symbols(marks)).fetch_all(connection).await?;
+    let mut rows = pg::query(query).bind(symbols(marks)).fetch(connection);
     let mut all = vec![Series::default(); marks.len()];
     // Both are sorted by symbol.
     let mut at = 0;
-    for row in &rows {
+    while let Some(row) = rows.try_next().await? {
         let symbol: &str = row.try_get("symbol")?;
         while marks[at].symbol != symbol {
             at += 1;
@@ -132,7 +147,7 @@ pub async fn bars(
 
 /// Deletes what the marks say is stale.
 pub async fn delete(connection: &mut PgConnection, interval: Interval, marks: &[Mark]) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    pg::query(
         "delete from technical_indicators t
          using unnest($1::text[], $2::timestamptz[]) as stale (symbol, start)
          where t.symbol = stale.symbol and t.interval = $3 and t.start >= stale.start",
@@ -171,7 +186,7 @@ impl<'a> Rows<'a> {
 
 /// Writes all rows.
 pub async fn insert(connection: &mut PgConnection, interval: Interval, rows: &Rows<'_>) -> Result<(), sqlx::Error> {
-    let insert = sqlx::query(
+    let insert = pg::query(
         "insert into technical_indicators
              (interval, symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal,
               macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap)
@@ -191,7 +206,7 @@ pub async fn insert(connection: &mut PgConnection, interval: Interval, rows: &Ro
 
 /// The marked symbols are up to date.
 pub async fn unmark(connection: &mut PgConnection, marks: &[Mark]) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from stale_indicators where symbol = any($1)").bind(symbols(marks)).execute(connection).await?;
+    pg::query("delete from stale_indicators where symbol = any($1)").bind(symbols(marks)).execute(connection).await?;
     Ok(())
 }
 

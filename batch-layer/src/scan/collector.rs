@@ -47,6 +47,7 @@ impl<'a> Collector<'a> {
                 let is_excluded = excluded.is_some_and(|offsets| offsets.contains(&self.topic, *partition, place));
                 if is_excluded || !bars.offsets.insert(*partition, place) {
                     bars.duplicates += 1;
+                    bars.repeated.insert(*partition, place);
                     return;
                 }
                 (*partition, *offset)
@@ -69,6 +70,11 @@ impl<'a> Collector<'a> {
         self.current_start = hour.start();
     }
 
+    /// How many bars there are so far.
+    pub fn bars(&self) -> usize {
+        self.hours.iter().map(|(_, bars)| bars.bars.len()).sum()
+    }
+
     /// The hours seen so far.
     pub fn hours(&self) -> Vec<Hour> {
         self.hours.iter().map(|(hour, _)| *hour).collect()
@@ -76,7 +82,10 @@ impl<'a> Collector<'a> {
 
     /// What was collected, in order of time.
     pub fn finish(mut self) -> Vec<(Hour, HourBars)> {
-        self.hours.iter_mut().for_each(|(_, bars)| bars.offsets.settle());
+        for (_, bars) in &mut self.hours {
+            bars.offsets.settle();
+            bars.repeated.settle();
+        }
         self.hours.sort_unstable_by_key(|(hour, _)| *hour);
         self.hours
     }

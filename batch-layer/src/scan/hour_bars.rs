@@ -14,13 +14,27 @@ pub struct HourBars {
     pub ticks: u64,
     /// Ticks left out, because the same record had been counted before.
     pub duplicates: u64,
+    /// The places of those.
+    pub repeated: Offsets,
+    /// What is known of those that said something else than what was counted.
+    pub conflicts: Conflicts,
+}
+
+/// Records of which several lines tell different things. Which of them counts is defined by the objects alone: the first by
+/// key, and in it the first line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Conflicts {
+    pub records: u64,
+    /// Partition and offset of one of them.
+    pub example: Option<(i32, u64)>,
 }
 
 impl HourBars {
     /// Nothing yet, of an object of a topic.
     #[must_use]
     pub fn of_topic(topic: Arc<str>) -> Self {
-        Self { offsets: Offsets::of_topic(topic), ..Self::default() }
+        let repeated = Offsets::of_topic(Arc::clone(&topic));
+        Self { offsets: Offsets::of_topic(topic), repeated, ..Self::default() }
     }
 
     /// Takes in a tick, and its place for the order.
@@ -50,5 +64,21 @@ impl HourBars {
         self.offsets.add_all(other.offsets);
         self.ticks += other.ticks;
         self.duplicates += other.duplicates;
+        self.repeated.add_all(other.repeated);
+        self.conflicts.add(other.conflicts);
+    }
+
+    /// Notes that all records of `other` have come again.
+    pub fn repeat(&mut self, other: Self) {
+        self.duplicates += other.ticks + other.duplicates;
+        self.repeated.add_all(other.offsets);
+        self.repeated.add_all(other.repeated);
+    }
+}
+
+impl Conflicts {
+    pub fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.example = self.example.or(other.example);
     }
 }

@@ -70,6 +70,9 @@ impl<R: Read> Source for Lines<R> {
                 },
             };
             taker.take(&line);
+            if taker.has_given_up() {
+                return Ok(());
+            }
         }
     }
 }

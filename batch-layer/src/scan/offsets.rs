@@ -43,6 +43,22 @@ impl Offsets {
         Self { topic, partitions: Vec::new() }
     }
 
+    /// Those of one partition, as a set of its own.
+    #[must_use]
+    pub fn of_partition(topic: &str, partition: i32, known: RoaringTreemap) -> Self {
+        let (topic, known_end): (Arc<str>, _) = (topic.into(), known.max().map_or(0, |max| max + 1));
+        let run = known_end..known_end;
+        let of = PartitionOffsets { topic: Arc::clone(&topic), partition, known, known_end, run };
+        Self { topic, partitions: vec![of] }
+    }
+
+    /// The smallest and the largest offset, of whatever partition.
+    #[must_use]
+    pub fn span(&self) -> Option<(u64, u64)> {
+        let least = self.partitions.iter().filter_map(|of| of.known.min()).min()?;
+        Some((least, self.partitions.iter().filter_map(|of| of.known.max()).max()?))
+    }
+
     /// Whether the place is new. Not for a set that was united with one of another topic.
     pub fn insert(&mut self, partition: i32, offset: u64) -> bool {
         match self.partitions.iter_mut().find(|of| of.partition == partition) {
@@ -190,7 +206,8 @@ impl Offsets {
             let known = RoaringTreemap::deserialize_from(&mut *input)?;
             let known_end = known.max().map_or(0, |max| max + 1);
             let partition = i32::from_le_bytes(partition);
-            offsets.partitions.push(PartitionOffsets { topic, partition, known, known_end, run: known_end..known_end });
+            let run = known_end..known_end;
+            offsets.partitions.push(PartitionOffsets { topic, partition, known, known_end, run });
         }
         Ok(offsets)
     }

@@ -3,6 +3,7 @@ use super::*;
 use common::decode::{MapEntries, Mapping, SymbolFrom, TimestampFrom};
 use common::{Bar, Reason};
 use proptest::prelude::*;
+use std::io::Cursor;
 
 const AT: i64 = 1_748_869_200_000;
 
@@ -14,6 +15,7 @@ fn options() -> ScanOptions {
         rules: Arc::default(),
         csv: None,
         stored_at: Timestamp::from_micros((AT + 60_000) * 1000),
+        max_bars: usize::MAX,
         exclude: None,
     }
 }
@@ -44,6 +46,27 @@ fn without_provenance_the_key_and_the_line_give_the_order() {
     assert_eq!((bar.first.partition, bar.first.offset, bar.last.offset), (3, 100, 103));
     assert_eq!((bar.open.to_string().as_str(), bar.close.to_string().as_str()), ("1", "3"));
     assert!(scan.hours[0].1.offsets.is_empty());
+}
+
+/// A text again and again, without an end.
+struct Endless(&'static [u8], usize);
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        for byte in buffer.iter_mut() {
+            *byte = self.0[self.1 % self.0.len()];
+            self.1 += 1;
+        }
+        Ok(buffer.len())
+    }
+}
+
+#[test]
+fn an_object_of_nothing_but_lines_that_are_no_records_is_not_read_to_its_end() {
+    for text in [&b"x\n"[..], b"\0\n"] {
+        let error = scan(Endless(text, 0), &options()).unwrap_err().error;
+        assert!(error.to_string().contains("it holds no record"), "{error}");
+    }
 }
 
 #[test]
@@ -197,4 +220,18 @@ fn the_topic_of_the_objects_name_may_be_the_symbol() {
     let text = format!(r#"{{"price":2,"volume":1,"ts":{AT}}}"#);
     let scan = scan(text.as_bytes(), &options).unwrap();
     assert_eq!(bar_of_a(&scan.hours[0].1).ticks, 1);
+}
+
+#[test]
+fn an_object_of_more_bars_than_there_is_memory_for_is_an_error_before_they_are_all_there() {
+    let text =
+        |symbols: u32| (0..symbols).map(|number| line(&format!("S{number}"), AT, "1") + "\n").collect::<String>();
+    let limited = ScanOptions { max_bars: 10_000, ..options() };
+    let error = scan(text(30_000).as_bytes(), &limited).unwrap_err().error;
+    assert!(TooWide::caused(&error), "{error}");
+    assert_eq!(error.to_string(), "it holds bars of more than 10000 symbols and hours, for which there is no memory");
+    // Without an end: it was not read any further.
+    let endless = Cursor::new(text(20_000)).chain(Endless(b"{}\n", 0));
+    assert!(TooWide::caused(&scan(endless, &limited).unwrap_err().error));
+    assert_eq!(scan(text(9_000).as_bytes(), &limited).unwrap().hours[0].1.bars.len(), 9_000);
 }

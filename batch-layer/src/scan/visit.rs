@@ -16,6 +16,11 @@ pub trait Visitor {
 
     /// A line that is no tick.
     fn reject(&mut self, line: &Line<'_>, reject: Reject);
+
+    /// Whether it wants no more lines.
+    fn has_enough(&self) -> bool {
+        false
+    }
 }
 
 /// Lines, or elements of an array, which count as lines.
@@ -33,6 +38,9 @@ pub trait Source {
     fn hand_to(&mut self, taker: &mut impl LineTaker) -> io::Result<()> {
         while let Some(line) = self.next_line()? {
             taker.take(&line);
+            if taker.has_given_up() {
+                break;
+            }
         }
         Ok(())
     }
@@ -46,6 +54,9 @@ pub trait LineTaker {
 
     /// Takes any line.
     fn take(&mut self, line: &Line<'_>);
+
+    /// Whether the lines that follow are of no use, whatever they are.
+    fn has_given_up(&self) -> bool;
 }
 
 /// Shows an object's lines to `visitor`.
@@ -60,6 +71,7 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
         is_wrapped: options.csv.is_some(),
         has_records: false,
         first_reject: None,
+        strange_lines: 0,
         visitor,
     };
     let content = decompress::open(input, options.compressed_name)?;
@@ -87,13 +99,19 @@ struct Reading<'o, V> {
     /// Whether any line was a tick, or at least JSON: no sink writes an object without.
     has_records: bool,
     first_reject: Option<Reject>,
+    /// Lines that are no record, before the first that is.
+    strange_lines: u64,
     visitor: &'o mut V,
 }
+
+/// No object of a sink begins with so many lines that are no records. What is packed may be a thousand times as long as it
+/// looks.
+const MAX_STRANGE_LINES: u64 = 1_000_000;
 
 impl<V: Visitor> LineTaker for Reading<'_, V> {
     #[inline(always)]
     fn take_first(&mut self, bytes: &[u8], number: u64) -> Option<usize> {
-        if self.is_wrapped {
+        if self.is_wrapped || self.visitor.has_enough() {
             return None;
         }
         let (record, length) = self.decoder.decode_known_line(bytes, &self.beside)?;
@@ -120,6 +138,10 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
             }
             None => self.show(line),
         }
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.strange_lines >= MAX_STRANGE_LINES || self.visitor.has_enough()
     }
 }
 
@@ -156,8 +178,9 @@ impl<V: Visitor> Reading<'_, V> {
             Reason::TooLarge => matches!(line.bytes.first(), Some(b'{' | b'[' | b'"')),
             reason => !matches!(reason, Reason::NotJson | Reason::NotUtf8 | Reason::Empty),
         };
-        if !self.has_records && self.first_reject.is_none() {
-            self.first_reject = Some(reject.clone());
+        if !self.has_records {
+            self.strange_lines += 1;
+            self.first_reject.get_or_insert_with(|| reject.clone());
         }
         self.visitor.reject(line, reject);
     }

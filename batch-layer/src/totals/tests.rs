@@ -65,6 +65,7 @@ fn options(exclude: Option<Exclusions>) -> ScanOptions {
         csv: None,
         rules: Arc::default(),
         stored_at: Timestamp::from_micros(START * 1000 + Timestamp::DAY),
+        max_bars: usize::MAX,
         exclude: exclude.map(Arc::new),
     }
 }

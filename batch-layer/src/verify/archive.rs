@@ -128,6 +128,7 @@ impl Archive {
             ReadError::Moved if folder.is_none() => return Ok(()),
             ReadError::Moved => ("it was replaced or deleted while it was read: verify again".to_owned(), Vec::new()),
             ReadError::Broken(Broken { why, hours, .. }) => (why, hours),
+            ReadError::Wide => ("it holds too many symbols".to_owned(), Vec::new()),
             ReadError::Outage(failure) => return Err(failure),
             ReadError::Stopped => return Err(super::stopped()),
         };

@@ -28,6 +28,12 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub kafka: KafkaArgs,
 
+    /// Bring minute_bars and hour_bars back in line with realtime_stock where they differ from it, and say what was
+    /// changed. Safe while a speed layer is writing. It needs the right to change both tables, which the role batch_writer
+    /// does not have: run it as the tables' owner.
+    #[arg(long, help_heading = "What to do")]
+    pub repair: bool,
+
     /// What to print.
     #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub format: Format,

@@ -3,6 +3,7 @@
 use super::outcome::{HourOutcome, PartitionOutcome};
 use crate::hour::Hour;
 use crate::index::Index;
+use common::pg;
 use common::pg::in_time;
 use common::{Failure, Timestamp};
 use sqlx::postgres::{PgConnection, PgTransaction};
@@ -25,7 +26,7 @@ async fn write_all(
 ) -> Result<(), sqlx::Error> {
     let mut transaction = Connection::begin(connection).await?;
     // The partitions' rows go with it.
-    sqlx::query("delete from reconciled_hours where hour = $1")
+    pg::query("delete from reconciled_hours where hour = $1")
         .bind(outcome.hour.start())
         .execute(transaction.acquire().await?)
         .await?;
@@ -43,7 +44,7 @@ async fn insert_hour(
     outcome: &HourOutcome,
     read_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    pg::query(
         "insert into reconciled_hours
              (hour, status, realtime_ticks, minute_bar_ticks, archive_ticks, summary_ticks, detail, reconciled_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -66,7 +67,7 @@ async fn insert_partition(
     hour: Hour,
     outcome: &PartitionOutcome,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    pg::query(
         "insert into reconciliations
              (hour, partition, status, kafka_from, kafka_to, realtime_ticks, archive_ticks, realtime_duplicates,
               archive_duplicates, rejected, skipped, missing_in_realtime, missing_in_archive, missing_everywhere,

@@ -6,6 +6,7 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::Offsets;
 use crate::state;
+use common::pg;
 use common::pg::in_time;
 use common::pg::numeric::{Numeric, StoredPrice};
 use common::wide_sum::WideSum;
@@ -13,7 +14,7 @@ use common::{Bar, Failure, SymbolMap, Timestamp};
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Computed {
     pub has_day: bool,
     /// Objects in the hour's sums that are no longer in the archive.
     pub gone_objects: u32,
+    /// Records of which several objects tell different things.
+    pub conflicts: u64,
     /// When the hour was computed last.
     pub computed_at: Option<Timestamp>,
 }
@@ -52,30 +55,55 @@ impl Computed {
 /// Offsets by partition that are no ticks, and are known to be none.
 pub type Known = BTreeMap<i32, RoaringTreemap>;
 
+/// A row of `realtime_stock`.
+pub struct RealtimeTick<'r> {
+    pub source: i16,
+    pub partition: i32,
+    pub offset: i64,
+    pub content: Content<'r>,
+}
+
+/// Shows the ticks of `realtime_stock` in an hour, one after the other.
+///
+/// # Errors
+/// What PostgreSQL says.
+pub async fn each_tick(
+    connection: &mut PgConnection,
+    patience: Duration,
+    hour: Hour,
+    mut each: impl FnMut(&RealtimeTick<'_>),
+) -> Result<(), sqlx::Error> {
+    let mut rows = pg::query(
+        "select symbol, timestamp, open, high, low, close, volume, kafka_partition, source, kafka_offset
+         from realtime_stock where timestamp >= $1 and timestamp < $2",
+    )
+    .bind(hour.start())
+    .bind(hour.plus(1).start())
+    .fetch(connection);
+    while let Some(row) = in_time(patience, rows.try_next()).await? {
+        each(&RealtimeTick {
+            source: row.try_get("source")?,
+            partition: row.try_get("kafka_partition")?,
+            offset: row.try_get("kafka_offset")?,
+            content: content(&row)?,
+        });
+    }
+    Ok(())
+}
+
 /// Adds the ticks of `realtime_stock` in an hour to `holdings`.
 ///
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn read_realtime(index: &mut Index, hour: Hour, holdings: &mut Holdings) -> Result<(), Failure> {
-    let read = async {
-        let mut rows = sqlx::query(
-            "select symbol, timestamp, open, high, low, close, volume, kafka_partition, kafka_offset
-             from realtime_stock where timestamp >= $1 and timestamp < $2",
-        )
-        .bind(hour.start())
-        .bind(hour.plus(1).start())
-        .fetch(&mut index.connection);
-        while let Some(row) = in_time(index.patience, rows.try_next()).await? {
-            let offset = row.try_get::<i64, _>("kafka_offset")?.cast_unsigned();
-            let (partition, content) = (row.try_get("kafka_partition")?, content(&row)?);
-            if let (true, Some(tick)) = (holdings.add(partition, Some(offset), &content), content.tick()) {
-                holdings.sum_up(&tick, partition, offset.cast_signed());
-            }
+    let patience = index.patience;
+    let read = each_tick(&mut index.connection, patience, hour, |row| {
+        let is_new = holdings.add(row.partition, Some(row.offset.cast_unsigned()), &row.content);
+        if let (true, Some(tick)) = (is_new, row.content.tick()) {
+            holdings.sum_up(&tick, row.partition, row.offset);
         }
-        Ok(())
-    };
-    let read: Result<(), sqlx::Error> = read.await;
-    read.map_err(|error| index.failed("reading realtime_stock in", error))
+    });
+    read.await.map_err(|error| index.failed("reading realtime_stock in", error))
 }
 
 fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
@@ -93,12 +121,13 @@ fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
 
 /// What was computed of an hour.
 pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure> {
-    let row = sqlx::query(
+    let row = pg::query(
         "select (select coalesce(sum(ticks), 0)::bigint from minute_bars where minute >= $1 and minute < $2) as bars,
                 (select coalesce(sum(ticks), 0)::bigint from hour_bars where hour = $1) as hour_bars,
                 (select ticks from batch_hours where hour = $1) as summaries,
                 (select computed_at from batch_hours where hour = $1) as computed_at,
                 coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
+                coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
                 exists (select from stale_hours where hour = $1) as stale,
                 not exists (select from dropped_days where day = ($1 at time zone 'UTC')::date) as has_day",
     )
@@ -111,6 +140,7 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
             hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
             computed_at: row.try_get("computed_at")?,
             gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
+            conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
             summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
             is_stale: row.try_get("stale")?,
             has_day: row.try_get("has_day")?,
@@ -188,7 +218,7 @@ pub async fn differing(
          {}",
         table.query()
     );
-    let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+    let rows = pg::query_scalar_of(query)
         .bind(hour.start())
         .bind(bars.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
         .bind(numbers(|bar| bar.open.into()))
@@ -206,7 +236,7 @@ pub async fn differing(
 /// Symbols whose hourly indicators do not follow from hourly_stock_summary, as far as rows and their bars go; without
 /// those that are still to be computed.
 pub async fn stray_indicators(index: &mut Index, hour: Hour) -> Result<Vec<String>, Failure> {
-    let rows = sqlx::query_scalar(
+    let rows = pg::query_scalar(
         "select symbol
          from (select symbol, close::float8 as close, volume::float8 as volume
                from hourly_stock_summary where hour = $1) s
@@ -223,7 +253,7 @@ pub async fn stray_indicators(index: &mut Index, hour: Hour) -> Result<Vec<Strin
 
 /// The records that were archived and have expired, as far as the hour's sums tell.
 pub async fn expired(index: &mut Index, hour: Hour) -> Result<Offsets, Failure> {
-    let bytes = sqlx::query_scalar(
+    let bytes = pg::query_scalar(
         "select offsets from hour_sums join batch_hours using (hour) where hour = $1 and gone_objects > 0",
     )
     .bind(hour.start())
@@ -236,21 +266,21 @@ pub async fn expired(index: &mut Index, hour: Hour) -> Result<Offsets, Failure> 
 /// All that is read until [`end_snapshot`] is of one moment, which is given back.
 pub async fn begin_snapshot(index: &mut Index) -> Result<Timestamp, Failure> {
     let begun = async {
-        sqlx::query("begin isolation level repeatable read, read only").execute(&mut index.connection).await?;
-        sqlx::query_scalar("select now()").fetch_one(&mut index.connection).await
+        pg::query("begin isolation level repeatable read, read only").execute(&mut index.connection).await?;
+        pg::query_scalar("select now()").fetch_one(&mut index.connection).await
     };
     in_time(index.patience, begun).await.map_err(|error| index.failed("reading", error))
 }
 
 pub async fn end_snapshot(index: &mut Index) -> Result<(), Failure> {
-    let ended = sqlx::query("commit").execute(&mut index.connection);
+    let ended = pg::query("commit").execute(&mut index.connection);
     in_time(index.patience, ended).await.map_err(|error| index.failed("reading", error))?;
     Ok(())
 }
 
 /// The next offset that the speed layer will write, by partition.
 pub async fn next_offsets(index: &mut Index, group: &str, topic: &str) -> Result<BTreeMap<i32, u64>, Failure> {
-    let rows = sqlx::query_as("select partition, next_offset from ingest_positions where group_id = $1 and topic = $2")
+    let rows = pg::query_as("select partition, next_offset from ingest_positions where group_id = $1 and topic = $2")
         .bind(group)
         .bind(topic)
         .fetch_all(&mut index.connection);
@@ -261,7 +291,7 @@ pub async fn next_offsets(index: &mut Index, group: &str, topic: &str) -> Result
 
 /// Offsets that the speed layer could not read any more, and has recorded as such.
 pub async fn gaps(index: &mut Index, group: &str, topic: &str) -> Result<Known, Failure> {
-    let rows = sqlx::query_as(
+    let rows = pg::query_as(
         "select partition, from_offset, to_offset from ingest_gaps
          where group_id = $1 and topic = $2 and from_offset < to_offset",
     )
@@ -287,7 +317,7 @@ pub async fn rejected(
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
-    let rows = sqlx::query_scalar(
+    let rows = pg::query_scalar(
         "select kafka_offset from rejected_ticks
          where source in (select source from kafka_sources where topic = $1)
            and kafka_partition = $2 and kafka_offset between $3 and $4",
@@ -312,7 +342,7 @@ pub async fn realtime_in(
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
-    let rows = sqlx::query_scalar(
+    let rows = pg::query_scalar(
         "select kafka_offset from realtime_stock
          where timestamp >= $1 and timestamp < $2 and kafka_partition = $3 and kafka_offset between $4 and $5",
     )
@@ -337,7 +367,7 @@ pub async fn realtime_anywhere(
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
-    let rows = sqlx::query_scalar(
+    let rows = pg::query_scalar(
         "select kafka_offset from realtime_stock where kafka_partition = $1 and kafka_offset between $2 and $3",
     )
     .bind(partition)

@@ -5,9 +5,10 @@ use crate::archive::Folder;
 use crate::engine::Summed;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Stale};
-use crate::scan::{HourBars, Offsets, Overlap};
+use crate::scan::{Conflicts, HourBars, Offsets, Overlap};
 use crate::summary::{self, Summary, changed_symbols};
 use crate::survey::{Change, ChangeKind};
+use crate::totals::MAX_SYMBOLS;
 use common::Failure;
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -104,7 +105,11 @@ impl Work {
         let mut withdrawn = due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
         let comparable = before.filter(|_| due.known.is_some_and(|known| *known.format == *self.format));
         withdrawn.add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
-        let gone = due.known.filter(|_| added.is_some()).map_or(0, |known| known.gone_objects);
+        // Of an hour that is only added to, what was found before stays true.
+        let kept = due.known.filter(|_| added.is_some());
+        let gone = kept.map_or(0, |known| known.gone_objects);
+        self.note_conflicts(due.stale.hour, sum.conflicts);
+        let conflicts = kept.map_or(0, |known| known.conflicts) + sum.conflicts.records;
         let summary = Summary {
             hour: due.stale.hour,
             sum,
@@ -112,6 +117,7 @@ impl Work {
             merged: added.map(|added| added.iter().map(|indexed| &*indexed.object.key).collect()),
             gone_objects: gone,
             withdrawn,
+            conflicts,
             format: &self.format,
             location: &self.store.location(),
             run_id: self.run_id,
@@ -121,6 +127,7 @@ impl Work {
         self.counts.hours_computed += 1;
         self.counts.ticks += sum.ticks;
         self.counts.duplicates += sum.duplicates;
+        self.counts.conflicts += sum.conflicts.records;
         self.progress.say(format_args!(
             "hour {hour}: {} ticks of {} symbols from {} objects, {} duplicates left out",
             sum.ticks,
@@ -129,6 +136,17 @@ impl Work {
             sum.duplicates
         ));
         Ok(())
+    }
+
+    fn note_conflicts(&self, hour: Hour, conflicts: Conflicts) {
+        let Some((partition, offset)) = conflicts.example else {
+            return;
+        };
+        self.progress.warn(format_args!(
+            "hour {hour}: of {} records several lines tell different things, offset {offset} of partition {partition} \
+             among them; the first object by key counts",
+            conflicts.records
+        ));
     }
 
     /// The hour's new sums; `None` where it is not to be written now, which has been noted.
@@ -231,6 +249,12 @@ impl Work {
                     self.index_again(vec![Change { object, folder, kind: ChangeKind::Replaced }]).await?;
                 }
                 self.note_retry(hour);
+            }
+            Summed::TooWide => {
+                self.fail(
+                    hour,
+                    &format!("not written: it has more than {MAX_SYMBOLS} symbols, for which there is no memory"),
+                );
             }
             Summed::Broken(object, broken) => {
                 if let Some(indexed) = folder_of(&object.key) {

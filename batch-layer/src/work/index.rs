@@ -2,6 +2,7 @@
 
 use super::{ROUNDS, Work, stopped};
 use crate::archive::{Folder, Object, Store, StoreError};
+use crate::hour::Hour;
 use crate::index::{Entry, KnownObjects};
 use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::Scan;
@@ -18,6 +19,8 @@ const CHANGES_GATHERED: usize = 2000;
 /// Objects that are indexed in one transaction, unless they have many rejected lines.
 const ENTRIES_AT_ONCE: usize = 500;
 const REJECTS_AT_ONCE: usize = 4000;
+/// Rows of objects and hours that are written in one transaction, unless a single object has more.
+const HOURS_AT_ONCE: usize = 20_000;
 /// Unknown files that are named in the log; the others are counted.
 const UNKNOWN_NAMED: usize = 10;
 
@@ -25,8 +28,14 @@ impl Work {
     /// Indexes the folders that this run has not indexed yet.
     pub(super) async fn index_folders(&mut self, mut folders: Vec<Folder>) -> Result<(), Failure> {
         folders.retain(|folder| !self.surveyed.contains(&folder.prefix));
-        let prefixes: Vec<_> = folders.iter().map(|folder| folder.prefix.clone()).collect();
-        self.surveyed.extend(prefixes);
+        self.surveyed.extend(folders.iter().map(|folder| folder.prefix.clone()));
+        if let Some(there) = &self.there {
+            let known = self.index.known_folders(&folders).await?;
+            let is_there = |folder: &Folder| there.contains(self.template.level(&folder.prefix));
+            let broken = &self.broken;
+            let was_read = |prefix: &Arc<str>| known.contains(&**prefix) || broken.contains_key(prefix);
+            folders.retain(|folder| is_there(folder) || was_read(&folder.prefix));
+        }
         let moved = self.index_once(folders, self.recompute).await?;
         self.index_again(moved).await
     }
@@ -70,18 +79,26 @@ impl Work {
         let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(listed) = self.unless_stopped(listings.next()).await? {
             let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
-            let mut known = self.index.folders(&prefixes).await?;
+            let mut known = self.index.folders(&prefixes, &self.format).await?;
             for (folder, listing) in listed {
-                let (listing, known) = (listing?, known.remove(&*folder.prefix).unwrap_or_default());
+                let listing = match listing {
+                    Err(error @ StoreError::TooMany) => {
+                        self.fail_folder(&folder, &error);
+                        continue;
+                    }
+                    listing => listing?,
+                };
+                let known = known.remove(&*folder.prefix).unwrap_or_default();
                 let (deleted, mended) = self.no_longer_broken(&folder, &listing, &known);
                 // In other folders a change of flags would draw in their neighbours, and so on through all of history.
                 let is_own = self.touches_window(&folder);
-                let (force, format) = (force && is_own, is_own.then_some(&*self.format));
+                let force = force && is_own;
                 let listed = listing.len();
-                let survey = compare(&folder, listing, known, &self.names, format, force);
+                let survey = compare(&folder, listing, known, &self.names, is_own, force);
                 self.objects_listed += listed - survey.passed_over;
                 self.unknown_files += survey.unknown.len();
                 self.remove(&survey.gone).await?;
+                self.index.restore(&survey.back, is_own).await?;
                 self.index.remove(&deleted).await?;
                 self.index.mend(&mended).await?;
                 unknown.extend(survey.unknown);
@@ -94,6 +111,12 @@ impl Work {
         moved.extend(self.read_changes(gathered).await?);
         self.name_unknown(&unknown);
         Ok(moved)
+    }
+
+    /// Notes that the hours of a folder are not written, because its objects are not known.
+    fn fail_folder(&mut self, folder: &Folder, why: &StoreError) {
+        let what = format!("not written: {}{}: {why}", self.store.location(), folder.prefix);
+        Hour::each(folder.hours.clone()).for_each(|hour| self.fail(hour, &what));
     }
 
     /// Objects of a folder that could not be read: those that are no longer there, and those that are again as they were
@@ -141,7 +164,7 @@ impl Work {
             .map(|change| {
                 let reader = reader.clone();
                 async move {
-                    let scan = reader.read(&change.object, None).await;
+                    let scan = reader.read_beside_others(&change.object).await;
                     (change, scan)
                 }
             })
@@ -151,12 +174,15 @@ impl Work {
         let mut result = Ok(());
         // What has been read when the run is stopped is still indexed.
         while let Some(next) = stop.run_until_cancelled(reads.next()).await {
-            let Some((change, scan)) = next else {
+            let Some((change, mut scan)) = next else {
                 break;
             };
+            if matches!(scan, Err(ReadError::Wide)) {
+                scan = self.engine.reader.read(&change.object, None).await;
+            }
             match scan {
                 Ok(scan) => entries.push(self.take_in(change, scan).await?),
-                Err(ReadError::Moved) => moved.push(change),
+                Err(ReadError::Moved | ReadError::Wide) => moved.push(change),
                 Err(ReadError::Broken(broken)) => self.note_broken(&change.object, &change.folder, broken).await?,
                 Err(ReadError::Outage(failure)) => result = Err(failure),
                 Err(ReadError::Stopped) => result = Err(stopped()),
@@ -183,6 +209,7 @@ impl Work {
         let newest = scan.hours.last().and_then(|(_, bars)| bars.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
         self.newest = self.newest.max(newest);
         let hours = scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
+        let placeless = scan.hours.iter().any(|(_, bars)| bars.ticks > bars.offsets.len());
         let due = self.plan.due;
         self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;
         self.count_reads();
@@ -194,6 +221,7 @@ impl Work {
             rejected: scan.rejected,
             rejects: scan.rejects,
             hours,
+            placeless,
             format: Arc::clone(&self.format),
         })
     }
@@ -215,7 +243,8 @@ impl Work {
 
 fn is_enough(entries: &[Entry]) -> bool {
     let rejects: usize = entries.iter().map(|entry| entry.rejects.len()).sum();
-    entries.len() >= ENTRIES_AT_ONCE || rejects >= REJECTS_AT_ONCE
+    let hours: usize = entries.iter().map(|entry| entry.hours.len()).sum();
+    entries.len() >= ENTRIES_AT_ONCE || rejects >= REJECTS_AT_ONCE || hours >= HOURS_AT_ONCE
 }
 
 /// The listings of folders, in their order, some ahead.

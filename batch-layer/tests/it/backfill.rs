@@ -1,6 +1,6 @@
 //! Long windows: progress, going on after a kill, bounded memory, many pages.
 
-use crate::support::{LONG, Tick, World, at, finish, key_of, lines};
+use crate::support::{LONG, Tick, World, at, finish, key, key_of, lines, some_ticks};
 use batch_layer::hour::Hour;
 use futures::StreamExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -122,4 +122,83 @@ async fn a_listing_of_thousands_of_pages_is_followed_to_its_end() {
     assert_eq!(world.rows("select key from archive_objects").await, [object.key]);
     let last = store.requests().into_iter().rfind(|request| request.path.contains("2025-06-02-00%2F")).unwrap();
     assert!(last.path.contains(&format!("continuation-token={}", PAGES - 1)), "{last:?}");
+}
+
+#[tokio::test]
+async fn of_a_window_of_centuries_only_the_folders_that_are_there_are_listed() {
+    let world = World::create().await;
+    let old = Hour::parse("2025-03-14T07").unwrap();
+    let mut ticks = some_ticks(0, 0, 0, 20);
+    ticks.iter_mut().for_each(|tick| tick.at = old.start());
+    world.put(&key_of(old, 0, 0), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    let new = some_ticks(9, 0, 9000, 30);
+    world.put(&key(9, 0, 9000), &new).await;
+    world.insert_realtime(&new).await;
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| Treatment::Forward).await;
+    let run = async || {
+        let mut command = world.command(&["--from", "0001-01-01T00", "--to", "2025-06-03T00"]);
+        command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+        let outcome = finish(command).await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        outcome
+    };
+    run().await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let listings = store.requests().iter().filter(|request| request.path.contains("list-type")).count();
+    assert!(listings < 20, "{listings} listings");
+    // A folder that is there no longer is known to have been.
+    world.bucket.delete(&key_of(old, 0, 0)).await.unwrap();
+    let outcome = run().await;
+    assert!(outcome.stderr.contains("1 objects are gone from the archive"), "{}", outcome.stderr);
+    assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
+async fn folders_of_a_time_far_from_now_are_named() {
+    let world = World::create().await;
+    let ticks = some_ticks(9, 0, 0, 3);
+    world.put(&key(9, 0, 0), &ticks).await;
+    world.put("raw/stock_prices/57389-01-01-00/stock_prices+0+0000000000.json", &ticks).await;
+    let outcome = world.run_ok(&["--hour", "2025-06-02T09"]).await;
+    let word = "raw/stock_prices/57389-01-01-00/: a folder of a time far from now";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    world.put("raw/stock_prices/1970-01-21-05/stock_prices+0+0000000000.json", &ticks).await;
+    let outcome = world.run_ok(&["--hour", "2025-06-02T09"]).await;
+    let word = "raw/stock_prices/1970-01-21-05/: a folder of a time far from now";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn a_folder_of_more_objects_than_there_is_memory_for_holds_back_its_hour_and_no_other() {
+    let world = World::create().await;
+    let ticks = some_ticks(9, 0, 9000, 30);
+    world.put(&key(9, 0, 9000), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    // A listing without an end.
+    let object = |number: usize| {
+        format!(
+            "<Contents><Key>raw/stock_prices/2025-06-02-11/other-{number:09}</Key><ETag>&quot;e&quot;</ETag><Size>9</Size>\
+             <LastModified>2025-06-02T01:00:00.000Z</LastModified></Contents>"
+        )
+    };
+    let pages = AtomicUsize::new(0);
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
+        if !request.path.contains("prefix=raw%2Fstock_prices%2F2025-06-02-11%2F") {
+            return Treatment::Forward;
+        }
+        let number = pages.fetch_add(1, Ordering::Relaxed);
+        let objects: String = (number * 5000..(number + 1) * 5000).map(object).collect();
+        let next = format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{number}</NextContinuationToken>");
+        let body = format!("<ListBucketResult>{next}{objects}</ListBucketResult>");
+        Treatment::Answer { status: 200, body }
+    })
+    .await;
+    let mut command = world.command(&["--from", "2025-06-02T09", "--to", "2025-06-02T12"]);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    let word = "hour 2025-06-02T11:00Z: not written: s3://";
+    assert!(outcome.stderr.contains(word) && outcome.stderr.contains("more than 250000 objects"), "{}", outcome.stderr);
+    assert_eq!(world.summary().await, world.expected().await);
 }

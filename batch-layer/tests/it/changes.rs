@@ -1,6 +1,6 @@
 //! What is computed again when the archive changes: those hours, and no others.
 
-use crate::support::{World, at, key, some_ticks};
+use crate::support::{World, at, key, lines, some_ticks};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
@@ -195,6 +195,72 @@ async fn objects_that_a_listing_leaves_out_and_shows_again_change_nothing() {
     assert_eq!(hour, ["400 0 0"]);
 }
 
+/// As a sink without provenance writes them.
+fn placeless(hour: i64, partition: i32, count: i64) -> String {
+    let ticks = some_ticks(hour, partition, 0, count);
+    let without = |line: &str| {
+        let (before, after) = line.split_once("\"kafka_offset\"").unwrap();
+        format!("{before}{}\n", after.split_once("\"close\"").map(|(_, after)| format!("\"close\"{after}")).unwrap())
+    };
+    lines(&ticks).lines().map(without).collect()
+}
+
+#[tokio::test]
+async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_a_listing_and_comes_back() {
+    let world = World::create().await;
+    let texts = [placeless(10, 0, 100), placeless(10, 1, 60), placeless(10, 2, 5)];
+    let put = async |partition: i32| {
+        let text = texts[partition as usize].clone();
+        world.bucket.put(&key(10, partition, 0), text).await.unwrap();
+    };
+    let hour = "select concat_ws(' ', ticks, objects, gone_objects) from batch_hours";
+    put(0).await;
+    put(1).await;
+    world.run_ok(&DAY).await;
+    let before = world.summary().await;
+
+    world.bucket.delete(&key(10, 1, 0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    let quiet = world.run_ok(&DAY).await;
+    assert!(!quiet.stderr.contains("gone"), "it is said once: {}", quiet.stderr);
+    assert_eq!(world.rows(hour).await, ["160 2 1"]);
+    put(1).await;
+    world.run_ok(&DAY).await;
+    assert_eq!((world.summary().await, world.rows(hour).await), (before, vec!["160 2 0".to_owned()]));
+    assert_eq!(world.number("select sum(objects_read)::bigint from batch_runs").await, 2);
+
+    // A late object comes meanwhile.
+    world.bucket.delete(&key(10, 1, 0)).await.unwrap();
+    put(2).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(hour).await, ["165 3 1"]);
+    put(1).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(hour).await, ["165 3 0"]);
+
+    // What --allow-shrink has taken out is counted anew.
+    world.bucket.delete(&key(10, 1, 0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.run_ok(&["--hour", "2025-06-02T10", "--allow-shrink"]).await;
+    assert_eq!(world.rows(hour).await, ["105 2 0"]);
+    put(1).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(hour).await, ["165 3 0"]);
+}
+
+#[tokio::test]
+async fn an_hour_that_was_taken_out_counts_its_objects_anew_when_they_come_back() {
+    let world = World::create().await;
+    world.bucket.put(&key(10, 0, 0), placeless(10, 0, 100)).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+    assert_eq!(world.number("select count(*) from batch_hours").await, 0);
+    world.bucket.put(&key(10, 0, 0), placeless(10, 0, 100)).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 100);
+}
+
 #[tokio::test]
 async fn records_that_come_again_in_a_late_object_count_once_whether_the_first_has_expired_or_not() {
     let world = computed().await;
@@ -222,6 +288,60 @@ async fn of_two_records_with_one_place_the_one_in_the_first_object_by_key_counts
         world.run_ok(&DAY).await;
     }
     assert_eq!(one_by_one.summary().await, at_once.summary().await);
+}
+
+#[tokio::test]
+async fn records_of_which_objects_tell_different_things_are_counted_and_shown() {
+    let (at_once, one_by_one) = (World::create().await, World::create().await);
+    let all = some_ticks(10, 0, 0, 120);
+    let (first, mut second) = (all[..100].to_vec(), all[50..].to_vec());
+    // Five of the fifty that both have, and two more.
+    second.iter_mut().step_by(10).for_each(|tick| tick.close += 500);
+    let mut third = some_ticks(10, 1, 0, 10);
+    let again = third.clone();
+    third.extend(again);
+    third[15].volume += 1;
+    let shown = "select concat_ws(' ', ticks, duplicates, conflicts) from batch_hour_history";
+    for world in [&at_once, &one_by_one] {
+        world.put(&key(10, 0, 50), &second).await;
+        if world.bucket.name() == one_by_one.bucket.name() {
+            world.run_ok(&DAY).await;
+            assert_eq!(world.rows(shown).await, ["70 0 0"]);
+        }
+        world.put(&key(10, 0, 0), &first).await;
+        world.put(&key(10, 1, 0), &third).await;
+        let outcome = world.run_ok(&DAY).await;
+        let word = "of 6 records several lines tell different things, offset 50 of partition 0 among them";
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("60 duplicates (6 in conflict)"), "{}", outcome.stderr);
+        assert_eq!(world.rows(shown).await, ["130 60 6"]);
+        assert_eq!(world.number("select max(conflicts) from batch_run_history").await, 6);
+    }
+    // What comes to the hour later takes nothing away from it.
+    let world = at_once;
+    world.put(&key(10, 2, 0), &some_ticks(10, 2, 0, 5)).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(shown).await, ["135 60 6"]);
+    let kept: Vec<_> = [&first[..], &second[50..], &third[..10], &some_ticks(10, 2, 0, 5)].concat();
+    world.insert_realtime(&kept).await;
+    world.fill_minute_bars().await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let outcome = world.run(&[&["verify"], &DAY[..]].concat()).await;
+    let word = "of 6 records several objects tell different things; the first by key counts";
+    assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
+async fn records_that_come_again_as_they_were_are_no_conflict() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 100);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.put(&key(10, 0, 1), &ticks).await;
+    world.put(&key(11, 0, 2), &ticks[30..60]).await;
+    let outcome = world.run_ok(&DAY).await;
+    assert!(!outcome.stderr.contains("different things"), "{}", outcome.stderr);
+    let shown = "select concat_ws(' ', ticks, duplicates, conflicts) from batch_hour_history";
+    assert_eq!(world.rows(shown).await, ["100 130 0"]);
 }
 
 #[tokio::test]

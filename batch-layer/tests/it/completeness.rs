@@ -19,6 +19,9 @@ async fn insert_speed(world: &World, ticks: &[Tick]) {
     world.fill_minute_bars().await;
 }
 
+/// Of an hour that counts as complete because nothing speaks against it.
+const NOBODY_CAN_TELL: &str = "the speed layer has no ticks of it: nothing tells whether the archive shows all";
+
 async fn statuses(world: &World) -> Vec<String> {
     world.rows("select concat_ws(' ', status, reason) from hour_completeness order by hour").await
 }
@@ -38,12 +41,13 @@ async fn an_hour_that_only_the_speed_layer_knows_is_looked_for_however_far_back_
             "{}",
             outcome.stderr
         );
-        assert_eq!(statuses(&world).await, ["incomplete the archive has no ticks of it", "complete"]);
+        let nobody_can_tell = format!("complete {NOBODY_CAN_TELL}");
+        assert_eq!(statuses(&world).await, ["incomplete the archive has no ticks of it", &*nobody_can_tell]);
 
         world.put(&key_of(hour, 0, back * 1000), &ticks).await;
         world.execute("update archive_hours set listed_at = listed_at - interval '2 hours'").await;
         world.run_ok(&[]).await;
-        assert_eq!(statuses(&world).await, ["complete", "complete"]);
+        assert_eq!(statuses(&world).await, ["complete", &*nobody_can_tell]);
         let ticks = format!("select ticks from batch_hours where hour = '{}'", hour.start());
         assert_eq!(world.number(&ticks).await, 50);
     }
@@ -129,6 +133,26 @@ async fn after_a_pause_of_the_batch_layer_a_run_looks_at_all_that_was_archived_m
     world.put(&key_of(hour, 0, 0), &ticks).await;
     world.run_ok(&[]).await;
     assert_eq!(world.number("select ticks from batch_hours").await, 50);
+}
+
+#[tokio::test]
+async fn a_run_of_a_single_hour_does_not_count_as_the_last_run() {
+    let world = World::create().await;
+    world
+        .execute(
+            "insert into batch_runs (started_at, finished_at, status, arguments)
+             values (now() - interval '5 days', now() - interval '5 days', 'ok', '')",
+        )
+        .await;
+    let (hour, ticks) = ticks_of(24 * 6, 50);
+    let (other, _) = ticks_of(5, 1);
+    world.put(&key_of(hour, 0, 0), &ticks).await;
+    world.run_ok(&["--hour", &other.start().to_string()]).await;
+    let looked_back = "select run_id::text from batch_run_history where looks_back order by 1";
+    assert_eq!(world.rows(looked_back).await, ["1"]);
+    world.run_ok(&[]).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 50);
+    assert_eq!(world.rows(looked_back).await, ["1", "3"]);
 }
 
 #[tokio::test]

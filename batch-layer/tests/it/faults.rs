@@ -318,6 +318,61 @@ async fn many_objects_in_a_row_that_the_store_does_not_give_are_an_outage() {
 }
 
 #[tokio::test]
+async fn objects_that_are_bad_by_themselves_stop_no_run_however_many_they_are() {
+    const BAD: &str = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+    let world = World::create().await;
+    let good = some_ticks(11, 0, 0, 50);
+    world.put(&key(11, 0, 0), &good).await;
+    world.insert_realtime(&good).await;
+    for offset in 0..70 {
+        world.put(&key(10, 1, offset), &some_ticks(10, 1, offset, 1)).await;
+    }
+    let is_listing = |request: &HttpRequest| request.path.contains("list-type");
+    let store = store_where(move |request| match asks_for(request, "stock_prices+1+") && !is_listing(request) {
+        true => answer(403, BAD),
+        false => Treatment::Forward,
+    })
+    .await;
+    let broken = "select count(*) from broken_objects";
+    let mut known = 0;
+    // They come first, so nothing that the store gives tells them from its outage.
+    for run in 0.. {
+        let outcome = run_through(&world, &store).await;
+        let now = world.number(broken).await;
+        if outcome.code == 4 {
+            assert_eq!(now, 70, "{}", outcome.stderr);
+            break;
+        }
+        assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+        assert!(now > known && run < 20, "run {run} has come no further than {known} objects: {}", outcome.stderr);
+        known = now;
+    }
+    assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
+async fn a_store_that_gives_what_it_gave_before_is_not_away_whatever_else_it_refuses() {
+    const BAD: &str = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+    let world = World::create().await;
+    let good = some_ticks(9, 0, 0, 50);
+    world.put(&key(9, 0, 0), &good).await;
+    world.insert_realtime(&good).await;
+    for offset in 0..70 {
+        world.put(&key(10, 1, offset), &some_ticks(10, 1, offset, 1)).await;
+    }
+    let is_listing = |request: &HttpRequest| request.path.contains("list-type");
+    let store = store_where(move |request| match asks_for(request, "stock_prices+1+") && !is_listing(request) {
+        true => answer(403, BAD),
+        false => Treatment::Forward,
+    })
+    .await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert_eq!(world.number("select count(*) from broken_objects").await, 70);
+    assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
 async fn throttling_by_whatever_status_is_waited_for_in_listings_and_reads() {
     for status in [408, 425, 429, 503] {
         let world = World::create().await;

@@ -1,8 +1,10 @@
 //! A run as a process: alone, stopped, killed, and rehearsed.
 
 use crate::support::{LONG, World, finish, key, lines, some_ticks};
+use batch_layer::index::Index;
+use batch_layer::lock::{self, Taken};
 use std::time::Duration;
-use workbench::testing::{Child, TcpProxy, eventually, stack};
+use workbench::testing::{Child, Pooler, TcpProxy, eventually, stack};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
@@ -199,6 +201,72 @@ async fn an_hour_that_is_not_over_is_left_alone() {
     let outcome = finish(world.command(&["--hour", &next.start().to_string()])).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("is over yet"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 10)).await;
+    world.run_ok(&DAY).await;
+    world.execute("insert into stale_hours values ('2025-06-02T10:00Z', true, false)").await;
+    world
+        .execute(
+            "insert into broken_objects (key, folder, etag, size, kind, detail) values ('k', 'f', '', 1, 'damaged', '');
+             insert into stale_indicators values ('AAPL', '2025-06-02T10:00Z')",
+        )
+        .await;
+    let index = async || {
+        let database = common::pg::Database::parse(world.database.url(), "test").unwrap();
+        let connection = database.connect().await.unwrap();
+        Index { connection, database, patience: LONG, lock: None }
+    };
+    let (mut old, mut new) = (index().await, index().await);
+    assert!(matches!(lock::take(&mut old, LONG).await.unwrap(), Taken::Ours));
+    assert!(matches!(lock::take(&mut new, Duration::ZERO).await.unwrap(), Taken::Ours));
+    let before = world.footprint().await;
+    let hour = batch_layer::hour::Hour::parse("2025-06-02T10").unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let refused = [
+        old.settle(hour).await,
+        old.mend(&["k".to_owned()]).await,
+        old.restore(&[key(10, 0, 0)], true).await,
+        old.mark_shrunk(&(hour..hour.plus(1))).await,
+        old.remove(&[key(10, 0, 0)]).await.map(drop),
+        batch_layer::indicators::refresh(&mut old, &stop).await,
+        batch_layer::completeness::standing(&mut old, None, LONG).await.map(drop),
+    ];
+    for (number, result) in refused.into_iter().enumerate() {
+        let error = result.expect_err(&format!("write {number} was not refused")).to_string();
+        assert!(error.contains("another run has taken over the lock"), "{number}: {error}");
+    }
+    assert_eq!(world.footprint().await, before);
+    assert_eq!(world.number("select count(*) from stale_indicators").await, 1);
+    new.settle(hour).await.unwrap();
+    assert_eq!(world.number("select count(*) from stale_hours").await, 0);
+}
+
+#[tokio::test]
+async fn through_a_pooler_nothing_outlives_its_transaction() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 300);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.bucket.put(&key(11, 0, 0), "\0\0\0").await.unwrap();
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    let url = world.database.url();
+    let (before, place) = url.split_once('@').unwrap();
+    let (place, database) = place.split_once('/').unwrap();
+    let pooler = Pooler::start(place).await;
+    let pooled = format!("{before}@{}/{database}?sslmode=disable", pooler.address());
+    for (args, code) in [(&DAY[..], 4), (&[&["verify"], &DAY[..]].concat(), 0)] {
+        let mut command = world.command(args);
+        command.env("DATABASE_URL", &pooled).env("TAKEOVER_AFTER", "1s");
+        let outcome = finish(command).await;
+        assert_eq!(outcome.code, code, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("a pooler stands before PostgreSQL"), "{}", outcome.stderr);
+    }
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(pooler.outliving(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! `batch-layer verify`: what it finds, and what it does not take for a finding.
 
-use crate::support::{Outcome, Tick, World, gzip, key, key_of, lines, some_ticks};
+use crate::support::{LONG, Outcome, Tick, World, finish, gzip, key, key_of, lines, some_ticks};
 use batch_layer::hour::Hour;
 use common::Timestamp;
 use serde_json::Value;
 use std::net::TcpListener;
-use workbench::testing::{Record, TestTopic};
+use workbench::testing::{Record, TestTopic, eventually};
 
 const HOURS: [&str; 4] = ["--from", "2025-06-02T09", "--to", "2025-06-02T12"];
 
@@ -229,6 +229,121 @@ async fn rows_of_every_table_that_follows_from_the_ticks_are_read() {
             assert_eq!(verify(&world, &HOURS).await.code, 0, "{statement}");
         }
     }
+}
+
+/// What minute and hour bars say beside what they must say: rows of the one that are not in the other.
+async fn bars_beside_the_ticks(world: &World) -> i64 {
+    let mut differing = 0;
+    for (table, unit) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
+        let expected = format!(
+            "select symbol, date_trunc('{unit}', timestamp, 'UTC'),
+                    (array_agg(open order by timestamp, kafka_partition, kafka_offset))[1],
+                    max(greatest(open, close)), min(least(open, close)),
+                    (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1],
+                    sum(volume), count(*), sum(close), sum(close * volume),
+                    min(timestamp), (array_agg(kafka_partition order by timestamp, kafka_partition, kafka_offset))[1],
+                    (array_agg(kafka_offset order by timestamp, kafka_partition, kafka_offset))[1],
+                    max(timestamp),
+                    (array_agg(kafka_partition order by timestamp desc, kafka_partition desc, kafka_offset desc))[1],
+                    (array_agg(kafka_offset order by timestamp desc, kafka_partition desc, kafka_offset desc))[1]
+             from realtime_stock group by 1, 2"
+        );
+        let count = format!(
+            "select count(*) from ((table {table} except {expected}) union all ({expected} except table {table})) as d"
+        );
+        differing += world.number(&count).await;
+    }
+    differing
+}
+
+const SPOILT: &str = "
+    update minute_bars set sum_close = sum_close + 1 where minute < '2025-06-02T09:10Z' and symbol = 'AAPL';
+    update hour_bars set high = high + 1 where symbol = 'MSFT'";
+
+#[tokio::test]
+async fn repair_brings_the_bars_back_in_line_with_the_ticks_and_says_what_it_changed() {
+    let world = agreeing().await;
+    world.execute(SPOILT).await;
+    let repair = [&HOURS[..], &["--repair"]].concat();
+    let outcome = verify(&world, &repair).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(bars_beside_the_ticks(&world).await, 0);
+    let rows = "select concat_ws(' ', symbol, minute, xmin) from minute_bars where symbol <> 'AAPL'
+                union all select concat_ws(' ', symbol, hour, xmin) from hour_bars order by 1";
+    let before = world.rows(rows).await;
+    let outcome = verify(&world, &repair).await;
+    assert!(!outcome.stdout.contains("repaired"), "{}", outcome.stdout);
+    assert_eq!(world.rows(rows).await, before);
+
+    world
+        .execute(
+            "delete from minute_bars where (symbol, minute) in
+                 (select symbol, minute from minute_bars where symbol = 'AAPL' and minute < '2025-06-02T10:00Z' limit 2);
+             insert into minute_bars select 'STRAY', '2025-06-02T09:00Z', 1, 1, 1, 1, 1, 1, 1, 1, now(), 0, 0, now(), 0, 0",
+        )
+        .await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("(--repair)"), "{}", outcome.stdout);
+    let outcome = verify(&world, &repair).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let word =
+        "repaired: minute_bars: 0 rows changed, 2 added, 1 taken out; hour_bars: 0 rows changed, 0 added, 0 taken out";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("hour 2025-06-02T09:00Z: repaired"), "{}", outcome.stderr);
+    assert_eq!(world.rows(rows).await, before);
+    assert_eq!(bars_beside_the_ticks(&world).await, 0);
+}
+
+#[tokio::test]
+async fn repair_counts_the_ticks_of_a_writer_that_is_at_work_meanwhile_once() {
+    let world = agreeing().await;
+    verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
+    world.execute(SPOILT).await;
+    // A writer in the middle of its batch: a tick that nobody sees yet, and its bars.
+    let mut writer = world.database.pool().begin().await.unwrap();
+    for statement in [
+        "insert into realtime_stock
+             (symbol, timestamp, open, close, volume, kafka_partition, source, kafka_offset)
+         values ('AAPL', '2025-06-02T09:05:00Z', 1, 2, 3, 0, 1, 99999)",
+        "insert into minute_bars as known
+         values ('AAPL', '2025-06-02T09:05Z', 1, 2, 1, 2, 3, 1, 2, 6, '2025-06-02T09:05Z', 0, 99999,
+                 '2025-06-02T09:05Z', 0, 99999)
+         on conflict (symbol, minute) do update set ticks = known.ticks + 1, volume = known.volume + 3,
+             sum_close = known.sum_close + 2, notional = known.notional + 6, low = least(known.low, 1)",
+    ] {
+        sqlx::query(statement).execute(&mut *writer).await.unwrap();
+    }
+    let repairing = verify(&world, &["--hour", "2025-06-02T09", "--repair"]);
+    let committing = async {
+        eventually("the repair waits for the writer", LONG, || async {
+            let waiting = "select count(*) from pg_stat_activity
+                           where datname = current_database() and wait_event_type = 'Lock'";
+            world.number(waiting).await > 0
+        })
+        .await;
+        writer.commit().await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(repairing, committing);
+    assert!(outcome.stdout.contains("repaired: minute_bars: "), "{}{}", outcome.stdout, outcome.stderr);
+    let hour_nine = "select count(*) from realtime_stock where timestamp < '2025-06-02T10:00Z'";
+    let counted = "select sum(ticks)::bigint from minute_bars where minute < '2025-06-02T10:00Z'";
+    assert_eq!(world.number(counted).await, world.number(hour_nine).await);
+    assert_eq!(world.number(hour_nine).await, 801);
+    verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
+    assert_eq!(bars_beside_the_ticks(&world).await, 0);
+}
+
+#[tokio::test]
+async fn repair_without_the_right_to_change_bars_says_so_and_changes_nothing() {
+    let world = agreeing().await;
+    world.database.add_roles().await;
+    world.execute(SPOILT).await;
+    let mut command = world.command(&[&["verify"], &HOURS[..], &["--repair", "--migrations", "check"]].concat());
+    command.env("DATABASE_URL", world.database.url_of("batch_writer"));
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 2, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stderr.contains("permission denied for table minute_bars"), "{}", outcome.stderr);
 }
 
 #[tokio::test]

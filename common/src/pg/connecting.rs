@@ -29,7 +29,8 @@ static IS_POOLED: AtomicBool = AtomicBool::new(false);
 
 /// Whether a statement may be prepared once for all transactions of a connection. Behind a pooler each transaction may
 /// be another session's: then nothing may outlive it, neither a statement nor a setting.
-pub(super) fn has_a_session() -> bool {
+#[must_use]
+pub fn has_a_session() -> bool {
     !IS_POOLED.load(Ordering::Relaxed)
 }
 

@@ -4,11 +4,9 @@ use crate::outages::server;
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use sqlx::{AssertSqlSafe, Connection};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
-use workbench::testing::{Child, Secrets, eventually, stack};
+use workbench::testing::{Child, Pooler, Secrets, eventually, stack};
 
 /// The speed layer with another URL.
 fn command(scene: &Scene, url: &str) -> Command {
@@ -101,77 +99,15 @@ async fn a_password_that_is_changed_is_read_anew_from_its_file() {
     }
 }
 
-/// As a pooler sees its clients: PgBouncer 1.18 refuses parameters that it does not know, and in transaction mode nothing
-/// may outlive a transaction. `seen` gets what does.
-async fn pooler(target: String, seen: Arc<Mutex<Vec<String>>>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(serve(client, target.clone(), Arc::clone(&seen)));
-        }
-    });
-    address
-}
-
-async fn serve(mut client: TcpStream, target: String, seen: Arc<Mutex<Vec<String>>>) -> std::io::Result<()> {
-    let mut startup = read_body(&mut client).await?;
-    let parameters = String::from_utf8_lossy(&startup).into_owned();
-    for unknown in ["extra_float_digits", "options"] {
-        if parameters.contains(unknown) {
-            let text = format!("SFATAL\0C08P01\0Munsupported startup parameter: {unknown}\0\0");
-            client.write_all(b"E").await?;
-            client.write_all(&(text.len() as u32 + 4).to_be_bytes()).await?;
-            return client.write_all(text.as_bytes()).await;
-        }
-    }
-    let mut server = TcpStream::connect(target).await?;
-    let mut framed = (startup.len() as u32 + 4).to_be_bytes().to_vec();
-    framed.append(&mut startup);
-    server.write_all(&framed).await?;
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-    loop {
-        let kind = from_client.read_u8().await?;
-        let body = read_body(&mut from_client).await?;
-        note(kind, &body, &seen);
-        to_server.write_all(&[kind]).await?;
-        to_server.write_all(&(body.len() as u32 + 4).to_be_bytes()).await?;
-        to_server.write_all(&body).await?;
-    }
-}
-
-/// A message of the protocol without its length.
-async fn read_body(from: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Vec<u8>> {
-    let mut body = vec![0; from.read_u32().await? as usize - 4];
-    from.read_exact(&mut body).await?;
-    Ok(body)
-}
-
-fn note(kind: u8, body: &[u8], seen: &Mutex<Vec<String>>) {
-    let text = String::from_utf8_lossy(body).to_lowercase();
-    let outlives = match kind {
-        // Parse: a statement with a name.
-        b'P' => body[0] != 0,
-        b'Q' => text.starts_with("set ") && !text.starts_with("set local") || text.contains("pg_advisory_lock"),
-        _ => false,
-    };
-    if outlives {
-        seen.lock().unwrap().push(text);
-    }
-}
-
 #[tokio::test]
 async fn through_a_pooler_nothing_outlives_its_transaction() {
     let scene = Scene::new(1).await;
     let (before, place, database) = place(scene.database.url());
     let mut migrating = scene.start(&["--migrations", "only"]);
     assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
-    let seen = Arc::default();
-    let pooler = pooler(place.to_owned(), Arc::clone(&seen)).await;
+    let pooler = Pooler::start(place).await;
     let speed_layer = Child::spawn({
-        let mut command = command(&scene, &format!("{before}@{pooler}/{database}?sslmode=disable"));
+        let mut command = command(&scene, &format!("{before}@{}/{database}?sslmode=disable", pooler.address()));
         command.args(["--upkeep-interval", "100ms", "--linger", "1ms"]);
         command
     });
@@ -183,7 +119,7 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
     speed_layer.wait_stderr("indexed partition", PATIENCE).await;
     let address = http_address(&speed_layer).await;
     wait_ready(&address, 200).await;
-    assert_eq!(*seen.lock().unwrap(), Vec::<String>::new());
+    assert_eq!(pooler.outliving(), Vec::<String>::new());
 }
 
 #[tokio::test]

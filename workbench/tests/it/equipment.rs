@@ -56,3 +56,12 @@ async fn a_bucket_goes_with_its_objects() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_object_that_is_put_in_parts_is_the_one_that_was_put() {
+    let bucket = TestBucket::create().await;
+    // Two whole parts of eight megabytes and a bit.
+    let body: Vec<u8> = (0..20_000_000_u32).map(|number| (number % 251) as u8).collect();
+    bucket.put_in_parts("large", body.clone().into()).await.unwrap();
+    assert!(bucket.get("large").await.unwrap() == body);
+}

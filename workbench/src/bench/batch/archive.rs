@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Objects on their way at once.
 const IN_FLIGHT: usize = 8;
 
+/// Objects that are put at once: they are large.
+const PUTS_IN_FLIGHT: usize = 2;
+
 /// One archive, for all who read it.
 pub struct Source {
     place: Place,
@@ -43,10 +46,10 @@ impl Source {
             let bucket = &bucket;
             async move {
                 let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
-                bucket.put(&format!("{FOLDER}/{name}"), fs::read(&path)?).await
+                bucket.put_in_parts(&format!("{FOLDER}/{name}"), fs::read(&path)?.into()).await
             }
         };
-        stream::iter(paths).map(put).buffer_unordered(IN_FLIGHT).try_collect::<Vec<_>>().await?;
+        stream::iter(paths).map(put).buffer_unordered(PUTS_IN_FLIGHT).try_collect::<Vec<_>>().await?;
         Ok(Self { place: Place::Bucket(bucket), enveloped: false })
     }
 

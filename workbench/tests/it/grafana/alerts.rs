@@ -25,8 +25,15 @@ const BAR: &str = "alter table minute_bars alter open set default 1, alter high 
 
 const RUN: &str = "insert into batch_runs (started_at, finished_at, status, arguments)";
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
+    Case {
+        name: "since the last whole run only some of a single hour",
+        state: "RUN values (now() - interval '5 hours', now() - interval '5 hours', 'ok', '');
+                insert into batch_runs (started_at, finished_at, status, arguments, looks_back)
+                values (now(), now(), 'ok', '', false)",
+        firing: &["BatchOverdue"],
+    },
     Case { name: "a good run a minute ago", state: "RUN values (now(), now() - interval '1 minute', 'ok', '')", firing: &[] },
     Case {
         name: "the last good run three hours ago",
@@ -147,6 +154,9 @@ async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() 
     }
 }
 
+/// What Prometheus watches.
+const RULES: [&str; 2] = ["speed-layer", "archive-sink"];
+
 fn promtool(arguments: &[&str]) {
     let output = Command::new("promtool").args(arguments).current_dir(repository().join("prometheus")).output();
     let output = output.expect("promtool starts (`cargo xtask setup` installs it)");
@@ -160,7 +170,9 @@ fn promtool_accepts_the_configuration_and_the_rules() {
 
 #[test]
 fn promtools_unit_tests_of_the_alert_rules_pass() {
-    promtool(&["test", "rules", "rules/speed-layer.test.yml"]);
+    for file in RULES {
+        promtool(&["test", "rules", &format!("rules/{file}.test.yml")]);
+    }
 }
 
 /// Names of Prometheus's alerts, or those of its tests.
@@ -172,17 +184,22 @@ fn names(file: &str, key: &str) -> Vec<String> {
 
 #[test]
 fn every_alert_has_a_unit_test_a_summary_and_a_runbook() {
-    let prometheus = names("speed-layer.rules.yml", "- alert: ");
+    let of_all = |kind: &str, key: &str| -> Vec<String> {
+        RULES.iter().flat_map(|file| names(&format!("{file}.{kind}.yml"), key)).collect()
+    };
+    let prometheus = of_all("rules", "- alert: ");
     let grafana: Vec<String> = grafana_rules().iter().map(|rule| text(rule, "title").to_owned()).collect();
     assert!(prometheus.len() > 5 && grafana.len() > 2);
-    let tested = names("speed-layer.test.yml", "alertname: ");
+    let tested = of_all("test", "alertname: ");
     for alert in &prometheus {
-        assert!(tested.contains(alert), "{alert}: no test in speed-layer.test.yml");
+        assert!(tested.contains(alert), "{alert}: no unit test");
     }
     for alert in &grafana {
         assert!(CASES.iter().any(|case| case.firing.contains(&alert.as_str())), "{alert}: no case in which it fires");
     }
-    let rules = fs::read_to_string(repository().join("prometheus/rules/speed-layer.rules.yml")).unwrap();
+    let read =
+        |file: &&str| fs::read_to_string(repository().join(format!("prometheus/rules/{file}.rules.yml"))).unwrap();
+    let rules: String = RULES.iter().map(read).collect();
     let json = fs::read_to_string(repository().join("grafana/provisioning/alerting/batch-layer.json")).unwrap();
     let runbooks = fs::read_to_string(repository().join("docs/operations.md")).unwrap();
     for alert in prometheus.iter().chain(&grafana) {

@@ -1,0 +1,51 @@
+//! [`claims()`]: what an object says of some records, for comparing it with what others say of them.
+
+use super::{Line, ScanError, ScanOptions, Visitor, visit};
+use crate::hour::Hour;
+use crate::verify::{Checksum, Content};
+use common::Reject;
+use common::decode::{Provenance, Record};
+use std::io::Read;
+
+/// What one line says of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    pub partition: i32,
+    pub offset: u64,
+    /// Of the tick. Prices count as 64-bit floats, because Connect makes such of them.
+    pub hash: u64,
+}
+
+/// Reads of an object what it says of the records that `options.exclude` names, line by line.
+///
+/// # Errors
+/// Where it cannot be read to its end.
+pub fn claims(input: impl Read, options: &ScanOptions) -> Result<Vec<Claim>, ScanError> {
+    let mut claiming = Claiming { options, claims: Vec::new() };
+    match visit(input, options, &mut claiming) {
+        Ok(()) => Ok(claiming.claims),
+        Err(error) => Err(ScanError { error, hours: Vec::new() }),
+    }
+}
+
+struct Claiming<'a> {
+    options: &'a ScanOptions,
+    claims: Vec<Claim>,
+}
+
+impl Visitor for Claiming<'_> {
+    fn record(&mut self, record: &Record<'_>, _: u64) {
+        let Some(Provenance { partition, offset }) = record.provenance else {
+            return;
+        };
+        let ScanOptions { exclude, topic, .. } = self.options;
+        let asked = exclude.as_ref().and_then(|asked| asked.get(&Hour::of(record.tick.timestamp())));
+        let offset = offset.cast_unsigned();
+        if asked.is_some_and(|asked| asked.contains(topic, partition, offset)) {
+            let hash = Checksum::of(&Content::of(record), None).as_floats;
+            self.claims.push(Claim { partition, offset, hash });
+        }
+    }
+
+    fn reject(&mut self, _: &Line<'_>, _: Reject) {}
+}

@@ -1,0 +1,72 @@
+//! Which folders there are at all: a listing by folders, instead of one for each hour of a long window.
+
+use super::Work;
+use crate::archive::StoreError;
+use crate::hour::Hour;
+use common::{Failure, Timestamp};
+
+/// A window of more hours is looked at by folders first.
+const LONG_HOURS: usize = 500;
+
+/// A folder of an hour so far ahead is no producer's clock.
+const FAR_HOURS: i64 = 48;
+
+/// The first hour of the year 2000, before which there was no Kafka.
+const OLDEST: Hour = Hour::of(Timestamp::from_micros(946_684_800_000_000));
+
+impl Work {
+    /// Looks which folders there are, where the window is long, and lets the window begin where there is anything.
+    pub(super) async fn find_folders(&mut self) -> Result<(), Failure> {
+        if Hour::each(self.plan.window.clone()).count() <= LONG_HOURS {
+            return Ok(());
+        }
+        let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
+        let folders = match self.unless_stopped(store.folders(&stem, "", true)).await? {
+            // Who may not list there lists hour by hour.
+            Err(StoreError::Refused(_)) => return Ok(()),
+            folders => folders?,
+        };
+        let oldest: Option<Hour> = folders.iter().filter_map(|folder| self.template.hour_of(folder)).min();
+        let known = self.index.oldest_hour().await?;
+        // Where a folder on this level stands for no hour, as one of a whole year, its first hour is not known.
+        if folders.iter().all(|folder| self.template.hour_of(folder).is_some()) {
+            let oldest = oldest.map(|hour| hour.plus(-self.plan.slack));
+            let begin = [oldest, known].into_iter().flatten().min().unwrap_or(self.plan.window.end);
+            let window = &mut self.plan.window;
+            window.start = window.start.max(begin).min(window.end);
+        }
+        self.there = Some(folders.into_iter().collect());
+        Ok(())
+    }
+
+    /// Says which folders lie so far from now that no window covers them: a record time in another unit, for one.
+    pub(super) async fn name_far_folders(&mut self) -> Result<(), Failure> {
+        let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
+        let far_hour = self.plan.due.plus(FAR_HOURS);
+        let far = self.template.prefix(far_hour);
+        // Names need not sort by time.
+        let is_near = |folder: &str| self.template.hour_of(folder).is_some_and(|hour| hour <= far_hour);
+        let ahead = self.unless_stopped(store.folders(&stem, self.template.level(&far), false)).await?;
+        let ahead = ahead.unwrap_or_default();
+        let ahead = ahead
+            .iter()
+            .filter(|folder| **folder != *self.template.level(&far) && !is_near(folder))
+            .find(|folder| self.is_of_a_time(folder));
+        let first = self.unless_stopped(store.folders(&stem, "", false)).await?.unwrap_or_default();
+        let is_old = |folder: &&String| self.template.hour_of(folder).is_some_and(|hour| hour < OLDEST);
+        for folder in ahead.into_iter().chain(first.iter().find(is_old)) {
+            let location = self.store.location();
+            self.progress.warn(format_args!(
+                "{location}{folder}: a folder of a time far from now, which no run looks at: is the record time of its \
+                 producer or sink in another unit?"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a folder's name begins as one of the template, and a number follows.
+    fn is_of_a_time(&self, folder: &str) -> bool {
+        let rest = folder.strip_prefix(self.template.stem());
+        rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+    }
+}
