@@ -1,6 +1,6 @@
 use crate::outages::{postgres_proxy, server, through};
-use crate::scene::{Scene, http_address, wait_ready};
-use workbench::testing::Child;
+use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
+use workbench::testing::{Child, Record, eventually};
 
 /// Ends every connection to the test's database: neither copying nor renaming it is possible before.
 const DISCONNECT: &str =
@@ -28,6 +28,12 @@ async fn after_a_failover_to_a_standby_that_lagged_what_it_lacks_is_written_agai
     server(&scene, "alter database $database rename to $database_lost").await;
     server(&scene, "alter database $database_standby rename to $database").await;
     proxy.restore().await;
+    // It is found at once that both partitions stand where they stood, although only one of them has news.
+    eventually("what the quiet partition has lost", PATIENCE, || async {
+        scene.topic.produce([Record::new(1, tick(1))]).await;
+        scene.count("select count(*) from realtime_stock where kafka_partition = 0").await == 200
+    })
+    .await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     wait_ready(&address, 200).await;

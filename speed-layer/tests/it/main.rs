@@ -15,6 +15,7 @@ mod failover;
 mod gaps;
 mod identity;
 mod large;
+mod membership;
 mod outages;
 mod prometheus;
 mod refused;

@@ -114,7 +114,7 @@ async fn a_terminated_backend_costs_no_tick() {
 }
 
 /// The broker advertises one address for a proxy, so its users take turns.
-static KAFKA_PROXY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub static KAFKA_PROXY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A speed layer that has written its first messages, and the address of its health.
 async fn behind_kafka_proxy(scene: &Scene) -> (TcpProxy, Child, String) {

@@ -54,12 +54,39 @@ pub enum Fault {
     BatchTwice,
     /// A producer's clock is wrong, by up to four hours behind or fifty minutes ahead
     ClockSkew,
+    /// Beside the main topic: a partition has no leader while a speed layer is restarted
+    Leaderless,
+    /// Beside it: a topic is deleted and made anew, while it is read or while nobody runs
+    TopicAnew,
+    /// Beside it: SIGSTOP of a speed layer whose COPY is open; another one has to free what it holds
+    FrozenCopy,
+    /// Beside it: rejected messages that are larger than the dead letter topic takes
+    LargeLetter,
+    /// SIGTERM of a speed layer that cannot reach its brokers; it must end in time
+    HangingClose,
 }
 
 impl Fault {
+    /// Whether it happens to a topic of its own.
+    pub fn is_beside(self) -> bool {
+        self.turn().is_some() && self != Self::HangingClose
+    }
+
     /// As on the command line.
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// How long it takes as a rule, in seconds, where it has its own turn: one after the other of these, beside the
+    /// others. Each of them is only over once what it tries has come out.
+    pub fn turn(self) -> Option<f64> {
+        match self {
+            Self::FrozenCopy => Some(20.0),
+            Self::Leaderless => Some(16.0),
+            Self::TopicAnew | Self::HangingClose => Some(8.0),
+            Self::LargeLetter => Some(4.0),
+            _ => None,
+        }
     }
 
     /// The shortest and the longest time that it lasts, in seconds.
@@ -76,7 +103,9 @@ impl Fault {
             Self::PostgresSlow | Self::KafkaSlow | Self::StoreSlow | Self::ClockSkew => 2.0..8.0,
             // How long the victim may work before.
             Self::BatchKill => 0.02..0.5,
+            Self::Leaderless | Self::HangingClose => 0.2..3.0,
             Self::InstanceScale | Self::BackendTerminate | Self::BatchTwice => 0.0..0.001,
+            Self::TopicAnew | Self::FrozenCopy | Self::LargeLetter => 0.0..0.001,
         }
     }
 }

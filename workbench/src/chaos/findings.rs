@@ -1,16 +1,31 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What is wrong beside lost, doubled and differing data: processes that end or hang.
+/// What is wrong beside lost, doubled and differing data: processes that end, hang or read nothing.
 #[derive(Default)]
-pub struct Findings(Mutex<Vec<String>>);
+pub struct Findings {
+    all: Mutex<Vec<String>>,
+    silent: AtomicU64,
+}
 
 impl Findings {
     pub fn add(&self, finding: String) {
         tracing::error!("FOUND {finding}");
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+    }
+
+    /// One of a partition that is not read.
+    pub fn add_silent(&self, finding: String) {
+        self.silent.fetch_add(1, Ordering::Relaxed);
+        self.add(finding);
     }
 
     pub fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many of them are of a partition that is not read.
+    pub fn silent(&self) -> u64 {
+        self.silent.load(Ordering::Relaxed)
     }
 }

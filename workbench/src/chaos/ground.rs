@@ -9,6 +9,7 @@ use url::Url;
 
 use super::archiver::Archiver;
 use super::batch::Batches;
+use super::beside::Beside;
 use super::database::Administrator;
 use super::findings::Findings;
 use super::instances::{self, ALWAYS, Instance, MOST, Setup};
@@ -16,6 +17,9 @@ use super::load::Skew;
 use super::services::StackArgs;
 use crate::prove::ProveArgs;
 use crate::testing::{TcpProxy, stack};
+
+/// The speed layers that reach Kafka through the link.
+pub const KAFKA_LINKED: [usize; 2] = [1, 3];
 
 /// Whoever holds a lock is the only one that breaks what is behind it.
 pub struct Ground {
@@ -25,7 +29,7 @@ pub struct Ground {
     pub store: Mutex<()>,
     /// One for each speed layer, and the last one for the batch layers.
     pub postgres_links: Vec<Mutex<TcpProxy>>,
-    /// Of every other speed layer.
+    /// Of [`KAFKA_LINKED`].
     pub kafka_link: Mutex<TcpProxy>,
     /// Of the archiver and the batch layers.
     pub store_link: Mutex<TcpProxy>,
@@ -33,12 +37,19 @@ pub struct Ground {
     pub archiver: Mutex<Archiver>,
     pub batches: Arc<Batches>,
     pub producers: Mutex<Skew>,
+    /// Where a fault is planned for it.
+    pub beside: Option<Mutex<Beside>>,
     pub findings: Arc<Findings>,
 }
 
 impl Ground {
     /// Starts the links and the programs. Logs go to `logs`.
-    pub async fn lay(args: &ProveArgs, services: &StackArgs, logs: &Path) -> anyhow::Result<Self> {
+    pub async fn lay(
+        args: &ProveArgs,
+        services: &StackArgs,
+        logs: &Path,
+        beside: Option<Beside>,
+    ) -> anyhow::Result<Self> {
         let (kafka_listen, kafka_target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
         let kafka_link = TcpProxy::listen(&kafka_listen, &kafka_target).await;
         let (store_link, endpoint_url) = link(&args.store.endpoint_url).await?;
@@ -47,10 +58,12 @@ impl Ground {
         for number in 0..MOST {
             let (proxy, database_url) = link(args.database.url()).await?;
             postgres_links.push(Mutex::new(proxy));
-            let kafka_brokers = if number % 2 == 0 { args.kafka.brokers.clone() } else { kafka_listen.clone() };
+            let is_linked = KAFKA_LINKED.contains(&number);
+            let kafka_brokers = if is_linked { kafka_listen.clone() } else { args.kafka.brokers.clone() };
             let (topic, group_id) = (args.kafka.topic.clone(), args.group_id.clone());
-            let setup = Setup { database_url, kafka_brokers, topic, group_id, logs: logs.to_owned() };
-            instances.push(Instance::new(number, setup));
+            let (name, logs) = (format!("speed-layer-{number}"), logs.to_owned());
+            let setup = Setup { name, database_url, kafka_brokers, topic, group_id, flags: Vec::new(), logs };
+            instances.push(Mutex::new(Instance::new(setup)));
         }
         let (proxy, database_url) = link(args.database.url()).await?;
         postgres_links.push(Mutex::new(proxy));
@@ -73,6 +86,7 @@ impl Ground {
             archiver: Archiver::new(endpoint_url, PathBuf::from(logs)),
             batches: Arc::new(batches),
             producers: Mutex::new(Skew::default()),
+            beside: beside.map(Mutex::new),
             findings,
         };
         for instance in &ground.instances[..instances::ALWAYS] {
@@ -88,6 +102,9 @@ impl Ground {
             if let Ok(mut instance) = instance.try_lock() {
                 instance.look_after(&self.findings)?;
             }
+        }
+        if let Some(Ok(mut beside)) = self.beside.as_ref().map(Mutex::try_lock) {
+            beside.look_after(&self.findings)?;
         }
         match self.archiver.try_lock() {
             Ok(mut archiver) => archiver.look_after(),
@@ -110,7 +127,10 @@ impl Ground {
         for instance in &self.instances {
             fences += instance.lock().await.fences();
         }
-        fences
+        match &self.beside {
+            Some(beside) => fences + beside.lock().await.fences(),
+            None => fences,
+        }
     }
 
     /// The speed layers that come and go.
@@ -120,7 +140,7 @@ impl Ground {
 }
 
 /// A proxy in front of the server of `url`, and the URL that leads through it.
-async fn link(url: &str) -> anyhow::Result<(TcpProxy, String)> {
+pub async fn link(url: &str) -> anyhow::Result<(TcpProxy, String)> {
     let mut url = Url::parse(url).context("the address of a service is a URL")?;
     let address = |url: &Url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default().unwrap_or(5432)));
     let proxy = TcpProxy::start(&address(&url).context("the address of a service has a host")?).await;

@@ -1,14 +1,14 @@
 //! Carrying out a fault, and mending it when its time is over.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::fault::Fault;
-use super::ground::Ground;
+use super::ground::{Ground, KAFKA_LINKED};
 use super::instances::Instance;
 use super::plan::Planned;
 use super::services::Service;
@@ -45,6 +45,11 @@ pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String
         }
         Fault::KafkaCut | Fault::KafkaHalfOpen | Fault::KafkaSlow => Ok(link(&ground.kafka_link, planned).await),
         Fault::StoreCut | Fault::StoreHalfOpen | Fault::StoreSlow => Ok(link(&ground.store_link, planned).await),
+        Fault::Leaderless | Fault::TopicAnew | Fault::FrozenCopy | Fault::LargeLetter => match &ground.beside {
+            Some(beside) => beside.lock().await.inject(ground, planned).await,
+            None => Ok("there is nothing beside the main topic".to_owned()),
+        },
+        Fault::HangingClose => hanging_close(ground, planned).await,
         Fault::ArchiverKill => {
             let mut archiver = ground.archiver.lock().await;
             archiver.kill().await?;
@@ -100,6 +105,29 @@ async fn instance(ground: &Ground, planned: &Planned) -> anyhow::Result<String> 
     }
     freeze(&instance, lasts).await;
     Ok(format!("instance {number}, frozen for {lasts:.1?}"))
+}
+
+/// An instance is told to end while its brokers do not answer, or refuse; it is started again when they do.
+async fn hanging_close(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+    let Planned { lasts, severity, .. } = *planned;
+    // This one runs all the time.
+    let number = KAFKA_LINKED[0];
+    let mut instance = ground.instances[number].lock().await;
+    let mut link = ground.kafka_link.lock().await;
+    let is_silent = severity < 0.5;
+    if is_silent {
+        link.stall().await;
+    } else {
+        link.cut().await;
+    }
+    sleep(lasts).await;
+    let begun = Instant::now();
+    instance.stop(&ground.findings).await?;
+    let took = begun.elapsed();
+    link.cut().await;
+    link.restore().await;
+    instance.start()?;
+    Ok(format!("instance {number}, brokers {}, ended after {took:.1?}", if is_silent { "silent" } else { "away" }))
 }
 
 async fn freeze(instance: &Instance, lasts: Duration) {

@@ -1,11 +1,10 @@
-//! The speed layers: up to four, of which two run all the time.
+//! The speed layers: up to four, of which two run all the time, and two more beside them.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::sync::Mutex;
 
 use super::findings::Findings;
 use crate::process::{self, Process};
@@ -19,23 +18,29 @@ const ENDS_WITHIN: Duration = Duration::from_secs(40);
 
 /// How one speed layer is started.
 pub struct Setup {
+    pub name: String,
     pub database_url: String,
     pub kafka_brokers: String,
     pub topic: String,
     pub group_id: String,
+    pub flags: Vec<String>,
     pub logs: PathBuf,
 }
 
 /// A place for one speed layer.
 pub struct Instance {
     setup: Setup,
-    number: usize,
     running: Option<Process>,
 }
 
 impl Instance {
-    pub fn new(number: usize, setup: Setup) -> Mutex<Self> {
-        Mutex::new(Self { setup, number, running: None })
+    pub fn new(setup: Setup) -> Self {
+        Self { setup, running: None }
+    }
+
+    /// As its group knows it, too.
+    pub fn name(&self) -> &str {
+        &self.setup.name
     }
 
     pub fn is_running(&self) -> bool {
@@ -44,22 +49,23 @@ impl Instance {
 
     pub fn start(&mut self) -> anyhow::Result<()> {
         if self.running.is_none() {
-            self.running = Some(Process::spawn(&self.name(), self.command()?, &self.setup.logs)?);
+            self.running = Some(Process::spawn(self.name(), self.command()?, &self.setup.logs)?);
         }
         Ok(())
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        let Setup { database_url, kafka_brokers, topic, group_id, .. } = &self.setup;
+        let Setup { name, database_url, kafka_brokers, topic, group_id, flags, .. } = &self.setup;
         let mut command = process::command("speed-layer")?;
         command
+            .args(flags)
             .env("DATABASE_URL", database_url)
             .env("KAFKA_BROKERS", kafka_brokers)
             .env("KAFKA_TOPIC", topic)
             .env("KAFKA_GROUP_ID", group_id)
             .env("HTTP_ADDR", "127.0.0.1:0")
             // The shortest that brokers allow, so that a frozen instance is often taken for dead.
-            .env("KAFKA_PROPERTIES", "session.timeout.ms=6000");
+            .env("KAFKA_PROPERTIES", format!("session.timeout.ms=6000;client.id={name}"));
         Ok(command)
     }
 
@@ -98,10 +104,6 @@ impl Instance {
         let log = self.setup.logs.join(format!("{}.log", self.name()));
         let text = std::fs::read(log).unwrap_or_default();
         String::from_utf8_lossy(&text).lines().filter(|line| line.contains("another instance has moved")).count()
-    }
-
-    fn name(&self) -> String {
-        format!("speed-layer-{}", self.number)
     }
 
     /// Nothing that happens around it is a reason to end: where it has, that is a finding, and it is started again.

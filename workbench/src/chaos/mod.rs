@@ -2,6 +2,7 @@
 
 mod archiver;
 mod batch;
+mod beside;
 mod database;
 mod fault;
 mod findings;
@@ -13,6 +14,7 @@ mod load;
 mod plan;
 mod report;
 mod services;
+mod silence;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::prove::{self, ProveArgs};
+use beside::{Beside, Tally};
 use fault::Fault;
 use ground::Ground;
 use live::Board;
@@ -83,8 +86,15 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     std::fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
     // Some faults need the tables.
     args.prove.database.parse("workbench")?.connect_ready().await?;
-    let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs).await?);
+    let beside: Vec<Fault> = planned.iter().map(|planned| planned.fault).filter(|fault| fault.is_beside()).collect();
+    let beside = match beside.is_empty() {
+        true => None,
+        false => Some(Beside::lay(&args.prove, &beside, &args.logs).await?),
+    };
+    let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs, beside).await?);
     let work = Work::begin(args, seed, &ground, shutdown).await;
+    let watching = shutdown.child_token();
+    let watch = tokio::spawn(silence::watch(Arc::clone(&ground), args.prove.clone(), watching.clone()));
     let board = Board::new(args.live);
     let begun = Instant::now();
     let happened = tokio::select! {
@@ -98,8 +108,14 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     let settled = Instant::now();
     prove::await_caught_up(&args.prove).await?;
     let caught_up_seconds = settled.elapsed().as_secs_f64();
+    watching.cancel();
+    watch.await.context("the watch over the partitions")?;
     ground.come_to_rest().await?;
-    println!("comparing topic, tables and archive");
+    println!("comparing topics, tables and archive");
+    let beside = match &ground.beside {
+        Some(beside) => beside.lock().await.prove(&ground.findings).await?,
+        None => Tally::default(),
+    };
     let verdict = prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() }).await?;
     let report = Report {
         seed,
@@ -110,6 +126,8 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
         fenced: ground.fences().await,
         caught_up_seconds,
         findings: ground.findings.all(),
+        silent: ground.findings.silent(),
+        beside,
         verdict,
     };
     let file = args.logs.join("chaos.json");

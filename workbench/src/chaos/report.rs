@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::beside::Tally;
 use super::fault::Fault;
 use super::plan::Planned;
 use crate::prove::Verdict;
@@ -34,8 +35,12 @@ pub struct Report {
     pub fenced: usize,
     /// From the end of the last fault until everything was written.
     pub caught_up_seconds: f64,
-    /// Processes that ended or hung.
+    /// Processes that ended or hung, and partitions that were not read.
     pub findings: Vec<String>,
+    /// How many of them are of partitions that were not read.
+    pub silent: u64,
+    /// What became of the messages beside the main topic.
+    pub beside: Tally,
     pub verdict: Verdict,
 }
 
@@ -49,11 +54,22 @@ pub struct LastLine {
     lost: u64,
     doubled: u64,
     wrong: u64,
+    /// Messages of the other topics.
+    beside: u64,
+    /// Late writers that were refused.
+    late: usize,
+    /// Partitions that had news and were not read.
+    silent: u64,
 }
 
 impl Report {
     pub fn is_ok(&self) -> bool {
-        self.findings.is_empty() && self.verdict.is_ok() && self.acknowledged == self.verdict.records()
+        let Tally { messages, .. } = self.beside;
+        let is_beside_ok = self.beside == Tally { messages, ..Tally::default() };
+        self.findings.is_empty()
+            && is_beside_ok
+            && self.verdict.is_ok()
+            && self.acknowledged == self.verdict.records()
     }
 
     pub fn last_line(&self) -> LastLine {
@@ -65,9 +81,12 @@ impl Report {
             seed: self.seed,
             faults: self.faults.len(),
             messages: self.acknowledged,
-            lost: lost + gone,
-            doubled: doubled + self.verdict.records().saturating_sub(self.acknowledged),
-            wrong: wrong + self.findings.len() as u64,
+            lost: lost + gone + self.beside.lost,
+            doubled: doubled + self.verdict.records().saturating_sub(self.acknowledged) + self.beside.doubled,
+            wrong: wrong + self.findings.len() as u64 + self.beside.wrong,
+            beside: self.beside.messages,
+            late: self.fenced,
+            silent: self.silent,
         }
     }
 
@@ -94,6 +113,11 @@ impl Report {
             self.acknowledged,
             self.verdict.records(),
             self.caught_up_seconds
+        );
+        let Tally { messages, lost, doubled, wrong } = &self.beside;
+        let _ = writeln!(
+            text,
+            "beside the main topic: {messages} messages, {lost} lost, {doubled} doubled, {wrong} wrong"
         );
         for finding in &self.findings {
             let _ = writeln!(text, "FOUND  {finding}");

@@ -21,6 +21,7 @@ use crate::kafka::KafkaArgs;
 use crate::s3::{Bucket, StoreArgs};
 use archive::Archive;
 use tables::Hours;
+pub use tables::next_offsets;
 use topic::Topic;
 pub use verdict::Verdict;
 

@@ -27,66 +27,52 @@ const SECOND: i32 = 2;
 /// controller as well, and stays; the second may be ended and started again, and gets back what it shall lead within a
 /// few seconds. Both end with the value.
 pub struct TestCluster {
-    // They are dropped in this order: the folder is theirs.
+    // They are dropped in this order: the folder is the first one's.
     first: Child,
-    second: Option<Child>,
-    ports: Ports,
+    second: SecondBroker,
+    port: u16,
+    _folder: Folder,
+}
+
+/// A broker that joins one that is there already and controls it. It may be ended and started again, and ends with the
+/// value.
+pub struct SecondBroker {
+    // They are dropped in this order: the folder is the process's.
+    process: Option<Child>,
+    port: u16,
     folder: Folder,
 }
 
-struct Ports {
-    controller: u16,
-    first: u16,
-    second: u16,
-}
-
-impl TestCluster {
-    /// `coordinator`: the nodes that hold the consumer groups, the one that shall lead first.
-    pub async fn start(coordinator: &[i32]) -> Self {
-        let folder = Folder::new("cluster");
-        let ports = Ports { controller: free_port(), first: free_port(), second: free_port() };
+impl SecondBroker {
+    /// `controller`: its port on loopback, of the cluster with this id. Does not wait until it serves.
+    pub async fn join(cluster_id: &str, controller: u16) -> Self {
+        let (folder, port) = (Folder::new("broker"), free_port());
         folder.write(LOG_FILE, LOG);
-        folder.write(&settings_file(FIRST), &first_settings(&ports, &folder));
-        folder.write(&settings_file(SECOND), &second_settings(&ports, &folder));
-        for mut formatting in [FIRST, SECOND].map(|node| format_storage(node, &folder)) {
-            let status = formatting.wait_exit(PATIENCE).await;
-            assert!(status.success(), "format a broker's storage: {:?} {:?}", formatting.stdout(), formatting.stderr());
-        }
-        let (first, second) = (run(FIRST, &folder), Some(run(SECOND, &folder)));
-        let cluster = Self { first, second, ports, folder };
-        eventually("both brokers to be there", PATIENCE, || cluster.brokers_are_there()).await;
-        // Kafka would place it by itself, on either.
-        create(&cluster.brokers(), &placed(GROUPS, &[coordinator]).set("cleanup.policy", "compact")).await;
-        cluster
-    }
-
-    /// Both, as `host:port,host:port`.
-    pub fn brokers(&self) -> String {
-        format!("127.0.0.1:{},127.0.0.1:{}", self.ports.first, self.ports.second)
+        folder.write(&settings_file(SECOND), &second_settings(controller, port, &folder));
+        format_storage(SECOND, cluster_id, &folder).await;
+        Self { process: Some(run(SECOND, &folder)), port, folder }
     }
 
     /// kill -9: nobody takes over before the controller has missed it for two seconds.
-    pub fn kill_second(&mut self) {
-        drop(self.second.take().expect("the second broker runs"));
+    pub fn kill(&mut self) {
+        drop(self.process.take().expect("the second broker runs"));
     }
 
     /// SIGTERM: what it leads is handed over before it ends, as in a rolling restart.
-    pub async fn stop_second(&mut self) {
-        let mut second = self.second.take().expect("the second broker runs");
-        second.sigterm();
-        second.wait_exit(PATIENCE).await;
+    pub async fn stop(&mut self) {
+        let mut process = self.process.take().expect("the second broker runs");
+        process.sigterm();
+        process.wait_exit(PATIENCE).await;
     }
 
     /// Does not wait until it serves.
-    pub fn start_second(&mut self) {
-        assert!(self.second.is_none(), "the second broker runs already");
-        self.second = Some(run(SECOND, &self.folder));
+    pub fn start(&mut self) {
+        assert!(self.process.is_none(), "the second broker runs already");
+        self.process = Some(run(SECOND, &self.folder));
     }
 
-    /// Writes other bytes into the segments of a partition that the second broker has, wherever `from` stands in them: a
-    /// disk's mistake. The broker must not run. Both must be as long.
-    pub fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
-        assert!(self.second.is_none(), "the second broker must not run");
+    fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
+        assert!(self.process.is_none(), "the second broker must not run");
         assert_eq!(from.len(), to.len());
         let folder = self.folder.path().join(format!("data-{SECOND}")).join(format!("{topic}-{partition}"));
         let mut spoiled = 0;
@@ -106,11 +92,54 @@ impl TestCluster {
         }
         assert!(spoiled > 0, "{:?} is in no segment of {}", String::from_utf8_lossy(from), folder.display());
     }
+}
+
+impl TestCluster {
+    /// `coordinator`: the nodes that hold the consumer groups, the one that shall lead first.
+    pub async fn start(coordinator: &[i32]) -> Self {
+        let (folder, port, controller) = (Folder::new("cluster"), free_port(), free_port());
+        folder.write(LOG_FILE, LOG);
+        folder.write(&settings_file(FIRST), &first_settings(controller, port, &folder));
+        let formatting = format_storage(FIRST, CLUSTER_ID, &folder);
+        let ((), second) = tokio::join!(formatting, SecondBroker::join(CLUSTER_ID, controller));
+        let cluster = Self { first: run(FIRST, &folder), second, port, _folder: folder };
+        eventually("both brokers to be there", PATIENCE, || cluster.brokers_are_there()).await;
+        // Kafka would place it by itself, on either.
+        create(&cluster.brokers(), &placed(GROUPS, &[coordinator]).set("cleanup.policy", "compact")).await;
+        cluster
+    }
+
+    /// Both, as `host:port,host:port`.
+    pub fn brokers(&self) -> String {
+        format!("{},127.0.0.1:{}", self.first_broker(), self.second.port)
+    }
+
+    fn first_broker(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn kill_second(&mut self) {
+        self.second.kill();
+    }
+
+    pub async fn stop_second(&mut self) {
+        self.second.stop().await;
+    }
+
+    pub fn start_second(&mut self) {
+        self.second.start();
+    }
+
+    /// Writes other bytes into the segments of a partition that the second broker has, wherever `from` stands in them: a
+    /// disk's mistake. The broker must not run. Both must be as long.
+    pub fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
+        self.second.spoil(topic, partition, from, to);
+    }
 
     /// Waits until the first broker knows these leaders of the topic's partitions; None for a partition that has none.
     pub async fn wait_leaders(&self, topic: &str, expected: &[Option<i32>]) {
         eventually(&format!("{expected:?} to lead {topic}"), PATIENCE, || async {
-            match self.leaders(topic).await {
+            match leaders(&self.first_broker(), topic).await {
                 Ok(leaders) if leaders == expected => Ok(()),
                 other => Err(format!("{other:?}; {:?}", self.first.stderr().last())),
             }
@@ -118,33 +147,44 @@ impl TestCluster {
         .await;
     }
 
-    async fn leaders(&self, topic: &str) -> anyhow::Result<Vec<Option<i32>>> {
-        let (consumer, topic) = (self.inquirer()?, topic.to_owned());
-        let asked = tokio::task::spawn_blocking(move || {
-            let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(5))?;
-            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-            let mut leaders: Vec<_> = partitions.map(|found| (found.id(), found.leader())).collect();
-            leaders.sort_unstable();
-            anyhow::Ok(leaders.into_iter().map(|(_, leader)| (leader >= 0).then_some(leader)).collect())
-        });
-        asked.await.context("ask for leaders")?
-    }
-
     async fn brokers_are_there(&self) -> anyhow::Result<()> {
-        let consumer = self.inquirer()?;
-        let asked = tokio::task::spawn_blocking(move || {
-            let metadata = consumer.fetch_metadata(None, Duration::from_secs(1))?;
-            anyhow::Ok(metadata.brokers().len())
-        });
-        let count = asked.await.context("ask for brokers")??;
+        let count = broker_count(&self.first_broker()).await?;
         anyhow::ensure!(count == 2, "{count} of 2; {:?}", self.first.stderr().last());
         Ok(())
     }
+}
 
-    /// Asks the first broker, which is always there.
-    fn inquirer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
-        client_config(&format!("127.0.0.1:{}", self.ports.first)).create_with_context(Quiet).context("set up a client")
-    }
+/// Who leads the topic's partitions, as these brokers know; None for a partition that has no leader.
+///
+/// # Errors
+/// Brokers that do not answer.
+pub async fn leaders(brokers: &str, topic: &str) -> anyhow::Result<Vec<Option<i32>>> {
+    let (consumer, topic) = (inquirer(brokers)?, topic.to_owned());
+    let asked = tokio::task::spawn_blocking(move || {
+        let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(5))?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let mut leaders: Vec<_> = partitions.map(|found| (found.id(), found.leader())).collect();
+        leaders.sort_unstable();
+        anyhow::Ok(leaders.into_iter().map(|(_, leader)| (leader >= 0).then_some(leader)).collect())
+    });
+    asked.await.context("ask for leaders")?
+}
+
+/// How many brokers these know.
+///
+/// # Errors
+/// Brokers that do not answer.
+pub async fn broker_count(brokers: &str) -> anyhow::Result<usize> {
+    let consumer = inquirer(brokers)?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let metadata = consumer.fetch_metadata(None, Duration::from_secs(1))?;
+        anyhow::Ok(metadata.brokers().len())
+    });
+    asked.await.context("ask for brokers")?
+}
+
+fn inquirer(brokers: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
+    client_config(brokers).create_with_context(Quiet).context("set up a client")
 }
 
 fn run(node: i32, folder: &Folder) -> Child {
@@ -153,10 +193,12 @@ fn run(node: i32, folder: &Folder) -> Child {
     Child::spawn(command)
 }
 
-fn format_storage(node: i32, folder: &Folder) -> Child {
+async fn format_storage(node: i32, cluster_id: &str, folder: &Folder) {
     let mut command = kafka_program("kafka.tools.StorageTool", 64, &[log_property(folder)]);
-    command.args(["format", "-t", CLUSTER_ID, "-c"]).arg(folder.path().join(settings_file(node)));
-    Child::spawn(command)
+    command.args(["format", "-t", cluster_id, "-c"]).arg(folder.path().join(settings_file(node)));
+    let mut formatting = Child::spawn(command);
+    let status = formatting.wait_exit(PATIENCE).await;
+    assert!(status.success(), "format a broker's storage: {:?} {:?}", formatting.stdout(), formatting.stderr());
 }
 
 fn log_property(folder: &Folder) -> String {
@@ -180,31 +222,31 @@ appender.err.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
 ";
 
 /// The controller looks every second whether each partition is led by whom it shall be.
-fn first_settings(ports: &Ports, folder: &Folder) -> String {
-    let Ports { controller, first, .. } = ports;
+fn first_settings(controller: u16, port: u16, folder: &Folder) -> String {
     format!(
         "{}process.roles=broker,controller
-listeners=CLIENT://127.0.0.1:{first},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{first}
+listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{port}
 leader.imbalance.check.interval.seconds=1
 ",
-        settings(FIRST, ports, folder)
+        settings(FIRST, controller, folder)
     )
 }
 
-fn second_settings(ports: &Ports, folder: &Folder) -> String {
+/// It joins a controller that may be away for a while.
+fn second_settings(controller: u16, port: u16, folder: &Folder) -> String {
     format!(
         "{}process.roles=broker
-listeners=CLIENT://127.0.0.1:{second}
-advertised.listeners=CLIENT://127.0.0.1:{second}
+listeners=CLIENT://127.0.0.1:{port}
+advertised.listeners=CLIENT://127.0.0.1:{port}
+initial.broker.registration.timeout.ms=300000
 ",
-        settings(SECOND, ports, folder),
-        second = ports.second
+        settings(SECOND, controller, folder)
     )
 }
 
 /// Replication is the topics' own affair; the log cleaner would take 128 MB.
-fn settings(node: i32, ports: &Ports, folder: &Folder) -> String {
+fn settings(node: i32, controller: u16, folder: &Folder) -> String {
     format!(
         "node.id={node}
 controller.quorum.voters={FIRST}@127.0.0.1:{controller}
@@ -221,7 +263,6 @@ group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 ",
-        controller = ports.controller,
         data = folder.path().join(format!("data-{node}")).display(),
     )
 }

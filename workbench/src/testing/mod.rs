@@ -23,7 +23,7 @@ mod topic;
 
 pub use bucket::TestBucket;
 pub use child::Child;
-pub use cluster::TestCluster;
+pub use cluster::{SecondBroker, TestCluster, broker_count, leaders};
 pub use database::TestDatabase;
 pub use eventually::{Outcome, eventually};
 pub use http_proxy::{HttpProxy, HttpRequest, Treatment};

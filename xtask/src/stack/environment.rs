@@ -32,6 +32,7 @@ impl Stack {
         let certificates = tls::Certificates::of(self);
         Ok(vec![
             ("STACK_KAFKA_BROKERS", address(ports.kafka)),
+            ("STACK_KAFKA_CONTROLLER", address(ports.kafka_controller)),
             ("STACK_KAFKA_PROXY_LISTEN", address(ports.kafka_proxy_listen)),
             ("STACK_KAFKA_PROXY_TARGET", address(ports.kafka_proxy_target)),
             ("STACK_KAFKA_SECURE_BROKERS", format!("{}:{}", tls::SERVER_NAME, ports.kafka_secure)),

@@ -1,0 +1,100 @@
+//! Sessions that end while an assignment waits, or while something is still to be written.
+
+use crate::outages::{KAFKA_PROXY, postgres_proxy, through};
+use crate::scene::{PATIENCE, Scene, get, http_address, lag_series, metric};
+use std::time::Duration;
+use workbench::testing::{Child, TcpProxy, eventually, stack};
+
+/// So that a killed instance is missed soon.
+const SHORT: [&str; 2] = ["--kafka-property", "session.timeout.ms=6000"];
+
+/// Waits until the group has given partitions, be it none, so many times.
+async fn wait_assigned(address: &str, times: u64) {
+    let series = "speed_layer_rebalances_total{kind=\"assigned\"}";
+    eventually("an assignment", PATIENCE, || async {
+        let seen = metric(address, series).unwrap_or_default();
+        if seen >= times { Ok(()) } else { Err(format!("{seen} of {times}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_ends_in_time_although_an_assignment_is_unanswered_and_its_brokers_are_slow() {
+    let _turn = KAFKA_PROXY.lock().await;
+    let scene = Scene::new(1).await;
+    let first = scene.start(&SHORT);
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+    let mut postgres = postgres_proxy().await;
+    let (listen, target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
+    let kafka = TcpProxy::listen(&listen, &target).await;
+    let mut command = through(&scene, &postgres);
+    command.env("KAFKA_BROKERS", &listen).args(SHORT);
+    let mut heir = Child::spawn(command);
+    let address = http_address(&heir).await;
+    wait_assigned(&address, 1).await;
+    // It gets the partition, and PostgreSQL does not say where to begin.
+    kafka.delay(Duration::from_millis(400));
+    postgres.stall().await;
+    first.sigkill();
+    wait_assigned(&address, 2).await;
+    heir.sigterm();
+    // Ten seconds are promised, and as many again are for a busy machine.
+    assert!(heir.wait_exit(Duration::from_secs(20)).await.success(), "{:#?}", heir.stderr());
+}
+
+#[tokio::test]
+async fn an_instance_that_is_fenced_after_its_partition_moved_reads_on_when_it_gets_it_back() {
+    let scene = Scene::new(1).await;
+    let mut proxy = postgres_proxy().await;
+    let mut command = through(&scene, &proxy);
+    command.args(SHORT);
+    let mut fenced = Child::spawn(command);
+    let address = http_address(&fenced).await;
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    // What it has read by now is on its way to PostgreSQL, and another instance gets the partition.
+    proxy.cut().await;
+    scene.send_ticks(1, 100).await;
+    fenced.wait_stderr("trying again", PATIENCE).await;
+    fenced.sigstop();
+    let other = scene.start(&SHORT);
+    scene.send_ticks(1, 50).await;
+    scene.wait_all_in().await;
+    fenced.sigcont();
+    wait_assigned(&address, 2).await;
+    proxy.restore().await;
+    fenced.wait_stderr("another instance has moved", PATIENCE).await;
+    other.sigkill();
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(fenced.exit_status(), None);
+}
+
+#[tokio::test]
+async fn lag_and_readiness_fall_back_when_a_session_ends() {
+    let _turn = KAFKA_PROXY.lock().await;
+    let scene = Scene::new(1).await;
+    let (listen, target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
+    let mut kafka = TcpProxy::listen(&listen, &target).await;
+    let mut command = scene.command();
+    command.env("KAFKA_BROKERS", &listen);
+    let speed_layer = Child::spawn(command);
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+    let mut locking = scene.database.connection().await;
+    sqlx::raw_sql("begin; lock table minute_bars in access exclusive mode").execute(&mut locking).await.unwrap();
+    scene.send_ticks(1, 10).await;
+    let lag = || metric(&address, &lag_series(scene.topic.name(), 0));
+    eventually("the lag to show what cannot be written", PATIENCE, || async { lag() == Some(10) }).await;
+    assert!(!get(&address, "/readyz").1.contains("no assignment"), "{}", get(&address, "/readyz").1);
+    // The session ends, as the offset was moved by somebody else; and no other begins, without Kafka.
+    kafka.cut().await;
+    sqlx::raw_sql("update kafka_offsets set next_offset = next_offset + 5; commit").execute(&mut locking).await.unwrap();
+    speed_layer.wait_stderr("another instance has moved", PATIENCE).await;
+    eventually("the lag to be gone", PATIENCE, || async { lag().is_none() }).await;
+    let (status, body) = get(&address, "/readyz");
+    assert!(status == 503 && body.contains("no assignment from the consumer group"), "{status} {body}");
+}
