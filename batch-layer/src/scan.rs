@@ -140,7 +140,7 @@ impl Visitor for Summing<'_> {
         self.scan.lines += 1;
         self.collector.add(record, number);
         self.records += 1;
-        if self.records % TICKS_BETWEEN_LOOKS == 0 {
+        if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
             self.is_too_wide = self.collector.bars() > self.max_bars;
         }
     }

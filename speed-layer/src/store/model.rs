@@ -309,7 +309,9 @@ impl Protocol {
                 share.work.remove(0);
                 world.commit(Some(who), at, &batch);
             }
-            (Event::CommitUnheard, Work::Write(batch, _)) if share.in_transaction => world.commit(Some(who), at, &batch),
+            (Event::CommitUnheard, Work::Write(batch, _)) if share.in_transaction => {
+                world.commit(Some(who), at, &batch)
+            }
             (Event::Break, Work::Write(..)) if share.in_transaction => {
                 if !self.retries {
                     share.work.remove(0);

@@ -92,7 +92,10 @@ async fn lag_and_readiness_fall_back_when_a_session_ends() {
     assert!(!get(&address, "/readyz").1.contains("no assignment"), "{}", get(&address, "/readyz").1);
     // The session ends, as the offset was moved by somebody else; and no other begins, without Kafka.
     kafka.cut().await;
-    sqlx::raw_sql("update kafka_offsets set next_offset = next_offset + 5; commit").execute(&mut locking).await.unwrap();
+    sqlx::raw_sql("update kafka_offsets set next_offset = next_offset + 5; commit")
+        .execute(&mut locking)
+        .await
+        .unwrap();
     speed_layer.wait_stderr("another instance has moved", PATIENCE).await;
     eventually("the lag to be gone", PATIENCE, || async { lag().is_none() }).await;
     let (status, body) = get(&address, "/readyz");

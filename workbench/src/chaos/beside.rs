@@ -221,12 +221,9 @@ impl Beside {
         while Instant::now() < deadline {
             self.link.delay(LATE);
             self.send_to_all(5).await;
-            let found = self.see_copy(Duration::from_secs(3)).await;
-            if found.is_some() {
-                self.instances[0].signal(Signal::STOP);
-            }
+            let Some(pid) = self.see_copy(Duration::from_secs(3)).await else { continue };
+            self.instances[0].signal(Signal::STOP);
             self.link.delay(Duration::ZERO);
-            let Some(pid) = found else { continue };
             // What was on its way has arrived by then: either the rows, or nothing.
             sleep(4 * LATE).await;
             if self.see_copy(PAUSE).await == Some(pid) {
@@ -234,6 +231,7 @@ impl Beside {
             }
             self.instances[0].signal(Signal::CONT);
         }
+        self.link.delay(Duration::ZERO);
         None
     }
 
@@ -276,7 +274,7 @@ impl Beside {
         let records = messages.iter().map(|(value, _)| Record::new(partition, value.as_str()));
         self.topics[topic].produce(records.collect::<Vec<_>>()).await;
         let name = self.topics[topic].name().to_owned();
-        let next = self.next[topic].iter_mut().nth(usize::try_from(partition).unwrap_or_default());
+        let next = self.next[topic].get_mut(usize::try_from(partition).unwrap_or_default());
         let Some(next) = next else { return };
         for (_, content) in messages {
             self.sent.insert((name.clone(), self.editions[topic], partition, *next), content);
@@ -321,9 +319,9 @@ impl Beside {
         let pool = self.database.pool();
         let rows: Vec<(String, i64, i32, i64, Option<i64>)> =
             sqlx::query_as(FOUND).fetch_all(pool).await.context("read the tables beside the main ones")?;
-        let found = rows.into_iter().map(|(topic, edition, partition, offset, volume)| {
-            ((topic, edition, partition, offset), volume)
-        });
+        let found = rows
+            .into_iter()
+            .map(|(topic, edition, partition, offset, volume)| ((topic, edition, partition, offset), volume));
         let mut tally = judge(&self.sent, found);
         let mut expect = |what: &str, is_right: bool| {
             if !is_right {

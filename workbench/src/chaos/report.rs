@@ -66,10 +66,7 @@ impl Report {
     pub fn is_ok(&self) -> bool {
         let Tally { messages, .. } = self.beside;
         let is_beside_ok = self.beside == Tally { messages, ..Tally::default() };
-        self.findings.is_empty()
-            && is_beside_ok
-            && self.verdict.is_ok()
-            && self.acknowledged == self.verdict.records()
+        self.findings.is_empty() && is_beside_ok && self.verdict.is_ok() && self.acknowledged == self.verdict.records()
     }
 
     pub fn last_line(&self) -> LastLine {
@@ -115,10 +112,8 @@ impl Report {
             self.caught_up_seconds
         );
         let Tally { messages, lost, doubled, wrong } = &self.beside;
-        let _ = writeln!(
-            text,
-            "beside the main topic: {messages} messages, {lost} lost, {doubled} doubled, {wrong} wrong"
-        );
+        let _ =
+            writeln!(text, "beside the main topic: {messages} messages, {lost} lost, {doubled} doubled, {wrong} wrong");
         for finding in &self.findings {
             let _ = writeln!(text, "FOUND  {finding}");
         }
