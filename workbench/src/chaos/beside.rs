@@ -350,7 +350,7 @@ async fn second_broker(kafka: &KafkaArgs) -> anyhow::Result<SecondBroker> {
     let cluster_id = asked.await.context("ask for the cluster")?.context("the brokers tell no cluster's id")?;
     let controller = stack("STACK_KAFKA_CONTROLLER");
     let port = controller.rsplit(':').next().and_then(|port| port.parse().ok()).context("a controller has a port")?;
-    let broker = SecondBroker::join(&cluster_id, port).await;
+    let broker = SecondBroker::join(&cluster_id, port, &["PROXIED"]).await;
     eventually("the second broker to be there", LIMIT, || async {
         match broker_count(&kafka.brokers).await {
             Ok(2) => Ok(()),

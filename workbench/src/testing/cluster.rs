@@ -44,11 +44,14 @@ pub struct SecondBroker {
 }
 
 impl SecondBroker {
-    /// `controller`: its port on loopback, of the cluster with this id. Does not wait until it serves.
-    pub async fn join(cluster_id: &str, controller: u16) -> Self {
+    /// `controller`: its port on loopback, of the cluster with this id. `more`: what listeners the cluster has beside
+    /// CLIENT; whoever comes by one of them must find each broker there. Does not wait until it serves.
+    pub async fn join(cluster_id: &str, controller: u16, more: &[&str]) -> Self {
         let (folder, port) = (Folder::new("broker"), free_port());
+        let mut listeners = vec![format!("CLIENT://127.0.0.1:{port}")];
+        listeners.extend(more.iter().map(|name| format!("{name}://127.0.0.1:{}", free_port())));
         folder.write(LOG_FILE, LOG);
-        folder.write(&settings_file(SECOND), &second_settings(controller, port, &folder));
+        folder.write(&settings_file(SECOND), &second_settings(controller, &listeners.join(","), &folder));
         format_storage(SECOND, cluster_id, &folder).await;
         Self { process: Some(run(SECOND, &folder)), port, folder }
     }
@@ -101,7 +104,7 @@ impl TestCluster {
         folder.write(LOG_FILE, LOG);
         folder.write(&settings_file(FIRST), &first_settings(controller, port, &folder));
         let formatting = format_storage(FIRST, CLUSTER_ID, &folder);
-        let ((), second) = tokio::join!(formatting, SecondBroker::join(CLUSTER_ID, controller));
+        let ((), second) = tokio::join!(formatting, SecondBroker::join(CLUSTER_ID, controller, &[]));
         let cluster = Self { first: run(FIRST, &folder), second, port, _folder: folder };
         eventually("both brokers to be there", PATIENCE, || cluster.brokers_are_there()).await;
         // Kafka would place it by itself, on either.
@@ -234,11 +237,11 @@ leader.imbalance.check.interval.seconds=1
 }
 
 /// It joins a controller that may be away for a while.
-fn second_settings(controller: u16, port: u16, folder: &Folder) -> String {
+fn second_settings(controller: u16, listeners: &str, folder: &Folder) -> String {
     format!(
         "{}process.roles=broker
-listeners=CLIENT://127.0.0.1:{port}
-advertised.listeners=CLIENT://127.0.0.1:{port}
+listeners={listeners}
+advertised.listeners={listeners}
 initial.broker.registration.timeout.ms=300000
 ",
         settings(SECOND, controller, folder)
@@ -250,7 +253,7 @@ fn settings(node: i32, controller: u16, folder: &Folder) -> String {
     format!(
         "node.id={node}
 controller.quorum.voters={FIRST}@127.0.0.1:{controller}
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 log.dirs={data}
