@@ -5,7 +5,10 @@
 -- Prices are numeric: exact, and short (a price of two decimals takes 8 bytes).
 -- source, kafka_partition and kafka_offset are a tick's identity. There is no unique constraint on them: it would
 -- halve the write rate, and `kafka_offsets` already lets no offset be written twice.
--- high and low are null where the producer gave none.
+-- high, low and volume are null where the producer gave none.
+-- volume is numeric as well: coins and fractional shares have up to nine decimals. A scaled bigint would be no wider, but
+-- every reader would have to divide, and could not tell it from whole shares. A whole volume of up to eight digits takes
+-- five to seven bytes, where a bigint took eight, aligned.
 create table realtime_stock
 (
     symbol          text        not null collate "C",
@@ -14,7 +17,7 @@ create table realtime_stock
     high            numeric,
     low             numeric,
     close           numeric     not null,
-    volume          bigint      not null,
+    volume          numeric,
     kafka_partition integer     not null,
     -- Stands where alignment would leave two bytes unused.
     source          smallint    not null,
@@ -33,6 +36,7 @@ create index realtime_stock_timestamp_brin on realtime_stock using brin (timesta
 -- One row for each symbol and minute that has ticks, merged batch by batch. first_* and last_* hold the order key
 -- (timestamp, partition, offset) of the ticks that gave open and close, so that a late tick merges rightly.
 -- volume and the sums are numeric because bigint could overflow, and a producer must not be able to stop the pipeline.
+-- volume and notional are null where one of the ticks has no volume: a sum of the others would pass for one of all.
 create table minute_bars
 (
     symbol          text        not null collate "C",
@@ -41,10 +45,10 @@ create table minute_bars
     high            numeric     not null,
     low             numeric     not null,
     close           numeric     not null,
-    volume          numeric     not null,
+    volume          numeric,
     ticks           bigint      not null,
     sum_close       numeric     not null,
-    notional        numeric     not null,
+    notional        numeric,
     first_timestamp timestamptz not null,
     first_partition integer     not null,
     first_offset    bigint      not null,
@@ -66,10 +70,10 @@ create table hour_bars
     high            numeric     not null,
     low             numeric     not null,
     close           numeric     not null,
-    volume          numeric     not null,
+    volume          numeric,
     ticks           bigint      not null,
     sum_close       numeric     not null,
-    notional        numeric     not null,
+    notional        numeric,
     first_timestamp timestamptz not null,
     first_partition integer     not null,
     first_offset    bigint      not null,

@@ -2,18 +2,19 @@
 
 -- One row for each symbol and hour that has ticks in the archive. Column names are public.
 -- Averages and vwap are PostgreSQL's own numeric quotients of exact sums, so they equal avg() over the ticks to
--- the last digit. vwap is null where the hour's volume is zero.
+-- the last digit. vwap is null where the hour's volume is zero. Where one of its ticks has no volume, volume, avg_volume
+-- and vwap are null: a sum of the others would pass for one of all.
 create table hourly_stock_summary
 (
     symbol      text        not null collate "C",
     hour        timestamptz not null,
     avg_close   numeric     not null,
-    avg_volume  numeric     not null,
+    avg_volume  numeric,
     open        numeric     not null,
     high        numeric     not null,
     low         numeric     not null,
     close       numeric     not null,
-    volume      numeric     not null,
+    volume      numeric,
     vwap        numeric,
     ticks       bigint      not null,
     computed_at timestamptz not null default now(),

@@ -1,6 +1,15 @@
 -- What people and dashboards read. Queries filter by symbol and time; each view is written so that PostgreSQL pushes
 -- those filters down to the indexes.
 
+-- A change in per cent. Null where it is measured against a price of zero or below (--allow-nonpositive-prices), of which
+-- there are no hundredths.
+create function percent(change numeric, base numeric) returns numeric
+    language sql immutable
+as
+$$
+select 100 * change / case when base > 0 then base end
+$$;
+
 -- Minute bars ready to plot.
 create view minute_stock as
 select symbol,
@@ -95,7 +104,8 @@ from exchange;
 
 -- A symbol's day at the exchange. An hour belongs to the day in which it begins there, which matters only where a zone
 -- is not whole hours off UTC and trades at midnight. change_percent is from close to close, null on the first day;
--- volume_ratio is the volume over the mean of up to 20 trading days before (volume_mean_days of them).
+-- volume_ratio is the volume over the mean of up to 20 trading days before (volume_mean_days of them have one). A day's
+-- volume and vwap are null where a tick of it has no volume.
 create view daily_stock_report as
 with days as (select symbol,
                      (hour at time zone (select time_zone from exchange))::date as day,
@@ -103,8 +113,9 @@ with days as (select symbol,
                      max(high)                                                  as high,
                      min(low)                                                   as low,
                      (array_agg(close order by hour desc))[1]                   as close,
-                     sum(volume)                                                as volume,
-                     sum(vwap * volume) / nullif(sum(volume), 0)                as vwap,
+                     case when count(volume) = count(*) then sum(volume) end    as volume,
+                     case when count(volume) = count(*)
+                              then sum(vwap * volume) / nullif(sum(volume), 0) end as vwap,
                      sum(ticks)::bigint                                         as ticks,
                      count(*)                                                   as hours
               from hourly_stock
@@ -116,15 +127,15 @@ select symbol,
        high,
        low,
        close,
-       100 * (close - lag(close) over days_of_symbol) / lag(close) over days_of_symbol as change_percent,
-       100 * (close - open) / open                                                     as open_to_close_percent,
+       percent(close - lag(close) over days_of_symbol, lag(close) over days_of_symbol) as change_percent,
+       percent(close - open, open)                                                     as open_to_close_percent,
        volume,
        vwap,
        ticks,
        high - low                                                                      as range,
-       100 * (high - low) / low                                                        as range_percent,
+       percent(high - low, low)                                                        as range_percent,
        avg(volume) over twenty_days_before                                             as volume_mean,
-       count(*) over twenty_days_before                                                as volume_mean_days,
+       count(volume) over twenty_days_before                                           as volume_mean_days,
        volume / nullif(avg(volume) over twenty_days_before, 0)                         as volume_ratio,
        hours
 from days
@@ -201,7 +212,7 @@ with day as materialized (select day_start, day_end from newest_trading_day(unti
      today as materialized (select h.symbol,
                                    (array_agg(h.open order by h.hour))[1]       as open,
                                    (array_agg(h.close order by h.hour desc))[1] as close,
-                                   sum(h.volume)                                as volume,
+                                   case when count(h.volume) = count(*) then sum(h.volume) end as volume,
                                    sum(h.ticks)::bigint                         as ticks
                             from day
                                      cross join lateral market_hours(day.day_start, day.day_end) as h
@@ -213,7 +224,7 @@ with day as materialized (select day_start, day_end from newest_trading_day(unti
 select today.symbol,
        today.open,
        today.close,
-       100 * (today.close - previous_close) / previous_close,
+       percent(today.close - previous_close, previous_close),
        today.volume,
        today.ticks
 from today

@@ -9,7 +9,8 @@ create table technical_indicators
     -- Of an hour, in UTC; of a day, midnight at the exchange.
     start            timestamptz      not null,
     close            double precision not null,
-    volume           double precision not null,
+    -- null where a tick of the bar has none
+    volume           double precision,
     sma_20           double precision,
     sma_50           double precision,
     ema_12           double precision,

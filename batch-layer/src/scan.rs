@@ -166,6 +166,8 @@ impl Scan {
 }
 
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trickle;

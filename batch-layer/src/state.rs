@@ -4,13 +4,13 @@
 //! the same bytes. [`VERSION`] stands in front.
 
 use crate::scan::{HourBars, Offsets};
-use common::bar::OrderKey;
+use common::bar::{OrderKey, Traded};
 use common::wide_sum::WideSum;
 use common::{Bar, Price, Symbol, Timestamp};
 use std::io::{self, Read, Write};
 
 /// Of the layout and of what the numbers mean. Hours with another one are computed from the archive again.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Quick, and a bar's upper bytes are nearly always zeros.
 const ZSTD_LEVEL: i32 = 1;
@@ -27,7 +27,7 @@ pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
         out.write_all(&number.to_le_bytes())?;
     }
     for (symbol, bar) in bars {
-        // A symbol has at most 32 bytes.
+        // A symbol has at most 64 bytes.
         out.write_all(&[symbol.len() as u8])?;
         out.write_all(symbol.as_bytes())?;
         write_bar(&mut out, bar)?;
@@ -83,11 +83,12 @@ fn write_bar(out: &mut impl Write, bar: &Bar) -> io::Result<()> {
     for price in [bar.open, bar.high, bar.low, bar.close] {
         out.write_all(&price.nanos().to_le_bytes())?;
     }
-    let (high, low) = bar.notional.to_parts();
-    for wide in [bar.volume, bar.sum_close, low] {
+    let Traded { whole, nanos, notional, notional_attos, is_known } = bar.traded;
+    let (high, low) = notional.to_parts();
+    for wide in [whole, nanos, bar.sum_close.cast_unsigned(), low, notional_attos.cast_unsigned()] {
         out.write_all(&wide.to_le_bytes())?;
     }
-    for number in [high, bar.ticks] {
+    for number in [high.cast_unsigned(), bar.ticks, is_known.into()] {
         out.write_all(&number.to_le_bytes())?;
     }
     for OrderKey { timestamp, partition, offset } in [bar.first, bar.last] {
@@ -100,11 +101,14 @@ fn write_bar(out: &mut impl Write, bar: &Bar) -> io::Result<()> {
 
 fn read_bar(input: &mut impl Read) -> io::Result<Bar> {
     let [open, high, low, close] = [read_price(input)?, read_price(input)?, read_price(input)?, read_price(input)?];
-    let [volume, sum_close, notional_low] = [read_u128(input)?, read_u128(input)?, read_u128(input)?];
-    let notional = WideSum::from_parts(read_u64(input)?, notional_low);
+    let [whole, nanos, sum_close] = [read_u128(input)?, read_u128(input)?, read_u128(input)?];
+    let [notional_low, notional_attos] = [read_u128(input)?, read_u128(input)?];
+    let (sum_close, notional_attos) = (sum_close.cast_signed(), notional_attos.cast_signed());
+    let notional = WideSum::from_parts(read_u64(input)?.cast_signed(), notional_low);
     let ticks = read_u64(input)?;
+    let traded = Traded { whole, nanos, notional, notional_attos, is_known: read_u64(input)? == 1 };
     let [first, last] = [read_key(input)?, read_key(input)?];
-    Ok(Bar { open, high, low, close, volume, ticks, sum_close, notional, first, last })
+    Ok(Bar { open, high, low, close, ticks, sum_close, traded, first, last })
 }
 
 fn read_key(input: &mut impl Read) -> io::Result<OrderKey> {
@@ -138,12 +142,12 @@ fn strange() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::Tick;
     use common::tick::Prices;
+    use common::{Tick, Volume};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn sum_of(ticks: &[(usize, i64, i64, i64)]) -> HourBars {
+    fn sum_of(ticks: &[(usize, i64, i64, Option<Volume>)]) -> HourBars {
         let mut sum = HourBars::of_topic("stock_prices".into());
         for (number, (symbol, at, nanos, volume)) in ticks.iter().enumerate() {
             let price = Price::from_nanos(*nanos).unwrap();
@@ -161,6 +165,11 @@ mod tests {
         sum
     }
 
+    fn some_volume() -> impl Strategy<Value = Option<Volume>> {
+        let nanos = prop_oneof![20 => Just(Some(0)), 20 => (0..Volume::ONE).prop_map(Some), 1 => Just(None)];
+        (0..=i64::MAX, nanos).prop_map(|(whole, nanos)| Volume::from_parts(whole, nanos?))
+    }
+
     fn bars(sum: &HourBars) -> BTreeMap<String, Bar> {
         sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().to_owned(), *bar)).collect()
     }
@@ -168,7 +177,7 @@ mod tests {
     proptest! {
         #[test]
         fn sums_that_were_kept_come_back_to_the_last_digit(
-            ticks in proptest::collection::vec((0_usize..3, 0_i64..1000, 1..=i64::MAX, 0..=i64::MAX), 0..60),
+            ticks in proptest::collection::vec((0_usize..3, 0_i64..1000, -i64::MAX..=i64::MAX, some_volume()), 0..60),
         ) {
             let sum = sum_of(&ticks);
             let (kept, offsets) = encode(&sum).unwrap();
@@ -181,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_another_version_has_kept_is_an_error_and_no_sum() {
-        let (mut kept, offsets) = encode(&sum_of(&[(0, 1, 1, 1)])).unwrap();
+        let (mut kept, offsets) = encode(&sum_of(&[(0, 1, 1, None)])).unwrap();
         kept[0] += 1;
         assert!(decode(&kept, &offsets).is_err());
         assert!(decode(&[], &offsets).is_err());

@@ -9,7 +9,7 @@ use crate::state;
 use common::pg;
 use common::pg::in_time;
 use common::pg::numeric::Numeric;
-use common::wide_sum::WideSum;
+use common::wide_sum::Exact;
 use common::{Bar, Failure};
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
@@ -83,6 +83,8 @@ impl Summary<'_> {
         let mut bars: Vec<(&str, &Bar)> = all.filter(|(symbol, _)| is_changed(symbol)).collect();
         bars.sort_unstable_by_key(|(symbol, _)| *symbol);
         let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
+        let sums =
+            |of: fn(&Bar) -> Option<Exact>| bars.iter().map(|(_, bar)| of(bar).map(Numeric::from)).collect::<Vec<_>>();
         // PostgreSQL divides, so that the averages are those of its own avg() to the last digit.
         pg::query(
             "insert into hourly_stock_summary
@@ -99,9 +101,9 @@ impl Summary<'_> {
         .bind(numbers(|bar| bar.high.into()))
         .bind(numbers(|bar| bar.low.into()))
         .bind(numbers(|bar| bar.close.into()))
-        .bind(numbers(|bar| Numeric::Integer(bar.volume)))
-        .bind(numbers(|bar| Numeric::Nanos(WideSum::from(bar.sum_close))))
-        .bind(numbers(|bar| Numeric::Nanos(bar.notional)))
+        .bind(sums(|bar| bar.traded.volume()))
+        .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
+        .bind(sums(|bar| bar.traded.notional()))
         .bind(bars.iter().map(|(_, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
         .execute(transaction.acquire().await?)
         .await?;

@@ -1,7 +1,7 @@
 //! [`Bar`]: the one aggregate of ticks, for minutes and hours, in both layers.
 
-use crate::wide_sum::WideSum;
-use crate::{Price, Tick, Timestamp};
+use crate::wide_sum::{Exact, WideSum};
+use crate::{Price, Tick, Timestamp, Volume};
 
 /// The total order of ticks: by their own time, and where that is equal (a fifth to half of real trades share a
 /// millisecond with their neighbour) by their place in the topic.
@@ -22,17 +22,73 @@ pub struct Bar {
     pub high: Price,
     pub low: Price,
     pub close: Price,
-    /// Sum of the ticks' volumes, in shares.
-    pub volume: u128,
     pub ticks: u64,
     /// Sum of the ticks' closes, in units of 10^-9.
-    pub sum_close: u128,
-    /// Sum of close * volume, in units of 10^-9.
-    pub notional: WideSum,
+    pub sum_close: i128,
+    pub traded: Traded,
     /// The tick that gave `open`.
     pub first: OrderKey,
     /// The tick that gave `close`.
     pub last: OrderKey,
+}
+
+/// What the volumes of ticks add up to. What stands behind their points is added up apart, so that whole volumes cost no
+/// more than they would alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traded {
+    /// Sum of the volumes before their points.
+    pub whole: u128,
+    /// And behind them, in units of 10^-9.
+    pub nanos: u128,
+    /// Sum of close * volume for the volumes before their points, in units of 10^-9.
+    pub notional: WideSum,
+    /// And behind them, in units of 10^-18.
+    pub notional_attos: i128,
+    /// Whether each tick has a volume. A sum over the others alone would pass for one over all.
+    pub is_known: bool,
+}
+
+impl Default for Traded {
+    fn default() -> Self {
+        Self { whole: 0, nanos: 0, notional: WideSum::default(), notional_attos: 0, is_known: true }
+    }
+}
+
+impl Traded {
+    /// Sum of the ticks' volumes; `None` where a tick has none.
+    #[must_use]
+    pub fn volume(&self) -> Option<Exact> {
+        self.is_known.then(|| Exact::of_nanos(self.whole, self.nanos))
+    }
+
+    /// Sum of close * volume; `None` where a tick has no volume.
+    #[must_use]
+    pub fn notional(&self) -> Option<Exact> {
+        self.is_known.then(|| Exact::of_attos(self.notional, self.notional_attos))
+    }
+
+    #[inline]
+    fn add(&mut self, close: Price, volume: Option<Volume>) {
+        let Some(volume) = volume else {
+            self.is_known = false;
+            return;
+        };
+        self.whole += u128::from(volume.whole());
+        self.notional += i128::from(close.nanos()) * i128::from(volume.whole());
+        if volume.nanos() != 0 {
+            self.nanos += u128::from(volume.nanos());
+            self.notional_attos += i128::from(close.nanos()) * i128::from(volume.nanos());
+        }
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.whole += other.whole;
+        self.nanos += other.nanos;
+        self.notional += other.notional;
+        self.notional_attos += other.notional_attos;
+        self.is_known &= other.is_known;
+    }
 }
 
 impl Bar {
@@ -42,16 +98,16 @@ impl Bar {
     pub fn of(tick: &Tick<'_>, partition: i32, offset: i64) -> Self {
         let prices = tick.prices();
         let key = OrderKey { timestamp: tick.timestamp(), partition, offset };
-        let close = u128::from(prices.close.nanos());
+        let mut traded = Traded::default();
+        traded.add(prices.close, tick.volume());
         Self {
             open: prices.open,
             high: prices.highest(),
             low: prices.lowest(),
             close: prices.close,
-            volume: tick.volume().into(),
             ticks: 1,
-            sum_close: close,
-            notional: WideSum::from(close * u128::from(tick.volume())),
+            sum_close: prices.close.nanos().into(),
+            traded,
             first: key,
             last: key,
         }
@@ -70,11 +126,9 @@ impl Bar {
         }
         self.high = self.high.max(prices.highest());
         self.low = self.low.min(prices.lowest());
-        self.volume += u128::from(tick.volume());
         self.ticks += 1;
-        let close = u128::from(prices.close.nanos());
-        self.sum_close += close;
-        self.notional += close * u128::from(tick.volume());
+        self.sum_close += i128::from(prices.close.nanos());
+        self.traded.add(prices.close, tick.volume());
     }
 
     /// Takes in the ticks of `other`, a bar of the same symbol and interval that shares no tick with this one.
@@ -86,10 +140,9 @@ impl Bar {
         (self.last, self.close) = (self.last, self.close).max((other.last, other.close));
         self.high = self.high.max(other.high);
         self.low = self.low.min(other.low);
-        self.volume += other.volume;
         self.ticks += other.ticks;
         self.sum_close += other.sum_close;
-        self.notional += other.notional;
+        self.traded.merge(&other.traded);
     }
 }
 
@@ -100,6 +153,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn bar(micros: i64, offset: i64, open: i64, close: i64, volume: i64) -> Bar {
+        bar_of(micros, offset, open, close, Volume::from_parts(volume, 0))
+    }
+
+    fn bar_of(micros: i64, offset: i64, open: i64, close: i64, volume: Option<Volume>) -> Bar {
         let price = |nanos| Price::from_nanos(nanos).unwrap();
         let prices = Prices { open: price(open), high: None, low: None, close: price(close) };
         let at = Timestamp::from_micros(micros);
@@ -114,11 +171,14 @@ mod tests {
     }
 
     fn some_bars() -> impl Strategy<Value = Vec<Bar>> {
-        let part = (0_i64..50, 1_i64..=i64::MAX, 1_i64..=i64::MAX, 0_i64..=i64::MAX);
+        let nanos = prop_oneof![3 => Just(Some(0)), 2 => (0..Volume::ONE).prop_map(Some), 1 => Just(None)];
+        let volume = (0_i64..=i64::MAX, nanos).prop_map(|(whole, nanos)| Volume::from_parts(whole, nanos?));
+        let price = || prop_oneof![3 => 1..=i64::MAX, 1 => -i64::MAX..=0];
+        let part = (0_i64..50, price(), price(), volume);
         proptest::collection::vec(part, 3..40).prop_map(|parts| {
             // Some share their place, as in an archive that does not tell offsets.
             let numbered = parts.into_iter().zip((0..).map(|number| number / 2));
-            numbered.map(|((at, open, close, volume), offset)| bar(at / 9, offset, open, close, volume)).collect()
+            numbered.map(|((at, open, close, volume), offset)| bar_of(at / 9, offset, open, close, volume)).collect()
         })
     }
 
@@ -127,14 +187,48 @@ mod tests {
         let all = merged(&[bar(20, 7, 3, 4, 1), bar(10, 9, 1, 2, 1), bar(20, 8, 5, 6, 1), bar(15, 1, 7, 8, 1)]);
         assert_eq!((all.open.nanos(), all.close.nanos()), (1, 6));
         assert_eq!((all.high.nanos(), all.low.nanos()), (8, 1));
-        assert_eq!((all.ticks, all.volume, all.sum_close), (4, 4, 20));
+        assert_eq!((all.ticks, all.traded.whole, all.sum_close), (4, 4, 20));
     }
 
     #[test]
     fn sums_of_absurd_ticks_are_exact() {
         let absurd = bar(0, 0, 1, i64::MAX, i64::MAX);
         let all = merged(&[absurd; 5]);
-        assert_eq!(all.notional.to_string(), "425352958651173079236984538921162506245");
+        assert_eq!(all.traded.notional.to_string(), "425352958651173079236984538921162506245");
+    }
+
+    #[test]
+    fn fractions_of_volumes_are_added_up_to_the_last_digit() {
+        let volume = |whole, nanos| Volume::from_parts(whole, nanos);
+        let all = merged(&[
+            bar_of(1, 1, 1, 3, volume(0, 999_999_999)),
+            bar_of(2, 2, 1, 1_500_000_000, volume(7, 1)),
+            bar_of(3, 3, 1, i64::MAX, volume(i64::MAX, 999_999_999)),
+        ]);
+        let text = |exact: Option<Exact>| exact.map(|exact| exact.to_string());
+        assert_eq!(text(all.traded.volume()).as_deref(), Some("9223372036854775815.999999999000000000"));
+        assert_eq!(text(all.traded.notional()).as_deref(), Some("85070591730234615856620279822.363905023645224190"));
+    }
+
+    #[test]
+    fn prices_below_zero_are_added_up_with_their_sign() {
+        let all = merged(&[
+            bar_of(1, 1, -1, -37_630_000_000, Volume::from_parts(2, 500_000_000)),
+            bar_of(2, 2, 1, 0, Volume::from_parts(100, 0)),
+            bar_of(3, 3, 1, 10_000_000_000, Volume::from_parts(1, 0)),
+        ]);
+        assert_eq!((all.open.nanos(), all.high.nanos()), (-1, 10_000_000_000));
+        assert_eq!((all.low.nanos(), all.sum_close), (-37_630_000_000, -27_630_000_000));
+        assert_eq!(all.traded.notional().unwrap().to_string(), "-84.075000000000000000");
+    }
+
+    #[test]
+    fn a_tick_without_a_volume_leaves_the_sums_of_volumes_unknown() {
+        let (mut all, without) = (bar(1, 1, 1, 1, 5), bar_of(2, 2, 1, 1, None));
+        assert!(all.traded.volume().is_some());
+        all.merge(&without);
+        all.merge(&bar(3, 3, 1, 1, 5));
+        assert_eq!((all.traded.volume(), all.traded.notional(), all.ticks), (None, None, 3));
     }
 
     proptest! {
@@ -147,11 +241,13 @@ mod tests {
         }
 
         #[test]
-        fn adding_a_tick_is_merging_its_bar(bars in some_bars(), at in 0_i64..6, price in 1..=i64::MAX, offset in 0_i64..20) {
+        fn adding_a_tick_is_merging_its_bar(
+            bars in some_bars(), at in 0_i64..6, price in 1..=i64::MAX, offset in 0_i64..20, nanos in 0_u32..4,
+        ) {
             let price = Price::from_nanos(price).unwrap();
             let prices = Prices { open: price, high: None, low: None, close: price };
             let at = Timestamp::from_micros(at);
-            let tick = Tick::new("A", at, prices, 7, crate::TimeBounds::until(at)).unwrap();
+            let tick = Tick::new("A", at, prices, Volume::from_parts(7, nanos), crate::TimeBounds::until(at)).unwrap();
             let (mut added, mut combined) = (merged(&bars), merged(&bars));
             added.add(&tick, 0, offset);
             combined.merge(&Bar::of(&tick, 0, offset));
@@ -169,7 +265,7 @@ mod tests {
         #[test]
         fn the_order_of_ticks_does_not_matter(bars in some_bars(), seed: u64) {
             let mut shuffled = bars.clone();
-            shuffled.sort_by_key(|bar| (bar.open.nanos() ^ seed).wrapping_mul(seed | 1));
+            shuffled.sort_by_key(|bar| (bar.open.nanos().cast_unsigned() ^ seed).wrapping_mul(seed | 1));
             prop_assert_eq!(merged(&shuffled), merged(&bars));
         }
     }

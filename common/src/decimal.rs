@@ -1,5 +1,7 @@
 //! The exact value of a JSON number's text, in fixed-point units. No floating point is involved, so `0.1` is one tenth.
 
+use std::fmt;
+
 /// Why a number's text has no value in the units asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecimalError {
@@ -20,8 +22,8 @@ pub enum Rounding {
     Down,
 }
 
-/// Digits that a `u64` holds whatever they are; more can only matter for rounding or be out of range.
-const MAX_DIGITS: i64 = 19;
+/// Digits that a `u128` holds whatever they are; more can only matter for rounding or be out of range.
+const MAX_DIGITS: i64 = 38;
 
 /// The value of `text`, a number in JSON's grammar, in units of 10^-`scale`.
 ///
@@ -30,6 +32,11 @@ const MAX_DIGITS: i64 = 19;
 /// # Errors
 /// [`DecimalError`] where the value does not fit `i64`, or is no whole number of units under [`Rounding::Exact`].
 pub fn parse(text: &str, scale: i64, rounding: Rounding) -> Result<i64, DecimalError> {
+    i64::try_from(parse_wide(text, scale, rounding)?).map_err(|_| DecimalError::OutOfRange)
+}
+
+/// As [`parse`], for values of up to 38 digits.
+fn parse_wide(text: &str, scale: i64, rounding: Rounding) -> Result<i128, DecimalError> {
     let number = Digits::of(text);
     let Some(first) = number.first_significant() else {
         return Ok(0);
@@ -39,12 +46,9 @@ pub fn parse(text: &str, scale: i64, rounding: Rounding) -> Result<i64, DecimalE
     if kept > MAX_DIGITS {
         return Err(DecimalError::OutOfRange);
     }
-    let mut units: u64 = 0;
+    let mut units: u128 = 0;
     for position in first..first.saturating_add(kept) {
-        units = units
-            .checked_mul(10)
-            .and_then(|u| u.checked_add(number.digit(position)))
-            .ok_or(DecimalError::OutOfRange)?;
+        units = units * 10 + u128::from(number.digit(position));
     }
     let rest = Rest::after(&number, first.saturating_add(kept), first);
     let up = match rounding {
@@ -52,24 +56,23 @@ pub fn parse(text: &str, scale: i64, rounding: Rounding) -> Result<i64, DecimalE
         Rounding::Exact | Rounding::Down => false,
         Rounding::HalfEven => rest == Rest::AboveHalf || (rest == Rest::Half && units % 2 == 1),
     };
-    let magnitude = i128::from(units) + i128::from(up);
-    let signed = if number.negative { -magnitude } else { magnitude };
-    i64::try_from(signed).map_err(|_| DecimalError::OutOfRange)
+    let magnitude = i128::try_from(units + u128::from(up)).map_err(|_| DecimalError::OutOfRange)?;
+    Ok(if number.negative { -magnitude } else { magnitude })
 }
 
 /// Digits that a double is sure of.
 const DOUBLE_DIGITS: i64 = 15;
 
-/// The price that `text`, a number in JSON's grammar, writes, in units of 10^-9. Digits below that are an error, except
-/// where they are what a double's text ends with (it has 15 significant digits or more): then they are rounded half to
-/// even, as long as nine digits are left or those up to the fifteenth say nothing.
+/// The price or volume that `text`, a number in JSON's grammar, writes, in units of 10^-9. Digits below that are an error,
+/// except where they are what a double's text ends with (it has 15 significant digits or more): then they are rounded half
+/// to even, as long as nine digits are left or those up to the fifteenth say nothing.
 ///
 /// # Errors
 /// [`DecimalError`]
-pub fn parse_price(text: &str) -> Result<i64, DecimalError> {
+pub fn parse_nanos(text: &str) -> Result<i128, DecimalError> {
     const SCALE: i64 = 9;
-    const NINE_DIGITS: i64 = 100_000_000;
-    let exact = parse(text, SCALE, Rounding::Exact);
+    const NINE_DIGITS: u128 = 100_000_000;
+    let exact = parse_wide(text, SCALE, Rounding::Exact);
     if exact != Err(DecimalError::NotExact) {
         return exact;
     }
@@ -78,10 +81,19 @@ pub fn parse_price(text: &str) -> Result<i64, DecimalError> {
     let significant = number.last_significant().unwrap_or(0) - first + 1;
     let kept = number.point - first + SCALE;
     let tail = || (first + kept..first + DOUBLE_DIGITS).map(|position| number.digit(position));
-    let nanos = parse(text, SCALE, Rounding::HalfEven)?;
+    let nanos = parse_wide(text, SCALE, Rounding::HalfEven)?;
     let is_noise = kept > 0 && (tail().all(|digit| digit == 0) || tail().all(|digit| digit == 9));
-    let is_rounded = significant >= DOUBLE_DIGITS && (nanos.abs() >= NINE_DIGITS || is_noise);
+    let is_rounded = significant >= DOUBLE_DIGITS && (nanos.unsigned_abs() >= NINE_DIGITS || is_noise);
     if is_rounded { Ok(nanos) } else { Err(DecimalError::NotExact) }
+}
+
+/// Writes `whole` and `nanos` * 10^-9 as the shortest decimal.
+pub(crate) fn write_nanos(f: &mut fmt::Formatter<'_>, whole: u64, nanos: u64) -> fmt::Result {
+    if nanos == 0 {
+        return write!(f, "{whole}");
+    }
+    let digits = format!("{nanos:09}");
+    write!(f, "{whole}.{}", digits.trim_end_matches('0'))
 }
 
 /// A JSON number taken apart: all its digits without the dot, and where the dot stands among them.
@@ -228,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_is_rounded_only_where_a_double_was_written() {
+    fn a_number_is_rounded_only_where_a_double_was_written() {
         for (text, nanos) in [
             ("201.5", 201_500_000_000),
             ("0.000000001", 1),
@@ -238,14 +250,14 @@ mod tests {
             ("0.000012339999999999999", 12_340),
             ("9.999999999999999", 10_000_000_000),
         ] {
-            assert_eq!(parse_price(text), Ok(nanos), "{text}");
+            assert_eq!(parse_nanos(text), Ok(nanos), "{text}");
         }
         for text in ["1.2345e-9", "0.1234567891", "1e-10", "1.2345678901234567e-09", "0.000012345678901234567", "9e-30"]
         {
-            assert_eq!(parse_price(text), Err(DecimalError::NotExact), "{text}");
+            assert_eq!(parse_nanos(text), Err(DecimalError::NotExact), "{text}");
         }
-        assert_eq!(parse_price("9223372036.9"), Err(DecimalError::OutOfRange));
-        assert_eq!(parse_price("9223372036.85477580750000001"), Err(DecimalError::OutOfRange));
+        assert_eq!(parse_nanos("9223372036854775807.999999999"), Ok((1 << 63) * 1_000_000_000 - 1));
+        assert_eq!(parse_nanos("1e30"), Err(DecimalError::OutOfRange));
     }
 
     #[test]

@@ -65,6 +65,10 @@ struct Given<'a> {
     symbol: Option<Symbol<'a>>,
     timestamp: Option<Timestamp>,
     bounds: TimeBounds,
+    /// The lowest price that is one, in units of 10^-9.
+    lowest: i64,
+    /// Whether the strict path is to make symbols upper case.
+    is_upper: bool,
 }
 
 /// Decodes one value after the other.
@@ -73,9 +77,17 @@ pub struct Decoder {
     rules: Arc<Rules>,
     bounds: TimeBounds,
     shapes: Shapes,
-    /// Holds a symbol that was written with escapes, which no borrowed slice of the value can show.
+    buffers: Buffers,
+}
+
+/// What no borrowed slice of a value can show.
+#[derive(Debug, Default)]
+struct Buffers {
+    /// A symbol that was written with escapes.
     unescaped: String,
-    /// Holds what Connect would read of a value that is not JSON.
+    /// A symbol that was written in lower case.
+    upper: String,
+    /// What Connect would read of a value that is not JSON.
     reread: Vec<u8>,
 }
 
@@ -87,7 +99,7 @@ impl Decoder {
         let rules = rules.into();
         let bounds = TimeBounds { oldest: rules.times.oldest, latest: now.plus_micros(MAX_AHEAD) };
         let shapes = Shapes::new(&rules.times);
-        Self { rules, bounds, shapes, unescaped: String::new(), reread: Vec::new() }
+        Self { rules, bounds, shapes, buffers: Buffers::default() }
     }
 
     /// Moves the clock on.
@@ -127,7 +139,13 @@ impl Decoder {
     /// What stands beside a value, as far as the fast path needs it.
     #[inline(always)]
     fn given<'a>(&self, beside: &Beside<'a>) -> Given<'a> {
-        let mut given = Given { symbol: None, timestamp: None, bounds: bounds(self.bounds, beside) };
+        let mut given = Given {
+            symbol: None,
+            timestamp: None,
+            bounds: bounds(self.bounds, beside),
+            lowest: self.rules.lowest_price(),
+            is_upper: self.rules.uppercase_symbols,
+        };
         if !self.rules.value_is_all() {
             self.add_given(beside, &mut given);
         }
@@ -148,8 +166,8 @@ impl Decoder {
 
     #[cold]
     fn decode_and_learn<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
-        let Self { rules, bounds, shapes, unescaped, reread } = self;
-        let record = Strict { rules, beside, bounds: *bounds }.decode(value, unescaped, reread)?;
+        let Self { rules, bounds, shapes, buffers } = self;
+        let record = Strict { rules, beside, bounds: *bounds }.decode(value, buffers)?;
         shapes.learn(value, rules);
         Ok(record)
     }
@@ -159,8 +177,8 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::decode`].
     pub fn decode_strictly<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
-        let Self { rules, bounds, unescaped, reread, .. } = self;
-        Strict { rules, beside, bounds: *bounds }.decode(value, unescaped, reread)
+        let Self { rules, bounds, buffers, .. } = self;
+        Strict { rules, beside, bounds: *bounds }.decode(value, buffers)
     }
 }
 
@@ -225,12 +243,8 @@ struct Strict<'r, 'a> {
 }
 
 impl<'a> Strict<'_, 'a> {
-    fn decode(
-        &self,
-        value: &'a [u8],
-        unescaped: &'a mut String,
-        reread: &'a mut Vec<u8>,
-    ) -> Result<Record<'a>, Reject> {
+    fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<Record<'a>, Reject> {
+        let Buffers { unescaped, upper, reread } = buffers;
         let mapping = &self.rules.mapping;
         let found = self.find(value, reread)?;
         let symbol = match self.rules.symbol_from {
@@ -238,15 +252,17 @@ impl<'a> Strict<'_, 'a> {
             SymbolFrom::Key => values::key_symbol(self.beside.key, unescaped)?,
             SymbolFrom::Topic => self.beside.topic.ok_or_else(no_topic)?,
         };
+        let symbol = if self.rules.uppercase_symbols { values::in_upper_case(symbol, upper) } else { symbol };
         let timestamp = self.timestamp(&found)?;
         let raw = found.fields.prices(mapping)?;
+        let price = |raw, name| values::price(raw, name, self.rules);
         let prices = Prices {
-            open: values::price(raw.open, "open")?,
-            high: raw.high.map(|raw| values::price(raw, "high")).transpose()?,
-            low: raw.low.map(|raw| values::price(raw, "low")).transpose()?,
-            close: values::price(raw.close, "close")?,
+            open: price(raw.open, "open")?,
+            high: raw.high.map(|raw| price(raw, "high")).transpose()?,
+            low: raw.low.map(|raw| price(raw, "low")).transpose()?,
+            close: price(raw.close, "close")?,
         };
-        let volume = values::volume(found.fields.require(Field::Volume, mapping)?)?;
+        let volume = found.fields.get(Field::Volume)?.map(values::volume).transpose()?;
         let tick = Tick::new(symbol, timestamp, prices, volume, bounds(self.bounds, self.beside))?;
         Ok(Record { tick, provenance: found.provenance() })
     }
@@ -272,7 +288,7 @@ impl<'a> Strict<'_, 'a> {
         if self.rules.timestamp_from == TimestampFrom::Value {
             return values::timestamp(found.fields.require(Field::Timestamp, &self.rules.mapping)?, self.rules);
         }
-        let in_line = || found.record_time.and_then(values::integer)?.checked_mul(1000).map(Timestamp::from_micros);
+        let in_line = || values::record_time(found.record_time?);
         self.beside.time.or_else(in_line).ok_or_else(|| {
             let name = &self.rules.names.record_time;
             let detail =

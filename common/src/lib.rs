@@ -1,7 +1,7 @@
 //! What both layers share: the tick and its decoder, the bar, exact numbers, the tables' migrations, and how a binary
 //! starts, logs and stops.
 //!
-//! [`decode`], [`tick`], [`price`] and [`bar`] are pure: they know no Kafka, no S3 and no SQL.
+//! [`decode`], [`tick`], [`price`], [`volume`] and [`bar`] are pure: they know no Kafka, no S3 and no SQL.
 
 pub mod bar;
 pub mod cli;
@@ -18,6 +18,7 @@ pub mod symbol;
 pub mod telemetry;
 pub mod tick;
 pub mod timestamp;
+pub mod volume;
 pub mod wide_sum;
 
 pub use bar::{Bar, OrderKey};
@@ -27,3 +28,4 @@ pub use reject::{Reason, Reject};
 pub use symbol::{Symbol, SymbolMap};
 pub use tick::Tick;
 pub use timestamp::{TimeBounds, Timestamp};
+pub use volume::Volume;

@@ -1,7 +1,7 @@
 //! [`Tick`]: one validated price message.
 
 use crate::reject::{Reason, Reject, excerpt};
-use crate::{Price, Symbol, TimeBounds, Timestamp};
+use crate::{Price, Symbol, TimeBounds, Timestamp, Volume};
 
 /// One tick, borrowing its symbol from the message. Only [`Tick::new`] makes one, so every tick is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Tick<'a> {
     symbol: Symbol<'a>,
     timestamp: Timestamp,
     prices: Prices,
-    volume: i64,
+    volume: Option<Volume>,
 }
 
 /// The prices of a tick. `high` and `low` are optional in the message.
@@ -22,7 +22,7 @@ pub struct Prices {
 }
 
 impl<'a> Tick<'a> {
-    /// A tick of the given parts. `volume` is a count of shares; `bounds` are the instants that are believed.
+    /// A tick of the given parts; `bounds` are the instants that are believed.
     ///
     /// # Errors
     /// The first rule that the parts break.
@@ -30,7 +30,7 @@ impl<'a> Tick<'a> {
         symbol: &'a str,
         timestamp: Timestamp,
         prices: Prices,
-        volume: i64,
+        volume: Option<Volume>,
         bounds: TimeBounds,
     ) -> Result<Self, Reject> {
         let tick = Self { symbol: symbol_of(symbol)?, timestamp, prices, volume };
@@ -44,7 +44,7 @@ impl<'a> Tick<'a> {
         symbol: Symbol<'a>,
         timestamp: Timestamp,
         prices: Prices,
-        volume: i64,
+        volume: Option<Volume>,
         bounds: TimeBounds,
     ) -> Option<Self> {
         let tick = Self { symbol, timestamp, prices, volume };
@@ -54,13 +54,13 @@ impl<'a> Tick<'a> {
     /// Whether everything but the symbol keeps the rules.
     #[inline]
     fn is_valid(&self, bounds: &TimeBounds) -> bool {
-        bounds.contain(self.timestamp) && self.prices.are_consistent() && self.volume >= 0
+        bounds.contain(self.timestamp) && self.prices.are_consistent()
     }
 
     /// The first rule that is broken.
     #[cold]
     fn reject(&self, bounds: &TimeBounds) -> Reject {
-        let Self { timestamp, prices, volume, .. } = self;
+        let Self { timestamp, prices, .. } = self;
         let TimeBounds { oldest, latest } = bounds;
         if timestamp < oldest {
             let detail = format!("timestamp {timestamp} is before {oldest} (--oldest, --timestamp-unit)");
@@ -69,9 +69,6 @@ impl<'a> Tick<'a> {
         if timestamp > latest {
             let detail = format!("timestamp {timestamp} is after {latest}, a day from now (--timestamp-unit)");
             return Reject::new(Reason::TimestampOutOfRange, detail);
-        }
-        if prices.are_consistent() {
-            return Reject::new(Reason::BadVolume, format!("volume {volume} is below zero"));
         }
         let (top, bottom) = (prices.open.max(prices.close), prices.open.min(prices.close));
         let detail = match (prices.high, prices.low) {
@@ -99,11 +96,11 @@ impl<'a> Tick<'a> {
         &self.prices
     }
 
-    /// Shares traded, zero or more.
+    /// What was traded; `None` where the producer does not say.
     #[must_use]
     #[inline]
-    pub fn volume(&self) -> u64 {
-        self.volume.unsigned_abs()
+    pub fn volume(&self) -> Option<Volume> {
+        self.volume
     }
 }
 

@@ -11,8 +11,9 @@ pub struct Series {
     pub high: Vec<f64>,
     pub low: Vec<f64>,
     pub close: Vec<f64>,
-    pub volume: Vec<f64>,
-    /// None where the bar's volume is zero.
+    /// None where one of the bar's ticks has none.
+    pub volume: Vec<Option<f64>>,
+    /// None where the bar's volume is zero, or not known.
     pub vwap: Vec<Option<f64>>,
 }
 
@@ -53,7 +54,11 @@ pub fn compute(series: &Series) -> Result<[Column; COLUMNS.len()], RetCode> {
     let [macd, signal, histogram] = three(last, |a, b, c| ta.macd(0, last, close, 12, 26, 9, a, b, c))?;
     let [upper, middle, lower] = three(last, |a, b, c| ta.bbands(0, last, close, 20, 2.0, 2.0, MAType::SMA, a, b, c))?;
     let atr_14 = one(last, |out| ta.atr(0, last, high, low, close, 14, out))?;
-    let obv = one(last, |out| ta.obv(0, last, close, volume, out))?;
+    let obv = match volume.iter().copied().collect::<Option<Vec<f64>>>() {
+        Some(volume) => one(last, |out| ta.obv(0, last, close, &volume, out))?,
+        // It is a running sum, of which a part is not known.
+        None => vec![None; last + 1],
+    };
     let averages = [sma_20?, sma_50?, ema_12?, ema_26?];
     let [sma_20, sma_50, ema_12, ema_26] = averages;
     Ok([
@@ -109,7 +114,7 @@ mod tests {
             start: (0..bars).map(|bar| Timestamp::from_micros(bar as i64 * Timestamp::HOUR)).collect(),
             high: close.iter().map(|close| close + 1.0).collect(),
             low: close.iter().map(|close| close - 1.0).collect(),
-            volume: repeat_n(10.0, bars).collect(),
+            volume: repeat_n(Some(10.0), bars).collect(),
             vwap: repeat_n(Some(1.0), bars).collect(),
             close,
         }
@@ -131,6 +136,16 @@ mod tests {
         assert_eq!(last("rsi_14"), 100.0);
         assert_eq!(last("obv"), 600.0);
         assert!((last("atr_14") - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_bar_without_a_volume_leaves_on_balance_volume_unknown_and_nothing_else() {
+        let mut series = rising(60);
+        series.volume[30] = None;
+        let (columns, known) = (compute(&series).unwrap(), compute(&rising(60)).unwrap());
+        let obv = COLUMNS.iter().position(|column| *column == "obv").unwrap();
+        assert!(columns[obv].len() == 60 && columns[obv].iter().all(Option::is_none));
+        assert_eq!(columns[..obv], known[..obv]);
     }
 
     #[test]

@@ -108,8 +108,9 @@ const HOURS: &str = "
 
 const DAYS: &str = "
     select symbol, date_trunc('day', hour, time_zone) as start, max(high)::float8 as high, min(low)::float8 as low,
-           ((array_agg(close order by hour desc))[1])::float8 as close, sum(volume)::float8 as volume,
-           (sum(vwap * volume) / nullif(sum(volume), 0))::float8 as vwap
+           ((array_agg(close order by hour desc))[1])::float8 as close,
+           case when count(volume) = count(*) then sum(volume) end::float8 as volume,
+           case when count(volume) = count(*) then sum(vwap * volume) / nullif(sum(volume), 0) end::float8 as vwap
     from hourly_stock_summary, exchange
     where symbol = any($1)
     group by 1, 2
@@ -166,7 +167,7 @@ pub struct Rows<'a> {
     symbols: Vec<&'a str>,
     starts: Vec<Timestamp>,
     closes: Vec<f64>,
-    volumes: Vec<f64>,
+    volumes: Vec<Option<f64>>,
     columns: [Column; COLUMNS.len()],
 }
 

@@ -2,11 +2,11 @@
 
 use common::decode::Record;
 use common::tick::Prices;
-use common::{Price, Tick, TimeBounds, Timestamp};
+use common::{Price, Tick, TimeBounds, Timestamp, Volume};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// Every number of up to 2^53 is a 64-bit float.
-const EXACT_IN_FLOAT: u64 = 1 << 53;
+/// Below it, 64-bit floats lie closer together than 10^-9, and tell all prices and volumes apart.
+const EXACT_IN_FLOAT: u64 = 1 << 23;
 
 /// What a tick says, from either side. A price is `None` where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +17,16 @@ pub struct Content<'a> {
     pub high: Option<Price>,
     pub low: Option<Price>,
     pub close: Option<Price>,
-    pub volume: u64,
+    pub volume: Option<Volume>,
 }
 
 /// The sum of the hashes of ticks, modulo 2^64: it does not depend on their order, and parts add up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Checksum {
-    /// Over prices to the last digit.
+    /// Over prices and volumes to the last digit.
     pub exact: u64,
-    /// Over prices as 64-bit floats tell them apart, because the archive's went through Connect's converter. It differs
-    /// from `exact` only above 9,007,199.254740992, where floats are coarser than 10^-9.
+    /// Over prices and fractions of volumes as 64-bit floats tell them apart, because the archive's went through Connect's
+    /// converter. It differs from `exact` only from 8,388,608 on, where floats are coarser than 10^-9.
     pub as_floats: u64,
 }
 
@@ -50,14 +50,7 @@ impl<'a> Content<'a> {
     #[must_use]
     pub fn tick(&self) -> Option<Tick<'a>> {
         let prices = Prices { open: self.open?, high: self.high, low: self.low, close: self.close? };
-        Tick::new(
-            self.symbol,
-            self.timestamp,
-            prices,
-            i64::try_from(self.volume).ok()?,
-            TimeBounds::only(self.timestamp),
-        )
-        .ok()
+        Tick::new(self.symbol, self.timestamp, prices, self.volume, TimeBounds::only(self.timestamp)).ok()
     }
 
     fn prices(&self) -> [Option<Price>; 4] {
@@ -70,9 +63,10 @@ impl Checksum {
     /// place is then another one.
     #[must_use]
     pub fn of(content: &Content<'_>, offset: Option<u64>) -> Self {
-        let exact = hash(content, offset, Price::nanos);
-        let is_exact = content.prices().into_iter().flatten().all(|price| price.nanos() <= EXACT_IN_FLOAT);
-        let as_floats = if is_exact { exact } else { hash(content, offset, float_bits) };
+        let exact = hash(content, offset, nanos, parts);
+        let is_exact =
+            content.prices().into_iter().flatten().all(is_exact_price) && content.volume.is_none_or(is_exact_volume);
+        let as_floats = if is_exact { exact } else { hash(content, offset, carried_nanos, carried_parts) };
         Self { exact, as_floats }
     }
 
@@ -82,9 +76,14 @@ impl Checksum {
     }
 }
 
-fn hash(content: &Content<'_>, offset: Option<u64>, number: fn(Price) -> u64) -> u64 {
-    // The longest symbol has 64 bytes, the numbers have 48.
-    let mut bytes = [0; 112];
+fn hash(
+    content: &Content<'_>,
+    offset: Option<u64>,
+    price_of: fn(Price) -> u64,
+    volume_of: fn(Volume) -> (u64, u32),
+) -> u64 {
+    // The longest symbol has 64 bytes, the numbers have 52.
+    let mut bytes = [0; 116];
     let mut length = 0;
     let mut put = |part: &[u8]| {
         let part = &part[..part.len().min(bytes.len() - length)];
@@ -92,10 +91,13 @@ fn hash(content: &Content<'_>, offset: Option<u64>, number: fn(Price) -> u64) ->
         length += part.len();
     };
     put(&content.timestamp.micros().to_le_bytes());
-    put(&content.volume.to_le_bytes());
+    // No fraction has all bits set.
+    let (whole, part) = content.volume.map_or((0, u32::MAX), volume_of);
+    put(&whole.to_le_bytes());
+    put(&part.to_le_bytes());
     for price in content.prices() {
-        // No price is zero.
-        put(&price.map_or(0, number).to_le_bytes());
+        // No price is this.
+        put(&price.map_or(i64::MIN.cast_unsigned(), price_of).to_le_bytes());
     }
     put(content.symbol.as_bytes());
     let hash = xxh3_64(&bytes[..length]);
@@ -105,9 +107,46 @@ fn hash(content: &Content<'_>, offset: Option<u64>, number: fn(Price) -> u64) ->
     }
 }
 
-/// The float that is nearest to the price. Dividing the rounded units would round twice.
-fn float_bits(price: Price) -> u64 {
-    price.to_string().parse::<f64>().map_or(0, f64::to_bits)
+fn nanos(price: Price) -> u64 {
+    price.nanos().cast_unsigned()
+}
+
+fn parts(volume: Volume) -> (u64, u32) {
+    (volume.whole(), volume.nanos())
+}
+
+fn is_exact_price(price: Price) -> bool {
+    price.nanos().unsigned_abs() < EXACT_IN_FLOAT * Price::ONE
+}
+
+/// Connect passes integers as they are, and everything else as a float.
+fn is_exact_volume(volume: Volume) -> bool {
+    volume.nanos() == 0 || volume.whole() < EXACT_IN_FLOAT
+}
+
+/// What becomes of a price on the way through Connect. It must be the number itself, and not the float's bits: what it has
+/// become may be one that is exact.
+fn carried_nanos(price: Price) -> u64 {
+    if is_exact_price(price) {
+        return nanos(price);
+    }
+    let carried = through_float(&price.to_string()).and_then(|nanos| Price::from_nanos(i64::try_from(nanos).ok()?));
+    nanos(carried.unwrap_or(price))
+}
+
+/// The same of a volume.
+fn carried_parts(volume: Volume) -> (u64, u32) {
+    if is_exact_volume(volume) {
+        return parts(volume);
+    }
+    let carried = through_float(&volume.to_string()).and_then(Volume::from_nanos);
+    parts(carried.unwrap_or(volume))
+}
+
+/// The decimal, in units of 10^-9, that stands for the float nearest to `number`.
+fn through_float(number: &str) -> Option<i128> {
+    let float: f64 = number.parse().ok()?;
+    common::decimal::parse_nanos(&float.to_string()).ok()
 }
 
 #[cfg(test)]
@@ -123,7 +162,15 @@ mod tests {
     fn content(close: &str) -> Content<'static> {
         let timestamp = Timestamp::from_micros(1_000_000);
         let open = price("1.5");
-        Content { symbol: "AAPL", timestamp, open, high: None, low: None, close: price(close), volume: 7 }
+        Content {
+            symbol: "AAPL",
+            timestamp,
+            open,
+            high: None,
+            low: None,
+            close: price(close),
+            volume: Volume::from_parts(7, 0),
+        }
     }
 
     #[test]
@@ -137,8 +184,13 @@ mod tests {
             Content { open: price("1.500000001"), ..tick },
             Content { high: price("201.5"), ..tick },
             Content { low: price("1.5"), ..tick },
+            Content { low: price("0"), ..tick },
+            Content { low: price("-1.5"), ..tick },
             Content { close: price("201.500000001"), ..tick },
-            Content { volume: 8, ..tick },
+            Content { volume: Volume::from_parts(8, 0), ..tick },
+            Content { volume: Volume::from_parts(7, 1), ..tick },
+            Content { volume: None, ..tick },
+            Content { volume: Volume::from_parts(0, 0), ..tick },
         ];
         let sum = Checksum::of(&tick, Some(3));
         let long = others.map(|other| Checksum::of(&other, Some(3)).exact);
@@ -163,7 +215,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_float_has_carried_is_equal_to_the_original(nanos in 1_i64..=i64::MAX) {
+        fn what_a_float_has_carried_is_equal_to_the_original(nanos in -i64::MAX..=i64::MAX) {
             let original = Price::from_nanos(nanos).unwrap();
             // The shortest text of the float is what Java writes.
             let carried = price(&format!("{}", original.to_string().parse::<f64>().unwrap()));
@@ -172,11 +224,32 @@ mod tests {
             prop_assert_eq!(sums[0].exact == sums[1].exact, carried == Some(original));
         }
 
+        /// The one may be beyond the edge, and the other not.
         #[test]
-        fn the_order_of_ticks_does_not_matter(volumes in proptest::collection::vec(0_u64..9, 1..20)) {
-            let sum = |volumes: &mut dyn Iterator<Item = &u64>| {
+        fn so_it_is_at_the_edge_of_what_floats_tell_apart(offset in -40_i64..40) {
+            let original = Price::from_nanos((EXACT_IN_FLOAT * Price::ONE).cast_signed() + offset).unwrap();
+            let carried = price(&original.to_string().parse::<f64>().unwrap().to_string());
+            let sums = [Some(original), carried].map(|close| Checksum::of(&Content { close, ..content("1") }, None));
+            prop_assert_eq!(sums[0].as_floats, sums[1].as_floats);
+        }
+
+        #[test]
+        fn so_is_a_volume_that_a_float_has_carried(whole in 0..=i64::MAX, shift in 0_u32..63, nanos in 0..Volume::ONE) {
+            let original = Volume::from_parts(whole >> shift, nanos).unwrap();
+            // An integer passes as it is.
+            prop_assume!(nanos > 0 && original.to_string().parse::<f64>().unwrap() < 9e18);
+            let text = format!("{}", original.to_string().parse::<f64>().unwrap());
+            let carried = Volume::from_nanos(common::decimal::parse_nanos(&text).unwrap());
+            let sums = [Some(original), carried].map(|volume| Checksum::of(&Content { volume, ..content("1") }, None));
+            prop_assert_eq!(sums[0].as_floats, sums[1].as_floats, "{}", original);
+            prop_assert_eq!(sums[0].exact == sums[1].exact, carried == Some(original));
+        }
+
+        #[test]
+        fn the_order_of_ticks_does_not_matter(volumes in proptest::collection::vec(0_i64..9, 1..20)) {
+            let sum = |volumes: &mut dyn Iterator<Item = &i64>| {
                 let mut sum = Checksum::default();
-                volumes.for_each(|volume| sum.add(Checksum::of(&Content { volume: *volume, ..content("1") }, None)));
+                volumes.for_each(|volume| sum.add(Checksum::of(&Content { volume: Volume::from_parts(*volume, 0), ..content("1") }, None)));
                 sum
             };
             prop_assert_eq!(sum(&mut volumes.iter()), sum(&mut volumes.iter().rev()));

@@ -211,7 +211,7 @@ mod tests {
                 high: None,
                 low: None,
                 close: Price::from_nanos(1),
-                volume: *offset,
+                volume: common::Volume::from_parts(offset.cast_signed(), 0),
             };
             holdings.add(0, Some(*offset), &content);
         }

@@ -10,7 +10,7 @@ use crate::index::Index;
 use crate::scan::Offsets;
 use common::pg::numeric::Numeric;
 use common::pg::{self, in_time};
-use common::wide_sum::WideSum;
+use common::wide_sum::Exact;
 use common::{Bar, Failure, SymbolMap, Tick, Timestamp};
 use rustc_hash::FxHashMap;
 use sqlx::Connection;
@@ -198,6 +198,8 @@ async fn write(
     let mut bars: Vec<(&str, &Bar)> = bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, _)| *symbol);
     let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
+    let sums =
+        |of: fn(&Bar) -> Option<Exact>| bars.iter().map(|(_, bar)| of(bar).map(Numeric::from)).collect::<Vec<_>>();
     let integers = |of: fn(&Bar) -> i64| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
     let partitions = |of: fn(&Bar) -> i32| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
     let times = |of: fn(&Bar) -> Timestamp| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
@@ -208,10 +210,10 @@ async fn write(
         .bind(numbers(|bar| bar.high.into()))
         .bind(numbers(|bar| bar.low.into()))
         .bind(numbers(|bar| bar.close.into()))
-        .bind(numbers(|bar| Numeric::Integer(bar.volume)))
+        .bind(sums(|bar| bar.traded.volume()))
         .bind(integers(|bar| bar.ticks.cast_signed()))
-        .bind(numbers(|bar| Numeric::Nanos(WideSum::from(bar.sum_close))))
-        .bind(numbers(|bar| Numeric::Nanos(bar.notional)))
+        .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
+        .bind(sums(|bar| bar.traded.notional()))
         .bind(times(|bar| bar.first.timestamp))
         .bind(partitions(|bar| bar.first.partition))
         .bind(integers(|bar| bar.first.offset))

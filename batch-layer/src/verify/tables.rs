@@ -8,8 +8,8 @@ use crate::scan::Offsets;
 use crate::state;
 use common::pg;
 use common::pg::in_time;
-use common::pg::numeric::{Numeric, StoredPrice};
-use common::wide_sum::WideSum;
+use common::pg::numeric::{Numeric, StoredPrice, StoredVolume};
+use common::wide_sum::Exact;
 use common::{Bar, Failure, SymbolMap, Timestamp};
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
@@ -108,14 +108,17 @@ pub async fn read_realtime(index: &mut Index, hour: Hour, holdings: &mut Holding
 
 fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
     let price = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<StoredPrice>, _>(name)?.and_then(|price| price.0));
+    let volume = row.try_get::<Option<StoredVolume>, _>("volume")?;
+    // What no decoder would have let pass must equal no tick, and above all none without a volume: it gets no open.
+    let is_strange = volume == Some(StoredVolume(None));
     Ok(Content {
         symbol: row.try_get("symbol")?,
         timestamp: row.try_get("timestamp")?,
-        open: price("open")?,
+        open: price("open")?.filter(|_| !is_strange),
         high: price("high")?,
         low: price("low")?,
         close: price("close")?,
-        volume: row.try_get::<i64, _>("volume")?.cast_unsigned(),
+        volume: volume.and_then(|volume| volume.0),
     })
 }
 
@@ -188,9 +191,10 @@ impl Derived {
             Self::MinuteBars => {
                 "select coalesce(e.symbol, t.symbol)
                  from expected e
-                          full join (select symbol, max(high) as high, min(low) as low, sum(volume) as volume,
+                          full join (select symbol, max(high) as high, min(low) as low,
+                                            case when count(volume) = count(*) then sum(volume) end as volume,
                                             sum(ticks)::bigint as ticks, sum(sum_close) as sum_close,
-                                            sum(notional) as notional
+                                            case when count(volume) = count(*) then sum(notional) end as notional
                                      from minute_bars where minute >= $1 and minute < $1 + interval '1 hour'
                                      group by symbol) t on t.symbol = e.symbol
                  where (t.high, t.low, t.volume, t.ticks, t.sum_close, t.notional)
@@ -210,6 +214,8 @@ pub async fn differing(
 ) -> Result<Vec<String>, Failure> {
     let bars: Vec<(&str, &Bar)> = expected.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
     let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
+    let sums =
+        |of: fn(&Bar) -> Option<Exact>| bars.iter().map(|(_, bar)| of(bar).map(Numeric::from)).collect::<Vec<_>>();
     let query = format!(
         "with expected as
              (select * from unnest($2::text[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
@@ -225,9 +231,9 @@ pub async fn differing(
         .bind(numbers(|bar| bar.high.into()))
         .bind(numbers(|bar| bar.low.into()))
         .bind(numbers(|bar| bar.close.into()))
-        .bind(numbers(|bar| Numeric::Integer(bar.volume)))
-        .bind(numbers(|bar| Numeric::Nanos(WideSum::from(bar.sum_close))))
-        .bind(numbers(|bar| Numeric::Nanos(bar.notional)))
+        .bind(sums(|bar| bar.traded.volume()))
+        .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
+        .bind(sums(|bar| bar.traded.notional()))
         .bind(bars.iter().map(|(_, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
         .fetch_all(&mut index.connection);
     in_time(index.patience, rows).await.map_err(|error| index.failed(&format!("reading {} in", table.name()), error))

@@ -132,7 +132,9 @@ impl World {
                         (array_agg(open order by timestamp, kafka_partition, kafka_offset))[1],
                         max(greatest(open, close)), min(least(open, close)),
                         (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1],
-                        sum(volume), count(*), sum(close), sum(close * volume), min(timestamp), 0, 0, max(timestamp), 0, 0
+                        case when count(volume) = count(*) then sum(volume) end, count(*), sum(close),
+                        case when count(volume) = count(*) then sum(close * volume) end,
+                        min(timestamp), 0, 0, max(timestamp), 0, 0
                  from realtime_stock group by 1, 2"
             ))
             .await;
@@ -177,7 +179,8 @@ impl World {
     pub async fn summary(&self) -> Vec<String> {
         self.rows(
             "select concat_ws(' ', symbol, hour at time zone 'UTC', avg_close, avg_volume, trim_scale(open),
-                              trim_scale(high), trim_scale(low), trim_scale(close), volume, coalesce(vwap::text, '-'),
+                              trim_scale(high), trim_scale(low), trim_scale(close), coalesce(trim_scale(volume)::text, '-'),
+                              coalesce(vwap::text, '-'),
                               ticks)
              from hourly_stock_summary order by hour, symbol",
         )
@@ -188,12 +191,15 @@ impl World {
     pub async fn expected(&self) -> Vec<String> {
         self.rows(
             "select concat_ws(' ', symbol, date_trunc('hour', timestamp, 'UTC') at time zone 'UTC', avg(close),
-                              avg(volume),
+                              case when count(volume) = count(*) then avg(volume) end,
                               trim_scale((array_agg(open order by timestamp, kafka_partition, kafka_offset))[1]),
                               trim_scale(max(greatest(open, close))), trim_scale(min(least(open, close))),
                               trim_scale((array_agg(close order by timestamp desc, kafka_partition desc,
                                                     kafka_offset desc))[1]),
-                              sum(volume), coalesce((sum(close * volume) / nullif(sum(volume), 0))::text, '-'), count(*))
+                              case when count(volume) = count(*) then trim_scale(sum(volume))::text else '-' end,
+                              case when count(volume) = count(*) and sum(volume) > 0
+                                       then (sum(close * volume) / sum(volume))::text else '-' end,
+                              count(*))
              from realtime_stock
              group by symbol, date_trunc('hour', timestamp, 'UTC')
              order by date_trunc('hour', timestamp, 'UTC'), symbol",

@@ -205,6 +205,42 @@ async fn an_archive_without_provenance_is_compared_by_number_and_content() {
     assert!(outcome.stdout.contains("their values differ"), "{}", outcome.stdout);
 }
 
+/// AAPL is traded in fractions, and one tick of MSFT says no volume.
+#[tokio::test]
+async fn fractions_of_volumes_and_absent_ones_are_summed_up_and_compared_to_the_last_digit() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 300);
+    let without = ticks.iter().position(|tick| tick.symbol == "MSFT").unwrap();
+    let line = |(number, tick): (usize, &Tick)| {
+        let (text, volume) = (lines(std::slice::from_ref(tick)), format!("\"volume\":{},", tick.volume));
+        match &*tick.symbol {
+            "AAPL" => text.replace(&volume, &format!("\"volume\":{}.123456789,", tick.volume)),
+            _ if number == without => text.replace(&volume, ""),
+            _ => text,
+        }
+    };
+    world.bucket.put(&key(10, 0, 0), ticks.iter().enumerate().map(line).collect::<String>()).await.unwrap();
+    world.insert_realtime(&ticks).await;
+    world.execute("update realtime_stock set volume = volume + 0.123456789 where symbol = 'AAPL'").await;
+    world.execute(&format!("update realtime_stock set volume = null where kafka_offset = {without}")).await;
+    settle(&world).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(world.number("select count(*) from hourly_stock_summary where volume is null").await, 1);
+    assert_eq!(world.number("select count(*) from technical_indicators where obv is null").await, 2);
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    for change in [
+        format!("volume = 0 where kafka_offset = {without}"),
+        "volume = volume + 0.000000001 where symbol = 'AAPL'".to_owned(),
+    ] {
+        world.execute(&format!("update realtime_stock set {change}")).await;
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 1, "{change}: {}", outcome.stdout);
+        assert!(outcome.stdout.contains("values differ"), "{change}: {}", outcome.stdout);
+        world.execute(&format!("update realtime_stock set volume = null where kafka_offset = {without}")).await;
+    }
+}
+
 #[tokio::test]
 async fn rows_of_every_table_that_follows_from_the_ticks_are_read() {
     for (statement, table) in [

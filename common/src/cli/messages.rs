@@ -1,8 +1,11 @@
 //! [`MessageArgs`]: what messages look like, said to both layers in the same words.
 
+mod file;
+
 use crate::Timestamp;
 use crate::decode::{Field, MapEntries, Mapping, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
 use crate::timestamp::{EpochUnit, TimeRules, TimeZone};
+use clap::builder::BoolishValueParser;
 
 /// How messages are read. Give both layers and `verify` the same.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -14,9 +17,17 @@ pub struct MessageArgs {
     #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
     pub map: Option<MapEntries>,
 
-    /// As --map, from a file: one or more fields a line; lines that begin with `#` are passed over.
-    #[arg(long, env = "MESSAGE_MAP_FILE", value_name = "FILE", value_parser = map_file, conflicts_with = "map")]
-    pub map_file: Option<MapEntries>,
+    /// All of these flags from a file, in place of them: one a line without its dashes, as `timestamp-zone=UTC` or
+    /// `map=symbol=ticker`. Lines that begin with `#` are passed over.
+    #[arg(
+        long,
+        env = "MESSAGE_FILE",
+        value_name = "FILE",
+        value_parser = file::message_file,
+        conflicts_with_all = ["map", "preset", "timestamp_zone", "allow_nonpositive_prices", "uppercase_symbols",
+                              "symbol_from", "timestamp_from", "timestamp_unit", "oldest"]
+    )]
+    pub message_file: Option<Box<MessageArgs>>,
 
     /// The messages of a feed or library. What --map says goes before it.
     #[arg(long, env = "MESSAGE_PRESET", value_enum, value_name = "NAME")]
@@ -41,6 +52,14 @@ pub struct MessageArgs {
     /// Reject ticks from before this date (UTC): a wrong unit of time shows as one of 1970.
     #[arg(long, env = "OLDEST", default_value = "1990-01-01", value_parser = date, value_name = "DATE")]
     pub oldest: Oldest,
+
+    /// Take prices of zero and below, as futures, power and spreads have them.
+    #[arg(long, env = "ALLOW_NONPOSITIVE_PRICES", value_parser = BoolishValueParser::new())]
+    pub allow_nonpositive_prices: bool,
+
+    /// Make symbols upper case, where producers write them in different ways.
+    #[arg(long, env = "UPPERCASE_SYMBOLS", value_parser = BoolishValueParser::new())]
+    pub uppercase_symbols: bool,
 }
 
 /// The start of a day in UTC.
@@ -57,6 +76,9 @@ impl MessageArgs {
     /// The rules that these flags make, for lines that hold their provenance under these names.
     #[must_use]
     pub fn rules(&self, names: ProvenanceNames) -> Rules {
+        if let Some(file) = &self.message_file {
+            return file.rules(names);
+        }
         let zone = self.timestamp_zone.clone().or_else(|| self.preset?.zone());
         Rules {
             names,
@@ -64,31 +86,19 @@ impl MessageArgs {
             times: TimeRules { unit: self.timestamp_unit, zone, oldest: self.oldest.0 },
             symbol_from: self.symbol_from,
             timestamp_from: self.timestamp_from,
+            allow_nonpositive_prices: self.allow_nonpositive_prices,
+            uppercase_symbols: self.uppercase_symbols,
         }
     }
 
     fn entries(&self) -> Vec<(Field, Path)> {
-        let mut entries = self.map.as_ref().or(self.map_file.as_ref()).map_or_else(Vec::new, |map| map.0.clone());
+        let mut entries = self.map.as_ref().map_or_else(Vec::new, |map| map.0.clone());
         let preset = self.preset.map_or_else(Vec::new, Preset::entries);
         let own: Vec<Field> = entries.iter().map(|(field, _)| *field).collect();
         let is_left = |field: &Field| !own.iter().any(|mapped| mapped.excludes(*field));
         entries.extend(preset.into_iter().filter(|(field, _)| is_left(field)));
         entries
     }
-}
-
-fn map_file(path: &str) -> Result<MapEntries, String> {
-    let text = super::files::read(path)?;
-    let lines = (1..).zip(text.lines().map(str::trim));
-    let mut entries = Vec::new();
-    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-        let MapEntries(more) = line.parse().map_err(|error| format!("line {number}: {error}"))?;
-        if let Some((field, _)) = more.iter().find(|(field, _)| entries.iter().any(|(known, _)| known == field)) {
-            return Err(format!("line {number}: {field} is there twice; alternatives are written {field}=a|b"));
-        }
-        entries.extend(more);
-    }
-    Ok(MapEntries(entries))
 }
 
 fn date(text: &str) -> Result<Oldest, String> {
@@ -133,16 +143,18 @@ mod tests {
     fn every_flag_shows_in_the_description_of_the_rules() {
         let mut described = std::collections::HashSet::from([rules(&[]).unwrap().describe()]);
         for flags in [
-            ["--map", "symbol=a"],
-            ["--map", "symbol=a|b"],
-            ["--preset", "binance"],
-            ["--symbol-from", "key"],
-            ["--timestamp-from", "record"],
-            ["--timestamp-unit", "ms"],
-            ["--timestamp-zone", "UTC"],
-            ["--oldest", "1980-01-01"],
+            &["--map", "symbol=a"][..],
+            &["--map", "symbol=a|b"],
+            &["--preset", "binance"],
+            &["--symbol-from", "key"],
+            &["--timestamp-from", "record"],
+            &["--timestamp-unit", "ms"],
+            &["--timestamp-zone", "UTC"],
+            &["--oldest", "1980-01-01"],
+            &["--allow-nonpositive-prices"],
+            &["--uppercase-symbols"],
         ] {
-            assert!(described.insert(rules(&flags).unwrap().describe()), "{flags:?}");
+            assert!(described.insert(rules(flags).unwrap().describe()), "{flags:?}");
         }
     }
 
@@ -169,18 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn a_map_may_stand_in_a_file() {
+    fn a_file_stands_in_place_of_the_flags() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let flags = ["--map-file", file.path().to_str().unwrap()];
-        std::fs::write(file.path(), "# ours\nsymbol=ticker\n\nprice=q.last, volume=\"a.b\"\n").unwrap();
-        assert_eq!(paths(&rules(&flags).unwrap(), Field::Price), ["q.last"]);
-        for (text, said) in
-            [("symbol=a\nsymbol=b", "line 2: symbol is there twice"), ("\nx=y", "line 2: there is no field")]
-        {
-            std::fs::write(file.path(), text).unwrap();
-            let error = rules(&flags).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
-        }
+        std::fs::write(file.path(), "map=symbol=ticker\nuppercase-symbols\n").unwrap();
+        let flags = ["--message-file", file.path().to_str().unwrap()];
+        let found = rules(&flags).unwrap();
+        assert_eq!((paths(&found, Field::Symbol), found.uppercase_symbols), (vec!["ticker".to_owned()], true));
+        assert!(rules(&[&flags[..], &["--preset", "kraken"]].concat()).is_err(), "not beside them");
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::fmt;
 /// What was found in an object.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
-    candidates: Vec<Candidate<'a>>,
+    /// What stands where the mapping says: of each of its paths the last.
+    mapped: Vec<Candidate<'a>>,
+    /// What stands under a usual name: of each name the last, once the object is read.
+    usual: Vec<Candidate<'a>>,
     pub partition: Option<&'a RawValue>,
     pub offset: Option<&'a RawValue>,
     pub record_time: Option<&'a RawValue>,
@@ -42,8 +45,9 @@ impl<'a> Fields<'a> {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(no_object(text));
         }
-        let mut fields = Self { candidates: Vec::with_capacity(Field::ALL.len()), ..Self::default() };
+        let mut fields = Self { usual: Vec::with_capacity(Field::ALL.len()), ..Self::default() };
         fields.read(text, &Place { rules, node: rules.mapping.root(), is_outer: true }).map_err(not_json)?;
+        fields.keep_last();
         Ok(fields)
     }
 
@@ -53,20 +57,29 @@ impl<'a> Fields<'a> {
         json.end()
     }
 
-    /// Of two members with the same name the last counts.
-    fn note(&mut self, candidate: Candidate<'a>) {
-        let is_same = |known: &&mut Candidate<'a>| {
-            (known.field, known.rank, &known.name) == (candidate.field, candidate.rank, &candidate.name)
-        };
-        match self.candidates.iter_mut().find(is_same) {
-            Some(known) => known.raw = candidate.raw,
-            None => self.candidates.push(candidate),
+    /// Of two members with the same name the last counts. All are sorted at once: a message may have one field in tens of
+    /// thousands of spellings.
+    fn keep_last(&mut self) {
+        fn key<'c>(one: &'c Candidate<'_>) -> (Field, u8, &'c str) {
+            (one.field, one.rank, &one.name)
+        }
+        self.usual.reverse();
+        self.usual.sort_by(|one, other| key(one).cmp(&key(other)));
+        self.usual.dedup_by(|one, kept| key(one) == key(kept));
+    }
+
+    /// The paths of a mapping are few.
+    fn note_mapped(&mut self, field: Field, rank: u8, raw: &'a RawValue) {
+        match self.mapped.iter_mut().find(|known| (known.field, known.rank) == (field, rank)) {
+            Some(known) => known.raw = raw,
+            None => self.mapped.push(Candidate { field, rank, name: Cow::Borrowed(""), raw }),
         }
     }
 
     /// The field's value, if there is one that is not null.
     pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
-        let found = || self.candidates.iter().filter(|found| found.field == field && found.raw.get() != "null");
+        let all = || self.mapped.iter().chain(&self.usual);
+        let found = || all().filter(|found| found.field == field && found.raw.get() != "null");
         let Some(rank) = found().map(|found| found.rank).min() else {
             return Ok(None);
         };
@@ -178,7 +191,7 @@ impl<'de> Visitor<'de> for Object<'_, 'de, '_> {
 impl<'a> Fields<'a> {
     fn take(&mut self, wanted: Wanted<'a, '_>, raw: &'a RawValue, place: &Place<'_>) -> Result<(), serde_json::Error> {
         if let Some((field, rank)) = wanted.default {
-            self.note(Candidate { field, rank, name: wanted.name, raw });
+            self.usual.push(Candidate { field, rank, name: wanted.name, raw });
         }
         match wanted.special {
             Some(Special::Partition) => self.partition = Some(raw),
@@ -192,11 +205,11 @@ impl<'a> Fields<'a> {
             return Ok(());
         };
         for (field, rank) in ends {
-            self.note(Candidate { field: *field, rank: *rank, name: Cow::Borrowed(""), raw });
+            self.note_mapped(*field, *rank, raw);
         }
         // Of two members with the same name the last counts, with all that it holds.
         below.each_end(&mut |end| {
-            self.candidates.retain(|known| !known.name.is_empty() || (known.field, known.rank) != end);
+            self.mapped.retain(|known| (known.field, known.rank) != end);
         });
         if raw.get().starts_with('{') && !below.is_empty() {
             self.read(raw.get(), &Place { node: below, is_outer: false, ..*place })?;

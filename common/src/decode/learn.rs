@@ -50,7 +50,7 @@ impl<'a> Chosen<'a> {
         }
         chosen.extend(prices.high.map(|raw| (Part::High, raw)));
         chosen.extend(prices.low.map(|raw| (Part::Low, raw)));
-        chosen.push((Part::Volume, get(Field::Volume)?));
+        chosen.extend(found.fields.get(Field::Volume).ok()?.map(|raw| (Part::Volume, raw)));
         if found.provenance().is_some() {
             chosen.extend([(Part::Partition, found.partition?), (Part::Offset, found.offset?)]);
         }

@@ -12,7 +12,7 @@ use std::fmt;
 pub(super) use defaults::default_field;
 
 /// A field of a tick that a message may hold. `Price` stands for open and close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Field {
     Symbol,
     Timestamp,

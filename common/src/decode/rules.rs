@@ -52,6 +52,10 @@ pub struct Rules {
     pub times: TimeRules,
     pub symbol_from: SymbolFrom,
     pub timestamp_from: TimestampFrom,
+    /// Whether a price may be zero or below, as that of WTI futures was on 2020-04-20.
+    pub allow_nonpositive_prices: bool,
+    /// Whether `aapl` is the symbol `AAPL`.
+    pub uppercase_symbols: bool,
 }
 
 impl Rules {
@@ -65,11 +69,17 @@ impl Rules {
         let TimeRules { unit, zone, oldest } = &self.times;
         let zone = zone.as_ref().map_or("none", |zone| zone.name());
         let (symbol, timestamp) = (self.symbol_from, self.timestamp_from);
+        let (nonpositive, upper) = (self.allow_nonpositive_prices, self.uppercase_symbols);
         format!(
             "{partition} {offset} {record_time} map {} unit {unit:?} zone {zone} oldest {oldest} symbol {symbol:?} \
-             timestamp {timestamp:?}",
+             timestamp {timestamp:?} nonpositive {nonpositive} upper {upper}",
             map.join(",")
         )
+    }
+
+    /// The lowest price that is one, in units of 10^-9.
+    pub(super) fn lowest_price(&self) -> i64 {
+        if self.allow_nonpositive_prices { i64::MIN } else { 1 }
     }
 
     /// Whether the value alone makes a tick.

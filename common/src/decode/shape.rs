@@ -6,10 +6,11 @@
 
 use super::minutes::MinuteCache;
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
+use super::values::is_plain_upper_case;
 use super::{Given, MAX_VALUE_BYTES, Provenance, Record, Rules, learn};
 use crate::tick::Prices;
 use crate::timestamp::{EpochUnit, TimeRules};
-use crate::{Price, Symbol, Tick, Timestamp};
+use crate::{Price, Symbol, Tick, Timestamp, Volume};
 
 /// Shapes kept: a topic has few, and an archive whose sink orders fields by hash has one an object.
 const KEPT: usize = 8;
@@ -125,7 +126,7 @@ struct Read<'a> {
     high: Option<i64>,
     low: Option<i64>,
     close: i64,
-    volume: i64,
+    volume: Option<Volume>,
     partition: Option<i64>,
     offset: Option<i64>,
 }
@@ -182,7 +183,10 @@ impl<'a> Read<'a> {
                 let (low, after) = nanos(text, at)?;
                 (self.low, end) = (Some(low), after);
             }
-            Part::Volume => (self.volume, end) = whole(text, at)?,
+            Part::Volume => {
+                let (volume, after) = volume(text, at)?;
+                (self.volume, end) = (Some(volume), after);
+            }
             Part::Partition => {
                 let (partition, after) = integer(text, at)?;
                 (self.partition, end) = (Some(partition), after);
@@ -199,14 +203,18 @@ impl<'a> Read<'a> {
 
     #[inline(always)]
     fn record(&self, given: &Given<'a>) -> Option<Record<'a>> {
+        let lowest = given.lowest;
         let prices = Prices {
-            open: Price::from_nanos(self.open)?,
-            high: optional_price(self.high)?,
-            low: optional_price(self.low)?,
-            close: Price::from_nanos(self.close)?,
+            open: price(self.open, lowest)?,
+            high: optional_price(self.high, lowest)?,
+            low: optional_price(self.low, lowest)?,
+            close: price(self.close, lowest)?,
         };
         let timestamp = given.timestamp.or_else(|| self.timestamp.map(Timestamp::from_micros))?;
         let symbol = given.symbol.or(self.symbol)?;
+        if given.is_upper && !is_plain_upper_case(symbol.as_str()) {
+            return None;
+        }
         let tick = Tick::of_symbol(symbol, timestamp, prices, self.volume, given.bounds)?;
         let provenance = match (self.partition, self.offset) {
             (Some(partition), Some(offset)) => Some(Provenance { partition: i32::try_from(partition).ok()?, offset }),
@@ -216,12 +224,17 @@ impl<'a> Read<'a> {
     }
 }
 
+#[inline(always)]
+fn price(nanos: i64, lowest: i64) -> Option<Price> {
+    if nanos >= lowest { Price::from_nanos(nanos) } else { None }
+}
+
 /// `None` where there is a price that is none.
 #[inline(always)]
-fn optional_price(nanos: Option<i64>) -> Option<Option<Price>> {
+fn optional_price(nanos: Option<i64>, lowest: i64) -> Option<Option<Price>> {
     match nanos {
         None => Some(None),
-        Some(nanos) => Price::from_nanos(nanos).map(Some),
+        Some(nanos) => price(nanos, lowest).map(Some),
     }
 }
 
@@ -246,11 +259,15 @@ fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     (is_json_integer(text, at, digits) && is_whole).then_some((value, end))
 }
 
-/// A plain decimal whose fraction, if it has one, is zero; and the place behind it.
+/// A plain decimal with nine digits behind the point, or more where all are zeros; and the place behind it.
 #[inline(always)]
-fn whole(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
-    let Decimal { whole, fraction, end, .. } = decimal(text, at)?;
-    (fraction == 0).then_some((whole, end))
+fn volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
+    let Decimal { whole, fraction, fraction_digits, end } = decimal(text, at)?;
+    let nanos = match fraction {
+        0 => 0,
+        _ => fraction * POWERS[(Price::SCALE as usize).checked_sub(fraction_digits)?],
+    };
+    Some((Volume::from_parts(whole, nanos as u32)?, end))
 }
 
 /// A plain number since 1970, in microseconds, and the place behind it. Whatever `unit` it has, its first 18 digits and

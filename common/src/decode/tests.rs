@@ -1,4 +1,5 @@
 use super::*;
+use crate::Volume;
 use crate::timestamp::{EpochUnit, TimeRules};
 use proptest::prelude::*;
 
@@ -44,7 +45,7 @@ fn a_bare_tick_is_decoded_exactly() {
     assert_eq!(record.tick.prices().open.to_string(), "201.5");
     assert_eq!(record.tick.prices().close.to_string(), "201.6");
     assert_eq!((record.tick.prices().high, record.tick.prices().low), (None, None));
-    assert_eq!(record.tick.volume(), 100);
+    assert_eq!(record.tick.volume(), Volume::from_parts(100, 0));
     assert_eq!(record.provenance, None);
 }
 
@@ -297,13 +298,73 @@ fn a_price_is_a_number_above_zero() {
 }
 
 #[test]
-fn volume_is_an_integer_of_zero_or_more() {
-    for json in ["0", "-0", "100.0", "1e3", "\"5\"", "\"100.0\"", "9223372036854775807"] {
-        assert!(accepts(&bare("volume", json)), "{json}");
+fn volume_is_a_number_of_zero_or_more_and_may_be_absent() {
+    let volume = |json| {
+        let mut decoder = decoder();
+        let record = decoder.decode(bare("volume", json).as_bytes(), &ALONE).map(|record| record.tick.volume());
+        record.unwrap().map(|volume| volume.to_string())
+    };
+    for (json, expected) in [
+        ("0", "0"),
+        ("-0", "0"),
+        ("100.0", "100"),
+        ("1e3", "1000"),
+        ("\"5\"", "5"),
+        ("\"100.0\"", "100"),
+        ("0.01234", "0.01234"),
+        ("\"1.50000000000\"", "1.5"),
+        ("1e-9", "0.000000001"),
+        ("0.30000000000000004", "0.3"),
+        ("9223372036854775807", "9223372036854775807"),
+        ("9223372036854775807.000000001", "9223372036854775807.000000001"),
+    ] {
+        assert_eq!(volume(json).as_deref(), Some(expected), "{json}");
     }
-    for json in ["-1", "1.5", "9223372036854775808", "\"5 \"", "null "] {
-        let expected = if json == "null " { Reason::MissingField } else { Reason::BadVolume };
-        assert_eq!(reason_of("volume", json), expected, "{json}");
+    assert_eq!(volume("null "), None);
+    for json in ["-1", "-0.5", "9223372036854775808", "\"5 \"", "1e-10", "0.0000000015", "\"many\""] {
+        assert_eq!(reason_of("volume", json), Reason::BadVolume, "{json}");
+    }
+}
+
+#[test]
+fn a_price_of_zero_or_below_is_one_only_where_that_is_allowed() {
+    let mut decoder = Decoder::new(Rules { allow_nonpositive_prices: true, ..Rules::default() }, NOW);
+    for (json, expected) in
+        [("0", "0"), ("-0", "0"), ("-37.63", "-37.63"), ("\"-1e-9\"", "-0.000000001"), ("201.5", "201.5")]
+    {
+        let value = bare("open", json);
+        assert_eq!(accepts(&value), json == "201.5", "{json}");
+        let tick = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick;
+        assert_eq!(tick.prices().open.to_string(), expected, "{json}");
+    }
+    // One that the fast path has learned.
+    let zero = bare("open", "0.0");
+    assert!(decoder.decode_known(zero.as_bytes(), &ALONE).is_some());
+    let high = zero.replacen('{', "{\"high\":-1,", 1);
+    assert_eq!(decoder.decode(high.as_bytes(), &ALONE).unwrap_err().reason, Reason::InconsistentPrices);
+    assert!(decoder.decode(bare("open", "-9223372036.854775808").as_bytes(), &ALONE).is_err());
+}
+
+#[test]
+fn symbols_become_upper_case_where_that_is_asked_for() {
+    let rules = |symbol_from| Rules { uppercase_symbols: true, symbol_from, ..Rules::default() };
+    let mut decoder = Decoder::new(rules(SymbolFrom::Value), NOW);
+    for (written, expected) in
+        [("AAPL", "AAPL"), ("aapl", "AAPL"), ("brk-B", "BRK-B"), ("\\u0061b", "AB"), ("ünit", "ÜNIT"), ("AAPL", "AAPL")]
+    {
+        let value = bare("symbol", &format!("\"{written}\""));
+        let symbol = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick.symbol().as_str().to_owned();
+        assert_eq!(symbol, expected);
+    }
+    assert!(decoder.decode_known(bare("", "").as_bytes(), &ALONE).is_some(), "upper case stays with the fast path");
+    let too_long = bare("symbol", &format!("\"{}\"", "ŉ".repeat(32)));
+    assert!(accepts(&too_long));
+    assert_eq!(decoder.decode(too_long.as_bytes(), &ALONE).unwrap_err().reason, Reason::BadSymbol);
+    let mut by_topic = Decoder::new(rules(SymbolFrom::Topic), NOW);
+    for _ in 0..2 {
+        let value = bare("", "");
+        let beside = Beside { topic: Some("btcusdt"), ..ALONE };
+        assert_eq!(by_topic.decode(value.as_bytes(), &beside).unwrap().tick.symbol().as_str(), "BTCUSDT");
     }
 }
 
@@ -442,7 +503,8 @@ fn read(decoder: &mut Decoder, value: &str) -> Result<String, Reject> {
     let tick = decoder.decode(value.as_bytes(), &ALONE)?.tick;
     let Prices { open, high, low, close } = tick.prices();
     let or_none = |price: Option<crate::Price>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
-    Ok(format!("{} {open} {} {} {close} {}", tick.symbol().as_str(), or_none(*high), or_none(*low), tick.volume()))
+    let volume = tick.volume().map_or_else(|| "-".to_owned(), |volume| volume.to_string());
+    Ok(format!("{} {open} {} {} {close} {volume}", tick.symbol().as_str(), or_none(*high), or_none(*low)))
 }
 
 #[test]
@@ -458,6 +520,8 @@ fn the_names_of_most_producers_need_no_flag() {
             r#"{"symbol":"A","ticker":"B","open":1,"close":2,"price":7,"volume":3,"timestamp":1749218401,"ts":1}"#,
             "A 1 - - 2 3",
         ),
+        (r#"{"symbol":"A","price":2,"ts":1749218401}"#, "A 2 - - 2 -"),
+        (r#"{"symbol":"A","price":2,"qty":"0.00000001","ts":1749218401}"#, "A 2 - - 2 0.00000001"),
         (r#"{"symbol":null,"ticker":"B","open":1,"close":2,"volume":3,"timestamp":1749218401}"#, "B 1 - - 2 3"),
     ] {
         assert_eq!(read(&mut decoder(), value).unwrap(), expected, "{value}");
@@ -481,7 +545,7 @@ fn what_is_missing_is_named_with_the_flag_that_finds_it() {
         (r#"{"symbol":"A","open":2,"qty":3,"ts":1749218401}"#, "high=h", "close is missing"),
         (r#"{"symbol":"A","price":2,"qty":3,"ts":1749218401}"#, "price=q.last|p", "there is no q.last and no p"),
         (r#"{"symbol":"A","price":2,"qty":3}"#, "high=h", "--timestamp-from record"),
-        (r#"{"symbol":"A","price":2,"ts":1749218401}"#, "high=h", "volume is missing"),
+        (r#"{"symbol":"A","price":2,"ts":1749218401,"size":1,"qty":1}"#, "high=h", "--map volume=\"qty\""),
     ] {
         let reject = read(&mut mapped(map), value).unwrap_err();
         assert_eq!(reject.reason, Reason::MissingField);
@@ -556,6 +620,42 @@ fn an_archived_line_tells_its_records_time() {
 }
 
 #[test]
+fn a_records_time_in_the_line_is_read_alike_by_both_paths() {
+    let rules = Rules { timestamp_from: TimestampFrom::Record, ..Rules::default() };
+    let value = |time: &str| format!(r#"{{"symbol":"A","price":2.5,"volume":1,"kafka_timestamp":{time}}}"#);
+    for (first, then) in [
+        ("1749218401123", "1749218401999.5"),
+        ("1749218401123.25", "1749218402000"),
+        ("\"1749218401123\"", "\"1749218402000\""),
+    ] {
+        let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules.clone(), NOW));
+        assert!(fast.decode(value(first).as_bytes(), &ALONE).is_ok(), "{first}");
+        let then = value(then);
+        let known = fast.decode_known(then.as_bytes(), &ALONE);
+        assert!(known.is_some(), "{then}");
+        assert_eq!(known, strict.decode_strictly(then.as_bytes(), &ALONE).ok());
+    }
+}
+
+/// Compared each with each they would take half a minute.
+#[test]
+fn a_field_in_tens_of_thousands_of_spellings_takes_no_time() {
+    let spelling = |number: u32| {
+        let letters = "quantity".chars().zip(0..);
+        letters.fold(String::new(), |name, (letter, bit)| {
+            let blank = if number >> bit & 1 == 1 { "_" } else { "" };
+            let letter = if number >> (bit + 8) & 1 == 1 { letter.to_ascii_uppercase() } else { letter };
+            format!("{name}{blank}{letter}")
+        })
+    };
+    let members: Vec<String> = (1..30_000).map(|number| format!("\"{}\":null", spelling(number))).collect();
+    let value = format!(r#"{{"symbol":"A","price":2.5,"ts":1749218401,{},"qty":7}}"#, members.join(","));
+    let begun = std::time::Instant::now();
+    assert_eq!(read(&mut decoder(), &value).unwrap(), "A 2.5 - - 2.5 7");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn the_fast_path_learns_mapped_shapes_and_numbers_written_as_text() {
     for (map, value) in [
         (
@@ -596,7 +696,7 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
         3 => "\"2025-(06-06|03-09|11-02)[T ]0[0-3]:00(:[0-5][0-9]([.,][0-9]{1,7})?)?(Z|-0400|-04|)\"",
         1 => "\"2025-06-0[0-9]\"",
     ];
-    let symbol = prop_oneof![4 => "\"[A-Z]{1,5}\"", 1 => number()];
+    let symbol = prop_oneof![4 => "\"[A-Z]{1,5}\"", 2 => "\"[A-Za-zü]{1,5}\"", 1 => number()];
     let names = (0_usize..4, 0_usize..5, 0_usize..4, 0_usize..4, 0_u8..12);
     (symbol, time, number(), number(), number(), names).prop_map(|(symbol, time, price, other, volume, names)| {
         let name = |names: &[&'static str], at: usize| names[at % names.len()];
@@ -629,7 +729,7 @@ proptest! {
             "price=p", "price=q.p|p,symbol=q.s|s", "timestamp=t,symbol=s,price=p,volume=v", "open=open,close=Close,high=High",
         ])),
         zone: bool, record: bool, keyed: bool, unit in proptest::sample::select(vec![EpochUnit::Auto, EpochUnit::Ns]),
-        time: bool,
+        time: bool, nonpositive: bool, upper: bool,
     ) {
         let entries = map.map_or_else(Vec::new, |map| map.parse::<MapEntries>().unwrap().0);
         let rules = Rules {
@@ -637,6 +737,8 @@ proptest! {
             times: TimeRules { unit, zone: zone.then(|| "America/New_York".parse().unwrap()), ..TimeRules::default() },
             symbol_from: if keyed { SymbolFrom::Key } else { SymbolFrom::Value },
             timestamp_from: if record { TimestampFrom::Record } else { TimestampFrom::Value },
+            allow_nonpositive_prices: nonpositive,
+            uppercase_symbols: upper,
             ..Rules::default()
         };
         let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));

@@ -1,10 +1,10 @@
 //! The strict path's reading of single values.
 
 use super::Rules;
-use crate::decimal::{self, DecimalError, Rounding};
+use crate::decimal::{self, DecimalError, Rounding, parse_nanos};
 use crate::reject::{Reason, Reject, excerpt};
-use crate::timestamp::{TimeError, TimeRules};
-use crate::{Price, Timestamp};
+use crate::timestamp::{EpochUnit, TimeError, TimeRules};
+use crate::{Price, Timestamp, Volume};
 use serde_json::value::RawValue;
 
 /// The text of a JSON number; `None` for every other kind of value.
@@ -37,6 +37,11 @@ pub(super) fn integer(raw: &RawValue) -> Option<i64> {
     decimal::parse(number(raw)?, 0, Rounding::Exact).ok()
 }
 
+/// The record's own time as the archive has it: milliseconds since 1970.
+pub(super) fn record_time(raw: &RawValue) -> Option<Timestamp> {
+    EpochUnit::Ms.parse(number_or_text(raw)?)
+}
+
 /// The content of a JSON string, unescaped into `buffer` only where it has escapes.
 fn string<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Option<&'a str> {
     if let Some(text) = plain_text(raw) {
@@ -65,6 +70,20 @@ pub(super) fn key_symbol<'a>(key: Option<&'a [u8]>, buffer: &'a mut String) -> R
     }
     *buffer = serde_json::from_str(text).map_err(|_| bad())?;
     Ok(buffer)
+}
+
+/// `symbol` in upper case, put into `buffer` only where it is not.
+pub(super) fn in_upper_case<'a>(symbol: &'a str, buffer: &'a mut String) -> &'a str {
+    if is_plain_upper_case(symbol) {
+        return symbol;
+    }
+    *buffer = symbol.to_uppercase();
+    buffer
+}
+
+/// Whether a symbol is ASCII without lower-case letters.
+pub(super) fn is_plain_upper_case(symbol: &str) -> bool {
+    symbol.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase())
 }
 
 pub(super) fn timestamp(raw: &RawValue, rules: &Rules) -> Result<Timestamp, Reject> {
@@ -97,23 +116,31 @@ fn zone(times: &TimeRules) -> &str {
     times.zone.as_ref().map_or("its zone", |zone| zone.name())
 }
 
-pub(super) fn price(raw: &RawValue, name: &str) -> Result<Price, Reject> {
+pub(super) fn price(raw: &RawValue, name: &str, rules: &Rules) -> Result<Price, Reject> {
     let bad = |what: &str| Reject::new(Reason::BadPrice, format!("{name} {} {what}", excerpt(raw.get())));
     let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
-    let nanos = decimal::parse_price(text).map_err(|error| match error {
-        DecimalError::OutOfRange => bad("is beyond 9.2 billion"),
+    let beyond = || bad("is beyond 9.2 billion");
+    let nanos = parse_nanos(text).map_err(|error| match error {
+        DecimalError::OutOfRange => beyond(),
         DecimalError::NotExact => bad("has digits below 10^-9"),
     })?;
-    Price::from_nanos(nanos).ok_or_else(|| bad("is not above zero"))
+    let nanos = i64::try_from(nanos).map_err(|_| beyond())?;
+    if nanos < rules.lowest_price() {
+        return Err(bad("is not above zero (--allow-nonpositive-prices)"));
+    }
+    Price::from_nanos(nanos).ok_or_else(beyond)
 }
 
-pub(super) fn volume(raw: &RawValue) -> Result<i64, Reject> {
+pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
     let bad = |what: &str| Reject::new(Reason::BadVolume, format!("volume {} {what}", excerpt(raw.get())));
     let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
-    match decimal::parse(text, 0, Rounding::Exact) {
-        Ok(volume) if volume < 0 => Err(bad("is below zero")),
-        Ok(volume) => Ok(volume),
-        Err(DecimalError::NotExact) => Err(bad("is not an integer")),
-        Err(DecimalError::OutOfRange) => Err(bad("is beyond 2^63")),
+    let beyond = || bad("is beyond 2^63");
+    let nanos = parse_nanos(text).map_err(|error| match error {
+        DecimalError::OutOfRange => beyond(),
+        DecimalError::NotExact => bad("has digits below 10^-9"),
+    })?;
+    if nanos < 0 {
+        return Err(bad("is below zero"));
     }
+    Volume::from_nanos(nanos).ok_or_else(beyond)
 }

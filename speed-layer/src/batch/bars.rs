@@ -98,7 +98,7 @@ mod tests {
                 let price = Price::from_nanos(price).unwrap();
                 let prices = Prices { open: price, high: None, low: None, close: price };
                 let at = Timestamp::from_micros(half_minutes * Timestamp::MINUTE / 2);
-                let tick = Tick::new(symbol, at, prices, 1, TimeBounds::until(at)).unwrap();
+                let tick = Tick::new(symbol, at, prices, None, TimeBounds::until(at)).unwrap();
                 bars.add(&tick, 0, offset);
                 let bar = Bar::of(&tick, 0, offset);
                 model.entry((symbol, at.floor(Timestamp::MINUTE))).and_modify(|sum: &mut Bar| sum.merge(&bar)).or_insert(bar);

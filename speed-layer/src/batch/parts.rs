@@ -150,7 +150,8 @@ impl<'a> Row<'a> {
             json += &prices.low.map(|low| format!(r#","low":{low}"#)).unwrap_or_default();
             json += &format!(r#","close":{}"#, prices.close);
         }
-        json + &format!(r#","volume":{}}}"#, self.volume)
+        json += &self.volume.map(|volume| format!(r#","volume":{volume}"#)).unwrap_or_default();
+        json + "}"
     }
 }
 
@@ -174,9 +175,14 @@ mod tests {
             // Every third offset does not exist: a transaction's marker, or compaction.
             let offset = expected + i64::from(expected % 3 == 0);
             next[*partition as usize] = offset + 1;
+            let volume = match offset % 5 {
+                0 => format!(r#","volume":{offset}"#),
+                1 => String::new(),
+                _ => format!(r#","volume":{offset}.000000001"#),
+            };
             let value = match day {
                 Some(day) => format!(
-                    r#"{{"symbol":"S{}","timestamp":{},"open":1.5,"high":2,"close":{},"volume":{offset}}}"#,
+                    r#"{{"symbol":"S{}","timestamp":{},"open":1.5,"high":2,"close":{}{volume}}}"#,
                     day % 3,
                     // From 2025-06-06 on.
                     1_749_168_000_000 + day * 86_400_000,

@@ -4,10 +4,10 @@
 //! of fields and for each field a 32-bit length and its bytes, and a trailer.
 
 use crate::source::SourcePartition;
-use common::pg::numeric::{get_price, put_price_field};
+use common::pg::numeric::{get_price, get_volume, put_price_field, put_volume_field};
 use common::pg::timestamp::{from_postgres, to_postgres};
 use common::tick::Prices;
-use common::{Price, Tick, Timestamp};
+use common::{Price, Tick, Timestamp, Volume};
 
 /// The statement that takes these rows; the columns stand in the order in which [`Rows::push`] writes them.
 pub const COPY: &str = "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, kafka_partition, \
@@ -40,7 +40,10 @@ impl Rows {
         self.price(prices.high);
         self.price(prices.low);
         self.price(Some(prices.close));
-        self.field(&tick.volume().to_be_bytes());
+        match tick.volume() {
+            Some(volume) => put_volume_field(&mut self.bytes, volume),
+            None => self.bytes.extend_from_slice(&NULL),
+        }
         self.field(&at.partition.to_be_bytes());
         self.field(&at.source.to_be_bytes());
         self.field(&offset.to_be_bytes());
@@ -90,7 +93,7 @@ pub struct Row<'a> {
     pub symbol: &'a str,
     pub timestamp: Timestamp,
     pub prices: Option<Prices>,
-    pub volume: i64,
+    pub volume: Option<Volume>,
     pub at: SourcePartition,
     pub offset: i64,
 }
@@ -108,7 +111,7 @@ impl<'a> Row<'a> {
             symbol: std::str::from_utf8(symbol?).ok()?,
             timestamp: from_postgres(i64::from_be_bytes(timestamp?.try_into().ok()?)),
             prices: prices.map(|(open, close)| Prices { open, high: price(high), low: price(low), close }),
-            volume: i64::from_be_bytes(volume?.try_into().ok()?),
+            volume: volume.and_then(get_volume),
             at: SourcePartition {
                 source: i16::from_be_bytes(source?.try_into().ok()?),
                 partition: i32::from_be_bytes(partition?.try_into().ok()?),

@@ -96,6 +96,7 @@ macro_rules! merge_bars {
             then excluded.last_offset else known.last_offset end,
         high = greatest(known.high, excluded.high),
         low = least(known.low, excluded.low),
+        -- Null, once any tick has no volume; so is notional.
         volume = known.volume + excluded.volume,
         ticks = known.ticks + excluded.ticks,
         sum_close = known.sum_close + excluded.sum_close,

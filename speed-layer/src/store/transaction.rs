@@ -5,6 +5,7 @@ use super::offsets::Moved;
 use super::{offsets, statements};
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
 use common::pg::numeric::Numeric;
+use common::wide_sum::Exact;
 use common::{Bar, OrderKey, Price, Timestamp, pg};
 use sqlx::PgConnection;
 
@@ -71,7 +72,9 @@ async fn merge_bars(
         return Ok(());
     }
     let prices = |of: fn(&Bar) -> Price| -> Vec<Numeric> { bars.iter().map(|(_, _, bar)| of(bar).into()).collect() };
-    let numbers = |of: fn(&Bar) -> Numeric| -> Vec<Numeric> { bars.iter().map(|(_, _, bar)| of(bar)).collect() };
+    let sums = |of: fn(&Bar) -> Option<Exact>| -> Vec<Option<Numeric>> {
+        bars.iter().map(|(_, _, bar)| of(bar).map(Numeric::from)).collect()
+    };
     let (first, last): (Vec<_>, Vec<_>) = bars.iter().map(|(_, _, bar)| (bar.first, bar.last)).unzip();
     let (first, last) = (KeyColumns::of(&first), KeyColumns::of(&last));
     pg::query(statement)
@@ -81,10 +84,10 @@ async fn merge_bars(
         .bind(prices(|bar| bar.high))
         .bind(prices(|bar| bar.low))
         .bind(prices(|bar| bar.close))
-        .bind(numbers(|bar| Numeric::Integer(bar.volume)))
+        .bind(sums(|bar| bar.traded.volume()))
         .bind(bars.iter().map(|(_, _, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
-        .bind(numbers(|bar| Numeric::Nanos(bar.sum_close.into())))
-        .bind(numbers(|bar| Numeric::Nanos(bar.notional)))
+        .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
+        .bind(sums(|bar| bar.traded.notional()))
         .bind(first.timestamps)
         .bind(first.partitions)
         .bind(first.offsets)

@@ -16,10 +16,10 @@ const DIFFERENCES: &str = "
                max(coalesce(high, greatest(open, close))) as high,
                min(coalesce(low, least(open, close))) as low,
                (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1] as close,
-               sum(volume) as volume,
+               case when count(volume) = count(*) then sum(volume) end as volume,
                count(*) as ticks,
                sum(close) as sum_close,
-               sum(close * volume) as notional
+               case when count(volume) = count(*) then sum(close * volume) end as notional
         from realtime_stock group by 1, 2)
     select count(*) from expected e
         full join minute_bars b using (symbol, minute)
@@ -38,6 +38,33 @@ async fn bars_equal_an_aggregate_of_the_ticks_however_they_were_batched() {
     for unit in ["minute", "hour"] {
         assert_eq!(differences(&scene, unit).await, 0, "{unit}");
     }
+}
+
+/// Fractions in every minute, and in some of them ticks without a volume.
+#[tokio::test]
+async fn fractions_of_volumes_add_up_exactly_and_a_tick_without_one_leaves_its_bars_sums_null() {
+    let scene = Scene::new(2).await;
+    let _speed_layer = scene.start(&["--batch-rows", "5", "--linger", "1ms"]);
+    let volume = |number: i64| match number {
+        // In the first minute of S1 alone.
+        1 => String::new(),
+        _ => format!(",\"volume\":{}.{:09}", number % 7, number * 12_345_679 % 1_000_000_000),
+    };
+    let value = |number: i64| {
+        let (symbol, minute) = (number % 2, number / 30);
+        format!(
+            r#"{{"symbol":"S{symbol}","timestamp":"2025-06-06T10:{minute:02}:00Z","price":45123.123456789{}}}"#,
+            volume(number)
+        )
+    };
+    scene.topic.produce((0..120).map(|number| Record::new((number % 2) as i32, value(number)))).await;
+    scene.wait_all_in().await;
+    for unit in ["minute", "hour"] {
+        assert_eq!(differences(&scene, unit).await, 0, "{unit}");
+    }
+    assert_eq!(scene.count("select count(*) from minute_bars where volume is null and notional is null").await, 1);
+    assert_eq!(scene.count("select count(*) from minute_bars where volume % 1 > 0").await, 7);
+    assert_eq!(scene.count("select count(*) from hour_bars where volume is null").await, 1);
 }
 
 #[tokio::test]

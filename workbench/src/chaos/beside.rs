@@ -46,7 +46,7 @@ type Content = Option<i64>;
 const FOUND: &str = "
     with sources as (select source, topic, row_number() over (partition by topic order by source) - 1 as edition
                      from kafka_sources)
-    select topic, edition, kafka_partition, kafka_offset, volume from realtime_stock join sources using (source)
+    select topic, edition, kafka_partition, kafka_offset, volume::bigint from realtime_stock join sources using (source)
     union all
     select topic, edition, kafka_partition, kafka_offset, null from rejected_ticks join sources using (source)";
 

@@ -69,10 +69,10 @@ const ALWAYS: [Check; 6] = [
                                   max(greatest(open, close, high))                                                       as high,
                                   min(least(open, close, low))                                                           as low,
                                   (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1] as close,
-                                  sum(volume)                                                                            as volume,
+                                  case when count(volume) = count(*) then sum(volume) end                                as volume,
                                   count(*)                                                                               as ticks,
                                   sum(close)                                                                             as sum_close,
-                                  sum(close * volume)                                                                    as notional,
+                                  case when count(volume) = count(*) then sum(close * volume) end                        as notional,
                                   (array_agg((timestamp, kafka_partition, kafka_offset)::text
                                              order by timestamp, kafka_partition, kafka_offset))[1]                      as first,
                                   (array_agg((timestamp, kafka_partition, kafka_offset)::text

@@ -13,7 +13,7 @@ pub struct Plain {
     pub high: Option<String>,
     pub low: Option<String>,
     pub close: String,
-    pub volume: String,
+    pub volume: Option<String>,
 }
 
 type Object<'a> = HashMap<String, &'a RawValue>;
@@ -33,7 +33,7 @@ pub fn read(value: &[u8]) -> Option<Plain> {
         high: number("high"),
         low: number("low"),
         close: number("close")?,
-        volume: number("volume")?,
+        volume: number("volume"),
     })
 }
 
@@ -69,7 +69,10 @@ mod tests {
             (plain.symbol.as_str(), plain.timestamp.to_string().as_str()),
             ("BRK-B", "2025-06-06T14:00:01.123456Z")
         );
-        assert_eq!((plain.open.as_str(), plain.close.as_str(), plain.volume.as_str()), ("201.50", "2.016e2", "100.0"));
+        assert_eq!(
+            (plain.open.as_str(), plain.close.as_str(), plain.volume.as_deref()),
+            ("201.50", "2.016e2", Some("100.0"))
+        );
         assert_eq!((plain.high, plain.low), (None, None));
         let payload = r#"{"symbol":"A","timestamp":1749218401123,"open":1,"high":3,"close":2,"volume":0}"#;
         let enveloped = format!(r#"{{"schema":{{"type":"struct"}},"payload":{payload},"kafka_offset":5}}"#);

@@ -98,7 +98,7 @@ fn write_row(out: &mut String, entry: &Entry<'_>) {
     let plain = value.filter(|_| fate.is_none_or(|fate| fate == "tick")).and_then(plain::read);
     let _ = match plain {
         Some(Plain { symbol, timestamp, open, high, low, close, volume }) => {
-            let (high, low) = (high.as_deref().unwrap_or(null), low.as_deref().unwrap_or(null));
+            let [high, low, volume] = [high, low, volume].map(|number| number.unwrap_or_else(|| null.to_owned()));
             writeln!(out, "{symbol}\t{timestamp}\t{open}\t{high}\t{low}\t{close}\t{volume}")
         }
         None => writeln!(out, "{}", [null; 7].join("\t")),

@@ -65,13 +65,14 @@ const DIFFERENCES: &str = "
          plain as (select symbol,
                           date_trunc('hour', timestamp, 'UTC')                                               as hour,
                           avg(close)                                                                         as avg_close,
-                          avg(volume)                                                                        as avg_volume,
+                          case when count(volume) = count(*) then avg(volume) end                            as avg_volume,
                           (array_agg(open order by timestamp, kafka_partition, kafka_offset))[1]             as open,
                           max(greatest(open, close, high))                                                   as high,
                           min(least(open, close, low))                                                       as low,
                           (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1] as close,
-                          sum(volume)                                                                        as volume,
-                          sum(close * volume) / nullif(sum(volume), 0)                                       as vwap,
+                          case when count(volume) = count(*) then sum(volume) end                            as volume,
+                          case when count(volume) = count(*)
+                                   then sum(close * volume) / nullif(sum(volume), 0) end                     as vwap,
                           count(*)                                                                           as ticks
                    from {ticks}
                    where date_trunc('hour', timestamp, 'UTC') in (select hour from wanted)

@@ -84,9 +84,10 @@ const CLOSES: &str = "
          recent as (select b.* from minute_bars b, newest where b.minute > newest.minute - interval '1 hour')
     select symbol,
            (array_agg(close order by minute desc))[1]::text                         as close,
-           to_char(((array_agg(close order by minute desc))[1] / (array_agg(open order by minute))[1] - 1) * 100,
-                   'FMS990.00')                                                     as change,
-           to_char(sum(volume), 'FM999,999,999,999,999')                            as volume,
+           coalesce(to_char(percent((array_agg(close order by minute desc))[1] - (array_agg(open order by minute))[1],
+                                    (array_agg(open order by minute))[1]), 'FMS990.00'), '-') as change,
+           coalesce(rtrim(to_char(case when count(volume) = count(*) then sum(volume) end,
+                                  'FM999,999,999,999,990.9999'), '.'), '-')         as volume,
            sum(ticks)::bigint                                                       as ticks,
            to_char(max(last_timestamp) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as last_tick
     from recent
@@ -96,13 +97,13 @@ const CLOSES: &str = "
 
 const SUMMARIES: &str = "
     with last_hours as (select distinct hour from hourly_stock_summary order by hour desc limit 3),
-         ranked as (select s.*, row_number() over (partition by hour order by volume desc, symbol) as rank
+         ranked as (select s.*, row_number() over (partition by hour order by volume desc nulls last, symbol) as rank
                     from hourly_stock_summary s where hour in (select hour from last_hours))
     select to_char(hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as hour,
            symbol, high::text, low::text, close::text,
            round(avg_close, 4)::text                              as avg_close,
            round(vwap, 4)::text                                   as vwap,
-           to_char(volume, 'FM999,999,999,999,999')               as volume
+           coalesce(rtrim(to_char(volume, 'FM999,999,999,999,990.9999'), '.'), '-') as volume
     from ranked
     where rank <= 3
     order by ranked.hour desc, rank";

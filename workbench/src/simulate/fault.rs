@@ -32,7 +32,7 @@ pub enum Fault {
     ZeroPrice,
     HugePrice,
     NegativeVolume,
-    FractionalVolume,
+    VolumeTooFine,
     VolumeInWords,
     HighBelowClose,
 }
@@ -66,7 +66,7 @@ impl Fault {
         Self::ZeroPrice,
         Self::HugePrice,
         Self::NegativeVolume,
-        Self::FractionalVolume,
+        Self::VolumeTooFine,
         Self::VolumeInWords,
         Self::HighBelowClose,
     ];
@@ -83,7 +83,7 @@ impl Fault {
             Self::NoOffset | Self::DateOnly | Self::Yesterday => Reason::BadTimestamp,
             Self::FarFuture | Self::BeforeTheEpoch => Reason::TimestampOutOfRange,
             Self::PriceWithComma | Self::NegativePrice | Self::ZeroPrice | Self::HugePrice => Reason::BadPrice,
-            Self::NegativeVolume | Self::FractionalVolume | Self::VolumeInWords => Reason::BadVolume,
+            Self::NegativeVolume | Self::VolumeTooFine | Self::VolumeInWords => Reason::BadVolume,
             Self::HighBelowClose => Reason::InconsistentPrices,
         }
     }
@@ -119,7 +119,7 @@ impl Fault {
             Self::ZeroPrice => replace(valid, "open", "0.00"),
             Self::HugePrice => replace(valid, "close", "1e400"),
             Self::NegativeVolume => replace(valid, "volume", "-100"),
-            Self::FractionalVolume => replace(valid, "volume", "100.5"),
+            Self::VolumeTooFine => replace(valid, "volume", "0.0000000001"),
             Self::VolumeInWords => replace(valid, "volume", "\"a hundred\""),
             // Of duplicate names the last wins, so this works with and without a high before.
             Self::HighBelowClose => format!("{},\"high\":0.0001}}", &valid[..valid.len() - 1]),

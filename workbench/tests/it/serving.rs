@@ -235,6 +235,26 @@ async fn the_mean_volume_is_that_of_the_twenty_trading_days_before() {
     assert_eq!(rows(&database, last).await, ["14.50 20"]);
 }
 
+/// A sum of the others would pass for one of all.
+#[tokio::test]
+async fn an_hour_without_a_volume_leaves_the_days_volume_unknown_and_the_mean_to_the_other_days() {
+    let database = database().await;
+    for day in 1..=3 {
+        for hour in [15, 16] {
+            speed(&database, "A", &format!("2025-05-{day:02}T{hour}:00Z"), day).await;
+        }
+    }
+    let unknown = "update hour_bars set volume = null, notional = null where hour = '2025-05-02T15:00Z'";
+    execute(&database, unknown).await;
+    let days = "select concat_ws(' ', coalesce(volume::text, '-'), coalesce(round(vwap)::text, '-'), volume_mean_days)
+                from daily_stock_report order by day";
+    let known = rows(&database, "select volume::text from daily_stock_report order by day limit 1").await;
+    let shown = rows(&database, days).await;
+    assert!(shown[0].starts_with(&known[0]) && shown[1].starts_with("- - 1") && shown[2].ends_with(" 1"), "{shown:?}");
+    let newest = "select coalesce(volume::text, '-') from newest_day_of_market('2025-05-03T00:00Z')";
+    assert_eq!(rows(&database, newest).await, ["-"]);
+}
+
 #[tokio::test]
 async fn each_symbol_is_known_once_whichever_side_has_seen_it() {
     let database = database().await;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::verify::checksum::Content;
 use crate::verify::holdings::Holdings;
-use common::{Price, Timestamp};
+use common::{Price, Timestamp, Volume};
 
 /// One hour of partition 0: ticks by offset, each with its volume.
 fn side(ticks: &[(u64, u64)]) -> HourHoldings {
@@ -9,8 +9,8 @@ fn side(ticks: &[(u64, u64)]) -> HourHoldings {
     for (offset, volume) in ticks {
         let price = Price::from_nanos(1_500_000_000);
         let timestamp = Timestamp::from_micros(*offset as i64);
-        let content =
-            Content { symbol: "A", timestamp, open: price, high: None, low: None, close: price, volume: *volume };
+        let volume = Volume::from_parts(volume.cast_signed(), 0);
+        let content = Content { symbol: "A", timestamp, open: price, high: None, low: None, close: price, volume };
         holdings.add(0, Some(*offset), &content);
     }
     holdings.settle();
