@@ -22,8 +22,9 @@ pub struct LogArgs {
 
 /// Starts logging; called once, first thing.
 pub fn init(args: &LogArgs) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
+    // The Kafka crate closes a consumer's queue a second time when it is dropped, and calls that an error.
+    let usual = "info,sqlx::postgres::notice=warn,rdkafka::consumer::base_consumer=off";
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Human => logs.with_ansi(std::io::stderr().is_terminal()).init(),

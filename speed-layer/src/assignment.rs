@@ -378,12 +378,18 @@ impl Assignment {
         }
     }
 
+    /// That it is not known where to begin is no partition's own trouble so far.
+    pub fn excuse(&mut self, now: Instant) {
+        let partitions = self.topics.iter_mut().flat_map(|topic| topic.partitions.values_mut());
+        partitions.for_each(|partition| partition.excuse(now));
+    }
+
     /// Says what stands, once each; gives what the first of them says.
-    pub fn say_troubles(&mut self) -> Option<String> {
+    pub fn say_troubles(&mut self, now: Instant) -> Option<String> {
         let mut first = None;
         for topic in &mut self.topics {
             for (id, partition) in &mut topic.partitions {
-                let Some(trouble) = partition.trouble() else { continue };
+                let Some(trouble) = partition.trouble(now) else { continue };
                 let text = format!("{}/{id}: {trouble}", topic.name);
                 if !std::mem::replace(&mut partition.said, true) {
                     tracing::error!("{text}; the other partitions are read, this one is asked again");
@@ -395,8 +401,8 @@ impl Assignment {
     }
 
     /// How many partitions stand.
-    pub fn stalled(&self) -> usize {
-        self.each().filter(|(_, partition)| partition.trouble().is_some()).count()
+    pub fn stalled(&self, now: Instant) -> usize {
+        self.each().filter(|(_, partition)| partition.trouble(now).is_some()).count()
     }
 
     /// Kafka did not take what it was told last.
@@ -573,13 +579,13 @@ mod tests {
         for (waiting, leaderless) in [(false, vec![]), (true, vec![at(0)])] {
             assignment.watch(&ends, &leaderless, waiting, start);
             assignment.watch(&ends, &leaderless, waiting, later);
-            assert_eq!(assignment.stalled(), 0);
+            assert_eq!(assignment.stalled(later), 0);
         }
         assignment.watch(&ends, &[], true, later);
         assignment.watch(&ends, &[], true, later + SILENT_AFTER);
-        assert_eq!(assignment.stalled(), 1);
+        assert_eq!(assignment.stalled(later), 1);
         assert!(assignment.advance("t", 0, 5, 6).is_some());
-        assert_eq!(assignment.stalled(), 0);
+        assert_eq!(assignment.stalled(later), 0);
     }
 
     #[test]

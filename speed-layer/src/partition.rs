@@ -130,6 +130,8 @@ pub struct Partition {
     pub damage: Option<String>,
     /// When it last came on, or changed its state.
     pub moved: Instant,
+    /// Since when it has been found out where to begin.
+    since: Instant,
     /// Whether its trouble was said.
     pub said: bool,
     /// What is to be done next, and when.
@@ -156,6 +158,7 @@ impl Partition {
             readable: None,
             damage: None,
             moved: now,
+            since: now,
             said: false,
             wanted: Some((Action::AskStore, now)),
             skips,
@@ -190,7 +193,10 @@ impl Partition {
                 self.is_displaced = true;
                 (self.state.clone(), Some((A::Seek, now)))
             }
-            (S::Reading | S::Stalled(St::Silent), E::NotTaken | E::Unknown) => (S::Assigned, Some((A::LetGo, now))),
+            (S::Reading | S::Stalled(St::Silent), E::NotTaken | E::Unknown) => {
+                self.since = now;
+                (S::Assigned, Some((A::LetGo, now)))
+            }
             (S::Reading | S::Stalled(St::Silent), E::OutOfRange) => {
                 self.refused = Some(self.next);
                 (S::Stalled(St::OutOfRange), Some((A::LetGo, now)))
@@ -315,9 +321,17 @@ impl Partition {
         }
     }
 
+    /// Whoever could say where to begin cannot be asked.
+    pub fn excuse(&mut self, now: Instant) {
+        self.since = now;
+    }
+
     /// Why it is not read, for people; `None` where it is, or where nobody need know.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self, now: Instant) -> Option<String> {
         match &self.state {
+            State::Assigned if now.saturating_duration_since(self.since) >= ASK_AGAIN => {
+                Some("where to begin is not known yet: neither Kafka nor PostgreSQL has said so".into())
+            }
             State::Stalled(Stall::Gap(why)) => Some(why.clone()),
             State::Stalled(Stall::Damaged(why)) => {
                 let then = if self.skips {

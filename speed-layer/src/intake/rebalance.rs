@@ -46,8 +46,13 @@ impl Intake {
         let leaderless = reports.leaderless.as_deref().unwrap_or_default();
         self.assignment.watch(&reports.ends, leaderless, self.is_waiting(), Instant::now());
         let missing = self.missing.iter().next().map(|topic| format!("topic \"{topic}\" does not exist"));
-        let trouble = self.assignment.say_troubles().or(missing);
-        self.shared.metrics.set_stalled(self.assignment.stalled());
+        let (health, now) = (&self.shared.health, Instant::now());
+        if !health.database.get() || !health.kafka.get() || missing.is_some() {
+            // Nobody can say where to begin; that has its own line.
+            self.assignment.excuse(now);
+        }
+        let trouble = missing.or(self.assignment.say_troubles(now));
+        self.shared.metrics.set_stalled(self.assignment.stalled(now));
         match trouble {
             Some(trouble) => self.shared.health.partitions.fails(trouble),
             None => self.shared.health.partitions.set(true),

@@ -204,6 +204,10 @@ impl Asker {
             }
             Err(NoDescription::Unknown(why)) => {
                 tracing::debug!("asking Kafka about topic {topic}: {why}");
+                // The question goes to one broker, which may be away: any other one says to which it may go next.
+                if let Err(error) = self.client.fetch_metadata(Some(topic), PATIENCE) {
+                    tracing::debug!("asking Kafka for its brokers: {error}");
+                }
                 return None;
             }
         };

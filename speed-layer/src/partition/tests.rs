@@ -119,7 +119,7 @@ fn a_gap_that_a_person_must_decide_on_stands_is_said_and_asked_again() {
     partition.on(Event::OutOfRange, Instant::now());
     partition.on(Event::Measured(WATERMARKS), Instant::now());
     partition.on(Event::Answered(Begin::Gap("2 offsets are gone".into())), Instant::now());
-    assert_eq!(partition.trouble().as_deref(), Some("2 offsets are gone"));
+    assert_eq!(partition.trouble(Instant::now()).as_deref(), Some("2 offsets are gone"));
     assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
 }
 
@@ -128,7 +128,7 @@ fn damage_stops_the_partition_or_is_passed_over_as_the_user_wants() {
     let mut stopping = reading(false, 5);
     assert_eq!(after(&mut stopping, damaged()), Some(Action::Pause));
     assert_eq!(stopping.advance(8, 9), Taken::No);
-    assert!(stopping.trouble().unwrap().contains("offset 5"));
+    assert!(stopping.trouble(Instant::now()).unwrap().contains("offset 5"));
     assert_eq!(after(&mut stopping, Event::Waited), Some(Action::Seek));
 
     let mut skipping = reading(true, 5);
@@ -151,20 +151,31 @@ fn a_log_that_was_truncated_is_remembered_as_such_however_far_it_comes_again() {
     partition.on(Event::Answered(Begin::Gap("truncated".into())), Instant::now());
     partition.on(Event::Waited, Instant::now());
     // It stands as long as nobody has decided, also while it is asked again.
-    assert_eq!(partition.trouble().as_deref(), Some("truncated"));
+    assert_eq!(partition.trouble(Instant::now()).as_deref(), Some("truncated"));
     partition.on(Event::Measured(Watermarks { low: 3, high: 50 }), Instant::now());
     assert_eq!(partition.truncated_at, Some(9));
     partition.on(Event::Answered(Begin::At(9)), Instant::now());
-    assert_eq!((partition.truncated_at, partition.trouble()), (None, None));
+    assert_eq!((partition.truncated_at, partition.trouble(Instant::now())), (None, None));
 }
 
 #[test]
 fn a_silent_partition_is_told_again_where_to_read_and_its_next_message_is_taken() {
     let mut partition = reading(false, 5);
     assert_eq!(after(&mut partition, Event::NothingComes), Some(Action::Seek));
-    assert!(partition.trouble().is_some());
+    assert!(partition.trouble(Instant::now()).is_some());
     assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
     assert_eq!(partition.state, State::Reading);
+}
+
+#[test]
+fn one_of_which_nobody_says_where_to_begin_is_a_trouble_after_a_while_unless_nobody_can_be_asked() {
+    let mut partition = partition(false);
+    let late = Instant::now() + ASK_AGAIN;
+    partition.on(Event::Answered(Begin::AskKafka), Instant::now());
+    assert_eq!(partition.trouble(Instant::now()), None);
+    assert!(partition.trouble(late).is_some_and(|why| why.contains("not known yet")));
+    partition.excuse(late);
+    assert_eq!(partition.trouble(late), None);
 }
 
 #[test]
