@@ -17,6 +17,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Heartbeats in the time after which a silent run counts as dead.
 const BEATS: u32 = 6;
+/// How often a lock is given back over a new connection, before it is left to age.
+const RELEASE_TRIES: u32 = 4;
+const RELEASE_PAUSE: Duration = Duration::from_secs(1);
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a run that has the lock writes with.
 #[derive(Debug, Clone)]
@@ -89,11 +93,23 @@ pub async fn release(index: &mut Index) {
     let Some(token) = index.lock.take() else {
         return;
     };
-    let done =
-        pg::query("delete from batch_lock where token = $1::uuid").bind(token.text).execute(&mut index.connection);
-    if let Err(error) = in_time(index.patience, done).await {
-        tracing::warn!("the lock could not be given back, the next run will take it over: {error}");
+    let mut given_back = in_time(index.patience, give_back(&mut index.connection, &token)).await;
+    // What has ended the run may have ended its connection. The next run should not have to wait for the lock to age.
+    for _ in 0..RELEASE_TRIES {
+        if given_back.is_ok() {
+            return;
+        }
+        tokio::time::sleep(RELEASE_PAUSE).await;
+        let anew = async { give_back(&mut connect(&index.database).await?, &token).await };
+        given_back = in_time(RELEASE_LIMIT, anew).await;
     }
+    if let Err(error) = given_back {
+        tracing::warn!("the lock could not be given back, a later run will take it over: {error}");
+    }
+}
+
+async fn give_back(connection: &mut PgConnection, token: &Token) -> Result<(), sqlx::Error> {
+    pg::query("delete from batch_lock where token = $1::uuid").bind(&token.text).execute(connection).await.map(drop)
 }
 
 /// A transaction whose statements the server itself ends, also behind a pooler: nobody may wait for them any more.
@@ -150,12 +166,12 @@ pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option
 async fn beat(database: &Database, connection: &mut Option<PgConnection>, token: &Token) -> Result<bool, sqlx::Error> {
     let connection = match connection {
         Some(connection) => connection,
-        None => {
-            let opened =
-                database.connect().await.map_err(|error| sqlx::Error::Io(io::Error::other(error.to_string())))?;
-            connection.insert(opened)
-        }
+        None => connection.insert(connect(database).await?),
     };
     let done = pg::query("update batch_lock set heartbeat_at = now() where token = $1::uuid").bind(&token.text);
     Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+async fn connect(database: &Database) -> Result<PgConnection, sqlx::Error> {
+    database.connect().await.map_err(|error| sqlx::Error::Io(io::Error::other(error.to_string())))
 }

@@ -133,6 +133,23 @@ async fn a_store_that_falls_silent_in_the_midst_of_reading_is_given_up_and_nothi
 }
 
 #[tokio::test]
+async fn a_run_whose_connection_is_ended_gives_its_lock_back_over_another() {
+    let world = World::create().await;
+    for hour in 9..12 {
+        world.put(&key(hour, 0, 0), &some_ticks(hour, 0, 0, 40_000)).await;
+    }
+    let (mut proxy, mut run) = run_on_a_slow_store(&world).await;
+    let ending = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                  where datname = current_database() and application_name = 'batch-layer'";
+    // It does not come to its own end meanwhile.
+    proxy.stall().await;
+    assert!(world.number(ending).await > 0);
+    proxy.restore().await;
+    assert_eq!(run.wait_exit(LONG).await.code(), Some(3), "{:?}", run.stderr());
+    assert_eq!(world.number("select count(*) from batch_lock").await, 0);
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     let world = World::create().await;
     for hour in 9..11 {
