@@ -32,6 +32,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(13);
 /// A body of which nothing more comes for this long is given up.
 const STALL: Duration = Duration::from_secs(8);
 const ATTEMPTS: u32 = 5;
+/// With it the pauses between five attempts are 11 s at most, so that a store's own words come before the timeout's.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
 const DEFAULT_REGION: &str = "us-east-1";
 /// How often a page of a listing is asked for that breaks off in the middle.
 const PAGE_ATTEMPTS: u32 = 3;
@@ -89,7 +91,7 @@ impl S3Store {
             )
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL).build())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_BACKOFF));
         if let Some(endpoint) = &options.endpoint_url {
             loader = loader.endpoint_url(endpoint);
         }
