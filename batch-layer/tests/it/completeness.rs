@@ -120,15 +120,19 @@ async fn an_object_that_is_overwritten_by_its_first_part_is_made_good_by_the_res
     assert_eq!(statuses(&world).await, ["complete"]);
 }
 
-#[tokio::test]
-async fn after_a_pause_of_the_batch_layer_a_run_looks_at_all_that_was_archived_meanwhile() {
-    let world = World::create().await;
+async fn note_run_of_five_days_ago(world: &World) {
     world
         .execute(
             "insert into batch_runs (started_at, finished_at, status, arguments)
              values (now() - interval '5 days', now() - interval '5 days', 'ok', '')",
         )
         .await;
+}
+
+#[tokio::test]
+async fn after_a_pause_of_the_batch_layer_a_run_looks_at_all_that_was_archived_meanwhile() {
+    let world = World::create().await;
+    note_run_of_five_days_ago(&world).await;
     let (hour, ticks) = ticks_of(24 * 6, 50);
     world.put(&key_of(hour, 0, 0), &ticks).await;
     world.run_ok(&[]).await;
@@ -138,12 +142,7 @@ async fn after_a_pause_of_the_batch_layer_a_run_looks_at_all_that_was_archived_m
 #[tokio::test]
 async fn a_run_of_a_single_hour_does_not_count_as_the_last_run() {
     let world = World::create().await;
-    world
-        .execute(
-            "insert into batch_runs (started_at, finished_at, status, arguments)
-             values (now() - interval '5 days', now() - interval '5 days', 'ok', '')",
-        )
-        .await;
+    note_run_of_five_days_ago(&world).await;
     let (hour, ticks) = ticks_of(24 * 6, 50);
     let (other, _) = ticks_of(5, 1);
     world.put(&key_of(hour, 0, 0), &ticks).await;

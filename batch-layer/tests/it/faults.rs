@@ -317,22 +317,27 @@ async fn many_objects_in_a_row_that_the_store_does_not_give_are_an_outage() {
     assert!(outcome.stderr.contains("objects in a row could not be read"), "{}", outcome.stderr);
 }
 
+/// Puts objects of one tick each into the hour of 10:00; gives a store that lists them and refuses to give them.
+async fn refused_objects(world: &World, count: i64) -> HttpProxy {
+    const BAD: &str = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+    for offset in 0..count {
+        world.put(&key(10, 1, offset), &some_ticks(10, 1, offset, 1)).await;
+    }
+    let is_listing = |request: &HttpRequest| request.path.contains("list-type");
+    store_where(move |request| match asks_for(request, "stock_prices+1+") && !is_listing(request) {
+        true => answer(403, BAD),
+        false => Treatment::Forward,
+    })
+    .await
+}
+
 #[tokio::test]
 async fn objects_that_are_bad_by_themselves_stop_no_run_however_many_they_are() {
-    const BAD: &str = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
     let world = World::create().await;
     let good = some_ticks(11, 0, 0, 50);
     world.put(&key(11, 0, 0), &good).await;
     world.insert_realtime(&good).await;
-    for offset in 0..70 {
-        world.put(&key(10, 1, offset), &some_ticks(10, 1, offset, 1)).await;
-    }
-    let is_listing = |request: &HttpRequest| request.path.contains("list-type");
-    let store = store_where(move |request| match asks_for(request, "stock_prices+1+") && !is_listing(request) {
-        true => answer(403, BAD),
-        false => Treatment::Forward,
-    })
-    .await;
+    let store = refused_objects(&world, 70).await;
     let broken = "select count(*) from broken_objects";
     let mut known = 0;
     // They come first, so nothing that the store gives tells them from its outage.
@@ -352,20 +357,11 @@ async fn objects_that_are_bad_by_themselves_stop_no_run_however_many_they_are() 
 
 #[tokio::test]
 async fn a_store_that_gives_what_it_gave_before_is_not_away_whatever_else_it_refuses() {
-    const BAD: &str = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
     let world = World::create().await;
     let good = some_ticks(9, 0, 0, 50);
     world.put(&key(9, 0, 0), &good).await;
     world.insert_realtime(&good).await;
-    for offset in 0..70 {
-        world.put(&key(10, 1, offset), &some_ticks(10, 1, offset, 1)).await;
-    }
-    let is_listing = |request: &HttpRequest| request.path.contains("list-type");
-    let store = store_where(move |request| match asks_for(request, "stock_prices+1+") && !is_listing(request) {
-        true => answer(403, BAD),
-        false => Treatment::Forward,
-    })
-    .await;
+    let store = refused_objects(&world, 70).await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     assert_eq!(world.number("select count(*) from broken_objects").await, 70);
