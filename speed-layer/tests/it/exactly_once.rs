@@ -90,12 +90,12 @@ async fn be_killed_joined_and_left(flags: &[&str]) {
         third.wait_stderr("assigned partitions", PATIENCE).await;
         scene.send_ticks(4, 3000).await;
         third.sigterm();
-        assert!(third.wait_exit(Duration::from_secs(10)).await.success());
+        assert!(third.wait_exit(Duration::from_secs(15)).await.success());
     };
     tokio::join!(sending, joining);
     scene.wait_all_in().await;
     second.sigterm();
-    assert!(second.wait_exit(Duration::from_secs(10)).await.success());
+    assert!(second.wait_exit(Duration::from_secs(15)).await.success());
     assert_eq!(scene.assert_each_once().await.len(), 36_000);
 }
 

@@ -17,7 +17,7 @@ async fn on_sigterm_what_was_read_is_written_and_the_process_ends_well() {
     })
     .await;
     speed_layer.sigterm();
-    assert!(speed_layer.wait_exit(Duration::from_secs(10)).await.success());
+    assert!(speed_layer.wait_exit(Duration::from_secs(15)).await.success());
     scene.assert_each_once().await;
 }
 
@@ -27,7 +27,7 @@ async fn with_nothing_to_do_it_ends_at_once() {
     let mut speed_layer = scene.start(&[]);
     speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
     speed_layer.sigterm();
-    assert!(speed_layer.wait_exit(Duration::from_secs(5)).await.success());
+    assert!(speed_layer.wait_exit(Duration::from_secs(15)).await.success());
 }
 
 #[tokio::test]

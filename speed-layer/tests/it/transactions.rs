@@ -17,7 +17,7 @@ async fn only_committed_transactions_are_written_and_their_markers_are_no_gap() 
 
     // The offsets behind the last marker are found again after a restart.
     speed_layer.sigterm();
-    speed_layer.wait_exit(Duration::from_secs(10)).await;
+    speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&[]);
     scene.send_ticks(1, 5).await;
     let sums = "select count(*) from realtime_stock where volume between 10 and 19";
