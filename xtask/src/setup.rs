@@ -34,9 +34,10 @@ static SERVICES: [Need; 4] = [
 ];
 
 /// What the tests compare with, and check by.
-static TEST_TOOLS: [Need; 2] = [
+static TEST_TOOLS: [Need; 3] = [
     Need { packages: "python3-venv", is_met: has_venv },
     Need { packages: "prometheus", is_met: || on_path("prometheus").is_some() && on_path("promtool").is_some() },
+    Need { packages: "pgbouncer", is_met: || on_path("pgbouncer").is_some() || Path::new("/usr/sbin/pgbouncer").exists() },
 ];
 
 /// Everything, by one installation.
@@ -182,14 +183,14 @@ impl Drop for NoCluster {
     }
 }
 
-/// Debian's package starts Prometheus on port 9090, with a configuration of its own. While this lives, it does not.
+/// Debian's packages start Prometheus and PgBouncer, with configurations of their own. While this lives, they do not.
 struct NoService(Option<PathBuf>);
 
 impl NoService {
     fn during_install_of(packages: &[&str]) -> Result<Self> {
         let file = PathBuf::from("/usr/sbin/policy-rc.d");
         // Where a policy is there already (container images have one), it is the machine's own business.
-        if !packages.contains(&"prometheus") || file.exists() {
+        if !packages.iter().any(|package| ["prometheus", "pgbouncer"].contains(package)) || file.exists() {
             return Ok(Self(None));
         }
         let write = fs::write(&file, "#!/bin/sh\nexit 101\n")

@@ -2,7 +2,9 @@
 
 use crate::outages::{RECOVERY, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
+use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
+use workbench::testing::{Child, TestPostgres};
 
 const SESSIONS: &str = "select count(*) from pg_stat_activity
                         where application_name = 'speed-layer' and datname = current_database()";
@@ -62,4 +64,52 @@ async fn sigterm_is_heard_while_a_start_waits_for_a_lock_which_is_said() {
     assert!(line.contains("opening PostgreSQL at") && line.contains("lock"), "{line}");
     speed_layer.sigterm();
     assert!(speed_layer.wait_exit(RECOVERY).await.success());
+}
+
+/// Commits then wait on the server, where no client's timeout and no lock's reaches them.
+#[tokio::test]
+async fn a_synchronous_standby_that_is_away_gathers_no_sessions_and_costs_no_tick() {
+    let (scene, postgres) = (Scene::new(1).await, TestPostgres::start().await);
+    let mut command = scene.command();
+    command.env("DATABASE_URL", postgres.url()).args(["--writer-timeout", "5s"]);
+    let speed_layer = Child::spawn(command);
+    let address = http_address(&speed_layer).await;
+    let mut looking = postgres.connection().await;
+    scene.send_ticks(1, 100).await;
+    wait_written(&mut looking, 100).await;
+    set_standby(&mut looking, "nobody").await;
+    for expected in [200, 300] {
+        scene.send_ticks(1, 100).await;
+        // It is in the tables of this server as soon as the server gives up waiting.
+        wait_written(&mut looking, expected).await;
+    }
+    let sessions: i64 = sqlx::query_scalar(SESSIONS).fetch_one(&mut looking).await.unwrap();
+    assert!(sessions <= 3, "{sessions}");
+    set_standby(&mut looking, "").await;
+    let back = Instant::now();
+    scene.send_ticks(1, 100).await;
+    wait_written(&mut looking, 400).await;
+    assert!(back.elapsed() < RECOVERY, "{:?}", back.elapsed());
+    wait_ready(&address, 200).await;
+    let once = "select count(distinct kafka_offset) from realtime_stock";
+    assert_eq!(sqlx::query_scalar::<_, i64>(once).fetch_one(&mut looking).await.unwrap(), 400);
+}
+
+async fn set_standby(connection: &mut PgConnection, name: &str) {
+    let sql = format!("alter system set synchronous_standby_names = '{name}'");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql("select pg_reload_conf()").execute(connection).await.unwrap();
+}
+
+async fn wait_written(connection: &mut PgConnection, expected: i64) {
+    let begun = Instant::now();
+    loop {
+        let sql = "select count(*) from realtime_stock";
+        let count = sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await.unwrap_or_default();
+        if count == expected {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{count} of {expected}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

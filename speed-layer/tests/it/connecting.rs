@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use std::process::Command;
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
-use workbench::testing::{Child, Pooler, Secrets, eventually, stack};
+use workbench::testing::{Child, PgBouncer, Pooler, Pooling, Secrets, eventually, stack};
 
 /// The speed layer with another URL.
 fn command(scene: &Scene, url: &str) -> Command {
@@ -120,6 +120,35 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
     let address = http_address(&speed_layer).await;
     wait_ready(&address, 200).await;
     assert_eq!(pooler.outliving(), Vec::<String>::new());
+}
+
+/// With so few connections each of them serves another instance at each transaction.
+#[tokio::test]
+async fn through_a_real_pgbouncer_two_instances_write_each_tick_once_in_either_mode() {
+    for pooling in [Pooling::Session, Pooling::Transaction] {
+        let connections = if pooling == Pooling::Session { 10 } else { 2 };
+        let (scene, pooler) = (Scene::new(4).await, PgBouncer::start(pooling, connections).await);
+        let url = pooler.url(scene.database.name());
+        let start = || {
+            let mut command = command(&scene, &url);
+            command.args(["--upkeep-interval", "100ms", "--linger", "1ms"]);
+            Child::spawn(command)
+        };
+        let first = start();
+        first.wait_stderr("assigned partitions", PATIENCE).await;
+        let mut second = start();
+        second.wait_stderr("assigned partitions", PATIENCE).await;
+        scene.send_ticks(4, 500).await;
+        scene.topic.produce([workbench::testing::Record::new(0, "no tick")]).await;
+        scene.wait_all_in().await;
+        second.sigkill();
+        scene.send_ticks(4, 500).await;
+        scene.wait_all_in().await;
+        first.wait_stderr("indexed partition", PATIENCE).await;
+        wait_ready(&http_address(&first).await, 200).await;
+        scene.assert_each_once().await;
+        assert!(!first.stderr().iter().any(|line| line.contains("trying again")), "{:#?}", first.stderr());
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Partitions, and the consumer group, whose broker goes away or hands them over while ticks flow.
 
 use crate::outages::{RECOVERY, wait_retries};
-use crate::scene::{Fate, PATIENCE, Scene, get, http_address, tick, wait_ready};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
+use crate::scene::{Fate, PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -118,6 +119,66 @@ struct Trial {
     /// Ticks that did not come from the flow, by partition.
     apart: Vec<u64>,
 }
+
+/// Such a reader may have no connection to the leader at all.
+#[tokio::test]
+async fn a_partition_that_is_read_from_a_follower_beside_the_reader_is_not_called_leaderless() {
+    let _turn = TURN.lock().await;
+    let cluster = TestCluster::start(&[2]).await;
+    let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1, 2]]).await).await;
+    let rack = ("client.rack", "rack-2");
+    scene.send_ticks(1, 10).await;
+    assert_eq!(serving(&scene.topic, rack).await, 2);
+    let speed_layer = scene.start(&["--kafka-property", &format!("{}={}", rack.0, rack.1)]);
+    let address = http_address(&speed_layer).await;
+    let begun = Instant::now();
+    // A leader that is missing is named after ten seconds.
+    while begun.elapsed() < Duration::from_secs(20) {
+        scene.send_ticks(1, 10).await;
+        scene.wait_all_in().await;
+        wait_ready(&address, 200).await;
+    }
+    scene.assert_each_once().await;
+    let said = speed_layer.stderr();
+    assert!(!said.iter().any(|line| line.contains("leader")), "{said:#?}");
+    assert_eq!(metric(&address, "speed_layer_retries_total{target=\"Kafka\"}"), Some(0));
+}
+
+/// Which broker serves the topic's one partition to a client with this property.
+async fn serving(topic: &TestTopic, property: (&str, &str)) -> i32 {
+    let mut settings = client_config(topic.brokers());
+    settings.set(property.0, property.1).set("group.id", "serving").set("statistics.interval.ms", "100");
+    let consumer: BaseConsumer<Serving> = settings.create_with_context(Serving::default()).unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic.name(), 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    let look = move || {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let _ = consumer.poll(Duration::from_millis(100));
+            // At first it asks the leader, who sends it to another.
+            let by = *consumer.context().0.lock().unwrap();
+            if by == Some(2) {
+                return 2;
+            }
+        }
+        consumer.context().0.lock().unwrap().unwrap_or(-1)
+    };
+    tokio::task::spawn_blocking(look).await.unwrap()
+}
+
+/// Notes who serves partition 0 of whatever topic it reads.
+#[derive(Default)]
+struct Serving(Mutex<Option<i32>>);
+
+impl ClientContext for Serving {
+    fn stats(&self, statistics: Statistics) {
+        let broker = statistics.topics.values().filter_map(|topic| topic.partitions.get(&0)).map(|of| of.broker).next();
+        *self.0.lock().unwrap() = broker;
+    }
+}
+
+impl ConsumerContext for Serving {}
 
 impl Trial {
     /// `coordinator` and `replicas`: the nodes that hold the consumer groups and each partition, the one that leads first.

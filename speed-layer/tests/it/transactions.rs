@@ -3,7 +3,6 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use std::time::Duration;
 use workbench::testing::eventually;
 
 #[tokio::test]
@@ -102,4 +101,37 @@ fn send_and_abort(brokers: &str, topic: &str) {
             _ => producer.abort_transaction(PATIENCE).unwrap(),
         }
     }
+}
+
+#[tokio::test]
+async fn a_transaction_that_hangs_open_is_named_and_its_ticks_come_when_it_ends() {
+    let scene = Scene::new(1).await;
+    let (brokers, topic) = (scene.topic.brokers().to_owned(), scene.topic.name().to_owned());
+    let begun = tokio::task::spawn_blocking(move || begin(&brokers, &topic)).await.unwrap();
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    // It may last a minute before it counts as hanging.
+    let line = speed_layer.wait_stderr("an open transaction holds up the messages", PATIENCE * 2).await;
+    assert!(line.contains("from offset 0 on, 10 so far") && line.contains("transaction.timeout.ms"), "{line}");
+    assert_eq!(metric(&address, &lag_series(scene.topic.name(), 0)), Some(10));
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 0);
+    tokio::task::spawn_blocking(move || begun.commit_transaction(PATIENCE)).await.unwrap().unwrap();
+    eventually("its ticks", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 10
+    })
+    .await;
+}
+
+/// A transaction of ten ticks that its producer leaves open.
+fn begin(brokers: &str, topic: &str) -> BaseProducer {
+    let mut settings = ClientConfig::new();
+    settings.set("bootstrap.servers", brokers).set("transactional.id", topic).set("transaction.timeout.ms", "600000");
+    let producer: BaseProducer = settings.create().unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    for number in 0..10 {
+        producer.send(BaseRecord::<(), _>::to(topic).partition(0).payload(&tick(number))).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    producer
 }

@@ -1,6 +1,3 @@
-use std::net::{Ipv4Addr, TcpListener};
-use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::folder::Folder;
 use super::java::kafka_program;
 use super::topic::{create, placed};
-use super::{Child, eventually};
+use super::{Child, eventually, free_port};
 use crate::kafka::{Quiet, client_config};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -248,7 +245,8 @@ initial.broker.registration.timeout.ms=300000
     )
 }
 
-/// Replication is the topics' own affair; the log cleaner would take 128 MB.
+/// Replication is the topics' own affair; the log cleaner would take 128 MB. Who says where it is (`client.rack`) reads
+/// from the broker beside it.
 fn settings(node: i32, controller: u16, folder: &Folder) -> String {
     format!(
         "node.id={node}
@@ -261,6 +259,8 @@ log.retention.ms=-1
 log.cleaner.dedupe.buffer.size=2097152
 auto.create.topics.enable=false
 min.insync.replicas=1
+broker.rack=rack-{node}
+replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
 offsets.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=2000
@@ -268,21 +268,4 @@ broker.heartbeat.interval.ms=500
 ",
         data = folder.path().join(format!("data-{node}")).display(),
     )
-}
-
-/// Below those that `cargo xtask` chooses from, and below Linux's ephemeral ones, so that no outgoing connection takes
-/// one between the choice and the start, or while a broker is away.
-const PORTS: Range<u16> = 12_000..20_000;
-
-fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let start = std::process::id().wrapping_mul(97);
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    PORTS
-        .map(|_| {
-            let number = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % u32::from(PORTS.end - PORTS.start);
-            PORTS.start + u16::try_from(number).expect("it is less than a u16")
-        })
-        .find(is_free)
-        .expect("one of 8,000 ports is free")
 }

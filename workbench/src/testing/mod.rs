@@ -13,13 +13,17 @@ mod eventually;
 mod folder;
 mod http_proxy;
 mod java;
+mod pgbouncer;
 mod pooler;
+mod ports;
+mod postgres;
 mod proxy;
 mod quota;
 mod roles;
 mod secrets;
 mod tls;
 mod topic;
+mod unprivileged;
 
 pub use bucket::TestBucket;
 pub use child::Child;
@@ -27,13 +31,17 @@ pub use cluster::{SecondBroker, TestCluster, broker_count, leaders};
 pub use database::TestDatabase;
 pub use eventually::{Outcome, eventually};
 pub use http_proxy::{HttpProxy, HttpRequest, Treatment};
+pub use pgbouncer::{PgBouncer, Pooling};
 pub use pooler::Pooler;
+pub use postgres::TestPostgres;
 pub use proxy::TcpProxy;
 pub use quota::ReadQuota;
 pub use roles::{ROLE_PASSWORD, assert_refused};
 pub use secrets::{Secrets, assert_hidden};
 pub use tls::{TlsProxy, foreign_authority};
 pub use topic::{Record, TestTopic};
+
+use ports::free_port;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -38,8 +38,9 @@ impl Stack {
             ("STACK_KAFKA_SECURE_BROKERS", format!("{}:{}", tls::SERVER_NAME, ports.kafka_secure)),
             ("STACK_KAFKA_USER", tls::KAFKA_USER.to_owned()),
             ("STACK_KAFKA_PASSWORD", tls::KAFKA_PASSWORD.to_owned()),
-            // For tests that run brokers of their own.
+            // For tests that run brokers, or a PostgreSQL, of their own.
             ("STACK_KAFKA_JARS", jars::kafka()?.display().to_string()),
+            ("STACK_POSTGRES_BIN", postgres::bin_dir()?.display().to_string()),
             ("STACK_TLS_CA", certificates.authority().display().to_string()),
             ("STACK_TLS_CERTIFICATE", certificates.server().display().to_string()),
             ("STACK_TLS_KEY", certificates.server_key().display().to_string()),
