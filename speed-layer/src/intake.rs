@@ -19,7 +19,7 @@ use common::{Failure, Timestamp};
 use failures::PartitionFailure;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,8 +64,8 @@ pub struct Intake {
     committed: Instant,
     /// When the stores last held up reading.
     held_up: Option<Instant>,
-    /// Topics that were said to be missing.
-    missing: HashSet<String>,
+    /// Topics that cannot be read, with what was said of each.
+    absent: BTreeMap<String, String>,
 }
 
 impl Intake {
@@ -98,7 +98,7 @@ impl Intake {
             watch,
             committed: Instant::now(),
             held_up: None,
-            missing: HashSet::new(),
+            absent: BTreeMap::new(),
         })
     }
 

@@ -36,6 +36,8 @@ pub enum Stall {
     Damaged(String),
     /// Kafka has messages, and none of them comes.
     Silent,
+    /// Kafka does not let this user read it any more; in its words.
+    Forbidden(String),
 }
 
 /// What happens to a partition.
@@ -56,12 +58,16 @@ pub enum Event {
     Failed,
     /// Kafka does not know its topic.
     Unknown,
+    /// Kafka does not let this user read it; in its words.
+    Forbidden(String),
     /// The broker does not have the offset that was asked for.
     OutOfRange,
     /// The client could not make messages of a batch, for this reason.
     Damaged(String),
     /// The first offset behind damaged ones that can be read.
     Readable(i64),
+    /// Kafka lets this user read it.
+    Allowed,
     /// Kafka has more, and nothing has come for a while.
     NothingComes,
     /// It has stood for [`ASK_AGAIN`].
@@ -79,6 +85,8 @@ pub enum Action {
     AskKafka,
     /// Find the first offset from [`Partition::next`] on that can be read.
     FindReadable,
+    /// Ask Kafka whether it lets this user read on.
+    AskAllowed,
     /// Tell Kafka's client to read on at [`Partition::resume_at`].
     Seek,
     /// Tell Kafka's client to wait with it.
@@ -189,15 +197,19 @@ impl Partition {
                 (self.in_client, self.is_displaced) = (true, false);
                 (S::Reading, None)
             }
-            (S::Reading | S::Stalled(St::Silent), E::Failed) => {
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Failed) => {
                 self.is_displaced = true;
                 (self.state.clone(), Some((A::Seek, now)))
             }
-            (S::Reading | S::Stalled(St::Silent), E::NotTaken | E::Unknown) => {
+            (S::Reading | S::Stalled(St::Silent), E::Forbidden(why)) => {
+                self.is_displaced = true;
+                (S::Stalled(St::Forbidden(why)), Some((A::Seek, now)))
+            }
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::NotTaken | E::Unknown) => {
                 self.since = now;
                 (S::Assigned, Some((A::LetGo, now)))
             }
-            (S::Reading | S::Stalled(St::Silent), E::OutOfRange) => {
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::OutOfRange) => {
                 self.refused = Some(self.next);
                 (S::Stalled(St::OutOfRange), Some((A::LetGo, now)))
             }
@@ -214,7 +226,7 @@ impl Partition {
                 self.gap = Some(why.clone());
                 (S::Stalled(St::Gap(why)), None)
             }
-            (S::Reading | S::Stalled(St::Silent), E::Damaged(why)) => {
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Damaged(why)) => {
                 // The batch may have begun before the next offset, and is of no use as a whole.
                 self.is_displaced = true;
                 (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
@@ -225,6 +237,11 @@ impl Partition {
             }
             (S::Reading, E::NothingComes) => (S::Stalled(St::Silent), Some((A::Seek, now))),
             (S::Stalled(St::Silent), E::Waited) => (S::Stalled(St::Silent), Some((A::Seek, now))),
+            (S::Stalled(St::Forbidden(_)), E::Waited) => (self.state.clone(), Some((A::AskAllowed, now))),
+            (S::Stalled(St::Forbidden(_)), E::Allowed) => {
+                self.said = false;
+                (S::Reading, Some((A::Seek, now)))
+            }
             (S::Stalled(St::Gap(_) | St::OutOfRange), E::Waited) => {
                 (S::Stalled(St::OutOfRange), Some((A::AskKafka, now)))
             }
@@ -289,7 +306,7 @@ impl Partition {
 
     #[cold]
     fn advance_slowly(&mut self, offset: i64, next: i64) -> Taken {
-        if offset < self.next || self.state != State::Stalled(Stall::Silent) {
+        if offset < self.next || !matches!(self.state, State::Stalled(Stall::Silent | Stall::Forbidden(_))) {
             return Taken::No;
         }
         self.state = State::Reading;
@@ -344,6 +361,7 @@ impl Partition {
             State::Stalled(Stall::Silent) => {
                 Some(format!("Kafka has messages from offset {} on, but sends none", self.next))
             }
+            State::Stalled(Stall::Forbidden(why)) => Some(format!("Kafka forbids reading it: {why}; grant READ on the topic")),
             // It is being asked again, and stands all the same.
             State::Stalled(Stall::OutOfRange) => self.gap.clone(),
             State::Reading | State::Located | State::Assigned => None,

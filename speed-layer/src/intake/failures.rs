@@ -36,9 +36,7 @@ impl Intake {
                 self.confirm(&at.topic);
                 self.assignment.event(&at, Event::Unknown, Instant::now());
             }
-            Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => {
-                return Err(self.forbidden(&why));
-            }
+            Code::TopicAuthorizationFailed => self.assignment.event(&at, Event::Forbidden(why), Instant::now()),
             // The client recovers from everything else; an outage shows in its statistics.
             _ => self.assignment.event(&at, Event::Failed, Instant::now()),
         }
@@ -55,13 +53,14 @@ impl Intake {
         match error.rdkafka_error_code() {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
                 // Which one it is, the inquiry says.
-                for topic in self.shared.config.named_topics() {
-                    self.inquiry.about_topic(topic);
-                }
+                self.ask_about_named_topics();
                 Ok(())
             }
-            Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
-                Err(self.forbidden(&error.to_string()))
+            Some(Code::GroupAuthorizationFailed) => Err(self.group_is_forbidden(error)),
+            Some(Code::TopicAuthorizationFailed) => {
+                // Which one it is, the inquiry says.
+                self.ask_about_named_topics();
+                Ok(())
             }
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 Err(rejoin(format!("Kafka client: {error}")))
@@ -74,17 +73,29 @@ impl Intake {
         }
     }
 
-    fn forbidden(&self, why: &str) -> Interrupt {
-        let (topics, group) = (self.shared.config.topics.join(", "), &self.shared.config.group_id);
-        let error = anyhow!("Kafka forbids reading topic \"{topics}\" as group \"{group}\": {why}; grant READ on both");
-        Interrupt::Failed(Failure::Configuration(error))
+    fn ask_about_named_topics(&mut self) {
+        for topic in self.shared.config.named_topics() {
+            self.inquiry.about_topic(topic);
+        }
+    }
+
+    /// A right that is missing from the beginning is a mistake of the configuration's. One that is taken away later
+    /// may come back.
+    fn group_is_forbidden(&self, why: &KafkaError) -> Interrupt {
+        let group = &self.shared.config.group_id;
+        let text = format!("Kafka forbids the group \"{group}\" (--group-id): {why}; grant READ on it");
+        if self.shared.health.group.has_held() {
+            return rejoin(text);
+        }
+        Interrupt::Failed(Failure::Configuration(anyhow!(text)))
     }
 
     pub(super) fn take_finding(&mut self, finding: Finding) -> Step {
         match finding {
             Finding::Missing(topic) => self.topic_is_missing(&topic),
+            Finding::Forbidden(topic, why) => return self.topic_is_forbidden(&topic, &why),
             Finding::Topic(identity, question) => {
-                self.missing.remove(&identity.topic);
+                self.absent.remove(&identity.topic);
                 if let Err(before) = self.assignment.describe(identity.clone(), question) {
                     // The client would read on where the old topic stood.
                     return Err(rejoin(format!(
@@ -100,6 +111,7 @@ impl Intake {
             Finding::Readable(at, offset) => {
                 self.assignment.event(&at, Event::Readable(offset), Instant::now());
             }
+            Finding::Allowed(at) => self.assignment.event(&at, Event::Allowed, Instant::now()),
             Finding::NotFound(at, why) => {
                 tracing::debug!("asking Kafka for the offsets of {at}: {why}; it is asked again");
             }
@@ -110,11 +122,30 @@ impl Intake {
     /// Said once; the topic is waited for. One of its name that is there later is found out about before it is read.
     fn topic_is_missing(&mut self, topic: &str) {
         self.assignment.is_missing(topic, Instant::now());
+        let brokers = &self.shared.config.kafka_brokers;
+        let text = format!("topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it");
+        self.topic_is_absent(topic, text);
+    }
+
+    /// Said once; the other topics are read. Where there is none, and never was, it is a mistake of the configuration's.
+    fn topic_is_forbidden(&mut self, topic: &str, why: &str) -> Step {
+        let text = format!("Kafka forbids reading topic \"{topic}\" (--topic): {why}; grant READ on it");
+        let is_only_one = self.shared.config.topics.len() == 1;
+        if is_only_one && !self.shared.health.group.has_held() {
+            return Err(Interrupt::Failed(Failure::Configuration(anyhow!(text))));
+        }
+        self.topic_is_absent(topic, text);
+        Ok(())
+    }
+
+    fn topic_is_absent(&mut self, topic: &str, text: String) {
         // A pattern's topics may go.
-        let is_asked_for = self.shared.config.named_topics().any(|asked| asked == topic);
-        if is_asked_for && self.missing.insert(topic.to_owned()) {
-            let brokers = &self.shared.config.kafka_brokers;
-            tracing::warn!("topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it");
+        if !self.shared.config.named_topics().any(|asked| asked == topic) {
+            return;
+        }
+        if self.absent.get(topic) != Some(&text) {
+            tracing::warn!("{text}");
+            self.absent.insert(topic.to_owned(), text);
         }
     }
 }

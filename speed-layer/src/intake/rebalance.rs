@@ -45,13 +45,13 @@ impl Intake {
         }
         let leaderless = reports.leaderless.as_deref().unwrap_or_default();
         self.assignment.watch(&reports.ends, leaderless, self.is_waiting(), Instant::now());
-        let missing = self.missing.iter().next().map(|topic| format!("topic \"{topic}\" does not exist"));
+        let absent = self.absent.values().next().cloned();
         let (health, now) = (&self.shared.health, Instant::now());
-        if !health.database.get() || !health.kafka.get() || missing.is_some() {
+        if !health.database.get() || !health.kafka.get() || absent.is_some() {
             // Nobody can say where to begin; that has its own line.
             self.assignment.excuse(now);
         }
-        let trouble = missing.or(self.assignment.say_troubles(now));
+        let trouble = absent.or(self.assignment.say_troubles(now));
         self.shared.metrics.set_stalled(self.assignment.stalled(now));
         match trouble {
             Some(trouble) => self.shared.health.partitions.fails(trouble),
@@ -86,6 +86,11 @@ impl Intake {
                 Action::FindReadable => {
                     if let Some(next) = self.assignment.next(&at) {
                         self.inquiry.about_readable(at, next);
+                    }
+                }
+                Action::AskAllowed => {
+                    if let Some(next) = self.assignment.next(&at) {
+                        self.inquiry.about_right(at, next);
                     }
                 }
                 Action::Pause => self.pause(&at),

@@ -1,7 +1,7 @@
 //! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client of its own, so that
 //! a partition without a leader holds up no other, and the end of a session no answer.
 
-use super::readable::first_readable;
+use super::readable::{first_readable, may_read};
 use super::topic_id::{self, Description, NoDescription};
 use crate::config::Config;
 use crate::handover::Watermarks;
@@ -28,6 +28,8 @@ enum Question {
     Partition(TopicPartition),
     /// What can be read from this offset on?
     Readable(TopicPartition, i64),
+    /// May this user read from this offset on?
+    Allowed(TopicPartition, i64),
 }
 
 /// What was found out.
@@ -38,9 +40,13 @@ pub enum Finding {
     Topic(TopicIdentity, u64),
     /// The brokers know no topic of this name.
     Missing(String),
+    /// The brokers do not tell this user about the topic of this name; in their words.
+    Forbidden(String, String),
     Partition(TopicPartition, Watermarks),
     /// The first offset that can be read.
     Readable(TopicPartition, i64),
+    /// This user may read it.
+    Allowed(TopicPartition),
     /// It could not be found out; in the client's words.
     NotFound(TopicPartition, String),
 }
@@ -95,6 +101,11 @@ impl Inquiry {
     /// Where to go on behind a damaged batch.
     pub fn about_readable(&self, partition: TopicPartition, damaged: i64) {
         self.ask(Question::Readable(partition, damaged));
+    }
+
+    /// Whether a right that was missing is there now.
+    pub fn about_right(&self, partition: TopicPartition, next: i64) {
+        self.ask(Question::Allowed(partition, next));
     }
 
     fn ask(&self, question: Question) {
@@ -173,6 +184,13 @@ impl Asker {
                 };
                 self.tell(Some(found));
             }
+            Question::Allowed(partition, next) => {
+                let found = match may_read(&self.config, &partition, next) {
+                    Ok(()) => Finding::Allowed(partition),
+                    Err(error) => Finding::NotFound(partition, error.to_string()),
+                };
+                self.tell(Some(found));
+            }
         }
     }
 
@@ -201,6 +219,10 @@ impl Asker {
                 // When it is there again, that is news.
                 self.topics.get_mut(topic)?.said = None;
                 return Some(Finding::Missing(topic.to_owned()));
+            }
+            Err(NoDescription::Forbidden(why)) => {
+                self.topics.get_mut(topic)?.said = None;
+                return Some(Finding::Forbidden(topic.to_owned(), why));
             }
             Err(NoDescription::Unknown(why)) => {
                 tracing::debug!("asking Kafka about topic {topic}: {why}");

@@ -1,5 +1,8 @@
-//! The first message behind a damaged batch. Neither the broker nor librdkafka says where such a batch ends, and the
-//! client stays in front of it for ever; so offsets behind it are tried.
+//! What can be read of a partition, found out by a client of its own.
+//!
+//! The first message behind a damaged batch: neither the broker nor librdkafka says where such a batch ends, and the
+//! client stays in front of it for ever; so offsets behind it are tried. And whether a right that was missing is there
+//! again: a client that was refused once does not say when it is not refused any more.
 
 use crate::config::Config;
 use crate::source::TopicPartition;
@@ -28,19 +31,57 @@ enum Tried {
 /// # Errors
 /// What the client says.
 pub fn first_readable(config: &Config, at: &TopicPartition, damaged: i64) -> KafkaResult<i64> {
-    let mut settings = super::client_settings(config, &[]);
-    let group = format!("{}-readable", config.group_id);
-    settings.set("group.id", group).set("enable.auto.commit", "false").set("check.crcs", "true");
-    settings.set("auto.offset.reset", "error").set("group.protocol", "classic");
-    let consumer: BaseConsumer<Quiet> = settings.create_with_context(Quiet)?;
+    let consumer = trying(config, false)?;
     let (_, high) = consumer.fetch_watermarks(&at.topic, at.partition, PATIENCE)?;
     search(damaged, high, |offset| read_at(&consumer, at, offset))
 }
 
-fn read_at(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> KafkaResult<Tried> {
+/// Whether the brokers let this user read the partition from `next` on, be there a message or not.
+///
+/// # Errors
+/// They do not, or say nothing.
+pub fn may_read(config: &Config, at: &TopicPartition, next: i64) -> KafkaResult<()> {
+    let consumer = trying(config, true)?;
+    begin(&consumer, at, next)?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut refusal = None;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match consumer.poll(left) {
+            Some(Ok(_)) | Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                // Whoever is told so may read; what it means is another question.
+                Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => return Ok(()),
+                Some(Code::TopicAuthorizationFailed) => return Err(error),
+                _ if is_damage(&error) => return Ok(()),
+                _ => refusal = Some(error),
+            },
+            None if left.is_zero() => {
+                return Err(refusal.unwrap_or(KafkaError::MessageConsumption(Code::OperationTimedOut)));
+            }
+            None => {}
+        }
+    }
+}
+
+/// A client that belongs to no group. `says_ends`: it says when a partition has no more.
+fn trying(config: &Config, says_ends: bool) -> KafkaResult<BaseConsumer<Quiet>> {
+    let mut settings = super::client_settings(config, &[]);
+    let group = format!("{}-readable", config.group_id);
+    settings.set("group.id", group).set("enable.auto.commit", "false").set("check.crcs", "true");
+    settings.set("auto.offset.reset", "error").set("group.protocol", "classic");
+    settings.set("enable.partition.eof", says_ends.to_string());
+    settings.create_with_context(Quiet)
+}
+
+fn begin(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> KafkaResult<()> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&at.topic, at.partition, Offset::Offset(offset))?;
-    consumer.assign(&list)?;
+    consumer.assign(&list)
+}
+
+fn read_at(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> KafkaResult<Tried> {
+    begin(consumer, at, offset)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

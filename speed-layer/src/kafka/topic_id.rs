@@ -22,7 +22,9 @@ pub struct Description {
 pub enum NoDescription {
     /// The brokers do not know the topic.
     Missing,
-    /// They did not answer, or refused to; in their words.
+    /// They do not tell this user about it; in their words.
+    Forbidden(String),
+    /// They did not answer, or could not; in their words.
     Unknown(String),
 }
 
@@ -137,6 +139,8 @@ unsafe fn said(code: c::rd_kafka_resp_err_t, words: *const std::ffi::c_char) -> 
     match RDKafkaErrorCode::from(code) {
         RDKafkaErrorCode::NoError => Ok(()),
         RDKafkaErrorCode::UnknownTopicOrPartition => Err(NoDescription::Missing),
+        // SAFETY: by the caller.
+        RDKafkaErrorCode::TopicAuthorizationFailed => Err(NoDescription::Forbidden(unsafe { text(words) })),
         // SAFETY: by the caller.
         _ => Err(NoDescription::Unknown(unsafe { text(words) })),
     }

@@ -79,6 +79,21 @@ fn after_words_that_are_no_message_the_client_is_told_again_where_to_read() {
 }
 
 #[test]
+fn a_partition_that_may_not_be_read_stands_until_kafka_is_asked_and_allows_it() {
+    let mut partition = reading(false, 5);
+    assert_eq!(after(&mut partition, Event::Forbidden("no right".into())), Some(Action::Seek));
+    let why = partition.trouble(Instant::now()).unwrap();
+    assert!(why.contains("no right") && why.contains("grant READ"), "{why}");
+    assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskAllowed));
+    assert_eq!(after(&mut partition, Event::Allowed), Some(Action::Seek));
+    assert_eq!(partition.trouble(Instant::now()), None);
+    // Or a message comes before anybody has asked.
+    partition.on(Event::Forbidden("no right".into()), Instant::now());
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.state, State::Reading);
+}
+
+#[test]
 fn a_message_is_taken_once_and_only_while_the_partition_is_read() {
     let mut partition = reading(false, 5);
     assert_eq!(partition.advance(4, 5), Taken::No);

@@ -20,6 +20,7 @@ mod outages;
 mod prometheus;
 mod refused;
 mod retention;
+mod rights;
 mod roles;
 mod scene;
 mod secure;

@@ -109,6 +109,15 @@ impl TestCluster {
         cluster
     }
 
+    /// Changes the rights of everybody, who may do everything at first: `how` is what Kafka's own tool takes, such as
+    /// `--add --deny-principal User:* --operation Read --topic NAME`.
+    pub fn change_rights(&self, how: &[&str]) {
+        let mut command = kafka_program("org.apache.kafka.tools.AclCommand", 64, &[]);
+        command.args(["--bootstrap-server", &self.first_broker(), "--force"]).args(how);
+        let output = command.output().expect("run Kafka's AclCommand");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Both, as `host:port,host:port`.
     pub fn brokers(&self) -> String {
         format!("{},127.0.0.1:{}", self.first_broker(), self.second.port)
@@ -261,6 +270,8 @@ auto.create.topics.enable=false
 min.insync.replicas=1
 broker.rack=rack-{node}
 replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 offsets.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=2000
