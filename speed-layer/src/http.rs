@@ -71,7 +71,7 @@ async fn ask(address: SocketAddr) -> std::io::Result<String> {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPENMETRICS)], shared.metrics.render())
+    ([(header::CONTENT_TYPE, OPENMETRICS)], shared.metrics.render(shared.health.missing().is_empty()))
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

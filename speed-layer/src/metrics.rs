@@ -59,6 +59,7 @@ pub struct Metrics {
     /// Dead letters that were too large to be sent whole, or at all.
     pub letters_cut: Counter,
     stalled: Gauge,
+    ready: Gauge,
     memory: Gauge,
 }
 
@@ -80,6 +81,7 @@ impl Metrics {
             damaged: Counter::default(),
             letters_cut: Counter::default(),
             stalled: Gauge::default(),
+            ready: Gauge::default(),
             memory: Gauge::default(),
         };
         // A reason that has not happened yet is 0 rather than absent, so that an alert on its rate works.
@@ -109,6 +111,7 @@ impl Metrics {
         let help = "Rejected messages that the dead letter topic did not take whole";
         r.register("dead_letters_cut", help, self.letters_cut.clone());
         r.register("stalled_partitions", "Partitions of this instance that are not read", self.stalled.clone());
+        r.register("ready", "Whether /readyz answers 200", self.ready.clone());
         r.register_with_unit("resident_memory", "Resident memory of the process", Unit::Bytes, self.memory.clone());
     }
 
@@ -161,8 +164,9 @@ impl Metrics {
         self.stalled.set(0);
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub fn render(&self) -> String {
+    /// All metrics in the OpenMetrics text format. `is_ready`: as `/readyz` answers at this moment.
+    pub fn render(&self, is_ready: bool) -> String {
+        self.ready.set(is_ready.into());
         self.memory.set(resident_bytes().unwrap_or_default());
         let mut text = String::new();
         // Writing to a String cannot fail.

@@ -81,3 +81,29 @@ async fn of_several_topics_one_that_may_not_be_read_holds_up_no_other() {
     .await;
     wait_ready(&address, 200).await;
 }
+
+/// As docs/operations.md lists them; beside them nobody may do anything with the topics and the group.
+#[tokio::test]
+async fn the_rights_that_the_manual_lists_are_enough() {
+    let _turn = TURN.lock().await;
+    let cluster = TestCluster::start(&[1]).await;
+    let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1]]).await).await;
+    let letters = TestTopic::placed(&cluster.brokers(), &[&[1]]).await;
+    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "no tick"), Record::new(0, tick(2))]).await;
+    for (operations, kind, name) in [
+        (&["Read", "Describe"][..], "--topic", scene.topic.name()),
+        (&["Read"], "--group", "speed-layer"),
+        (&["Write", "Describe"], "--topic", letters.name()),
+    ] {
+        let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
+        let rest = operations.chain([kind, name]).collect::<Vec<_>>();
+        cluster.change_rights(&[&["--add", "--allow-principal", "User:*"][..], &rest].concat());
+    }
+    let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    eventually("both ticks", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 2
+    })
+    .await;
+    wait_ready(&http_address(&speed_layer).await, 200).await;
+    assert!(!speed_layer.stderr().iter().any(|line| line.contains("uthoriz")), "{:#?}", speed_layer.stderr());
+}
