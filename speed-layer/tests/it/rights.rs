@@ -6,6 +6,9 @@ use workbench::testing::{Child, Record, TestCluster, TestTopic, eventually};
 
 const DENY: [&str; 3] = ["--add", "--deny-principal", "User:*"];
 const DENY_NO_MORE: [&str; 3] = ["--remove", "--deny-principal", "User:*"];
+/// What is allowed is all that is, until the last of these is gone.
+const ALLOW: [&str; 3] = ["--add", "--allow-principal", "User:*"];
+const ALLOW_NO_MORE: [&str; 3] = ["--remove", "--allow-principal", "User:*"];
 
 /// Changes what all may do with a topic.
 fn topic_rights(cluster: &TestCluster, how: [&str; 3], operation: &str, topic: &str) {
@@ -39,13 +42,16 @@ async fn what_kafka_forbids_at_the_start_is_named_and_what_it_forbids_later_is_w
     let address = http_address(&speed_layer).await;
     scene.send_ticks(2, 10).await;
     scene.wait_all_in().await;
-    topic_rights(&cluster, DENY, "Read", topic);
+    topic_rights(&cluster, ALLOW, "Describe", topic);
     for wanted in ["grant READ on the topic", "0: Kafka forbids reading it", "1: Kafka forbids reading it"] {
         speed_layer.wait_stderr(wanted, PATIENCE).await;
     }
-    wait_ready(&address, 503).await;
-    assert!(get(&address, "/readyz").1.contains("grant READ on the topic"));
-    topic_rights(&cluster, DENY_NO_MORE, "Read", topic);
+    eventually("/readyz to say so", PATIENCE, || async {
+        let (status, body) = get(&address, "/readyz");
+        if status == 503 && body.contains("grant READ on the topic") { Ok(()) } else { Err(body) }
+    })
+    .await;
+    topic_rights(&cluster, ALLOW_NO_MORE, "Describe", topic);
     // Also where no message comes that would show it.
     wait_ready(&address, 200).await;
     scene.send_ticks(2, 10).await;
@@ -97,7 +103,7 @@ async fn the_rights_that_the_manual_lists_are_enough() {
     ] {
         let operations = operations.iter().flat_map(|operation| ["--operation", operation]);
         let rest = operations.chain([kind, name]).collect::<Vec<_>>();
-        cluster.change_rights(&[&["--add", "--allow-principal", "User:*"][..], &rest].concat());
+        cluster.change_rights(&[&ALLOW[..], &rest].concat());
     }
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     eventually("both ticks", PATIENCE, || async {
