@@ -361,7 +361,9 @@ impl Partition {
             State::Stalled(Stall::Silent) => {
                 Some(format!("Kafka has messages from offset {} on, but sends none", self.next))
             }
-            State::Stalled(Stall::Forbidden(why)) => Some(format!("Kafka forbids reading it: {why}; grant READ on the topic")),
+            State::Stalled(Stall::Forbidden(why)) => {
+                Some(format!("Kafka forbids reading it: {why}; grant READ on the topic"))
+            }
             // It is being asked again, and stands all the same.
             State::Stalled(Stall::OutOfRange) => self.gap.clone(),
             State::Reading | State::Located | State::Assigned => None,

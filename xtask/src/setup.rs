@@ -37,7 +37,10 @@ static SERVICES: [Need; 4] = [
 static TEST_TOOLS: [Need; 3] = [
     Need { packages: "python3-venv", is_met: has_venv },
     Need { packages: "prometheus", is_met: || on_path("prometheus").is_some() && on_path("promtool").is_some() },
-    Need { packages: "pgbouncer", is_met: || on_path("pgbouncer").is_some() || Path::new("/usr/sbin/pgbouncer").exists() },
+    Need {
+        packages: "pgbouncer",
+        is_met: || on_path("pgbouncer").is_some() || Path::new("/usr/sbin/pgbouncer").exists(),
+    },
 ];
 
 /// Everything, by one installation.

@@ -106,10 +106,8 @@ async fn the_rights_that_the_manual_lists_are_enough() {
         cluster.change_rights(&[&ALLOW[..], &rest].concat());
     }
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
-    eventually("both ticks", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 2
-    })
-    .await;
+    eventually("both ticks", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 2 })
+        .await;
     wait_ready(&http_address(&speed_layer).await, 200).await;
     assert!(!speed_layer.stderr().iter().any(|line| line.contains("uthoriz")), "{:#?}", speed_layer.stderr());
 }

@@ -116,10 +116,8 @@ async fn a_transaction_that_hangs_open_is_named_and_its_ticks_come_when_it_ends(
     assert_eq!(metric(&address, &lag_series(scene.topic.name(), 0)), Some(10));
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 0);
     tokio::task::spawn_blocking(move || begun.commit_transaction(PATIENCE)).await.unwrap().unwrap();
-    eventually("its ticks", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 10
-    })
-    .await;
+    eventually("its ticks", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 10 })
+        .await;
 }
 
 /// A transaction of ten ticks that its producer leaves open.
