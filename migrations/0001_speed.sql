@@ -128,6 +128,15 @@ create table kafka_offsets
 )
     with (fillfactor = 50);
 
+-- The partitions that have had a row in kafka_offsets. One whose row is gone must not be read from its beginning again.
+create table begun_partitions
+(
+    source    smallint not null,
+    partition integer  not null,
+    constraint begun_partitions_pkey primary key (source, partition),
+    constraint begun_partitions_source_fkey foreign key (source) references kafka_sources
+);
+
 -- Messages that are no valid tick, kept aside with the reason. `value` holds at most the first 16 KiB;
 -- value_bytes is the length of the whole (null for a tombstone), value_sha256 its hash where it was cut.
 create table rejected_ticks

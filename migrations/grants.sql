@@ -16,6 +16,7 @@ begin
             ('speed_writer', 'rejected_ticks', '{insert}'),
             ('speed_writer', 'kafka_sources', '{select, insert}'),
             ('speed_writer', 'kafka_offsets', '{select, insert, update}'),
+            ('speed_writer', 'begun_partitions', '{select, insert}'),
             ('speed_writer', 'kafka_gaps', '{insert}'),
             ('speed_writer', 'realtime_partitions', '{select}'),
             ('speed_writer', 'realtime_upkeep', '{select, update}'),

@@ -120,7 +120,10 @@ pub async fn begin<'a>(
     match token {
         None => Connection::begin(connection).await,
         Some(token) => {
-            let begin = format!("begin; set local statement_timeout = {}", token.limit.as_millis());
+            let begin = format!(
+                "begin isolation level read committed; set local statement_timeout = {}",
+                token.limit.as_millis()
+            );
             connection.begin_with(sqlx::AssertSqlSafe(begin)).await
         }
     }

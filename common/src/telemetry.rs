@@ -26,6 +26,8 @@ pub fn init(args: &LogArgs) {
     let usual = "info,sqlx::postgres::notice=warn,rdkafka::consumer::base_consumer=off";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where nobody reads standard error any more, saying so there would end the program.
+    let logs = logs.log_internal_errors(false);
     match args.log_format {
         LogFormat::Human => logs.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

@@ -120,6 +120,16 @@ impl Assignment {
         taken_up
     }
 
+    /// How many partitions Kafka's client reads.
+    pub fn count_in_client(&self) -> usize {
+        self.each().filter(|(_, partition)| partition.is_in_client()).count()
+    }
+
+    /// Whether anything of the topic is ours, or was.
+    pub fn has_topic(&self, name: &str) -> bool {
+        self.topics.iter().any(|topic| topic.name == name)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.topics.iter().all(|topic| topic.partitions.is_empty())
     }
@@ -483,7 +493,13 @@ mod tests {
     }
 
     fn identity(id: &str) -> TopicIdentity {
-        TopicIdentity { topic: "t".into(), cluster_id: "c".into(), topic_id: id.into(), partitions: 1 }
+        TopicIdentity {
+            topic: "t".into(),
+            cluster_id: "c".into(),
+            topic_id: id.into(),
+            partitions: 1,
+            was_missing: false,
+        }
     }
 
     fn assigned(partitions: &[i32]) -> Assignment {

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// What bounds the memory of a batch whatever its messages are; 50,000 ordinary rows take 6 MB.
-const MAX_BATCH_BYTES: usize = 16 << 20;
+const MAX_BATCH_BYTES: usize = 8 << 20;
 
 /// A message as Kafka hands it out.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +100,8 @@ impl Batch {
             }
             Err(reject) => {
                 let rejected = RejectedMessage::new(at, message, reject);
-                self.rejected_bytes += rejected.value.as_ref().map_or(0, Vec::len);
+                // The whole of it, which may be on its way to another topic meanwhile.
+                self.rejected_bytes += value.len();
                 self.rejects.push(rejected);
                 self.rejects.last().map(|rejected| &rejected.reject)
             }

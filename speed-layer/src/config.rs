@@ -1,6 +1,8 @@
 //! The flags; their comments are the manual (`speed-layer --help`).
 
+use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
+use common::Failure;
 use common::cli::{self, DatabaseArgs, MessageArgs};
 use common::kafka::KafkaProperties;
 use common::telemetry::LogArgs;
@@ -10,7 +12,8 @@ use std::time::Duration;
 /// Writes every tick of a Kafka topic into PostgreSQL, each exactly once.
 ///
 /// Every flag can be set by the environment variable that it names. Exit codes: 0 stopped by SIGTERM or SIGINT, 2 a
-/// configuration error. Kafka or PostgreSQL being away is no reason to end: it is waited for.
+/// configuration error. Kafka or PostgreSQL being away is no reason to end: it is waited for; only --migrations only
+/// and --healthcheck end with 3 then.
 #[derive(Clone, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Config {
@@ -100,10 +103,27 @@ fn writer_timeout(text: &str) -> Result<Duration, String> {
 }
 
 impl Config {
+    /// # Errors
+    /// Flags that contradict each other.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.dead_letter_topic.as_deref().filter(|letters| self.named_topics().any(|topic| topic == *letters)) {
+            Some(letters) => Err(reads_its_own_letters(letters)),
+            None => Ok(()),
+        }
+    }
+
     /// The topics that are asked for by their names and not by a pattern.
     pub fn named_topics(&self) -> impl Iterator<Item = &str> {
         self.topics.iter().map(String::as_str).filter(|topic| !topic.starts_with('^'))
     }
+}
+
+/// Each letter would be read, rejected and sent once more, for ever.
+pub fn reads_its_own_letters(topic: &str) -> Failure {
+    Failure::Configuration(anyhow!(
+        "topic \"{topic}\" (--dead-letter-topic) is among those that are read (--topic): rejected messages need one of \
+         their own"
+    ))
 }
 
 /// Where to begin with a partition that has no stored offset.

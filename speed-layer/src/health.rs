@@ -15,6 +15,8 @@ pub struct Health {
     pub group: Fact,
     /// All of them are read.
     pub partitions: Fact,
+    /// Rejected messages reach `--dead-letter-topic`, where there is one.
+    pub letters: Fact,
 }
 
 /// A fact that changes.
@@ -74,7 +76,10 @@ impl Fact {
 
 impl Default for Health {
     fn default() -> Self {
+        let letters = Fact::new("rejected messages are not delivered");
+        letters.set(true);
         Self {
+            letters,
             database: Fact::new("PostgreSQL is away"),
             kafka: Fact::new("Kafka is away"),
             group: Fact::new("no assignment from the consumer group yet"),
@@ -86,7 +91,8 @@ impl Default for Health {
 impl Health {
     /// What is missing; empty where the process is ready.
     pub fn missing(&self) -> Vec<String> {
-        [&self.database, &self.kafka, &self.group, &self.partitions].into_iter().filter_map(Fact::trouble).collect()
+        let facts = [&self.database, &self.kafka, &self.group, &self.partitions, &self.letters];
+        facts.into_iter().filter_map(Fact::trouble).collect()
     }
 }
 

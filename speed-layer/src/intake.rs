@@ -1,7 +1,9 @@
 //! [`Intake`]: the thread that polls Kafka and decodes, while the stores write.
 
 mod failures;
+mod letters;
 mod rebalance;
+mod strangers;
 
 use crate::Shared;
 use crate::assignment::Assignment;
@@ -17,8 +19,8 @@ use anyhow::anyhow;
 use common::decode::{Decoder, ProvenanceNames};
 use common::{Failure, Timestamp};
 use failures::PartitionFailure;
+use letters::LettersWatch;
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::KafkaError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,21 +62,27 @@ pub struct Intake {
     decoder: Decoder,
     assignment: Assignment,
     watch: KafkaWatch,
+    letters_watch: LettersWatch,
     /// When Kafka was last told the offsets.
     committed: Instant,
     /// When the stores last held up reading.
     held_up: Option<Instant>,
+    /// Since when no partition has had a leader that the client finds.
+    all_leaderless: Option<Instant>,
+    /// Whom else the group gives partitions that should be ours.
+    stranger: Option<String>,
     /// Topics that cannot be read, with what was said of each.
     absent: BTreeMap<String, String>,
 }
 
 impl Intake {
-    /// Joins the group.
+    /// The group is joined later.
     ///
     /// # Errors
     /// A property that librdkafka does not take.
     pub fn new(shared: Arc<Shared>, writers: Writers) -> Result<Self, Failure> {
-        let consumer = kafka::subscribe(&shared.config)?;
+        let client_id = shared.client_id();
+        let consumer = kafka::consumer(&shared.config, &client_id)?;
         let messages = MessageQueue::new(&consumer)
             .ok_or_else(|| Failure::Infrastructure(anyhow!("librdkafka has no memory for a queue")))?;
         let mut inquiry = Inquiry::start(&shared.config)?;
@@ -86,6 +94,8 @@ impl Intake {
         let watch =
             KafkaWatch::new(&shared.config.kafka_brokers, Arc::clone(&shared.health), shared.metrics.retries("Kafka"));
         let skips = shared.config.on_gap == OnGap::Skip;
+        let letters_watch =
+            LettersWatch::new(shared.config.dead_letter_topic.as_deref(), shared.metrics.retries("dead letters"));
         Ok(Self {
             shared,
             consumer,
@@ -96,19 +106,24 @@ impl Intake {
             decoder: Decoder::new(rules, Timestamp::now()),
             assignment: Assignment::new(skips),
             watch,
+            letters_watch,
             committed: Instant::now(),
             held_up: None,
+            all_leaderless: None,
+            stranger: None,
             absent: BTreeMap::new(),
         })
     }
 
     /// Reads until shutdown, or until this membership is of no use any more; then leaves the group.
     pub fn run(mut self) -> Result<Ended, Failure> {
-        let interrupt = loop {
-            if let Err(interrupt) = self.turn() {
-                break interrupt;
+        let interrupt = self.join().err().unwrap_or_else(|| {
+            loop {
+                if let Err(interrupt) = self.turn() {
+                    break interrupt;
+                }
             }
-        };
+        });
         self.shared.end_reading();
         if let Some(dead_letters) = self.dead_letters.take() {
             kafka::bury(move || drop(dead_letters));
@@ -118,6 +133,12 @@ impl Intake {
             Interrupt::Failed(failure) => Err(failure),
             Interrupt::Ended(ended) => Ok(ended),
         }
+    }
+
+    /// Joins the group, unless somebody is in it who has no business there.
+    fn join(&mut self) -> Step {
+        self.make_sure_of_the_group()?;
+        kafka::subscribe(&self.consumer, &self.shared.config).map_err(Interrupt::Failed)
     }
 
     /// One look at everything, and one burst of messages.
@@ -132,8 +153,9 @@ impl Intake {
         self.take_findings()?;
         self.take_reports()?;
         self.look_after_partitions()?;
-        for index in self.writers.due() {
-            self.hand_over(index)?;
+        if !self.hand_over_due()? {
+            // Nothing more is read before the letters are delivered: what holds them back would only grow.
+            return Ok(());
         }
         let assignment = &self.assignment;
         self.writers.check_idle(|| assignment.positions())?;
@@ -148,7 +170,7 @@ impl Intake {
     fn read_burst(&mut self) -> Step {
         let (wait, room) = (self.writers.patience(IDLE), self.writers.room());
         let Self { messages, writers, decoder, assignment, dead_letters, shared, .. } = self;
-        let (mut failures, mut undelivered) = (Vec::new(), None);
+        let mut failures = Vec::new();
         messages.drain(wait, room, |polled| match polled {
             Polled::Message(message) => {
                 let (partition, offset) = (message.partition, message.offset);
@@ -160,7 +182,7 @@ impl Intake {
                 if let Some(reject) = batch.push(decoder, &message, step.at, step.expected)
                     && let Some(dead_letters) = dead_letters
                 {
-                    undelivered = undelivered.take().or(dead_letters.send(&message, reject).err());
+                    dead_letters.send(&message, reject);
                 }
             }
             Polled::Failed { topic, partition, offset, code, why } => {
@@ -173,9 +195,6 @@ impl Intake {
                 failures.push(PartitionFailure { at, offset, code, why });
             }
         });
-        if let Some(error) = undelivered {
-            return Err(self.not_delivered(&error));
-        }
         failures.into_iter().try_for_each(|failure| self.take_failure(failure))
     }
 
@@ -204,17 +223,39 @@ impl Intake {
         }
     }
 
-    fn hand_over(&mut self, index: usize) -> Step {
-        // Sent before the batch is committed: after a crash they come twice rather than not at all.
-        if let Some(dead_letters) = self.dead_letters.as_ref().filter(|_| self.writers.has_rejects(index)) {
-            dead_letters.flush().map_err(|error| self.not_delivered(&error))?;
+    /// Hands over what is due. `false` where rejected messages have to reach their topic first: they are sent before
+    /// the batch is committed, so that after a crash they come twice rather than not at all.
+    fn hand_over_due(&mut self) -> Step<bool> {
+        let due: Vec<usize> = self.writers.due().collect();
+        let has_letters = due.iter().any(|index| self.writers.has_rejects(*index));
+        if has_letters && !self.are_letters_delivered(IDLE) {
+            return Ok(false);
         }
-        Ok(self.writers.hand_over(index)?)
+        due.into_iter().try_for_each(|index| self.writers.hand_over(index))?;
+        Ok(true)
     }
 
-    fn not_delivered(&self, error: &KafkaError) -> Interrupt {
-        let topic = self.shared.config.dead_letter_topic.as_deref().unwrap_or_default();
-        rejoin(format!("topic \"{topic}\" (--dead-letter-topic) does not take rejected messages: {error}"))
+    /// Hands over all that is held; what waits for letters for longer than `patience` is left to another session.
+    fn hand_over_all(&mut self, patience: Duration) -> Step {
+        let filled: Vec<usize> = self.writers.filled().collect();
+        let deadline = Instant::now() + patience;
+        if filled.iter().any(|index| self.writers.has_rejects(*index)) {
+            while !self.are_letters_delivered(IDLE) {
+                if Instant::now() >= deadline || self.shared.stop.is_cancelled() {
+                    return Err(rejoin("rejected messages do not reach --dead-letter-topic".into()));
+                }
+            }
+        }
+        Ok(filled.into_iter().try_for_each(|index| self.writers.hand_over(index))?)
+    }
+
+    fn are_letters_delivered(&mut self, wait: Duration) -> bool {
+        let Some(letters) = &mut self.dead_letters else {
+            return true;
+        };
+        let are_delivered = letters.settle(wait);
+        self.letters_watch.note(are_delivered, letters.trouble(), &self.shared.health.letters);
+        are_delivered
     }
 
     fn take_reply(&mut self, reply: Reply) {
@@ -250,10 +291,8 @@ impl Intake {
 
     /// Hands everything over and waits until it is written, at most for `timeout`.
     fn drain(&mut self, timeout: Duration) -> Step {
-        for index in self.writers.filled() {
-            self.hand_over(index)?;
-        }
         let deadline = Instant::now() + timeout;
+        self.hand_over_all(timeout)?;
         while self.writers.in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.writers.wait(left)? {

@@ -1,8 +1,10 @@
 //! The Kafka consumer: its settings, and what librdkafka reports while it is polled.
 
+mod admin;
 mod dead_letters;
 mod inquiry;
 mod leave;
+mod members;
 mod queue;
 mod readable;
 mod topic_id;
@@ -10,6 +12,7 @@ mod topic_id;
 pub use dead_letters::DeadLetters;
 pub use inquiry::{Finding, Inquiry};
 pub use leave::{bury, leave};
+pub use members::{Member, members};
 pub use queue::{MessageQueue, Polled};
 pub use readable::is_damage_code;
 
@@ -61,11 +64,11 @@ const FIXED: [(&str, &str); 6] = [
 /// Defaults of [`TUNING`] that librdkafka refuses where the group's coordinator decides (`group.protocol=consumer`).
 const CLASSIC_ONLY: [&str; 3] = ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"];
 
-/// Joins the group.
+/// A client that has not joined the group yet, by the name of `client_id`.
 ///
 /// # Errors
 /// A property that librdkafka does not take.
-pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
+pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
     let is_fixed = |key: &str| FIXED.iter().any(|(fixed, _)| *fixed == key);
     if let Some((key, _)) = config.kafka.iter().find(|(key, _)| is_fixed(key)) {
         let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
@@ -74,22 +77,27 @@ pub fn subscribe(config: &Config) -> Result<Consumer, Failure> {
     config.kafka.check_login()?;
     let is_classic = !config.kafka.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
     let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
-    let mut settings = client_settings(config, &tuning);
+    let mut settings = config.kafka.client_settings(&config.kafka_brokers, client_id, &tuning);
     for (key, value) in FIXED {
         settings.set(key, value);
     }
     settings.set("group.id", &config.group_id);
-    let context = Context::default();
-    let consumer: Consumer = settings
-        .create_with_context(context)
+    settings
+        .create_with_context(Context::default())
         .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
-        .map_err(Failure::Configuration)?;
+        .map_err(Failure::Configuration)
+}
+
+/// Joins the group.
+///
+/// # Errors
+/// A topic's name, or a pattern, that librdkafka does not take.
+pub fn subscribe(consumer: &Consumer, config: &Config) -> Result<(), Failure> {
     let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
     consumer
         .subscribe(&topics)
         .with_context(|| format!("cannot subscribe to {} (--topic)", topics.join(", ")))
-        .map_err(Failure::Configuration)?;
-    Ok(consumer)
+        .map_err(Failure::Configuration)
 }
 
 /// What a consumer and a producer have in common: where Kafka is, and how to get in. A `--kafka-property` overrides the

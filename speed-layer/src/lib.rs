@@ -31,12 +31,13 @@ pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 
 use common::Failure;
+use common::failure::one_line;
 use common::pg::{Database, Migrations};
 use health::Health;
 use metrics::Metrics;
 use outage::Outage;
 use session::Ended;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -47,9 +48,20 @@ struct Shared {
     metrics: Metrics,
     health: Arc<Health>,
     stop: CancellationToken,
+    /// What tells this database from every other one.
+    database_id: Mutex<String>,
 }
 
 impl Shared {
+    /// How Kafka knows the instances that write into this database.
+    fn client_id(&self) -> String {
+        format!("speed-layer-{}", self.database_id.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note_database(&self, id: String) {
+        *self.database_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
     /// Nothing has failed yet.
     fn outage(&self, target: &'static str) -> Outage {
         Outage::new(target, self.metrics.retries(target), self.stop.clone())
@@ -75,7 +87,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     if config.database.migrations == Migrations::Only {
         return database.migrate_only().await;
     }
-    let shared = Arc::new(Shared { config, database, metrics: Metrics::new(), health: Arc::default(), stop });
+    config.check()?;
+    let (metrics, health) = (Metrics::new(), Arc::default());
+    let shared = Arc::new(Shared { config, database, metrics, health, stop, database_id: Mutex::default() });
     http::serve(&shared).await?;
     let Some(first) = Store::open(&shared).await? else {
         return Ok(());
@@ -93,6 +107,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
                 if shared.metrics.batches_written() > before {
                     rejoining = shared.outage("consumer group");
                 }
+                shared.health.group.fails(one_line(&why));
                 rejoining.failed(&why).await;
             }
         }

@@ -222,7 +222,7 @@ impl Partition {
                 self.begin(next);
                 (S::Located, None)
             }
-            (S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => {
+            (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => {
                 self.gap = Some(why.clone());
                 (S::Stalled(St::Gap(why)), None)
             }

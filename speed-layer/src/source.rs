@@ -26,7 +26,7 @@ impl fmt::Display for TopicPartition {
 }
 
 /// A topic as the brokers describe it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicIdentity {
     pub topic: String,
     /// Empty where the brokers do not tell it.
@@ -35,6 +35,8 @@ pub struct TopicIdentity {
     pub topic_id: String,
     /// How many partitions it has.
     pub partitions: i32,
+    /// It was not there when it was first asked for.
+    pub was_missing: bool,
 }
 
 impl TopicIdentity {
@@ -63,7 +65,7 @@ mod tests {
 
     fn identity(cluster_id: &str, topic_id: &str) -> TopicIdentity {
         let (cluster_id, topic_id) = (cluster_id.to_owned(), topic_id.to_owned());
-        TopicIdentity { topic: "t".into(), cluster_id, topic_id, partitions: 1 }
+        TopicIdentity { topic: "t".into(), cluster_id, topic_id, partitions: 1, was_missing: false }
     }
 
     #[test]

@@ -23,6 +23,7 @@ use common::failure::one_line;
 use common::{Failure, Timestamp, pg};
 use limits::Limits;
 use offsets::Moved;
+use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -31,6 +32,8 @@ use std::time::{Duration, Instant};
 use transaction::Outcome;
 use verdict::Verdict;
 
+/// How long a question may take that needs no lock.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// When a try that is still going on is said to take long.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -49,8 +52,8 @@ pub struct Store {
     is_held_up: bool,
     /// Tries in a row that got no answer in time.
     unanswered: u32,
-    /// The topics' names, for messages.
-    topics: BTreeMap<SourceId, String>,
+    /// The topics by the numbers that the database has given them.
+    topics: BTreeMap<SourceId, TopicIdentity>,
     /// How far each partition was when this store last wrote it: after a failover to an older state not only the
     /// partitions of the next batch are to be compared, but all of them.
     reached: BTreeMap<SourcePartition, i64>,
@@ -96,8 +99,13 @@ impl Store {
         let mut outage = shared.outage("PostgreSQL");
         while !shared.stop.is_cancelled() {
             let opening = shared.database.what("opening");
+            let open = async {
+                let mut connection = shared.database.connect_ready().await?;
+                note_database(shared, &mut connection).await?;
+                Ok(connection)
+            };
             let opened = tokio::select! {
-                opened = unless_long(shared, 0, &mut outage, &opening, shared.database.connect_ready()) => opened,
+                opened = unless_long(shared, 0, &mut outage, &opening, open) => opened,
                 () = shared.stop.cancelled() => break,
             };
             match opened {
@@ -286,7 +294,7 @@ impl Store {
             };
             let source = self.until_done("entering a topic takes too long", ask).await?;
             let source = source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
-            self.topics.insert(source.id, source.topic.clone());
+            self.topics.insert(source.id, topic.clone());
             sources.push(source);
         }
         Ok(sources)
@@ -368,7 +376,7 @@ impl Store {
     /// `topic/partition`, for messages.
     fn name(&self, at: SourcePartition) -> String {
         match self.topics.get(&at.source) {
-            Some(topic) => format!("{topic}/{}", at.partition),
+            Some(topic) => format!("{}/{}", topic.topic, at.partition),
             None => format!("source {}, partition {}", at.source, at.partition),
         }
     }
@@ -402,17 +410,21 @@ impl Store {
             Err(failure) => return self.pause(failure).await.map(|()| Try::Again),
         };
         let what = self.shared.database.what("writing to");
-        let unchecked = if self.is_unchecked { self.positions_reached() } else { Vec::new() };
+        let unchecked = self.is_unchecked.then(|| (self.positions_reached(), self.topics.clone()));
         let limits = Arc::clone(&self.limits);
         let working = async {
-            match compare_all(&mut connection, &limits, &unchecked).await? {
-                Some(moved) => Ok(Err(moved)),
+            match compare_all(&mut connection, &limits, unchecked.as_ref()).await? {
+                Some(other) => Ok(Err(other)),
                 None => work(&mut connection).await.map(Ok),
             }
         };
         let working = tokio::time::timeout(self.limits.patience(), working);
         let error = match unless_long(&self.shared, self.writer, &mut self.outage, &what, working).await {
-            Ok(Ok(Err(moved))) => return Err(self.is_older(moved)),
+            Ok(Ok(Err(Other::Older(moved)))) => return Err(self.is_older(moved)),
+            Ok(Ok(Err(Other::Numbers(why)))) => {
+                self.topics.clear();
+                return Err(StoreError::Fenced(why));
+            }
             Ok(Ok(Ok(done))) => {
                 self.is_unchecked = false;
                 self.connection = Some(connection);
@@ -435,7 +447,10 @@ impl Store {
         };
         drop(connection);
         self.forget();
-        self.unanswered = 0;
+        if !verdict::is_of_a_lock(&error) {
+            // A lock may be that of the try before, which nobody waits for any more.
+            self.unanswered = 0;
+        }
         match Verdict::of(&error) {
             Verdict::Refused(words) => Ok(Try::Refused(words)),
             Verdict::TooMuch => Ok(Try::TooMuch),
@@ -458,6 +473,7 @@ impl Store {
             return Ok(connection);
         }
         let mut connection = self.shared.database.connect().await?;
+        note_database(&self.shared, &mut connection).await?;
         self.is_unchecked = true;
         if std::mem::take(&mut self.is_held_up) {
             let ended = pg::in_time(self.limits.patience(), self.limits.clear_the_way(&mut connection)).await;
@@ -496,6 +512,31 @@ impl Store {
     }
 }
 
+/// Learns which database it is: its server's number, which a standby shares, and its own.
+async fn note_database(shared: &Shared, connection: &mut PgConnection) -> Result<(), Failure> {
+    let ask = async {
+        let may: bool = pg::query_scalar(MAY_ASK_FOR_SYSTEM).fetch_one(&mut *connection).await?;
+        let system: i64 = match may {
+            true => {
+                pg::query_scalar("select system_identifier from pg_control_system()")
+                    .fetch_one(&mut *connection)
+                    .await?
+            }
+            false => 0,
+        };
+        let database: i64 = pg::query_scalar(DATABASE_NUMBER).fetch_one(connection).await?;
+        sqlx::Result::Ok((system, database))
+    };
+    let asked = pg::in_time(LOOK_TIMEOUT, ask).await;
+    let (system, database) = asked.map_err(|error| shared.database.failure("asking for the identity of", error))?;
+    let digest = Sha256::digest(format!("{system}/{database}"));
+    shared.note_database(digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect());
+    Ok(())
+}
+
+/// Some providers may take this right away.
+const MAY_ASK_FOR_SYSTEM: &str = "select has_function_privilege('pg_control_system()', 'execute')";
+const DATABASE_NUMBER: &str = "select oid::int8 from pg_database where datname = current_database()";
 const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'on'";
 
 /// Carries on with `work`; where that takes long, says so.
@@ -516,17 +557,28 @@ async fn unless_long<T>(
     work.await
 }
 
-/// Which of the positions a new connection shows behind where it was, if any.
+/// In what a database is not the one that was left.
+enum Other {
+    /// It is an older state of it.
+    Older(Moved),
+    /// Its sources are other topics.
+    Numbers(String),
+}
+
+/// Whether a new connection shows another database than was left, or an older state of it.
 async fn compare_all(
     connection: &mut PgConnection,
     limits: &Limits,
-    positions: &[Position],
-) -> sqlx::Result<Option<Moved>> {
-    if positions.is_empty() {
+    left: Option<&(Vec<Position>, BTreeMap<SourceId, TopicIdentity>)>,
+) -> sqlx::Result<Option<Other>> {
+    let Some((positions, topics)) = left.filter(|(_, topics)| !topics.is_empty()) else {
         return Ok(None);
-    }
+    };
     let mut transaction = limits.begin(connection).await?;
-    let behind = offsets::behind(&mut transaction, positions).await?;
+    let other = match sources::renumbered(&mut transaction, topics).await? {
+        Some(why) => Some(Other::Numbers(why)),
+        None => offsets::behind(&mut transaction, positions).await?.map(Other::Older),
+    };
     transaction.commit().await?;
-    Ok(behind)
+    Ok(other)
 }

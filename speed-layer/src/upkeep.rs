@@ -22,7 +22,8 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A lock that is not had within a short time is left for the next look, so that upkeep never holds up writers for long.
 /// An index takes as long as its day has ticks.
-const BEGIN: &str = "begin; set local lock_timeout = '2s'; set local statement_timeout = '15min'";
+const BEGIN: &str =
+    "begin isolation level read committed; set local lock_timeout = '2s'; set local statement_timeout = '15min'";
 const LONGEST_STATEMENT: Duration = Duration::from_secs(15 * 60);
 
 /// Every day partition, how many rows were ever inserted into it, and whether it has the index of a finished day.

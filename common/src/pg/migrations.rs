@@ -24,7 +24,8 @@ const GRANTS: &str = include_str!("../../../migrations/grants.sql");
 
 /// Nothing of a start waits for a lock for ever: an attempt that was given up would leave its wait behind.
 /// A name of its own, because a writer may end another's session that takes long.
-const BEGIN: &str = "begin; set local application_name = 'migrations'; set local lock_timeout = '30s';
+const BEGIN: &str =
+    "begin isolation level read committed; set local application_name = 'migrations'; set local lock_timeout = '30s';
                      set local idle_in_transaction_session_timeout = '60s'";
 /// Longer than a look takes that still goes on.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);

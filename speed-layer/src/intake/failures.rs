@@ -8,7 +8,10 @@ use crate::source::TopicPartition;
 use anyhow::anyhow;
 use common::Failure;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the client may find no leader of any partition before the brokers are asked whether there are some.
+pub(super) const LEADERS_LOST: Duration = Duration::from_secs(30);
 
 /// What the client says of one partition.
 pub(super) struct PartitionFailure {
@@ -56,6 +59,13 @@ impl Intake {
                 self.ask_about_named_topics();
                 Ok(())
             }
+            Some(Code::InconsistentGroupProtocol | Code::GroupMaxSizeReached | Code::InvalidSessionTimeout) => {
+                let group = &self.shared.config.group_id;
+                Err(rejoin(format!(
+                    "group \"{group}\" (--group-id) does not take this instance: {error}; its members must agree on \
+                     partition.assignment.strategy and group.protocol (--kafka-property)"
+                )))
+            }
             Some(Code::GroupAuthorizationFailed) => Err(self.group_is_forbidden(error)),
             Some(Code::TopicAuthorizationFailed) => {
                 // Which one it is, the inquiry says.
@@ -92,6 +102,7 @@ impl Intake {
 
     pub(super) fn take_finding(&mut self, finding: Finding) -> Step {
         match finding {
+            Finding::Members(members) => self.take_members(&members),
             Finding::Missing(topic) => self.topic_is_missing(&topic),
             Finding::Forbidden(topic, why) => return self.topic_is_forbidden(&topic, &why),
             Finding::Topic(identity, question) => {
@@ -111,12 +122,22 @@ impl Intake {
             Finding::Readable(at, offset) => {
                 self.assignment.event(&at, Event::Readable(offset), Instant::now());
             }
+            Finding::Led(at) => return self.leader_is_not_found(&at),
             Finding::Allowed(at) => self.assignment.event(&at, Event::Allowed, Instant::now()),
             Finding::NotFound(at, why) => {
                 tracing::debug!("asking Kafka for the offsets of {at}: {why}; it is asked again");
             }
         }
         Ok(())
+    }
+
+    /// The brokers name a leader, and Kafka's client has not found it for a while. One that was restored to an older state
+    /// counts its leaders from before, and the client takes that for old news; a new client does not.
+    fn leader_is_not_found(&self, at: &TopicPartition) -> Step {
+        if self.all_leaderless.is_none_or(|since| since.elapsed() < LEADERS_LOST) {
+            return Ok(());
+        }
+        Err(rejoin(format!("the brokers name a leader of {at}, which Kafka's client does not find")))
     }
 
     /// Said once; the topic is waited for. One of its name that is there later is found out about before it is read.

@@ -1,6 +1,8 @@
 //! What the intake does when its share of the partitions changes, and about partitions that are not read.
 
+use super::failures::LEADERS_LOST;
 use super::{HELD_UP, Intake, Interrupt, Step, rejoin};
+use crate::config::reads_its_own_letters;
 use crate::kafka::{self, Rebalance, Reports};
 use crate::partition::{Action, Event};
 use crate::source::TopicPartition;
@@ -28,7 +30,7 @@ impl Intake {
         }
         for rebalance in std::mem::take(&mut reports.rebalances) {
             match rebalance {
-                Rebalance::Assign(partitions) => self.assigned(&partitions),
+                Rebalance::Assign(partitions) => self.assigned(&partitions)?,
                 Rebalance::Revoke(partitions) => self.give_up(&partitions)?,
             }
         }
@@ -46,12 +48,13 @@ impl Intake {
         let leaderless = reports.leaderless.as_deref().unwrap_or_default();
         self.assignment.watch(&reports.ends, leaderless, self.is_waiting(), Instant::now());
         let absent = self.absent.values().next().cloned();
+        let elsewhere = self.stranger.clone().or(self.note_leaders(leaderless));
         let (health, now) = (&self.shared.health, Instant::now());
         if !health.database.get() || !health.kafka.get() || absent.is_some() {
             // Nobody can say where to begin; that has its own line.
             self.assignment.excuse(now);
         }
-        let trouble = absent.or(self.assignment.say_troubles(now));
+        let trouble = absent.or(elsewhere).or(self.assignment.say_troubles(now));
         self.shared.metrics.set_stalled(self.assignment.stalled(now));
         match trouble {
             Some(trouble) => self.shared.health.partitions.fails(trouble),
@@ -59,17 +62,37 @@ impl Intake {
         }
     }
 
+    /// Nothing is read where no partition has a leader: gives that as the trouble, and asks the brokers about one of them.
+    fn note_leaders(&mut self, leaderless: &[TopicPartition]) -> Option<String> {
+        if leaderless.is_empty() || leaderless.len() < self.assignment.count_in_client() {
+            self.all_leaderless = None;
+            return None;
+        }
+        let since = *self.all_leaderless.get_or_insert_with(Instant::now);
+        if since.elapsed() < LEADERS_LOST {
+            return None;
+        }
+        self.inquiry.about_leader(leaderless[0].clone());
+        Some(format!("no partition has a leader that can be reached: {}, ...", leaderless[0]))
+    }
+
     /// Whether what does not come is not held up by this instance itself.
     fn is_waiting(&self) -> bool {
         self.held_up.is_none_or(|held_up| held_up.elapsed() >= HELD_UP)
     }
 
-    fn assigned(&mut self, partitions: &TopicPartitionList) {
+    fn assigned(&mut self, partitions: &TopicPartitionList) -> Step {
+        let letters = self.shared.config.dead_letter_topic.as_deref();
+        if let Some(letters) = letters.filter(|name| partitions.elements().iter().any(|of| of.topic() == *name)) {
+            // A pattern has found it.
+            return Err(Interrupt::Failed(reads_its_own_letters(letters)));
+        }
         self.shared.metrics.rebalanced("assigned");
         self.assignment.assign(partitions, Instant::now());
         // They may be new because the topic is: its offsets must not be taken for the old one's.
         let topics: BTreeSet<String> = partitions.elements().iter().map(|element| element.topic().to_owned()).collect();
         topics.iter().for_each(|topic| self.confirm(topic));
+        Ok(())
     }
 
     /// Does what partitions ask for, and takes up those of which it is known where to begin.
@@ -99,9 +122,7 @@ impl Intake {
         }
         if moved {
             // The store must have what was read of them before it says where it stands.
-            for index in self.writers.filled() {
-                self.hand_over(index)?;
-            }
+            self.hand_over_all(REVOKE_TIMEOUT)?;
         }
         if !questions.is_empty() {
             self.writers.locate(questions)?;

@@ -8,24 +8,36 @@ use anyhow::Context as _;
 use common::{Failure, Reject};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::client::ClientContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long Kafka may take to acknowledge; longer, and the batch is read again.
+/// How long Kafka may take to acknowledge a letter before it is sent again.
 const TIMEOUT: Duration = Duration::from_secs(20);
-
+/// How soon what was not acknowledged is sent again.
+const SEND_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of a message that are sent where all of them are more than the topic takes.
 const CUT_TO: usize = 16 * 1024;
 
-/// Sends to the topic. A crash between sending and committing sends a message again: at least once.
+/// Sends to the topic, and again until it is there. What the topic refuses for what it is (its size, no key in a compacted
+/// topic) is cut, or left to the table. A crash between sending and committing sends a message again: at least once.
 pub struct DeadLetters {
     producer: BaseProducer<Deliveries>,
     topic: String,
     /// Letters that were cut, or are not in the topic at all.
     cut: Counter,
+    /// Refused: the broker refuses all that came in one request with one that it does not take, so each is sent alone.
+    alone: VecDeque<OwnedMessage>,
+    /// The one that is on its way alone.
+    trying: Option<OwnedMessage>,
+    /// Not acknowledged, for another reason than what they are.
+    again: Vec<OwnedMessage>,
+    send_again_at: Option<Instant>,
+    /// Why; in the client's words.
+    trouble: Option<String>,
 }
 
 /// Remembers what could not be delivered.
@@ -34,10 +46,8 @@ struct Deliveries(Mutex<Undelivered>);
 
 #[derive(Default)]
 struct Undelivered {
-    /// The first failure.
-    failure: Option<KafkaError>,
-    /// Letters that the broker finds too large. It refuses all that came in one request with such a one.
-    refused: Vec<OwnedMessage>,
+    refused: Vec<(OwnedMessage, KafkaError)>,
+    failed: Vec<(OwnedMessage, KafkaError)>,
 }
 
 impl Deliveries {
@@ -52,24 +62,26 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Err((error, letter)) = result else {
-            return;
-        };
-        let mut undelivered = self.lock();
-        if is_too_large(error) {
-            undelivered.refused.push(letter.detach());
-        } else {
-            undelivered.failure.get_or_insert_with(|| error.clone());
+        if let Err((error, letter)) = result {
+            let mut undelivered = self.lock();
+            let list = if is_refusal(error) { &mut undelivered.refused } else { &mut undelivered.failed };
+            list.push((letter.detach(), error.clone()));
         }
     }
 }
 
-fn is_too_large(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize)
-    )
+/// Whether the same letter would be refused for ever.
+fn is_refusal(error: &KafkaError) -> bool {
+    let refusals = [Code::InvalidRecord, Code::PolicyViolation, Code::InvalidTimestamp, Code::InvalidMessage];
+    is_too_large(error) || error.rdkafka_error_code().is_some_and(|code| refusals.contains(&code))
 }
+
+fn is_too_large(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize))
+}
+
+/// The header that tells the whole length of a letter that was cut.
+const CUT_FROM: &str = "cut_from_bytes";
 
 /// A letter as it is sent.
 struct Letter<'a> {
@@ -94,16 +106,30 @@ impl<'a> Letter<'a> {
         Self { key: message.key, value: message.value, headers }
     }
 
+    fn again(letter: &'a OwnedMessage) -> Self {
+        Self { key: letter.key(), value: letter.payload(), headers: letter.headers().cloned().unwrap_or_default() }
+    }
+
     /// The beginning of the letter, with its whole length as a header. A key that is too long is left out.
     fn cut(&self) -> Self {
         let value = self.value.unwrap_or_default();
         let length = value.len().to_string();
-        let headers = self.headers.clone().insert(Header { key: "cut_from_bytes", value: Some(&length) });
+        let headers = self.headers.clone().insert(Header { key: CUT_FROM, value: Some(&length) });
         Self {
             key: self.key.filter(|key| key.len() <= CUT_TO),
             value: self.value.map(|value| &value[..value.len().min(CUT_TO)]),
             headers,
         }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.headers.iter().any(|header| header.key == CUT_FROM)
+    }
+
+    fn to_owned(&self, topic: &str) -> OwnedMessage {
+        let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+        let (value, key, headers) = (owned(self.value), owned(self.key), Some(self.headers.clone()));
+        OwnedMessage::new(value, key, topic.to_owned(), rdkafka::Timestamp::NotAvailable, 0, 0, headers)
     }
 }
 
@@ -122,42 +148,104 @@ impl DeadLetters {
             .create_with_context(Deliveries::default())
             .context("the producer for --dead-letter-topic refuses its settings (--kafka-property)")
             .map_err(Failure::Configuration)?;
-        Ok(Some(Self { producer, topic, cut: cut.clone() }))
+        Ok(Some(Self {
+            producer,
+            topic,
+            cut: cut.clone(),
+            alone: VecDeque::new(),
+            trying: None,
+            again: Vec::new(),
+            send_again_at: None,
+            trouble: None,
+        }))
     }
 
-    /// Queues a message with the reason and its place as headers.
-    ///
-    /// # Errors
-    /// What the client says.
-    pub fn send(&self, message: &Message<'_>, reject: &Reject) -> Result<(), KafkaError> {
+    /// Sends a message, with the reason and its place as headers. Whether it arrives, [`DeadLetters::settle`] says.
+    pub fn send(&mut self, message: &Message<'_>, reject: &Reject) {
         let letter = Letter::of(message, reject);
         match self.queue(&letter) {
-            Err(error) if is_too_large(&error) => self.send_cut(&letter),
-            sent => sent,
+            Ok(()) => {}
+            Err(error) if is_refusal(&error) => self.cut_or_leave(&letter, &error),
+            Err(error) => self.keep(letter.to_owned(&self.topic), &error),
         }
     }
 
-    fn send_cut(&self, letter: &Letter<'_>) -> Result<(), KafkaError> {
-        self.cut.inc();
-        let bytes = letter.value.map_or(0, <[u8]>::len);
-        match self.queue(&letter.cut()) {
-            // Nothing is left to cut: the row in the table must do.
-            Err(error) if is_too_large(&error) => {
-                tracing::warn!(
-                    "topic \"{}\" (--dead-letter-topic) does not take a rejected message: {error}",
-                    self.topic
-                );
-                Ok(())
-            }
-            sent => {
-                tracing::warn!(
-                    "topic \"{}\" (--dead-letter-topic) does not take a rejected message of {bytes} bytes; its first \
-                     {CUT_TO} were sent",
-                    self.topic
-                );
-                sent
-            }
+    /// Why letters do not arrive, in the client's words; `None` where nothing is known.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Waits for a while for what was sent. Gives whether all of it is where it belongs: in the topic, or, where that
+    /// refuses it, in the table alone.
+    pub fn settle(&mut self, wait: Duration) -> bool {
+        // That it takes longer is no failure: the next call waits again.
+        let _ = self.producer.flush(wait);
+        let Undelivered { refused, failed } = std::mem::take(&mut *self.producer.context().lock());
+        for (letter, error) in failed {
+            self.trying = None;
+            self.keep(letter, &error);
         }
+        match self.trying.is_some() && self.producer.in_flight_count() == 0 {
+            true => {
+                self.trying = None;
+                refused.iter().for_each(|(letter, error)| self.cut_or_leave(&Letter::again(letter), error));
+            }
+            false => self.alone.extend(refused.into_iter().map(|(letter, _)| letter)),
+        }
+        if self.producer.in_flight_count() > 0 {
+            return false;
+        }
+        if let Some(letter) = self.alone.pop_front() {
+            self.send_again(letter.clone());
+            self.trying = Some(letter);
+            return false;
+        }
+        if self.again.is_empty() {
+            self.trouble = None;
+            return true;
+        }
+        if self.send_again_at.is_none_or(|at| at <= Instant::now()) {
+            self.send_again_at = None;
+            std::mem::take(&mut self.again).into_iter().for_each(|letter| self.send_again(letter));
+        }
+        false
+    }
+
+    fn keep(&mut self, letter: OwnedMessage, error: &KafkaError) {
+        self.trouble = Some(error.to_string());
+        self.send_again_at = Some(Instant::now() + SEND_AGAIN);
+        self.again.push(letter);
+    }
+
+    fn send_again(&mut self, letter: OwnedMessage) {
+        match self.queue(&Letter::again(&letter)) {
+            Ok(()) => {}
+            Err(error) if is_refusal(&error) => self.cut_or_leave(&Letter::again(&letter), &error),
+            Err(error) => self.keep(letter, &error),
+        }
+    }
+
+    /// A letter that the topic refuses for what it is.
+    fn cut_or_leave(&mut self, letter: &Letter<'_>, refusal: &KafkaError) {
+        let (topic, bytes) = (&self.topic, letter.value.map_or(0, <[u8]>::len));
+        if is_too_large(refusal) && !letter.is_cut() {
+            tracing::warn!(
+                "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message of {bytes} bytes; its first \
+                 {CUT_TO} are sent"
+            );
+            self.cut.inc();
+            match self.queue(&letter.cut()) {
+                Ok(()) => return,
+                Err(error) if !is_refusal(&error) => return self.keep(letter.cut().to_owned(&self.topic), &error),
+                Err(_) => {}
+            }
+        } else if !letter.is_cut() {
+            self.cut.inc();
+        }
+        let topic = &self.topic;
+        tracing::warn!(
+            "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message: {refusal}; rejected_ticks has it"
+        );
     }
 
     fn queue(&self, letter: &Letter<'_>) -> Result<(), KafkaError> {
@@ -167,43 +255,12 @@ impl DeadLetters {
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                Err((KafkaError::MessageProduction(Code::QueueFull), refused)) => {
                     record = refused;
                     self.producer.poll(Duration::from_millis(10));
                 }
                 Err((error, _)) => return Err(error),
             }
-        }
-    }
-
-    /// Waits until everything sent is acknowledged. What the broker refuses for its size is sent again by itself, and
-    /// cut where that is refused as well.
-    ///
-    /// # Errors
-    /// The first failure since the last call.
-    pub fn flush(&self) -> Result<(), KafkaError> {
-        for refused in self.settle()? {
-            let letter = Letter {
-                key: refused.key(),
-                value: refused.payload(),
-                headers: refused.headers().cloned().unwrap_or_default(),
-            };
-            self.queue(&letter)?;
-            if !self.settle()?.is_empty() {
-                self.send_cut(&letter)?;
-                self.settle()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for the answers; gives what was refused for its size.
-    fn settle(&self) -> Result<Vec<OwnedMessage>, KafkaError> {
-        self.producer.flush(TIMEOUT)?;
-        let mut undelivered = self.producer.context().lock();
-        match undelivered.failure.take() {
-            Some(error) => Err(error),
-            None => Ok(std::mem::take(&mut undelivered.refused)),
         }
     }
 }

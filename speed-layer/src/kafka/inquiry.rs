@@ -1,6 +1,7 @@
 //! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client of its own, so that
 //! a partition without a leader holds up no other, and the end of a session no answer.
 
+use super::members::{Member, members};
 use super::readable::{first_readable, may_read};
 use super::topic_id::{self, Description, NoDescription};
 use crate::config::Config;
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How often it is made sure that a topic is still the one that it was.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is asked who is in the group.
+const ASK_FOR_MEMBERS_EVERY: Duration = Duration::from_secs(10);
 /// How long the brokers may take for one answer; the question is asked again.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -28,6 +31,8 @@ enum Question {
     Partition(TopicPartition),
     /// What can be read from this offset on?
     Readable(TopicPartition, i64),
+    /// Do the brokers name a leader for this partition?
+    Leader(TopicPartition),
     /// May this user read from this offset on?
     Allowed(TopicPartition, i64),
 }
@@ -38,6 +43,8 @@ pub enum Finding {
     /// When it was asked for, and whenever it has changed since; the number is that of the last question that Kafka
     /// was asked after.
     Topic(TopicIdentity, u64),
+    /// Who is in the group, now and then.
+    Members(Vec<Member>),
     /// The brokers know no topic of this name.
     Missing(String),
     /// The brokers do not tell this user about the topic of this name; in their words.
@@ -47,6 +54,8 @@ pub enum Finding {
     Readable(TopicPartition, i64),
     /// This user may read it.
     Allowed(TopicPartition),
+    /// The brokers name a leader for it.
+    Led(TopicPartition),
     /// It could not be found out; in the client's words.
     NotFound(TopicPartition, String),
 }
@@ -103,6 +112,11 @@ impl Inquiry {
         self.ask(Question::Readable(partition, damaged));
     }
 
+    /// Whether the brokers name a leader that the client does not find.
+    pub fn about_leader(&self, partition: TopicPartition) {
+        self.ask(Question::Leader(partition));
+    }
+
     /// Whether a right that was missing is there now.
     pub fn about_right(&self, partition: TopicPartition, next: i64) {
         self.ask(Question::Allowed(partition, next));
@@ -126,6 +140,7 @@ struct Asked {
     number: u64,
     /// What was last said of it, since it was asked for.
     said: Option<TopicIdentity>,
+    was_missing: bool,
 }
 
 struct Asker {
@@ -140,6 +155,7 @@ struct Asker {
 impl Asker {
     fn run(mut self) {
         let mut next_look = Instant::now() + LOOK_EVERY;
+        let mut next_members = Instant::now() + ASK_FOR_MEMBERS_EVERY;
         loop {
             let left = next_look.saturating_duration_since(Instant::now());
             let wait = if self.partitions.is_empty() { left } else { Duration::ZERO };
@@ -150,7 +166,11 @@ impl Asker {
             }
             // Other questions must not put this off for ever.
             let findings = if Instant::now() >= next_look {
-                let findings = self.look_at_all();
+                let mut findings = self.look_at_all();
+                if Instant::now() >= next_members {
+                    findings.extend(self.look_at_members());
+                    next_members = Instant::now() + ASK_FOR_MEMBERS_EVERY;
+                }
                 next_look = Instant::now() + LOOK_EVERY;
                 findings
             } else {
@@ -168,7 +188,8 @@ impl Asker {
         match question {
             Question::Topic(topic, number) => {
                 // Whoever asks wants to hear of it, new or not; if nobody answers now, then at the next look.
-                self.topics.insert(topic.clone(), Asked { number, said: None });
+                let asked = self.topics.entry(topic.clone()).or_default();
+                (asked.number, asked.said) = (number, None);
                 let found = self.look_at(&topic);
                 self.tell(found);
             }
@@ -183,6 +204,10 @@ impl Asker {
                     Err(error) => Finding::NotFound(partition, error.to_string()),
                 };
                 self.tell(Some(found));
+            }
+            Question::Leader(partition) => {
+                let found = self.is_led(&partition).then_some(Finding::Led(partition));
+                self.tell(found);
             }
             Question::Allowed(partition, next) => {
                 let found = match may_read(&self.config, &partition, next) {
@@ -206,6 +231,16 @@ impl Asker {
         topics.iter().filter_map(|topic| self.look_at(topic)).collect()
     }
 
+    fn look_at_members(&self) -> Option<Finding> {
+        match members(&self.client, &self.config.group_id, PATIENCE) {
+            Ok(members) => Some(Finding::Members(members)),
+            Err(error) => {
+                tracing::debug!("asking Kafka for the group's members: {error}");
+                None
+            }
+        }
+    }
+
     /// `None` where nothing is new, or nobody answers.
     fn look_at(&mut self, topic: &str) -> Option<Finding> {
         let identity = match topic_id::describe(&self.client, topic, PATIENCE) {
@@ -214,10 +249,12 @@ impl Asker {
                 cluster_id: self.client.client().fetch_cluster_id(PATIENCE).unwrap_or_default(),
                 topic_id,
                 partitions,
+                was_missing: self.topics.get(topic)?.was_missing,
             },
             Err(NoDescription::Missing) => {
                 // When it is there again, that is news.
-                self.topics.get_mut(topic)?.said = None;
+                let asked = self.topics.get_mut(topic)?;
+                (asked.said, asked.was_missing) = (None, true);
                 return Some(Finding::Missing(topic.to_owned()));
             }
             Err(NoDescription::Forbidden(why)) => {
@@ -239,6 +276,14 @@ impl Asker {
         }
         asked.said = Some(identity.clone());
         Some(Finding::Topic(identity, asked.number))
+    }
+
+    fn is_led(&self, at: &TopicPartition) -> bool {
+        let asked = self.client.fetch_metadata(Some(&at.topic), PATIENCE);
+        asked.is_ok_and(|metadata| {
+            let topics = metadata.topics().iter().filter(|topic| topic.name() == at.topic);
+            topics.flat_map(|topic| topic.partitions()).any(|found| found.id() == at.partition && found.leader() >= 0)
+        })
     }
 
     fn measure(&self, partition: TopicPartition) -> Finding {

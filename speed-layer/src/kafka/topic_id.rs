@@ -2,11 +2,11 @@
 //! does not wrap.
 #![allow(unsafe_code, reason = "rd_kafka_DescribeTopics has no safe wrapper in rdkafka")]
 
+use super::admin::{Owned, ask, text};
 use rdkafka::bindings as c;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
-use std::ffi::{CStr, CString};
-use std::ptr::NonNull;
+use std::ffi::CString;
 use std::time::Duration;
 
 /// A topic as the brokers describe it.
@@ -28,28 +28,6 @@ pub enum NoDescription {
     Unknown(String),
 }
 
-/// What must be given back to librdkafka.
-struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
-
-impl<T> Owned<T> {
-    /// # Safety
-    /// `give_back` must be what frees the object.
-    unsafe fn new(object: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Option<Self> {
-        NonNull::new(object).map(|object| Self(object, give_back))
-    }
-
-    fn get(&self) -> *mut T {
-        self.0.as_ptr()
-    }
-}
-
-impl<T> Drop for Owned<T> {
-    fn drop(&mut self) {
-        // SAFETY: by `new`.
-        unsafe { (self.1)(self.0.as_ptr()) }
-    }
-}
-
 /// Asks the brokers about a topic, and waits for the answer at most for `patience`.
 ///
 /// # Errors
@@ -61,27 +39,20 @@ pub fn describe<C: ConsumerContext>(
 ) -> Result<Description, NoDescription> {
     let unknown = |why: &str| NoDescription::Unknown(why.to_owned());
     let name = CString::new(topic).map_err(|_| unknown("the topic's name has a NUL"))?;
-    let millis = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
     let client = consumer.client().native_ptr();
     // SAFETY: every object is freed once, by `Owned`, after its last use; the client outlives them.
     unsafe {
-        let queue = Owned::new(c::rd_kafka_queue_new(client), c::rd_kafka_queue_destroy);
-        let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-        let options = Owned::new(c::rd_kafka_AdminOptions_new(client, operation), c::rd_kafka_AdminOptions_destroy);
         let mut names = [name.as_ptr()];
         let topics = Owned::new(
             c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len()),
             c::rd_kafka_TopicCollection_destroy,
         );
-        let (Some(queue), Some(options), Some(topics)) = (queue, options, topics) else {
-            return Err(unknown("librdkafka has no memory"));
+        let topics = topics.ok_or_else(|| unknown("librdkafka has no memory"))?;
+        let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+        let send = |options: *mut c::rd_kafka_AdminOptions_t, queue| {
+            c::rd_kafka_DescribeTopics(client, topics.get(), options, queue)
         };
-        c::rd_kafka_AdminOptions_set_request_timeout(options.get(), millis, std::ptr::null_mut(), 0);
-        c::rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
-        let event = c::rd_kafka_queue_poll(queue.get(), millis.saturating_add(1000));
-        let Some(event) = Owned::new(event, c::rd_kafka_event_destroy) else {
-            return Err(unknown("no answer in time"));
-        };
+        let event = ask(client, operation, patience, send).map_err(NoDescription::Unknown)?;
         read(event.get()).unwrap_or_else(|| Err(unknown("librdkafka gave no result")))
     }
 }
@@ -144,14 +115,4 @@ unsafe fn said(code: c::rd_kafka_resp_err_t, words: *const std::ffi::c_char) -> 
         // SAFETY: by the caller.
         _ => Err(NoDescription::Unknown(unsafe { text(words) })),
     }
-}
-
-/// # Safety
-/// `words` must be null or a C string.
-unsafe fn text(words: *const std::ffi::c_char) -> String {
-    if words.is_null() {
-        return String::new();
-    }
-    // SAFETY: by the caller.
-    unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned()
 }

@@ -46,7 +46,7 @@ impl Limits {
     pub fn new(statement: Duration) -> Self {
         let (all, lock) = (statement.as_millis(), LOCK.min(statement).as_millis());
         let begin = format!(
-            "begin; set local statement_timeout = {all}; set local lock_timeout = {lock}; \
+            "begin isolation level read committed; set local statement_timeout = {all}; set local lock_timeout = {lock}; \
              set local idle_in_transaction_session_timeout = {all}"
         );
         Self { statement, begin }

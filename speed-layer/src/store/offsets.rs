@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
 use common::pg;
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Next offsets by partition.
 pub type Stored = BTreeMap<SourcePartition, i64>;
@@ -98,10 +98,12 @@ pub async fn locate(
     let all = || questions.iter().map(|question| question.at);
     let free = read(&mut transaction, statements::LOCK_FREE_OFFSETS, all()).await?;
     let stored = read(&mut transaction, statements::READ_OFFSETS, all()).await?;
+    let lost = lost(&mut transaction, questions, &stored).await?;
     let answers: Vec<(Answer, Option<Gap>)> = questions
         .iter()
         .map(|question| match (free.get(&question.at), stored.contains_key(&question.at)) {
             (None, true) => (question.answered(Begin::Busy), None),
+            (None, false) if lost.contains(&question.at) => (question.answered(Begin::Gap(is_lost(question.at))), None),
             (next, _) => answer(question, next.copied(), config.on_gap),
         })
         .collect();
@@ -115,6 +117,32 @@ pub async fn locate(
     transaction.commit().await?;
     metrics.gaps.inc_by(gaps.len() as u64);
     Ok(answers)
+}
+
+/// Partitions that were read before and have no offset any more: somebody has deleted it. To read them from their
+/// beginning would write every tick a second time.
+async fn lost(
+    connection: &mut PgConnection,
+    questions: &[Question],
+    stored: &Stored,
+) -> sqlx::Result<BTreeSet<SourcePartition>> {
+    let absent = questions.iter().map(|question| question.at).filter(|at| !stored.contains_key(at));
+    let (sources, partitions): (Vec<SourceId>, Vec<i32>) = absent.map(|at| (at.source, at.partition)).unzip();
+    if sources.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows: Vec<(SourceId, i32)> =
+        pg::query_as(statements::READ_BEGUN).bind(sources).bind(partitions).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(source, partition)| SourcePartition { source, partition }).collect())
+}
+
+fn is_lost(at: SourcePartition) -> String {
+    let SourcePartition { source, partition } = at;
+    format!(
+        "its row in kafka_offsets is gone, though it was read before: insert it again, with the offset behind the last \
+         one in realtime_stock and rejected_ticks (source {source}, partition {partition}); to read it from its beginning, delete \
+         its ticks, bars and rejects, and its row in begun_partitions"
+    )
 }
 
 /// The first offset of a partition, where Kafka was asked for it because nothing is stored.

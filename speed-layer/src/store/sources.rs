@@ -7,6 +7,7 @@ use crate::source::{Source, SourceId, TopicIdentity};
 use anyhow::anyhow;
 use common::pg;
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +64,13 @@ pub async fn identify(
             return Ok(Ok(Source { id: source, topic: found.topic.clone(), first_partitions }));
         }
         Relation::Taken(group) => return Ok(Err(taken(found, &group, &config.group_id))),
-        Relation::New => enter(&mut transaction, config, found).await?,
+        Relation::New => {
+            if came_late(&mut transaction, config, found).await? {
+                first_partitions = 0;
+            }
+            let found = TopicIdentity { partitions: first_partitions, ..found.clone() };
+            enter(&mut transaction, config, &found).await?
+        }
         Relation::Replaces(before) => {
             let why = replaced(found, known.iter().find(|known| known.source == before));
             if config.on_gap == OnGap::Stop {
@@ -87,11 +94,47 @@ pub async fn identify(
     Ok(Ok(Source { id: source, topic: found.topic.clone(), first_partitions }))
 }
 
+/// Whether `--start latest` was given before the topic was there, so that all of it came after the start: it was missing
+/// when it was first asked for, or a pattern has found it a while after others.
+async fn came_late(connection: &mut PgConnection, config: &Config, found: &TopicIdentity) -> sqlx::Result<bool> {
+    if found.was_missing {
+        return Ok(true);
+    }
+    if config.named_topics().any(|named| named == found.topic) {
+        return Ok(false);
+    }
+    pg::query_scalar(statements::HAS_BEGUN).bind(&config.group_id).fetch_one(connection).await
+}
+
+/// What is wrong with the numbers by which this process knows the topics, if anything is: in a database that was
+/// restored another way they may stand for others.
+pub async fn renumbered(
+    connection: &mut PgConnection,
+    topics: &BTreeMap<SourceId, TopicIdentity>,
+) -> sqlx::Result<Option<String>> {
+    let numbers: Vec<SourceId> = topics.keys().copied().collect();
+    let rows: Vec<(SourceId, String, String, String)> =
+        pg::query_as(statements::READ_SOURCES_BY_NUMBER).bind(numbers).fetch_all(connection).await?;
+    let found: BTreeMap<SourceId, TopicIdentity> = rows
+        .into_iter()
+        .map(|(source, cluster_id, topic, topic_id)| {
+            (source, TopicIdentity { topic, cluster_id, topic_id, ..TopicIdentity::default() })
+        })
+        .collect();
+    let other = topics.iter().find(|(source, topic)| found.get(source).is_none_or(|found| !found.may_be(topic)));
+    Ok(other.map(|(source, topic)| {
+        format!(
+            "this database has another topic than {} as source {source}: it is another one than before",
+            topic.topic
+        )
+    }))
+}
+
 async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<Known>> {
     let rows: Vec<(SourceId, String, String, String, i32)> =
         pg::query_as(statements::READ_SOURCES).bind(topic).fetch_all(connection).await?;
     let known = rows.into_iter().map(|(source, group_id, cluster_id, topic_id, partitions)| {
-        let identity = TopicIdentity { topic: topic.to_owned(), cluster_id, topic_id, partitions };
+        let identity = TopicIdentity { topic: topic.to_owned(), cluster_id, topic_id, partitions, was_missing: false };
         Known { source, group_id, first_partitions: partitions, identity }
     });
     Ok(known.collect())
@@ -156,7 +199,7 @@ mod tests {
 
     fn identity(cluster_id: &str, topic_id: &str) -> TopicIdentity {
         let (cluster_id, topic_id) = (cluster_id.to_owned(), topic_id.to_owned());
-        TopicIdentity { topic: "t".into(), cluster_id, topic_id, partitions: 2 }
+        TopicIdentity { topic: "t".into(), cluster_id, topic_id, partitions: 2, was_missing: false }
     }
 
     fn known(source: SourceId, topic_id: &str) -> Known {

@@ -24,11 +24,23 @@ pub const MOVE_OFFSETS: &str = "
 
 /// Gives partitions that were never read their first offset.
 pub const BEGIN_OFFSETS: &str = "
+    with begun as
+        (insert into begun_partitions (source, partition)
+         select * from unnest($1::smallint[], $2::integer[])
+         order by 1, 2
+         on conflict do nothing
+         returning source, partition)
     insert into kafka_offsets (source, partition, next_offset)
     select source, partition, next_offset
-    from unnest($1::smallint[], $2::integer[], $3::bigint[]) as begun (source, partition, next_offset)
+    from unnest($1::smallint[], $2::integer[], $3::bigint[]) as first (source, partition, next_offset)
+         join begun using (source, partition)
     order by source, partition
     on conflict do nothing";
+
+/// Those that were read before.
+pub const READ_BEGUN: &str = "
+    select source, partition from begun_partitions
+    where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))";
 
 pub const RECORD_GAPS: &str = "
     insert into kafka_gaps (source, partition, from_offset, to_offset, detail)
@@ -38,6 +50,15 @@ pub const RECORD_GAPS: &str = "
 pub const READ_SOURCES: &str = "
     select source, group_id, cluster_id, topic_id, partitions from kafka_sources
     where topic = $1 order by source desc";
+
+/// What the sources of these numbers are.
+pub const READ_SOURCES_BY_NUMBER: &str = "
+    select source, cluster_id, topic, topic_id from kafka_sources where source = any($1)";
+
+/// Whether the group began with a topic a while ago.
+pub const HAS_BEGUN: &str = "
+    select exists (select from kafka_sources
+                   where group_id = $1 and first_seen_at < now() - interval '1 minute')";
 
 pub const ENTER_SOURCE: &str = "
     insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)

@@ -13,6 +13,11 @@ pub enum Verdict {
     Other,
 }
 
+/// Whether somebody's lock was not given up in time.
+pub fn is_of_a_lock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "55P03")
+}
+
 impl Verdict {
     pub fn of(error: &sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();

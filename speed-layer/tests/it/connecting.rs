@@ -172,3 +172,16 @@ async fn a_host_may_be_an_ipv6_address() {
     scene.send_ticks(1, 10).await;
     scene.wait_all_in().await;
 }
+
+#[tokio::test]
+async fn instances_that_start_together_share_a_database_that_isolates_strictly_by_default() {
+    let scene = Scene::new(2).await;
+    server(&scene, "alter database $database set default_transaction_isolation = 'serializable'").await;
+    let instances: Vec<Child> = (0..4).map(|_| scene.start(&["--upkeep-interval", "100ms"])).collect();
+    scene.send_ticks(2, 500).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    for mut instance in instances {
+        assert_eq!(instance.exit_status(), None, "{:#?}", instance.stderr());
+    }
+}

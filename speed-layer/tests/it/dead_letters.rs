@@ -1,8 +1,8 @@
-use crate::scene::{PATIENCE, Scene, http_address, metric, tick};
+use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use workbench::testing::{Record, TestTopic};
+use workbench::testing::{Record, TestTopic, eventually};
 
 #[tokio::test]
 async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reason() {
@@ -64,4 +64,78 @@ async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing(
     assert!(line.contains(letters.name()), "{line}");
     // Each is there, the large ones as far as they were sent; what was refused in their company more than once perhaps.
     assert!(letters.high_watermarks().await[0] >= 9);
+}
+
+#[tokio::test]
+async fn a_topic_that_would_read_its_own_dead_letters_is_refused() {
+    let scene = Scene::new(1).await;
+    let topic = scene.topic.name();
+    let pattern = format!("^{topic}$");
+    for flags in [["--dead-letter-topic", topic, "--topic", topic], ["--dead-letter-topic", topic, "--topic", &pattern]]
+    {
+        let mut speed_layer = scene.start(&flags);
+        assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
+        let said = speed_layer.stderr().last().cloned().unwrap();
+        assert!(said.contains(topic) && said.contains("--dead-letter-topic"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn letters_without_a_key_that_a_compacted_topic_refuses_stay_in_the_table_and_hold_up_nothing() {
+    let scene = Scene::new(1).await;
+    let letters = TestTopic::with_settings(1, &[("cleanup.policy", "compact")]).await;
+    let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    let address = http_address(&speed_layer).await;
+    let messages = [Record::new(0, "x"), Record::new(0, "y").key("AAPL"), Record::new(0, "z"), Record::new(0, tick(1))];
+    scene.topic.produce(messages).await;
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from rejected_ticks").await, 3);
+    assert_eq!(letters.high_watermarks().await, [1]);
+    assert_eq!(metric(&address, "speed_layer_dead_letters_cut_total"), Some(2));
+    speed_layer.wait_stderr("rejected_ticks has it", PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_topic_that_goes_away_is_named_and_its_letters_arrive_when_it_is_back() {
+    let (scene, letters) = (Scene::new(1).await, TestTopic::create(1).await);
+    let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    let address = http_address(&speed_layer).await;
+    scene.topic.produce([Record::new(0, "x")]).await;
+    scene.wait_all_in().await;
+    letters.delete().await;
+    scene.topic.produce([Record::new(0, "y"), Record::new(0, tick(1))]).await;
+    eventually("/readyz to name it", PATIENCE, || async {
+        let (status, body) = get(&address, "/readyz");
+        if status == 503 && body.contains(letters.name()) && !body.contains("Kafka is away") {
+            Ok(())
+        } else {
+            Err(body)
+        }
+    })
+    .await;
+    letters.make_anew_after_delete(1).await;
+    scene.wait_all_in().await;
+    wait_ready(&address, 200).await;
+    assert_eq!(letters.high_watermarks().await, [1]);
+    let assigned = format!("assigned partitions (with next offsets): {}/0", scene.topic.name());
+    let joined = speed_layer.stderr().into_iter().filter(|line| line.contains(&assigned)).count();
+    assert_eq!(joined, 1, "{:#?}", speed_layer.stderr());
+}
+
+#[tokio::test]
+async fn large_letters_take_no_more_memory_than_a_batch_may() {
+    let (scene, letters) = (Scene::new(1).await, TestTopic::create(1).await);
+    let large = Record::new(0, "x".repeat(900_000));
+    for _ in 0..10 {
+        scene.topic.produce((0..20).map(|_| large.clone())).await;
+    }
+    let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    let address = http_address(&speed_layer).await;
+    let mut peak = 0;
+    eventually("all of them", PATIENCE, || {
+        peak = peak.max(metric(&address, "speed_layer_resident_memory_bytes").unwrap_or_default());
+        async { scene.count("select count(*) from rejected_ticks").await == 200 }
+    })
+    .await;
+    assert!(peak < 160_000_000, "{peak}");
 }

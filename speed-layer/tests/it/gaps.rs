@@ -2,7 +2,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready}
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use workbench::testing::{Record, eventually};
+use workbench::testing::{Record, TestTopic, eventually};
 
 fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", scene.topic.brokers()).create().unwrap()
@@ -103,4 +103,61 @@ async fn a_new_group_may_begin_with_the_next_message() {
         scene.count("select count(*) from realtime_stock").await == 3
     })
     .await;
+}
+
+#[tokio::test]
+async fn all_of_a_topic_that_comes_later_is_read_also_where_latest_is_asked_for() {
+    let (scene, later) = (Scene::new(1).await, TestTopic::create(1).await);
+    scene.send_ticks(1, 10).await;
+    later.delete().await;
+    let names = format!("{},{}", scene.topic.name(), later.name());
+    let speed_layer = scene.start(&["--start", "latest", "--topic", &names]);
+    speed_layer.wait_stderr("does not exist", PATIENCE).await;
+    speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
+    later.make_anew_after_delete(1).await;
+    later.produce((0..100).map(|number| Record::new(0, tick(number)))).await;
+    eventually("all of it", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 100 })
+        .await;
+}
+
+#[tokio::test]
+async fn all_of_a_topic_that_a_pattern_finds_later_is_read_also_where_latest_is_asked_for() {
+    let (scene, later) = (Scene::new(1).await, TestTopic::create(1).await);
+    scene.send_ticks(1, 10).await;
+    later.delete().await;
+    let pattern = format!("^({}|{})$", scene.topic.name(), later.name());
+    let speed_layer = scene.start(&["--start", "latest", "--topic", &pattern]);
+    speed_layer.wait_stderr("is source 1 in kafka_sources", PATIENCE).await;
+    let earlier = "update kafka_sources set first_seen_at = first_seen_at - interval '1 hour'";
+    sqlx::query(earlier).execute(scene.database.pool()).await.unwrap();
+    later.make_anew_after_delete(1).await;
+    later.produce((0..100).map(|number| Record::new(0, tick(number)))).await;
+    eventually("all of it", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 100 })
+        .await;
+}
+
+#[tokio::test]
+async fn a_partition_whose_offset_was_deleted_is_not_read_a_second_time() {
+    let scene = Scene::new(2).await;
+    scene.send_ticks(2, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    sqlx::query("delete from kafka_offsets where partition = 0").execute(scene.database.pool()).await.unwrap();
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    let line = speed_layer.wait_stderr("its row in kafka_offsets is gone", PATIENCE).await;
+    assert!(line.contains(&format!("{}/0", scene.topic.name())) && line.contains("source 1"), "{line}");
+    wait_ready(&address, 503).await;
+    scene.send_ticks(2, 5).await;
+    eventually("the other partition", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 25
+    })
+    .await;
+    let back = "insert into kafka_offsets (source, partition, next_offset) values (1, 0, 10)";
+    sqlx::query(back).execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    wait_ready(&address, 200).await;
 }

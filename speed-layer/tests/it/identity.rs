@@ -157,3 +157,23 @@ async fn of_two_groups_that_begin_at_once_one_is_refused_and_no_tick_is_doubled(
     let line = ended.stderr().last().cloned().unwrap();
     assert!(line.contains("already writes topic") && !line.contains("delete"), "{line}");
 }
+
+#[tokio::test]
+async fn a_database_that_numbers_its_sources_otherwise_after_an_outage_gets_no_tick_under_a_false_number() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    // As in a restored one: what source 1 is here is another topic.
+    let other = "update kafka_sources set topic = 'another';
+                 select pg_terminate_backend(pid) from pg_stat_activity
+                 where datname = current_database() and application_name = 'speed-layer'";
+    sqlx::raw_sql(other).execute(scene.database.pool()).await.unwrap();
+    scene.send_ticks(1, 10).await;
+    eventually("all of the topic under a number of its own", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock where source > 1").await == 20
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from realtime_stock where source = 1").await, 10);
+    assert_eq!(speed_layer.exit_status(), None);
+}

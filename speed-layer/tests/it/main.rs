@@ -25,6 +25,7 @@ mod roles;
 mod scene;
 mod secure;
 mod shutdown;
+mod strangers;
 mod throttling;
 mod transactions;
 mod volume;

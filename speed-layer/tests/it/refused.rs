@@ -1,7 +1,8 @@
 //! Data that PostgreSQL does not take.
 
+use crate::outages::{postgres_proxy, through};
 use crate::scene::{PATIENCE, Scene, http_address, metric, tick};
-use workbench::testing::{Child, Record};
+use workbench::testing::{Child, Record, eventually};
 
 /// The tables, and on top of them what a test adds.
 async fn prepared(sql: &'static str) -> Scene {
@@ -91,4 +92,26 @@ async fn a_batch_that_takes_too_long_is_made_smaller() {
     scene.assert_each_once().await;
     let line = speed_layer.wait_stderr("takes too long", PATIENCE).await;
     assert!(line.contains("messages at once: now"), "{line}");
+}
+
+/// What this side gives up, the server goes on waiting for, and its lock is met by the next try.
+#[tokio::test]
+async fn a_batch_is_made_smaller_where_the_way_to_the_server_is_too_slow_for_it() {
+    let scene = Scene::new(1).await;
+    let proxy = postgres_proxy().await;
+    let mut command = through(&scene, &proxy);
+    command.args(["--writer-timeout", "5s"]);
+    let speed_layer = Child::spawn(command);
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+    // A tick takes some 70 bytes, a try at most ten seconds.
+    proxy.throttle(8_000);
+    scene.send_ticks(1, 3_000).await;
+    speed_layer.wait_stderr("messages at once: now", PATIENCE).await;
+    eventually("all of them", PATIENCE * 2, || async {
+        let count = scene.count("select count(*) from realtime_stock").await;
+        if count == 3_010 { Ok(()) } else { Err(count) }
+    })
+    .await;
+    scene.assert_each_once().await;
 }

@@ -1,4 +1,5 @@
 use crate::scene::{PATIENCE, Scene, get, http_address, lag_series, metric, tick};
+use std::process::Stdio;
 use std::time::Duration;
 use workbench::testing::Record;
 
@@ -81,4 +82,22 @@ async fn the_health_check_tells_a_live_instance_from_none() {
     drop(speed_layer);
     let (code, said) = ask(address).await;
     assert!(code == Some(3) && said.contains("no healthy instance") && said.contains("--http-addr"), "{said}");
+}
+
+#[tokio::test]
+async fn it_works_and_ends_well_although_nobody_reads_its_log_any_more() {
+    let scene = Scene::new(1).await;
+    let mut command = scene.command();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    drop(process.stderr.take());
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+    rustix::process::kill_process(rustix::process::Pid::from_child(&process), rustix::process::Signal::TERM).unwrap();
+    let ended = workbench::testing::eventually("its end", PATIENCE, || {
+        let ended = process.try_wait().unwrap();
+        async move { ended.ok_or("it runs") }
+    });
+    assert!(ended.await.success());
+    scene.assert_each_once().await;
 }

@@ -30,7 +30,8 @@ pub fn cpu_of_consuming(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
         &group,
     ])?;
     let before = cpu_seconds(std::process::id())?;
-    let consumer = kafka::subscribe(&config)?;
+    let consumer = kafka::consumer(&config, "speed-layer")?;
+    kafka::subscribe(&consumer, &config)?;
     let read = read_all(&consumer, backlog.topic.name(), backlog.messages);
     // Or the consumer would wait, when it is dropped, for somebody to agree that its partitions are given up.
     consumer.context().close();

@@ -20,6 +20,8 @@ pub struct TcpProxy {
 struct State {
     link: Link,
     delay: Duration,
+    /// Bytes a second, in each direction; 0 for as many as come.
+    rate: u32,
     /// Counts the cuts, so that a connection from before a cut ends even if the link is restored at once.
     cuts: u64,
 }
@@ -42,7 +44,7 @@ impl TcpProxy {
     pub async fn listen(address: &str, target: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap_or_else(|error| panic!("listen on {address}: {error}"));
         let address = listener.local_addr().expect("a bound listener has an address");
-        let (state, states) = watch::channel(State { link: Link::Whole, delay: Duration::ZERO, cuts: 0 });
+        let (state, states) = watch::channel(State { link: Link::Whole, delay: Duration::ZERO, rate: 0, cuts: 0 });
         let (says_listening, listening) = watch::channel(true);
         let accepting = Accepting { address, target: target.to_owned(), states, says_listening };
         Self {
@@ -81,6 +83,11 @@ impl TcpProxy {
     /// Every byte arrives this much later, in each direction; the throughput stays.
     pub fn delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
+    }
+
+    /// No more than so many bytes a second pass, in each direction of each connection.
+    pub fn throttle(&self, bytes_per_second: u32) {
+        self.state.send_modify(|state| state.rate = bytes_per_second);
     }
 
     async fn await_listening(&mut self, wanted: bool) {
@@ -168,8 +175,14 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut states: wa
     let write = async move {
         while let Some((due, bytes)) = queued.recv().await {
             tokio::time::sleep_until(due).await;
-            if reach_whole(&mut writer_states).await.is_none() || to.write_all(&bytes).await.is_err() {
-                return;
+            for piece in bytes.chunks(1024) {
+                let rate = writer_states.borrow().rate;
+                if rate > 0 {
+                    tokio::time::sleep(Duration::from_secs_f64(piece.len() as f64 / f64::from(rate))).await;
+                }
+                if reach_whole(&mut writer_states).await.is_none() || to.write_all(piece).await.is_err() {
+                    return;
+                }
             }
         }
         let _ = to.shutdown().await;

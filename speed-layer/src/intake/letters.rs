@@ -1,0 +1,49 @@
+//! Rejected messages that do not reach their topic hold up what they came with: that is said, and ends by itself.
+
+use crate::health::Fact;
+use prometheus_client::metrics::counter::Counter;
+use std::time::{Duration, Instant};
+
+/// Shorter is ordinary.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often a wait counts as one more try.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// Says once that letters wait, and once that they have arrived.
+pub struct LettersWatch {
+    topic: String,
+    retries: Counter,
+    since: Option<Instant>,
+    counted: Option<Instant>,
+}
+
+impl LettersWatch {
+    pub fn new(topic: Option<&str>, retries: Counter) -> Self {
+        Self { topic: topic.unwrap_or_default().to_owned(), retries, since: None, counted: None }
+    }
+
+    /// Takes in whether all letters are delivered, and why not, where that is known.
+    pub fn note(&mut self, are_delivered: bool, why: Option<&str>, health: &Fact) {
+        if are_delivered {
+            if self.counted.take().is_some() {
+                let after = self.since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+                tracing::info!("topic \"{}\" (--dead-letter-topic) works again after {after:.1} s", self.topic);
+            }
+            self.since = None;
+            health.set(true);
+            return;
+        }
+        let waits = self.since.get_or_insert_with(Instant::now).elapsed();
+        if waits < PATIENCE || self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY) {
+            return;
+        }
+        let why = why.unwrap_or("it does not answer");
+        let text = format!("topic \"{}\" (--dead-letter-topic) does not take rejected messages: {why}", self.topic);
+        if self.counted.is_none() {
+            tracing::warn!("{text}; nothing is written until it does, or the flag is taken away");
+        }
+        health.fails(text);
+        self.retries.inc();
+        self.counted = Some(Instant::now());
+    }
+}

@@ -1,0 +1,72 @@
+//! Others in the consumer group.
+
+use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use std::time::Duration;
+use workbench::testing::{Child, TestDatabase, eventually};
+
+fn start_with_group(scene: &Scene, group: &str, database: &str) -> Child {
+    let mut command = scene.command();
+    command.env("DATABASE_URL", database).args(["--group-id", group]);
+    Child::spawn(command)
+}
+
+#[tokio::test]
+async fn an_instance_with_another_database_is_refused_by_the_group_unless_the_first_one_is_gone() {
+    let (scene, other) = (Scene::new(2).await, TestDatabase::create().await);
+    let group = scene.database.name();
+    let first = start_with_group(&scene, group, scene.database.url());
+    let address = http_address(&first).await;
+    wait_ready(&address, 200).await;
+    let mut second = start_with_group(&scene, group, other.url());
+    assert_eq!(second.wait_exit(PATIENCE).await.code(), Some(2));
+    let said = second.stderr().last().cloned().unwrap();
+    assert!(said.contains(group) && said.contains("a group of its own"), "{said}");
+    scene.send_ticks(2, 100).await;
+    scene.wait_all_in().await;
+    assert_eq!(get(&address, "/readyz").0, 200);
+
+    // Kafka takes a while to notice.
+    first.sigkill();
+    let second = start_with_group(&scene, group, other.url());
+    second.wait_stderr("assigned partitions", PATIENCE).await;
+}
+
+#[tokio::test]
+async fn another_program_that_takes_a_part_of_the_partitions_is_named_as_long_as_it_does() {
+    let scene = Scene::new(2).await;
+    let group = scene.database.name();
+    let speed_layer = start_with_group(&scene, group, scene.database.url());
+    let address = http_address(&speed_layer).await;
+    wait_ready(&address, 200).await;
+    let thief: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", scene.topic.brokers())
+        .set("group.id", group)
+        .set("client.id", "thief")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .create()
+        .unwrap();
+    thief.subscribe(&[scene.topic.name()]).unwrap();
+    eventually("the thief to be named", PATIENCE, || async {
+        thief.poll(Duration::from_millis(10));
+        let (status, body) = get(&address, "/readyz");
+        if status == 503 && body.contains("client \"thief\"") { Ok(()) } else { Err(body) }
+    })
+    .await;
+    drop(thief);
+    wait_ready(&address, 200).await;
+}
+
+#[tokio::test]
+async fn a_group_that_agrees_on_another_strategy_is_named() {
+    let scene = Scene::new(2).await;
+    let group = scene.database.name();
+    let first = start_with_group(&scene, group, scene.database.url());
+    wait_ready(&http_address(&first).await, 200).await;
+    let mut command = scene.command();
+    command.args(["--group-id", group, "--kafka-property", "partition.assignment.strategy=range"]);
+    let second = Child::spawn(command);
+    let line = second.wait_stderr("does not take this instance", PATIENCE).await;
+    assert!(line.contains("partition.assignment.strategy"), "{line}");
+}
