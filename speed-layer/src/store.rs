@@ -50,7 +50,7 @@ pub struct Store {
     messages_at_once: u32,
     /// The last try failed: something of somebody's may be in the way.
     is_held_up: bool,
-    /// Tries in a row that got no answer in time.
+    /// Tries of the same that got no answer in time.
     unanswered: u32,
     /// The topics by the numbers that the database has given them.
     topics: BTreeMap<SourceId, TopicIdentity>,
@@ -428,7 +428,6 @@ impl Store {
             Ok(Ok(Ok(done))) => {
                 self.is_unchecked = false;
                 self.connection = Some(connection);
-                self.unanswered = 0;
                 return Ok(Try::Done(done));
             }
             Ok(Err(error)) => error,
@@ -492,6 +491,7 @@ impl Store {
 
     /// What was asked for is done, and not only a step on the way to it.
     fn works(&mut self) {
+        self.unanswered = 0;
         self.outage.over();
         self.shared.health.database.holds_for(self.writer);
     }
