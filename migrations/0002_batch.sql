@@ -1,8 +1,8 @@
 -- The batch layer's tables.
 
 -- One row for each symbol and hour that has ticks in the archive. Column names are public.
--- Averages and vwap are PostgreSQL's own numeric quotients of exact sums, so they equal avg() over the ticks to
--- the last digit. vwap is null where the hour's volume is zero. Where one of its ticks has no volume, volume, avg_volume
+-- Averages and vwap are PostgreSQL's own numeric quotients of exact sums without zeros at their ends, so both layers and
+-- any aggregate of the ticks agree to the last digit. vwap is null where the hour's volume is zero. Where one of its ticks has no volume, volume, avg_volume
 -- and vwap are null: a sum of the others would pass for one of all.
 create table hourly_stock_summary
 (

@@ -38,18 +38,21 @@ $$
 select not is_complete and coalesce(speed_ticks > batch_ticks, batch_ticks is null)
 $$;
 
--- Two arms rather than a full join, into which PostgreSQL would push no filter but `symbol = 'X'`.
+-- Two arms rather than a full join, into which PostgreSQL would push no filter but `symbol = 'X'`. How many digits a
+-- quotient has depends on the zeros at the ends of its operands: without them both sides have the same.
 create view hourly_stock as
 select b.symbol,
        b.hour,
-       case when speed_wins then s.sum_close / s.ticks else b.avg_close end            as avg_close,
-       case when speed_wins then s.volume / s.ticks else b.avg_volume end              as avg_volume,
+       case when speed_wins then trim_scale(s.sum_close) / s.ticks else b.avg_close end as avg_close,
+       case when speed_wins then trim_scale(s.volume) / s.ticks else b.avg_volume end  as avg_volume,
        case when speed_wins then s.open else b.open end                                as open,
        case when speed_wins then s.high else b.high end                                as high,
        case when speed_wins then s.low else b.low end                                  as low,
        case when speed_wins then s.close else b.close end                              as close,
        case when speed_wins then s.volume else b.volume end                            as volume,
-       case when speed_wins then s.notional / nullif(s.volume, 0) else b.vwap end      as vwap,
+       case
+           when speed_wins then trim_scale(s.notional) / nullif(trim_scale(s.volume), 0)
+           else b.vwap end                                                             as vwap,
        case when speed_wins then s.ticks else b.ticks end                              as ticks,
        case when speed_wins then 'speed' else 'batch' end                              as source,
        b.ticks                                                                         as batch_ticks,
@@ -61,14 +64,14 @@ from hourly_stock_summary b
 union all
 select s.symbol,
        s.hour,
-       s.sum_close / s.ticks,
-       s.volume / s.ticks,
+       trim_scale(s.sum_close) / s.ticks,
+       trim_scale(s.volume) / s.ticks,
        s.open,
        s.high,
        s.low,
        s.close,
        s.volume,
-       s.notional / nullif(s.volume, 0),
+       trim_scale(s.notional) / nullif(trim_scale(s.volume), 0),
        s.ticks,
        'speed',
        0,
@@ -189,14 +192,15 @@ $$;
 
 -- The newest day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the
 -- means. The days are materialized, because so each is read once. Nearly every symbol was traded on the market's day
--- before; only for the others its own last day is looked for. Without jit, which would take a hundred times as long as
--- the query.
+-- before; only for the others its own last day is looked for. previous_close is null on a symbol's first day. Without
+-- jit, which would take a hundred times as long as the query.
 create function newest_day_of_market(until timestamptz)
     returns table
             (
                 symbol         text,
                 open           numeric,
                 close          numeric,
+                previous_close numeric,
                 change_percent numeric,
                 volume         numeric,
                 ticks          bigint
@@ -224,6 +228,7 @@ with day as materialized (select day_start, day_end from newest_trading_day(unti
 select today.symbol,
        today.open,
        today.close,
+       previous_close,
        percent(today.close - previous_close, previous_close),
        today.volume,
        today.ticks

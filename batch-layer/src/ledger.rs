@@ -19,6 +19,8 @@ pub struct Counts {
     pub bytes_read: u64,
     /// In the computed hours.
     pub ticks: u64,
+    /// Symbols in the computed hours of which some tick has no volume.
+    pub without_volume: u64,
     /// In the objects that were read for the first time.
     pub rejected_lines: u64,
     /// In the computed hours.

@@ -65,7 +65,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
 fn report(counts: &Counts, started: Instant) {
     tracing::info!(
         "{} hours computed, {} failed; {} objects read ({}), {} ticks, {} duplicates ({} in conflict), {} rejected \
-         lines; {:.1} s",
+         lines, {} summaries without a volume; {:.1} s",
         counts.hours_computed,
         counts.hours_failed,
         counts.objects_read,
@@ -74,6 +74,7 @@ fn report(counts: &Counts, started: Instant) {
         counts.duplicates,
         counts.conflicts,
         counts.rejected_lines,
+        counts.without_volume,
         started.elapsed().as_secs_f64(),
     );
 }

@@ -85,7 +85,8 @@ impl Summary<'_> {
         let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
         let sums =
             |of: fn(&Bar) -> Option<Exact>| bars.iter().map(|(_, bar)| of(bar).map(Numeric::from)).collect::<Vec<_>>();
-        // PostgreSQL divides, so that the averages are those of its own avg() to the last digit.
+        // PostgreSQL divides, so that the averages are those that it makes of ticks to the last digit. These sums have no
+        // zeros at their ends, on which the digits of a quotient depend.
         pg::query(
             "insert into hourly_stock_summary
                  (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)

@@ -4,7 +4,7 @@ mod files;
 mod messages;
 
 pub use files::{PropertiesFile, SecretFile, properties};
-pub use messages::MessageArgs;
+pub use messages::{MessageArgs, Oldest};
 
 use crate::failure::Failure;
 use crate::pg::{Database, Migrations};

@@ -14,7 +14,7 @@ mod shape;
 mod text;
 mod values;
 
-pub use mapping::{Field, MapEntries, Mapping, Path, Preset};
+pub use mapping::{Field, MapEntries, Mapping, Path, Preset, usual_field};
 pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
 
 use crate::reject::{Reason, Reject};

@@ -67,6 +67,8 @@ pub struct Batch {
     /// Messages by Kafka's millisecond, in the order in which they came, for the latency metric.
     pub sent: Vec<(Timestamp, u32)>,
     pub messages: u32,
+    /// Ticks whose producer gives no volume.
+    pub without_volume: u32,
     rejected_bytes: usize,
     opened: Option<Instant>,
     last_day: Option<Timestamp>,
@@ -118,6 +120,7 @@ impl Batch {
         self.rows.push(tick, at, offset);
         self.bars.add(tick, at.partition, offset);
         self.note_day(tick.timestamp());
+        self.without_volume += u32::from(tick.volume().is_none());
     }
 
     /// Whether the batch should be written before it takes in more: `rows` messages, or as many bytes as memory allows.
@@ -144,6 +147,7 @@ impl Batch {
         self.days.clear();
         self.sent.clear();
         self.messages = 0;
+        self.without_volume = 0;
         self.rejected_bytes = 0;
         self.opened = None;
         self.last_day = None;
@@ -190,6 +194,19 @@ mod tests {
         assert_eq!((batch.messages, batch.rows.count(), batch.rejects.len()), (3, 1, 2));
         assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { at: AT, start: 7, next: 13 }]);
         assert_eq!(batch.sent, [(Timestamp::from_micros(5), 3)]);
+    }
+
+    #[test]
+    fn ticks_without_a_volume_are_counted() {
+        let mut batch = Batch::default();
+        let without = br#"{"symbol":"A","timestamp":1749218401,"price":1,"volume":null}"#;
+        for (offset, value) in [(7, GOOD), (8, without), (9, without)] {
+            batch.push(&mut decoder(), &message(offset, Some(value)), AT, offset);
+        }
+        assert_eq!((batch.rows.count(), batch.without_volume), (3, 2));
+        assert_eq!(batch.parts(2).iter().map(|part| part.without_volume).collect::<Vec<_>>(), [1, 1]);
+        batch.clear();
+        assert_eq!(batch.without_volume, 0);
     }
 
     #[test]

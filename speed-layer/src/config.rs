@@ -1,7 +1,8 @@
 //! The flags; their comments are the manual (`speed-layer --help`).
 
+use crate::doctor::DoctorArgs;
 use anyhow::anyhow;
-use clap::{Parser, ValueEnum};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use common::Failure;
 use common::cli::{self, DatabaseArgs, MessageArgs};
 use common::kafka::KafkaProperties;
@@ -10,6 +11,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Writes every tick of a Kafka topic into PostgreSQL, each exactly once.
+///
+/// `speed-layer doctor` says beforehand what becomes of a topic's messages.
 ///
 /// Every flag can be set by the environment variable that it names. Exit codes: 0 stopped by SIGTERM or SIGINT, 2 a
 /// configuration error. Kafka or PostgreSQL being away is no reason to end: it is waited for; only --migrations only
@@ -96,6 +99,42 @@ pub struct Config {
     pub logs: LogArgs,
 }
 
+/// What the command line asks for.
+pub enum Command {
+    /// No subcommand: write ticks.
+    Run(Box<Config>),
+    Doctor(Box<DoctorArgs>),
+}
+
+impl Command {
+    /// Reads the command line; where it cannot be meant, says so and ends the process.
+    #[must_use]
+    pub fn parse() -> Self {
+        Self::of(&Self::definition().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The flags of a run, and the subcommand with flags of its own.
+    fn definition() -> clap::Command {
+        let doctor = DoctorArgs::command().name("doctor");
+        Config::command().subcommand(doctor).subcommand_negates_reqs(true).args_conflicts_with_subcommands(true)
+    }
+
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some((_, flags)) => DoctorArgs::from_arg_matches(flags).map(|args| Self::Doctor(Box::new(args))),
+            None => Config::from_arg_matches(matches).map(|config| Self::Run(Box::new(config))),
+        }
+    }
+
+    #[must_use]
+    pub fn logs(&self) -> &LogArgs {
+        match self {
+            Self::Run(config) => &config.logs,
+            Self::Doctor(args) => &args.logs,
+        }
+    }
+}
+
 fn writer_timeout(text: &str) -> Result<Duration, String> {
     let timeout = cli::duration(text)?;
     let sane = Duration::from_secs(5)..=Duration::from_secs(3600);
@@ -147,11 +186,20 @@ pub enum OnGap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_flags_are_consistent() {
-        Config::command().debug_assert();
+        Command::definition().debug_assert();
+    }
+
+    #[test]
+    fn doctor_needs_the_brokers_alone() {
+        let parse = |flags: &[&str]| Command::of(&Command::definition().try_get_matches_from(flags)?);
+        let doctor = parse(&["speed-layer", "doctor", "--kafka-brokers", "b", "--preset", "binance"]);
+        assert!(matches!(doctor, Ok(Command::Doctor(_))));
+        let run = parse(&["speed-layer", "--kafka-brokers", "b", "--database-url", "postgres://h/d"]);
+        assert!(matches!(run, Ok(Command::Run(_))));
+        assert!(parse(&["speed-layer", "--kafka-brokers", "b", "doctor"]).is_err());
     }
 
     #[test]

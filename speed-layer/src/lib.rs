@@ -10,6 +10,8 @@
 mod assignment;
 pub mod batch;
 mod config;
+mod doctor;
+mod first_minute;
 mod handover;
 mod health;
 mod http;
@@ -26,7 +28,8 @@ mod store;
 mod upkeep;
 mod writer;
 
-pub use config::Config;
+pub use config::{Command, Config};
+pub use doctor::run as doctor;
 pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 
@@ -97,6 +100,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     let more = (1..shared.config.writers).map(|writer| Store::another(writer, &shared));
     let mut stores: Vec<Store> = std::iter::once(first).chain(more).collect();
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
+    tokio::spawn(first_minute::watch(Arc::clone(&shared)));
     let mut rejoining = shared.outage("consumer group");
     while !shared.stop.is_cancelled() {
         let before = shared.metrics.batches_written();

@@ -1,17 +1,17 @@
 //! Kafka to PostgreSQL: every tick once, within a fraction of a second.
 
-use clap::Parser;
 use common::{failure, shutdown, telemetry};
-use speed_layer::Config;
+use speed_layer::Command;
 use std::process::ExitCode;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let config = Config::parse();
-    telemetry::init(&config.logs);
-    let result = match shutdown::token() {
-        Ok(stop) => speed_layer::run(config, stop).await,
-        Err(error) => Err(common::Failure::Infrastructure(error)),
+    let command = Command::parse();
+    telemetry::init(command.logs());
+    let result = match (shutdown::token(), command) {
+        (Ok(stop), Command::Run(config)) => Box::pin(speed_layer::run(*config, stop)).await,
+        (Ok(_), Command::Doctor(args)) => Box::pin(speed_layer::doctor(*args)).await,
+        (Err(error), _) => Err(common::Failure::Infrastructure(error)),
     };
     failure::conclude(result)
 }

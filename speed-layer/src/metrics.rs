@@ -44,6 +44,7 @@ struct ByKind {
 pub struct Metrics {
     registry: Registry,
     ticks: Counter,
+    without_volume: Counter,
     rejected: Family<ByReason, Counter>,
     batches: Counter,
     batch_messages: Histogram,
@@ -68,6 +69,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("speed_layer"),
             ticks: Counter::default(),
+            without_volume: Counter::default(),
             rejected: Family::default(),
             batches: Counter::default(),
             batch_messages: Histogram::new(exponential_buckets(1.0, 4.0, 10)),
@@ -95,6 +97,8 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("ticks_written", "Ticks committed to realtime_stock", self.ticks.clone());
+        let help = "Ticks among them without a volume: sums that hold one are null";
+        r.register("ticks_without_volume", help, self.without_volume.clone());
         r.register("messages_rejected", "Messages committed to rejected_ticks", self.rejected.clone());
         r.register("batches_written", "Transactions committed", self.batches.clone());
         r.register("batch_messages", "Messages in a batch", self.batch_messages.clone());
@@ -118,8 +122,9 @@ impl Metrics {
     /// A batch was committed at `now`, after `took`.
     pub fn written(&self, batch: &Batch, took: Duration, now: Timestamp) {
         self.ticks.inc_by(batch.rows.count().into());
+        self.without_volume.inc_by(batch.without_volume.into());
         for rejected in &batch.rejects {
-            self.rejected.get_or_create(&ByReason { reason: rejected.reject.reason.as_str() }).inc();
+            self.rejected_for(rejected.reject.reason).inc();
         }
         self.gaps.inc_by(batch.gaps.len() as u64);
         self.batches.inc();
@@ -132,9 +137,20 @@ impl Metrics {
         }
     }
 
+    fn rejected_for(&self, reason: Reason) -> Counter {
+        self.rejected.get_or_create(&ByReason { reason: reason.as_str() }).clone()
+    }
+
     /// How many batches have been committed so far.
     pub fn batches_written(&self) -> u64 {
         self.batches.get()
+    }
+
+    /// How many messages were rejected so far, and how many were written in all.
+    pub fn messages_so_far(&self) -> (u64, u64) {
+        // In this order: of a batch that is written meanwhile the ticks may be counted alone.
+        let rejected = Reason::ALL.map(|reason| self.rejected_for(reason).get()).iter().sum();
+        (rejected, self.ticks.get() + rejected)
     }
 
     pub fn retries(&self, target: &'static str) -> Counter {

@@ -213,6 +213,16 @@ mod tests {
         assert_ne!(Checksum::of(&content("12345678.12346"), None).as_floats, a.as_floats);
     }
 
+    #[test]
+    fn a_volume_of_which_a_float_keeps_the_whole_part_alone_is_equal_beside_any_price() {
+        let volume = |nanos| Volume::from_parts(4_503_599_627_370_496, nanos);
+        for close in ["201.5", "12345678.123456789"] {
+            let sum = |nanos| Checksum::of(&Content { volume: volume(nanos), ..content(close) }, None);
+            assert_eq!(sum(1).as_floats, sum(0).as_floats, "{close}");
+            assert_ne!(sum(1).exact, sum(0).exact, "{close}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_a_float_has_carried_is_equal_to_the_original(nanos in -i64::MAX..=i64::MAX) {
@@ -234,22 +244,31 @@ mod tests {
         }
 
         #[test]
-        fn so_is_a_volume_that_a_float_has_carried(whole in 0..=i64::MAX, shift in 0_u32..63, nanos in 0..Volume::ONE) {
+        fn so_is_a_volume_that_a_float_has_carried_beside_such_a_price(
+            whole in 0..=i64::MAX, shift in 0_u32..63, nanos in 0..Volume::ONE, close in -1_i64 << 62..1 << 62,
+        ) {
             let original = Volume::from_parts(whole >> shift, nanos).unwrap();
             // An integer passes as it is.
             prop_assume!(nanos > 0 && original.to_string().parse::<f64>().unwrap() < 9e18);
             let text = format!("{}", original.to_string().parse::<f64>().unwrap());
             let carried = Volume::from_nanos(common::decimal::parse_nanos(&text).unwrap());
-            let sums = [Some(original), carried].map(|volume| Checksum::of(&Content { volume, ..content("1") }, None));
-            prop_assert_eq!(sums[0].as_floats, sums[1].as_floats, "{}", original);
-            prop_assert_eq!(sums[0].exact == sums[1].exact, carried == Some(original));
+            let close = Price::from_nanos(close).unwrap();
+            let carried_close = price(&close.to_string().parse::<f64>().unwrap().to_string());
+            let sum = |close, volume| Checksum::of(&Content { close, volume, ..content("1") }, None);
+            let [sent, archived] = [sum(Some(close), Some(original)), sum(carried_close, carried)];
+            prop_assert_eq!(sent.as_floats, archived.as_floats, "{} {}", close, original);
+            let is_same = carried == Some(original) && carried_close == Some(close);
+            prop_assert_eq!(sent.exact == archived.exact, is_same);
         }
 
         #[test]
         fn the_order_of_ticks_does_not_matter(volumes in proptest::collection::vec(0_i64..9, 1..20)) {
             let sum = |volumes: &mut dyn Iterator<Item = &i64>| {
                 let mut sum = Checksum::default();
-                volumes.for_each(|volume| sum.add(Checksum::of(&Content { volume: Volume::from_parts(*volume, 0), ..content("1") }, None)));
+                volumes.for_each(|volume| {
+                    let volume = Volume::from_parts(*volume, 0);
+                    sum.add(Checksum::of(&Content { volume, ..content("1") }, None));
+                });
                 sum
             };
             prop_assert_eq!(sum(&mut volumes.iter()), sum(&mut volumes.iter().rev()));

@@ -126,10 +126,16 @@ impl Work {
         let Summary { hour, sum, .. } = summary;
         self.counts.hours_computed += 1;
         self.counts.ticks += sum.ticks;
+        let without_volume = sum.bars.iter().filter(|(_, bar)| !bar.traded.is_known).count();
+        self.counts.without_volume += without_volume as u64;
+        let unknown = match without_volume {
+            0 => String::new(),
+            symbols => format!(" ({symbols} without a volume)"),
+        };
         self.counts.duplicates += sum.duplicates;
         self.counts.conflicts += sum.conflicts.records;
         self.progress.say(format_args!(
-            "hour {hour}: {} ticks of {} symbols from {} objects, {} duplicates left out",
+            "hour {hour}: {} ticks of {} symbols{unknown} from {} objects, {} duplicates left out",
             sum.ticks,
             sum.bars.len(),
             due.objects.len(),

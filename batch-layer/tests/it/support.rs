@@ -190,15 +190,16 @@ impl World {
     /// The same by a plain aggregate over `realtime_stock`.
     pub async fn expected(&self) -> Vec<String> {
         self.rows(
-            "select concat_ws(' ', symbol, date_trunc('hour', timestamp, 'UTC') at time zone 'UTC', avg(close),
-                              case when count(volume) = count(*) then avg(volume) end,
+            "select concat_ws(' ', symbol, date_trunc('hour', timestamp, 'UTC') at time zone 'UTC',
+                              trim_scale(sum(close)) / count(*),
+                              case when count(volume) = count(*) then trim_scale(sum(volume)) / count(*) end,
                               trim_scale((array_agg(open order by timestamp, kafka_partition, kafka_offset))[1]),
                               trim_scale(max(greatest(open, close))), trim_scale(min(least(open, close))),
                               trim_scale((array_agg(close order by timestamp desc, kafka_partition desc,
                                                     kafka_offset desc))[1]),
                               case when count(volume) = count(*) then trim_scale(sum(volume))::text else '-' end,
                               case when count(volume) = count(*) and sum(volume) > 0
-                                       then (sum(close * volume) / sum(volume))::text else '-' end,
+                                       then (trim_scale(sum(close * volume)) / trim_scale(sum(volume)))::text else '-' end,
                               count(*))
              from realtime_stock
              group by symbol, date_trunc('hour', timestamp, 'UTC')

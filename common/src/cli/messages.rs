@@ -1,11 +1,13 @@
 //! [`MessageArgs`]: what messages look like, said to both layers in the same words.
 
 mod file;
+mod flags;
 
 use crate::Timestamp;
 use crate::decode::{Field, MapEntries, Mapping, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
 use crate::timestamp::{EpochUnit, TimeRules, TimeZone};
 use clap::builder::BoolishValueParser;
+use std::fmt;
 
 /// How messages are read. Give both layers and `verify` the same.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -69,6 +71,13 @@ pub struct Oldest(pub Timestamp);
 impl Default for Oldest {
     fn default() -> Self {
         Self(TimeRules::OLDEST)
+    }
+}
+
+impl fmt::Display for Oldest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(text.strip_suffix("T00:00:00Z").unwrap_or(&text))
     }
 }
 

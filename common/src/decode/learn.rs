@@ -1,12 +1,12 @@
 //! From a value that the strict path has accepted to its [`Shape`].
 //!
-//! Speed is no concern here: it runs once for each new layout. Whatever is unusual (a name twice, or with escapes) has
+//! Speed is no concern here: it runs for new layouts, and for values that no known one is read from. Whatever is unusual (a name twice, or with escapes) has
 //! no shape, and stays with the strict path.
 
 use super::mapping::Field;
 use super::shape::{Part, Shape, Step};
 use super::text::Literal;
-use super::values::{is_number, plain_text};
+use super::values::{is_number, number, plain_text};
 use super::{Found, Rules, SymbolFrom, TimestampFrom};
 use crate::timestamp::EpochUnit;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -96,6 +96,7 @@ fn is_readable(part: Part, raw: &RawValue) -> bool {
     match part {
         Part::Symbol | Part::TimestampText => is_text(raw),
         Part::Partition | Part::Offset => is_plain_number(raw),
+        Part::Price | Part::Open | Part::High | Part::Low | Part::Close => is_json_number(raw) || is_text(raw),
         _ => is_plain_number(raw) || is_text(raw),
     }
 }
@@ -104,13 +105,18 @@ fn is_plain_number(raw: &RawValue) -> bool {
     raw.get().starts_with(|first: char| first.is_ascii_digit())
 }
 
+/// With a sign or without.
+fn is_json_number(raw: &RawValue) -> bool {
+    number(raw).is_some()
+}
+
 fn is_text(raw: &RawValue) -> bool {
     raw.get().starts_with('"')
 }
 
 fn other(raw: &RawValue) -> Option<Part> {
     match raw.get() {
-        _ if is_plain_number(raw) => Some(Part::OtherNumber),
+        _ if is_json_number(raw) => Some(Part::OtherNumber),
         text if is_text(raw) && !text.contains('\\') => Some(Part::OtherText),
         _ => None,
     }

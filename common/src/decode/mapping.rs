@@ -9,6 +9,8 @@ pub use preset::Preset;
 
 use std::fmt;
 
+pub use defaults::usual_field;
+
 pub(super) use defaults::default_field;
 
 /// A field of a tick that a message may hold. `Price` stands for open and close.

@@ -22,12 +22,14 @@ pub(super) struct Shapes {
     shapes: Vec<Shape>,
     /// The one that the last value had; where it has the next one too, it comes to the front.
     last: usize,
+    /// Whether the value that was read last has a known shape, and still is for the strict path: there is nothing to learn.
+    pub(super) has_fitted: bool,
     minutes: MinuteCache,
 }
 
 impl Shapes {
     pub fn new(times: &TimeRules) -> Self {
-        Self { shapes: Vec::new(), last: 0, minutes: MinuteCache::new(times.clone()) }
+        Self { shapes: Vec::new(), last: 0, has_fitted: false, minutes: MinuteCache::new(times.clone()) }
     }
 
     /// The tick in `value`, if it has one of the known shapes and is valid.
@@ -51,6 +53,7 @@ impl Shapes {
         fits: impl Fn(&Shape, usize) -> bool,
     ) -> Option<(Record<'a>, usize)> {
         let text = Text::new(text)?;
+        let mut has_fitted = false;
         for at in 0..self.shapes.len() {
             let shape = &self.shapes[at];
             let Some((read, end)) = shape.read(text, &mut self.minutes).filter(|(_, end)| fits(shape, *end)) else {
@@ -63,12 +66,17 @@ impl Shapes {
                 self.last = at;
                 return Some((record, end));
             }
+            has_fitted = true;
         }
+        self.has_fitted = has_fitted;
         None
     }
 
-    /// Remembers how `value`, which the strict path has accepted, is laid out.
+    /// Remembers how `value`, which was tried last and which the strict path has accepted, is laid out.
     pub fn learn(&mut self, value: &[u8], rules: &Rules) {
+        if self.has_fitted {
+            return;
+        }
         let Some(shape) = learn::shape(value, rules).filter(|shape| !self.shapes.contains(shape)) else {
             return;
         };
@@ -195,7 +203,7 @@ impl<'a> Read<'a> {
                 let (offset, after) = integer(text, at)?;
                 (self.offset, end) = (Some(offset), after);
             }
-            Part::OtherNumber => end = decimal(text, at)?.end,
+            Part::OtherNumber => end = other_number(text, at)?,
             Part::OtherText => end = at + other_text_len(text.rest(at)),
         }
         Some(end)
@@ -262,7 +270,10 @@ fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
 /// A plain decimal with nine digits behind the point, or more where all are zeros; and the place behind it.
 #[inline(always)]
 fn volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
-    let Decimal { whole, fraction, fraction_digits, end } = decimal(text, at)?;
+    let Some(Decimal { whole, fraction, fraction_digits, end }) = decimal(text, at) else {
+        let (nanos, end) = unusual_nanos(text, at)?;
+        return Some((Volume::from_nanos(nanos)?, end));
+    };
     let nanos = match fraction {
         0 => 0,
         _ => fraction * POWERS[(Price::SCALE as usize).checked_sub(fraction_digits)?],
@@ -294,10 +305,14 @@ fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
 fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     if let Some((digits, whole, fraction)) = text.short_decimal(at) {
         let end = at + whole + 1 + fraction;
-        let is_plain = is_json_integer(text, at, whole) && !matches!(text.byte(end), b'e' | b'E');
-        return is_plain.then_some((digits * POWERS[Price::SCALE as usize - fraction], end));
+        if is_json_integer(text, at, whole) && !matches!(text.byte(end), b'e' | b'E') {
+            return Some((digits * POWERS[Price::SCALE as usize - fraction], end));
+        }
     }
-    let Decimal { whole, fraction, fraction_digits, end } = decimal(text, at)?;
+    let Some(Decimal { whole, fraction, fraction_digits, end }) = decimal(text, at) else {
+        let (nanos, end) = unusual_nanos(text, at)?;
+        return Some((i64::try_from(nanos).ok()?, end));
+    };
     let unit = POWERS[(Price::SCALE as usize).checked_sub(fraction_digits)?];
     let nanos = whole.checked_mul(POWERS[Price::SCALE as usize])?.checked_add(fraction * unit)?;
     Some((nanos, end))
@@ -324,7 +339,98 @@ fn decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
 fn nanosecond_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     let (whole, digits) = text.digits(at);
     let is_nanoseconds = digits == MAX_DIGITS + 1 && matches!(text.byte(at), b'1'..=b'8');
-    if is_nanoseconds || is_json_integer(text, at, digits) { decimal_of(text, at, whole, digits) } else { None }
+    let is_plain = is_nanoseconds || is_json_integer(text, at, digits);
+    let decimal = if is_plain { decimal_of(text, at, whole, digits) } else { None };
+    decimal.or_else(|| Unusual::read(text, at)?.decimal())
+}
+
+/// The place behind a number that is none of ours.
+#[inline(always)]
+fn other_number(text: Text<'_>, at: usize) -> Option<usize> {
+    match decimal(text, at) {
+        Some(decimal) => Some(decimal.end),
+        None => Unusual::read(text, at).map(|unusual| unusual.end),
+    }
+}
+
+/// A number of up to 18 digits with a sign or an exponent, as Java writes those below 10^-3 and from 10^7 on:
+/// `digits` * 10^`exponent`.
+struct Unusual {
+    digits: i64,
+    exponent: i64,
+    /// The place behind it.
+    end: usize,
+}
+
+impl Unusual {
+    #[cold]
+    fn read(text: Text<'_>, at: usize) -> Option<Self> {
+        let is_negative = text.byte(at) == b'-';
+        let at = at + usize::from(is_negative);
+        let (whole, whole_digits) = text.digits(at);
+        if !is_json_integer(text, at, whole_digits) {
+            return None;
+        }
+        let mut end = at + whole_digits;
+        let (mut fraction, mut fraction_digits) = (0, 0);
+        if text.byte(end) == b'.' {
+            (fraction, fraction_digits) = text.digits(end + 1);
+            if fraction_digits == 0 || whole_digits + fraction_digits > MAX_DIGITS {
+                return None;
+            }
+            end += 1 + fraction_digits;
+        }
+        let (power, end) = exponent(text, end)?;
+        let digits = whole * POWERS[fraction_digits] + fraction;
+        let digits = if is_negative { -digits } else { digits };
+        Some(Self { digits, exponent: power - fraction_digits as i64, end })
+    }
+
+    /// In units of 10^-9; `None` where that is no whole number, or beyond all that are asked for.
+    fn nanos(&self) -> Option<i128> {
+        let (digits, power) = (i128::from(self.digits), self.exponent + i64::from(Price::SCALE));
+        match power {
+            _ if digits == 0 => Some(0),
+            0..=18 => Some(digits * i128::from(POWERS[power as usize])),
+            -18..0 => {
+                let unit = i128::from(POWERS[power.unsigned_abs() as usize]);
+                (digits % unit == 0).then(|| digits / unit)
+            }
+            _ => None,
+        }
+    }
+
+    /// As a number without a sign or an exponent is read.
+    fn decimal(&self) -> Option<Decimal> {
+        let &Self { digits, exponent, end } = self;
+        let power = *POWERS.get(usize::try_from(exponent.unsigned_abs()).ok()?)?;
+        match exponent {
+            _ if digits < 0 => None,
+            0.. => Some(Decimal { whole: digits.checked_mul(power)?, fraction: 0, fraction_digits: 0, end }),
+            _ => {
+                let fraction_digits = exponent.unsigned_abs() as usize;
+                Some(Decimal { whole: digits / power, fraction: digits % power, fraction_digits, end })
+            }
+        }
+    }
+}
+
+/// The exponent of a number whose digits end here, 0 where it has none; and the place behind it.
+fn exponent(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
+    if !matches!(text.byte(at), b'e' | b'E') {
+        return Some((0, at));
+    }
+    let sign = text.byte(at + 1);
+    let at = at + 1 + usize::from(matches!(sign, b'+' | b'-'));
+    let (power, digits) = text.digits(at);
+    let power = if sign == b'-' { -power } else { power };
+    (1..=3).contains(&digits).then_some((power, at + digits))
+}
+
+#[cold]
+fn unusual_nanos(text: Text<'_>, at: usize) -> Option<(i128, usize)> {
+    let unusual = Unusual::read(text, at)?;
+    Some((unusual.nanos()?, unusual.end))
 }
 
 /// What follows the whole part.

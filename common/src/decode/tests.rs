@@ -397,7 +397,7 @@ proptest! {
 fn some_value() -> impl Strategy<Value = String> {
     let digits = || prop_oneof!["[0-9]{1,20}", "0", "[1-9][0-9]{0,3}"];
     let number = || {
-        (digits(), proptest::option::of(digits()), proptest::option::weighted(0.1, "[eE][-+]?[0-9]{1,3}"), any::<u8>())
+        (digits(), proptest::option::of(digits()), proptest::option::weighted(0.2, "[eE][-+]?[0-9]{1,3}"), any::<u8>())
             .prop_map(|(whole, fraction, exponent, sign)| {
                 let sign = if sign < 10 { "-" } else { "" };
                 let fraction = fraction.map(|digits| format!(".{digits}")).unwrap_or_default();
@@ -674,6 +674,53 @@ fn the_fast_path_learns_mapped_shapes_and_numbers_written_as_text() {
     }
 }
 
+#[test]
+fn the_fast_path_takes_numbers_as_java_writes_them_and_those_with_a_sign() {
+    let value = r#"{"symbol":"A","price":1.5,"volume":0.25,"ts":1749218401.5,"change":0.2}"#;
+    let rules = Rules { allow_nonpositive_prices: true, ..Rules::default() };
+    let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));
+    assert!(fast.decode(value.as_bytes(), &ALONE).is_ok());
+    for (from, to) in [
+        (":0.25", ":1.0E-4"),
+        (":0.25", ":1.23456785E7"),
+        (":0.25", ":2.5e+0"),
+        (":0.25", ":0.0"),
+        (":1.5", ":1.2E-5"),
+        (":1.5", ":-37.63"),
+        (":1.5", ":-1"),
+        (":1749218401.5", ":1.749218401654321E9"),
+        (":1749218401.5", ":1.749218401654E12"),
+        (":0.2}", ":-1.75}"),
+        (":0.2}", ":3.0E-4}"),
+        (":0.2}", ":-3}"),
+    ] {
+        let like = value.replace(from, to);
+        let known = fast.decode_known(like.as_bytes(), &ALONE);
+        assert!(known.is_some(), "{like}");
+        assert_eq!(known, strict.decode_strictly(like.as_bytes(), &ALONE).ok(), "{like}");
+    }
+    for to in [":1.0E-400}", ":1.E5}", ":1E}", ":--1}", ":-01}", ":-}"] {
+        let like = value.replace(":0.2}", to);
+        let expected = strict.decode_strictly(like.as_bytes(), &ALONE);
+        assert_eq!(fast.decode(like.as_bytes(), &ALONE), expected, "{like}");
+    }
+}
+
+#[test]
+fn nothing_is_learned_of_a_value_whose_shape_is_known() {
+    let rules = Rules { uppercase_symbols: true, ..Rules::default() };
+    let mut fast = Decoder::new(rules, NOW);
+    let known = bare("", "");
+    let lower = known.replace("AAPL", "aapl");
+    assert!(fast.decode(known.as_bytes(), &ALONE).is_ok());
+    assert!(fast.decode(lower.as_bytes(), &ALONE).is_ok());
+    assert!(fast.shapes.has_fitted);
+    let new = known.replacen('{', "{\"venue\":1,", 1);
+    assert!(fast.decode(new.as_bytes(), &ALONE).is_ok());
+    assert!(!fast.shapes.has_fitted);
+    assert!(fast.decode_known(new.as_bytes(), &ALONE).is_some(), "what is new is learned");
+}
+
 /// A tick's message under many names, and messages that are nearly one.
 fn some_mapped_value() -> impl Strategy<Value = String> {
     let number = || {
@@ -681,6 +728,8 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
             4 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}",
             2 => "\"[1-9][0-9]{0,4}\\.[0-9]{1,4}\"",
             1 => "[0-9]{1,20}",
+            2 => "-?[0-9]\\.[0-9]{1,9}[eE][-+]?[0-9]{1,2}",
+            1 => "-[1-9][0-9]{0,3}(\\.[0-9]{1,4})?",
             1 => "\"0?[0-9]{1,3}([.][0-9]{1,19})?([eE][-+]?[0-9]{1,2})?\"",
             1 => Just("null".to_owned()),
             1 => "\"[0-9 .,x-]{0,4}\"",
@@ -693,6 +742,7 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
         1 => "17[0-9]{17}",
         1 => "9[0-9]{18}",
         1 => "[0-9]{1,20}(\\.[0-9]{1,3})?(e[0-9])?",
+        1 => "1\\.7[0-9]{8,18}E(9|12|15|18)",
         3 => "\"2025-(06-06|03-09|11-02)[T ]0[0-3]:00(:[0-5][0-9]([.,][0-9]{1,7})?)?(Z|-0400|-04|)\"",
         1 => "\"2025-06-0[0-9]\"",
     ];

@@ -9,6 +9,7 @@ mod connecting;
 mod damage;
 mod days;
 mod dead_letters;
+mod doctor;
 mod elections;
 mod exactly_once;
 mod failover;

@@ -1,7 +1,8 @@
 use crate::scene::{Fate, Scene};
 use std::collections::BTreeMap;
 use workbench::kafka::{Outgoing, Sender, client_config};
-use workbench::simulate::feed::{Feed, Kind, Pace, Plan, Shape};
+use workbench::simulate::Shape;
+use workbench::simulate::feed::{Feed, Kind, Pace, Plan, Volumes};
 
 const MESSAGES: u64 = 1_000_000;
 
@@ -33,6 +34,7 @@ fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
         symbols: 500,
         shape: Shape::Mixed,
         high_low: false,
+        volumes: Volumes { fractional: 0.1, absent: 0.01 },
         late: 0.01,
         broken: 0.001,
         pace: Pace::Spread { start, span: 6 * 3_600_000_000, ticks: MESSAGES },

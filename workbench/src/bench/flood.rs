@@ -2,7 +2,7 @@
 
 use super::speed::{Backlog, drain};
 use super::{median, rounded, rows};
-use crate::simulate::feed::Shape;
+use crate::simulate::Shape;
 use crate::testing::TestTopic;
 use serde_json::json;
 

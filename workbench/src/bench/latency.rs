@@ -2,7 +2,8 @@
 
 use super::{process, rounded, without_tls};
 use crate::kafka::{Outgoing, Sender, client_config};
-use crate::simulate::feed::{Feed, Pace, Plan, Shape};
+use crate::simulate::Shape;
+use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
 use crate::testing::{TestDatabase, TestTopic, eventually};
 use anyhow::Context;
 use serde_json::json;
@@ -85,7 +86,8 @@ pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
 fn send(brokers: &str, topic: &str, rate: u32, total: u64, sent: &Sent) -> anyhow::Result<()> {
     let start = jiff::Timestamp::now().as_microsecond();
     let pace = Pace::Steady { start, rate: rate.into(), ticks: Some(total) };
-    let plan = Plan { seed: 1, symbols: 500, shape: Shape::Bare, high_low: false, late: 0.0, broken: 0.0, pace };
+    let (shape, volumes) = (Shape::Bare, Volumes::default());
+    let plan = Plan { seed: 1, symbols: 500, shape, high_low: false, volumes, late: 0.0, broken: 0.0, pace };
     let mut feed = Feed::new(plan)?;
     let mut config = client_config(brokers);
     // The producer's own waiting is not what is measured.

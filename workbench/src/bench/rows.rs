@@ -1,7 +1,8 @@
 //! What both sides of the comparison write: the topic's ticks, sent once and then read by each.
 
 use crate::kafka::{Outgoing, Sender, client_config};
-use crate::simulate::feed::{Feed, Pace, Plan, Shape};
+use crate::simulate::Shape;
+use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
 use crate::testing::TestTopic;
 use anyhow::Context;
 use common::Timestamp;
@@ -24,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Fills the topic with `ticks` messages of a simulated trading day, of which the part `broken` is no tick.
 pub fn send(topic: &TestTopic, ticks: u64, shape: Shape, broken: f64) -> anyhow::Result<()> {
     let pace = Pace::Spread { start: START, span: SPAN, ticks };
-    let plan = Plan { seed: 1, symbols: SYMBOLS, shape, high_low: false, late: 0.0, broken, pace };
+    let volumes = Volumes::default();
+    let plan = Plan { seed: 1, symbols: SYMBOLS, shape, high_low: false, volumes, late: 0.0, broken, pace };
     let mut feed = Feed::new(plan)?;
     let sender = Sender::new(client_config(topic.brokers()), topic.name())?;
     while let Some(message) = feed.next_message() {

@@ -3,7 +3,7 @@
 use super::consuming::cpu_of_consuming;
 use super::process::{Measured, Usage};
 use super::{median, rounded, rows, without_tls};
-use crate::simulate::feed::Shape;
+use crate::simulate::Shape;
 use crate::testing::{TestDatabase, TestTopic};
 use anyhow::{Context, ensure};
 use serde_json::json;

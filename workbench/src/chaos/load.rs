@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::kafka::{KafkaArgs, Outgoing, Sender};
 use crate::pace::Pacer;
-use crate::simulate::feed::{Feed, Pace, Plan, Shape};
+use crate::simulate::Shape;
+use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
 
 /// How long brokers may be away at the end.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -67,7 +68,8 @@ impl Load {
     fn send_all(&mut self, pace: Pace, is_over: impl Fn() -> bool) -> anyhow::Result<()> {
         let seed = self.rng.random();
         let (shape, high_low) = (Shape::Mixed, self.rng.random());
-        let mut feed = Feed::new(Plan { seed, symbols: 40, shape, high_low, late: 0.02, broken: 0.02, pace })?;
+        let volumes = Volumes { fractional: 0.1, absent: 0.0 };
+        let mut feed = Feed::new(Plan { seed, symbols: 40, shape, high_low, volumes, late: 0.02, broken: 0.02, pace })?;
         let in_real_time = matches!(pace, Pace::Steady { .. });
         let mut pacer = None;
         while let Some(message) = feed.next_message() {

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_line_without_an_origin_is_named() {
         let body = b"{\"kafka_offset\":1,\"kafka_partition\":0}\n{\"kafka_offset\":2}\n";
-        let (mut rows, _portions) = super::super::staging::rows();
+        let (mut rows, _portions) = super::super::staging::rows(crate::simulate::Shape::Bare.names());
         let error = format!("{:#}", origins("raw/t/2025-06-02-13/t+0+0000000001.json", body, &mut rows).err().unwrap());
         assert!(error.contains("t+0+0000000001.json, line 2"), "{error}");
     }

@@ -19,6 +19,7 @@ use sqlx::PgConnection;
 
 use crate::kafka::KafkaArgs;
 use crate::s3::{Bucket, StoreArgs};
+use crate::simulate::Shape;
 use archive::Archive;
 use tables::Hours;
 pub use tables::next_offsets;
@@ -48,6 +49,9 @@ pub struct ProveArgs {
     /// An hour that the batch layer has not computed is none of the proof until this long after its end.
     #[arg(long, value_parser = duration, default_value = "5m")]
     pub grace: Duration,
+    /// What the topic's values look like.
+    #[arg(long, value_enum, default_value_t = Shape::Bare)]
+    pub shape: Shape,
     /// Nothing writes any more: the stored offsets must be the topic's ends, and nothing may be left behind.
     #[arg(long)]
     pub at_rest: bool,
@@ -94,7 +98,7 @@ pub async fn await_caught_up(args: &ProveArgs) -> anyhow::Result<()> {
 }
 
 async fn read_topic(args: &ProveArgs, mut topic: Topic, connection: &mut PgConnection) -> anyhow::Result<Topic> {
-    let (mut rows, portions) = staging::rows();
+    let (mut rows, portions) = staging::rows(args.shape.names());
     let kafka = args.kafka.clone();
     let reading = tokio::task::spawn_blocking(move || topic::read(&kafka, &mut topic, &mut rows).map(|()| topic));
     let (loaded, read) = tokio::join!(staging::load(connection, "sent", portions), reading);
@@ -103,7 +107,7 @@ async fn read_topic(args: &ProveArgs, mut topic: Topic, connection: &mut PgConne
 }
 
 async fn read_archive(args: &ProveArgs, connection: &mut PgConnection) -> anyhow::Result<Archive> {
-    let (rows, portions) = staging::rows();
+    let (rows, portions) = staging::rows(args.shape.names());
     let (bucket, prefix) = (Bucket::new(&args.store), format!("{}/{}/", args.folder, args.kafka.topic));
     let (loaded, read) =
         tokio::join!(staging::load(connection, "archived", portions), archive::read(&bucket, &prefix, rows));

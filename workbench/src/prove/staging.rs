@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::mpsc;
 
 use super::plain::{self, Plain};
+use crate::simulate::Names;
 
 /// `fate` is what the sender says must become of the record, if it says so. Nine digits are what a price keeps.
 const TABLES: &str = "
@@ -52,23 +53,24 @@ pub struct Entry<'a> {
 
 /// Takes rows and passes them on in portions.
 pub struct Rows {
+    names: Names,
     portion: String,
     portions: mpsc::Sender<String>,
 }
 
 pub type Portions = mpsc::Receiver<String>;
 
-/// A writer, for any thread, and what [`load`] reads.
-pub fn rows() -> (Rows, Portions) {
+/// A writer, for any thread, of values with these names, and what [`load`] reads.
+pub fn rows(names: Names) -> (Rows, Portions) {
     let (sender, receiver) = mpsc::channel(PORTIONS);
-    (Rows { portion: String::new(), portions: sender }, receiver)
+    (Rows { names, portion: String::new(), portions: sender }, receiver)
 }
 
 impl Rows {
     /// # Errors
     /// [`load`] has ended; its own error says why.
     pub fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
-        write_row(&mut self.portion, entry);
+        write_row(&mut self.portion, entry, &self.names);
         if self.portion.len() >= PORTION_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -80,7 +82,7 @@ impl Rows {
 }
 
 /// COPY's text format. The values of a record that must be rejected do not matter.
-fn write_row(out: &mut String, entry: &Entry<'_>) {
+fn write_row(out: &mut String, entry: &Entry<'_>, names: &Names) {
     let null = "\\N";
     let Entry { partition, offset, fate, value } = entry;
     // Writing to a string cannot fail.
@@ -95,7 +97,7 @@ fn write_row(out: &mut String, entry: &Entry<'_>) {
         None => out.push_str(null),
     }
     out.push('\t');
-    let plain = value.filter(|_| fate.is_none_or(|fate| fate == "tick")).and_then(plain::read);
+    let plain = value.filter(|_| fate.is_none_or(|fate| fate == "tick")).and_then(|value| plain::read(value, names));
     let _ = match plain {
         Some(Plain { symbol, timestamp, open, high, low, close, volume }) => {
             let [high, low, volume] = [high, low, volume].map(|number| number.unwrap_or_else(|| null.to_owned()));
@@ -128,10 +130,12 @@ pub async fn finish(connection: &mut PgConnection) -> sqlx::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulate::Shape;
 
     fn row(fate: Option<&str>, value: Option<&str>) -> String {
         let mut text = String::new();
-        write_row(&mut text, &Entry { partition: 3, offset: 17, fate, value: value.map(str::as_bytes) });
+        let entry = Entry { partition: 3, offset: 17, fate, value: value.map(str::as_bytes) };
+        write_row(&mut text, &entry, &Shape::Bare.names());
         text
     }
 

@@ -64,15 +64,15 @@ const WANTED: &str = "
 const DIFFERENCES: &str = "
          plain as (select symbol,
                           date_trunc('hour', timestamp, 'UTC')                                               as hour,
-                          avg(close)                                                                         as avg_close,
-                          case when count(volume) = count(*) then avg(volume) end                            as avg_volume,
+                          trim_scale(sum(close)) / count(*)                                                  as avg_close,
+                          case when count(volume) = count(*) then trim_scale(sum(volume)) / count(*) end     as avg_volume,
                           (array_agg(open order by timestamp, kafka_partition, kafka_offset))[1]             as open,
                           max(greatest(open, close, high))                                                   as high,
                           min(least(open, close, low))                                                       as low,
                           (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1] as close,
                           case when count(volume) = count(*) then sum(volume) end                            as volume,
                           case when count(volume) = count(*)
-                                   then sum(close * volume) / nullif(sum(volume), 0) end                     as vwap,
+                                   then trim_scale(sum(close * volume)) / nullif(trim_scale(sum(volume)), 0) end as vwap,
                           count(*)                                                                           as ticks
                    from {ticks}
                    where date_trunc('hour', timestamp, 'UTC') in (select hour from wanted)

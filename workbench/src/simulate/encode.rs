@@ -2,6 +2,7 @@
 
 use super::market::{DECIMALS, Quote, Stock};
 use super::session::NewYork;
+use common::Volume;
 
 const MINUTE_MICROS: i64 = 60_000_000;
 
@@ -13,7 +14,7 @@ const SCHEMA: &str = concat!(
     r#"{"type":"double","optional":true,"field":"high"},"#,
     r#"{"type":"double","optional":true,"field":"low"},"#,
     r#"{"type":"double","optional":false,"field":"close"},"#,
-    r#"{"type":"int64","optional":false,"field":"volume"}"#,
+    r#"{"type":"double","optional":true,"field":"volume"}"#,
     r#"],"optional":false,"name":"stock_price"},"payload":"#,
 );
 
@@ -26,7 +27,7 @@ pub fn close_envelope(out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Writes `{"symbol":..,"timestamp":..,"open":..,["high":..,"low":..,]"close":..,"volume":..}`. Symbols are of
+/// Writes `{"symbol":..,"timestamp":..,"open":..,["high":..,"low":..,]"close":..[,"volume":..]}`. Symbols are of
 /// characters that need no escape.
 pub fn write_quote(stock: &Stock, quote: &Quote, timestamp: &str, high_low: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"symbol\":\"");
@@ -43,8 +44,10 @@ pub fn write_quote(stock: &Stock, quote: &Quote, timestamp: &str, high_low: bool
     }
     out.extend_from_slice(b",\"close\":");
     write_price(quote.close, stock.decimals, out);
-    out.extend_from_slice(b",\"volume\":");
-    write_integer(quote.volume, 1, out);
+    if quote.volume.is_some() {
+        out.extend_from_slice(b",\"volume\":");
+        write_size(quote.volume, false, out);
+    }
     out.push(b'}');
 }
 
@@ -57,8 +60,22 @@ pub fn write_price(price: i64, decimals: u32, out: &mut Vec<u8>) {
     write_integer(price % one / 10_u64.pow(DECIMALS - decimals), decimals as usize, out);
 }
 
+/// Writes a volume, as text where that is asked for, or null.
+pub fn write_size(volume: Option<Volume>, is_text: bool, out: &mut Vec<u8>) {
+    let Some(volume) = volume else {
+        return out.extend_from_slice(b"null");
+    };
+    let quote: &[u8] = if is_text { b"\"" } else { b"" };
+    out.extend_from_slice(quote);
+    match volume.nanos() {
+        0 => write_integer(volume.whole(), 1, out),
+        _ => out.extend_from_slice(volume.to_string().as_bytes()),
+    }
+    out.extend_from_slice(quote);
+}
+
 /// At least `width` digits.
-fn write_integer(mut number: u64, width: usize, out: &mut Vec<u8>) {
+pub fn write_integer(mut number: u64, width: usize, out: &mut Vec<u8>) {
     let mut digits = [b'0'; 20];
     let mut start = digits.len();
     while number > 0 || digits.len() - start < width {
@@ -67,6 +84,37 @@ fn write_integer(mut number: u64, width: usize, out: &mut Vec<u8>) {
         number /= 10;
     }
     out.extend_from_slice(&digits[start..]);
+}
+
+/// An instant, in the ways in which feeds write it.
+pub struct Moment<'a> {
+    /// Of the epoch.
+    pub micros: i64,
+    /// As [`Clock`] writes it.
+    pub text: &'a str,
+}
+
+impl Moment<'_> {
+    pub fn millis(&self) -> u64 {
+        u64::try_from(self.micros / 1000).unwrap_or_default()
+    }
+
+    /// `2025-06-06T14:00:01.123Z`
+    pub fn write_utc(&self, out: &mut Vec<u8>) {
+        let at = jiff::Timestamp::from_microsecond(self.micros / 1000 * 1000).unwrap_or_default();
+        out.extend_from_slice(at.to_string().as_bytes());
+    }
+
+    /// `2025-06-06 10:00:01.123-04:00`
+    pub fn write_with_offset(&self, out: &mut Vec<u8>) {
+        out.extend(self.text.bytes().map(|byte| if byte == b'T' { b' ' } else { byte }));
+    }
+
+    /// `2025-06-06 10:00:01`
+    pub fn write_local(&self, out: &mut Vec<u8>) {
+        const LENGTH: usize = "2025-06-06 10:00:01".len();
+        out.extend(self.text.bytes().take(LENGTH).map(|byte| if byte == b'T' { b' ' } else { byte }));
+    }
 }
 
 /// RFC 3339 in New York's time, to the millisecond. Consecutive ticks mostly share their minute, which is kept.

@@ -71,6 +71,10 @@ impl Fault {
         Self::HighBelowClose,
     ];
 
+    /// Those that break a value whatever its members are.
+    pub const OF_ANY_SHAPE: [Self; 7] =
+        [Self::Tombstone, Self::EmptyValue, Self::Csv, Self::Truncated, Self::SingleQuotes, Self::Text, Self::Number];
+
     /// The `reason` under which the message must be found.
     pub fn reason(self) -> Reason {
         match self {

@@ -3,22 +3,13 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::encode::{Clock, close_envelope, open_envelope, write_quote};
+use super::encode::{Clock, Moment, close_envelope, open_envelope, write_quote};
 use super::fault::Fault;
-use super::market::Market;
+use super::market::{Market, Quote};
 use super::session::{NewYork, Spread};
+use super::shape::Shape;
 use super::symbols::symbols;
-
-/// How values look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Shape {
-    /// The object alone.
-    Bare,
-    /// In Connect's envelope of schema and payload.
-    Envelope,
-    /// One or the other, by chance.
-    Mixed,
-}
+use common::Volume;
 
 /// When ticks happen. Times are in microseconds, of the epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,13 +20,24 @@ pub enum Pace {
     Steady { start: i64, rate: f64, ticks: Option<u64> },
 }
 
+/// What volumes are like, where they are not all whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Volumes {
+    /// Part of them that have a fraction; all, where the shape has fractions.
+    pub fractional: f64,
+    /// Part of the ticks without one.
+    pub absent: f64,
+}
+
 /// Everything that decides the messages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub seed: u64,
     pub symbols: usize,
     pub shape: Shape,
+    /// Adds high and low to the pipeline's own form.
     pub high_low: bool,
+    pub volumes: Volumes,
     /// Part of the ticks whose timestamp is a minute to three hours old.
     pub late: f64,
     /// Part of the messages that are no valid tick.
@@ -118,28 +120,38 @@ impl Feed {
         let time = self.time_of_next()?;
         self.number += 1;
         let activity = self.activity(time);
-        let quote = self.market.quote(activity, &mut self.rng);
+        let mut quote = self.market.quote(activity, &mut self.rng);
+        self.change_volume(&mut quote);
         let kind = self.draw_kind();
+        if let (Kind::Broken(_), None) = (kind, quote.volume) {
+            // What is wrong may be the volume.
+            quote.volume = Volume::from_parts(100, 0);
+        }
         let enveloped = match self.plan.shape {
-            Shape::Bare => false,
             Shape::Envelope => true,
             Shape::Mixed => self.rng.random(),
+            _ => false,
         };
         let timestamp = match kind {
             Kind::Late => (time - self.rng.random_range(LATE_MICROS)).max(0),
             Kind::OnTime | Kind::Broken(_) => time,
         };
         let stock = &self.market.stocks[quote.stock];
-        let text = self.clock.format(timestamp);
+        let (serial, shape, high_low) = (self.number, self.plan.shape, self.plan.high_low);
+        let at = Moment { micros: timestamp, text: self.clock.format(timestamp) };
+        let write = |out: &mut Vec<u8>| match shape.is_own() {
+            true => write_quote(stock, &quote, at.text, high_low, out),
+            false => shape.write(stock, &quote, &at, serial, out),
+        };
         self.buffer.clear();
         let mut has_value = true;
         match kind {
             Kind::OnTime | Kind::Late => {
-                enclose(enveloped, &mut self.buffer, |out| write_quote(stock, &quote, text, self.plan.high_low, out));
+                enclose(enveloped, &mut self.buffer, write);
             }
             Kind::Broken(fault) => {
                 let mut valid = Vec::new();
-                write_quote(stock, &quote, text, self.plan.high_low, &mut valid);
+                write(&mut valid);
                 match fault.apply(&String::from_utf8_lossy(&valid)) {
                     Some(broken) => enclose(enveloped && broken.may_be_enveloped, &mut self.buffer, |out| {
                         out.extend_from_slice(&broken.value);
@@ -149,6 +161,20 @@ impl Feed {
             }
         }
         Some(Message { key: &stock.symbol, value: has_value.then_some(self.buffer.as_slice()), time, kind })
+    }
+
+    fn change_volume(&mut self, quote: &mut Quote) {
+        const DECIMALS: u32 = 8;
+        let Volumes { fractional, absent } = self.plan.volumes;
+        let fractional = if self.plan.shape.has_fractions() { 1.0 } else { fractional };
+        if fractional > 0.0 && self.rng.random::<f64>() < fractional {
+            let part = self.rng.random_range(0..10_u32.pow(DECIMALS)) * (Volume::ONE / 10_u32.pow(DECIMALS));
+            let whole = quote.volume.map_or(0, |volume| volume.whole() / 100);
+            quote.volume = Volume::from_parts(whole.cast_signed(), part);
+        }
+        if absent > 0.0 && self.rng.random::<f64>() < absent {
+            quote.volume = None;
+        }
     }
 
     fn activity(&mut self, time: i64) -> f64 {
@@ -175,7 +201,8 @@ impl Feed {
     fn draw_kind(&mut self) -> Kind {
         let draw: f64 = self.rng.random();
         if draw < self.plan.broken {
-            Kind::Broken(Fault::ALL[self.rng.random_range(0..Fault::ALL.len())])
+            let faults: &[Fault] = if self.plan.shape.is_own() { &Fault::ALL } else { &Fault::OF_ANY_SHAPE };
+            Kind::Broken(faults[self.rng.random_range(0..faults.len())])
         } else if draw < self.plan.broken + self.plan.late {
             Kind::Late
         } else {
@@ -197,6 +224,7 @@ fn enclose(enveloped: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>))
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::ValueEnum;
     use common::decode::{Beside, Decoder, Rules};
     use proptest::prelude::*;
 
@@ -219,8 +247,9 @@ mod tests {
         fn plans()(
             seed: u64,
             symbols in 1_usize..200,
-            shape in prop::sample::select(vec![Shape::Bare, Shape::Envelope, Shape::Mixed]),
+            shape in prop::sample::select(Shape::value_variants().to_vec()),
             high_low: bool,
+            volumes in (0.0_f64..0.5, 0.0_f64..0.5).prop_map(|(fractional, absent)| Volumes { fractional, absent }),
             late in 0.0_f64..0.3,
             broken in 0.0_f64..0.5,
             ticks in 1_u64..400,
@@ -231,7 +260,7 @@ mod tests {
             } else {
                 Pace::Spread { start: START, span: SPAN, ticks }
             };
-            Plan { seed, symbols, shape, high_low, late, broken, pace }
+            Plan { seed, symbols, shape, high_low, volumes, late, broken, pace }
         }
     }
 
@@ -250,7 +279,7 @@ mod tests {
         #[test]
         fn every_message_is_what_its_kind_says(plan in plans()) {
             let now = common::Timestamp::from_micros(START + SPAN);
-            let mut decoder = Decoder::new(Rules::default(), now);
+            let mut decoder = Decoder::new(plan.shape.rules(), now);
             for (key, value, time, kind) in all(&plan) {
                 let shown = value.as_deref().map(String::from_utf8_lossy);
                 let decoded = decoder.decode(value.as_deref().unwrap_or_default(), &Beside::NOTHING);
@@ -260,6 +289,9 @@ mod tests {
                     (_, Err(reject)) => prop_assert!(false, "{} {:?}", reject, shown),
                     (_, Ok(record)) => {
                         prop_assert_eq!(record.tick.symbol().as_str(), key);
+                        if plan.volumes.absent == 0.0 {
+                            prop_assert!(record.tick.volume().is_some());
+                        }
                         let behind = time / 1000 - record.tick.timestamp().micros() / 1000;
                         prop_assert_eq!(kind == Kind::Late, behind >= LATE_MICROS.start / 1000 - 1, "{}", behind);
                     }
@@ -288,6 +320,7 @@ mod tests {
             symbols: 50,
             shape: Shape::Bare,
             high_low: false,
+            volumes: Volumes { fractional: 0.2, absent: 0.1 },
             late: 0.05,
             broken: 0.02,
             pace: Pace::Spread { start: START, span: SPAN, ticks: 20_000 },
@@ -297,5 +330,15 @@ mod tests {
         let broken = messages.iter().filter(|message| matches!(message.3, Kind::Broken(_))).count();
         assert!((900..1100).contains(&late), "{late}");
         assert!((340..460).contains(&broken), "{broken}");
+        let mut decoder = Decoder::new(Rules::default(), common::Timestamp::from_micros(START + SPAN));
+        let mut volumes = Vec::new();
+        for (_, value, ..) in &messages {
+            let read = decoder.decode(value.as_deref().unwrap_or_default(), &Beside::NOTHING);
+            volumes.extend(read.map(|record| record.tick.volume()));
+        }
+        let absent = volumes.iter().filter(|volume| volume.is_none()).count();
+        let fractional = volumes.iter().flatten().filter(|volume| volume.nanos() > 0).count();
+        assert!((1800..2200).contains(&absent), "{absent}");
+        assert!((3300..3800).contains(&fractional), "{fractional}");
     }
 }

@@ -1,5 +1,6 @@
 //! The random walk.
 
+use common::Volume;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
@@ -23,7 +24,8 @@ pub struct Quote {
     pub high: i64,
     pub low: i64,
     pub close: i64,
-    pub volume: u64,
+    /// Whole; the feed may take it away, or add a fraction.
+    pub volume: Option<Volume>,
 }
 
 pub struct Market {
@@ -46,14 +48,14 @@ impl Market {
         let above = (reach * 3.0) as i64 * step;
         let below = ((1.0 - reach) * 3.0) as i64 * step;
         let normal: f64 = rng.sample(StandardNormal);
-        let volume = (activity * 300.0 * (normal * 1.1).exp()).ceil() as u64;
+        let volume = ((activity * 300.0 * (normal * 1.1).exp()).ceil() as i64).max(1);
         Quote {
             stock,
             open,
             high: open.max(close) + above,
             low: (open.min(close) - below).max(step),
             close,
-            volume: volume.max(1),
+            volume: Volume::from_parts(volume, 0),
         }
     }
 }

@@ -6,6 +6,8 @@ pub mod feed;
 mod market;
 mod run;
 mod session;
+mod shape;
 mod symbols;
 
 pub use run::{RecordTime, SimulateArgs, run};
+pub use shape::{Names, Shape};

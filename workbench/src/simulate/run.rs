@@ -6,7 +6,8 @@ use common::cli::duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Feed, Kind, Message, Pace, Plan, Shape};
+use super::feed::{Feed, Kind, Message, Pace, Plan, Volumes};
+use super::shape::Shape;
 use super::symbols::MOST;
 use crate::kafka::{KafkaArgs, Outgoing, Sender};
 use crate::pace::Pacer;
@@ -44,16 +45,22 @@ pub struct SimulateArgs {
     /// Sends the messages of --ticks when their market time has come, counted from now; --rate does so anyway.
     #[arg(long)]
     pub real_time: bool,
-    /// How values look.
+    /// How values look. Those of a feed or library are read with --preset of the same name.
     #[arg(long, value_enum, default_value_t = Shape::Bare)]
     pub shape: Shape,
-    /// Adds high and low.
+    /// Adds high and low to the pipeline's own form.
     #[arg(long)]
     pub high_low: bool,
+    /// Part of the volumes that have a fraction; those of coins' feeds all have one.
+    #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
+    pub fractional: f64,
+    /// Part of the ticks that have no volume.
+    #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
+    pub without_volume: f64,
     /// Part of the ticks whose timestamp is a minute to three hours old.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub late: f64,
-    /// Part of the messages that are no valid tick, in thirty ways.
+    /// Part of the messages that are no valid tick, in thirty ways; in seven where values are a feed's.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub broken: f64,
     /// The Kafka record's timestamp, which decides the archive's folder. Default: market with --ticks, now with --rate.
@@ -121,6 +128,7 @@ impl SimulateArgs {
             symbols: self.symbols as usize,
             shape: self.shape,
             high_low: self.high_low,
+            volumes: Volumes { fractional: self.fractional, absent: self.without_volume },
             late: self.late,
             broken: self.broken,
             pace,

@@ -10,7 +10,7 @@ use workbench::testing::{Child, TestBucket, TestDatabase, TestTopic, eventually}
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-pub const BACKFILL: [&str; 15] = [
+pub const BACKFILL: [&str; 17] = [
     "--ticks",
     "3000",
     "--symbols",
@@ -26,6 +26,8 @@ pub const BACKFILL: [&str; 15] = [
     "0.05",
     "--late",
     "0.02",
+    "--fractional",
+    "0.2",
 ];
 
 pub struct Pipeline {
@@ -37,22 +39,27 @@ pub struct Pipeline {
 impl Pipeline {
     /// Everything is written, archived and summed up, and nothing runs any more.
     pub async fn of_a_market() -> Self {
+        Self::of(&BACKFILL, &[]).await
+    }
+
+    /// The same of a market simulated by these arguments, whose messages both layers read by these `flags`.
+    pub async fn of(market: &[&str], flags: &[&str]) -> Self {
         let (topic, bucket, database) =
             tokio::join!(TestTopic::create(2), TestBucket::create(), TestDatabase::create());
         let pipeline = Self { topic, bucket, database };
-        simulate(&pipeline.topic, &BACKFILL).await;
+        simulate(&pipeline.topic, market).await;
         let mut archive = workbench(&pipeline.topic, "archive");
         archive.args(["--until-caught-up", "--group-id", pipeline.topic.name()]).envs(pipeline.bucket.env());
         assert!(Child::spawn(archive).wait_exit(PATIENCE).await.success());
-        pipeline.write().await;
-        pipeline.sum_up().await;
+        pipeline.write(flags).await;
+        pipeline.sum_up(flags).await;
         pipeline
     }
 
-    async fn write(&self) {
+    async fn write(&self, flags: &[&str]) {
         let arguments = ["speed-layer", "--database-url", self.database.url(), "--kafka-brokers", self.topic.brokers()];
         let more = ["--topic", self.topic.name(), "--group-id", "speed-layer", "--http-addr", "127.0.0.1:0"];
-        let config = speed_layer::Config::try_parse_from(arguments.iter().chain(&more)).unwrap();
+        let config = speed_layer::Config::try_parse_from(arguments.iter().chain(&more).chain(flags)).unwrap();
         let stop = CancellationToken::new();
         let running = speed_layer::run(config, stop.clone());
         let watching = async {
@@ -74,22 +81,42 @@ impl Pipeline {
         .await;
     }
 
+    async fn sum_up(&self, flags: &[&str]) {
+        let args = self.batch_arguments("batch-layer", flags);
+        let args = batch_layer::Args::try_parse_from(args.iter().map(String::as_str).chain(["--quiet"])).unwrap();
+        batch_layer::run(args, CancellationToken::new()).await.unwrap();
+    }
+
+    /// Whether Kafka, tables and archive agree, as `batch-layer verify` sees it.
+    pub async fn verify(&self, flags: &[&str]) -> Result<(), common::Failure> {
+        let args = self.batch_arguments("verify", flags);
+        let kafka = ["--kafka-brokers", self.topic.brokers(), "--topic", self.topic.name()];
+        let args = args.iter().map(String::as_str).chain(kafka);
+        let args = batch_layer::verify::VerifyArgs::try_parse_from(args).unwrap();
+        batch_layer::verify::run(args, CancellationToken::new()).await
+    }
+
     /// Credentials are the stack's own, from the environment.
-    pub async fn sum_up(&self) {
+    fn batch_arguments(&self, command: &str, flags: &[&str]) -> Vec<String> {
         let prefix = format!("raw/{}/%Y-%m-%d-%H/", self.topic.name());
         let endpoint = workbench::testing::stack("STACK_S3_ENDPOINT_URL");
-        let arguments = ["batch-layer", "--database-url", self.database.url(), "--bucket", self.bucket.name()];
-        let more = ["--s3-endpoint-url", &endpoint, "--prefix", &prefix, "--quiet"];
+        let arguments = [command, "--database-url", self.database.url(), "--bucket", self.bucket.name()];
+        let more = ["--s3-endpoint-url", &endpoint, "--prefix", &prefix];
         // The late ones are up to three hours older than the first one on time.
         let window = ["--from", "2025-06-06T10", "--to", "2025-06-06T17"];
-        let args = batch_layer::Args::try_parse_from(arguments.iter().chain(&more).chain(&window)).unwrap();
-        batch_layer::run(args, CancellationToken::new()).await.unwrap();
+        let all = arguments.iter().chain(&more).chain(&window).chain(flags);
+        all.map(|argument| (*argument).to_owned()).collect()
     }
 
     /// Exit code and last line of the proof of `database`, with the topic and the archive of this pipeline.
     pub async fn prove(&self, database: &TestDatabase) -> (i32, Value) {
+        self.prove_shape(database, "bare").await
+    }
+
+    pub async fn prove_shape(&self, database: &TestDatabase, shape: &str) -> (i32, Value) {
         let mut command = workbench(&self.topic, "prove");
         command
+            .args(["--shape", shape])
             .args(["--at-rest", "--timeout", "1s", "--archive-group-id", self.topic.name()])
             .env("KAFKA_GROUP_ID", "speed-layer")
             .env("DATABASE_URL", database.url())

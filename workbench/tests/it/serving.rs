@@ -220,8 +220,39 @@ async fn the_newest_day_of_the_market_agrees_with_the_report_of_that_day() {
                      where (m.open, m.close, m.change_percent, m.volume, m.ticks)
                            is distinct from (r.open, r.close, r.change_percent, r.volume, r.ticks)";
     assert!(rows(&database, differing).await.is_empty());
+    let previous = "select concat_ws(' ', symbol, coalesce(previous_close::int::text, '-'))
+                    from newest_day_of_market('2025-06-11T03:00Z') order by 1";
+    assert_eq!(rows(&database, previous).await, ["A 10", "B 10", "C -"]);
     let weekend = "select day::text from newest_trading_day('2025-06-08T12:00Z')";
     assert_eq!(rows(&database, weekend).await, ["2025-06-06"]);
+}
+
+/// A price below zero has no hundredths, and the way up from it is a way up.
+#[tokio::test]
+async fn a_day_that_follows_a_close_below_zero_has_no_change_in_per_cent_and_counts_by_its_closes() {
+    let database = database().await;
+    speed(&database, "CL", "2025-06-09T14:00Z", 1).await;
+    speed(&database, "CL", "2025-06-10T14:00Z", 1).await;
+    execute(&database, "update hour_bars set close = -37.63 where hour = '2025-06-09T14:00Z'").await;
+    let shown = "select concat_ws(' ', previous_close, coalesce(change_percent::text, '-'), close > coalesce(previous_close, open))
+                 from newest_day_of_market('2025-06-11T03:00Z')";
+    assert_eq!(rows(&database, shown).await, ["-37.63 - t"]);
+}
+
+/// How many digits a quotient has depends on the zeros at the ends of its operands.
+#[tokio::test]
+async fn an_average_of_the_speed_layers_sums_has_the_digits_that_the_batch_layer_gives_it() {
+    let database = database().await;
+    speed(&database, "A", HOUR, 3).await;
+    let sums = "update hour_bars set sum_close = 600000000.300000000, volume = 300000000.300000000,
+                                     notional = 900000000.600000000000000000";
+    execute(&database, sums).await;
+    let shown = "select concat_ws(' ', avg_close, avg_volume, vwap) from hourly_stock";
+    let expected = "select concat_ws(' ', 600000000.3 / 3, 300000000.3 / 3, 900000000.6 / 300000000.3)";
+    assert_eq!(rows(&database, shown).await, rows(&database, expected).await);
+    execute(&database, "insert into hourly_stock_summary (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
+                        select symbol, hour, 0, 0, open, high, low, close, volume, 0, 1 from hour_bars").await;
+    assert_eq!(rows(&database, shown).await, rows(&database, expected).await, "beside the batch layer's, too");
 }
 
 #[tokio::test]

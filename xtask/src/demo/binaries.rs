@@ -3,15 +3,16 @@
 use std::process::Command;
 
 use super::Options;
+use super::shape::Shape;
 use crate::build::Binaries;
 
 /// With these two a demo shows what it does with ticks that come late, and with messages that are none.
 const LATE: &str = "0.01";
 const BROKEN: &str = "0.001";
 
-pub fn speed_layer(binaries: &Binaries, http_addr: &str) -> Command {
+pub fn speed_layer(binaries: &Binaries, options: &Options, http_addr: &str) -> Command {
     let mut command = binaries.command("speed-layer");
-    command.args(["--http-addr", http_addr]);
+    command.args(["--http-addr", http_addr]).args(message_flags(options));
     command
 }
 
@@ -19,8 +20,12 @@ pub fn speed_layer(binaries: &Binaries, http_addr: &str) -> Command {
 pub fn batch_layer(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("batch-layer");
     // Late ticks are up to three hours older than the first ones.
-    command.args(["--lookback", &format!("{}h", options.hours + 4), "--grace", "0s"]);
+    command.args(["--lookback", &format!("{}h", options.hours + 4), "--grace", "0s"]).args(message_flags(options));
     command
+}
+
+fn message_flags(options: &Options) -> Vec<String> {
+    options.shape.map(Shape::flags).unwrap_or_default()
 }
 
 pub fn archive(binaries: &Binaries) -> Command {
@@ -49,7 +54,7 @@ pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Com
 fn simulate(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("workbench");
     command
-        .args(["simulate", "--shape", "mixed", "--high-low", "--late", LATE, "--broken", BROKEN])
+        .args(["simulate", "--shape", &shape(options, "mixed"), "--high-low", "--late", LATE, "--broken", BROKEN])
         .args(["--symbols", &options.symbols.to_string()]);
     command
 }
@@ -70,8 +75,13 @@ pub fn dashboards(binaries: &Binaries, prometheus: Option<&str>) -> Command {
     command
 }
 
-pub fn prove(binaries: &Binaries) -> Command {
+pub fn prove(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("workbench");
-    command.args(["prove", "--timeout", "120s"]);
+    command.args(["prove", "--timeout", "120s", "--shape", &shape(options, "bare")]);
     command
+}
+
+/// The shape that was asked for, or one of the pipeline's own.
+fn shape(options: &Options, own: &str) -> String {
+    options.shape.map_or_else(|| own.to_owned(), Shape::name)
 }

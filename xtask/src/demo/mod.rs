@@ -6,6 +6,7 @@ mod grafana;
 mod play;
 mod prometheus;
 mod reader;
+mod shape;
 mod view;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
 use crate::{chaos, files, interrupt};
 use play::Play;
+use shape::Shape;
 
 #[derive(Args)]
 pub struct Options {
@@ -43,6 +45,9 @@ pub struct Options {
     /// Symbols traded
     #[arg(long, default_value_t = 50)]
     symbols: u64,
+    /// What the messages look like; default: the pipeline's own form, bare and in Connect's envelope
+    #[arg(long, value_enum, conflicts_with = "chaos")]
+    shape: Option<Shape>,
     /// How the binaries are compiled
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
@@ -68,6 +73,7 @@ impl Options {
             ticks: 50_000,
             rate: 200,
             symbols: 25,
+            shape: None,
             profile: Profile::Release,
             programs: Some(programs),
             store: None,

@@ -41,7 +41,7 @@ impl<'a> Play<'a> {
     pub fn begin(options: &'a Options, stack: &'a Stack, binaries: Binaries) -> Result<Self> {
         reader::create(stack)?;
         let http = http_addr()?;
-        let speed_layer = stack.start_program("speed-layer", binaries::speed_layer(&binaries, &http))?;
+        let speed_layer = stack.start_program("speed-layer", binaries::speed_layer(&binaries, options, &http))?;
         let mut play = Self {
             options,
             stack,
@@ -162,7 +162,7 @@ impl<'a> Play<'a> {
             println!("running the batch layer");
             self.run("batch-layer", binaries::batch_layer(&self.binaries, self.options))?;
             println!("comparing topic, tables and archive");
-            let proof = self.stack.capture_program("prove", binaries::prove(&self.binaries))?;
+            let proof = self.stack.capture_program("prove", binaries::prove(&self.binaries, self.options))?;
             let agrees = proof.status.success();
             let may_change = self.options.connect_plugin.is_some() && begin.elapsed() < ARCHIVED_WITHIN;
             if agrees || !may_change {

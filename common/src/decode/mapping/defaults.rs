@@ -20,6 +20,12 @@ const OTHER_NAMES: [(Field, &[&str]); 8] = [
 /// The longest of these names.
 const LONGEST: usize = 17;
 
+/// The field that has this name, or one that many producers use for it.
+#[must_use]
+pub fn usual_field(name: &str) -> Option<Field> {
+    default_field(name).map(|(field, _)| field)
+}
+
 /// The field that a member of this name is taken for where nothing was said, and 0 for the field's own name, which goes
 /// before the others (1).
 pub(in crate::decode) fn default_field(name: &str) -> Option<(Field, u8)> {

@@ -10,6 +10,12 @@ use std::str::{Chars, FromStr};
 pub struct Path(Vec<Box<str>>);
 
 impl Path {
+    /// `None` of no names.
+    #[must_use]
+    pub fn new(names: &[&str]) -> Option<Self> {
+        (!names.is_empty()).then(|| Self(names.iter().map(|name| (*name).into()).collect()))
+    }
+
     #[must_use]
     pub fn names(&self) -> &[Box<str>] {
         &self.0
@@ -37,6 +43,22 @@ const QUOTED: [char; 6] = ['.', ',', '|', '=', '"', '\\'];
 /// field are alternatives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapEntries(pub Vec<(Field, Path)>);
+
+/// As flags write them.
+impl fmt::Display for MapEntries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = None;
+        for (field, path) in &self.0 {
+            match before {
+                Some(before) if before == field => write!(f, "|{path}")?,
+                Some(_) => write!(f, ",{field}={path}")?,
+                None => write!(f, "{field}={path}")?,
+            }
+            before = Some(field);
+        }
+        Ok(())
+    }
+}
 
 impl FromStr for MapEntries {
     type Err = String;
@@ -182,6 +204,18 @@ mod tests {
             let path = Path(names.into_iter().map(Into::into).collect());
             let MapEntries(entries) = format!("open={path}").parse().unwrap();
             prop_assert_eq!(entries, [(Field::Open, path)]);
+        }
+
+        #[test]
+        fn entries_come_back_from_their_text(paths in proptest::collection::vec(0..4_usize, 1..4)) {
+            let names = ["a", "b.c", "Volume BTC", "d|e"];
+            let fields = [Field::Symbol, Field::Price, Field::Volume];
+            let entries: Vec<_> = fields
+                .into_iter()
+                .flat_map(|field| paths.iter().map(move |at| (field, Path::new(&[names[*at]]).unwrap())))
+                .collect();
+            let text = MapEntries(entries.clone()).to_string();
+            prop_assert_eq!(text.parse::<MapEntries>().unwrap().0, entries, "{}", text);
         }
 
         #[test]

@@ -1,7 +1,8 @@
 //! The archives that `bench batch` reads: seeded, written once and kept in the target folder.
 
 use crate::archive::convert::{Converted, Position, convert};
-use crate::simulate::feed::{Feed, Pace, Plan, Shape};
+use crate::simulate::Shape;
+use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
 use anyhow::{Context, ensure};
 use flate2::write::GzEncoder;
 use std::fs::{self, File};
@@ -126,7 +127,8 @@ fn put_line(value: &[u8], position: Position, sinks_order: bool, out: &mut impl 
 
 fn feed(shape: Shape, high_low: bool, seed: u64, ticks: u64) -> anyhow::Result<Feed> {
     let pace = Pace::Spread { start: HOUR, span: 3_600_000_000, ticks };
-    Feed::new(Plan { seed, symbols: SYMBOLS, shape, high_low, late: 0.0, broken: 0.0, pace })
+    let volumes = Volumes::default();
+    Feed::new(Plan { seed, symbols: SYMBOLS, shape, high_low, volumes, late: 0.0, broken: 0.0, pace })
 }
 
 /// Packs each file of a folder, on two threads.

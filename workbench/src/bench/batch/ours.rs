@@ -55,7 +55,7 @@ pub async fn mismatches(run: &Run, peers_rows: &str) -> anyhow::Result<i64> {
                where (h.open, h.high, h.low, h.close, h.volume, h.ticks)
                          is distinct from (p.open, p.high, p.low, p.close, p.volume, p.ticks)
                   or h.avg_close is distinct from trim_scale(p.sum_close) / p.ticks
-                  or h.avg_volume is distinct from p.volume / p.ticks
-                  or h.vwap is distinct from trim_scale(p.notional) / nullif(p.volume, 0)";
+                  or h.avg_volume is distinct from trim_scale(p.volume) / p.ticks
+                  or h.vwap is distinct from trim_scale(p.notional) / nullif(trim_scale(p.volume), 0)";
     Ok(sqlx::query_scalar(sql).fetch_one(&mut connection).await?)
 }

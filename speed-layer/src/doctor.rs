@@ -1,0 +1,64 @@
+//! `speed-layer doctor`: a newcomer's first minute. It reads the newest messages and says what share of them are ticks,
+//! why the others are none, and which flags would make them ticks. It writes nothing.
+
+mod args;
+mod database;
+mod guess;
+mod propose;
+mod reading;
+mod report;
+mod sampling;
+
+pub use args::DoctorArgs;
+
+use args::Format;
+use common::{Failure, Timestamp};
+use database::State;
+use reading::Reading;
+use report::Report;
+use sampling::Sampled;
+use std::io::Write;
+
+/// Looks, and writes the report to standard output.
+///
+/// # Errors
+/// Flags that are wrong, and brokers that do not answer; and, once the report is written, what it has to complain of.
+pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
+    let database = args.database()?;
+    let asking = database::look_at(database, args.migrations);
+    let reading = tokio::task::spawn_blocking(move || {
+        let sampled = sampling::read(&args);
+        sampled.map(|sampled| (args, sampled))
+    });
+    let (database, read) = tokio::join!(asking, reading);
+    let (args, sampled) = read.unwrap_or_else(|error| Err(Failure::Infrastructure(error.into())))?;
+    let now = Timestamp::now();
+    let reading = Reading::of(&args.messages, &sampled.samples, now);
+    let proposal = propose::propose(&args.messages, &sampled.samples, now);
+    let report = Report { sampled: &sampled, reading: &reading, proposal: proposal.as_ref(), database: &database };
+    let text = match args.format {
+        Format::Text => report.to_text(),
+        Format::Json => report.to_json() + "\n",
+    };
+    // A reader that has gone wants no more of it.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    judge(&sampled, &reading, &database)
+}
+
+/// What the exit code says, and the last line of the log.
+fn judge(sampled: &Sampled, reading: &Reading, database: &State) -> Result<(), Failure> {
+    let unread = sampled.partitions.iter().filter(|partition| partition.trouble.is_some()).count();
+    let rejected = sampled.samples.len() - reading.ticks;
+    if unread > 0 {
+        let all = sampled.partitions.len();
+        return Err(Failure::Partial(format!("{unread} of {all} partitions could not be read")));
+    }
+    if rejected > 0 {
+        let all = sampled.samples.len();
+        return Err(Failure::Difference(format!("{rejected} of {all} messages are no ticks")));
+    }
+    if database.is_ready == Some(false) {
+        return Err(Failure::Difference("PostgreSQL is not ready".to_owned()));
+    }
+    Ok(())
+}

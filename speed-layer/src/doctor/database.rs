@@ -1,0 +1,56 @@
+//! Whether PostgreSQL is ready for a run.
+
+use common::pg::{Database, Migrations, describe, query_scalar};
+use common::{Failure, pg};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Tables that this user may not write.
+const FORBIDDEN: &str = "
+    select coalesce(string_agg(name, ', '), '')
+    from unnest(array['realtime_stock', 'minute_bars', 'hour_bars', 'rejected_ticks', 'kafka_offsets']) name
+    where not has_table_privilege(name, 'insert')";
+
+/// What it is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// `None` where nobody said which database.
+    pub is_ready: Option<bool>,
+    /// A sentence for a person.
+    pub words: String,
+}
+
+impl State {
+    fn ready(words: String) -> Self {
+        Self { is_ready: Some(true), words }
+    }
+
+    fn not_ready(words: String) -> Self {
+        Self { is_ready: Some(false), words }
+    }
+}
+
+/// Looks at the database; `migrations` is what a run would do about its tables.
+pub async fn look_at(database: Option<Database>, migrations: Migrations) -> State {
+    let Some(database) = database else {
+        return State { is_ready: None, words: "not asked (--database-url)".to_owned() };
+    };
+    if let Err(failure) = database.connect().await {
+        return State::not_ready(failure.reason());
+    }
+    let mut connection = match database.connect_ready().await {
+        Ok(connection) => connection,
+        // What is missing a run brings itself.
+        Err(Failure::Infrastructure(_)) if migrations == Migrations::Run => {
+            let address = database.address();
+            return State::ready(format!("{address} can be reached; the first start of speed-layer makes its tables"));
+        }
+        Err(failure) => return State::not_ready(failure.reason()),
+    };
+    match pg::in_time(PATIENCE, query_scalar::<String>(FORBIDDEN).fetch_one(&mut connection)).await {
+        Ok(none) if none.is_empty() => State::ready(format!("{} is ready, with its tables", database.address())),
+        Ok(tables) => State::not_ready(format!("this user may not write {tables} in {}", database.address())),
+        Err(error) => State::not_ready(describe(&error)),
+    }
+}

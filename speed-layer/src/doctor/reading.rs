@@ -1,0 +1,91 @@
+//! [`Reading`]: what comes of messages that are read by some flags.
+
+use super::sampling::Sample;
+use common::cli::MessageArgs;
+use common::decode::{Beside, Decoder, ProvenanceNames, TimestampFrom};
+use common::{Reject, Tick, Timestamp};
+use std::collections::BTreeMap;
+
+/// A tick this close to its record's time was meant for it.
+const CLOSE: i64 = 2 * Timestamp::DAY;
+
+/// What comes of samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    pub ticks: usize,
+    /// Ticks without a volume among them.
+    pub without_volume: usize,
+    /// Ticks whose own time is close to that of their record.
+    pub close: usize,
+    /// The first tick, for a person.
+    pub example: Option<String>,
+    pub rejects: BTreeMap<&'static str, Rejects>,
+}
+
+/// The messages that were rejected for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejects {
+    pub count: usize,
+    /// The first of them, by its place among the samples.
+    pub example: usize,
+    /// Why that one is no tick.
+    pub detail: String,
+}
+
+impl Reading {
+    /// Reads `samples` as a layer with these flags does, at the time `now`.
+    pub fn of<'s>(args: &MessageArgs, samples: impl IntoIterator<Item = &'s Sample>, now: Timestamp) -> Self {
+        let rules = args.rules(ProvenanceNames::default());
+        let has_own_time = rules.timestamp_from == TimestampFrom::Value;
+        let mut decoder = Decoder::new(rules, now);
+        let mut reading = Self::default();
+        for (index, sample) in samples.into_iter().enumerate() {
+            let beside = Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
+            match decoder.decode(&sample.value, &beside) {
+                Ok(record) => reading.take(&record.tick, sample.time.filter(|_| has_own_time)),
+                Err(reject) => reading.reject(index, reject),
+            }
+        }
+        reading
+    }
+
+    fn take(&mut self, tick: &Tick<'_>, record_time: Option<Timestamp>) {
+        let distance = record_time.map(|time| tick.timestamp().micros().abs_diff(time.micros()));
+        self.ticks += 1;
+        self.without_volume += usize::from(tick.volume().is_none());
+        self.close += usize::from(distance.is_some_and(|micros| micros <= CLOSE.unsigned_abs()));
+        self.example.get_or_insert_with(|| describe(tick));
+    }
+
+    fn reject(&mut self, index: usize, reject: Reject) {
+        let rejects = self.rejects.entry(reject.reason.as_str());
+        rejects.or_insert_with(|| Rejects { count: 0, example: index, detail: reject.detail }).count += 1;
+    }
+}
+
+fn describe(tick: &Tick<'_>) -> String {
+    let prices = tick.prices();
+    let prices = match prices.open == prices.close {
+        true => format!("price {}", prices.close),
+        false => format!("open {}, close {}", prices.open, prices.close),
+    };
+    let volume = tick.volume().map_or_else(|| "no volume".to_owned(), |volume| format!("volume {volume}"));
+    format!("{} at {}, {prices}, {volume}", tick.symbol().as_str(), tick.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_are_counted_by_reason_with_the_first_of_each() {
+        let values = [r#"{"symbol":"A","price":1,"ts":1749218401}"#, "x", "{}", "y"];
+        let samples: Vec<Sample> =
+            values.iter().map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() }).collect();
+        let reading = Reading::of(&MessageArgs::default(), &samples, Timestamp::from_micros(1_749_218_405_000_000));
+        assert_eq!((reading.ticks, reading.without_volume), (1, 1));
+        assert_eq!(reading.example.as_deref(), Some("A at 2025-06-06T14:00:01Z, price 1, no volume"));
+        let counts: Vec<_> = reading.rejects.iter().map(|(reason, of)| (*reason, of.count, of.example)).collect();
+        assert_eq!(counts, [("missing_field", 1, 2), ("not_json", 2, 1)]);
+    }
+}

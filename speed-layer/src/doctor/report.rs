@@ -1,0 +1,219 @@
+//! What was found, for a person and for a program.
+
+use super::database::State;
+use super::propose::{Proposal, SOME_ZONE};
+use super::reading::{Reading, Rejects};
+use super::sampling::{Partition, Sampled};
+use common::cli::MessageArgs;
+use serde_json::{Value, json};
+use std::cmp::Reverse;
+use std::fmt::Write;
+
+/// Characters of a message that are shown.
+const SHOWN: usize = 200;
+
+pub struct Report<'a> {
+    pub sampled: &'a Sampled,
+    pub reading: &'a Reading,
+    pub proposal: Option<&'a Proposal>,
+    pub database: &'a State,
+}
+
+impl Report<'_> {
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_text(&mut text);
+        text
+    }
+
+    fn write_text(&self, to: &mut String) -> std::fmt::Result {
+        for partition in &self.sampled.partitions {
+            writeln!(to, "{}", line(partition))?;
+        }
+        let all = self.sampled.samples.len();
+        match all {
+            0 => writeln!(to, "There is no message to look at.")?,
+            _ => writeln!(to, "With the flags as they are, {} are ticks.", share(self.reading.ticks, all))?,
+        }
+        self.write_reading(to)?;
+        match self.proposal {
+            Some(proposal) => write_proposal(to, proposal, all)?,
+            None if self.reading.ticks < all => {
+                writeln!(to, "No flags were found that help the others; docs/message-format.md has them all.")?;
+            }
+            None => {}
+        }
+        writeln!(to, "PostgreSQL: {}", self.database.words)
+    }
+
+    fn write_reading(&self, to: &mut String) -> std::fmt::Result {
+        write_ticks(to, self.reading)?;
+        for (reason, rejects) in self.rejects() {
+            writeln!(to, "  {reason}: {}, such as", rejects.count)?;
+            if let Some(sample) = self.sampled.samples.get(rejects.example) {
+                writeln!(to, "    {}/{} at {}: {}", sample.topic, sample.partition, sample.offset, rejects.detail)?;
+                if !sample.value.is_empty() {
+                    writeln!(to, "    {}", shown(&sample.value))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One object, in one line.
+    pub fn to_json(&self) -> String {
+        json!({
+            "messages": self.sampled.samples.len(),
+            "ticks": self.reading.ticks,
+            "without_volume": self.reading.without_volume,
+            "example": self.reading.example,
+            "rejects": self.rejects().into_iter().map(|(reason, of)| self.reject(reason, of)).collect::<Vec<_>>(),
+            "proposal": self.proposal.map(|proposal| json!({
+                "flags": command_line(&proposal.args),
+                "ticks": proposal.reading.ticks,
+                "without_volume": proposal.reading.without_volume,
+                "example": proposal.reading.example,
+            })),
+            "partitions": self.sampled.partitions.iter().map(partition).collect::<Vec<_>>(),
+            "postgresql": { "is_ready": self.database.is_ready, "detail": self.database.words },
+        })
+        .to_string()
+    }
+
+    /// The commonest first.
+    fn rejects(&self) -> Vec<(&'static str, &Rejects)> {
+        let mut rejects: Vec<_> = self.reading.rejects.iter().map(|(reason, rejects)| (*reason, rejects)).collect();
+        rejects.sort_by_key(|(_, rejects)| Reverse(rejects.count));
+        rejects
+    }
+
+    fn reject(&self, reason: &str, rejects: &Rejects) -> Value {
+        let sample = self.sampled.samples.get(rejects.example);
+        json!({
+            "reason": reason,
+            "count": rejects.count,
+            "detail": rejects.detail,
+            "topic": sample.map(|sample| &sample.topic),
+            "partition": sample.map(|sample| sample.partition),
+            "offset": sample.map(|sample| sample.offset),
+            "message": sample.map(|sample| shown(&sample.value)),
+        })
+    }
+}
+
+fn write_ticks(to: &mut String, reading: &Reading) -> std::fmt::Result {
+    if let Some(example) = &reading.example {
+        writeln!(to, "  the first: {example}")?;
+    }
+    if reading.without_volume > 0 {
+        writeln!(to, "  without a volume: {}; sums that hold one of them are null", reading.without_volume)?;
+    }
+    Ok(())
+}
+
+fn write_proposal(to: &mut String, proposal: &Proposal, all: usize) -> std::fmt::Result {
+    let flags = command_line(&proposal.args);
+    writeln!(to, "With these flags {} are:", share(proposal.reading.ticks, all))?;
+    writeln!(to, "  {flags}")?;
+    write_ticks(to, &proposal.reading)?;
+    if flags.contains(&format!("--timestamp-zone {SOME_ZONE}")) {
+        writeln!(to, "  Name the zone in which the producer wrote its times.")?;
+    }
+    if flags.contains("--timestamp-from record") {
+        writeln!(to, "  The tick's time is then its record's; if messages have one of their own, name it with --map.")?;
+    }
+    if flags.contains("--map ") {
+        writeln!(to, "  Which member is which was guessed by their names: see whether the tick is what was meant.")?;
+    }
+    Ok(())
+}
+
+/// The flags in one line, to be copied.
+pub fn command_line(args: &MessageArgs) -> String {
+    let word = |(name, value): (&str, Option<String>)| match value {
+        Some(value) => format!("--{name} {}", quoted(&value)),
+        None => format!("--{name}"),
+    };
+    args.flags().into_iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// As a shell takes it for one word.
+fn quoted(value: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-./:=,+@%".contains(character);
+    match value.chars().all(is_plain) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}
+
+fn line(partition: &Partition) -> String {
+    let Partition { topic, partition, low, high, read, times, trouble, .. } = partition;
+    let mut line = format!("{topic}/{partition}: offsets {low} to {high}, the newest {read} messages read");
+    if let Some((first, last)) = times {
+        line.push_str(&format!(", sent from {first} to {last}"));
+    }
+    if let Some(trouble) = trouble {
+        line.push_str(&format!("; {trouble}"));
+    }
+    line
+}
+
+fn partition(found: &Partition) -> Value {
+    json!({
+        "topic": found.topic,
+        "partition": found.partition,
+        "low": found.low,
+        "high": found.high,
+        "read": found.read,
+        "first_time": found.times.map(|(first, _)| first.to_string()),
+        "last_time": found.times.map(|(_, last)| last.to_string()),
+        "trouble": found.trouble,
+    })
+}
+
+/// Rounded down: all is said only of all.
+fn share(part: usize, all: usize) -> String {
+    let permille = part * 1000 / all.max(1);
+    format!("{part} of {all} messages ({}.{} %)", permille / 10, permille % 10)
+}
+
+/// A message, as far as it is shown.
+fn shown(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&value[..value.len().min(4 * SHOWN)]);
+    let mut shown = String::new();
+    for character in text.chars().take(SHOWN) {
+        match character.is_control() {
+            true => shown.extend(character.escape_debug()),
+            false => shown.push(character),
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_all_only_where_it_is() {
+        assert_eq!(share(9_999, 10_000), "9999 of 10000 messages (99.9 %)");
+        assert_eq!(share(3, 3), "3 of 3 messages (100.0 %)");
+    }
+
+    #[test]
+    fn a_shell_takes_each_value_for_one_word() {
+        assert_eq!(quoted("America/New_York"), "America/New_York");
+        assert_eq!(quoted("price=last|mid"), "'price=last|mid'");
+        assert_eq!(quoted("volume=it's"), r"'volume=it'\''s'");
+    }
+
+    #[test]
+    fn a_message_is_shown_short_and_without_control_characters() {
+        assert_eq!(shown(b"a\x00\nb"), "a\\0\\nb");
+        assert_eq!(shown("é".repeat(300).as_bytes()), format!("{}…", "é".repeat(SHOWN)));
+    }
+}
