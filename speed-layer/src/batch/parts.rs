@@ -7,23 +7,38 @@ use super::rows::Row;
 use super::{Batch, RejectedMessage};
 use crate::source::SourcePartition;
 use common::{Reason, Reject, Tick, TimeBounds, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// UTC days that one transaction may write to. Each costs a lock on its partition and on each of its indexes, and the
-/// server has room for 6,400 locks of all sessions unless it is told otherwise.
-pub const MAX_DAYS: usize = 256;
+/// server has room for 6,400 locks of all sessions unless it is told otherwise. A message needs no more either.
+pub const MAX_DAYS: usize = common::decode::MAX_DAYS;
 
-/// What became of one message.
+/// What became of one message, or of one of its elements.
 enum Entry<'a> {
     Row(Row<'a>),
     Reject(&'a RejectedMessage),
 }
 
 impl Entry<'_> {
+    /// Of the message.
     fn place(&self) -> (SourcePartition, i64) {
         match self {
             Self::Row(row) => (row.at, row.offset),
             Self::Reject(reject) => (reject.at, reject.offset),
+        }
+    }
+
+    fn index(&self) -> u16 {
+        match self {
+            Self::Row(row) => row.index,
+            Self::Reject(reject) => reject.index,
+        }
+    }
+
+    fn day(&self) -> Option<Timestamp> {
+        match self {
+            Self::Row(row) => Some(row.timestamp.floor(Timestamp::DAY)),
+            Self::Reject(_) => None,
         }
     }
 }
@@ -35,26 +50,30 @@ impl Batch {
     }
 
     /// The same messages in batches of at most `messages` each, and of [`MAX_DAYS`]. They are to be written in this order:
-    /// each begins where those before it end.
+    /// each begins where those before it end. The ticks of one message stay together, as its offset is moved once.
     pub fn parts(&self, messages: u32) -> Vec<Batch> {
         let entries = self.entries();
         let mut ends: BTreeMap<SourcePartition, Range> = self.ranges.iter().map(|range| (range.at, range)).collect();
         let mut parts = Vec::new();
         let mut part = Batch::default();
-        for (index, entry) in entries.iter().enumerate() {
-            let (at, offset) = entry.place();
-            if part.messages >= messages || part.would_need_too_many_days(entry) {
+        let of_messages: Vec<&[Entry<'_>]> = entries.chunk_by(|one, next| one.place() == next.place()).collect();
+        for (number, entries) in of_messages.iter().enumerate() {
+            let Some((at, offset)) = entries.first().map(Entry::place) else {
+                continue;
+            };
+            if part.messages >= messages || part.would_need_too_many_days(entries) {
                 parts.push(std::mem::take(&mut part));
             }
             let Some(left) = ends.get_mut(&at) else {
                 continue;
             };
-            let is_last = entries.get(index + 1).is_none_or(|next| next.place().0 != at);
+            let next = of_messages.get(number + 1).and_then(|next| next.first());
+            let is_last = next.is_none_or(|next| next.place().0 != at);
             let next = if is_last { left.next } else { offset + 1 };
             part.ranges.extend(at, left.start, next);
             left.start = next;
             part.messages += 1;
-            part.take_in(entry);
+            entries.iter().for_each(|entry| part.take_in(entry));
         }
         // Partitions that moved without a message.
         for left in ends.values().filter(|range| range.start < range.next) {
@@ -73,54 +92,59 @@ impl Batch {
         parts
     }
 
-    /// A batch of one message, which PostgreSQL refuses with these words, without what it refuses: a tick is kept aside
-    /// as a reject; of a reject only that it was there. `None` where there is nothing left to leave out.
+    /// A batch of one message, which PostgreSQL refuses with these words, without what it refuses: its ticks are kept
+    /// aside as rejects, all of them, since nobody says which it was; of rejects only that they were there. `None` where
+    /// there is nothing left to leave out.
     pub fn without_what_is_refused(&self, words: &str) -> Option<Batch> {
         // PostgreSQL takes no text with a null character.
         let words = words.replace('\0', "\u{fffd}");
         let reject = Reject { reason: Reason::RefusedByDatabase, detail: words };
-        let rejected = match self.entries().as_slice() {
-            [Entry::Row(row)] => {
-                let value = row.to_json();
-                RejectedMessage {
-                    at: row.at,
-                    offset: row.offset,
-                    reject,
-                    value_bytes: Some(value.len() as i64),
-                    value: Some(value.into_bytes()),
-                    value_sha256: None,
-                    kafka_timestamp: self.sent.first().map(|(sent, _)| *sent),
-                }
+        let has_rows = self.rows.count() > 0;
+        if self.messages != 1 || !has_rows && self.rejects.iter().all(|known| known.value.is_none()) {
+            return None;
+        }
+        let of_row = |row: &Row<'_>| {
+            let value = row.to_json();
+            RejectedMessage {
+                at: row.at,
+                offset: row.offset,
+                index: row.index,
+                reject: reject.clone(),
+                value_bytes: Some(value.len() as i64),
+                value: Some(value.into_bytes()),
+                value_sha256: None,
+                kafka_timestamp: self.sent.first().map(|(sent, _)| *sent),
             }
-            [Entry::Reject(known)] if known.value.is_some() => {
-                RejectedMessage { reject, value: None, ..(*known).clone() }
-            }
-            _ => return None,
         };
-        let mut kept = Batch {
+        let rejects = self.entries().iter().map(|entry| match entry {
+            Entry::Row(row) => of_row(row),
+            Entry::Reject(known) if has_rows => (*known).clone(),
+            Entry::Reject(known) => RejectedMessage { reject: reject.clone(), value: None, ..(*known).clone() },
+        });
+        let rejects: Vec<RejectedMessage> = rejects.collect();
+        Some(Batch {
             messages: 1,
+            rejects,
             ranges: self.ranges.clone(),
             gaps: self.gaps.clone(),
             sent: self.sent.clone(),
             ..Batch::default()
-        };
-        kept.rejects.push(rejected);
-        Some(kept)
+        })
     }
 
-    /// All messages by partition and offset.
+    /// All of all messages, by partition, offset and index.
     fn entries(&self) -> Vec<Entry<'_>> {
         let rows = self.rows.iter().map(Entry::Row);
         let mut entries: Vec<Entry<'_>> = rows.chain(self.rejects.iter().map(Entry::Reject)).collect();
-        entries.sort_unstable_by_key(Entry::place);
+        entries.sort_unstable_by_key(|entry| (entry.place(), entry.index()));
         entries
     }
 
-    fn would_need_too_many_days(&self, entry: &Entry<'_>) -> bool {
-        match entry {
-            Entry::Row(row) => self.days.len() >= MAX_DAYS && !self.days.contains(&row.timestamp.floor(Timestamp::DAY)),
-            Entry::Reject(_) => false,
-        }
+    /// Whether a message's entries have no room here any more. One that stands alone has.
+    fn would_need_too_many_days(&self, entries: &[Entry<'_>]) -> bool {
+        let is_new = |day: &Timestamp| !self.days.contains(day);
+        let new: BTreeSet<Timestamp> = entries.iter().filter_map(Entry::day).filter(is_new).collect();
+        self.days.len() + new.len() > MAX_DAYS
     }
 
     fn take_in(&mut self, entry: &Entry<'_>) {
@@ -128,7 +152,7 @@ impl Batch {
             Entry::Row(row) => {
                 // It was valid when it was encoded.
                 if let Some(tick) = row.tick() {
-                    self.accept(&tick, row.at, row.offset);
+                    self.accept(&tick, row.at, row.offset, row.index);
                 }
             }
             Entry::Reject(reject) => self.rejects.push((*reject).clone()),
@@ -192,7 +216,7 @@ mod tests {
             };
             let value = Some(value.as_bytes());
             let message = Message { topic: "t", partition: *partition, offset, timestamp: None, key: None, value };
-            batch.push(&mut decoder, &message, at(*partition), expected);
+            batch.push(&mut decoder, &message, at(*partition), expected, |_, _, _| ());
         }
         batch
     }

@@ -79,14 +79,16 @@ struct Letter<'a> {
 }
 
 impl<'a> Letter<'a> {
-    fn of(message: &Message<'a>, reject: &Reject) -> Self {
+    fn of(message: &Message<'a>, index: u16, reject: &Reject) -> Self {
         let (partition, offset) = (message.partition.to_string(), message.offset.to_string());
+        let index = index.to_string();
         let headers = [
             ("reason", reject.reason.as_str()),
             ("detail", &reject.detail),
             ("topic", message.topic),
             ("partition", &partition),
             ("offset", &offset),
+            ("index", &index),
         ];
         let headers = headers
             .into_iter()
@@ -125,12 +127,12 @@ impl DeadLetters {
         Ok(Some(Self { producer, topic, cut: cut.clone() }))
     }
 
-    /// Queues a message with the reason and its place as headers.
+    /// Queues a message, or an element of one, with the reason and its place as headers.
     ///
     /// # Errors
     /// What the client says.
-    pub fn send(&self, message: &Message<'_>, reject: &Reject) -> Result<(), KafkaError> {
-        let letter = Letter::of(message, reject);
+    pub fn send(&self, message: &Message<'_>, index: u16, reject: &Reject) -> Result<(), KafkaError> {
+        let letter = Letter::of(message, index, reject);
         match self.queue(&letter) {
             Err(error) if is_too_large(&error) => self.send_cut(&letter),
             sent => sent,

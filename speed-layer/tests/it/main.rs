@@ -24,6 +24,7 @@ mod rights;
 mod roles;
 mod scene;
 mod secure;
+mod several;
 mod shutdown;
 mod throttling;
 mod transactions;

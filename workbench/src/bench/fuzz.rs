@@ -2,8 +2,8 @@
 
 use crate::simulate::feed::{Feed, Pace, Plan, Shape};
 use anyhow::bail;
-use common::Timestamp;
-use common::decode::{Beside, Decoder, Rules};
+use common::{Reject, Timestamp};
+use common::decode::{Beside, Decoder, Element, Rules};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -30,22 +30,41 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
     let mut feed = Feed::new(plan)?;
     let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
     let now = Timestamp::now();
-    let mut fast = Decoder::new(Rules::default(), now);
-    let mut strict = Decoder::new(Rules::default(), now);
+    let rules = Rules { each: "data".parse().ok(), ..Rules::default() };
+    let (mut fast, mut strict) = (Decoder::new(rules.clone(), now), Decoder::new(rules, now));
     let (mut accepted, mut value) = (0_u64, Vec::new());
     for case in 0..args.cases {
         let Some(message) = feed.next_message() else {
             break;
         };
         value.clear();
-        value.extend_from_slice(message.value.unwrap_or_default());
+        let message = message.value.unwrap_or_default();
+        // Some hold several.
+        let (front, between, behind): (&[u8], &[u8], &[u8]) = match rng.random_range(0..6) {
+            0 => (b"[", b",", b"]"),
+            1 => (b"{\"data\":[", b" , ", b"]}"),
+            _ => (b"", b"", b""),
+        };
+        value.extend_from_slice(front);
+        value.extend_from_slice(message);
+        if !between.is_empty() {
+            value.extend_from_slice(between);
+            value.extend_from_slice(message);
+        }
+        value.extend_from_slice(behind);
         // One in four stays as it is, so that the fast path goes on learning what is right.
         for _ in 0..rng.random_range(0..4) {
             mutate(&mut value, &mut rng);
         }
-        let expected = strict.decode_strictly(&value, &Beside::NOTHING);
-        accepted += u64::from(expected.is_ok());
-        let found = fast.decode(&value, &Beside::NOTHING);
+        let mut ticks = 0;
+        let expected = Read::of(|read| {
+            strict.decode_each_strictly(&value, &Beside::NOTHING, &mut |element| {
+                ticks += u64::from(element.read.is_ok());
+                read.note(&element);
+            })
+        });
+        accepted += u64::from(ticks > 0);
+        let found = Read::of(|read| fast.decode_each(&value, &Beside::NOTHING, &mut |element| read.note(&element)));
         if found != expected {
             let text = String::from_utf8_lossy(&value);
             bail!(
@@ -55,6 +74,25 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
         }
     }
     Ok(json!({ "bench": "fuzz", "cases": args.cases, "seed": args.seed, "accepted": accepted, "differences": 0 }))
+}
+
+/// What a decoder makes of a value.
+#[derive(Debug, PartialEq)]
+struct Read {
+    elements: Vec<(u16, Vec<u8>, String)>,
+    whole: Result<(), Reject>,
+}
+
+impl Read {
+    fn of(read: impl FnOnce(&mut Self) -> Result<(), Reject>) -> Self {
+        let mut found = Self { elements: Vec::new(), whole: Ok(()) };
+        found.whole = read(&mut found);
+        found
+    }
+
+    fn note(&mut self, element: &Element<'_>) {
+        self.elements.push((element.index, element.value.to_vec(), format!("{:?}", element.read)));
+    }
 }
 
 fn mutate(value: &mut Vec<u8>, rng: &mut ChaCha8Rng) {

@@ -11,3 +11,4 @@ mod proof;
 mod reader;
 mod recording;
 mod serving;
+mod several;
