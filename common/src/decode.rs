@@ -268,7 +268,7 @@ impl Decoder {
 
     #[cold]
     fn decode_and_learn<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
-        let Self { rules, bounds, shapes, buffers } = self;
+        let Self { rules, bounds, shapes, buffers, .. } = self;
         let record = Strict { rules, beside, bounds: *bounds }.decode(value, buffers)?;
         // The like of what is to be taken apart must not be taken as a whole.
         if !is_several(value, rules) {

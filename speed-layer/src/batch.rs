@@ -20,6 +20,10 @@ use std::time::Instant;
 /// What bounds the memory of a batch whatever its messages are; 50,000 ordinary rows take 6 MB.
 const MAX_BATCH_BYTES: usize = 16 << 20;
 
+/// Broken elements of one message that are kept aside; of more, only their number is. A message of a few kilobytes may
+/// have thousands.
+const KEPT_OF_A_MESSAGE: usize = 100;
+
 /// A message as Kafka hands it out.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
@@ -94,23 +98,30 @@ impl Batch {
         if let Some(record) = decoder.decode_known(value, &beside) {
             return self.accept(&record.tick, at, message.offset, 0);
         }
+        let mut broken = 0_usize;
         let read = decoder.decode_each(value, &beside, &mut |element| match element.read {
             Ok(record) => self.accept(&record.tick, at, message.offset, element.index),
             Err(reject) => {
-                let part = Message { value: Some(element.value), ..*message };
-                rejected(&part, element.index, &reject);
-                self.reject(&part, at, element.index, reject);
+                broken += 1;
+                if broken <= KEPT_OF_A_MESSAGE {
+                    let part = Message { value: Some(element.value), ..*message };
+                    rejected(&part, element.index, &reject);
+                    self.reject(&part, at, element.index, reject);
+                }
             }
         });
         if let Err(reject) = read {
             rejected(message, 0, &reject);
             self.reject(message, at, 0, reject);
         }
+        if let (Some(more @ 1..), Some(last)) = (broken.checked_sub(KEPT_OF_A_MESSAGE), self.rejects.last_mut()) {
+            last.reject.detail += &format!("; {more} more elements of the message are broken, and are not kept");
+        }
     }
 
     fn reject(&mut self, message: &Message<'_>, at: SourcePartition, index: u16, reject: Reject) {
         let rejected = RejectedMessage::new(at, message, index, reject);
-        self.rejected_bytes += rejected.value.as_ref().map_or(0, Vec::len);
+        self.rejected_bytes += rejected.value.as_ref().map_or(0, Vec::len) + rejected.reject.detail.len();
         self.rejects.push(rejected);
     }
 
@@ -211,6 +222,16 @@ mod tests {
         assert_eq!((rows, batch.rows.count(), batch.messages), (vec![(7, 0), (7, 2)], 2, 1));
         assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { at: AT, start: 7, next: 8 }]);
         assert_eq!(batch.bars.sorted()[0].2.ticks, 2);
+    }
+
+    #[test]
+    fn of_thousands_of_broken_elements_the_first_hundred_are_kept_and_the_others_counted() {
+        let mut batch = Batch::default();
+        let value = format!("[{}]", ["{}"; 5000].join(","));
+        assert_eq!(push(&mut batch, &message(7, Some(value.as_bytes())), 7).len(), 100);
+        let last = &batch.rejects[99];
+        let more = "; 4900 more elements of the message are broken, and are not kept";
+        assert!(batch.rejects.len() == 100 && last.index == 99 && last.reject.detail.ends_with(more), "{last:?}");
     }
 
     #[test]

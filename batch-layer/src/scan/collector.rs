@@ -3,7 +3,7 @@
 use super::{HourBars, Offsets, ScanOptions, place_of};
 use crate::archive::Origin;
 use crate::hour::Hour;
-use common::{Place, Timestamp};
+use common::Timestamp;
 use common::decode::Record;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;

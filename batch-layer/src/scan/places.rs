@@ -45,7 +45,8 @@ pub fn from(places: &RoaringTreemap, start: u64) -> RoaringTreemap {
 /// The largest offset of a message.
 #[must_use]
 pub fn newest(places: &RoaringTreemap) -> Option<u64> {
-    let last = |(high, offsets): (u32, &RoaringBitmap)| Some(u64::from(offset_bits(high)) << 32 | u64::from(offsets.max()?));
+    let last =
+        |(high, offsets): (u32, &RoaringBitmap)| Some(u64::from(offset_bits(high)) << 32 | u64::from(offsets.max()?));
     places.bitmaps().filter_map(last).max()
 }
 

@@ -59,14 +59,16 @@ impl<'a> Elements<'a> {
             let raw: &RawValue = serde_json::from_str(text).map_err(not_json)?;
             elements.add_value(raw, names, None, rules)?;
         } else {
+            // It may be an array all the same, behind a byte order mark, that is no JSON as it is.
+            let found = Found::of(text, rules)?;
             let Some((first, rest)) = names.split_first() else {
                 return Ok(None);
             };
-            let found = Found::of(text, rules)?;
             let Some(inner) = member(found.object, first)? else {
                 return Ok(None);
             };
-            (elements.provenance, elements.time) = (found.provenance(), found.record_time.and_then(values::record_time));
+            (elements.provenance, elements.time) =
+                (found.provenance(), found.record_time.and_then(values::record_time));
             elements.around.push(Around { fields: found.fields, around: None });
             elements.add_value(inner, rest, Some(0), rules)?;
         }

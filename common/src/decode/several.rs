@@ -121,7 +121,8 @@ fn symbol_and_time_may_stand_around_the_elements_and_the_nearest_counts() {
         "4 A 6 1749218401000",
     ];
     assert_eq!(all(&rules("days.bars", "volume=none"), candles), expected);
-    let mapped = r#"{"meta":{"code":"X"},"rows":[{"p":1,"t":1749218401000},{"p":2,"t":1749218401000,"meta":{"code":"Y"}}]}"#;
+    let mapped =
+        r#"{"meta":{"code":"X"},"rows":[{"p":1,"t":1749218401000},{"p":2,"t":1749218401000,"meta":{"code":"Y"}}]}"#;
     let rules = rules("rows", "symbol=meta.code,price=p,timestamp=t");
     assert_eq!(all(&rules, mapped), ["0 X 1 1749218401000", "1 Y 2 1749218401000"]);
 }
@@ -211,12 +212,17 @@ fn what_is_to_be_taken_apart_is_never_taken_whole() {
 }
 
 fn some_element() -> impl Strategy<Value = String> {
-    let number = || prop_oneof![4 => "[1-9][0-9]{0,3}\\.[0-9]{1,3}", 1 => "\"[0-9.]{1,5}\"", 1 => Just("null".to_owned())];
+    let number =
+        || prop_oneof![4 => "[1-9][0-9]{0,3}\\.[0-9]{1,3}", 1 => "\"[0-9.]{1,5}\"", 1 => Just("null".to_owned())];
     let symbol = prop_oneof![4 => "\"[A-Z]{1,4}\"", 1 => "\"[a-zü]{1,3}\"", 1 => Just("null".to_owned()), 1 => "[0-9]"];
     let time = prop_oneof![4 => "17[0-9]{11}", 1 => "\"2025-06-0[1-9]T10:00:0[0-9]Z\"", 1 => Just("null".to_owned())];
     (symbol, number(), number(), time, 0_u8..12).prop_map(|(symbol, price, volume, time, kind)| {
-        let mut members =
-            vec![format!("\"s\":{symbol}"), format!("\"p\":{price}"), format!("\"v\":{volume}"), format!("\"t\":{time}")];
+        let mut members = vec![
+            format!("\"s\":{symbol}"),
+            format!("\"p\":{price}"),
+            format!("\"v\":{volume}"),
+            format!("\"t\":{time}"),
+        ];
         match kind {
             0 => drop(members.remove(0)),
             1 => drop(members.remove(3)),

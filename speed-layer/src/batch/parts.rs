@@ -116,7 +116,8 @@ impl Batch {
                 kafka_timestamp: self.sent.first().map(|(sent, _)| *sent),
             }
         };
-        let rejects = self.entries().iter().map(|entry| match entry {
+        let entries = self.entries();
+        let rejects = entries.iter().map(|entry| match entry {
             Entry::Row(row) => of_row(row),
             Entry::Reject(known) if has_rows => (*known).clone(),
             Entry::Reject(known) => RejectedMessage { reject: reject.clone(), value: None, ..(*known).clone() },
@@ -285,6 +286,48 @@ mod tests {
     fn a_refused_reject_is_kept_without_its_value_and_then_not_at_all() {
         let kept = batch(&[(0, None)]).without_what_is_refused("no").unwrap();
         assert_eq!((kept.rejects[0].value.clone(), kept.rejects[0].value_bytes), (None, Some(1)));
+        assert!(kept.without_what_is_refused("no").is_none());
+    }
+
+    /// Messages of one partition that hold several ticks each, on these days, and behind those one that is none.
+    fn batch_of_several(days: &[std::ops::Range<i64>]) -> Batch {
+        let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(i64::MAX / 2));
+        let mut batch = Batch::default();
+        let tick =
+            |day: i64| format!(r#"{{"symbol":"S","timestamp":{},"price":1}}"#, 1_749_168_000_000 + day * 86_400_000);
+        for (offset, days) in (0..).zip(days) {
+            let value = format!("[{},5]", days.clone().map(tick).collect::<Vec<_>>().join(","));
+            let value = Some(value.as_bytes());
+            let message = Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
+            batch.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
+        }
+        batch
+    }
+
+    #[test]
+    fn the_ticks_of_a_message_stay_together() {
+        let parts = batch_of_several(&[0..2, 1..3, 2..4]).parts(1);
+        let indices = |part: &Batch| part.rows.iter().map(|row| row.index).collect::<Vec<_>>();
+        for (offset, part) in (0..).zip(&parts) {
+            assert_eq!((part.messages, indices(part), part.rejects[0].index), (1, vec![0, 1], 2));
+            assert_eq!(part.ranges.iter().collect::<Vec<_>>(), [Range { at: at(0), start: offset, next: offset + 1 }]);
+        }
+        assert_eq!(parts.len(), 3);
+        let days = batch_of_several(&[0..200, 100..250, 200..300]).parts(u32::MAX);
+        assert_eq!(days.iter().map(|part| part.days.len()).collect::<Vec<_>>(), [250, 100]);
+    }
+
+    #[test]
+    fn the_ticks_of_a_message_are_refused_together_and_its_rejects_stay() {
+        let whole = batch_of_several(&[0..2]);
+        let reasons =
+            |batch: &Batch| batch.rejects.iter().map(|kept| (kept.index, kept.reject.reason)).collect::<Vec<_>>();
+        let kept = whole.without_what_is_refused("no").unwrap();
+        let refused = Reason::RefusedByDatabase;
+        assert_eq!(reasons(&kept), [(0, refused), (1, refused), (2, Reason::NotObject)]);
+        assert!(kept.rejects.iter().all(|kept| kept.value.is_some()) && kept.rows.count() == 0);
+        let kept = kept.without_what_is_refused("no").unwrap();
+        assert_eq!(reasons(&kept), [(0, refused), (1, refused), (2, refused)]);
         assert!(kept.without_what_is_refused("no").is_none());
     }
 }

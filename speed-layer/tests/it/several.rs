@@ -39,7 +39,8 @@ async fn wait_for_rows(scene: &Scene, rows: i64) {
 #[tokio::test]
 async fn each_element_is_written_once_though_instances_are_killed_and_joined() {
     let scene = Scene::new(2).await;
-    let flags = ["--each", "data", "--batch-rows", "50", "--linger", "5ms", "--kafka-property", "session.timeout.ms=6000"];
+    let flags =
+        ["--each", "data", "--batch-rows", "50", "--linger", "5ms", "--kafka-property", "session.timeout.ms=6000"];
     send(&scene, 2, 0..400).await;
     let first = scene.start(&flags);
     wait_for_rows(&scene, 2_000).await;
@@ -59,7 +60,8 @@ async fn each_element_is_written_once_though_instances_are_killed_and_joined() {
     assert_eq!(scene.count(ROWS).await, all);
     let places = "select count(distinct (kafka_partition, kafka_offset, kafka_index)) from realtime_stock";
     assert_eq!(scene.count(places).await, 2 * 600 * (ELEMENTS - 1));
-    let broken = "select count(*) from rejected_ticks where kafka_index = 7 and reason = 'missing_field' and value = '{}'";
+    let broken =
+        "select count(*) from rejected_ticks where kafka_index = 7 and reason = 'missing_field' and value = '{}'";
     assert_eq!(scene.count(broken).await, 2 * 600);
     // Offsets are those of messages.
     assert_eq!(scene.count("select sum(next_offset)::bigint from kafka_offsets").await, 2 * 600);

@@ -2,8 +2,8 @@
 
 use crate::simulate::feed::{Feed, Pace, Plan, Shape};
 use anyhow::bail;
-use common::{Reject, Timestamp};
 use common::decode::{Beside, Decoder, Element, Rules};
+use common::{Reject, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;

@@ -29,7 +29,8 @@ fn message(number: i64) -> String {
 #[tokio::test]
 async fn ticks_of_messages_that_hold_several_are_the_same_in_both_layers_and_verify_finds_no_difference() {
     let pipeline = Pipeline::empty().await;
-    let records = (0..MESSAGES).map(|number| Record::new((number % 2) as i32, message(number)).at(START + number * 1000));
+    let records =
+        (0..MESSAGES).map(|number| Record::new((number % 2) as i32, message(number)).at(START + number * 1000));
     pipeline.topic.produce(records).await;
     // A heartbeat, which is a reject, and a trade alone.
     let last = START + MESSAGES * 1000;
@@ -40,9 +41,8 @@ async fn ticks_of_messages_that_hold_several_are_the_same_in_both_layers_and_ver
     pipeline.write(&FEED, MESSAGES * ELEMENTS + 2).await;
     pipeline.sum_up(&FEED).await;
 
-    let count = async |sql: &'static str| -> i64 {
-        sqlx::query_scalar(sql).fetch_one(pipeline.database.pool()).await.unwrap()
-    };
+    let count =
+        async |sql: &'static str| -> i64 { sqlx::query_scalar(sql).fetch_one(pipeline.database.pool()).await.unwrap() };
     let ticks = MESSAGES * (ELEMENTS - 1) + 1;
     assert_eq!(count("select count(*) from realtime_stock").await, ticks);
     assert_eq!(count("select count(*) from rejected_ticks where kafka_index = 7").await, MESSAGES);

@@ -142,8 +142,7 @@ fn many_ranges_are_named_by_the_first_and_their_number() {
 fn later_elements_of_messages_are_named_by_their_index_and_stand_where_their_messages_do() {
     let place = |offset: i64, index: u16| common::Place { partition: 0, offset, index }.number().unwrap();
     let realtime: Vec<_> = [place(1, 0), place(1, 1), place(2, 0)].map(|at| (at, 1)).into();
-    let archive: Vec<_> =
-        [place(1, 0), place(1, 2), place(2, 0), place(3, 1), place(101, 4)].map(|at| (at, 1)).into();
+    let archive: Vec<_> = [place(1, 0), place(1, 2), place(2, 0), place(3, 1), place(101, 4)].map(|at| (at, 1)).into();
     let gaps = Known::from([(0, [3].into_iter().collect())]);
     let outcome = Case { gaps, ..Case::default() }.compare(&realtime, &archive);
     assert_eq!(outcome.status, Status::Mismatch);

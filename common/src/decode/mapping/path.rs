@@ -199,7 +199,7 @@ mod tests {
         fn a_path_comes_back_from_its_text(names in proptest::collection::vec("[a-z. ,|=\"\\\\é]{0,6}", 1..4)) {
             let path = Path(names.into_iter().map(Into::into).collect());
             let MapEntries(entries) = format!("open={path}").parse().unwrap();
-            prop_assert_eq!(path.to_string().parse::<Path>().as_ref(), Ok(&path));
+            prop_assert_eq!(path.to_string().parse::<Path>(), Ok(path.clone()));
             prop_assert_eq!(entries, [(Field::Open, path)]);
         }
 
