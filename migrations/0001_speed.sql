@@ -3,7 +3,7 @@
 
 -- Every tick as it came. Column names are public: dashboards and reports of users rely on them.
 -- Prices are numeric: exact, and short (a price of two decimals takes 8 bytes).
--- source, kafka_partition and kafka_offset are a tick's identity. There is no unique constraint on them: it would
+-- source, kafka_partition, kafka_offset and kafka_index are a tick's identity. There is no unique constraint on them: it would
 -- halve the write rate, and `kafka_offsets` already lets no offset be written twice.
 -- high, low and volume are null where the producer gave none.
 -- volume is numeric as well: coins and fractional shares have up to nine decimals. A scaled bigint would be no wider, but
@@ -19,8 +19,10 @@ create table realtime_stock
     close           numeric     not null,
     volume          numeric,
     kafka_partition integer     not null,
-    -- Stands where alignment would leave two bytes unused.
+    -- These two stand where alignment would leave four bytes unused.
     source          smallint    not null,
+    -- Which of its message's ticks it is: a message may hold several.
+    kafka_index     smallint    not null default 0,
     kafka_offset    bigint      not null
 )
     -- One partition a UTC day, made by speed-layer when the first tick of that day arrives. Retention drops whole
@@ -34,7 +36,7 @@ comment on table realtime_stock is 'One row a tick, written by speed-layer exact
 create index realtime_stock_timestamp_brin on realtime_stock using brin (timestamp);
 
 -- One row for each symbol and minute that has ticks, merged batch by batch. first_* and last_* hold the order key
--- (timestamp, partition, offset) of the ticks that gave open and close, so that a late tick merges rightly.
+-- (timestamp, partition, offset, index) of the ticks that gave open and close, so that a late tick merges rightly.
 -- volume and the sums are numeric because bigint could overflow, and a producer must not be able to stop the pipeline.
 -- volume and notional are null where one of the ticks has no volume: a sum of the others would pass for one of all.
 create table minute_bars
@@ -55,6 +57,8 @@ create table minute_bars
     last_timestamp  timestamptz not null,
     last_partition  integer     not null,
     last_offset     bigint      not null,
+    first_index     smallint    not null default 0,
+    last_index      smallint    not null default 0,
     constraint minute_bars_pkey primary key (symbol, minute)
 )
     -- A minute's row is updated by many batches. Half-empty pages keep those updates on their page (HOT).
@@ -80,6 +84,8 @@ create table hour_bars
     last_timestamp  timestamptz not null,
     last_partition  integer     not null,
     last_offset     bigint      not null,
+    first_index     smallint    not null default 0,
+    last_index      smallint    not null default 0,
     constraint hour_bars_pkey primary key (symbol, hour)
 )
     -- An hour's row is updated by every batch of that hour.
@@ -137,12 +143,14 @@ create table begun_partitions
     constraint begun_partitions_source_fkey foreign key (source) references kafka_sources
 );
 
--- Messages that are no valid tick, kept aside with the reason. `value` holds at most the first 16 KiB;
+-- Messages, and elements of messages, that are no valid tick, kept aside with the reason. `value` holds at most the first 16 KiB;
 -- value_bytes is the length of the whole (null for a tombstone), value_sha256 its hash where it was cut.
 create table rejected_ticks
 (
     kafka_partition integer     not null,
     source          smallint    not null,
+    -- Which of the message's ticks it would be; 0 where it is the message.
+    kafka_index     smallint    not null default 0,
     kafka_offset    bigint      not null,
     reason          text        not null,
     detail          text        not null,
@@ -151,7 +159,7 @@ create table rejected_ticks
     value_sha256    bytea,
     kafka_timestamp timestamptz,
     rejected_at     timestamptz not null default now(),
-    constraint rejected_ticks_pkey primary key (source, kafka_partition, kafka_offset)
+    constraint rejected_ticks_pkey primary key (source, kafka_partition, kafka_offset, kafka_index)
 );
 
 -- Rows come in the order of rejected_at, so the smallest index serves.

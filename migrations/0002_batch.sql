@@ -138,12 +138,14 @@ create table rejected_lines
 (
     key         text        not null collate "C",
     line        bigint      not null,
+    -- Which of the line's ticks it would be; 0 where it is the line.
+    element     smallint    not null default 0,
     reason      text        not null,
     detail      text        not null,
     value       bytea       not null,
     value_bytes bigint      not null,
     rejected_at timestamptz not null default now(),
-    constraint rejected_lines_pkey primary key (key, line),
+    constraint rejected_lines_pkey primary key (key, line, element),
     constraint rejected_lines_key_fkey foreign key (key) references archive_objects on delete cascade
 );
 

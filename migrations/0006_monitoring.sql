@@ -16,6 +16,7 @@ select topic,
        source,
        kafka_partition,
        kafka_offset,
+       kafka_index,
        reason,
        detail,
        encode(substring(value from 1 for 200), 'escape') as message,
@@ -24,7 +25,7 @@ from rejected_ticks
          join kafka_sources using (source);
 
 create view rejected_archive_lines as
-select key, line, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at
+select key, line, element, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at
 from rejected_lines;
 
 -- Objects of the archive that cannot be read, and how many hours they hold back.

@@ -8,6 +8,7 @@ mod envelope;
 mod hour_bars;
 mod lines;
 mod offsets;
+pub mod places;
 mod visit;
 
 pub use claims::{Claim, claims};
@@ -19,8 +20,8 @@ pub use visit::{Visitor, visit};
 use crate::archive::{CsvFields, Origin};
 use crate::hour::Hour;
 use collector::Collector;
-use common::decode::{Record, Rules};
-use common::{Reject, Timestamp};
+use common::decode::{Provenance, Record, Rules};
+use common::{Place, Reject, Timestamp};
 pub use lines::Line;
 
 use std::io::{self, Read};
@@ -56,7 +57,7 @@ pub struct ScanOptions {
 pub struct Scan {
     /// Lines that are not blank.
     pub lines: u64,
-    /// Lines that are no valid tick.
+    /// Lines, and elements of lines, that are no valid tick.
     pub rejected: u64,
     /// The first [`MAX_REJECTS_KEPT`] of those.
     pub rejects: Vec<RejectedLine>,
@@ -69,6 +70,8 @@ pub struct Scan {
 pub struct RejectedLine {
     /// Counted from 1, blank lines included.
     pub number: u64,
+    /// Which of the line's elements it is; 0 where it is the line.
+    pub index: u16,
     pub reject: Reject,
     /// At most the first [`MAX_REJECT_BYTES`] of it.
     pub value: Vec<u8>,
@@ -111,6 +114,12 @@ pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> 
     }
 }
 
+/// The place of the tick `index` of a line, and its number; `None` where no broker can have given its offset.
+pub fn place_of(told: Provenance, index: u16) -> Option<(Place, u64)> {
+    let place = Place { partition: told.partition, offset: told.offset, index };
+    Some((place, place.number()?))
+}
+
 /// An object holds more bars than there is memory for.
 #[derive(Debug, thiserror::Error)]
 #[error("it holds bars of more than {0} symbols and hours, for which there is no memory")]
@@ -136,17 +145,17 @@ struct Summing<'a> {
 }
 
 impl Visitor for Summing<'_> {
-    fn record(&mut self, record: &Record<'_>, number: u64) {
-        self.scan.lines += 1;
-        self.collector.add(record, number);
+    fn record(&mut self, record: &Record<'_>, number: u64, index: u16) {
+        self.scan.note_line(index);
+        self.collector.add(record, number, index);
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
             self.is_too_wide = self.collector.bars() > self.max_bars;
         }
     }
 
-    fn reject(&mut self, line: &Line<'_>, reject: Reject) {
-        self.scan.reject(line, reject);
+    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
+        self.scan.reject(line, index, reject);
     }
 
     fn has_enough(&self) -> bool {
@@ -155,12 +164,17 @@ impl Visitor for Summing<'_> {
 }
 
 impl Scan {
-    fn reject(&mut self, line: &Line<'_>, reject: Reject) {
-        self.lines += 1;
+    /// A line's first element stands for it.
+    fn note_line(&mut self, index: u16) {
+        self.lines += u64::from(index == 0);
+    }
+
+    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
+        self.note_line(index);
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
-            self.rejects.push(RejectedLine { number: line.number, reject, value, value_bytes: line.length });
+            self.rejects.push(RejectedLine { number: line.number, index, reject, value, value_bytes: line.length });
         }
     }
 }

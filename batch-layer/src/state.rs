@@ -6,11 +6,11 @@
 use crate::scan::{HourBars, Offsets};
 use common::bar::{OrderKey, Traded};
 use common::wide_sum::WideSum;
-use common::{Bar, Price, Symbol, Timestamp};
+use common::{Bar, Place, Price, Symbol, Timestamp};
 use std::io::{self, Read, Write};
 
 /// Of the layout and of what the numbers mean. Hours with another one are computed from the archive again.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Quick, and a bar's upper bytes are nearly always zeros.
 const ZSTD_LEVEL: i32 = 1;
@@ -91,10 +91,11 @@ fn write_bar(out: &mut impl Write, bar: &Bar) -> io::Result<()> {
     for number in [high.cast_unsigned(), bar.ticks, is_known.into()] {
         out.write_all(&number.to_le_bytes())?;
     }
-    for OrderKey { timestamp, partition, offset } in [bar.first, bar.last] {
+    for OrderKey { timestamp, place: Place { partition, offset, index } } in [bar.first, bar.last] {
         out.write_all(&timestamp.micros().to_le_bytes())?;
         out.write_all(&partition.to_le_bytes())?;
         out.write_all(&offset.to_le_bytes())?;
+        out.write_all(&index.to_le_bytes())?;
     }
     Ok(())
 }
@@ -116,7 +117,10 @@ fn read_key(input: &mut impl Read) -> io::Result<OrderKey> {
     let mut partition = [0; 4];
     input.read_exact(&mut partition)?;
     let offset = read_u64(input)?.cast_signed();
-    Ok(OrderKey { timestamp, partition: i32::from_le_bytes(partition), offset })
+    let mut index = [0; 2];
+    input.read_exact(&mut index)?;
+    let place = Place { partition: i32::from_le_bytes(partition), offset, index: u16::from_le_bytes(index) };
+    Ok(OrderKey { timestamp, place })
 }
 
 fn read_price(input: &mut impl Read) -> io::Result<Price> {
@@ -157,8 +161,7 @@ mod tests {
             sum.offsets.insert(0, number as u64 * 3);
             sum.add(
                 &Tick::new(symbol, at, prices, *volume, common::TimeBounds::only(at)).unwrap(),
-                0,
-                number as i64 * 3,
+                Place { partition: 0, offset: number as i64 * 3, index: number as u16 % 3 },
             );
         }
         sum.offsets.settle();

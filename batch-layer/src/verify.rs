@@ -242,7 +242,7 @@ impl Verification {
         for partition in side.shares.keys() {
             let held = realtime.hours.get(&hour).map(|side| side.offsets(*partition)).unwrap_or_default();
             let missing = side.offsets(*partition) - held;
-            let rejected = tables::rejected(&mut self.index, &self.topic, *partition, &missing).await?;
+            let rejected = tables::rejected(&mut self.index, &self.topic, *partition, &missing).await? & missing;
             if !rejected.is_empty() {
                 found.insert((hour, *partition), rejected);
             }

@@ -1,15 +1,14 @@
 //! [`Bar`]: the one aggregate of ticks, for minutes and hours, in both layers.
 
 use crate::wide_sum::{Exact, WideSum};
-use crate::{Price, Tick, Timestamp, Volume};
+use crate::{Place, Price, Tick, Timestamp, Volume};
 
 /// The total order of ticks: by their own time, and where that is equal (a fifth to half of real trades share a
 /// millisecond with their neighbour) by their place in the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OrderKey {
     pub timestamp: Timestamp,
-    pub partition: i32,
-    pub offset: i64,
+    pub place: Place,
 }
 
 /// The ticks of one symbol in [start, start + width), summed up. It always holds at least one tick.
@@ -92,12 +91,12 @@ impl Traded {
 }
 
 impl Bar {
-    /// The bar of a single tick, which stands at `partition` and `offset`.
+    /// The bar of a single tick, which stands at `place`.
     #[must_use]
     #[inline]
-    pub fn of(tick: &Tick<'_>, partition: i32, offset: i64) -> Self {
+    pub fn of(tick: &Tick<'_>, place: Place) -> Self {
         let prices = tick.prices();
-        let key = OrderKey { timestamp: tick.timestamp(), partition, offset };
+        let key = OrderKey { timestamp: tick.timestamp(), place };
         let mut traded = Traded::default();
         traded.add(prices.close, tick.volume());
         Self {
@@ -115,9 +114,9 @@ impl Bar {
 
     /// Takes in one more tick. The same as merging with [`Bar::of`], which would cost a copy for each tick.
     #[inline]
-    pub fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+    pub fn add(&mut self, tick: &Tick<'_>, place: Place) {
         let prices = tick.prices();
-        let key = OrderKey { timestamp: tick.timestamp(), partition, offset };
+        let key = OrderKey { timestamp: tick.timestamp(), place };
         if (key, prices.open) < (self.first, self.open) {
             (self.first, self.open) = (key, prices.open);
         }
@@ -160,7 +159,9 @@ mod tests {
         let price = |nanos| Price::from_nanos(nanos).unwrap();
         let prices = Prices { open: price(open), high: None, low: None, close: price(close) };
         let at = Timestamp::from_micros(micros);
-        Bar::of(&Tick::new("A", at, prices, volume, crate::TimeBounds::until(at)).unwrap(), 0, offset)
+        let tick = Tick::new("A", at, prices, volume, crate::TimeBounds::until(at)).unwrap();
+        // Two elements of each message.
+        Bar::of(&tick, Place { partition: 0, offset: offset / 2, index: (offset % 2) as u16 })
     }
 
     fn merged<'a>(bars: impl IntoIterator<Item = &'a Bar>) -> Bar {
@@ -249,8 +250,8 @@ mod tests {
             let at = Timestamp::from_micros(at);
             let tick = Tick::new("A", at, prices, Volume::from_parts(7, nanos), crate::TimeBounds::until(at)).unwrap();
             let (mut added, mut combined) = (merged(&bars), merged(&bars));
-            added.add(&tick, 0, offset);
-            combined.merge(&Bar::of(&tick, 0, offset));
+            added.add(&tick, Place::of_message(0, offset));
+            combined.merge(&Bar::of(&tick, Place::of_message(0, offset)));
             prop_assert_eq!(added, combined);
         }
 

@@ -3,7 +3,10 @@
 //! The rules are in `docs/message-format.md`. They live in the strict path, which reads with serde_json. In front of it
 //! stands a fast path that has learned how the last values were laid out: it takes a value or passes it on, and never
 //! decides otherwise than the strict one. It does not allocate.
+//!
+//! A message that holds several ticks is taken apart first; each of its elements then goes the same ways.
 
+mod elements;
 mod fields;
 mod json;
 mod learn;
@@ -14,12 +17,14 @@ mod shape;
 mod text;
 mod values;
 
+pub use elements::{MAX_DAYS, MAX_ELEMENTS};
 pub use mapping::{Field, MapEntries, Mapping, Path, Preset, usual_field};
 pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
 
 use crate::reject::{Reason, Reject};
 use crate::tick::Prices;
 use crate::{Symbol, Tick, TimeBounds, Timestamp};
+use elements::{Days, Elements, Outside};
 use fields::Fields;
 use serde_json::value::RawValue;
 use shape::Shapes;
@@ -59,6 +64,16 @@ pub struct Record<'a> {
     pub provenance: Option<Provenance>,
 }
 
+/// A message, or an element of one, read.
+#[derive(Debug)]
+pub struct Element<'a> {
+    /// Which of the message's elements it is; 0 where the message is the tick.
+    pub index: u16,
+    /// What was read: an element's own text.
+    pub value: &'a [u8],
+    pub read: Result<Record<'a>, Reject>,
+}
+
 /// What is known of a tick before its value is read.
 #[derive(Debug, Clone, Copy)]
 struct Given<'a> {
@@ -77,6 +92,8 @@ pub struct Decoder {
     rules: Arc<Rules>,
     bounds: TimeBounds,
     shapes: Shapes,
+    /// Of the elements of messages.
+    element_shapes: Shapes,
     buffers: Buffers,
 }
 
@@ -98,8 +115,8 @@ impl Decoder {
     pub fn new(rules: impl Into<Arc<Rules>>, now: Timestamp) -> Self {
         let rules = rules.into();
         let bounds = TimeBounds { oldest: rules.times.oldest, latest: now.plus_micros(MAX_AHEAD) };
-        let shapes = Shapes::new(&rules.times);
-        Self { rules, bounds, shapes, buffers: Buffers::default() }
+        let (shapes, element_shapes) = (Shapes::new(&rules.times), Shapes::new(&rules.times));
+        Self { rules, bounds, shapes, element_shapes, buffers: Buffers::default() }
     }
 
     /// Moves the clock on.
@@ -107,7 +124,8 @@ impl Decoder {
         self.bounds.latest = now.plus_micros(MAX_AHEAD);
     }
 
-    /// The tick in `value`, a bare JSON object or one in Connect's envelope of `schema` and `payload`.
+    /// The tick that `value` is, a bare JSON object or one in Connect's envelope of `schema` and `payload`. For messages
+    /// there is [`Decoder::decode_each`]: they may hold several.
     ///
     /// # Errors
     /// Why it is none. Nothing in `value` can make this panic.
@@ -120,7 +138,33 @@ impl Decoder {
         }
     }
 
-    /// The tick in `value` if the fast path takes it; else [`Decoder::decode`] must decide. For loops where the copy of
+    /// Shows `each` the ticks that `value` holds, and the elements of it that are none.
+    ///
+    /// # Errors
+    /// Why the whole of it is no tick, and holds none; nothing was shown then. Nothing in `value` can make this panic.
+    pub fn decode_each(
+        &mut self,
+        value: &[u8],
+        beside: &Beside<'_>,
+        each: &mut impl FnMut(Element<'_>),
+    ) -> Result<(), Reject> {
+        self.each_by(value, beside, Self::decode, Self::decode_element, each)
+    }
+
+    /// As [`Decoder::decode_each`], by the strict path alone.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode_each`].
+    pub fn decode_each_strictly(
+        &mut self,
+        value: &[u8],
+        beside: &Beside<'_>,
+        each: &mut impl FnMut(Element<'_>),
+    ) -> Result<(), Reject> {
+        self.each_by(value, beside, Self::decode_strictly, Self::decode_element_strictly, each)
+    }
+
+    /// The tick in `value` if the fast path takes it; else [`Decoder::decode_each`] must decide. For loops where the copy of
     /// a result that may hold either a tick or a reason counts.
     #[inline]
     pub fn decode_known<'a>(&mut self, value: &'a [u8], beside: &Beside<'a>) -> Option<Record<'a>> {
@@ -164,11 +208,72 @@ impl Decoder {
         }
     }
 
+    fn each_by(
+        &mut self,
+        value: &[u8],
+        beside: &Beside<'_>,
+        whole: impl for<'a> Fn(&'a mut Self, &'a [u8], &Beside<'a>) -> Result<Record<'a>, Reject>,
+        part: impl for<'a> Fn(&'a mut Self, &Elements<'a>, elements::Element<'a>, &Beside<'a>) -> Result<Record<'a>, Reject>,
+        each: &mut impl FnMut(Element<'_>),
+    ) -> Result<(), Reject> {
+        let rules = Arc::clone(&self.rules);
+        let mut reread = Vec::new();
+        let elements = match elements::may_have_several(value, &rules) {
+            true => read_json(value, &mut reread, |text| Elements::of(text, &rules))?,
+            false => None,
+        };
+        let Some(elements) = elements else {
+            let record = whole(self, value, beside)?;
+            each(Element { index: 0, value, read: Ok(record) });
+            return Ok(());
+        };
+        let mut days = Days::default();
+        for (index, element) in (0..).zip(&elements.all) {
+            let read = part(self, &elements, *element, beside);
+            let read = read.and_then(|record| days.admit(record.tick.timestamp()).map(|()| record));
+            each(Element { index, value: element.raw.get().as_bytes(), read });
+        }
+        Ok(())
+    }
+
+    fn decode_element<'a>(
+        &'a mut self,
+        elements: &Elements<'a>,
+        element: elements::Element<'a>,
+        beside: &Beside<'a>,
+    ) -> Result<Record<'a>, Reject> {
+        let value = element.raw.get().as_bytes();
+        let mut given = self.given(beside);
+        if self.rules.timestamp_from == TimestampFrom::Record {
+            given.timestamp = given.timestamp.or(elements.time);
+        }
+        if let Some(record) = self.element_shapes.decode(value, &given) {
+            return Ok(Record { provenance: elements.provenance, ..record });
+        }
+        let Self { rules, bounds, element_shapes, buffers, .. } = self;
+        let record = Strict { rules, beside, bounds: *bounds }.decode_element(elements, element, buffers)?;
+        element_shapes.learn(value, rules);
+        Ok(record)
+    }
+
+    fn decode_element_strictly<'a>(
+        &'a mut self,
+        elements: &Elements<'a>,
+        element: elements::Element<'a>,
+        beside: &Beside<'a>,
+    ) -> Result<Record<'a>, Reject> {
+        let Self { rules, bounds, buffers, .. } = self;
+        Strict { rules, beside, bounds: *bounds }.decode_element(elements, element, buffers)
+    }
+
     #[cold]
     fn decode_and_learn<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
-        let Self { rules, bounds, shapes, buffers } = self;
+        let Self { rules, bounds, shapes, buffers, .. } = self;
         let record = Strict { rules, beside, bounds: *bounds }.decode(value, buffers)?;
-        shapes.learn(value, rules);
+        // The like of what is to be taken apart must not be taken as a whole.
+        if !is_several(value, rules) {
+            shapes.learn(value, rules);
+        }
         Ok(record)
     }
 
@@ -180,6 +285,12 @@ impl Decoder {
         let Self { rules, bounds, buffers, .. } = self;
         Strict { rules, beside, bounds: *bounds }.decode(value, buffers)
     }
+}
+
+/// Whether a value that may be a tick as a whole holds elements all the same.
+fn is_several(value: &[u8], rules: &Rules) -> bool {
+    let elements = || json::check(value).and_then(|text| Elements::of(text, rules));
+    rules.each.is_some() && !matches!(elements(), Ok(None))
 }
 
 fn of_bytes(text: &[u8]) -> Option<Symbol<'_>> {
@@ -198,6 +309,8 @@ fn bounds(bounds: TimeBounds, beside: &Beside<'_>) -> TimeBounds {
 
 /// The fields of a value, and where it came from.
 struct Found<'a> {
+    /// The JSON object that they are members of.
+    object: &'a str,
     fields: Fields<'a>,
     partition: Option<&'a RawValue>,
     offset: Option<&'a RawValue>,
@@ -209,9 +322,9 @@ impl<'a> Found<'a> {
     fn of(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
         let outer = Fields::parse(text, rules)?;
         let Some(payload) = outer.payload.filter(|_| outer.has_schema) else {
-            return Ok(Self::new(outer));
+            return Ok(Self::new(text, outer));
         };
-        let mut found = Self::new(Fields::parse(payload.get(), rules)?);
+        let mut found = Self::new(payload.get(), Fields::parse(payload.get(), rules)?);
         if provenance(outer.partition, outer.offset).is_some() {
             (found.partition, found.offset) = (outer.partition, outer.offset);
         }
@@ -219,9 +332,9 @@ impl<'a> Found<'a> {
         Ok(found)
     }
 
-    fn new(fields: Fields<'a>) -> Self {
+    fn new(object: &'a str, fields: Fields<'a>) -> Self {
         let Fields { partition, offset, record_time, .. } = fields;
-        Self { fields, partition, offset, record_time }
+        Self { object, fields, partition, offset, record_time }
     }
 
     fn provenance(&self) -> Option<Provenance> {
@@ -245,15 +358,40 @@ struct Strict<'r, 'a> {
 impl<'a> Strict<'_, 'a> {
     fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<Record<'a>, Reject> {
         let Buffers { unescaped, upper, reread } = buffers;
+        let found = read_json(value, reread, |text| Found::of(text, self.rules))?;
+        let tick = self.tick(&found, Outside::NOTHING, unescaped, upper)?;
+        Ok(Record { tick, provenance: found.provenance() })
+    }
+
+    /// The place of an element is that of its message.
+    fn decode_element(
+        &self,
+        elements: &Elements<'a>,
+        element: elements::Element<'a>,
+        buffers: &'a mut Buffers,
+    ) -> Result<Record<'a>, Reject> {
+        let Buffers { unescaped, upper, .. } = buffers;
+        let found = Found::of(element.raw.get(), self.rules)?;
+        let tick = self.tick(&found, Outside(Some((elements, element))), unescaped, upper)?;
+        Ok(Record { tick, provenance: elements.provenance })
+    }
+
+    /// Symbol and time may stand outside: they say of what all elements are. A price that stands there is none of theirs.
+    fn tick(
+        &self,
+        found: &Found<'a>,
+        outside: Outside<'_, 'a>,
+        unescaped: &'a mut String,
+        upper: &'a mut String,
+    ) -> Result<Tick<'a>, Reject> {
         let mapping = &self.rules.mapping;
-        let found = self.find(value, reread)?;
         let symbol = match self.rules.symbol_from {
-            SymbolFrom::Value => values::symbol(found.fields.require(Field::Symbol, mapping)?, unescaped)?,
+            SymbolFrom::Value => values::symbol(self.require(Field::Symbol, found, outside)?, unescaped)?,
             SymbolFrom::Key => values::key_symbol(self.beside.key, unescaped)?,
             SymbolFrom::Topic => self.beside.topic.ok_or_else(no_topic)?,
         };
         let symbol = if self.rules.uppercase_symbols { values::in_upper_case(symbol, upper) } else { symbol };
-        let timestamp = self.timestamp(&found)?;
+        let timestamp = self.timestamp(found, outside)?;
         let raw = found.fields.prices(mapping)?;
         let price = |raw, name| values::price(raw, name, self.rules);
         let prices = Prices {
@@ -263,32 +401,22 @@ impl<'a> Strict<'_, 'a> {
             close: price(raw.close, "close")?,
         };
         let volume = found.fields.get(Field::Volume)?.map(values::volume).transpose()?;
-        let tick = Tick::new(symbol, timestamp, prices, volume, bounds(self.bounds, self.beside))?;
-        Ok(Record { tick, provenance: found.provenance() })
+        Tick::new(symbol, timestamp, prices, volume, bounds(self.bounds, self.beside))
     }
 
-    /// What is no JSON is read once more as Connect would read it.
-    fn find(&self, value: &'a [u8], reread: &'a mut Vec<u8>) -> Result<Found<'a>, Reject> {
-        let reject = match json::check(value).and_then(|text| Found::of(text, self.rules)) {
-            Err(reject) if matches!(reject.reason, Reason::NotJson | Reason::NotUtf8) => reject,
-            found => return found,
-        };
-        *reread = match json::as_connect(value) {
-            Some(reread) => reread,
-            None => return Err(reject),
-        };
-        match json::check(reread).and_then(|text| Found::of(text, self.rules)) {
-            // The first reason speaks of the value as it is.
-            Err(again) if matches!(again.reason, Reason::NotJson | Reason::NotUtf8) => Err(reject),
-            found => found,
+    fn require(&self, field: Field, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<&'a RawValue, Reject> {
+        let inside = found.fields.get(field)?;
+        match inside.map_or_else(|| outside.get(field), |raw| Ok(Some(raw)))? {
+            Some(raw) => Ok(raw),
+            None => found.fields.require(field, &self.rules.mapping),
         }
     }
 
-    fn timestamp(&self, found: &Found<'_>) -> Result<Timestamp, Reject> {
+    fn timestamp(&self, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<Timestamp, Reject> {
         if self.rules.timestamp_from == TimestampFrom::Value {
-            return values::timestamp(found.fields.require(Field::Timestamp, &self.rules.mapping)?, self.rules);
+            return values::timestamp(self.require(Field::Timestamp, found, outside)?, self.rules);
         }
-        let in_line = || values::record_time(found.record_time?);
+        let in_line = || outside.time().or_else(|| values::record_time(found.record_time?));
         self.beside.time.or_else(in_line).ok_or_else(|| {
             let name = &self.rules.names.record_time;
             let detail =
@@ -298,9 +426,32 @@ impl<'a> Strict<'_, 'a> {
     }
 }
 
+/// What `read` makes of a value. What is no JSON is read once more as Connect would read it.
+fn read_json<'a, T>(
+    value: &'a [u8],
+    reread: &'a mut Vec<u8>,
+    read: impl Fn(&'a str) -> Result<T, Reject>,
+) -> Result<T, Reject> {
+    let reject = match json::check(value).and_then(&read) {
+        Err(reject) if matches!(reject.reason, Reason::NotJson | Reason::NotUtf8) => reject,
+        found => return found,
+    };
+    *reread = match json::as_connect(value) {
+        Some(reread) => reread,
+        None => return Err(reject),
+    };
+    match json::check(reread).and_then(read) {
+        // The first reason speaks of the value as it is.
+        Err(again) if matches!(again.reason, Reason::NotJson | Reason::NotUtf8) => Err(reject),
+        found => found,
+    }
+}
+
 fn no_topic() -> Reject {
     Reject::new(Reason::MissingField, "the topic is not known (--symbol-from topic)")
 }
 
+#[cfg(test)]
+mod several;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ pub mod failure;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod pg;
+pub mod place;
 pub mod price;
 pub mod reject;
 pub mod shutdown;
@@ -23,6 +24,7 @@ pub mod wide_sum;
 
 pub use bar::{Bar, OrderKey};
 pub use failure::Failure;
+pub use place::Place;
 pub use price::Price;
 pub use reject::{Reason, Reject};
 pub use symbol::{Symbol, SymbolMap};

@@ -9,16 +9,20 @@ mod rows;
 pub use bars::MinuteBars;
 pub use ranges::Ranges;
 pub use rejects::RejectedMessage;
-pub use rows::{COPY, Rows};
+pub use rows::Rows;
 
 use crate::source::SourcePartition;
 use common::decode::{Beside, Decoder};
-use common::{Reject, Tick, Timestamp};
+use common::{Place, Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// What bounds the memory of a batch whatever its messages are; 50,000 ordinary rows take 6 MB.
 const MAX_BATCH_BYTES: usize = 8 << 20;
+
+/// Broken elements of one message that are kept aside; of more, only their number is. A message of a few kilobytes may
+/// have thousands.
+const KEPT_OF_A_MESSAGE: usize = 100;
 
 /// A message as Kafka hands it out.
 #[derive(Debug, Clone, Copy)]
@@ -76,14 +80,16 @@ pub struct Batch {
 
 impl Batch {
     /// Takes in a message of the partition `at`: a valid tick becomes a row and part of its minute's bar, any other is
-    /// kept aside. `expected` is the offset that was to come. Gives the reason for which a message was rejected.
+    /// kept aside; of a message that holds several, each. `expected` is the offset that was to come. `rejected` hears of
+    /// what is kept aside: the message, or the element of it with its index, as a message of its own.
     pub fn push(
         &mut self,
         decoder: &mut Decoder,
         message: &Message<'_>,
         at: SourcePartition,
         expected: i64,
-    ) -> Option<&Reject> {
+        mut rejected: impl FnMut(&Message<'_>, u16, &Reject),
+    ) {
         self.messages += 1;
         self.pass(at, expected, message.offset + 1);
         if let Some(sent) = message.timestamp {
@@ -92,22 +98,34 @@ impl Batch {
         let value = message.value.unwrap_or_default();
         let beside = Beside { key: message.key, topic: Some(message.topic), time: message.timestamp };
         if let Some(record) = decoder.decode_known(value, &beside) {
-            self.accept(&record.tick, at, message.offset);
-            return None;
+            return self.accept(&record.tick, at, message.offset, 0);
         }
-        match decoder.decode(value, &beside) {
-            Ok(record) => {
-                self.accept(&record.tick, at, message.offset);
-                None
-            }
+        let mut broken = 0_usize;
+        let read = decoder.decode_each(value, &beside, &mut |element| match element.read {
+            Ok(record) => self.accept(&record.tick, at, message.offset, element.index),
             Err(reject) => {
-                let rejected = RejectedMessage::new(at, message, reject);
-                // The whole of it, which may be on its way to another topic meanwhile.
-                self.rejected_bytes += value.len();
-                self.rejects.push(rejected);
-                self.rejects.last().map(|rejected| &rejected.reject)
+                broken += 1;
+                if broken <= KEPT_OF_A_MESSAGE {
+                    let part = Message { value: Some(element.value), ..*message };
+                    rejected(&part, element.index, &reject);
+                    self.reject(&part, at, element.index, reject);
+                }
             }
+        });
+        if let Err(reject) = read {
+            rejected(message, 0, &reject);
+            self.reject(message, at, 0, reject);
         }
+        if let (Some(more @ 1..), Some(last)) = (broken.checked_sub(KEPT_OF_A_MESSAGE), self.rejects.last_mut()) {
+            last.reject.detail += &format!("; {more} more elements of the message are broken, and are not kept");
+        }
+    }
+
+    fn reject(&mut self, message: &Message<'_>, at: SourcePartition, index: u16, reject: Reject) {
+        let rejected = RejectedMessage::new(at, message, index, reject);
+        // The whole of it, which may be on its way to another topic meanwhile.
+        self.rejected_bytes += message.value.map_or(0, <[u8]>::len) + rejected.reject.detail.len();
+        self.rejects.push(rejected);
     }
 
     /// Moves a partition from `expected` to `next`, over offsets that are no messages (or over a message).
@@ -116,16 +134,16 @@ impl Batch {
         self.ranges.extend(at, expected, next);
     }
 
-    fn accept(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64) {
-        self.rows.push(tick, at, offset);
-        self.bars.add(tick, at.partition, offset);
+    fn accept(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
+        self.rows.push(tick, at, offset, index);
+        self.bars.add(tick, Place { partition: at.partition, offset, index });
         self.note_day(tick.timestamp());
         self.without_volume += u32::from(tick.volume().is_none());
     }
 
     /// Whether the batch should be written before it takes in more: `rows` messages, or as many bytes as memory allows.
     pub fn is_full(&self, rows: u32) -> bool {
-        self.messages >= rows || self.rows.bytes().len() + self.rejected_bytes >= MAX_BATCH_BYTES
+        self.messages >= rows || self.rows.bytes() + self.rejected_bytes >= MAX_BATCH_BYTES
     }
 
     pub fn is_empty(&self) -> bool {
@@ -185,12 +203,57 @@ mod tests {
         Decoder::new(Rules::default(), Timestamp::now())
     }
 
+    /// What was kept aside of it.
+    fn push(batch: &mut Batch, message: &Message<'_>, expected: i64) -> Vec<(u16, String)> {
+        let mut kept_aside = Vec::new();
+        batch.push(&mut decoder(), message, AT, expected, |part, index, reject| {
+            let value = String::from_utf8_lossy(part.value.unwrap_or_default());
+            kept_aside.push((index, format!("{} {value}", reject.reason.as_str())));
+        });
+        kept_aside
+    }
+
+    #[test]
+    fn each_element_of_a_message_becomes_a_row_or_a_reject_and_the_message_counts_once() {
+        let mut batch = Batch::default();
+        let good = String::from_utf8_lossy(GOOD);
+        let value = format!(r#"[{good}, 5 ,{good},{{"symbol":"B"}}]"#);
+        let kept_aside = push(&mut batch, &message(7, Some(value.as_bytes())), 7);
+        let expected = [(1, "not_object 5".to_owned()), (3, r#"missing_field {"symbol":"B"}"#.to_owned())];
+        assert_eq!(kept_aside, expected);
+        let rejects: Vec<_> = batch.rejects.iter().map(|kept| (kept.offset, kept.index, kept.value_bytes)).collect();
+        assert_eq!(rejects, [(7, 1, Some(1)), (7, 3, Some(14))]);
+        let rows: Vec<_> = batch.rows.iter().map(|row| (row.offset, row.index)).collect();
+        assert_eq!((rows, batch.rows.count(), batch.messages), (vec![(7, 0), (7, 2)], 2, 1));
+        assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { at: AT, start: 7, next: 8 }]);
+        assert_eq!(batch.bars.sorted()[0].2.ticks, 2);
+    }
+
+    #[test]
+    fn of_thousands_of_broken_elements_the_first_hundred_are_kept_and_the_others_counted() {
+        let mut batch = Batch::default();
+        let value = format!("[{}]", ["{}"; 5000].join(","));
+        assert_eq!(push(&mut batch, &message(7, Some(value.as_bytes())), 7).len(), 100);
+        let last = &batch.rejects[99];
+        let more = "; 4900 more elements of the message are broken, and are not kept";
+        assert!(batch.rejects.len() == 100 && last.index == 99 && last.reject.detail.ends_with(more), "{last:?}");
+    }
+
+    #[test]
+    fn a_message_without_a_tick_is_one_reject() {
+        for value in [&b"[]"[..], b"[1,2]", b"[", b"[[],[1]]"] {
+            let mut batch = Batch::default();
+            assert_eq!(push(&mut batch, &message(7, Some(value)), 7).len(), 1, "{value:?}");
+            assert_eq!((batch.rejects[0].index, batch.rejects[0].value.as_deref()), (0, Some(value)));
+        }
+    }
+
     #[test]
     fn every_message_becomes_a_row_or_a_reject() {
         let mut batch = Batch::default();
-        batch.push(&mut decoder(), &message(7, Some(GOOD)), AT, 7);
-        batch.push(&mut decoder(), &message(8, None), AT, 8);
-        batch.push(&mut decoder(), &message(12, Some(b"x")), AT, 9);
+        push(&mut batch, &message(7, Some(GOOD)), 7);
+        push(&mut batch, &message(8, None), 8);
+        push(&mut batch, &message(12, Some(b"x")), 9);
         assert_eq!((batch.messages, batch.rows.count(), batch.rejects.len()), (3, 1, 2));
         assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { at: AT, start: 7, next: 13 }]);
         assert_eq!(batch.sent, [(Timestamp::from_micros(5), 3)]);
@@ -201,7 +264,7 @@ mod tests {
         let mut batch = Batch::default();
         let without = br#"{"symbol":"A","timestamp":1749218401,"price":1,"volume":null}"#;
         for (offset, value) in [(7, GOOD), (8, without), (9, without)] {
-            batch.push(&mut decoder(), &message(offset, Some(value)), AT, offset);
+            push(&mut batch, &message(offset, Some(value)), offset);
         }
         assert_eq!((batch.rows.count(), batch.without_volume), (3, 2));
         assert_eq!(batch.parts(2).iter().map(|part| part.without_volume).collect::<Vec<_>>(), [1, 1]);
@@ -212,10 +275,10 @@ mod tests {
     #[test]
     fn a_cleared_batch_is_as_new() {
         let mut batch = Batch::default();
-        batch.push(&mut decoder(), &message(7, Some(GOOD)), AT, 7);
+        push(&mut batch, &message(7, Some(GOOD)), 7);
         batch.clear();
         assert!(batch.is_empty() && batch.opened().is_none() && batch.days.is_empty());
-        batch.push(&mut decoder(), &message(8, Some(GOOD)), AT, 8);
+        push(&mut batch, &message(8, Some(GOOD)), 8);
         assert_eq!((batch.rows.count(), batch.days.len(), batch.bars.sorted().len()), (1, 1, 1));
     }
 }

@@ -179,11 +179,11 @@ impl Intake {
                 };
                 let batch = writers.batch(step.at);
                 batch.gaps.extend(step.gap(offset));
-                if let Some(reject) = batch.push(decoder, &message, step.at, step.expected)
-                    && let Some(dead_letters) = dead_letters
-                {
-                    dead_letters.send(&message, reject);
-                }
+                batch.push(decoder, &message, step.at, step.expected, |part, index, reject| {
+                    if let Some(dead_letters) = dead_letters {
+                        dead_letters.send(part, index, reject);
+                    }
+                });
             }
             Polled::Failed { topic, partition, offset, code, why } => {
                 let at = TopicPartition { topic: topic.to_owned(), partition };

@@ -1,5 +1,6 @@
 //! What the name of an object says about its content.
 
+use common::Place;
 use regex_lite::Regex;
 
 /// The kind of a file in the archive, by its name.
@@ -18,6 +19,16 @@ pub enum FileName {
 pub struct Origin {
     pub partition: i32,
     pub start_offset: i64,
+}
+
+impl Origin {
+    /// The place of the tick `index` of the line `number`, for the order: its true offset is at least this, as records
+    /// may be missing in between.
+    #[must_use]
+    pub fn place(&self, number: u64, index: u16) -> Place {
+        let offset = self.start_offset.saturating_add_unsigned(number - 1);
+        Place { partition: self.partition, offset, index }
+    }
 }
 
 /// How the sink names its objects, in the language of Aiven's `file.name.template`; Confluent's names can be said in it.

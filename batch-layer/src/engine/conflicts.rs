@@ -74,9 +74,9 @@ impl Search<'_> {
         while let Some((object, told)) = reads.next().await {
             let told = told.map_err(|error| (object.clone(), error))?;
             read.push(object.size);
-            for Claim { offset, hash, .. } in told {
-                if *first.entry(offset).or_insert(hash) != hash {
-                    differing.insert(offset);
+            for Claim { place, hash, .. } in told {
+                if *first.entry(place).or_insert(hash) != hash {
+                    differing.insert(place);
                 }
             }
         }

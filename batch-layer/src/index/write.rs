@@ -221,11 +221,12 @@ async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
         return Ok(());
     }
     pg::query(
-        "insert into rejected_lines (key, line, reason, detail, value, value_bytes)
-         select * from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::bigint[])",
+        "insert into rejected_lines (key, line, element, reason, detail, value, value_bytes)
+         select * from unnest($1::text[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])",
     )
     .bind(rejects().map(|(key, _)| key).collect::<Vec<_>>())
     .bind(rejects().map(|(_, line)| line.number.cast_signed()).collect::<Vec<_>>())
+    .bind(rejects().map(|(_, line)| line.index.cast_signed()).collect::<Vec<_>>())
     .bind(rejects().map(|(_, line)| line.reject.reason.as_str()).collect::<Vec<_>>())
     .bind(rejects().map(|(_, line)| line.reject.detail.as_str()).collect::<Vec<_>>())
     .bind(rejects().map(|(_, line)| line.value.as_slice()).collect::<Vec<_>>())

@@ -1,17 +1,18 @@
 //! [`claims()`]: what an object says of some records, for comparing it with what others say of them.
 
-use super::{Line, ScanError, ScanOptions, Visitor, visit};
+use super::{Line, ScanError, ScanOptions, Visitor, place_of, visit};
 use crate::hour::Hour;
 use crate::verify::{Checksum, Content};
-use common::Reject;
-use common::decode::{Provenance, Record};
+use common::decode::Record;
+use common::{Place, Reject};
 use std::io::Read;
 
 /// What one line says of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
     pub partition: i32,
-    pub offset: u64,
+    /// The number of the tick's place.
+    pub place: u64,
     /// Of the tick. Prices count as 64-bit floats, because Connect makes such of them.
     pub hash: u64,
 }
@@ -34,18 +35,17 @@ struct Claiming<'a> {
 }
 
 impl Visitor for Claiming<'_> {
-    fn record(&mut self, record: &Record<'_>, _: u64) {
-        let Some(Provenance { partition, offset }) = record.provenance else {
+    fn record(&mut self, record: &Record<'_>, _: u64, index: u16) {
+        let Some((Place { partition, .. }, place)) = record.provenance.and_then(|told| place_of(told, index)) else {
             return;
         };
         let ScanOptions { exclude, topic, .. } = self.options;
         let asked = exclude.as_ref().and_then(|asked| asked.get(&Hour::of(record.tick.timestamp())));
-        let offset = offset.cast_unsigned();
-        if asked.is_some_and(|asked| asked.contains(topic, partition, offset)) {
+        if asked.is_some_and(|asked| asked.contains(topic, partition, place)) {
             let hash = Checksum::of(&Content::of(record), None).as_floats;
-            self.claims.push(Claim { partition, offset, hash });
+            self.claims.push(Claim { partition, place, hash });
         }
     }
 
-    fn reject(&mut self, _: &Line<'_>, _: Reject) {}
+    fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
 }

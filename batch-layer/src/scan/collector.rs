@@ -1,10 +1,10 @@
 //! [`Collector`]: sums up an object's ticks by their hour.
 
-use super::{HourBars, Offsets, ScanOptions};
+use super::{HourBars, Offsets, ScanOptions, place_of};
 use crate::archive::Origin;
 use crate::hour::Hour;
 use common::Timestamp;
-use common::decode::{Provenance, Record};
+use common::decode::Record;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -36,26 +36,25 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Takes in the tick of the line `number`, unless its record was there before.
-    pub fn add(&mut self, record: &Record<'_>, number: u64) {
+    /// Takes in the tick `index` of the line `number`, unless it was there before.
+    pub fn add(&mut self, record: &Record<'_>, number: u64, index: u16) {
         self.turn_to(record.tick.timestamp());
         let (hour, bars) = &mut self.hours[self.current];
-        let (partition, offset) = match &record.provenance {
-            Some(Provenance { partition, offset }) if *offset >= 0 => {
-                let place = offset.unsigned_abs();
+        let told = record.provenance.and_then(|told| place_of(told, index));
+        let place = match told {
+            Some((place, number)) => {
                 let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
-                let is_excluded = excluded.is_some_and(|offsets| offsets.contains(&self.topic, *partition, place));
-                if is_excluded || !bars.offsets.insert(*partition, place) {
+                let is_excluded = excluded.is_some_and(|known| known.contains(&self.topic, place.partition, number));
+                if is_excluded || !bars.offsets.insert(place.partition, number) {
                     bars.duplicates += 1;
-                    bars.repeated.insert(*partition, place);
+                    bars.repeated.insert(place.partition, number);
                     return;
                 }
-                (*partition, *offset)
+                place
             }
-            // The true offset is at least this: records may be missing in between. It does for the order.
-            _ => (self.origin.partition, self.origin.start_offset.saturating_add_unsigned(number - 1)),
+            None => self.origin.place(number, index),
         };
-        bars.add(&record.tick, partition, offset);
+        bars.add(&record.tick, place);
     }
 
     fn turn_to(&mut self, timestamp: Timestamp) {

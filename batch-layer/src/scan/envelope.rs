@@ -107,9 +107,9 @@ fn millis_of(text: &str) -> Option<&str> {
     is_integer.then_some(text)
 }
 
-/// The value, and whether it was in base64, which has no braces.
+/// The value, and whether it was in base64, which has no brackets.
 fn unpack<'a>(text: &'a str, unpacked: &'a mut Vec<u8>) -> Option<(&'a [u8], bool)> {
-    if text.trim_ascii_start().starts_with('{') {
+    if text.trim_ascii_start().starts_with(['{', '[']) {
         return Some((text.as_bytes(), false));
     }
     unpacked.clear();

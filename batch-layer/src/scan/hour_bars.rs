@@ -1,7 +1,7 @@
 //! [`HourBars`]: the bars of one hour, out of one object or of all.
 
 use super::{Offsets, Overlap};
-use common::{Bar, SymbolMap, Tick};
+use common::{Bar, Place, SymbolMap, Tick};
 use std::sync::Arc;
 
 /// The ticks of one hour summed up by symbol, and which records they were.
@@ -25,7 +25,7 @@ pub struct HourBars {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Conflicts {
     pub records: u64,
-    /// Partition and offset of one of them.
+    /// The partition of one of them, and the number of its place.
     pub example: Option<(i32, u64)>,
 }
 
@@ -39,11 +39,11 @@ impl HourBars {
 
     /// Takes in a tick, and its place for the order.
     #[inline]
-    pub fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+    pub fn add(&mut self, tick: &Tick<'_>, place: Place) {
         self.ticks += 1;
         match self.bars.get_mut(tick.symbol()) {
-            Some(bar) => bar.add(tick, partition, offset),
-            None => self.bars.insert(tick.symbol(), Bar::of(tick, partition, offset)),
+            Some(bar) => bar.add(tick, place),
+            None => self.bars.insert(tick.symbol(), Bar::of(tick, place)),
         }
     }
 

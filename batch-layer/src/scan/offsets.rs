@@ -1,11 +1,12 @@
 //! [`Offsets`]: a set of places in topics.
 
+use super::places;
 use roaring::RoaringTreemap;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A set of (topic, partition, offset). Offsets that follow one another cost nothing to insert and next to nothing to
+/// A set of (topic, partition, number of a place, which is the offset of most). Offsets that follow one another cost nothing to insert and next to nothing to
 /// keep.
 #[derive(Debug, Clone, Default)]
 pub struct Offsets {
@@ -159,7 +160,7 @@ impl Offsets {
 
     /// The largest offset of each partition, where the set is of one topic.
     pub fn newest(&self) -> impl Iterator<Item = (i32, u64)> {
-        self.partitions.iter().filter_map(|of| Some((of.partition, of.known.max()?)))
+        self.partitions.iter().filter_map(|of| Some((of.partition, places::newest(&of.known)?)))
     }
 
     /// How much of `other`, the places of `ticks` ticks, is here already.

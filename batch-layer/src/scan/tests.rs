@@ -1,5 +1,7 @@
 use super::trickle::Trickle;
 use super::*;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use common::decode::{MapEntries, Mapping, SymbolFrom, TimestampFrom};
 use common::{Bar, Reason};
 use proptest::prelude::*;
@@ -43,7 +45,7 @@ fn without_provenance_the_key_and_the_line_give_the_order() {
     let text = [line("A", AT, "1"), String::new(), line("A", AT, "2"), line("A", AT, "3")].join("\n");
     let scan = scan(text.as_bytes(), &options()).unwrap();
     let bar = bar_of_a(&scan.hours[0].1);
-    assert_eq!((bar.first.partition, bar.first.offset, bar.last.offset), (3, 100, 103));
+    assert_eq!((bar.first.place.partition, bar.first.place.offset, bar.last.place.offset), (3, 100, 103));
     assert_eq!((bar.open.to_string().as_str(), bar.close.to_string().as_str()), ("1", "3"));
     assert!(scan.hours[0].1.offsets.is_empty());
 }
@@ -234,4 +236,51 @@ fn an_object_of_more_bars_than_there_is_memory_for_is_an_error_before_they_are_a
     let endless = Cursor::new(text(20_000)).chain(Endless(b"{}\n", 0));
     assert!(TooWide::caused(&scan(endless, &limited).unwrap_err().error));
     assert_eq!(scan(text(9_000).as_bytes(), &limited).unwrap().hours[0].1.bars.len(), 9_000);
+}
+
+#[test]
+fn a_line_that_holds_several_ticks_counts_once_and_each_tick_has_a_place_of_its_own() {
+    let tick = |close: &str| line("A", AT, close);
+    let several = |offset: i64, ticks: &[String]| {
+        format!(r#"{{"data":[{}],"kafka_partition":3,"kafka_offset":{offset}}}"#, ticks.join(","))
+    };
+    let (first, second) = (several(7, &[tick("1"), "{}".into(), tick("2")]), several(8, &[tick("3"), tick("4")]));
+    // The second line has been archived twice.
+    let text = [first, second.clone(), second, tick("9").replace('}', r#","kafka_partition":3,"kafka_offset":9}"#)];
+    let rules = Rules { each: Some("data".parse().unwrap()), ..Rules::default() };
+    let options = ScanOptions { rules: rules.into(), ..options() };
+    let scan = scan(text.join("\n").as_bytes(), &options).unwrap();
+    assert_eq!((scan.lines, scan.rejected), (4, 1));
+    let reject = &scan.rejects[0];
+    assert_eq!((reject.number, reject.index, &*reject.value, reject.value_bytes), (1, 1, &b"{}"[..], 2));
+    let (_, hour) = &scan.hours[0];
+    assert_eq!((hour.ticks, hour.duplicates, hour.offsets.len()), (5, 2, 5));
+    assert_eq!(hour.offsets.newest().collect::<Vec<_>>(), [(3, 9)]);
+    let bar = bar_of_a(hour);
+    assert_eq!((bar.open.to_string(), bar.close.to_string(), bar.ticks), ("1".to_owned(), "9".to_owned(), 5));
+    assert_eq!((bar.first.place.offset, bar.first.place.index), (7, 0));
+}
+
+#[test]
+fn in_an_envelope_an_array_is_several_ticks_of_the_record() {
+    let ticks = [line("A", AT, "1"), line("A", AT, "2")].join(",");
+    let packed = BASE64.encode(format!("[{ticks}]"));
+    for value in [format!("[{ticks}]"), format!("\"{packed}\"")] {
+        let text = format!(r#"{{"key":null,"value":{value},"offset":17}}"#);
+        let scan = scan(text.as_bytes(), &options()).unwrap();
+        let bar = bar_of_a(&scan.hours[0].1);
+        let places = [bar.first.place, bar.last.place].map(|place| (place.partition, place.offset, place.index));
+        assert_eq!((places, bar.ticks, scan.lines), ([(3, 17, 0), (3, 17, 1)], 2, 1));
+        assert_eq!(scan.hours[0].1.offsets.len(), 2);
+    }
+}
+
+#[test]
+fn lines_that_are_arrays_are_several_ticks_in_the_order_of_lines_and_elements() {
+    let array = |closes: [&str; 2]| format!("[{},{}]", line("A", AT, closes[0]), line("A", AT, closes[1]));
+    let text = [line("A", AT, "1"), array(["2", "3"]), array(["4", "5"])].join("\n");
+    let scan = scan(text.as_bytes(), &options()).unwrap();
+    let bar = bar_of_a(&scan.hours[0].1);
+    assert_eq!((bar.ticks, bar.open.to_string(), bar.close.to_string()), (5, "1".to_owned(), "5".to_owned()));
+    assert_eq!((bar.last.place.offset, bar.last.place.index, scan.lines), (102, 1, 3));
 }

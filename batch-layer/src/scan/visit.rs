@@ -4,18 +4,18 @@ use super::elements::{self, Elements};
 use super::envelope::Envelope;
 use super::lines::{Line, Lines};
 use super::{ScanOptions, decompress};
-use common::decode::{Beside, Decoder, MAX_VALUE_BYTES, Record};
+use common::decode::{Beside, Decoder, Element, MAX_VALUE_BYTES, Provenance, Record};
 use common::{Reason, Reject};
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 
 /// What is made of an object's lines, one after the other.
 pub trait Visitor {
-    /// A tick that stands in the line `number`.
-    fn record(&mut self, record: &Record<'_>, number: u64);
+    /// A tick that stands in the line `number`; `index`: which of the line's ticks it is.
+    fn record(&mut self, record: &Record<'_>, number: u64, index: u16);
 
-    /// A line that is no tick.
-    fn reject(&mut self, line: &Line<'_>, reject: Reject);
+    /// A line that is no tick, or the element `index` of one.
+    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject);
 
     /// Whether it wants no more lines.
     fn has_enough(&self) -> bool {
@@ -116,7 +116,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         }
         let (record, length) = self.decoder.decode_known_line(bytes, &self.beside)?;
         self.has_records = true;
-        self.visitor.record(&record, number);
+        self.visitor.record(&record, number, 0);
         Some(length)
     }
 
@@ -126,7 +126,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         }
         if line.length >= MAX_VALUE_BYTES as u64 {
             let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
-            return self.reject(line, Reject { reason: Reason::TooLarge, detail });
+            return self.reject(line, 0, Reject { reason: Reason::TooLarge, detail });
         }
         if self.is_wrapped {
             return self.show(line);
@@ -134,7 +134,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         match self.decoder.decode_known(line.bytes, &self.beside) {
             Some(record) => {
                 self.has_records = true;
-                self.visitor.record(&record, line.number);
+                self.visitor.record(&record, line.number, 0);
             }
             None => self.show(line),
         }
@@ -146,7 +146,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
 }
 
 impl<V: Visitor> Reading<'_, V> {
-    /// A line is a tick as it is, or holds one in an envelope. What the last one was is tried first; where neither is
+    /// A line is a message as it is, or holds one in an envelope. What the last one was is tried first; where neither is
     /// true, the reason is that of the envelope's content, if there is any.
     fn show(&mut self, line: &Line<'_>) {
         let mut inner = None;
@@ -156,11 +156,8 @@ impl<V: Visitor> Reading<'_, V> {
                 Err(why) => inner = why,
             }
         }
-        let outer = match self.decoder.decode(line.bytes, &self.beside) {
-            Ok(record) => {
-                self.has_records = true;
-                return self.visitor.record(&record, line.number);
-            }
+        let outer = match self.show_message(line) {
+            Ok(()) => return,
             Err(why) => why,
         };
         if !self.is_wrapped {
@@ -170,10 +167,10 @@ impl<V: Visitor> Reading<'_, V> {
             }
         }
         self.has_records |= inner.is_some();
-        self.reject(line, inner.unwrap_or(outer));
+        self.reject(line, 0, inner.unwrap_or(outer));
     }
 
-    fn reject(&mut self, line: &Line<'_>, reject: Reject) {
+    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
         self.has_records |= match reject.reason {
             Reason::TooLarge => matches!(line.bytes.first(), Some(b'{' | b'[' | b'"')),
             reason => !matches!(reason, Reason::NotJson | Reason::NotUtf8 | Reason::Empty),
@@ -182,7 +179,7 @@ impl<V: Visitor> Reading<'_, V> {
             self.strange_lines += 1;
             self.first_reject.get_or_insert_with(|| reject.clone());
         }
-        self.visitor.reject(line, reject);
+        self.visitor.reject(line, index, reject);
     }
 
     /// An object without a single record is something else than what the sink wrote: zeros, a page of HTML, a format or
@@ -195,15 +192,42 @@ impl<V: Visitor> Reading<'_, V> {
         Err(io::Error::new(ErrorKind::InvalidData, format!("it holds no record: {why}")))
     }
 
-    /// Shows the tick in a line's envelope. The error is `None` where there is no envelope.
+    /// Shows the ticks in a line's envelope. The error is `None` where there is no envelope.
     fn show_content(&mut self, line: &Line<'_>) -> Result<(), Option<Reject>> {
-        let content = self.envelope.open(line.bytes).ok_or(None)?;
-        let beside = Beside { key: content.key, time: content.time, ..self.beside };
-        let mut record = self.decoder.decode(content.value, &beside)?;
-        // What the sink says of a record comes before what its producer wrote into it.
-        record.provenance = content.provenance.or(record.provenance);
+        let Self { envelope, beside, decoder, visitor, .. } = self;
+        let content = envelope.open(line.bytes).ok_or(None)?;
+        let beside = Beside { key: content.key, time: content.time, ..*beside };
+        show_each(decoder, *visitor, (content.value, line.number), &beside, content.provenance)?;
         self.has_records = true;
-        self.visitor.record(&record, line.number);
         Ok(())
     }
+
+    /// Shows the ticks of a line that is a message.
+    fn show_message(&mut self, line: &Line<'_>) -> Result<(), Reject> {
+        let Self { decoder, beside, visitor, .. } = self;
+        show_each(decoder, *visitor, (line.bytes, line.number), beside, None)?;
+        self.has_records = true;
+        Ok(())
+    }
+}
+
+/// Shows what the message in a line holds.
+///
+/// # Errors
+/// Why it holds nothing; nothing was shown then.
+fn show_each(
+    decoder: &mut Decoder,
+    visitor: &mut impl Visitor,
+    (message, number): (&[u8], u64),
+    beside: &Beside<'_>,
+    provenance: Option<Provenance>,
+) -> Result<(), Reject> {
+    decoder.decode_each(message, beside, &mut |Element { index, value, read }| match read {
+        Ok(record) => {
+            // What the sink says of a record comes before what its producer wrote into it.
+            let provenance = provenance.or(record.provenance);
+            visitor.record(&Record { provenance, ..record }, number, index);
+        }
+        Err(reject) => visitor.reject(&Line { number, bytes: value, length: value.len() as u64 }, index, reject),
+    })
 }

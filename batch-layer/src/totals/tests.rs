@@ -82,7 +82,7 @@ fn expected(records: &[Record]) -> BTreeMap<(Hour, String), Bar> {
         let line = record.line(true);
         let mut decoder = Decoder::new(Rules::default(), options(None).stored_at);
         let tick = decoder.decode(line.trim().as_bytes(), &Beside::NOTHING).unwrap().tick;
-        let bar = Bar::of(&tick, record.partition, record.offset);
+        let bar = Bar::of(&tick, common::Place::of_message(record.partition, record.offset));
         let key = (Hour::of(tick.timestamp()), record.symbol.to_string());
         bars.entry(key).and_modify(|sum| sum.merge(&bar)).or_insert(bar);
     }

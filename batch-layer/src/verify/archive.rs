@@ -6,7 +6,7 @@ use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
-use crate::scan::Exclusions;
+use crate::scan::{Exclusions, places};
 use common::Failure;
 use futures::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
@@ -30,7 +30,7 @@ pub struct Archived {
     pub unread: BTreeMap<Hour, String>,
     /// The newest offset of each partition, of whatever hour.
     pub newest: BTreeMap<i32, u64>,
-    /// Offsets of hours that are not looked at, by partition.
+    /// Messages with ticks of hours that are not looked at, by partition.
     pub elsewhere: BTreeMap<i32, RoaringTreemap>,
 }
 
@@ -102,7 +102,7 @@ impl Archive {
         }
         for (_, other) in part.hours.extract_if(.., |hour, _| !hours.contains(hour)) {
             for (_, partition, offsets) in other.offsets.iter() {
-                *archived.elsewhere.entry(partition).or_default() |= offsets;
+                *archived.elsewhere.entry(partition).or_default() |= places::messages(offsets);
             }
         }
         let again = archived.holdings.absorb(part);

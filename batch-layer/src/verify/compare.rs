@@ -5,7 +5,7 @@ use super::lost::{Lost, Places};
 use super::outcome::{PartitionOutcome, Status};
 use super::tables::Known;
 use crate::hour::Hour;
-use crate::scan::Offsets;
+use crate::scan::{Offsets, places};
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -126,8 +126,9 @@ impl Sides<'_> {
         let partition = outcome.partition;
         let mut missing = archive - realtime;
         if let Some(gaps) = self.gaps.get(&partition) {
-            outcome.skipped = missing.intersection_len(gaps);
-            missing -= gaps;
+            let skipped = places::of_messages(&missing, gaps);
+            outcome.skipped = skipped.len();
+            missing -= skipped;
         }
         if let Some(rejected) = self.at(self.parsed_otherwise, partition) {
             missing -= rejected;
@@ -199,11 +200,10 @@ impl Sides<'_> {
     }
 }
 
-/// Takes the offsets from `start` on out of a set.
-fn split_off(offsets: &mut RoaringTreemap, start: u64) -> RoaringTreemap {
-    let mut later = offsets.clone();
-    later.remove_range(0..start);
-    *offsets -= &later;
+/// Takes the places of messages from `start` on out of a set.
+fn split_off(places: &mut RoaringTreemap, start: u64) -> RoaringTreemap {
+    let later = places::from(places, start);
+    *places -= &later;
     later
 }
 
@@ -228,7 +228,10 @@ fn ranges(offsets: &RoaringTreemap) -> String {
         }
         last = Some(offset);
     }
-    let named = ranges.iter().map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") });
+    let named = ranges.iter().map(|(from, to)| match from == to {
+        true => places::text(*from),
+        false => format!("{}-{}", places::text(*from), places::text(*to)),
+    });
     let named = named.collect::<Vec<_>>().join(", ");
     if more == 0 { format!("offsets {named}") } else { format!("offsets {named} and {more} more ranges") }
 }

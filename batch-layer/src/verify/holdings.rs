@@ -5,14 +5,14 @@ use crate::archive::Origin;
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Visitor};
 use common::decode::Record;
-use common::{Bar, Reject, SymbolMap, Tick};
+use common::{Bar, Place, Reject, SymbolMap, Tick};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
-/// A block is this many neighbouring offsets, as a power of two. Each has a checksum of its own, which says where
+/// A block is this many neighbouring places, as a power of two. Each has a checksum of its own, which says where
 /// something differs; 20 million ticks then take about a megabyte.
 const BLOCK_BITS: u32 = 10;
 
@@ -49,24 +49,24 @@ pub struct Share {
     pub blocks: FxHashMap<u64, Checksum>,
 }
 
-/// The offsets that a block stands for.
+/// The numbers of the places that a block stands for.
 #[must_use]
 pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
     block << BLOCK_BITS..(block + 1) << BLOCK_BITS
 }
 
 impl Holdings {
-    /// Takes in a tick of `partition`; `false` where one with the same offset is there already.
-    pub fn add(&mut self, partition: i32, offset: Option<u64>, content: &Content<'_>) -> bool {
+    /// Takes in a tick of `partition`, at the place of this number; `false` where one is there already.
+    pub fn add(&mut self, partition: i32, place: Option<u64>, content: &Content<'_>) -> bool {
         let hour = self.hours.entry(Hour::of(content.timestamp)).or_default();
         let share = hour.shares.entry(partition).or_default();
-        let checksum = Checksum::of(content, offset);
-        match offset {
-            Some(offset) if !hour.offsets.insert(partition, offset) => {
+        let checksum = Checksum::of(content, place);
+        match place {
+            Some(place) if !hour.offsets.insert(partition, place) => {
                 share.duplicates += 1;
                 return false;
             }
-            Some(offset) => share.blocks.entry(offset >> BLOCK_BITS).or_default().add(checksum),
+            Some(place) => share.blocks.entry(place >> BLOCK_BITS).or_default().add(checksum),
             None => share.placeless += 1,
         }
         share.ticks += 1;
@@ -75,12 +75,12 @@ impl Holdings {
         true
     }
 
-    /// Takes a tick that was added into its symbol's bar, too. `partition` and `offset` are its place for the order.
-    pub fn sum_up(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+    /// Takes a tick that was added into its symbol's bar, too. `place` is for the order.
+    pub fn sum_up(&mut self, tick: &Tick<'_>, place: Place) {
         let bars = &mut self.hours.entry(Hour::of(tick.timestamp())).or_default().bars;
         match bars.get_mut(tick.symbol()) {
-            Some(bar) => bar.add(tick, partition, offset),
-            None => bars.insert(tick.symbol(), Bar::of(tick, partition, offset)),
+            Some(bar) => bar.add(tick, place),
+            None => bars.insert(tick.symbol(), Bar::of(tick, place)),
         }
     }
 
@@ -109,7 +109,7 @@ impl Holdings {
 }
 
 impl HourHoldings {
-    /// The offsets of one partition.
+    /// The places of one partition.
     #[must_use]
     pub fn offsets(&self, partition: i32) -> RoaringTreemap {
         self.offsets.partition(partition).cloned().unwrap_or_default()
@@ -172,28 +172,28 @@ struct Reading {
 }
 
 impl Visitor for Reading {
-    fn record(&mut self, record: &Record<'_>, number: u64) {
+    fn record(&mut self, record: &Record<'_>, number: u64, index: u16) {
         let content = Content::of(record);
-        let place = record.provenance.and_then(|at| Some((at.partition, u64::try_from(at.offset).ok()?)));
-        let Some((partition, offset)) = place else {
-            let Origin { partition, start_offset } = self.origin;
-            self.holdings.add(partition, None, &content);
-            return self.holdings.sum_up(&record.tick, partition, start_offset.saturating_add_unsigned(number - 1));
+        let Some((place, number)) = record.provenance.and_then(|told| scan::place_of(told, index)) else {
+            let place = self.origin.place(number, index);
+            self.holdings.add(place.partition, None, &content);
+            return self.holdings.sum_up(&record.tick, place);
         };
+        let partition = place.partition;
         let hour = Hour::of(content.timestamp);
         let excluded = self.exclude.as_ref().and_then(|exclude| exclude.get(&hour));
-        if excluded.is_some_and(|offsets| offsets.contains("", partition, offset)) {
+        if excluded.is_some_and(|offsets| offsets.contains("", partition, number)) {
             let hour = self.holdings.hours.entry(hour).or_default();
             hour.shares.entry(partition).or_default().duplicates += 1;
             return;
         }
-        if self.holdings.add(partition, Some(offset), &content) {
-            self.holdings.sum_up(&record.tick, partition, offset.cast_signed());
+        if self.holdings.add(partition, Some(number), &content) {
+            self.holdings.sum_up(&record.tick, place);
         }
     }
 
     /// A line that is no tick has no hour; `rejected_lines` has it.
-    fn reject(&mut self, _: &Line<'_>, _: Reject) {}
+    fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
 }
 
 #[cfg(test)]

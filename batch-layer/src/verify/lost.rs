@@ -6,6 +6,7 @@ use super::log::{Log, Span};
 use super::tables::{self, Known};
 use crate::hour::Hour;
 use crate::index::Index;
+use crate::scan::places;
 use anyhow::Context;
 use common::decode::{Decoder, Rules};
 use common::{Failure, Timestamp};
@@ -78,12 +79,12 @@ impl Search<'_> {
         partitions
     }
 
-    /// Offsets of a partition that are a tick on some side.
+    /// Messages of a partition that hold a tick on some side.
     fn known(&self, partition: i32) -> RoaringTreemap {
         let mut known = RoaringTreemap::new();
         for hour in self.realtime.hours.values().chain(self.archived.holdings.hours.values()) {
             if let Some(offsets) = hour.offsets.partition(partition) {
-                known |= offsets;
+                known |= places::messages(offsets);
             }
         }
         known
@@ -108,7 +109,7 @@ impl Search<'_> {
         if let Some(gaps) = self.gaps.get(&partition) {
             offsets -= gaps;
         }
-        let rejected = tables::rejected(index, self.topic, partition, &offsets).await?;
+        let rejected = places::messages(&tables::rejected(index, self.topic, partition, &offsets).await?);
         self.attribute(partition, &rejected, &mut lost.rejected);
         Ok(offsets - rejected)
     }
@@ -169,8 +170,12 @@ impl Search<'_> {
             let mut decoder = Decoder::new(rules, Timestamp::now());
             let mut records = Vec::new();
             log.read(partition, &offsets, |offset, value, beside| {
-                let tick = decoder.decode(value.unwrap_or_default(), beside);
-                records.push((offset, tick.ok().map(|record| Hour::of(record.tick.timestamp()))));
+                let read = decoder.decode_each(value.unwrap_or_default(), beside, &mut |element| {
+                    records.push((offset, element.read.ok().map(|record| Hour::of(record.tick.timestamp()))));
+                });
+                if read.is_err() {
+                    records.push((offset, None));
+                }
             })?;
             anyhow::Ok(records)
         });

@@ -11,7 +11,7 @@ use crate::scan::Offsets;
 use common::pg::numeric::Numeric;
 use common::pg::{self, in_time};
 use common::wide_sum::Exact;
-use common::{Bar, Failure, SymbolMap, Tick, Timestamp};
+use common::{Bar, Failure, Place, SymbolMap, Tick, Timestamp};
 use rustc_hash::FxHashMap;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -167,13 +167,13 @@ impl Bars {
             Self { minutes: (0..MINUTES_OF_HOUR).map(|_| SymbolMap::default()).collect(), hour: SymbolMap::default() };
         let (mut seen, mut is_doubled): (FxHashMap<i16, Offsets>, _) = (FxHashMap::default(), false);
         tables::each_tick(connection, patience, hour, |row| {
-            let place = row.offset.cast_unsigned();
-            is_doubled |= !seen.entry(row.source).or_default().insert(row.partition, place);
+            let seen = seen.entry(row.source).or_default();
+            is_doubled |= row.place.number().is_some_and(|number| !seen.insert(row.place.partition, number));
             if let Some(tick) = row.content.tick() {
                 let micros = tick.timestamp().micros() - hour.start().micros();
                 let minute = usize::try_from(micros / Timestamp::MINUTE).unwrap_or_default();
-                add(&mut bars.minutes[minute], &tick, row.partition, row.offset);
-                add(&mut bars.hour, &tick, row.partition, row.offset);
+                add(&mut bars.minutes[minute], &tick, row.place);
+                add(&mut bars.hour, &tick, row.place);
             }
         })
         .await?;
@@ -181,10 +181,10 @@ impl Bars {
     }
 }
 
-fn add(bars: &mut SymbolMap<Bar>, tick: &Tick<'_>, partition: i32, offset: i64) {
+fn add(bars: &mut SymbolMap<Bar>, tick: &Tick<'_>, place: Place) {
     match bars.get_mut(tick.symbol()) {
-        Some(bar) => bar.add(tick, partition, offset),
-        None => bars.insert(tick.symbol(), Bar::of(tick, partition, offset)),
+        Some(bar) => bar.add(tick, place),
+        None => bars.insert(tick.symbol(), Bar::of(tick, place)),
     }
 }
 
@@ -202,6 +202,7 @@ async fn write(
         |of: fn(&Bar) -> Option<Exact>| bars.iter().map(|(_, bar)| of(bar).map(Numeric::from)).collect::<Vec<_>>();
     let integers = |of: fn(&Bar) -> i64| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
     let partitions = |of: fn(&Bar) -> i32| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
+    let indices = |of: fn(&Bar) -> u16| bars.iter().map(|(_, bar)| of(bar).cast_signed()).collect::<Vec<_>>();
     let times = |of: fn(&Bar) -> Timestamp| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
     pg::query_as_of(statement(table, column))
         .bind(start)
@@ -215,25 +216,28 @@ async fn write(
         .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
         .bind(sums(|bar| bar.traded.notional()))
         .bind(times(|bar| bar.first.timestamp))
-        .bind(partitions(|bar| bar.first.partition))
-        .bind(integers(|bar| bar.first.offset))
+        .bind(partitions(|bar| bar.first.place.partition))
+        .bind(integers(|bar| bar.first.place.offset))
+        .bind(indices(|bar| bar.first.place.index))
         .bind(times(|bar| bar.last.timestamp))
-        .bind(partitions(|bar| bar.last.partition))
-        .bind(integers(|bar| bar.last.offset))
+        .bind(partitions(|bar| bar.last.place.partition))
+        .bind(integers(|bar| bar.last.place.offset))
+        .bind(indices(|bar| bar.last.place.index))
         .fetch_one(connection)
         .await
 }
 
 fn statement(table: &str, column: &str) -> String {
     const COLUMNS: &str = "open, high, low, close, volume, ticks, sum_close, notional, first_timestamp, first_partition, \
-                           first_offset, last_timestamp, last_partition, last_offset";
+                           first_offset, first_index, last_timestamp, last_partition, last_offset, last_index";
     let of = |alias: &str| COLUMNS.split(", ").map(|name| format!("{alias}.{name}")).collect::<Vec<_>>().join(", ");
     let (ours, theirs) = (of("e"), of("t"));
     format!(
         "with expected as
              (select * from unnest($2::text[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
                                    $8::bigint[], $9::numeric[], $10::numeric[], $11::timestamptz[], $12::integer[],
-                                   $13::bigint[], $14::timestamptz[], $15::integer[], $16::bigint[])
+                                   $13::bigint[], $14::smallint[], $15::timestamptz[], $16::integer[], $17::bigint[],
+                                   $18::smallint[])
                             as bars (symbol, {COLUMNS})),
              changed as
              (update {table} t set ({COLUMNS}) = ({ours})

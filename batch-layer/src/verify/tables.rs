@@ -4,13 +4,13 @@ use super::checksum::Content;
 use super::holdings::Holdings;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::scan::Offsets;
+use crate::scan::{Offsets, places};
 use crate::state;
 use common::pg;
 use common::pg::in_time;
 use common::pg::numeric::{Numeric, StoredPrice, StoredVolume};
 use common::wide_sum::Exact;
-use common::{Bar, Failure, SymbolMap, Timestamp};
+use common::{Bar, Failure, Place, SymbolMap, Timestamp};
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use sqlx::Row;
@@ -58,8 +58,7 @@ pub type Known = BTreeMap<i32, RoaringTreemap>;
 /// A row of `realtime_stock`.
 pub struct RealtimeTick<'r> {
     pub source: i16,
-    pub partition: i32,
-    pub offset: i64,
+    pub place: Place,
     pub content: Content<'r>,
 }
 
@@ -74,7 +73,7 @@ pub async fn each_tick(
     mut each: impl FnMut(&RealtimeTick<'_>),
 ) -> Result<(), sqlx::Error> {
     let mut rows = pg::query(
-        "select symbol, timestamp, open, high, low, close, volume, kafka_partition, source, kafka_offset
+        "select symbol, timestamp, open, high, low, close, volume, kafka_partition, source, kafka_offset, kafka_index
          from realtime_stock where timestamp >= $1 and timestamp < $2",
     )
     .bind(hour.start())
@@ -83,8 +82,11 @@ pub async fn each_tick(
     while let Some(row) = in_time(patience, rows.try_next()).await? {
         each(&RealtimeTick {
             source: row.try_get("source")?,
-            partition: row.try_get("kafka_partition")?,
-            offset: row.try_get("kafka_offset")?,
+            place: Place {
+                partition: row.try_get("kafka_partition")?,
+                offset: row.try_get("kafka_offset")?,
+                index: row.try_get::<i16, _>("kafka_index")?.cast_unsigned(),
+            },
             content: content(&row)?,
         });
     }
@@ -98,9 +100,9 @@ pub async fn each_tick(
 pub async fn read_realtime(index: &mut Index, hour: Hour, holdings: &mut Holdings) -> Result<(), Failure> {
     let patience = index.patience;
     let read = each_tick(&mut index.connection, patience, hour, |row| {
-        let is_new = holdings.add(row.partition, Some(row.offset.cast_unsigned()), &row.content);
+        let is_new = holdings.add(row.place.partition, row.place.number(), &row.content);
         if let (true, Some(tick)) = (is_new, row.content.tick()) {
-            holdings.sum_up(&tick, row.partition, row.offset);
+            holdings.sum_up(&tick, row.place);
         }
     });
     read.await.map_err(|error| index.failed("reading realtime_stock in", error))
@@ -313,7 +315,7 @@ pub async fn gaps(index: &mut Index, group: &str, topic: &str) -> Result<Known, 
     Ok(gaps)
 }
 
-/// Those of some offsets that are in `rejected_ticks`.
+/// The places of what stands in `rejected_ticks` of the messages that some places are in.
 pub async fn rejected(
     index: &mut Index,
     topic: &str,
@@ -324,7 +326,8 @@ pub async fn rejected(
         return Ok(RoaringTreemap::new());
     };
     let rows = pg::query_scalar(
-        "select kafka_offset from rejected_ticks
+        // As common::Place::number.
+        "select kafka_offset | (kafka_index::bigint << 48) from rejected_ticks
          where source in (select source from kafka_sources where topic = $1)
            and kafka_partition = $2 and kafka_offset between $3 and $4",
     )
@@ -335,10 +338,10 @@ pub async fn rejected(
     .fetch(&mut index.connection);
     let found =
         collect(index.patience, rows).await.map_err(|error| index.failed("reading rejected_ticks in", error))?;
-    Ok(found & among)
+    Ok(places::of_messages(&found, &places::messages(among)))
 }
 
-/// Those of some offsets that are in `realtime_stock`, in an hour.
+/// Those of some messages that have a tick in `realtime_stock`, in an hour.
 pub async fn realtime_in(
     index: &mut Index,
     hour: Hour,
@@ -363,7 +366,7 @@ pub async fn realtime_in(
     Ok(found & among)
 }
 
-/// Those of some offsets that are in `realtime_stock`, in whatever hour. There is no index for that: it reads every day
+/// Those of some messages that have a tick in `realtime_stock`, in whatever hour. There is no index for that: it reads every day
 /// there is.
 pub async fn realtime_anywhere(
     index: &mut Index,
@@ -384,8 +387,10 @@ pub async fn realtime_anywhere(
     Ok(found & among)
 }
 
-fn hull(offsets: &RoaringTreemap) -> Option<RangeInclusive<i64>> {
-    Some(offsets.min()?.cast_signed()..=offsets.max()?.cast_signed())
+/// From the smallest to the largest offset of the messages that some places are in.
+fn hull(places: &RoaringTreemap) -> Option<RangeInclusive<i64>> {
+    let messages = places::messages(places);
+    Some(messages.min()?.cast_signed()..=messages.max()?.cast_signed())
 }
 
 async fn collect(

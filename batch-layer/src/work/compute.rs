@@ -5,7 +5,7 @@ use crate::archive::Folder;
 use crate::engine::Summed;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Stale};
-use crate::scan::{Conflicts, HourBars, Offsets, Overlap};
+use crate::scan::{Conflicts, HourBars, Offsets, Overlap, places};
 use crate::summary::{self, Summary, changed_symbols};
 use crate::survey::{Change, ChangeKind};
 use crate::totals::MAX_SYMBOLS;
@@ -145,9 +145,10 @@ impl Work {
     }
 
     fn note_conflicts(&self, hour: Hour, conflicts: Conflicts) {
-        let Some((partition, offset)) = conflicts.example else {
+        let Some((partition, place)) = conflicts.example else {
             return;
         };
+        let offset = places::text(place);
         self.progress.warn(format_args!(
             "hour {hour}: of {} records several lines tell different things, offset {offset} of partition {partition} \
              among them; the first object by key counts",

@@ -281,7 +281,9 @@ async fn bars_beside_the_ticks(world: &World) -> i64 {
                     (array_agg(kafka_offset order by timestamp, kafka_partition, kafka_offset))[1],
                     max(timestamp),
                     (array_agg(kafka_partition order by timestamp desc, kafka_partition desc, kafka_offset desc))[1],
-                    (array_agg(kafka_offset order by timestamp desc, kafka_partition desc, kafka_offset desc))[1]
+                    (array_agg(kafka_offset order by timestamp desc, kafka_partition desc, kafka_offset desc))[1],
+                    (array_agg(kafka_index order by timestamp, kafka_partition, kafka_offset))[1],
+                    (array_agg(kafka_index order by timestamp desc, kafka_partition desc, kafka_offset desc))[1]
              from realtime_stock group by 1, 2"
         );
         let count = format!(

@@ -19,6 +19,12 @@ pub struct MessageArgs {
     #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
     pub map: Option<MapEntries>,
 
+    /// Where a message holds several ticks: the way to an array of them, or to one, as `data` or `events.tickers`, on
+    /// which each element of an array is gone into. An element without a symbol or a time has those of the objects around
+    /// it. A message in which the way leads nowhere is a tick itself. An array at a message's top needs no flag.
+    #[arg(long, env = "MESSAGE_EACH", value_name = "NAME")]
+    pub each: Option<Path>,
+
     /// All of these flags from a file, in place of them: one a line without its dashes, as `timestamp-zone=UTC` or
     /// `map=symbol=ticker`. Lines that begin with `#` are passed over.
     #[arg(
@@ -26,7 +32,7 @@ pub struct MessageArgs {
         env = "MESSAGE_FILE",
         value_name = "FILE",
         value_parser = file::message_file,
-        conflicts_with_all = ["map", "preset", "timestamp_zone", "allow_nonpositive_prices", "uppercase_symbols",
+        conflicts_with_all = ["map", "each", "preset", "timestamp_zone", "allow_nonpositive_prices", "uppercase_symbols",
                               "symbol_from", "timestamp_from", "timestamp_unit", "oldest"]
     )]
     pub message_file: Option<Box<MessageArgs>>,
@@ -92,6 +98,7 @@ impl MessageArgs {
         Rules {
             names,
             mapping: Mapping::new(&self.entries()),
+            each: self.each.clone().or_else(|| self.preset?.each()),
             times: TimeRules { unit: self.timestamp_unit, zone, oldest: self.oldest.0 },
             symbol_from: self.symbol_from,
             timestamp_from: self.timestamp_from,
@@ -154,6 +161,8 @@ mod tests {
         for flags in [
             &["--map", "symbol=a"][..],
             &["--map", "symbol=a|b"],
+            &["--each", "data"],
+            &["--each", "\"data.all\""],
             &["--preset", "binance"],
             &["--symbol-from", "key"],
             &["--timestamp-from", "record"],
@@ -190,6 +199,14 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_may_say_where_its_ticks_are_and_a_flag_goes_before_it() {
+        let each = |flags: &[&str]| rules(flags).unwrap().each.map(|path| path.to_string());
+        assert_eq!(each(&["--preset", "finnhub"]).as_deref(), Some("data"));
+        assert_eq!(each(&["--preset", "finnhub", "--each", "a . trades"]).as_deref(), Some("a.trades"));
+        assert_eq!(each(&["--preset", "alpaca"]), None);
+    }
+
+    #[test]
     fn a_file_stands_in_place_of_the_flags() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "map=symbol=ticker\nuppercase-symbols\n").unwrap();
@@ -203,6 +220,9 @@ mod tests {
     fn flags_that_cannot_be_meant_are_refused() {
         for flags in [
             ["--map", "ticker=symbol"],
+            ["--each", ""],
+            ["--each", "data|trades"],
+            ["--each", "data="],
             ["--preset", "bloomberg"],
             ["--timestamp-zone", "Mars/Base"],
             ["--timestamp-unit", "minutes"],

@@ -128,7 +128,8 @@ fn missing(field: Field, mapping: &Mapping) -> Reject {
                 .to_owned()
         }
         (Field::Symbol, true) => {
-            "symbol is missing: name its member with --map symbol=NAME, or take it from elsewhere with --symbol-from"
+            "symbol is missing: name its member with --map symbol=NAME, take it from elsewhere with --symbol-from, or \
+             name the array of ticks with --each"
                 .to_owned()
         }
         (Field::Timestamp, true) => {

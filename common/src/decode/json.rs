@@ -29,11 +29,11 @@ pub(super) fn check(value: &[u8]) -> Result<&str, Reject> {
 }
 
 /// What Connect reads of `value`, where that is something else than the whole of it: without what stands in front of the
-/// first object and behind it, and without zeros in front of numbers. `None` where nothing would change.
+/// first object or array and behind it, and without zeros in front of numbers. `None` where nothing would change.
 pub(super) fn as_connect(value: &[u8]) -> Option<Vec<u8>> {
     let start = if value.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let bytes = value[start..].trim_ascii_start();
-    if !bytes.starts_with(b"{") || value.len() >= MAX_VALUE_BYTES {
+    if !bytes.first().is_some_and(|first| is_opening(*first)) || value.len() >= MAX_VALUE_BYTES {
         return None;
     }
     let mut read = Vec::with_capacity(bytes.len());
@@ -123,6 +123,7 @@ mod tests {
             assert_eq!(read(value), None, "{value}");
         }
         assert_eq!(as_connect(b"{\"a\":1}\xff").as_deref(), Some(&b"{\"a\":1}"[..]));
+        assert_eq!(read("\u{feff}[{\"a\":[01]}]]").as_deref(), Some("[{\"a\":[1]}]"));
     }
 
     #[test]

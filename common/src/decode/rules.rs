@@ -1,6 +1,6 @@
 //! [`Rules`]: how messages are read, the same in both layers.
 
-use super::mapping::{Field, Mapping};
+use super::mapping::{Field, Mapping, Path};
 use crate::timestamp::TimeRules;
 
 /// The names under which the archive's connector inserts what Kafka keeps beside a value.
@@ -49,6 +49,8 @@ pub enum TimestampFrom {
 pub struct Rules {
     pub names: ProvenanceNames,
     pub mapping: Mapping,
+    /// Where a message holds several ticks. Those of an array at its top are found without being told.
+    pub each: Option<Path>,
     pub times: TimeRules,
     pub symbol_from: SymbolFrom,
     pub timestamp_from: TimestampFrom,
@@ -68,10 +70,11 @@ impl Rules {
         let ProvenanceNames { partition, offset, record_time } = &self.names;
         let TimeRules { unit, zone, oldest } = &self.times;
         let zone = zone.as_ref().map_or("none", |zone| zone.name());
+        let each = self.each.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
         let (symbol, timestamp) = (self.symbol_from, self.timestamp_from);
         let (nonpositive, upper) = (self.allow_nonpositive_prices, self.uppercase_symbols);
         format!(
-            "{partition} {offset} {record_time} map {} unit {unit:?} zone {zone} oldest {oldest} symbol {symbol:?} \
+            "{partition} {offset} {record_time} map {} each {each} unit {unit:?} zone {zone} oldest {oldest} symbol {symbol:?} \
              timestamp {timestamp:?} nonpositive {nonpositive} upper {upper}",
             map.join(",")
         )

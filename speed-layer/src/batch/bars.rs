@@ -1,6 +1,6 @@
 //! The bars of one batch, by minute and by hour.
 
-use common::{Bar, SymbolMap, Tick, Timestamp};
+use common::{Bar, Place, SymbolMap, Tick, Timestamp};
 use std::collections::BTreeMap;
 
 /// Bars by symbol and minute.
@@ -17,11 +17,11 @@ struct Minutes {
 }
 
 impl MinuteBars {
-    pub fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+    pub fn add(&mut self, tick: &Tick<'_>, place: Place) {
         match self.by_symbol.get_mut(tick.symbol()) {
-            Some(minutes) => minutes.add(tick, partition, offset),
+            Some(minutes) => minutes.add(tick, place),
             None => {
-                let last = (tick.timestamp().floor(Timestamp::MINUTE), Bar::of(tick, partition, offset));
+                let last = (tick.timestamp().floor(Timestamp::MINUTE), Bar::of(tick, place));
                 self.by_symbol.insert(tick.symbol(), Minutes { last, others: BTreeMap::new() });
             }
         }
@@ -61,17 +61,17 @@ impl MinuteBars {
 
 impl Minutes {
     #[inline]
-    fn add(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+    fn add(&mut self, tick: &Tick<'_>, place: Place) {
         if tick.timestamp().is_within(self.last.0, Timestamp::MINUTE) {
-            return self.last.1.add(tick, partition, offset);
+            return self.last.1.add(tick, place);
         }
-        self.turn_to(tick, partition, offset);
+        self.turn_to(tick, place);
     }
 
     #[cold]
-    fn turn_to(&mut self, tick: &Tick<'_>, partition: i32, offset: i64) {
+    fn turn_to(&mut self, tick: &Tick<'_>, place: Place) {
         let minute = tick.timestamp().floor(Timestamp::MINUTE);
-        let mut bar = Bar::of(tick, partition, offset);
+        let mut bar = Bar::of(tick, place);
         if let Some(known) = self.others.remove(&minute) {
             bar.merge(&known);
         }
@@ -99,8 +99,9 @@ mod tests {
                 let prices = Prices { open: price, high: None, low: None, close: price };
                 let at = Timestamp::from_micros(half_minutes * Timestamp::MINUTE / 2);
                 let tick = Tick::new(symbol, at, prices, None, TimeBounds::until(at)).unwrap();
-                bars.add(&tick, 0, offset);
-                let bar = Bar::of(&tick, 0, offset);
+                let place = Place { partition: 0, offset: offset / 2, index: offset as u16 % 2 };
+                bars.add(&tick, place);
+                let bar = Bar::of(&tick, place);
                 model.entry((symbol, at.floor(Timestamp::MINUTE))).and_modify(|sum: &mut Bar| sum.merge(&bar)).or_insert(bar);
             }
             let expected: Vec<_> = model.into_iter().map(|((symbol, minute), bar)| (symbol, minute, bar)).collect();

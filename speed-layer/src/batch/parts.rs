@@ -7,23 +7,38 @@ use super::rows::Row;
 use super::{Batch, RejectedMessage};
 use crate::source::SourcePartition;
 use common::{Reason, Reject, Tick, TimeBounds, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// UTC days that one transaction may write to. Each costs a lock on its partition and on each of its indexes, and the
-/// server has room for 6,400 locks of all sessions unless it is told otherwise.
-pub const MAX_DAYS: usize = 256;
+/// server has room for 6,400 locks of all sessions unless it is told otherwise. A message needs no more either.
+pub const MAX_DAYS: usize = common::decode::MAX_DAYS;
 
-/// What became of one message.
+/// What became of one message, or of one of its elements.
 enum Entry<'a> {
     Row(Row<'a>),
     Reject(&'a RejectedMessage),
 }
 
 impl Entry<'_> {
+    /// Of the message.
     fn place(&self) -> (SourcePartition, i64) {
         match self {
             Self::Row(row) => (row.at, row.offset),
             Self::Reject(reject) => (reject.at, reject.offset),
+        }
+    }
+
+    fn index(&self) -> u16 {
+        match self {
+            Self::Row(row) => row.index,
+            Self::Reject(reject) => reject.index,
+        }
+    }
+
+    fn day(&self) -> Option<Timestamp> {
+        match self {
+            Self::Row(row) => Some(row.timestamp.floor(Timestamp::DAY)),
+            Self::Reject(_) => None,
         }
     }
 }
@@ -35,26 +50,30 @@ impl Batch {
     }
 
     /// The same messages in batches of at most `messages` each, and of [`MAX_DAYS`]. They are to be written in this order:
-    /// each begins where those before it end.
+    /// each begins where those before it end. The ticks of one message stay together, as its offset is moved once.
     pub fn parts(&self, messages: u32) -> Vec<Batch> {
         let entries = self.entries();
         let mut ends: BTreeMap<SourcePartition, Range> = self.ranges.iter().map(|range| (range.at, range)).collect();
         let mut parts = Vec::new();
         let mut part = Batch::default();
-        for (index, entry) in entries.iter().enumerate() {
-            let (at, offset) = entry.place();
-            if part.messages >= messages || part.would_need_too_many_days(entry) {
+        let of_messages: Vec<&[Entry<'_>]> = entries.chunk_by(|one, next| one.place() == next.place()).collect();
+        for (number, entries) in of_messages.iter().enumerate() {
+            let Some((at, offset)) = entries.first().map(Entry::place) else {
+                continue;
+            };
+            if part.messages >= messages || part.would_need_too_many_days(entries) {
                 parts.push(std::mem::take(&mut part));
             }
             let Some(left) = ends.get_mut(&at) else {
                 continue;
             };
-            let is_last = entries.get(index + 1).is_none_or(|next| next.place().0 != at);
+            let next = of_messages.get(number + 1).and_then(|next| next.first());
+            let is_last = next.is_none_or(|next| next.place().0 != at);
             let next = if is_last { left.next } else { offset + 1 };
             part.ranges.extend(at, left.start, next);
             left.start = next;
             part.messages += 1;
-            part.take_in(entry);
+            entries.iter().for_each(|entry| part.take_in(entry));
         }
         // Partitions that moved without a message.
         for left in ends.values().filter(|range| range.start < range.next) {
@@ -73,54 +92,60 @@ impl Batch {
         parts
     }
 
-    /// A batch of one message, which PostgreSQL refuses with these words, without what it refuses: a tick is kept aside
-    /// as a reject; of a reject only that it was there. `None` where there is nothing left to leave out.
+    /// A batch of one message, which PostgreSQL refuses with these words, without what it refuses: its ticks are kept
+    /// aside as rejects, all of them, since nobody says which it was; of rejects only that they were there. `None` where
+    /// there is nothing left to leave out.
     pub fn without_what_is_refused(&self, words: &str) -> Option<Batch> {
         // PostgreSQL takes no text with a null character.
         let words = words.replace('\0', "\u{fffd}");
         let reject = Reject { reason: Reason::RefusedByDatabase, detail: words };
-        let rejected = match self.entries().as_slice() {
-            [Entry::Row(row)] => {
-                let value = row.to_json();
-                RejectedMessage {
-                    at: row.at,
-                    offset: row.offset,
-                    reject,
-                    value_bytes: Some(value.len() as i64),
-                    value: Some(value.into_bytes()),
-                    value_sha256: None,
-                    kafka_timestamp: self.sent.first().map(|(sent, _)| *sent),
-                }
+        let has_rows = self.rows.count() > 0;
+        if self.messages != 1 || !has_rows && self.rejects.iter().all(|known| known.value.is_none()) {
+            return None;
+        }
+        let of_row = |row: &Row<'_>| {
+            let value = row.to_json();
+            RejectedMessage {
+                at: row.at,
+                offset: row.offset,
+                index: row.index,
+                reject: reject.clone(),
+                value_bytes: Some(value.len() as i64),
+                value: Some(value.into_bytes()),
+                value_sha256: None,
+                kafka_timestamp: self.sent.first().map(|(sent, _)| *sent),
             }
-            [Entry::Reject(known)] if known.value.is_some() => {
-                RejectedMessage { reject, value: None, ..(*known).clone() }
-            }
-            _ => return None,
         };
-        let mut kept = Batch {
+        let entries = self.entries();
+        let rejects = entries.iter().map(|entry| match entry {
+            Entry::Row(row) => of_row(row),
+            Entry::Reject(known) if has_rows => (*known).clone(),
+            Entry::Reject(known) => RejectedMessage { reject: reject.clone(), value: None, ..(*known).clone() },
+        });
+        let rejects: Vec<RejectedMessage> = rejects.collect();
+        Some(Batch {
             messages: 1,
+            rejects,
             ranges: self.ranges.clone(),
             gaps: self.gaps.clone(),
             sent: self.sent.clone(),
             ..Batch::default()
-        };
-        kept.rejects.push(rejected);
-        Some(kept)
+        })
     }
 
-    /// All messages by partition and offset.
+    /// All of all messages, by partition, offset and index.
     fn entries(&self) -> Vec<Entry<'_>> {
         let rows = self.rows.iter().map(Entry::Row);
         let mut entries: Vec<Entry<'_>> = rows.chain(self.rejects.iter().map(Entry::Reject)).collect();
-        entries.sort_unstable_by_key(Entry::place);
+        entries.sort_unstable_by_key(|entry| (entry.place(), entry.index()));
         entries
     }
 
-    fn would_need_too_many_days(&self, entry: &Entry<'_>) -> bool {
-        match entry {
-            Entry::Row(row) => self.days.len() >= MAX_DAYS && !self.days.contains(&row.timestamp.floor(Timestamp::DAY)),
-            Entry::Reject(_) => false,
-        }
+    /// Whether a message's entries have no room here any more. One that stands alone has.
+    fn would_need_too_many_days(&self, entries: &[Entry<'_>]) -> bool {
+        let is_new = |day: &Timestamp| !self.days.contains(day);
+        let new: BTreeSet<Timestamp> = entries.iter().filter_map(Entry::day).filter(is_new).collect();
+        self.days.len() + new.len() > MAX_DAYS
     }
 
     fn take_in(&mut self, entry: &Entry<'_>) {
@@ -128,7 +153,7 @@ impl Batch {
             Entry::Row(row) => {
                 // It was valid when it was encoded.
                 if let Some(tick) = row.tick() {
-                    self.accept(&tick, row.at, row.offset);
+                    self.accept(&tick, row.at, row.offset, row.index);
                 }
             }
             Entry::Reject(reject) => self.rejects.push((*reject).clone()),
@@ -192,7 +217,7 @@ mod tests {
             };
             let value = Some(value.as_bytes());
             let message = Message { topic: "t", partition: *partition, offset, timestamp: None, key: None, value };
-            batch.push(&mut decoder, &message, at(*partition), expected);
+            batch.push(&mut decoder, &message, at(*partition), expected, |_, _, _| ());
         }
         batch
     }
@@ -261,6 +286,48 @@ mod tests {
     fn a_refused_reject_is_kept_without_its_value_and_then_not_at_all() {
         let kept = batch(&[(0, None)]).without_what_is_refused("no").unwrap();
         assert_eq!((kept.rejects[0].value.clone(), kept.rejects[0].value_bytes), (None, Some(1)));
+        assert!(kept.without_what_is_refused("no").is_none());
+    }
+
+    /// Messages of one partition that hold several ticks each, on these days, and behind those one that is none.
+    fn batch_of_several(days: &[std::ops::Range<i64>]) -> Batch {
+        let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(i64::MAX / 2));
+        let mut batch = Batch::default();
+        let tick =
+            |day: i64| format!(r#"{{"symbol":"S","timestamp":{},"price":1}}"#, 1_749_168_000_000 + day * 86_400_000);
+        for (offset, days) in (0..).zip(days) {
+            let value = format!("[{},5]", days.clone().map(tick).collect::<Vec<_>>().join(","));
+            let value = Some(value.as_bytes());
+            let message = Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
+            batch.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
+        }
+        batch
+    }
+
+    #[test]
+    fn the_ticks_of_a_message_stay_together() {
+        let parts = batch_of_several(&[0..2, 1..3, 2..4]).parts(1);
+        let indices = |part: &Batch| part.rows.iter().map(|row| row.index).collect::<Vec<_>>();
+        for (offset, part) in (0..).zip(&parts) {
+            assert_eq!((part.messages, indices(part), part.rejects[0].index), (1, vec![0, 1], 2));
+            assert_eq!(part.ranges.iter().collect::<Vec<_>>(), [Range { at: at(0), start: offset, next: offset + 1 }]);
+        }
+        assert_eq!(parts.len(), 3);
+        let days = batch_of_several(&[0..200, 100..250, 200..300]).parts(u32::MAX);
+        assert_eq!(days.iter().map(|part| part.days.len()).collect::<Vec<_>>(), [250, 100]);
+    }
+
+    #[test]
+    fn the_ticks_of_a_message_are_refused_together_and_its_rejects_stay() {
+        let whole = batch_of_several(&[0..2]);
+        let reasons =
+            |batch: &Batch| batch.rejects.iter().map(|kept| (kept.index, kept.reject.reason)).collect::<Vec<_>>();
+        let kept = whole.without_what_is_refused("no").unwrap();
+        let refused = Reason::RefusedByDatabase;
+        assert_eq!(reasons(&kept), [(0, refused), (1, refused), (2, Reason::NotObject)]);
+        assert!(kept.rejects.iter().all(|kept| kept.value.is_some()) && kept.rows.count() == 0);
+        let kept = kept.without_what_is_refused("no").unwrap();
+        assert_eq!(reasons(&kept), [(0, refused), (1, refused), (2, refused)]);
         assert!(kept.without_what_is_refused("no").is_none());
     }
 }

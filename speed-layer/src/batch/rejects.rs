@@ -13,6 +13,8 @@ pub const KEPT_BYTES: usize = 16 * 1024;
 pub struct RejectedMessage {
     pub at: SourcePartition,
     pub offset: i64,
+    /// Which of the message's elements it is; 0 where it is the message.
+    pub index: u16,
     pub reject: Reject,
     /// The first [`KEPT_BYTES`]; `None` for a tombstone.
     pub value: Option<Vec<u8>>,
@@ -24,11 +26,12 @@ pub struct RejectedMessage {
 }
 
 impl RejectedMessage {
-    pub fn new(at: SourcePartition, message: &Message<'_>, reject: Reject) -> Self {
+    pub fn new(at: SourcePartition, message: &Message<'_>, index: u16, reject: Reject) -> Self {
         let value = message.value;
         Self {
             at,
             offset: message.offset,
+            index,
             reject,
             value: value.map(|value| value[..value.len().min(KEPT_BYTES)].to_vec()),
             value_bytes: value.map(|value| value.len() as i64),

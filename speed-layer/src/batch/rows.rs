@@ -9,9 +9,21 @@ use common::pg::timestamp::{from_postgres, to_postgres};
 use common::tick::Prices;
 use common::{Price, Tick, Timestamp, Volume};
 
-/// The statement that takes these rows; the columns stand in the order in which [`Rows::push`] writes them.
-pub const COPY: &str = "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, kafka_partition, \
-                        source, kafka_offset) from stdin (format binary)";
+/// The statement that takes rows; the columns stand in the order in which [`Rows::push`] writes them.
+macro_rules! copy {
+    ($more:literal) => {
+        concat!(
+            "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, kafka_partition, source, \
+             kafka_offset",
+            $more,
+            ") from stdin (format binary)"
+        )
+    };
+}
+/// Takes the rows of messages, and of their first elements: that these are the first is the column's default.
+const COPY: &str = copy!("");
+/// Takes the rows of elements, with their index.
+const COPY_ELEMENTS: &str = copy!(", kafka_index");
 const FIELDS: i16 = 10;
 
 /// Signature, no flags, no header extension.
@@ -19,43 +31,43 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 
-/// Encoded rows.
+/// Encoded rows, in two streams: an ordinary row does not have to say that it is the only one of its message.
 #[derive(Debug, Default)]
 pub struct Rows {
-    bytes: Vec<u8>,
+    first: Stream,
+    elements: Stream,
     count: u32,
 }
 
+/// A COPY stream without its trailer.
+#[derive(Debug, Default)]
+struct Stream(Vec<u8>);
+
 impl Rows {
-    pub fn push(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64) {
-        if self.bytes.is_empty() {
-            self.bytes.extend_from_slice(HEADER);
-        }
+    /// `index`: which element of the message it is.
+    pub fn push(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
         self.count += 1;
-        let prices = tick.prices();
-        self.bytes.extend_from_slice(&FIELDS.to_be_bytes());
-        self.field(tick.symbol().as_str().as_bytes());
-        self.field(&to_postgres(tick.timestamp()).to_be_bytes());
-        self.price(Some(prices.open));
-        self.price(prices.high);
-        self.price(prices.low);
-        self.price(Some(prices.close));
-        match tick.volume() {
-            Some(volume) => put_volume_field(&mut self.bytes, volume),
-            None => self.bytes.extend_from_slice(&NULL),
+        if index == 0 {
+            return self.first.push(FIELDS, tick, at, offset);
         }
-        self.field(&at.partition.to_be_bytes());
-        self.field(&at.source.to_be_bytes());
-        self.field(&offset.to_be_bytes());
+        self.elements.push(FIELDS + 1, tick, at, offset);
+        // A message has at most 10,000.
+        self.elements.field(&index.to_be_bytes());
     }
 
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// The whole COPY stream without its trailer.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// How long they are.
+    pub fn bytes(&self) -> usize {
+        self.first.0.len() + self.elements.0.len()
+    }
+
+    /// The statements that take the rows, each with its whole stream but for the trailer.
+    pub fn copies(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let all = [(COPY, &*self.first.0), (COPY_ELEMENTS, &*self.elements.0)];
+        all.into_iter().filter(|(_, stream)| !stream.is_empty())
     }
 
     /// What ends the stream.
@@ -63,27 +75,57 @@ impl Rows {
         &TRAILER
     }
 
-    /// The rows as they were pushed, for the rare case in which they must be looked at again.
+    /// The rows, for the rare case in which they must be looked at again.
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        let mut rest = self.bytes.get(HEADER.len()..).unwrap_or_default();
-        std::iter::from_fn(move || Row::read(&mut rest))
+        self.first.rows().chain(self.elements.rows())
     }
 
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.first.0.clear();
+        self.elements.0.clear();
         self.count = 0;
+    }
+}
+
+impl Stream {
+    /// A row of `fields`, the last of which may have to follow.
+    #[inline]
+    fn push(&mut self, fields: i16, tick: &Tick<'_>, at: SourcePartition, offset: i64) {
+        if self.0.is_empty() {
+            self.0.extend_from_slice(HEADER);
+        }
+        let prices = tick.prices();
+        self.0.extend_from_slice(&fields.to_be_bytes());
+        self.field(tick.symbol().as_str().as_bytes());
+        self.field(&to_postgres(tick.timestamp()).to_be_bytes());
+        self.price(Some(prices.open));
+        self.price(prices.high);
+        self.price(prices.low);
+        self.price(Some(prices.close));
+        match tick.volume() {
+            Some(volume) => put_volume_field(&mut self.0, volume),
+            None => self.0.extend_from_slice(&NULL),
+        }
+        self.field(&at.partition.to_be_bytes());
+        self.field(&at.source.to_be_bytes());
+        self.field(&offset.to_be_bytes());
     }
 
     fn field(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
-        self.bytes.extend_from_slice(bytes);
+        self.0.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
+        self.0.extend_from_slice(bytes);
     }
 
     fn price(&mut self, price: Option<Price>) {
         match price {
-            Some(price) => put_price_field(&mut self.bytes, price),
-            None => self.bytes.extend_from_slice(&NULL),
+            Some(price) => put_price_field(&mut self.0, price),
+            None => self.0.extend_from_slice(&NULL),
         }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let mut rest = self.0.get(HEADER.len()..).unwrap_or_default();
+        std::iter::from_fn(move || Row::read(&mut rest))
     }
 }
 
@@ -96,13 +138,16 @@ pub struct Row<'a> {
     pub volume: Option<Volume>,
     pub at: SourcePartition,
     pub offset: i64,
+    pub index: u16,
 }
 
 impl<'a> Row<'a> {
     /// The first row of `rest`, which is moved behind it.
     fn read(rest: &mut &'a [u8]) -> Option<Self> {
-        let (_, mut at) = rest.split_first_chunk::<2>()?;
+        let (count, mut at) = rest.split_first_chunk::<2>()?;
         let fields: [Option<&[u8]>; FIELDS as usize] = std::array::from_fn(|_| take_field(&mut at));
+        let has_index = i16::from_be_bytes(*count) > FIELDS;
+        let index = if has_index { u16::from_be_bytes(take_field(&mut at)?.try_into().ok()?) } else { 0 };
         *rest = at;
         let [symbol, timestamp, open, high, low, close, volume, partition, source, offset] = fields;
         let price = |field: Option<&[u8]>| field.and_then(get_price);
@@ -117,6 +162,7 @@ impl<'a> Row<'a> {
                 partition: i32::from_be_bytes(partition?.try_into().ok()?),
             },
             offset: i64::from_be_bytes(offset?.try_into().ok()?),
+            index,
         })
     }
 }

@@ -12,6 +12,7 @@ const CLOSE: i64 = 2 * Timestamp::DAY;
 /// What comes of samples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
+    /// Messages that are a tick, or hold some.
     pub ticks: usize,
     /// Ticks without a volume among them.
     pub without_volume: usize,
@@ -41,9 +42,17 @@ impl Reading {
         let mut reading = Self::default();
         for (index, sample) in samples.into_iter().enumerate() {
             let beside = Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
-            match decoder.decode(&sample.value, &beside) {
-                Ok(record) => reading.take(&record.tick, sample.time.filter(|_| has_own_time)),
+            let mut holds_ticks = false;
+            let read = decoder.decode_each(&sample.value, &beside, &mut |element| match element.read {
+                // Of several the first stands for all.
+                Ok(record) if !std::mem::replace(&mut holds_ticks, true) => {
+                    reading.take(&record.tick, sample.time.filter(|_| has_own_time));
+                }
+                Ok(_) => {}
                 Err(reject) => reading.reject(index, reject),
+            });
+            if let Err(reject) = read {
+                reading.reject(index, reject);
             }
         }
         reading

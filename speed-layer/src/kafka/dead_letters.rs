@@ -91,14 +91,16 @@ struct Letter<'a> {
 }
 
 impl<'a> Letter<'a> {
-    fn of(message: &Message<'a>, reject: &Reject) -> Self {
+    fn of(message: &Message<'a>, index: u16, reject: &Reject) -> Self {
         let (partition, offset) = (message.partition.to_string(), message.offset.to_string());
+        let index = index.to_string();
         let headers = [
             ("reason", reject.reason.as_str()),
             ("detail", &reject.detail),
             ("topic", message.topic),
             ("partition", &partition),
             ("offset", &offset),
+            ("index", &index),
         ];
         let headers = headers
             .into_iter()
@@ -160,9 +162,10 @@ impl DeadLetters {
         }))
     }
 
-    /// Sends a message, with the reason and its place as headers. Whether it arrives, [`DeadLetters::settle`] says.
-    pub fn send(&mut self, message: &Message<'_>, reject: &Reject) {
-        let letter = Letter::of(message, reject);
+    /// Sends a message, or an element of one, with the reason and its place as headers. Whether it arrives,
+    /// [`DeadLetters::settle`] says.
+    pub fn send(&mut self, message: &Message<'_>, index: u16, reject: &Reject) {
+        let letter = Letter::of(message, index, reject);
         match self.queue(&letter) {
             Ok(()) => {}
             Err(error) if is_refusal(&error) => self.cut_or_leave(&letter, &error),

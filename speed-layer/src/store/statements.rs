@@ -71,6 +71,22 @@ pub const RECORD_END: &str = "
     insert into kafka_gaps (source, partition, from_offset, to_offset, detail)
     select source, partition, next_offset, next_offset, $2 from kafka_offsets where source = $1";
 
+/// Whether a batch's first tick comes before the one that is known.
+macro_rules! is_first {
+    () => {
+        "(excluded.first_timestamp, excluded.first_partition, excluded.first_offset, excluded.first_index)
+                    < (known.first_timestamp, known.first_partition, known.first_offset, known.first_index)"
+    };
+}
+
+/// And its last one behind it.
+macro_rules! is_last {
+    () => {
+        "(excluded.last_timestamp, excluded.last_partition, excluded.last_offset, excluded.last_index)
+                    > (known.last_timestamp, known.last_partition, known.last_offset, known.last_index)"
+    };
+}
+
 /// Merges a batch's bars into a table, whose column `$start` is the bar's start; `common::Bar::merge` in SQL. Rows come
 /// sorted by key.
 macro_rules! merge_bars {
@@ -83,38 +99,55 @@ macro_rules! merge_bars {
         (symbol, ",
             $start,
             ", open, high, low, close, volume, ticks, sum_close, notional,
-         first_timestamp, first_partition, first_offset, last_timestamp, last_partition, last_offset)
+         first_timestamp, first_partition, first_offset, first_index,
+         last_timestamp, last_partition, last_offset, last_index)
     select * from unnest($1::text[], $2::timestamptz[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[],
                          $7::numeric[], $8::bigint[], $9::numeric[], $10::numeric[],
-                         $11::timestamptz[], $12::integer[], $13::bigint[],
-                         $14::timestamptz[], $15::integer[], $16::bigint[])
+                         $11::timestamptz[], $12::integer[], $13::bigint[], $14::smallint[],
+                         $15::timestamptz[], $16::integer[], $17::bigint[], $18::smallint[])
     on conflict (symbol, ",
             $start,
             ") do update set
-        open = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
-                    < (known.first_timestamp, known.first_partition, known.first_offset)
+        open = case when ",
+            is_first!(),
+            "
             then excluded.open else known.open end,
-        first_timestamp = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
-                    < (known.first_timestamp, known.first_partition, known.first_offset)
+        first_timestamp = case when ",
+            is_first!(),
+            "
             then excluded.first_timestamp else known.first_timestamp end,
-        first_partition = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
-                    < (known.first_timestamp, known.first_partition, known.first_offset)
+        first_partition = case when ",
+            is_first!(),
+            "
             then excluded.first_partition else known.first_partition end,
-        first_offset = case when (excluded.first_timestamp, excluded.first_partition, excluded.first_offset)
-                    < (known.first_timestamp, known.first_partition, known.first_offset)
+        first_offset = case when ",
+            is_first!(),
+            "
             then excluded.first_offset else known.first_offset end,
-        close = case when (excluded.last_timestamp, excluded.last_partition, excluded.last_offset)
-                    > (known.last_timestamp, known.last_partition, known.last_offset)
+        first_index = case when ",
+            is_first!(),
+            "
+            then excluded.first_index else known.first_index end,
+        close = case when ",
+            is_last!(),
+            "
             then excluded.close else known.close end,
-        last_timestamp = case when (excluded.last_timestamp, excluded.last_partition, excluded.last_offset)
-                    > (known.last_timestamp, known.last_partition, known.last_offset)
+        last_timestamp = case when ",
+            is_last!(),
+            "
             then excluded.last_timestamp else known.last_timestamp end,
-        last_partition = case when (excluded.last_timestamp, excluded.last_partition, excluded.last_offset)
-                    > (known.last_timestamp, known.last_partition, known.last_offset)
+        last_partition = case when ",
+            is_last!(),
+            "
             then excluded.last_partition else known.last_partition end,
-        last_offset = case when (excluded.last_timestamp, excluded.last_partition, excluded.last_offset)
-                    > (known.last_timestamp, known.last_partition, known.last_offset)
+        last_offset = case when ",
+            is_last!(),
+            "
             then excluded.last_offset else known.last_offset end,
+        last_index = case when ",
+            is_last!(),
+            "
+            then excluded.last_index else known.last_index end,
         high = greatest(known.high, excluded.high),
         low = least(known.low, excluded.low),
         -- Null, once any tick has no volume; so is notional.
@@ -131,8 +164,9 @@ pub const MERGE_HOUR_BARS: &str = merge_bars!("hour_bars", "hour");
 
 pub const INSERT_REJECTS: &str = "
     insert into rejected_ticks
-        (source, kafka_partition, kafka_offset, reason, detail, value, value_bytes, value_sha256, kafka_timestamp)
-    select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::bytea[],
-                         $7::bigint[], $8::bytea[], $9::timestamptz[])
+        (source, kafka_partition, kafka_offset, kafka_index, reason, detail, value, value_bytes, value_sha256,
+         kafka_timestamp)
+    select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[], $6::text[],
+                         $7::bytea[], $8::bigint[], $9::bytea[], $10::timestamptz[])
     -- A row that is there already must not hold up the ticks beside it.
     on conflict do nothing";

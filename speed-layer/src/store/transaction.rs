@@ -51,15 +51,14 @@ pub async fn write_ticks(connection: &mut PgConnection, batch: &Batch) -> sqlx::
 async fn copy_rows(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
     /// Large enough to cost few system calls, small enough that the client's own buffer stays small.
     const CHUNK: usize = 128 * 1024;
-    if rows.count() == 0 {
-        return Ok(());
+    for (statement, stream) in rows.copies() {
+        let mut copy = connection.copy_in_raw(statement).await?;
+        for chunk in stream.chunks(CHUNK) {
+            copy.send(chunk).await?;
+        }
+        copy.send(Rows::trailer()).await?;
+        copy.finish().await?;
     }
-    let mut copy = connection.copy_in_raw(crate::batch::COPY).await?;
-    for chunk in rows.bytes().chunks(CHUNK) {
-        copy.send(chunk).await?;
-    }
-    copy.send(Rows::trailer()).await?;
-    copy.finish().await?;
     Ok(())
 }
 
@@ -91,9 +90,11 @@ async fn merge_bars(
         .bind(first.timestamps)
         .bind(first.partitions)
         .bind(first.offsets)
+        .bind(first.indices)
         .bind(last.timestamps)
         .bind(last.partitions)
         .bind(last.offsets)
+        .bind(last.indices)
         .execute(connection)
         .await?;
     Ok(())
@@ -104,14 +105,16 @@ struct KeyColumns {
     timestamps: Vec<Timestamp>,
     partitions: Vec<i32>,
     offsets: Vec<i64>,
+    indices: Vec<i16>,
 }
 
 impl KeyColumns {
     fn of(keys: &[OrderKey]) -> Self {
         Self {
             timestamps: keys.iter().map(|key| key.timestamp).collect(),
-            partitions: keys.iter().map(|key| key.partition).collect(),
-            offsets: keys.iter().map(|key| key.offset).collect(),
+            partitions: keys.iter().map(|key| key.place.partition).collect(),
+            offsets: keys.iter().map(|key| key.place.offset).collect(),
+            indices: keys.iter().map(|key| key.place.index.cast_signed()).collect(),
         }
     }
 }
@@ -124,6 +127,7 @@ async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessag
         .bind(rejects.iter().map(|r| r.at.source).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.at.partition).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.offset).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.index.cast_signed()).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.reject.reason.as_str()).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.reject.detail.as_str()).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.value.as_deref()).collect::<Vec<_>>())

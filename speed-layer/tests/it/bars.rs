@@ -3,7 +3,7 @@ use workbench::testing::Record;
 
 /// Bars computed from the ticks, compared with those that were merged batch by batch, column by column. `unit` is
 /// minute or hour.
-async fn differences(scene: &Scene, unit: &str) -> i64 {
+pub async fn differences(scene: &Scene, unit: &str) -> i64 {
     let sql = sqlx::AssertSqlSafe(DIFFERENCES.replace("minute", unit));
     sqlx::query_scalar(sql).fetch_one(scene.database.pool()).await.unwrap()
 }
@@ -12,10 +12,11 @@ const DIFFERENCES: &str = "
     with expected as (
         select symbol,
                date_trunc('minute', timestamp, 'UTC') as minute,
-               (array_agg(open order by timestamp, kafka_partition, kafka_offset))[1] as open,
+               (array_agg(open order by timestamp, kafka_partition, kafka_offset, kafka_index))[1] as open,
                max(coalesce(high, greatest(open, close))) as high,
                min(coalesce(low, least(open, close))) as low,
-               (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1] as close,
+               (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc, kafka_index desc))[1]
+                   as close,
                case when count(volume) = count(*) then sum(volume) end as volume,
                count(*) as ticks,
                sum(close) as sum_close,

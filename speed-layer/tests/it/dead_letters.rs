@@ -16,11 +16,7 @@ async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reas
     scene.wait_all_in().await;
     assert_eq!(letters.high_watermarks().await, [2]);
 
-    let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", letters.brokers()).set("group.id", "test").create().unwrap();
-    let mut all = TopicPartitionList::new();
-    all.add_partition_offset(letters.name(), 0, Offset::Beginning).unwrap();
-    consumer.assign(&all).unwrap();
+    let consumer = reader(&letters);
     let letter = consumer.iter().next().unwrap().unwrap();
     assert_eq!((letter.key(), letter.payload()), (Some(&b"AAPL"[..]), Some(long.as_bytes())));
     let headers: Vec<(String, String)> = letter
@@ -30,8 +26,42 @@ async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reas
         .map(|header| (header.key.to_owned(), String::from_utf8_lossy(header.value.unwrap()).into_owned()))
         .collect();
     assert_eq!(headers[0], ("reason".into(), "not_json".into()));
-    let place = [("topic", scene.topic.name()), ("partition", "0"), ("offset", "1")];
+    let place = [("topic", scene.topic.name()), ("partition", "0"), ("offset", "1"), ("index", "0")];
     assert_eq!(headers[2..], place.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
+
+/// Of all that is in the topic.
+fn reader(letters: &TestTopic) -> BaseConsumer {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", letters.brokers()).set("group.id", "test").create().unwrap();
+    let mut all = TopicPartitionList::new();
+    all.add_partition_offset(letters.name(), 0, Offset::Beginning).unwrap();
+    consumer.assign(&all).unwrap();
+    consumer
+}
+
+#[tokio::test]
+async fn of_a_message_that_holds_several_ticks_each_broken_element_is_a_letter() {
+    let (scene, letters) = (Scene::new(1).await, TestTopic::create(1).await);
+    let _speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    scene.topic.produce([Record::new(0, format!(r#"[{},{{"symbol":"X"}}, 7 ]"#, tick(1))).key("K")]).await;
+    eventually("both to be rejected", PATIENCE, || async {
+        let rejects = scene.count("select count(*) from rejected_ticks").await;
+        if rejects == 2 { Ok(()) } else { Err(rejects.to_string()) }
+    })
+    .await;
+    let consumer = reader(&letters);
+    let found: Vec<(String, String)> = consumer
+        .iter()
+        .take(2)
+        .map(|letter| {
+            let letter = letter.unwrap().detach();
+            let index = letter.headers().unwrap().iter().find(|header| header.key == "index").unwrap();
+            let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap()).into_owned();
+            (text(letter.payload()), text(index.value))
+        })
+        .collect();
+    assert_eq!(found, [(r#"{"symbol":"X"}"#.to_owned(), "1".to_owned()), ("7".to_owned(), "2".to_owned())]);
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod rights;
 mod roles;
 mod scene;
 mod secure;
+mod several;
 mod shutdown;
 mod strangers;
 mod throttling;

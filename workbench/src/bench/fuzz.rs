@@ -4,8 +4,8 @@ use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use common::Timestamp;
-use common::decode::{Beside, Decoder};
+use common::decode::{Beside, Decoder, Element, Rules};
+use common::{Reject, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -43,19 +43,40 @@ fn compare(shape: Shape, cases: u64, seed: u64) -> anyhow::Result<u64> {
     let volumes = Volumes { fractional: 0.2, absent: 0.1 };
     let mut feed = Feed::new(Plan { seed, symbols: 50, shape, high_low: true, volumes, late: 0.1, broken: 0.2, pace })?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let (rules, now) = (Arc::new(shape.rules()), Timestamp::now());
+    let rules = shape.rules();
+    let rules = Rules { each: rules.each.clone().or_else(|| "data".parse().ok()), ..rules };
+    let (rules, now) = (Arc::new(rules), Timestamp::now());
     let (mut fast, mut strict) = (Decoder::new(Arc::clone(&rules), now), Decoder::new(rules, now));
     let (mut accepted, mut case, mut value) = (0, 0_u64, Vec::new());
     while let Some(message) = feed.next_message() {
         value.clear();
-        value.extend_from_slice(message.value.unwrap_or_default());
+        let message = message.value.unwrap_or_default();
+        // Some hold several.
+        let (front, between, behind): (&[u8], &[u8], &[u8]) = match rng.random_range(0..6) {
+            0 => (b"[", b",", b"]"),
+            1 => (b"{\"data\":[", b" , ", b"]}"),
+            _ => (b"", b"", b""),
+        };
+        value.extend_from_slice(front);
+        value.extend_from_slice(message);
+        if !between.is_empty() {
+            value.extend_from_slice(between);
+            value.extend_from_slice(message);
+        }
+        value.extend_from_slice(behind);
         // One in four stays as it is, so that the fast path goes on learning what is right.
         for _ in 0..rng.random_range(0..4) {
             mutate(&mut value, &mut rng);
         }
-        let expected = strict.decode_strictly(&value, &Beside::NOTHING);
-        accepted += u64::from(expected.is_ok());
-        let found = fast.decode(&value, &Beside::NOTHING);
+        let mut ticks = 0;
+        let expected = Read::of(|read| {
+            strict.decode_each_strictly(&value, &Beside::NOTHING, &mut |element| {
+                ticks += u64::from(element.read.is_ok());
+                read.note(&element);
+            })
+        });
+        accepted += u64::from(ticks > 0);
+        let found = Read::of(|read| fast.decode_each(&value, &Beside::NOTHING, &mut |element| read.note(&element)));
         if found != expected {
             let text = String::from_utf8_lossy(&value);
             bail!("case {case}: {text:?} is {found:?} by the fast path, {expected:?} by the strict one");
@@ -63,6 +84,25 @@ fn compare(shape: Shape, cases: u64, seed: u64) -> anyhow::Result<u64> {
         case += 1;
     }
     Ok(accepted)
+}
+
+/// What a decoder makes of a value.
+#[derive(Debug, PartialEq)]
+struct Read {
+    elements: Vec<(u16, Vec<u8>, String)>,
+    whole: Result<(), Reject>,
+}
+
+impl Read {
+    fn of(read: impl FnOnce(&mut Self) -> Result<(), Reject>) -> Self {
+        let mut found = Self { elements: Vec::new(), whole: Ok(()) };
+        found.whole = read(&mut found);
+        found
+    }
+
+    fn note(&mut self, element: &Element<'_>) {
+        self.elements.push((element.index, element.value.to_vec(), format!("{:?}", element.read)));
+    }
 }
 
 fn mutate(value: &mut Vec<u8>, rng: &mut ChaCha8Rng) {

@@ -59,7 +59,7 @@ pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result
         let value = message.payload();
         if let Some(batch) = batches.last_mut() {
             let message = Message { topic: topic.name(), partition, offset, timestamp: None, key: None, value };
-            batch.push(&mut decoder, &message, SourcePartition { source: 1, partition }, offset);
+            batch.push(&mut decoder, &message, SourcePartition { source: 1, partition }, offset, |_, _, _| ());
         }
     }
     Ok(batches)

@@ -102,7 +102,8 @@ impl Fault {
             Self::Csv => return Some(Broken::bare("AAPL,2025-06-06T10:00:00-04:00,201.50,201.60,100")),
             Self::Truncated => return Some(Broken::bare(&valid[..valid.len() / 2])),
             Self::SingleQuotes => return Some(Broken::bare(&valid.replace('"', "'"))),
-            Self::Array => return Some(Broken::bare(&format!("[{valid}]"))),
+            // Of objects it would hold ticks.
+            Self::Array => return Some(Broken::bare("[\"AAPL\",201.5]")),
             Self::Text => return Some(Broken::bare("\"market closed\"")),
             Self::Number => return Some(Broken::bare("201.5")),
             Self::NotANumber => replace(valid, "open", "NaN"),

@@ -74,23 +74,50 @@ async fn whatever_a_producer_sends_the_sink_goes_on_and_each_line_says_where_it_
         records.push(Record::new(0, tick("LAST")));
         topic.produce(records).await;
 
-        let connector = format!("/connectors/{}", topic.name());
         let config = with_file_sink(name, topic.name(), dead_letters.name(), &file);
-        let (status, answer) = request("PUT", format!("{connector}/config"), Some(Value::Object(config))).await;
-        assert_eq!(status, 201, "{answer}");
-        eventually("the last line to be written", PATIENCE, || async {
-            let text = std::fs::read_to_string(&file).unwrap();
-            if text.contains("LAST") { Ok(()) } else { Err(text) }
-        })
-        .await;
-        let (_, running) = request("GET", format!("{connector}/status"), None).await;
-        request("DELETE", connector, None).await;
-        assert_eq!(running["tasks"][0]["state"], "RUNNING", "{running}");
-        let text = std::fs::read_to_string(&file).unwrap();
+        let text = sunk(topic.name(), config, &file).await;
         let places: Vec<bool> = text.lines().zip([0, 6, 7]).map(|(line, offset)| has_place(line, offset)).collect();
         assert_eq!(places, [true; 3], "{name}: {text}");
         assert_eq!(dead_letters.high_watermarks().await, [i64::try_from(bad.len()).unwrap()], "{name}");
     }
+}
+
+/// What a connector has written to `file` when a line with `LAST` is in it.
+async fn sunk(name: &str, config: Map<String, Value>, file: &str) -> String {
+    let connector = format!("/connectors/{name}");
+    let (status, answer) = request("PUT", format!("{connector}/config"), Some(Value::Object(config))).await;
+    assert_eq!(status, 201, "{answer}");
+    eventually("the last line to be written", PATIENCE, || async {
+        let text = std::fs::read_to_string(file).unwrap();
+        if text.contains("LAST") { Ok(()) } else { Err(text) }
+    })
+    .await;
+    let (_, running) = request("GET", format!("{connector}/status"), None).await;
+    request("DELETE", connector, None).await;
+    assert_eq!(running["tasks"][0]["state"], "RUNNING", "{running}");
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// The transform that docs/message-format.md names.
+#[tokio::test]
+async fn arrays_are_archived_with_their_place_where_connect_wraps_them() {
+    let (topic, dead_letters, folder) = (TestTopic::create(1).await, TestTopic::create(1).await, Secrets::new());
+    let file = folder.file("lines", "");
+    let array = |symbol: &str| format!(r#"[{{"symbol":"{symbol}"}},{{"symbol":"B"}}]"#);
+    topic.produce(["FIRST", "LAST"].map(|symbol| Record::new(0, array(symbol)))).await;
+    let mut config = with_file_sink("confluent", topic.name(), dead_letters.name(), &file);
+    for (setting, value) in [
+        ("transforms", "wrap,provenance"),
+        ("transforms.wrap.type", "org.apache.kafka.connect.transforms.HoistField$Value"),
+        ("transforms.wrap.field", "data"),
+    ] {
+        config.insert(setting.into(), json!(value));
+    }
+    let text = sunk(topic.name(), config, &file).await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 2 && has_place(lines[0], 0) && has_place(lines[1], 1), "{text}");
+    assert!(lines[0].contains("data=[{symbol=FIRST}, {symbol=B}]"), "{text}");
+    assert_eq!(dead_letters.high_watermarks().await, [0]);
 }
 
 /// The file sink writes a value as Java prints a map.

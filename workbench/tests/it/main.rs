@@ -11,4 +11,5 @@ mod proof;
 mod reader;
 mod recording;
 mod serving;
+mod several;
 mod shapes;

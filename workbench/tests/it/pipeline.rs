@@ -10,7 +10,7 @@ use workbench::testing::{Child, TestBucket, TestDatabase, TestTopic, eventually}
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-pub const BACKFILL: [&str; 17] = [
+pub const BACKFILL: [&str; 15] = [
     "--ticks",
     "3000",
     "--symbols",
@@ -26,8 +26,6 @@ pub const BACKFILL: [&str; 17] = [
     "0.05",
     "--late",
     "0.02",
-    "--fractional",
-    "0.2",
 ];
 
 pub struct Pipeline {
@@ -44,34 +42,45 @@ impl Pipeline {
 
     /// The same of a market simulated by these arguments, whose messages both layers read by these `flags`.
     pub async fn of(market: &[&str], flags: &[&str]) -> Self {
-        let (topic, bucket, database) =
-            tokio::join!(TestTopic::create(2), TestBucket::create(), TestDatabase::create());
-        let pipeline = Self { topic, bucket, database };
+        let pipeline = Self::empty().await;
         simulate(&pipeline.topic, market).await;
-        let mut archive = workbench(&pipeline.topic, "archive");
-        archive.args(["--until-caught-up", "--group-id", pipeline.topic.name()]).envs(pipeline.bucket.env());
-        assert!(Child::spawn(archive).wait_exit(PATIENCE).await.success());
-        pipeline.write(flags).await;
+        pipeline.archive().await;
+        let messages = pipeline.topic.high_watermarks().await.iter().sum();
+        pipeline.write(flags, messages).await;
         pipeline.sum_up(flags).await;
         pipeline
     }
 
-    async fn write(&self, flags: &[&str]) {
+    /// With a topic of two partitions, in which nothing is.
+    pub async fn empty() -> Self {
+        let (topic, bucket, database) =
+            tokio::join!(TestTopic::create(2), TestBucket::create(), TestDatabase::create());
+        Self { topic, bucket, database }
+    }
+
+    /// All that the topic holds.
+    pub async fn archive(&self) {
+        let mut archive = workbench(&self.topic, "archive");
+        archive.args(["--until-caught-up", "--group-id", self.topic.name()]).envs(self.bucket.env());
+        assert!(Child::spawn(archive).wait_exit(PATIENCE).await.success());
+    }
+
+    /// Runs a speed layer until so many rows are in its tables.
+    pub async fn write(&self, flags: &[&str], rows: i64) {
         let arguments = ["speed-layer", "--database-url", self.database.url(), "--kafka-brokers", self.topic.brokers()];
         let more = ["--topic", self.topic.name(), "--group-id", "speed-layer", "--http-addr", "127.0.0.1:0"];
         let config = speed_layer::Config::try_parse_from(arguments.iter().chain(&more).chain(flags)).unwrap();
         let stop = CancellationToken::new();
         let running = speed_layer::run(config, stop.clone());
         let watching = async {
-            self.wait_until_written().await;
+            self.wait_until_written(rows).await;
             stop.cancel();
         };
         let (ended, ()) = tokio::join!(running, watching);
         ended.unwrap();
     }
 
-    async fn wait_until_written(&self) {
-        let expected: i64 = self.topic.high_watermarks().await.iter().sum();
+    async fn wait_until_written(&self, expected: i64) {
         eventually("every message to be in a table", PATIENCE, || async {
             let count = "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
             // Before the tables are made there is nothing to count.
@@ -81,31 +90,32 @@ impl Pipeline {
         .await;
     }
 
-    async fn sum_up(&self, flags: &[&str]) {
-        let args = self.batch_arguments("batch-layer", flags);
-        let args = batch_layer::Args::try_parse_from(args.iter().map(String::as_str).chain(["--quiet"])).unwrap();
+    /// Credentials are the stack's own, from the environment.
+    pub async fn sum_up(&self, flags: &[&str]) {
+        let arguments = [&["--quiet".to_owned()], &*self.archive_flags()].concat();
+        let all = ["batch-layer"].into_iter().chain(arguments.iter().map(String::as_str)).chain(flags.iter().copied());
+        let args = batch_layer::Args::try_parse_from(all).unwrap();
         batch_layer::run(args, CancellationToken::new()).await.unwrap();
     }
 
     /// Whether Kafka, tables and archive agree, as `batch-layer verify` sees it.
     pub async fn verify(&self, flags: &[&str]) -> Result<(), common::Failure> {
-        let args = self.batch_arguments("verify", flags);
         let kafka = ["--kafka-brokers", self.topic.brokers(), "--topic", self.topic.name()];
-        let args = args.iter().map(String::as_str).chain(kafka);
-        let args = batch_layer::verify::VerifyArgs::try_parse_from(args).unwrap();
+        let arguments = self.archive_flags();
+        let all = ["verify"].into_iter().chain(arguments.iter().map(String::as_str)).chain(flags.iter().copied());
+        let args = batch_layer::verify::VerifyArgs::try_parse_from(all.chain(kafka)).unwrap();
         batch_layer::verify::run(args, CancellationToken::new()).await
     }
 
-    /// Credentials are the stack's own, from the environment.
-    fn batch_arguments(&self, command: &str, flags: &[&str]) -> Vec<String> {
+    /// Where the archive and the tables are, and which hours are looked at.
+    pub fn archive_flags(&self) -> Vec<String> {
         let prefix = format!("raw/{}/%Y-%m-%d-%H/", self.topic.name());
         let endpoint = workbench::testing::stack("STACK_S3_ENDPOINT_URL");
-        let arguments = [command, "--database-url", self.database.url(), "--bucket", self.bucket.name()];
+        let places = ["--database-url", self.database.url(), "--bucket", self.bucket.name()];
         let more = ["--s3-endpoint-url", &endpoint, "--prefix", &prefix];
         // The late ones are up to three hours older than the first one on time.
         let window = ["--from", "2025-06-06T10", "--to", "2025-06-06T17"];
-        let all = arguments.iter().chain(&more).chain(&window).chain(flags);
-        all.map(|argument| (*argument).to_owned()).collect()
+        places.into_iter().chain(more).chain(window).map(ToOwned::to_owned).collect()
     }
 
     /// Exit code and last line of the proof of `database`, with the topic and the archive of this pipeline.

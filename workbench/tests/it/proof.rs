@@ -120,7 +120,7 @@ async fn find_a_writer_without_the_protocol(pipeline: &Pipeline) {
     for record in read(&pipeline.topic).await.iter().filter(|record| record.partition == 1).take(50) {
         let (partition, offset, value) = (record.partition, record.offset, record.value.as_deref());
         let message = Message { topic: "", partition, offset, timestamp: None, key: None, value };
-        batch.push(&mut decoder, &message, SourcePartition { source: 1, partition }, offset);
+        batch.push(&mut decoder, &message, SourcePartition { source: 1, partition }, offset, |_, _, _| ());
     }
     let again = u64::from(batch.rows.count());
     speed_layer::write_ticks(&mut copy.connection().await, &batch).await.unwrap();

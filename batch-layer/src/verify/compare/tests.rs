@@ -8,7 +8,7 @@ fn side(ticks: &[(u64, u64)]) -> HourHoldings {
     let mut holdings = Holdings::default();
     for (offset, volume) in ticks {
         let price = Price::from_nanos(1_500_000_000);
-        let timestamp = Timestamp::from_micros(*offset as i64);
+        let timestamp = Timestamp::from_micros(common::Place::offset_of(*offset).cast_signed());
         let volume = Volume::from_parts(volume.cast_signed(), 0);
         let content = Content { symbol: "A", timestamp, open: price, high: None, low: None, close: price, volume };
         holdings.add(0, Some(*offset), &content);
@@ -136,4 +136,22 @@ fn rows_that_stand_twice_and_records_that_stand_nowhere_are_differences() {
 fn many_ranges_are_named_by_the_first_and_their_number() {
     let offsets = (0..20).filter(|offset| offset % 3 < 2).collect();
     assert_eq!(ranges(&offsets), "offsets 0-1, 3-4, 6-7, 9-10, 12-13 and 2 more ranges");
+}
+
+#[test]
+fn later_elements_of_messages_are_named_by_their_index_and_stand_where_their_messages_do() {
+    let place = |offset: i64, index: u16| common::Place { partition: 0, offset, index }.number().unwrap();
+    let realtime: Vec<_> = [place(1, 0), place(1, 1), place(2, 0)].map(|at| (at, 1)).into();
+    let archive: Vec<_> = [place(1, 0), place(1, 2), place(2, 0), place(3, 1), place(101, 4)].map(|at| (at, 1)).into();
+    let gaps = Known::from([(0, [3].into_iter().collect())]);
+    let outcome = Case { gaps, ..Case::default() }.compare(&realtime, &archive);
+    assert_eq!(outcome.status, Status::Mismatch);
+    assert_eq!((outcome.missing_in_realtime, outcome.missing_in_archive, outcome.skipped), (1, 1, 1));
+    for word in [
+        "1 ticks of the archive are not in realtime_stock: offsets 1[2]",
+        "1 ticks of realtime_stock are not in the archive: offsets 1[1]",
+        "1 ticks of the archive wait for the speed layer: offsets 101[4]",
+    ] {
+        assert!(outcome.details.iter().any(|detail| detail.contains(word)), "{word}: {:?}", outcome.details);
+    }
 }

@@ -15,6 +15,7 @@ impl MessageArgs {
         let with_values = [
             ("preset", self.preset.and_then(name)),
             ("map", self.map.as_ref().map(ToString::to_string)),
+            ("each", self.each.as_ref().map(ToString::to_string)),
             ("symbol-from", chosen(self.symbol_from)),
             ("timestamp-from", chosen(self.timestamp_from)),
             ("timestamp-unit", chosen(self.timestamp_unit)),

@@ -22,6 +22,18 @@ impl Path {
     }
 }
 
+/// One path, as flags write it: no alternatives.
+impl FromStr for Path {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut reader = Reader(text.chars().peekable());
+        let path = reader.path("the path")?;
+        reader.end("a dot or the end")?;
+        Ok(path)
+    }
+}
+
 /// As flags write it.
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,18 +83,16 @@ impl FromStr for MapEntries {
             if entries.iter().any(|(known, _)| *known == field) {
                 return Err(format!("{field} is there twice; alternatives are written {field}=a|b"));
             }
-            entries.push((field, reader.path(field)?));
+            entries.push((field, reader.path(field.as_str())?));
             while reader.skip('|') {
-                entries.push((field, reader.path(field)?));
+                entries.push((field, reader.path(field.as_str())?));
             }
             if !reader.skip(',') {
                 break;
             }
         }
-        match reader.0.next() {
-            None => Ok(Self(entries)),
-            Some(other) => Err(format!("{other:?} behind a quoted name: expected a dot, a comma or the end")),
-        }
+        reader.end("a dot, a comma or the end")?;
+        Ok(Self(entries))
     }
 }
 
@@ -108,7 +118,15 @@ impl Reader<'_> {
         if self.skip('=') { Ok(field) } else { Err(format!("expected = behind {field}")) }
     }
 
-    fn path(&mut self, field: Field) -> Result<Path, String> {
+    fn end(&mut self, expected: &str) -> Result<(), String> {
+        match self.0.next() {
+            None => Ok(()),
+            Some(other) => Err(format!("{other:?} behind a name: expected {expected}")),
+        }
+    }
+
+    /// `of`: whose path it is.
+    fn path(&mut self, of: &str) -> Result<Path, String> {
         let mut names = Vec::new();
         loop {
             self.blanks();
@@ -116,7 +134,7 @@ impl Reader<'_> {
                 Some(_) => self.quoted()?,
                 None => match self.bare() {
                     name if name.is_empty() => {
-                        return Err(format!("{field} has an empty name; quote it if it is meant"));
+                        return Err(format!("{of} has an empty name; quote it if it is meant"));
                     }
                     name => name,
                 },
@@ -190,7 +208,7 @@ mod tests {
             ("symbol=a..b", "empty name"),
             ("symbol=a,symbol=b", "twice"),
             ("symbol=\"a", "not closed"),
-            ("symbol=\"a\"b", "'b' behind a quoted name"),
+            ("symbol=\"a\"b", "'b' behind a name"),
             ("symbol=a=b", "'=' behind"),
         ] {
             let error = entries(text).unwrap_err();
@@ -203,6 +221,7 @@ mod tests {
         fn a_path_comes_back_from_its_text(names in proptest::collection::vec("[a-z. ,|=\"\\\\é]{0,6}", 1..4)) {
             let path = Path(names.into_iter().map(Into::into).collect());
             let MapEntries(entries) = format!("open={path}").parse().unwrap();
+            prop_assert_eq!(path.to_string().parse::<Path>(), Ok(path.clone()));
             prop_assert_eq!(entries, [(Field::Open, path)]);
         }
 
@@ -221,6 +240,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "[a-z.,|=\" \\\\]{0,40}") {
             let _ = text.parse::<MapEntries>();
+            let _ = text.parse::<Path>();
         }
     }
 }

@@ -6,13 +6,13 @@ use crate::timestamp::TimeZone;
 /// Whose messages these are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
-    /// Trades: `{"s":"AAPL","p":201.5,"v":100,"t":1749218401123}`.
+    /// Trades: `{"s":"AAPL","p":201.5,"v":100,"t":1749218401123}`, alone or several in `data`.
     Finnhub,
     /// Trades: `{"s":"BTCUSDT","p":"45123.50","q":"1","T":1749218401123}`.
     Binance,
     /// The ticker: `product_id`, `price`, `last_size`, `time`.
     Coinbase,
-    /// Version 2's trades and ticker: `symbol`, `price` or `last`, `qty` or `volume`, `timestamp`.
+    /// Version 2's trades and ticker: `symbol`, `price` or `last`, `qty` or `volume`, `timestamp`, alone or in `data`.
     Kraken,
     /// Trades `{"S":"AAPL","p":201.5,"s":100,"t":".."}`, and bars with `o`, `h`, `l`, `c`, `v`.
     Alpaca,
@@ -60,6 +60,15 @@ impl Preset {
         self.map().parse().map_or_else(|_| Vec::new(), |MapEntries(entries)| entries)
     }
 
+    /// Where a message of it holds several ticks, if not at its top.
+    #[must_use]
+    pub fn each(self) -> Option<Path> {
+        match self {
+            Self::Finnhub | Self::Kraken => "data".parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The zone of its times without an offset, where it is known.
     #[must_use]
     pub fn zone(self) -> Option<TimeZone> {
@@ -84,5 +93,6 @@ mod tests {
             }
         }
         assert!(Preset::Yfinance.zone().is_some());
+        assert!(Preset::Finnhub.each().is_some() && Preset::Alpaca.each().is_none());
     }
 }

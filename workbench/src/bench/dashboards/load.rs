@@ -62,7 +62,7 @@ const STATEMENTS: [(&str, &str); 8] = [
     (
         "ticks",
         "insert into realtime_stock
-         select symbol, minute + number * interval '1 second', open, high, low, close, 100, 0, 1, 0
+         select symbol, minute + number * interval '1 second', open, high, low, close, 100, 0, 1, 0, 0
          from minute_bars, generate_series(0, $TICKS - 1) as number",
     ),
     ("index on finished days", "create index on realtime_stock (symbol, timestamp)"),

@@ -1,0 +1,93 @@
+//! What sets of [`Place::number`]s say of messages: a message's ticks lie far apart in them.
+
+use common::Place;
+use roaring::{RoaringBitmap, RoaringTreemap};
+
+/// As people write it: `7`, and `7[2]` for a later element of a message.
+#[must_use]
+pub fn text(number: u64) -> String {
+    match (Place::offset_of(number), Place::index_of(number)) {
+        (offset, 0) => offset.to_string(),
+        (offset, index) => format!("{offset}[{index}]"),
+    }
+}
+
+/// The offsets of the messages that the places are in.
+#[must_use]
+pub fn messages(places: &RoaringTreemap) -> RoaringTreemap {
+    let mut messages = RoaringTreemap::new();
+    for (high, offsets) in places.bitmaps() {
+        messages |= RoaringTreemap::from_bitmaps([(offset_bits(high), offsets.clone())]);
+    }
+    messages
+}
+
+/// Those places whose messages are in `messages`.
+#[must_use]
+pub fn of_messages(places: &RoaringTreemap, messages: &RoaringTreemap) -> RoaringTreemap {
+    let by_high: Vec<(u32, &RoaringBitmap)> = messages.bitmaps().collect();
+    let of = |high: u32, offsets: &RoaringBitmap| {
+        let (_, messages) = by_high.iter().find(|(other, _)| *other == offset_bits(high))?;
+        Some((high, offsets & *messages))
+    };
+    let found = places.bitmaps().filter_map(|(high, offsets)| of(high, offsets));
+    RoaringTreemap::from_bitmaps(found.filter(|(_, offsets)| !offsets.is_empty()))
+}
+
+/// Those places whose messages are at `start` or behind it.
+#[must_use]
+pub fn from(places: &RoaringTreemap, start: u64) -> RoaringTreemap {
+    let mut messages = messages(places);
+    messages.remove_range(0..start);
+    of_messages(places, &messages)
+}
+
+/// The largest offset of a message.
+#[must_use]
+pub fn newest(places: &RoaringTreemap) -> Option<u64> {
+    let last =
+        |(high, offsets): (u32, &RoaringBitmap)| Some(u64::from(offset_bits(high)) << 32 | u64::from(offsets.max()?));
+    places.bitmaps().filter_map(last).max()
+}
+
+/// Of the upper half of a place's number, those bits that belong to its offset.
+fn offset_bits(high: u32) -> u32 {
+    (Place::offset_of(u64::from(high) << 32) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn some_places() -> impl Strategy<Value = BTreeSet<(u64, u16)>> {
+        let offset = prop_oneof![3 => 0_u64..9, 1 => (1_u64 << 32)..(1 << 32) + 3, 1 => Just((1_u64 << 48) - 1)];
+        proptest::collection::btree_set((offset, prop_oneof![2 => Just(0), 1 => 0_u16..3, 1 => Just(9_999)]), 0..30)
+    }
+
+    fn number((offset, index): (u64, u16)) -> u64 {
+        Place { partition: 0, offset: offset.cast_signed(), index }.number().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn places_are_those_of_their_messages(places in some_places(), others in some_places(), start in 0_u64..9) {
+            let set: RoaringTreemap = places.iter().copied().map(number).collect();
+            let offsets = |places: &BTreeSet<(u64, u16)>| places.iter().map(|(offset, _)| *offset).collect::<BTreeSet<u64>>();
+            let asked: RoaringTreemap = offsets(&others).into_iter().collect();
+            let pick = |is_wanted: &dyn Fn(u64) -> bool| {
+                places.iter().copied().filter(|(offset, _)| is_wanted(*offset)).map(number).collect::<RoaringTreemap>()
+            };
+            prop_assert_eq!(messages(&set), offsets(&places).into_iter().collect::<RoaringTreemap>());
+            prop_assert_eq!(of_messages(&set, &asked), pick(&|offset| asked.contains(offset)));
+            prop_assert_eq!(from(&set, start), pick(&|offset| offset >= start));
+            prop_assert_eq!(newest(&set), offsets(&places).last().copied());
+        }
+    }
+
+    #[test]
+    fn only_later_elements_are_named_by_their_index() {
+        assert_eq!([text(number((7, 0))), text(number((7, 2)))], ["7", "7[2]"]);
+    }
+}

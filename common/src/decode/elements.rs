@@ -1,0 +1,223 @@
+//! [`Elements`]: where a message that holds several ticks has them.
+
+use super::fields::Fields;
+use super::mapping::{Field, Path};
+use super::{Found, Provenance, Rules, values};
+use crate::Timestamp;
+use crate::reject::{Reason, Reject};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// A message with more elements is none: each of them may become a row, and all of a message's are written at once.
+pub const MAX_ELEMENTS: usize = 10_000;
+
+/// UTC days that the ticks of one message may lie on. Each needs a partition of its table, and all of a message's ticks
+/// are written in one transaction, which has no room for more locks.
+pub const MAX_DAYS: usize = 256;
+
+/// A message taken apart.
+#[derive(Debug, Default)]
+pub(super) struct Elements<'a> {
+    /// In the message's order.
+    pub all: Vec<Element<'a>>,
+    around: Vec<Around<'a>>,
+    pub provenance: Option<Provenance>,
+    /// The record's own time, as the archive has it beside them.
+    pub time: Option<Timestamp>,
+}
+
+/// What may be a tick.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Element<'a> {
+    pub raw: &'a RawValue,
+    /// The object that it stands in.
+    around: Option<usize>,
+}
+
+/// An object that the way to the elements leads through.
+#[derive(Debug)]
+struct Around<'a> {
+    fields: Fields<'a>,
+    /// The one that it stands in itself.
+    around: Option<usize>,
+}
+
+/// Whether the value may have to be taken apart: most have not, and are read by shorter ways.
+pub(super) fn may_have_several(value: &[u8], rules: &Rules) -> bool {
+    let value = value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value);
+    rules.each.is_some() || value.trim_ascii_start().starts_with(b"[")
+}
+
+impl<'a> Elements<'a> {
+    /// The elements of a message; `None` where the message is itself what may be a tick.
+    pub fn of(text: &'a str, rules: &Rules) -> Result<Option<Self>, Reject> {
+        let names = rules.each.as_ref().map(Path::names).unwrap_or_default();
+        let mut elements = Self::default();
+        if text.trim_ascii_start().starts_with('[') {
+            let raw: &RawValue = serde_json::from_str(text).map_err(not_json)?;
+            elements.add_value(raw, names, None, rules)?;
+        } else {
+            // It may be an array all the same, behind a byte order mark, that is no JSON as it is.
+            let found = Found::of(text, rules)?;
+            let Some((first, rest)) = names.split_first() else {
+                return Ok(None);
+            };
+            let Some(inner) = member(found.object, first)? else {
+                return Ok(None);
+            };
+            (elements.provenance, elements.time) =
+                (found.provenance(), found.record_time.and_then(values::record_time));
+            elements.around.push(Around { fields: found.fields, around: None });
+            elements.add_value(inner, rest, Some(0), rules)?;
+        }
+        match elements.all.iter().any(|element| element.raw.get().starts_with('{')) {
+            true => Ok(Some(elements)),
+            false => Err(Reject::new(Reason::NotObject, "the array holds no object")),
+        }
+    }
+
+    fn add_value(
+        &mut self,
+        raw: &'a RawValue,
+        names: &[Box<str>],
+        around: Option<usize>,
+        rules: &Rules,
+    ) -> Result<(), Reject> {
+        if !raw.get().starts_with('[') {
+            return self.add_object(raw, names, around, rules);
+        }
+        // How deep arrays may lie in one another is limited for the whole message.
+        let inner: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(not_json)?;
+        inner.into_iter().try_for_each(|raw| self.add_value(raw, names, around, rules))
+    }
+
+    fn add_object(
+        &mut self,
+        raw: &'a RawValue,
+        names: &[Box<str>],
+        around: Option<usize>,
+        rules: &Rules,
+    ) -> Result<(), Reject> {
+        let inner = match names.split_first() {
+            Some((first, rest)) if raw.get().starts_with('{') => member(raw.get(), first)?.map(|inner| (inner, rest)),
+            _ => None,
+        };
+        if let Some((inner, rest)) = inner {
+            self.around.push(Around { fields: Fields::parse(raw.get(), rules)?, around });
+            return self.add_value(inner, rest, Some(self.around.len() - 1), rules);
+        }
+        if self.all.len() == MAX_ELEMENTS {
+            let detail = format!("the message holds more than {MAX_ELEMENTS} elements");
+            return Err(Reject::new(Reason::TooLarge, detail));
+        }
+        self.all.push(Element { raw, around });
+        Ok(())
+    }
+}
+
+/// What stands around an element.
+#[derive(Clone, Copy)]
+pub(super) struct Outside<'e, 'a>(pub Option<(&'e Elements<'a>, Element<'a>)>);
+
+impl<'a> Outside<'_, 'a> {
+    /// For a message that is a tick itself.
+    pub const NOTHING: Self = Self(None);
+
+    /// A field that is not in the element, out of the nearest object around it.
+    pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
+        let Self(Some((elements, element))) = self else {
+            return Ok(None);
+        };
+        let mut next = element.around;
+        while let Some(around) = next.and_then(|number| elements.around.get(number)) {
+            if let Some(raw) = around.fields.get(field)? {
+                return Ok(Some(raw));
+            }
+            next = around.around;
+        }
+        Ok(None)
+    }
+
+    pub fn time(&self) -> Option<Timestamp> {
+        self.0.and_then(|(elements, _)| elements.time)
+    }
+}
+
+/// The days that the ticks of a message have been on.
+#[derive(Debug, Default)]
+pub(super) struct Days {
+    known: BTreeSet<i64>,
+    last: Option<i64>,
+}
+
+impl Days {
+    /// Whether a tick's day is one of them, or may become one.
+    pub fn admit(&mut self, timestamp: Timestamp) -> Result<(), Reject> {
+        let day = timestamp.floor(Timestamp::DAY).micros();
+        if self.last != Some(day) && !self.known.contains(&day) {
+            if self.known.len() == MAX_DAYS {
+                let detail = format!("the ticks before it in its message lie on {MAX_DAYS} other days already");
+                return Err(Reject::new(Reason::TooLarge, detail));
+            }
+            self.known.insert(day);
+        }
+        self.last = Some(day);
+        Ok(())
+    }
+}
+
+fn not_json(error: serde_json::Error) -> Reject {
+    Reject::new(Reason::NotJson, error.to_string())
+}
+
+/// A member of an object, if it is an array or an object. Of several with the name the last counts.
+fn member<'a>(object: &'a str, name: &str) -> Result<Option<&'a RawValue>, Reject> {
+    let mut json = serde_json::Deserializer::from_str(object);
+    let found = json.deserialize_map(Member(name)).map_err(not_json)?;
+    Ok(found.filter(|raw| raw.get().starts_with(['[', '{'])))
+}
+
+struct Member<'n>(&'n str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(is_wanted) = map.next_key_seed(IsNamed(self.0))? {
+            let raw = map.next_value()?;
+            if is_wanted {
+                found = Some(raw);
+            }
+        }
+        Ok(found)
+    }
+}
+
+struct IsNamed<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for IsNamed<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for IsNamed<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
+    }
+}
