@@ -16,6 +16,13 @@ fail() {
     exit 1
 }
 
+# A worker that is starting answers as it does to what it cannot read (HTTP 500), so a file that cannot do is told here.
+[ -r "$config" ] || fail "cannot read $config"
+case $(tr -d ' \n\r\t' <"$config") in
+'{'*'}') ;;
+*) fail "$config holds no JSON object" ;;
+esac
+
 # request METHOD PATH [curl's arguments]: sets $code (000: no answer) and $body.
 request() {
     method=$1
@@ -40,7 +47,12 @@ while true; do
     200) say "updated at $url" && break ;;
     201) say "created at $url" && break ;;
     000) again "no answer from the Connect worker at $url" ;;
-    404 | 409 | 5*) again "worker at $url answers HTTP $code: $body" ;; # starting, or rebalancing
+    404 | 409 | 5*)
+        case $body in
+        *'Unexpected '* | *'Unrecognized token'* | *'Cannot deserialize'*) fail "$config is no JSON, says $url: $body" ;;
+        esac
+        again "worker at $url answers HTTP $code: $body" # starting, or rebalancing
+        ;;
     *) fail "refused by $url with HTTP $code: $body" ;;
     esac
 done

@@ -27,6 +27,7 @@ create table reconciled_hours
 create table reconciliations
 (
     hour                timestamptz not null,
+    topic               text        not null,
     partition           integer     not null,
     status              text        not null,
     -- Kafka's offsets whose record time is in the hour: [kafka_from, kafka_to). A tick's own time may differ from that
@@ -50,7 +51,7 @@ create table reconciliations
     realtime_checksum   text,
     archive_checksum    text        not null,
     detail              text        not null,
-    constraint reconciliations_pkey primary key (hour, partition),
+    constraint reconciliations_pkey primary key (hour, topic, partition),
     constraint reconciliations_hour_fkey foreign key (hour) references reconciled_hours on delete cascade,
     constraint reconciliations_status_check check (status in ('ok', 'purged', 'open', 'mismatch'))
 );

@@ -43,6 +43,19 @@ select symbol, min(hour)
 from hourly_stock_summary
 group by symbol;
 
+-- What a symbol's bars up to some time ago have come to, so that those behind it can be gone on with. Once a bar in it has
+-- changed it is deleted, and all are taken in anew. Whoever changes hourly_stock_summary by hand deletes the symbol's, too.
+create table indicator_states
+(
+    symbol   text        not null collate "C",
+    interval text        not null,
+    -- of the last bar in it
+    start    timestamptz not null,
+    state    bytea       not null,
+    constraint indicator_states_pkey primary key (symbol, interval),
+    constraint indicator_states_interval_check check (interval in ('hour', 'day'))
+);
+
 -- Another time zone cuts other days.
 create function mark_all_indicators_stale() returns trigger
     language plpgsql as

@@ -36,6 +36,7 @@ begin
             ('batch_writer', 'rejected_lines', '{select, insert, update, delete}'),
             ('batch_writer', 'technical_indicators', '{select, insert, update, delete}'),
             ('batch_writer', 'stale_indicators', '{select, insert, update, delete}'),
+            ('batch_writer', 'indicator_states', '{select, insert, update, delete}'),
             -- Locked while indicators are computed, for which PostgreSQL wants the right to update.
             ('batch_writer', 'exchange', '{select, update}'),
             -- `batch-layer verify` compares the archive with what the speed layer has written.

@@ -1,6 +1,6 @@
 //! `--dry-run`: what a run would do, and why.
 
-use crate::archive::{Folder, Store};
+use crate::archive::{Folder, Store, StoreError};
 use crate::cli::{Args, Plan};
 use crate::hour::Hour;
 use crate::index::Index;
@@ -33,7 +33,14 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     let has_tables = has_tables(&mut index).await?;
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
-        let listing = store.list(&folder.prefix).await?;
+        let listing = match store.list(&folder.prefix).await {
+            Err(error @ StoreError::TooMany) => {
+                let why = format!("not written: {}{}: {error}", store.location(), folder.prefix);
+                hours.entry(folder.hours.start).or_default().why.push(why);
+                continue;
+            }
+            listing => listing?,
+        };
         let mut known =
             if has_tables { index.folders(&[&*folder.prefix], &format).await? } else { FxHashMap::default() };
         let known = known.remove(&*folder.prefix).unwrap_or_default();

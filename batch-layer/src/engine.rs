@@ -9,7 +9,7 @@ use crate::archive::Object;
 use crate::hour::Hour;
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, HourBars, Offsets, Scan};
-use crate::totals::{MAX_BARS, Total, Totals};
+use crate::totals::{self, MAX_BARS, Total, Totals};
 use crate::work::stopped;
 use common::Failure;
 use futures::stream::{self, StreamExt};
@@ -162,7 +162,10 @@ impl Engine {
                     self.read.push(object.size);
                     for (_, part) in scan.hours.into_iter().filter(|(of, _)| *of == hour) {
                         known.add_all(part.offsets.clone());
-                        sum.merge(part);
+                        let Some(more) = totals::joined(sum, part) else {
+                            return Ok(Summed::TooWide);
+                        };
+                        sum = more;
                     }
                 }
                 Err(ReadError::Moved) => return Ok(Summed::Moved(object.clone())),

@@ -1,21 +1,24 @@
 //! Technical indicators of each symbol, by hour and by day at the exchange: brought up to date after the hours.
 //!
-//! Averages such as the EMA never forget entirely, so a value depends on every bar before it. It is always computed
-//! from the symbol's first bar on, and written from the first bar on that has changed: the result depends on the
-//! summaries alone, not on which runs there were. `docs/indicators.md` says what each column is.
+//! Averages such as the EMA never forget entirely, so a value depends on every bar before it. What the bars up to some
+//! time ago have come to is kept ([`State`]), and gone on from where no bar before that has changed; otherwise all are taken
+//! in anew. Either way the digits are the same, so the result depends on the summaries alone, not on which runs there were.
+//! Rows that stay what they are are not written. `docs/indicators.md` says what each column is.
 
-mod series;
+#[cfg(test)]
+mod reference;
+mod state;
 mod store;
 
-pub use series::{COLUMNS, Series, compute};
-pub use store::mark;
+pub use state::{Bar, COLUMNS, State, Values};
+pub use store::{Interval, bars, count_bars, forget, mark};
 
 use crate::index::Index;
 use crate::lock;
 use crate::work::stopped;
-use common::Failure;
 use common::pg::in_time;
-use store::{Interval, Mark, Rows};
+use common::{Failure, Timestamp};
+use store::{Kept, Mark, Rows, States};
 use tokio_util::sync::CancellationToken;
 
 /// Symbols of the first transaction.
@@ -52,41 +55,61 @@ async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Err
     let (patience, token) = (index.patience, index.lock.clone());
     let mut transaction = in_time(patience, lock::begin(&mut index.connection, token.as_ref())).await?;
     let mut marks = in_time(patience, store::marks(&mut transaction, symbols)).await?;
-    let counts = in_time(patience, store::count_bars(&mut transaction, &marks)).await?;
+    let hours = in_time(patience, store::kept(&mut transaction, Interval::Hour, &marks)).await?;
+    let counts = in_time(patience, count_bars(&mut transaction, &store::asked(&marks, &hours))).await?;
     marks.truncate(how_many(&counts));
     let mut done = Done { symbols: marks.len(), bars: 0 };
     if marks.is_empty() {
         return Ok(done);
     }
     for interval in [Interval::Hour, Interval::Day] {
-        let bars = in_time(patience, store::bars(&mut transaction, interval, &marks)).await?;
-        let mut rows = Rows::default();
-        for (mark, series) in marks.iter().zip(&bars) {
-            let columns = compute(series).map_err(|error| undefined(mark, error))?;
-            rows.add(interval, mark, series, &columns);
-            done.bars += series.start.len();
+        let kept = in_time(patience, store::kept(&mut transaction, interval, &marks)).await?;
+        let bars = in_time(patience, bars(&mut transaction, interval, &store::asked(&marks, &kept))).await?;
+        let (mut rows, mut states) = (Rows::default(), States::default());
+        for ((mark, kept), bars) in marks.iter().zip(kept).zip(&bars) {
+            go_on(interval, (mark, kept), bars, (&mut rows, &mut states));
+            done.bars += bars.len();
         }
-        in_time(patience, store::delete(&mut transaction, interval, &marks)).await?;
-        in_time(patience, store::insert(&mut transaction, interval, &rows)).await?;
+        in_time(patience, store::delete(&mut transaction, interval, (&marks, &rows))).await?;
+        in_time(patience, store::write(&mut transaction, interval, &rows)).await?;
+        in_time(patience, store::keep(&mut transaction, interval, &states)).await?;
     }
     in_time(patience, store::unmark(&mut transaction, &marks)).await?;
     in_time(patience, lock::commit(transaction, token.as_ref())).await?;
     Ok(done)
 }
 
+/// Takes in a symbol's bars that are not in the kept state; gives the rows from its mark on, and now and then a new state.
+fn go_on<'m>(
+    interval: Interval,
+    (mark, kept): (&'m Mark, Kept),
+    bars: &[(Timestamp, Bar)],
+    (rows, states): (&mut Rows<'m>, &mut States<'m>),
+) {
+    let mut state = kept.state;
+    // Late ticks change what is a little back, so a state is kept that lies behind that.
+    let back = interval.kept_back();
+    let keep_at = bars.len().checked_sub(back).filter(|_| bars.len() >= 2 * back);
+    for (number, (start, bar)) in bars.iter().enumerate() {
+        let values = state.push(bar);
+        if *start >= mark.from(interval) {
+            rows.add(&mark.symbol, *start, bar, &values);
+        }
+        if keep_at == Some(number + 1) {
+            states.add(&mark.symbol, *start, &state);
+        }
+    }
+}
+
 /// How many of the first symbols, whose bars were counted, are taken at once: at least one.
-fn how_many(counts: &[usize]) -> usize {
+#[must_use]
+pub fn how_many(counts: &[usize]) -> usize {
     let mut bars = 0;
     let fitting = counts.iter().take_while(|count| {
         bars += **count;
         bars <= BARS_AT_ONCE
     });
     fitting.count().max(1)
-}
-
-/// TA-Lib refuses only parameters and lengths, which are ours, and numbers that are none, which PostgreSQL would not cast.
-fn undefined(mark: &Mark, error: ta_lib::RetCode) -> sqlx::Error {
-    sqlx::Error::Decode(format!("TA-Lib on the bars of {}: {error:?}", mark.symbol).into())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! [`index`] and [`summary`] know the tables; [`indicators`] follow from the summaries; [`run()`] puts them together. `docs/batch-layer.md` explains the design.
 
 pub mod archive;
+pub mod arenas;
 pub mod cli;
 pub mod completeness;
 pub mod dry_run;

@@ -4,8 +4,13 @@ use batch_layer::Command;
 use common::{Failure, failure, shutdown, telemetry};
 use std::process::ExitCode;
 
+fn main() -> ExitCode {
+    batch_layer::arenas::limit();
+    run()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn run() -> ExitCode {
     let command = Command::parse();
     telemetry::init(command.logs());
     let result = match (shutdown::token(), command) {

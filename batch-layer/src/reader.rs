@@ -154,8 +154,13 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]; [`ReadError::Wide`] where it needs more than its share.
     pub async fn read_beside_others(&self, object: &Object) -> Result<Scan, ReadError> {
-        let sharing = Self { max_bars: BARS_OF_MANY, ..self.clone() };
-        sharing.read(object, None).await
+        self.sharing().read(object, None).await
+    }
+
+    /// A reader whose objects may all be in memory at once: one that needs more than its share is [`ReadError::Wide`].
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        Self { max_bars: BARS_OF_MANY, ..self.clone() }
     }
 
     /// As [`Reader::read`], with another use of the object's lines than summing them up.

@@ -103,8 +103,7 @@ pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> 
     };
     match visit(input, options, &mut summing) {
         Ok(()) if summing.is_too_wide => {
-            let error = io::Error::other(TooWide(options.max_bars));
-            Err(ScanError { error, hours: summing.collector.hours() })
+            Err(ScanError { error: TooWide::error(options.max_bars), hours: summing.collector.hours() })
         }
         Ok(()) => {
             summing.scan.hours = summing.collector.finish();
@@ -126,6 +125,11 @@ pub fn place_of(told: Provenance, index: u16) -> Option<(Place, u64)> {
 pub struct TooWide(usize);
 
 impl TooWide {
+    /// `bars`: how many there may be.
+    pub fn error(bars: usize) -> io::Error {
+        io::Error::other(Self(bars))
+    }
+
     /// Whether this is why reading failed.
     #[must_use]
     pub fn caused(error: &io::Error) -> bool {
@@ -134,7 +138,7 @@ impl TooWide {
 }
 
 /// Ticks between two looks at how many bars there are.
-const TICKS_BETWEEN_LOOKS: u64 = 4096;
+pub const TICKS_BETWEEN_LOOKS: u64 = 4096;
 
 struct Summing<'a> {
     collector: Collector<'a>,

@@ -22,6 +22,8 @@ pub struct Summary<'a> {
     pub sum: HourBars,
     /// The symbols whose bars are others than before; `None`: write all of them anew.
     pub changed: Option<BTreeSet<String>>,
+    /// Whether its symbols' indicators are computed from their first bars on, too, and not from what was kept of them.
+    pub is_anew: bool,
     /// Keys of the objects that are in the sums now and were not before; `None`: all of the hour's.
     pub merged: Option<Vec<&'a str>>,
     /// Objects in the sums that are no longer in the archive.
@@ -70,6 +72,9 @@ impl Summary<'_> {
         let symbols: Option<Vec<&str>> = self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
         delete_rows(&mut transaction, self.hour, symbols.as_deref()).await?;
         self.insert_rows(&mut transaction).await?;
+        if self.is_anew {
+            indicators::forget(&mut transaction, self.hour).await?;
+        }
         indicators::mark(&mut transaction, self.hour, symbols.as_deref()).await?;
         self.note(&mut transaction).await?;
         self.keep_sums(&mut transaction).await?;

@@ -125,6 +125,13 @@ impl Totals {
     }
 }
 
+/// An hour's sums with another part of it; `None` where that has more symbols than there is memory for.
+#[must_use]
+pub fn joined(mut sum: HourBars, part: HourBars) -> Option<HourBars> {
+    sum.merge(part);
+    (sum.bars.len() <= MAX_SYMBOLS).then_some(sum)
+}
+
 fn span(part: &HourBars) -> Span {
     match (part.offsets.span(), part.repeated.span()) {
         (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),

@@ -1,7 +1,7 @@
 //! `batch-layer verify`: do Kafka, `realtime_stock` and the archive hold the same ticks?
 //!
 //! [`holdings`] has what one side holds in a form that can be compared: sets of offsets, and checksums of neighbouring
-//! offsets. [`archive`] and [`tables`] read the two sides, [`lost`] asks [`log`] (Kafka) about offsets that are on
+//! offsets. [`archive`] and [`tables`] read the two sides of each [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on
 //! neither, and [`compare`] judges. [`report`] prints the outcomes, [`store`] writes them to PostgreSQL.
 
 mod archive;
@@ -9,6 +9,7 @@ mod args;
 mod checksum;
 mod compare;
 mod holdings;
+mod indicators;
 mod log;
 mod lost;
 mod outcome;
@@ -16,6 +17,7 @@ mod repair;
 mod report;
 mod store;
 mod tables;
+mod topic;
 
 pub use args::VerifyArgs;
 pub use checksum::{Checksum, Content};
@@ -26,21 +28,20 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::reader::Reader;
 use crate::scan::Offsets;
-use anyhow::Context;
-use archive::{Archive, Archived};
+use crate::totals::MAX_SYMBOLS;
+use archive::Archive;
 use common::{Failure, Timestamp};
 use compare::Sides;
-use holdings::{Holdings, HourHoldings};
-use log::{Asked, Log, Span};
-use lost::{Lost, Places, Search};
-use outcome::{HourOutcome, Status};
+use holdings::HourHoldings;
+use log::Span;
+use outcome::{HourOutcome, PartitionOutcome, Status};
 use repair::Repair;
 use report::{Report, Totals};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
-use tables::{Computed, Derived, Known};
+use tables::{Computed, Derived};
 use tokio_util::sync::CancellationToken;
+use topic::{Part, Sum, Topic};
 
 /// Hours that are compared at a time; the neighbouring folders of a stretch are read twice.
 const STRETCH_HOURS: i64 = 24;
@@ -51,32 +52,23 @@ const STRETCH_HOURS: i64 = 24;
 /// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not be compared.
 pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
     let plan = args.hours.plan(Timestamp::now())?;
-    let kafka = args.kafka.clone();
-    let log = tokio::task::spawn_blocking(move || Log::connect(&kafka)).await.context("asking Kafka");
-    let (log, is_away) = match log.map_err(Failure::Infrastructure)?? {
-        Asked::There(log) => (Some(Arc::new(log)), false),
-        Asked::Away => (None, true),
-        Asked::NotGiven => (None, false),
-    };
     let store = Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer verify", true).await?;
+    let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
     let broken = index.broken().await?.into_values().flatten();
-    let (group, topic) = (&args.kafka.group_id, &args.kafka.topic);
     let mut verification = Verification {
-        topic: topic.clone(),
-        gaps: tables::gaps(&mut index, group, topic).await?,
-        next_offsets: tables::next_offsets(&mut index, group, topic).await?,
-        log,
         is_repairing: args.repair,
         archive: Archive {
             template: args.archive.prefix.clone(),
             reader: Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken),
             store,
             plan: plan.clone(),
+            topics: args.kafka.topic.clone(),
         },
+        topics,
         index,
     };
-    let mut report = Report::new(args.format);
+    let mut report = Report::new(args.format, args.kafka.topic.len() > 1);
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
     report.finish().map_err(Failure::Infrastructure)?;
     compared.and_then(|()| conclude(&report.totals)).and_then(|()| match is_away {
@@ -100,10 +92,7 @@ fn stopped() -> Failure {
 
 /// What all hours have in common.
 struct Verification {
-    topic: String,
-    gaps: Known,
-    next_offsets: BTreeMap<i32, u64>,
-    log: Option<Arc<Log>>,
+    topics: Vec<Topic>,
     archive: Archive,
     index: Index,
     /// Whether bars are brought in line with the ticks.
@@ -121,33 +110,50 @@ struct Strays {
 /// What was read of a stretch of hours.
 struct Stretch {
     hours: Range<Hour>,
-    realtime: Holdings,
-    archived: Archived,
+    /// Of each topic.
+    parts: Vec<Part>,
     computed: BTreeMap<Hour, Computed>,
-    spans: BTreeMap<i32, Span>,
-    lost: Lost,
     /// Of which moment the tables were read, and when reading the archive began.
     read_at: Timestamp,
     began_at: Timestamp,
     strays: BTreeMap<Hour, Strays>,
     /// Records that were archived once and have expired.
     expired: BTreeMap<Hour, Offsets>,
-    /// Ticks of the archive that the speed layer has rejected.
-    parsed_otherwise: Places,
+    /// Hours of which `realtime_stock` has ticks of none of the topics.
+    others: BTreeSet<Hour>,
+}
+
+impl Stretch {
+    fn realtime(&self, hour: Hour) -> Sum<'_> {
+        Sum::of(self.parts.iter().filter_map(|part| part.realtime.hours.get(&hour)))
+    }
+
+    fn archive(&self, hour: Hour) -> Sum<'_> {
+        Sum::of(self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour)))
+    }
+
+    /// Why not all of the archive could be read.
+    fn unread(&self, hour: Hour) -> Option<&str> {
+        self.parts.iter().find_map(|part| part.archived.unread.get(&hour)).map(String::as_str)
+    }
 }
 
 impl Verification {
     async fn compare_all(&mut self, plan: &Plan, report: &mut Report, stop: &CancellationToken) -> Result<(), Failure> {
-        let mut start = plan.window.start;
+        let indicators = indicators::strays(&mut self.index, &plan.window);
+        let indicators = stop.run_until_cancelled(indicators).await.ok_or_else(stopped)??;
+        let (mut start, mut length) = (plan.window.start, STRETCH_HOURS);
         while start < plan.window.end {
-            let hours = start..start.plus(STRETCH_HOURS).min(plan.window.end);
-            let mut stretch = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
-            let repaired = self.repair(&stretch, stop).await?;
-            if !repaired.is_empty() {
-                stretch = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
-            }
+            let hours = start..start.plus(length).min(plan.window.end);
+            let Some((stretch, repaired)) = self.read_and_repair(&hours, stop).await? else {
+                length = (length / 2).max(1);
+                continue;
+            };
             for hour in Hour::each(hours.clone()) {
                 let mut outcome = self.judge(hour, &stretch);
+                if let Some(symbols) = indicators.get(&hour) {
+                    outcome.find(Status::Mismatch, describe_strays("technical_indicators", symbols, ANEW));
+                }
                 if let Some(repair) = repaired.get(&hour) {
                     outcome.find(Status::Ok, repair.describe());
                 }
@@ -159,6 +165,24 @@ impl Verification {
             start = hours.end;
         }
         Ok(())
+    }
+
+    /// What a stretch holds, after its bars were repaired where that is asked for; `None` where it is too much at once.
+    async fn read_and_repair(
+        &mut self,
+        hours: &Range<Hour>,
+        stop: &CancellationToken,
+    ) -> Result<Option<(Stretch, BTreeMap<Hour, Repair>)>, Failure> {
+        let Some(stretch) = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)?? else {
+            return Ok(None);
+        };
+        let repaired = self.repair(&stretch, stop).await?;
+        if repaired.is_empty() {
+            return Ok(Some((stretch, repaired)));
+        }
+        drop(stretch);
+        let anew = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
+        Ok(anew.map(|stretch| (stretch, repaired)))
     }
 
     /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked for.
@@ -181,104 +205,84 @@ impl Verification {
 
     /// Reads both sides, and what Kafka has of the hours. The archive comes first: what is archived while it is read is
     /// then at worst in `realtime_stock` alone, and newer than everything that was read.
-    async fn read(&mut self, hours: Range<Hour>) -> Result<Stretch, Failure> {
+    ///
+    /// `None` where several hours hold more together than there is memory for.
+    async fn read(&mut self, hours: Range<Hour>) -> Result<Option<Stretch>, Failure> {
         let began_at = Timestamp::now();
-        let archived = self.archive.read(&mut self.index, &hours).await?;
+        let mut parts = Vec::new();
+        for topic in &self.topics {
+            let Some(archived) = self.archive.read(&mut self.index, &hours, topic.of_objects()).await? else {
+                return Ok(None);
+            };
+            parts.push(Part { archived, ..Part::default() });
+        }
         let read_at = tables::begin_snapshot(&mut self.index).await?;
-        let (mut realtime, mut computed) = (Holdings::default(), BTreeMap::new());
-        for hour in Hour::each(hours.clone()) {
-            tables::read_realtime(&mut self.index, hour, &mut realtime).await?;
-            computed.insert(hour, tables::computed(&mut self.index, hour).await?);
-        }
-        realtime.settle();
-        let spans = self.spans(&hours).await?;
-        let purged = computed.iter().filter(|(_, computed)| computed.is_purged()).map(|(hour, _)| *hour).collect();
-        let search = Search {
-            topic: &self.topic,
-            hours: &hours,
-            realtime: &realtime,
-            archived: &archived,
-            gaps: &self.gaps,
-            next_offsets: &self.next_offsets,
-            purged: &purged,
-            log: self.log.as_ref(),
-            spans: &spans,
-            rules: self.archive.reader.rules(),
-        };
-        let lost = search.run(&mut self.index).await?;
-        let (mut strays, mut expired, mut parsed_otherwise) = (BTreeMap::new(), BTreeMap::new(), Places::new());
-        for (hour, computed) in &computed {
-            strays.insert(*hour, self.strays(*hour, computed, &realtime, &archived).await?);
-            expired.insert(*hour, tables::expired(&mut self.index, *hour).await?);
-            self.find_parsed_otherwise(*hour, &realtime, &archived, &mut parsed_otherwise).await?;
-        }
-        tables::end_snapshot(&mut self.index).await?;
-        Ok(Stretch {
+        let mut stretch = Stretch {
             hours,
-            realtime,
-            archived,
-            computed,
-            spans,
-            lost,
+            parts,
+            computed: BTreeMap::new(),
             read_at,
             began_at,
-            strays,
-            expired,
-            parsed_otherwise,
-        })
+            strays: BTreeMap::new(),
+            expired: BTreeMap::new(),
+            others: BTreeSet::new(),
+        };
+        let is_whole = self.read_tables(&mut stretch).await?;
+        tables::end_snapshot(&mut self.index).await?;
+        Ok(is_whole.then_some(stretch))
     }
 
-    /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.
-    async fn find_parsed_otherwise(
-        &mut self,
-        hour: Hour,
-        realtime: &Holdings,
-        archived: &Archived,
-        found: &mut Places,
-    ) -> Result<(), Failure> {
-        let Some(side) = archived.holdings.hours.get(&hour) else {
-            return Ok(());
-        };
-        for partition in side.shares.keys() {
-            let held = realtime.hours.get(&hour).map(|side| side.offsets(*partition)).unwrap_or_default();
-            let missing = side.offsets(*partition) - held;
-            let rejected = tables::rejected(&mut self.index, &self.topic, *partition, &missing).await? & missing;
-            if !rejected.is_empty() {
-                found.insert((hour, *partition), rejected);
+    /// `false` where several hours hold more together than there is memory for.
+    async fn read_tables(&mut self, stretch: &mut Stretch) -> Result<bool, Failure> {
+        let hours = stretch.hours.clone();
+        for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
+            let Some(realtime) = topic.read_realtime(&mut self.index, &hours).await? else {
+                return Ok(false);
+            };
+            part.realtime = realtime;
+        }
+        for hour in Hour::each(hours.clone()) {
+            stretch.computed.insert(hour, tables::computed(&mut self.index, hour).await?);
+            stretch.expired.insert(hour, tables::expired(&mut self.index, hour).await?);
+        }
+        let purged = stretch.computed.iter().filter(|(_, computed)| computed.is_purged()).map(|(hour, _)| *hour);
+        let purged = purged.collect();
+        for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
+            topic.ask(&mut self.index, &self.archive, (&hours, &purged), part).await?;
+        }
+        let sources: Option<Vec<i16>> =
+            self.topics.iter().map(Topic::sources).collect::<Option<Vec<_>>>().map(|sources| sources.concat());
+        for hour in Hour::each(hours) {
+            let strays = self.strays(hour, stretch).await?;
+            stretch.strays.insert(hour, strays);
+            if let Some(sources) = &sources
+                && tables::has_others(&mut self.index, hour, sources).await?
+            {
+                stretch.others.insert(hour);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What the tables that follow from the ticks say otherwise.
-    async fn strays(
-        &mut self,
-        hour: Hour,
-        computed: &Computed,
-        realtime: &Holdings,
-        archived: &Archived,
-    ) -> Result<Strays, Failure> {
-        let (nothing, mut found) = (HourHoldings::default(), Vec::new());
-        let is_unread = archived.unread.contains_key(&hour);
-        let archive = archived.holdings.hours.get(&hour).unwrap_or(&nothing);
-        let ticks = |side: &HourHoldings| side.shares.values().map(|share| share.ticks).sum::<u64>();
-        if computed.summary_ticks == Some(ticks(archive)) && !is_unread && !computed.is_stale {
-            let symbols = tables::differing(&mut self.index, hour, Derived::Summary, &archive.bars).await?;
-            note_strays(&mut found, Derived::Summary.name(), &symbols, "batch-layer --recompute writes them anew");
-            let symbols = tables::stray_indicators(&mut self.index, hour).await?;
-            note_strays(&mut found, "technical_indicators", &symbols, "batch-layer --recompute writes them anew");
+    async fn strays(&mut self, hour: Hour, stretch: &Stretch) -> Result<Strays, Failure> {
+        let (archive, realtime, mut found) = (stretch.archive(hour), stretch.realtime(hour), Vec::new());
+        let computed = &stretch.computed[&hour];
+        let is_compared = !archive.is_too_wide && !computed.is_stale && stretch.unread(hour).is_none();
+        if is_compared && computed.summary_ticks == Some(archive.ticks) {
+            let symbols = tables::differing(&mut self.index, hour, Derived::Summary, archive.bars()).await?;
+            note_strays(&mut found, Derived::Summary.name(), &symbols, ANEW);
         }
-        let side = realtime.hours.get(&hour).unwrap_or(&nothing);
         let of_the_archive = found.len();
-        if !computed.is_purged() {
+        if !computed.is_purged() && !realtime.is_too_wide {
             let why = "they do not follow from realtime_stock (--repair)";
-            if computed.hour_bar_ticks > 0 || ticks(side) > 0 {
-                let symbols = tables::differing(&mut self.index, hour, Derived::HourBars, &side.bars).await?;
+            if computed.hour_bar_ticks > 0 || realtime.ticks > 0 {
+                let symbols = tables::differing(&mut self.index, hour, Derived::HourBars, realtime.bars()).await?;
                 note_strays(&mut found, Derived::HourBars.name(), &symbols, why);
             }
             // Minutes may be trimmed; the hours are kept.
             if computed.minute_bar_ticks > 0 {
-                let symbols = tables::differing(&mut self.index, hour, Derived::MinuteBars, &side.bars).await?;
+                let symbols = tables::differing(&mut self.index, hour, Derived::MinuteBars, realtime.bars()).await?;
                 note_strays(&mut found, Derived::MinuteBars.name(), &symbols, why);
             }
         }
@@ -286,71 +290,97 @@ impl Verification {
         Ok(Strays { found, bars })
     }
 
-    async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
-        let Some(log) = self.log.clone() else {
-            return Ok(BTreeMap::new());
-        };
-        let hours = hours.clone();
-        let asked = tokio::task::spawn_blocking(move || log.spans(&hours)).await.context("asking Kafka");
-        asked.and_then(|spans| spans).map_err(Failure::Infrastructure)
-    }
-
     fn judge(&self, hour: Hour, stretch: &Stretch) -> HourOutcome {
         let computed = stretch.computed[&hour];
-        let nothing = HourHoldings::default();
-        let sides = Sides {
-            hour,
-            realtime: (!computed.is_purged()).then(|| stretch.realtime.hours.get(&hour).unwrap_or(&nothing)),
-            archive: stretch.archived.holdings.hours.get(&hour).unwrap_or(&nothing),
-            unread: stretch.archived.unread.get(&hour).map(String::as_str),
-            lost: &stretch.lost,
-            gaps: &self.gaps,
-            next_offsets: &self.next_offsets,
-            newest: &stretch.archived.newest,
-            kafka: kafka_ranges(hour, stretch),
-            expired: &stretch.expired[&hour],
-            parsed_otherwise: &stretch.parsed_otherwise,
-        };
-        let partitions = sides.compare();
-        let ticks = |side: &HourHoldings| side.shares.values().map(|share| share.ticks).sum();
+        let (archive, realtime, unread) = (stretch.archive(hour), stretch.realtime(hour), stretch.unread(hour));
+        let topics = self.topics.iter().zip(&stretch.parts);
+        let partitions: Vec<_> =
+            topics.flat_map(|(topic, part)| self.judge_topic((hour, topic), part, stretch)).collect();
         let mut outcome = HourOutcome {
             hour,
             status: partitions.iter().map(|partition| partition.status).max().unwrap_or(Status::Ok),
-            realtime_ticks: sides.realtime.map(ticks),
+            realtime_ticks: (!computed.is_purged()).then_some(realtime.ticks),
             minute_bar_ticks: computed.minute_bar_ticks,
-            archive_ticks: ticks(sides.archive),
+            archive_ticks: archive.ticks,
             summary_ticks: computed.summary_ticks,
             details: Vec::new(),
             partitions,
         };
-        judge_computed(&mut outcome, &computed, sides.unread.is_some());
+        if let (Some(why), true) = (unread, outcome.partitions.is_empty()) {
+            // No partition says it.
+            outcome.find(Status::Open, compare::not_all_read(why));
+        }
+        if stretch.others.contains(&hour) {
+            let detail = "realtime_stock has ticks of other topics, too: name all of them (--topic)";
+            outcome.find(Status::Open, detail.into());
+        }
+        if archive.is_too_wide || realtime.is_too_wide {
+            let detail = format!("its bars are not compared: they are of more than {MAX_SYMBOLS} symbols");
+            outcome.find(Status::Open, detail);
+        }
+        judge_computed(&mut outcome, &computed, unread.is_some());
         for stray in &stretch.strays[&hour].found {
             outcome.find(Status::Mismatch, stray.clone());
         }
-        if computed.computed_at.is_some_and(|at| at >= stretch.began_at) {
-            // What differs may be new to one side alone.
+        let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
+        if is_computed_since || stretch.others.contains(&hour) {
+            // What differs may be new to one side alone, or another topic's.
             outcome.status = outcome.status.min(Status::Open);
+        }
+        if is_computed_since {
             outcome.find(Status::Open, "batch-layer has computed the hour while it was compared: verify again".into());
         }
         outcome
     }
+
+    fn judge_topic(&self, (hour, topic): (Hour, &Topic), part: &Part, stretch: &Stretch) -> Vec<PartitionOutcome> {
+        let nothing = HourHoldings::default();
+        let is_own = |of: &str| topic.of_objects().is_none_or(|name| name == of);
+        let expired: Vec<_> = stretch.expired[&hour]
+            .iter()
+            .filter(|(of, ..)| is_own(of))
+            .map(|(_, partition, offsets)| (partition, offsets))
+            .collect();
+        let is_purged = stretch.computed[&hour].is_purged();
+        let sides = Sides {
+            hour,
+            topic: &topic.name,
+            realtime: (!is_purged).then(|| part.realtime.hours.get(&hour).unwrap_or(&nothing)),
+            archive: part.archived.holdings.hours.get(&hour).unwrap_or(&nothing),
+            unread: part.archived.unread.get(&hour).map(String::as_str),
+            lost: &part.lost,
+            gaps: &topic.gaps,
+            next_offsets: &topic.next_offsets,
+            newest: &part.archived.newest,
+            kafka: kafka_ranges(hour, &stretch.hours, &part.spans),
+            expired: &expired,
+            parsed_otherwise: &part.parsed_otherwise,
+        };
+        sides.compare()
+    }
 }
 
+/// How rows of batch-layer's are mended.
+const ANEW: &str = "batch-layer --recompute writes them anew";
+
 fn note_strays(found: &mut Vec<String>, table: &str, symbols: &[String], what: &str) {
-    const NAMED: usize = 5;
-    if symbols.is_empty() {
-        return;
+    if !symbols.is_empty() {
+        found.push(describe_strays(table, symbols, what));
     }
+}
+
+fn describe_strays(table: &str, symbols: &[String], what: &str) -> String {
+    const NAMED: usize = 5;
     let named = symbols.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = if symbols.len() > NAMED { format!(" and {} more", symbols.len() - NAMED) } else { String::new() };
-    found.push(format!("rows of {table} are wrong, missing or too many: {named}{more}; {what}"));
+    format!("rows of {table} are wrong, missing or too many: {named}{more}; {what}")
 }
 
 /// Kafka's offsets of an hour, by partition.
-fn kafka_ranges(hour: Hour, stretch: &Stretch) -> BTreeMap<i32, (u64, u64)> {
-    let number = Hour::each(stretch.hours.start..hour).count();
+fn kafka_ranges(hour: Hour, hours: &Range<Hour>, spans: &BTreeMap<i32, Span>) -> BTreeMap<i32, (u64, u64)> {
+    let number = Hour::each(hours.start..hour).count();
     let range = |span: &Span| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
-    stretch.spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
+    spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
 }
 
 /// Whether what was computed from the ticks has counted them all.

@@ -57,7 +57,8 @@ impl LocalStore {
             for entry in entries {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                if name.starts_with(start) && entry.file_type()?.is_dir() {
+                // A link to a folder is one, as for a listing of it; one that leads nowhere is none.
+                if name.starts_with(start) && fs::metadata(entry.path()).is_ok_and(|found| found.is_dir()) {
                     folders.push(if parent.is_empty() { format!("{name}/") } else { format!("{parent}/{name}/") });
                 }
             }
@@ -120,4 +121,44 @@ fn object(key: &str, metadata: &Metadata) -> anyhow::Result<Object> {
 fn etag(metadata: &Metadata) -> String {
     let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     format!("{}-{}", modified.as_nanos(), metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_link_to_a_folder_is_one_of_the_folders_and_one_that_leads_nowhere_is_not() {
+        let (elsewhere, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(elsewhere.path().join("one.json"), "{}").unwrap();
+        fs::create_dir_all(root.path().join("raw/1")).unwrap();
+        fs::write(root.path().join("raw/4"), "a file").unwrap();
+        symlink(elsewhere.path(), root.path().join("raw/2")).unwrap();
+        symlink(root.path().join("nowhere"), root.path().join("raw/3")).unwrap();
+        let store = LocalStore::open(root.path()).unwrap();
+        let mut folders = store.folders("raw/").unwrap();
+        folders.sort_unstable();
+        assert_eq!(folders, ["raw/1/", "raw/2/"]);
+        let listed = store.list("raw/2/").unwrap();
+        assert_eq!(listed.iter().map(|object| &*object.key).collect::<Vec<_>>(), ["raw/2/one.json"]);
+    }
+
+    #[test]
+    fn what_is_no_file_with_a_name_in_utf_8_is_passed_over_and_the_rest_listed() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("raw")).unwrap();
+        let path = |name: &[u8]| root.path().join("raw").join(OsStr::from_bytes(name));
+        symlink(".", path(b"back")).unwrap();
+        symlink("nowhere", path(b"dangling.json")).unwrap();
+        let _socket = UnixListener::bind(path(b"socket.json")).unwrap();
+        for name in [&b"one.json"[..], b"\xff.json"] {
+            fs::write(path(name), "{}").unwrap();
+        }
+        let listed = LocalStore::open(root.path()).unwrap().list("raw/").unwrap();
+        assert_eq!(listed.iter().map(|object| &*object.key).collect::<Vec<_>>(), ["raw/one.json"]);
+    }
 }

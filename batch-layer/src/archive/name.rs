@@ -99,17 +99,36 @@ impl FileNameTemplate {
     /// The topic that the key of an object names; empty where the template has none.
     #[must_use]
     pub fn topic<'k>(&self, key: &'k str) -> &'k str {
+        if let Some((topic, ..)) = self.of_confluent(key) {
+            return topic;
+        }
         let topic = self.regex.captures(key).and_then(|found| found.name("topic"));
         topic.map_or("", |topic| topic.as_str())
     }
 
     fn origin(&self, key: &str) -> Option<Origin> {
+        let of = |partition: &str, start_offset: &str| {
+            Some(Origin { partition: partition.parse().ok()?, start_offset: start_offset.parse().ok()? })
+        };
+        if let Some((_, partition, start_offset)) = self.of_confluent(key) {
+            return of(partition, start_offset);
+        }
         let found = self.regex.captures(key)?;
-        let number = |name| found.name(name).map(|digits| digits.as_str());
-        Some(Origin {
-            partition: number("partition")?.parse().ok()?,
-            start_offset: number("start_offset")?.parse().ok()?,
-        })
+        of(found.name("partition")?.as_str(), found.name("start_offset")?.as_str())
+    }
+
+    /// Topic, partition and offset by the usual template: of a small object, the expression took a sixth of the time.
+    fn of_confluent<'k>(&self, key: &'k str) -> Option<(&'k str, &'k str, &'k str)> {
+        if self.text != CONFLUENT {
+            return None;
+        }
+        let name = key.rsplit('/').next()?;
+        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
+        let (rest, start_offset) = name.strip_suffix(".json")?.rsplit_once('+')?;
+        let (topic, partition) = rest.rsplit_once('+')?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_one = !topic.is_empty() && is_number(partition) && is_number(start_offset);
+        is_one.then_some((topic, partition, start_offset))
     }
 }
 
@@ -129,6 +148,7 @@ fn variable_pattern(variable: &str) -> Result<&'static str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn confluent(key: &str) -> FileName {
         FileNameTemplate::parse(CONFLUENT).unwrap().read(key)
@@ -204,6 +224,19 @@ mod tests {
             ["", "{{topic}}", "{{topic}}-{{partition}}", "{{topic}}+{{partition", "{{a}}{{partition}}{{start_offset}}"]
         {
             assert!(FileNameTemplate::parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_usual_template_reads_names_as_its_expression_does(
+            key in "([a-z+./]{0,6}/)?[a-z+0-9./]{0,6}[+]?[0-9]{0,3}[+]?[0-9]{0,20}([.]json)?([.]gz|[.]zst|[.]keys[.]json)?",
+        ) {
+            let usual = FileNameTemplate::parse(CONFLUENT).unwrap();
+            // Another text, so that the expression is asked.
+            let expression = FileNameTemplate { text: String::new(), regex: usual.regex.clone() };
+            prop_assert_eq!(usual.read(&key), expression.read(&key), "{}", key);
+            prop_assert_eq!(usual.topic(&key), expression.topic(&key), "{}", key);
         }
     }
 }

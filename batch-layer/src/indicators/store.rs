@@ -1,6 +1,6 @@
 //! The tables around the indicators.
 
-use super::series::{COLUMNS, Column, Series};
+use super::state::{Bar, COLUMNS, State, Values};
 use crate::hour::Hour;
 use common::Timestamp;
 use common::pg;
@@ -17,10 +17,19 @@ pub enum Interval {
 }
 
 impl Interval {
-    fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Hour => "hour",
             Self::Day => "day",
+        }
+    }
+
+    /// How many bars at least lie behind a state that is kept: as far back as ticks are often late.
+    pub const fn kept_back(self) -> usize {
+        match self {
+            Self::Hour => 48,
+            Self::Day => 10,
         }
     }
 }
@@ -37,7 +46,7 @@ pub struct Mark {
 
 impl Mark {
     /// The first bar of an interval that has changed.
-    fn from(&self, interval: Interval) -> Timestamp {
+    pub fn from(&self, interval: Interval) -> Timestamp {
         match interval {
             Interval::Hour => self.hour,
             Interval::Day => self.day,
@@ -87,78 +96,111 @@ pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark
     rows.iter().map(mark).collect()
 }
 
-/// How many hours each marked symbol has, in the order of the marks.
-pub async fn count_bars(connection: &mut PgConnection, marks: &[Mark]) -> Result<Vec<usize>, sqlx::Error> {
+/// A symbol, and the bar behind which those begin that are asked for; `None`: with its first.
+pub type Asked<'a> = (&'a str, Option<Timestamp>);
+
+/// What is gone on from.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The last bar that is in it.
+    at: Option<Timestamp>,
+    pub state: State,
+}
+
+/// The states from which the marked symbols can be gone on with: nothing that is in them has changed.
+pub async fn kept(connection: &mut PgConnection, interval: Interval, marks: &[Mark]) -> Result<Vec<Kept>, sqlx::Error> {
+    let rows = pg::query("select symbol, start, state from indicator_states where interval = $1 and symbol = any($2)")
+        .bind(interval.name())
+        .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    let mut kept: Vec<Kept> = marks.iter().map(|_| Kept::default()).collect();
+    for row in rows {
+        let (symbol, at): (&str, Timestamp) = (row.try_get("symbol")?, row.try_get("start")?);
+        let place = marks.binary_search_by(|mark| (*mark.symbol).cmp(symbol)).ok();
+        let state = State::from_bytes(row.try_get("state")?);
+        if let (Some(place), Some(state)) = (place.filter(|place| at < marks[*place].from(interval)), state) {
+            kept[place] = Kept { at: Some(at), state };
+        }
+    }
+    Ok(kept)
+}
+
+/// Which bars are not in the kept states.
+#[must_use]
+pub fn asked<'m>(marks: &'m [Mark], kept: &[Kept]) -> Vec<Asked<'m>> {
+    marks.iter().zip(kept).map(|(mark, kept)| (&*mark.symbol, kept.at)).collect()
+}
+
+/// How many hours there are of each symbol.
+pub async fn count_bars(connection: &mut PgConnection, asked: &[Asked<'_>]) -> Result<Vec<usize>, sqlx::Error> {
     let counts: Vec<i64> = pg::query_scalar(
-        "select (select count(*) from hourly_stock_summary s where s.symbol = marked.symbol)
-         from unnest($1::text[]) with ordinality as marked (symbol, number)
+        "select (select count(*)
+                 from hourly_stock_summary s
+                 where s.symbol = asked.symbol and s.hour > coalesce(asked.at, '-infinity'))
+         from unnest($1::text[], $2::timestamptz[]) with ordinality as asked (symbol, at, number)
          order by number",
     )
-    .bind(symbols(marks))
+    .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+    .bind(asked.iter().map(|(_, at)| *at).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
     Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
 }
 
 const HOURS: &str = "
-    select symbol, hour as start, high::float8, low::float8, close::float8, volume::float8, vwap::float8
-    from hourly_stock_summary
-    where symbol = any($1)
-    order by symbol, hour";
+    select s.symbol, hour as start, high::float8, low::float8, close::float8, volume::float8, vwap::float8
+    from unnest($1::text[], $2::timestamptz[]) as asked (symbol, at)
+             join hourly_stock_summary s on s.symbol = asked.symbol and s.hour > coalesce(asked.at, '-infinity')
+    order by s.symbol, hour";
 
 const DAYS: &str = "
-    select symbol, date_trunc('day', hour, time_zone) as start, max(high)::float8 as high, min(low)::float8 as low,
+    select s.symbol, date_trunc('day', hour, time_zone) as start, max(high)::float8 as high, min(low)::float8 as low,
            ((array_agg(close order by hour desc))[1])::float8 as close,
            case when count(volume) = count(*) then sum(volume) end::float8 as volume,
            case when count(volume) = count(*) then sum(vwap * volume) / nullif(sum(volume), 0) end::float8 as vwap
-    from hourly_stock_summary, exchange
-    where symbol = any($1)
+    from unnest($1::text[], $2::timestamptz[]) as asked (symbol, at)
+             join hourly_stock_summary s on s.symbol = asked.symbol and s.hour > coalesce(asked.at, '-infinity'),
+         exchange
+    where date_trunc('day', hour, time_zone) > coalesce(asked.at, '-infinity')
     group by 1, 2
     order by 1, 2";
 
-/// All bars of the marked symbols, a series for each mark.
+/// The bars of some symbols, which come in order, each with its start.
+///
+/// # Errors
+/// Where the database fails; here and below.
 pub async fn bars(
     connection: &mut PgConnection,
     interval: Interval,
-    marks: &[Mark],
-) -> Result<Vec<Series>, sqlx::Error> {
+    asked: &[Asked<'_>],
+) -> Result<Vec<Vec<(Timestamp, Bar)>>, sqlx::Error> {
     let query = match interval {
         Interval::Hour => HOURS,
         Interval::Day => DAYS,
     };
-    let mut rows = pg::query(query).bind(symbols(marks)).fetch(connection);
-    let mut all = vec![Series::default(); marks.len()];
+    let mut rows = pg::query(query)
+        .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+        .bind(asked.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+        .fetch(connection);
+    let mut all = vec![Vec::new(); asked.len()];
     // Both are sorted by symbol.
-    let mut at = 0;
+    let mut place = 0;
     while let Some(row) = rows.try_next().await? {
         let symbol: &str = row.try_get("symbol")?;
-        while marks[at].symbol != symbol {
-            at += 1;
+        while asked[place].0 != symbol {
+            place += 1;
         }
-        let series = &mut all[at];
-        series.start.push(row.try_get("start")?);
-        series.high.push(row.try_get("high")?);
-        series.low.push(row.try_get("low")?);
-        series.close.push(row.try_get("close")?);
-        series.volume.push(row.try_get("volume")?);
-        series.vwap.push(row.try_get("vwap")?);
+        let bar = Bar {
+            high: row.try_get("high")?,
+            low: row.try_get("low")?,
+            close: row.try_get("close")?,
+            volume: row.try_get("volume")?,
+            vwap: row.try_get("vwap")?,
+        };
+        all[place].push((row.try_get("start")?, bar));
     }
     Ok(all)
-}
-
-/// Deletes what the marks say is stale.
-pub async fn delete(connection: &mut PgConnection, interval: Interval, marks: &[Mark]) -> Result<(), sqlx::Error> {
-    pg::query(
-        "delete from technical_indicators t
-         using unnest($1::text[], $2::timestamptz[]) as stale (symbol, start)
-         where t.symbol = stale.symbol and t.interval = $3 and t.start >= stale.start",
-    )
-    .bind(symbols(marks))
-    .bind(marks.iter().map(|mark| mark.from(interval)).collect::<Vec<_>>())
-    .bind(interval.name())
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// Rows of `technical_indicators` of one interval, column by column.
@@ -168,33 +210,102 @@ pub struct Rows<'a> {
     starts: Vec<Timestamp>,
     closes: Vec<f64>,
     volumes: Vec<Option<f64>>,
-    columns: [Column; COLUMNS.len()],
+    columns: [Vec<Option<f64>>; COLUMNS.len()],
 }
 
 impl<'a> Rows<'a> {
-    /// Takes in a symbol's values from its mark on. `columns` are those of all of `series`.
-    pub fn add(&mut self, interval: Interval, mark: &'a Mark, series: &Series, columns: &[Column; COLUMNS.len()]) {
-        let from = series.start.partition_point(|start| *start < mark.from(interval));
-        self.symbols.extend(std::iter::repeat_n(&*mark.symbol, series.start.len() - from));
-        self.starts.extend(&series.start[from..]);
-        self.closes.extend(&series.close[from..]);
-        self.volumes.extend(&series.volume[from..]);
-        for (all, column) in self.columns.iter_mut().zip(columns) {
-            all.extend(&column[from..]);
-        }
+    pub fn add(&mut self, symbol: &'a str, start: Timestamp, bar: &Bar, values: &Values) {
+        self.symbols.push(symbol);
+        self.starts.push(start);
+        self.closes.push(bar.close);
+        self.volumes.push(bar.volume);
+        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(*value));
     }
 }
 
-/// Writes all rows.
-pub async fn insert(connection: &mut PgConnection, interval: Interval, rows: &Rows<'_>) -> Result<(), sqlx::Error> {
+/// New states of one interval.
+#[derive(Debug, Default)]
+pub struct States<'a> {
+    symbols: Vec<&'a str>,
+    starts: Vec<Timestamp>,
+    states: Vec<Vec<u8>>,
+}
+
+impl<'a> States<'a> {
+    /// `start`: of the last bar that is in it.
+    pub fn add(&mut self, symbol: &'a str, start: Timestamp, state: &State) {
+        self.symbols.push(symbol);
+        self.starts.push(start);
+        self.states.push(state.to_bytes());
+    }
+}
+
+/// Deletes what is no longer true: rows from the marks on that are not among the new ones, and states with what has changed.
+pub async fn delete(
+    connection: &mut PgConnection,
+    interval: Interval,
+    (marks, rows): (&[Mark], &Rows<'_>),
+) -> Result<(), sqlx::Error> {
+    let symbols: Vec<&str> = marks.iter().map(|mark| &*mark.symbol).collect();
+    let starts: Vec<Timestamp> = marks.iter().map(|mark| mark.from(interval)).collect();
+    pg::query(
+        "delete from technical_indicators t
+         using unnest($1::text[], $2::timestamptz[]) as stale (symbol, start)
+         where t.symbol = stale.symbol and t.interval = $3 and t.start >= stale.start
+           and not exists (select from unnest($4::text[], $5::timestamptz[]) as new (symbol, start)
+                           where new.symbol = t.symbol and new.start = t.start)",
+    )
+    .bind(&symbols)
+    .bind(&starts)
+    .bind(interval.name())
+    .bind(&rows.symbols)
+    .bind(&rows.starts)
+    .execute(&mut *connection)
+    .await?;
+    pg::query(
+        "delete from indicator_states k
+         using unnest($1::text[], $2::timestamptz[]) as stale (symbol, start)
+         where k.symbol = stale.symbol and k.interval = $3 and k.start >= stale.start",
+    )
+    .bind(&symbols)
+    .bind(&starts)
+    .bind(interval.name())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes the rows that are others than they were.
+pub async fn write(connection: &mut PgConnection, interval: Interval, rows: &Rows<'_>) -> Result<(), sqlx::Error> {
     let insert = pg::query(
-        "insert into technical_indicators
-             (interval, symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal,
-              macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap)
-         select $1, *
-         from unnest($2::text[], $3::timestamptz[], $4::float8[], $5::float8[], $6::float8[], $7::float8[], $8::float8[],
-                     $9::float8[], $10::float8[], $11::float8[], $12::float8[], $13::float8[], $14::float8[],
-                     $15::float8[], $16::float8[], $17::float8[], $18::float8[], $19::float8[])",
+        "with new as
+             (select *
+              from unnest($2::text[], $3::timestamptz[], $4::float8[], $5::float8[], $6::float8[], $7::float8[],
+                          $8::float8[], $9::float8[], $10::float8[], $11::float8[], $12::float8[], $13::float8[],
+                          $14::float8[], $15::float8[], $16::float8[], $17::float8[], $18::float8[], $19::float8[])
+                       as rows (symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal,
+                                macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap)),
+             written as
+             (insert into technical_indicators
+                  (interval, symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal,
+                   macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap)
+              select $1, new.* from new
+              where not exists (select from technical_indicators t
+                                where t.symbol = new.symbol and t.interval = $1 and t.start = new.start))
+         update technical_indicators t
+         set (close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal, macd_histogram, bollinger_upper,
+              bollinger_middle, bollinger_lower, atr_14, obv, vwap)
+             = (new.close, new.volume, new.sma_20, new.sma_50, new.ema_12, new.ema_26, new.rsi_14, new.macd,
+                new.macd_signal, new.macd_histogram, new.bollinger_upper, new.bollinger_middle, new.bollinger_lower,
+                new.atr_14, new.obv, new.vwap)
+         from new
+         where t.symbol = new.symbol and t.interval = $1 and t.start = new.start
+           and (t.close, t.volume, t.sma_20, t.sma_50, t.ema_12, t.ema_26, t.rsi_14, t.macd, t.macd_signal,
+                t.macd_histogram, t.bollinger_upper, t.bollinger_middle, t.bollinger_lower, t.atr_14, t.obv, t.vwap)
+               is distinct from
+               (new.close, new.volume, new.sma_20, new.sma_50, new.ema_12, new.ema_26, new.rsi_14, new.macd,
+                new.macd_signal, new.macd_histogram, new.bollinger_upper, new.bollinger_middle, new.bollinger_lower,
+                new.atr_14, new.obv, new.vwap)",
     )
     .bind(interval.name())
     .bind(&rows.symbols)
@@ -205,12 +316,36 @@ pub async fn insert(connection: &mut PgConnection, interval: Interval, rows: &Ro
     Ok(())
 }
 
-/// The marked symbols are up to date.
-pub async fn unmark(connection: &mut PgConnection, marks: &[Mark]) -> Result<(), sqlx::Error> {
-    pg::query("delete from stale_indicators where symbol = any($1)").bind(symbols(marks)).execute(connection).await?;
+/// Keeps states for the runs to come.
+pub async fn keep(connection: &mut PgConnection, interval: Interval, states: &States<'_>) -> Result<(), sqlx::Error> {
+    pg::query(
+        "insert into indicator_states (interval, symbol, start, state)
+         select $1, * from unnest($2::text[], $3::timestamptz[], $4::bytea[])
+         on conflict on constraint indicator_states_pkey do update set (start, state) = (excluded.start, excluded.state)",
+    )
+    .bind(interval.name())
+    .bind(&states.symbols)
+    .bind(&states.starts)
+    .bind(&states.states)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-fn symbols(marks: &[Mark]) -> Vec<&str> {
-    marks.iter().map(|mark| &*mark.symbol).collect()
+/// Lets the symbols of an hour be computed from their first bar on.
+pub async fn forget(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+    pg::query("delete from indicator_states where symbol in (select symbol from hourly_stock_summary where hour = $1)")
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
+    Ok(())
+}
+
+/// The marked symbols are up to date.
+pub async fn unmark(connection: &mut PgConnection, marks: &[Mark]) -> Result<(), sqlx::Error> {
+    pg::query("delete from stale_indicators where symbol = any($1)")
+        .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -6,6 +6,9 @@ use std::io::{self, Read};
 
 pub const INITIAL_BUFFER: usize = 256 * 1024;
 
+/// Most objects of some archives are of a few lines, and a large buffer costs more to make than they do to read.
+const SMALL_BUFFER: usize = 16 * 1024;
+
 /// One line after the other out of a buffer that grows up to the longest line that may be a tick.
 pub struct Lines<R> {
     input: R,
@@ -37,7 +40,7 @@ impl Line<'_> {
 
 impl<R: Read> Lines<R> {
     pub fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; INITIAL_BUFFER], start: 0, end: 0, number: 0, at_end: false }
+        Self { input, buffer: vec![0; SMALL_BUFFER], start: 0, end: 0, number: 0, at_end: false }
     }
 
     /// Lines that follow `number` others.
@@ -113,12 +116,13 @@ impl<R: Read> Lines<R> {
 
     /// Reads more behind what is buffered.
     fn fill(&mut self) -> io::Result<()> {
+        let is_small = self.buffer.len() < INITIAL_BUFFER && self.end == self.buffer.len();
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        if self.end == self.buffer.len() {
+        if is_small || self.end == self.buffer.len() {
             self.buffer.resize(2 * self.buffer.len(), 0);
         }
         self.end += read(&mut self.input, &mut self.buffer[self.end..], &mut self.at_end)?;

@@ -173,3 +173,18 @@ fn an_object_that_is_given_twice_counts_once() {
     assert!(totals.holds(hour, "one") && !totals.holds(hour, "two") && !totals.holds(hour.plus(1), "one"));
     assert_eq!(totals.take(hour).sum.ticks, 1);
 }
+
+#[test]
+fn sums_that_are_joined_to_more_symbols_than_there_is_memory_for_are_given_up() {
+    let symbols = |range: std::ops::Range<usize>| {
+        let lines = range.map(|number| {
+            let line = Record { symbol: 'A', millis: 0, cents: 1, volume: 1, partition: 0, offset: number as i64 };
+            line.line(true).replace(r#""A""#, &format!(r#""A{number}""#))
+        });
+        scanned(&lines.collect::<String>(), None).hours.pop().unwrap().1
+    };
+    let half = MAX_SYMBOLS / 2;
+    let whole = joined(symbols(0..half), symbols(half..MAX_SYMBOLS)).unwrap();
+    assert_eq!(whole.bars.len(), MAX_SYMBOLS);
+    assert!(joined(whole, symbols(MAX_SYMBOLS..MAX_SYMBOLS + 1)).is_none());
+}

@@ -1,12 +1,13 @@
 //! What the archive holds of a stretch of hours.
 
 use super::holdings::{self, Holdings};
-use crate::archive::{FileName, Folder, Object, PrefixTemplate, Store};
+use crate::archive::{FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, StoreError};
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, places};
+use crate::totals::MAX_BARS;
 use common::Failure;
 use futures::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
@@ -20,6 +21,8 @@ pub struct Archive {
     pub store: Store,
     pub reader: Reader,
     pub plan: Plan,
+    /// All that are compared.
+    pub topics: Vec<String>,
 }
 
 /// What was found.
@@ -34,41 +37,100 @@ pub struct Archived {
     pub elsewhere: BTreeMap<i32, RoaringTreemap>,
 }
 
+impl Archived {
+    fn note_unread(&mut self, hours: impl IntoIterator<Item = Hour>, why: &str) {
+        for hour in hours {
+            self.unread.entry(hour).or_insert_with(|| why.to_owned());
+        }
+    }
+}
+
 impl Archive {
     /// Reads the folders of the hours and their neighbours within slack, and those objects elsewhere that batch-layer
-    /// has found to hold ticks of the hours.
+    /// has found to hold ticks of the hours. `topic`: only the objects of this one, by their names.
     ///
     /// # Errors
-    /// Where the store or the database fails, or the run is stopped.
-    pub async fn read(&self, index: &mut Index, hours: &Range<Hour>) -> Result<Archived, Failure> {
-        let objects = self.objects(index, hours).await?;
+    /// Where the store or the database fails, or the run is stopped. `None`: several hours hold more together than there is
+    /// memory for.
+    pub async fn read(
+        &self,
+        index: &mut Index,
+        hours: &Range<Hour>,
+        topic: Option<&str>,
+    ) -> Result<Option<Archived>, Failure> {
         let mut archived = Archived::default();
+        let may_be_cut = hours.start.plus(1) < hours.end;
+        let mut objects = self.objects(index, hours, &mut archived).await?;
+        if let Some(topic) = topic {
+            self.leave_out_others(topic, &mut objects, &mut archived);
+        }
+        if may_be_cut && objects.len() > MAX_OBJECTS {
+            return Ok(None);
+        }
+        let sharing = self.reader.sharing();
         let mut reads = stream::iter(objects)
-            .map(|(object, folder)| async move {
-                let read = self.holdings_of(&object, None).await;
-                (object, folder, read)
+            .map(|(object, folder)| {
+                let sharing = sharing.clone();
+                async move {
+                    let read = sharing.read_with(&object, None, holdings::of_object).await;
+                    (object, folder, read)
+                }
             })
             // In the order of the keys: of two records with the same place the first counts, as in the summaries.
             .buffered(IN_FLIGHT);
-        while let Some((object, folder, read)) = reads.next().await {
+        while let Some((object, folder, mut read)) = reads.next().await {
+            if matches!(read, Err(ReadError::Wide)) {
+                read = self.holdings_of(&object, None).await;
+            }
             let read = match read {
                 Ok(part) => self.absorb(&mut archived, &object, part, hours).await,
                 Err(error) => Err(error),
             };
+            if may_be_cut && archived.holdings.bars() > MAX_BARS {
+                return Ok(None);
+            }
             if let Err(error) = read {
                 self.note_unread(index, &mut archived, (&object, folder.as_ref()), error).await?;
             }
         }
         archived.holdings.settle();
-        Ok(archived)
+        Ok(Some(archived))
     }
 
-    async fn objects(&self, index: &mut Index, hours: &Range<Hour>) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
+    /// Notes as unread what belongs to none of the topics.
+    fn leave_out_others(&self, topic: &str, objects: &mut Vec<(Object, Option<Folder>)>, archived: &mut Archived) {
+        for (object, folder) in objects.iter() {
+            let of = self.reader.topic(&object.key);
+            if let (Some(folder), false) = (folder, self.topics.iter().any(|topic| topic == of)) {
+                let why = format!("{}{}: it is of none of the topics of --topic", self.store.location(), object.key);
+                archived.note_unread(Hour::each(folder.hours.clone()), &why);
+            }
+        }
+        objects.retain(|(object, _)| self.reader.topic(&object.key) == topic);
+    }
+
+    /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted as unread.
+    async fn objects(
+        &self,
+        index: &mut Index,
+        hours: &Range<Hour>,
+        archived: &mut Archived,
+    ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
         let mut objects = BTreeMap::new();
         let folders = self.template.folders(self.plan.around(hours));
         let listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
+        let mut unlisted: BTreeMap<Arc<str>, String> = BTreeMap::new();
         for folder in folders {
-            for object in self.store.list(&folder.prefix).await? {
+            let listing = match self.store.list(&folder.prefix).await {
+                Err(error @ StoreError::TooMany) => {
+                    let why = format!("{}{}: {error}", self.store.location(), folder.prefix);
+                    archived.note_unread(Hour::each(folder.hours.clone()), &why);
+                    unlisted.insert(folder.prefix, why);
+                    continue;
+                }
+                listing => listing?,
+            };
+            for object in listing {
                 if matches!(self.reader.name(&object.key), FileName::Records(_)) {
                     objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
                 }
@@ -76,7 +138,9 @@ impl Archive {
         }
         for hour in Hour::each(hours.clone()) {
             for Indexed { object, folder, .. } in index.objects_of(hour).await? {
-                if self.template.owns(&folder) && !listed.contains(&folder) {
+                if let Some(why) = unlisted.get(&folder) {
+                    archived.note_unread([hour], why);
+                } else if self.template.owns(&folder) && !listed.contains(&folder) {
                     objects.insert(Arc::clone(&object.key), (object, None));
                 }
             }
@@ -135,9 +199,7 @@ impl Archive {
         let own = folder.map(|folder| Hour::each(folder.hours.clone())).into_iter().flatten();
         let before = index.hours_of(&object.key).await?;
         let what = format!("{}{}: {why}", self.store.location(), object.key);
-        for hour in own.chain(seen).chain(before) {
-            archived.unread.entry(hour).or_insert_with(|| what.clone());
-        }
+        archived.note_unread(own.chain(seen).chain(before), &what);
         Ok(())
     }
 }

@@ -60,13 +60,14 @@ pub struct KafkaArgs {
     #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
     pub kafka_brokers: Option<String>,
 
-    /// The topic of ticks.
-    #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices")]
-    pub topic: String,
+    /// The topic of ticks, or several with commas between: then objects are told apart by the topic in their names
+    /// (--file-name), and rows by their source. All that the bucket and the database hold must be of these.
+    #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices", value_delimiter = ',', value_name = "LIST")]
+    pub topic: Vec<String>,
 
-    /// The speed layer's consumer group.
-    #[arg(long, env = "KAFKA_GROUP_ID", default_value = "speed-layer")]
-    pub group_id: String,
+    /// The speed layer's consumer group, or those of several, with commas between.
+    #[arg(long, env = "KAFKA_GROUP_ID", default_value = "speed-layer", value_delimiter = ',', value_name = "LIST")]
+    pub group_id: Vec<String>,
 
     /// How long brokers may take to answer before they count as away.
     #[arg(long, env = "KAFKA_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]

@@ -5,7 +5,7 @@ use super::lost::{Lost, Places};
 use super::outcome::{PartitionOutcome, Status};
 use super::tables::Known;
 use crate::hour::Hour;
-use crate::scan::{Offsets, places};
+use crate::scan::places;
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,7 @@ const RANGES_NAMED: usize = 5;
 /// All that is known of an hour.
 pub struct Sides<'a> {
     pub hour: Hour,
+    pub topic: &'a str,
     /// `None` where retention has dropped the day.
     pub realtime: Option<&'a HourHoldings>,
     pub archive: &'a HourHoldings,
@@ -28,8 +29,8 @@ pub struct Sides<'a> {
     pub newest: &'a BTreeMap<i32, u64>,
     /// Kafka's offsets of the hour, by partition.
     pub kafka: BTreeMap<i32, (u64, u64)>,
-    /// Records that were archived once and have expired.
-    pub expired: &'a Offsets,
+    /// Records that were archived once and have expired, those of the topic only.
+    pub expired: &'a [(i32, &'a RoaringTreemap)],
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: &'a Places,
 }
@@ -52,7 +53,7 @@ impl Sides<'_> {
         let realtime = self.realtime.map(|side| side.shares.get(&partition).unwrap_or(&nothing));
         let mut outcome = self.counts(partition, realtime, archive);
         if let Some(why) = self.unread {
-            outcome.find(Status::Open, format!("not all of the archive can be read: {why}"));
+            outcome.find(Status::Open, not_all_read(why));
         }
         match (self.realtime, realtime) {
             (Some(_), Some(realtime)) if archive.placeless > 0 => self.judge_placeless(&mut outcome, realtime, archive),
@@ -79,6 +80,7 @@ impl Sides<'_> {
         let hex = |share: &Share| format!("{:016x}", checksum(share).as_floats);
         let kafka = self.kafka.get(&partition);
         PartitionOutcome {
+            topic: self.topic.to_owned(),
             partition,
             status: Status::Ok,
             kafka_from: kafka.map(|(from, _)| *from),
@@ -145,8 +147,8 @@ impl Sides<'_> {
             return;
         }
         let mut missing = realtime - archive;
-        for (_, _, expired) in self.expired.iter().filter(|(_, of, _)| *of == partition) {
-            missing -= expired;
+        for (_, expired) in self.expired.iter().filter(|(of, _)| *of == partition) {
+            missing -= *expired;
         }
         let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1);
         let pending = split_off(&mut missing, after_newest);
@@ -198,6 +200,12 @@ impl Sides<'_> {
             name(outcome, Status::Open, offsets, what);
         }
     }
+}
+
+/// What there is to say where an object or a folder cannot be read.
+#[must_use]
+pub fn not_all_read(why: &str) -> String {
+    format!("not all of the archive can be read: {why}")
 }
 
 /// Takes the places of messages from `start` on out of a set.

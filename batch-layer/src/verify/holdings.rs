@@ -3,9 +3,12 @@
 use super::checksum::{Checksum, Content};
 use crate::archive::Origin;
 use crate::hour::Hour;
-use crate::scan::{self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Visitor};
+use crate::scan::{
+    self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, TICKS_BETWEEN_LOOKS, TooWide, Visitor,
+};
+use crate::totals::MAX_SYMBOLS;
 use common::decode::Record;
-use common::{Bar, Place, Reject, SymbolMap, Tick};
+use common::{Bar, Place, Reject, Symbol, SymbolMap, Tick};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -30,6 +33,8 @@ pub struct HourHoldings {
     pub shares: BTreeMap<i32, Share>,
     /// The same ticks by symbol: what summaries and bars must say.
     pub bars: SymbolMap<Bar>,
+    /// There are more than [`MAX_SYMBOLS`], and `bars` has not all of them.
+    pub is_too_wide: bool,
 }
 
 /// What one side holds of an hour in one partition.
@@ -77,11 +82,17 @@ impl Holdings {
 
     /// Takes a tick that was added into its symbol's bar, too. `place` is for the order.
     pub fn sum_up(&mut self, tick: &Tick<'_>, place: Place) {
-        let bars = &mut self.hours.entry(Hour::of(tick.timestamp())).or_default().bars;
-        match bars.get_mut(tick.symbol()) {
+        let hour = self.hours.entry(Hour::of(tick.timestamp())).or_default();
+        match hour.bars.get_mut(tick.symbol()) {
             Some(bar) => bar.add(tick, place),
-            None => bars.insert(tick.symbol(), Bar::of(tick, place)),
+            None => hour.insert(tick.symbol(), Bar::of(tick, place)),
         }
+    }
+
+    /// How many bars there are in all hours: they are what memory goes into.
+    #[must_use]
+    pub fn bars(&self) -> usize {
+        self.hours.values().map(|hour| hour.bars.len()).sum()
     }
 
     /// Makes the sets of offsets ready for being compared.
@@ -121,15 +132,28 @@ impl HourHoldings {
     }
 
     fn merge(&mut self, other: Self) {
+        self.merge_bars(&other);
         self.offsets.add_all(other.offsets);
         for (partition, share) in other.shares {
             self.shares.entry(partition).or_default().merge(share);
         }
+    }
+
+    /// Takes in the bars alone.
+    pub fn merge_bars(&mut self, other: &Self) {
         for (symbol, bar) in other.bars.iter() {
             match self.bars.get_mut(symbol) {
                 Some(sum) => sum.merge(bar),
-                None => self.bars.insert(symbol, *bar),
+                None => self.insert(symbol, *bar),
             }
+        }
+        self.is_too_wide |= other.is_too_wide;
+    }
+
+    fn insert(&mut self, symbol: Symbol<'_>, bar: Bar) {
+        match self.bars.len() < MAX_SYMBOLS {
+            true => self.bars.insert(symbol, bar),
+            false => self.is_too_wide = true,
         }
     }
 }
@@ -152,9 +176,16 @@ impl Share {
 /// # Errors
 /// Where it cannot be read to its end.
 pub fn of_object(body: impl Read, options: &ScanOptions) -> Result<Holdings, ScanError> {
-    let mut reading =
-        Reading { holdings: Holdings::default(), origin: options.origin, exclude: options.exclude.clone() };
+    let mut reading = Reading {
+        holdings: Holdings::default(),
+        origin: options.origin,
+        exclude: options.exclude.clone(),
+        max_bars: options.max_bars,
+        records: 0,
+        is_too_wide: false,
+    };
     let read = scan::visit(body, options, &mut reading);
+    let read = read.and_then(|()| if reading.is_too_wide { Err(TooWide::error(options.max_bars)) } else { Ok(()) });
     let mut holdings = reading.holdings;
     match read {
         Ok(()) => {
@@ -169,10 +200,17 @@ struct Reading {
     holdings: Holdings,
     origin: Origin,
     exclude: Option<Arc<Exclusions>>,
+    max_bars: usize,
+    records: u64,
+    is_too_wide: bool,
 }
 
 impl Visitor for Reading {
     fn record(&mut self, record: &Record<'_>, number: u64, index: u16) {
+        self.records += 1;
+        if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
+            self.is_too_wide = self.holdings.bars() > self.max_bars;
+        }
         let content = Content::of(record);
         let Some((place, number)) = record.provenance.and_then(|told| scan::place_of(told, index)) else {
             let place = self.origin.place(number, index);
@@ -194,6 +232,10 @@ impl Visitor for Reading {
 
     /// A line that is no tick has no hour; `rejected_lines` has it.
     fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
+
+    fn has_enough(&self) -> bool {
+        self.is_too_wide
+    }
 }
 
 #[cfg(test)]
@@ -239,5 +281,51 @@ mod tests {
         let again = known.absorb(holdings(&[3, 4]));
         assert!(again.values().next().unwrap().contains("", 0, 3));
         assert_eq!(share(&known).ticks, 3);
+    }
+
+    /// In milliseconds.
+    const AT: i64 = 1_748_869_200_000;
+
+    #[test]
+    fn an_object_that_goes_on_with_new_symbols_is_given_up() {
+        let line = |number| format!(r#"{{"symbol":"S{number}","timestamp":{AT},"open":1,"close":1,"volume":1}}"#);
+        let text: String = (0..20_000).map(|number| line(number) + "\n").collect();
+        let endless = std::io::Cursor::new(text).chain(std::io::repeat(b'\n'));
+        let options = ScanOptions {
+            compressed_name: false,
+            origin: Origin { partition: 0, start_offset: 0 },
+            topic: "t".into(),
+            csv: None,
+            rules: Arc::default(),
+            stored_at: Timestamp::from_micros(AT * 1000),
+            max_bars: 5000,
+            exclude: None,
+        };
+        let error = of_object(endless, &options).unwrap_err().error;
+        assert!(TooWide::caused(&error), "{error}");
+    }
+
+    #[test]
+    fn an_hour_keeps_no_more_bars_than_there_is_memory_for_and_says_so() {
+        let mut hour = HourHoldings::default();
+        let bar = Bar::of(&some_content().tick().unwrap(), Place { partition: 0, offset: 0, index: 0 });
+        for number in 0..=MAX_SYMBOLS {
+            assert!(!hour.is_too_wide);
+            hour.insert(Symbol::new(&format!("S{number}")).unwrap(), bar);
+        }
+        assert!(hour.is_too_wide);
+        assert_eq!(hour.bars.len(), MAX_SYMBOLS);
+    }
+
+    fn some_content() -> Content<'static> {
+        Content {
+            symbol: "A",
+            timestamp: Timestamp::from_micros(0),
+            open: Price::from_nanos(1),
+            high: None,
+            low: None,
+            close: Price::from_nanos(1),
+            volume: None,
+        }
     }
 }

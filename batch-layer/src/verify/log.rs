@@ -56,7 +56,7 @@ impl Log {
     ///
     /// # Errors
     /// A property that librdkafka refuses, or a topic that is not there.
-    pub fn connect(args: &KafkaArgs) -> Result<Asked, Failure> {
+    pub fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked, Failure> {
         let Some(brokers) = args.kafka_brokers.as_ref().filter(|brokers| !brokers.is_empty()) else {
             return Ok(Asked::NotGiven);
         };
@@ -78,10 +78,9 @@ impl Log {
             );
             return Ok(Asked::Away);
         }
-        partitions(&consumer, &args.topic).map_err(|error| {
-            Failure::Configuration(error.context(format!("topic {} at {brokers} (--topic)", args.topic)))
-        })?;
-        Ok(Asked::There(Self { consumer, topic: args.topic.clone(), timeout: args.kafka_timeout }))
+        partitions(&consumer, topic)
+            .map_err(|error| Failure::Configuration(error.context(format!("topic {topic} at {brokers} (--topic)"))))?;
+        Ok(Asked::There(Self { consumer, topic: topic.to_owned(), timeout: args.kafka_timeout }))
     }
 
     /// What Kafka has of some hours, by partition.

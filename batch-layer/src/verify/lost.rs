@@ -3,7 +3,7 @@
 use super::archive::Archived;
 use super::holdings::Holdings;
 use super::log::{Log, Span};
-use super::tables::{self, Known};
+use super::tables::{self, Known, Sources};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::places;
@@ -35,6 +35,7 @@ pub struct Lost {
 /// What is looked at.
 pub struct Search<'a> {
     pub topic: &'a str,
+    pub sources: Sources<'a>,
     pub hours: &'a Range<Hour>,
     pub realtime: &'a Holdings,
     pub archived: &'a Archived,
@@ -125,7 +126,7 @@ impl Search<'_> {
         self.attribute(partition, offsets, &mut places);
         places.retain(|(hour, _), _| !self.purged.contains(hour));
         let among = places.values().fold(RoaringTreemap::new(), |all, offsets| all | offsets);
-        let elsewhere = tables::realtime_anywhere(index, partition, &among).await?;
+        let elsewhere = tables::realtime_anywhere(index, (partition, self.sources), &among).await?;
         for (place, offsets) in places {
             let left = offsets - &elsewhere;
             if !left.is_empty() {
@@ -150,7 +151,7 @@ impl Search<'_> {
             }
         }
         for (hour, offsets) in by_hour {
-            held |= tables::realtime_in(index, hour, partition, &offsets).await?;
+            held |= tables::realtime_in(index, hour, (partition, self.sources), &offsets).await?;
         }
         Ok(held)
     }

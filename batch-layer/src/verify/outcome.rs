@@ -37,6 +37,7 @@ pub struct HourOutcome {
 /// An hour in one partition. Counts are of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionOutcome {
+    pub topic: String,
     pub partition: i32,
     pub status: Status,
     /// Kafka's offsets whose record time is in the hour: [from, to). `None` where Kafka was not asked.

@@ -20,8 +20,9 @@ use std::time::Duration;
 /// How often an hour is begun anew that is written to meanwhile.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a writer's row may be waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Which part of the time of a statement a writer's row may be waited for: it is then said that it is held, and not that
+/// PostgreSQL gives no answer.
+const LOCK_TIMEOUT_PART: u32 = 8;
 
 const MINUTES_OF_HOUR: i64 = 60;
 
@@ -112,7 +113,7 @@ async fn try_repair(
     let begin = format!(
         "begin isolation level repeatable read; set local statement_timeout = {}; set local lock_timeout = {}",
         patience.as_millis(),
-        LOCK_TIMEOUT.min(patience).as_millis()
+        (patience / LOCK_TIMEOUT_PART).as_millis()
     );
     let mut transaction = in_time(patience, connection.begin_with(sqlx::AssertSqlSafe(begin))).await?;
     // Before the snapshot: a day that is dropped later than that is waited with, one that is gone has no ticks in it.
@@ -166,7 +167,7 @@ impl Bars {
         let mut bars =
             Self { minutes: (0..MINUTES_OF_HOUR).map(|_| SymbolMap::default()).collect(), hour: SymbolMap::default() };
         let (mut seen, mut is_doubled): (FxHashMap<i16, Offsets>, _) = (FxHashMap::default(), false);
-        tables::each_tick(connection, patience, hour, |row| {
+        tables::each_tick(connection, patience, (hour, None), |row| {
             let seen = seen.entry(row.source).or_default();
             is_doubled |= row.place.number().is_some_and(|number| !seen.insert(row.place.partition, number));
             if let Some(tick) = row.content.tick() {

@@ -20,6 +20,8 @@ pub struct Totals {
 #[derive(Debug)]
 pub struct Report {
     format: Format,
+    /// Whether a partition is told with its topic.
+    has_topics: bool,
     pub totals: Totals,
 }
 
@@ -57,11 +59,11 @@ impl Totals {
 
 impl Report {
     #[must_use]
-    pub fn new(format: Format) -> Self {
+    pub fn new(format: Format, has_topics: bool) -> Self {
         if format == Format::Table {
             println!("{}", header());
         }
-        Self { format, totals: Totals::default() }
+        Self { format, has_topics, totals: Totals::default() }
     }
 
     /// # Errors
@@ -70,7 +72,7 @@ impl Report {
         self.totals.add(outcome);
         match self.format {
             Format::Json => println!("{}", serde_json::to_string(outcome)?),
-            Format::Table => print!("{}", text(outcome)),
+            Format::Table => print!("{}", text(outcome, self.has_topics)),
         }
         Ok(())
     }
@@ -109,9 +111,12 @@ fn header() -> String {
     )
 }
 
-fn text(outcome: &HourOutcome) -> String {
+fn text(outcome: &HourOutcome, has_topics: bool) -> String {
     let mut text = String::new();
     for partition in &outcome.partitions {
+        if has_topics {
+            text.push_str(&format!("topic {}:\n", partition.topic));
+        }
         text.push_str(&line(outcome, partition));
         partition.details.iter().for_each(|detail| text.push_str(&format!("    {detail}\n")));
     }

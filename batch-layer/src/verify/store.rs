@@ -69,12 +69,13 @@ async fn insert_partition(
 ) -> Result<(), sqlx::Error> {
     pg::query(
         "insert into reconciliations
-             (hour, partition, status, kafka_from, kafka_to, realtime_ticks, archive_ticks, realtime_duplicates,
+             (hour, topic, partition, status, kafka_from, kafka_to, realtime_ticks, archive_ticks, realtime_duplicates,
               archive_duplicates, rejected, skipped, missing_in_realtime, missing_in_archive, missing_everywhere,
               differing_blocks, realtime_checksum, archive_checksum, detail)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(hour.start())
+    .bind(&outcome.topic)
     .bind(outcome.partition)
     .bind(outcome.status.as_str())
     .bind(outcome.kafka_from.map(u64::cast_signed))

@@ -22,6 +22,9 @@ use std::time::Duration;
 /// How long the next row of a scan of all of `realtime_stock` may take.
 const WHOLE_TABLE: Duration = Duration::from_secs(1800);
 
+/// Bars that are compared in one statement: a megabyte for each thousand.
+const SYMBOLS_AT_ONCE: usize = 20_000;
+
 /// What the tables that are computed from ticks say of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Computed {
@@ -55,6 +58,9 @@ impl Computed {
 /// Offsets by partition that are no ticks, and are known to be none.
 pub type Known = BTreeMap<i32, RoaringTreemap>;
 
+/// Of which rows of `realtime_stock` there is talk; `None`: of all.
+pub type Sources<'a> = Option<&'a [i16]>;
+
 /// A row of `realtime_stock`.
 pub struct RealtimeTick<'r> {
     pub source: i16,
@@ -69,15 +75,17 @@ pub struct RealtimeTick<'r> {
 pub async fn each_tick(
     connection: &mut PgConnection,
     patience: Duration,
-    hour: Hour,
+    (hour, sources): (Hour, Sources<'_>),
     mut each: impl FnMut(&RealtimeTick<'_>),
 ) -> Result<(), sqlx::Error> {
     let mut rows = pg::query(
         "select symbol, timestamp, open, high, low, close, volume, kafka_partition, source, kafka_offset, kafka_index
-         from realtime_stock where timestamp >= $1 and timestamp < $2",
+         from realtime_stock
+         where timestamp >= $1 and timestamp < $2 and ($3::smallint[] is null or source = any ($3))",
     )
     .bind(hour.start())
     .bind(hour.plus(1).start())
+    .bind(sources)
     .fetch(connection);
     while let Some(row) = in_time(patience, rows.try_next()).await? {
         each(&RealtimeTick {
@@ -97,9 +105,14 @@ pub async fn each_tick(
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn read_realtime(index: &mut Index, hour: Hour, holdings: &mut Holdings) -> Result<(), Failure> {
+pub async fn read_realtime(
+    index: &mut Index,
+    hour: Hour,
+    sources: Sources<'_>,
+    holdings: &mut Holdings,
+) -> Result<(), Failure> {
     let patience = index.patience;
-    let read = each_tick(&mut index.connection, patience, hour, |row| {
+    let read = each_tick(&mut index.connection, patience, (hour, sources), |row| {
         let is_new = holdings.add(row.place.partition, row.place.number(), &row.content);
         if let (true, Some(tick)) = (is_new, row.content.tick()) {
             holdings.sum_up(&tick, row.place);
@@ -177,7 +190,10 @@ impl Derived {
         match self {
             Self::Summary => {
                 "select coalesce(e.symbol, t.symbol)
-                 from expected e full join (select * from hourly_stock_summary where hour = $1) t on t.symbol = e.symbol
+                 from expected e
+                          full join (select * from hourly_stock_summary
+                                     where hour = $1 and symbol >= $11 and ($12::text is null or symbol < $12)) t
+                          on t.symbol = e.symbol
                  where (t.open, t.high, t.low, t.close, t.volume, t.ticks, t.avg_close, t.avg_volume, t.vwap)
                        is distinct from (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close / e.ticks,
                                          e.volume / e.ticks, e.notional / nullif(e.volume, 0))
@@ -185,7 +201,10 @@ impl Derived {
             }
             Self::HourBars => {
                 "select coalesce(e.symbol, t.symbol)
-                 from expected e full join (select * from hour_bars where hour = $1) t on t.symbol = e.symbol
+                 from expected e
+                          full join (select * from hour_bars
+                                     where hour = $1 and symbol >= $11 and ($12::text is null or symbol < $12)) t
+                          on t.symbol = e.symbol
                  where (t.open, t.high, t.low, t.close, t.volume, t.ticks, t.sum_close, t.notional)
                        is distinct from (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close, e.notional)
                  order by 1"
@@ -197,7 +216,9 @@ impl Derived {
                                             case when count(volume) = count(*) then sum(volume) end as volume,
                                             sum(ticks)::bigint as ticks, sum(sum_close) as sum_close,
                                             case when count(volume) = count(*) then sum(notional) end as notional
-                                     from minute_bars where minute >= $1 and minute < $1 + interval '1 hour'
+                                     from minute_bars
+                                     where minute >= $1 and minute < $1 + interval '1 hour'
+                                       and symbol >= $11 and ($12::text is null or symbol < $12)
                                      group by symbol) t on t.symbol = e.symbol
                  where (t.high, t.low, t.volume, t.ticks, t.sum_close, t.notional)
                        is distinct from (e.high, e.low, e.volume, e.ticks, e.sum_close, e.notional)
@@ -214,7 +235,29 @@ pub async fn differing(
     table: Derived,
     expected: &SymbolMap<Bar>,
 ) -> Result<Vec<String>, Failure> {
-    let bars: Vec<(&str, &Bar)> = expected.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
+    let mut bars: Vec<(&str, &Bar)> = expected.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
+    bars.sort_unstable_by_key(|(symbol, _)| *symbol);
+    let (mut rest, mut from, mut found) = (&bars[..], "", Vec::new());
+    loop {
+        let (part, after) = rest.split_at(rest.len().min(SYMBOLS_AT_ONCE));
+        let to = after.first().map(|(symbol, _)| *symbol);
+        let differing =
+            in_time(index.patience, differing_of(&mut index.connection, hour, table, (part, from, to))).await;
+        found.extend(differing.map_err(|error| index.failed(&format!("reading {} in", table.name()), error))?);
+        let Some(next) = to else {
+            return Ok(found);
+        };
+        (rest, from) = (after, next);
+    }
+}
+
+/// As [`differing`], of the symbols in a range: from, and before what follows it, if any.
+async fn differing_of(
+    connection: &mut PgConnection,
+    hour: Hour,
+    table: Derived,
+    (bars, from, to): (&[(&str, &Bar)], &str, Option<&str>),
+) -> Result<Vec<String>, sqlx::Error> {
     let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
     let sums =
         |of: fn(&Bar) -> Option<Exact>| bars.iter().map(|(_, bar)| of(bar).map(Numeric::from)).collect::<Vec<_>>();
@@ -226,7 +269,7 @@ pub async fn differing(
          {}",
         table.query()
     );
-    let rows = pg::query_scalar_of(query)
+    pg::query_scalar_of(query)
         .bind(hour.start())
         .bind(bars.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
         .bind(numbers(|bar| bar.open.into()))
@@ -237,26 +280,10 @@ pub async fn differing(
         .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
         .bind(sums(|bar| bar.traded.notional()))
         .bind(bars.iter().map(|(_, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
-        .fetch_all(&mut index.connection);
-    in_time(index.patience, rows).await.map_err(|error| index.failed(&format!("reading {} in", table.name()), error))
-}
-
-/// Symbols whose hourly indicators do not follow from hourly_stock_summary, as far as rows and their bars go; without
-/// those that are still to be computed.
-pub async fn stray_indicators(index: &mut Index, hour: Hour) -> Result<Vec<String>, Failure> {
-    let rows = pg::query_scalar(
-        "select symbol
-         from (select symbol, close::float8 as close, volume::float8 as volume
-               from hourly_stock_summary where hour = $1) s
-                  full join (select symbol, close, volume from technical_indicators
-                             where interval = 'hour' and start = $1) t using (symbol)
-         where (s.close, s.volume) is distinct from (t.close, t.volume)
-           and not exists (select from stale_indicators m where m.symbol = coalesce(s.symbol, t.symbol))
-         order by symbol",
-    )
-    .bind(hour.start())
-    .fetch_all(&mut index.connection);
-    in_time(index.patience, rows).await.map_err(|error| index.failed("reading technical_indicators in", error))
+        .bind(from)
+        .bind(to)
+        .fetch_all(connection)
+        .await
 }
 
 /// The records that were archived and have expired, as far as the hour's sums tell.
@@ -287,23 +314,21 @@ pub async fn end_snapshot(index: &mut Index) -> Result<(), Failure> {
 }
 
 /// The next offset that the speed layer will write, by partition.
-pub async fn next_offsets(index: &mut Index, group: &str, topic: &str) -> Result<BTreeMap<i32, u64>, Failure> {
-    let rows = pg::query_as("select partition, next_offset from ingest_positions where group_id = $1 and topic = $2")
-        .bind(group)
-        .bind(topic)
-        .fetch_all(&mut index.connection);
+pub async fn next_offsets(index: &mut Index, groups: &[String], topic: &str) -> Result<BTreeMap<i32, u64>, Failure> {
+    let rows = "select partition, next_offset from ingest_positions where group_id = any ($1) and topic = $2";
+    let rows = pg::query_as(rows).bind(groups).bind(topic).fetch_all(&mut index.connection);
     let rows: Result<Vec<(i32, i64)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading kafka_offsets in", error))?;
     Ok(rows.into_iter().map(|(partition, next)| (partition, next.cast_unsigned())).collect())
 }
 
 /// Offsets that the speed layer could not read any more, and has recorded as such.
-pub async fn gaps(index: &mut Index, group: &str, topic: &str) -> Result<Known, Failure> {
+pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<Known, Failure> {
     let rows = pg::query_as(
         "select partition, from_offset, to_offset from ingest_gaps
-         where group_id = $1 and topic = $2 and from_offset < to_offset",
+         where group_id = any ($1) and topic = $2 and from_offset < to_offset",
     )
-    .bind(group)
+    .bind(groups)
     .bind(topic)
     .fetch_all(&mut index.connection);
     let rows: Result<Vec<(i32, i64, i64)>, _> = in_time(index.patience, rows).await;
@@ -313,6 +338,25 @@ pub async fn gaps(index: &mut Index, group: &str, topic: &str) -> Result<Known, 
         gaps.entry(partition).or_default().insert_range(from.cast_unsigned()..to.cast_unsigned());
     }
     Ok(gaps)
+}
+
+/// The sources of a topic: it has another one whenever it was made anew.
+pub async fn sources(index: &mut Index, topic: &str) -> Result<Vec<i16>, Failure> {
+    let rows = pg::query_scalar("select source from kafka_sources where topic = $1").bind(topic);
+    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
+    rows.map_err(|error| index.failed("reading kafka_sources in", error))
+}
+
+/// Whether `realtime_stock` has ticks of other sources in an hour.
+pub async fn has_others(index: &mut Index, hour: Hour, sources: &[i16]) -> Result<bool, Failure> {
+    let found = pg::query_scalar(
+        "select exists (select from realtime_stock where timestamp >= $1 and timestamp < $2 and source <> all ($3))",
+    )
+    .bind(hour.start())
+    .bind(hour.plus(1).start())
+    .bind(sources)
+    .fetch_one(&mut index.connection);
+    in_time(index.patience, found).await.map_err(|error| index.failed("reading realtime_stock in", error))
 }
 
 /// The places of what stands in `rejected_ticks` of the messages that some places are in.
@@ -345,7 +389,7 @@ pub async fn rejected(
 pub async fn realtime_in(
     index: &mut Index,
     hour: Hour,
-    partition: i32,
+    (partition, sources): (i32, Sources<'_>),
     among: &RoaringTreemap,
 ) -> Result<RoaringTreemap, Failure> {
     let Some(range) = hull(among) else {
@@ -353,13 +397,15 @@ pub async fn realtime_in(
     };
     let rows = pg::query_scalar(
         "select kafka_offset from realtime_stock
-         where timestamp >= $1 and timestamp < $2 and kafka_partition = $3 and kafka_offset between $4 and $5",
+         where timestamp >= $1 and timestamp < $2 and kafka_partition = $3 and kafka_offset between $4 and $5
+           and ($6::smallint[] is null or source = any ($6))",
     )
     .bind(hour.start())
     .bind(hour.plus(1).start())
     .bind(partition)
     .bind(range.start())
     .bind(range.end())
+    .bind(sources)
     .fetch(&mut index.connection);
     let found =
         collect(index.patience, rows).await.map_err(|error| index.failed("reading realtime_stock in", error))?;
@@ -370,18 +416,21 @@ pub async fn realtime_in(
 /// there is.
 pub async fn realtime_anywhere(
     index: &mut Index,
-    partition: i32,
+    (partition, sources): (i32, Sources<'_>),
     among: &RoaringTreemap,
 ) -> Result<RoaringTreemap, Failure> {
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
     let rows = pg::query_scalar(
-        "select kafka_offset from realtime_stock where kafka_partition = $1 and kafka_offset between $2 and $3",
+        "select kafka_offset from realtime_stock
+         where kafka_partition = $1 and kafka_offset between $2 and $3
+           and ($4::smallint[] is null or source = any ($4))",
     )
     .bind(partition)
     .bind(range.start())
     .bind(range.end())
+    .bind(sources)
     .fetch(&mut index.connection);
     let found = collect(WHOLE_TABLE, rows).await.map_err(|error| index.failed("reading realtime_stock in", error))?;
     Ok(found & among)

@@ -8,7 +8,7 @@ use crate::index::{Computed, Indexed, Stale};
 use crate::scan::{Conflicts, HourBars, Offsets, Overlap, places};
 use crate::summary::{self, Summary, changed_symbols};
 use crate::survey::{Change, ChangeKind};
-use crate::totals::MAX_SYMBOLS;
+use crate::totals::{self, MAX_SYMBOLS};
 use common::Failure;
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -114,6 +114,7 @@ impl Work {
             hour: due.stale.hour,
             sum,
             changed,
+            is_anew: due.is_forced,
             merged: added.map(|added| added.iter().map(|indexed| &*indexed.object.key).collect()),
             gone_objects: gone,
             withdrawn,
@@ -165,9 +166,7 @@ impl Work {
                 return Ok(None);
             };
             if before.overlap(&part) == Overlap::None {
-                let mut sum = before.clone();
-                sum.merge(part);
-                return Ok(Some(New { sum, added: Some(added) }));
+                return Ok(self.add(due, before, part, added));
             }
         }
         // Where records come twice, the first object by key has them: so all are read again, in that order.
@@ -213,9 +212,7 @@ impl Work {
             let Some(part) = self.sum(due, &added, Some(&before.offsets)).await? else {
                 return Ok(None);
             };
-            let mut sum = before.clone();
-            sum.merge(part);
-            return Ok(Some(New { sum, added: Some(added) }));
+            return Ok(self.add(due, before, part, added));
         }
         self.fail(
             hour,
@@ -230,6 +227,25 @@ impl Work {
             self.index.settle(hour).await?;
         }
         Ok(None)
+    }
+
+    /// What an hour was, and what `added` hold; `None` where that is too much, which has been noted.
+    fn add<'a>(
+        &mut self,
+        due: &Due<'a>,
+        before: &HourBars,
+        part: HourBars,
+        added: Vec<&'a Indexed>,
+    ) -> Option<New<'a>> {
+        let sum = totals::joined(before.clone(), part);
+        if sum.is_none() {
+            self.fail_wide(due.stale.hour);
+        }
+        sum.map(|sum| New { sum, added: Some(added) })
+    }
+
+    fn fail_wide(&mut self, hour: Hour) {
+        self.fail(hour, &format!("not written: it has more than {MAX_SYMBOLS} symbols, for which there is no memory"));
     }
 
     /// The sums of some of an hour's objects, without records that are known; `None` where one of them changed or cannot
@@ -257,12 +273,7 @@ impl Work {
                 }
                 self.note_retry(hour);
             }
-            Summed::TooWide => {
-                self.fail(
-                    hour,
-                    &format!("not written: it has more than {MAX_SYMBOLS} symbols, for which there is no memory"),
-                );
-            }
+            Summed::TooWide => self.fail_wide(hour),
             Summed::Broken(object, broken) => {
                 if let Some(indexed) = folder_of(&object.key) {
                     let folder = self.folder_of(&indexed.folder);

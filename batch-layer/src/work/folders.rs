@@ -1,7 +1,7 @@
 //! Which folders there are at all: a listing by folders, instead of one for each hour of a long window.
 
 use super::Work;
-use crate::archive::StoreError;
+use crate::archive::{Folder, StoreError};
 use crate::hour::Hour;
 use common::{Failure, Timestamp};
 
@@ -36,6 +36,19 @@ impl Work {
             window.start = window.start.max(begin).min(window.end);
         }
         self.there = Some(folders.into_iter().collect());
+        Ok(())
+    }
+
+    /// Folders appear while a long run is at work, so those from the first of some on are looked for once more: one page.
+    pub(super) async fn find_new_folders(&mut self, folders: &[Folder]) -> Result<(), Failure> {
+        let (Some(first), true) = (folders.first(), self.there.is_some()) else {
+            return Ok(());
+        };
+        let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
+        // Where a listing begins behind a name, that is not shown itself.
+        let from = self.template.level(&first.prefix).trim_end_matches('/');
+        let new = self.unless_stopped(store.folders(&stem, from, false)).await??;
+        self.there.iter_mut().for_each(|there| there.extend(new.iter().cloned()));
         Ok(())
     }
 

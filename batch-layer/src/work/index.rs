@@ -29,6 +29,7 @@ impl Work {
     pub(super) async fn index_folders(&mut self, mut folders: Vec<Folder>) -> Result<(), Failure> {
         folders.retain(|folder| !self.surveyed.contains(&folder.prefix));
         self.surveyed.extend(folders.iter().map(|folder| folder.prefix.clone()));
+        self.find_new_folders(&folders).await?;
         if let Some(there) = &self.there {
             let known = self.index.known_folders(&folders).await?;
             let is_there = |folder: &Folder| there.contains(self.template.level(&folder.prefix));

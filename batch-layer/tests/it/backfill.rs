@@ -4,7 +4,7 @@ use crate::support::{LONG, Tick, World, at, finish, key, key_of, lines, some_tic
 use batch_layer::hour::Hour;
 use futures::StreamExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use workbench::s3::Listed;
+use workbench::s3::{Bucket, Listed};
 use workbench::testing::{Child, HttpProxy, Treatment, eventually, stack};
 
 /// `symbols` ticks of each of `hours` hours from 2025-06-02T00 on; an object an hour.
@@ -146,7 +146,8 @@ async fn of_a_window_of_centuries_only_the_folders_that_are_there_are_listed() {
     run().await;
     assert_eq!(world.summary().await, world.expected().await);
     let listings = store.requests().iter().filter(|request| request.path.contains("list-type")).count();
-    assert!(listings < 20, "{listings} listings");
+    // Every three days since the oldest folder it is looked for new ones.
+    assert!(listings < 40, "{listings} listings");
     // A folder that is there no longer is known to have been.
     world.bucket.delete(&key_of(old, 0, 0)).await.unwrap();
     let outcome = run().await;
@@ -170,12 +171,33 @@ async fn folders_of_a_time_far_from_now_are_named() {
 }
 
 #[tokio::test]
-async fn a_folder_of_more_objects_than_there_is_memory_for_holds_back_its_hour_and_no_other() {
+async fn a_folder_that_appears_during_a_backfill_is_read_with_its_hour() {
     let world = World::create().await;
-    let ticks = some_ticks(9, 0, 9000, 30);
-    world.put(&key(9, 0, 9000), &ticks).await;
-    world.insert_realtime(&ticks).await;
-    // A listing without an end.
+    let first = some_ticks(0, 0, 0, 20);
+    world.put(&key(0, 0, 0), &first).await;
+    let late = some_ticks(500, 0, 9000, 30);
+    let object = (Bucket::clone(&world.bucket), key_of(Hour::of(late[0].at), 0, 9000), lines(&late));
+    // The sink writes it while the window's first hour is looked at.
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
+        if !request.path.contains("prefix=raw%2Fstock_prices%2F2025-06-02-00%2F") {
+            return Treatment::Forward;
+        }
+        let (bucket, key, text) = object.clone();
+        Treatment::After(Box::pin(async move { bucket.put(&key, text).await.unwrap() }))
+    })
+    .await;
+    let mut command = world.command(&["--from", "2025-06-02T00", "--to", "2025-06-27T00"]);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    world.insert_realtime(&[first, late].concat()).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let folders = store.requests().iter().filter(|request| request.path.contains("delimiter")).count();
+    assert!(folders > 1, "the store was asked by folders");
+}
+
+/// A store in which the folder of hour 11 has a listing without an end.
+async fn endless_folder() -> HttpProxy {
     let object = |number: usize| {
         format!(
             "<Contents><Key>raw/stock_prices/2025-06-02-11/other-{number:09}</Key><ETag>&quot;e&quot;</ETag><Size>9</Size>\
@@ -183,7 +205,7 @@ async fn a_folder_of_more_objects_than_there_is_memory_for_holds_back_its_hour_a
         )
     };
     let pages = AtomicUsize::new(0);
-    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
+    HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
         if !request.path.contains("prefix=raw%2Fstock_prices%2F2025-06-02-11%2F") {
             return Treatment::Forward;
         }
@@ -193,12 +215,41 @@ async fn a_folder_of_more_objects_than_there_is_memory_for_holds_back_its_hour_a
         let body = format!("<ListBucketResult>{next}{objects}</ListBucketResult>");
         Treatment::Answer { status: 200, body }
     })
-    .await;
-    let mut command = world.command(&["--from", "2025-06-02T09", "--to", "2025-06-02T12"]);
-    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
-    let outcome = finish(command).await;
+    .await
+}
+
+#[tokio::test]
+async fn a_folder_of_more_objects_than_there_is_memory_for_is_its_own_hours_trouble_everywhere() {
+    let world = World::create().await;
+    let ticks = some_ticks(9, 0, 9000, 30);
+    world.put(&key(9, 0, 9000), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 9030).await;
+    let store = endless_folder().await;
+    let run = async |command: &[&str], flags: &[&str]| {
+        let window = ["--from", "2025-06-02T09", "--to", "2025-06-02T12"];
+        let mut command = world.command(&[command, &window[..], flags].concat());
+        command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+        finish(command).await
+    };
+    let folder = format!("s3://{}/raw/stock_prices/2025-06-02-11/: more than 250000 objects", world.bucket.name());
+
+    let rehearsal = run(&[], &["--dry-run"]).await;
+    assert_eq!(rehearsal.code, 0, "{}", rehearsal.stderr);
+    assert!(rehearsal.stdout.contains(&folder), "{}", rehearsal.stdout);
+    assert!(rehearsal.stdout.contains("2025-06-02T09:00Z") && rehearsal.stdout.contains("1 new"));
+
+    let outcome = run(&[], &[]).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-    let word = "hour 2025-06-02T11:00Z: not written: s3://";
-    assert!(outcome.stderr.contains(word) && outcome.stderr.contains("more than 250000 objects"), "{}", outcome.stderr);
+    let word = format!("hour 2025-06-02T11:00Z: not written: {folder}");
+    assert!(outcome.stderr.contains(&word), "{}", outcome.stderr);
     assert_eq!(world.summary().await, world.expected().await);
+
+    let verified = run(&["verify"], &["--format", "json"]).await;
+    assert_eq!(verified.code, 4, "{}{}", verified.stdout, verified.stderr);
+    let line = |hour: &str| verified.stdout.lines().find(|line| line.contains(hour)).unwrap_or_default().to_owned();
+    assert!(line("2025-06-02T09:00:00").contains(r#""status":"ok""#), "{}", verified.stdout);
+    let eleven = line("2025-06-02T11:00:00");
+    assert!(eleven.contains(r#""status":"open""#) && eleven.contains(&folder), "{}", verified.stdout);
 }

@@ -1,6 +1,7 @@
 //! Technical indicators: equal to TA-Lib's own, and dependent on the summaries alone.
 
-use crate::support::{LONG, World, key, some_ticks};
+use crate::support::{LONG, World, key, key_of, some_ticks};
+use batch_layer::hour::Hour;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
@@ -139,7 +140,16 @@ async fn the_result_does_not_depend_on_which_runs_there_were() {
     let untouched = |rows: &[String]| rows.iter().filter(|row| row.starts_with("(S2,")).cloned().collect::<Vec<_>>();
     assert!(!untouched(&piecemeal).is_empty());
 
-    execute(&world, "delete from technical_indicators").await;
+    // So late that what was kept of the symbols holds it.
+    assert!(world.number("select count(*) from indicator_states").await > 0);
+    let old = Hour::parse("2025-05-20T15").unwrap();
+    let mut ticks = some_ticks(10, 4, 0, 30);
+    ticks.iter_mut().for_each(|tick| tick.at = old.start());
+    world.put(&key_of(old, 4, 0), &ticks).await;
+    world.run_ok(&["--hour", "2025-05-20T15"]).await;
+    let piecemeal = indicators(&world).await;
+
+    execute(&world, "delete from technical_indicators; delete from indicator_states").await;
     execute(&world, MARK_ALL).await;
     world.run_ok(&DAY).await;
     assert_eq!(indicators(&world).await, piecemeal);
@@ -160,6 +170,69 @@ async fn a_run_rewrites_the_bars_from_the_changed_hour_on_and_no_earlier_one() {
     let new: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
     assert_eq!(new.len(), 2, "one hour and its day: {new:?}");
     assert!(before.iter().all(|row| after.contains(row)), "what came before is untouched");
+}
+
+/// What stands there of 2025-06-02.
+const NEW: &str =
+    "select t::text from technical_indicators t where symbol = 'AAPL' and start >= '2025-06-02T04:00Z' order by 1";
+
+#[tokio::test]
+async fn a_new_bar_is_computed_without_those_that_the_kept_state_holds() {
+    let world = world_with_history(1, 2000).await;
+    execute(&world, "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators").await;
+    execute(&world, MARK_ALL).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows("select interval from indicator_states order by 1").await, ["day", "hour"]);
+    // Whoever read them would come to other values.
+    let held = "delete from hourly_stock_summary where hour < (select min(start) from indicator_states)";
+    execute(&world, "create table aside as table hourly_stock_summary").await;
+    execute(&world, held).await;
+    world.put(&key(14, 0, 0), &some_ticks(14, 0, 0, 200)).await;
+    world.run_ok(&DAY).await;
+    let by_state = world.rows(NEW).await;
+    assert_eq!(by_state.len(), 2);
+
+    execute(&world, "insert into hourly_stock_summary select * from aside on conflict do nothing").await;
+    execute(&world, "delete from indicator_states; delete from technical_indicators").await;
+    execute(&world, MARK_ALL).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(NEW).await, by_state);
+}
+
+#[tokio::test]
+async fn a_late_tick_rewrites_no_row_that_stays_what_it_is() {
+    let world = World::create().await;
+    for hour in 9..12 {
+        world.put(&key(hour, 0, hour * 1000), &some_ticks(hour, 0, hour * 1000, 200)).await;
+    }
+    world.run_ok(&DAY).await;
+    let rows = "select concat_ws(' ', symbol, interval, start, xmin, xmax) from technical_indicators order by 1";
+    let before = world.rows(rows).await;
+    // It has no volume, and a price that was there before: the summary counts it, and no indicator looks at that.
+    let mut late = some_ticks(9, 0, 9000, 200).into_iter().filter(|tick| tick.symbol == "AAPL").nth(3).unwrap();
+    (late.offset, late.volume, late.close) = (99_000, 0, late.open);
+    let counted = "select ticks from hourly_stock_summary where symbol = 'AAPL' and hour = '2025-06-02T09:00Z'";
+    let ticks = world.number(counted).await;
+    world.put(&key(9, 0, 99_000), &[late]).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(counted).await, ticks + 1);
+    assert_eq!(world.number("select count(*) from stale_indicators").await, 0);
+    assert_eq!(world.rows(rows).await, before);
+}
+
+#[tokio::test]
+async fn recompute_trusts_no_state_that_was_kept() {
+    let world = world_with_history(1, 2000).await;
+    execute(&world, "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators").await;
+    world.put(&key(14, 0, 0), &some_ticks(14, 0, 0, 200)).await;
+    execute(&world, MARK_ALL).await;
+    world.run_ok(&DAY).await;
+    let right = world.rows(NEW).await;
+    // Behind two bytes, two counts and the closes: in the sum of the last 50.
+    execute(&world, "update indicator_states set state = set_byte(state, 432, get_byte(state, 432) # 1)").await;
+    execute(&world, "update technical_indicators set sma_50 = 1 where start >= '2025-06-02T04:00Z'").await;
+    world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
+    assert_eq!(world.rows(NEW).await, right);
 }
 
 #[tokio::test]

@@ -221,6 +221,8 @@ impl World {
             "hour_sums",
             "broken_objects",
             "held_hours",
+            "technical_indicators",
+            "indicator_states",
         ] {
             all.extend(
                 self.rows(&format!("select concat('{table} ', t.xmin, ' ', t) from {table} t order by 1")).await,

@@ -5,7 +5,7 @@ use batch_layer::hour::Hour;
 use common::Timestamp;
 use serde_json::Value;
 use std::net::TcpListener;
-use workbench::testing::{Record, TestTopic, eventually};
+use workbench::testing::{HttpProxy, Record, TestTopic, Treatment, eventually, stack};
 
 const HOURS: [&str; 4] = ["--from", "2025-06-02T09", "--to", "2025-06-02T12"];
 
@@ -253,6 +253,16 @@ async fn rows_of_every_table_that_follows_from_the_ticks_are_read() {
         ("delete from hour_bars where symbol = 'AAPL' and hour = '2025-06-02T10:00Z'", "hour_bars"),
         ("update minute_bars set volume = volume + 1 where symbol = 'AAPL'", "minute_bars"),
         ("delete from technical_indicators where symbol = 'AAPL'", "technical_indicators"),
+        (
+            "update technical_indicators set obv = obv + 1 where symbol = 'AAPL' and start = '2025-06-02T10:00Z'",
+            "technical_indicators",
+        ),
+        ("update technical_indicators set vwap = 1 where symbol = 'AAPL' and interval = 'day'", "technical_indicators"),
+        (
+            "insert into technical_indicators (symbol, interval, start, close)
+             values ('AAPL', 'hour', '2025-06-02T09:30Z', 1)",
+            "technical_indicators",
+        ),
     ] {
         let world = agreeing().await;
         world.execute(statement).await;
@@ -377,11 +387,67 @@ async fn repair_without_the_right_to_change_bars_says_so_and_changes_nothing() {
     let world = agreeing().await;
     world.database.add_roles().await;
     world.execute(SPOILT).await;
+    let before = bars(&world).await;
     let mut command = world.command(&[&["verify"], &HOURS[..], &["--repair", "--migrations", "check"]].concat());
     command.env("DATABASE_URL", world.database.url_of("batch_writer"));
     let outcome = finish(command).await;
     assert_eq!(outcome.code, 2, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stderr.contains("permission denied for table minute_bars"), "{}", outcome.stderr);
+    assert_eq!(bars(&world).await, before);
+}
+
+/// Every row of minute and hour bars, and which transaction wrote it.
+async fn bars(world: &World) -> Vec<String> {
+    world
+        .rows("select concat(xmin, ' ', t) from minute_bars t union all select concat(xmin, ' ', t) from hour_bars t order by 1")
+        .await
+}
+
+#[tokio::test]
+async fn repair_leaves_the_bars_alone_where_the_ticks_do_not_tell_what_they_should_be() {
+    for (damage, word, code) in [
+        (
+            "insert into realtime_stock select * from realtime_stock where kafka_partition = 0 and kafka_offset = 9007",
+            "not repaired, because realtime_stock has rows twice",
+            1,
+        ),
+        (
+            "delete from realtime_stock where timestamp < '2025-06-02T10:00Z'",
+            "not repaired, because realtime_stock has no tick of this hour",
+            1,
+        ),
+        // Retention has dropped the day: the bars are all that is left.
+        (
+            "truncate realtime_stock;
+             insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
+            "1 purged",
+            0,
+        ),
+    ] {
+        let world = agreeing().await;
+        world.execute(SPOILT).await;
+        world.execute(damage).await;
+        let before = bars(&world).await;
+        let outcome = verify(&world, &["--hour", "2025-06-02T09", "--repair"]).await;
+        assert_eq!(outcome.code, code, "{damage}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains(word), "{damage}: {}", outcome.stdout);
+        assert_eq!(bars(&world).await, before, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn repair_gives_up_on_an_hour_whose_rows_others_hold_and_says_so() {
+    let world = agreeing().await;
+    world.execute(SPOILT).await;
+    let before = bars(&world).await;
+    let mut other = world.database.pool().begin().await.unwrap();
+    sqlx::query("select from hour_bars for update").execute(&mut *other).await.unwrap();
+    let outcome = verify(&world, &["--hour", "2025-06-02T09", "--repair", "--query-timeout", "16s"]).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("not repaired, because its rows change all the time"), "{}", outcome.stdout);
+    other.rollback().await.unwrap();
+    assert_eq!(bars(&world).await, before);
+    assert_eq!(verify(&world, &["--hour", "2025-06-02T09", "--repair"]).await.code, 0);
 }
 
 #[tokio::test]
@@ -416,6 +482,76 @@ async fn what_connects_parser_takes_and_the_speed_layer_rejects_has_a_verdict_of
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("1 ticks of the archive stand in rejected_ticks"), "{}", outcome.stdout);
+}
+
+/// Two topics, whose ticks have the same places, below one prefix and in one database.
+async fn two_topics() -> World {
+    let world = World::create().await;
+    let (stocks, mut coins) = (some_ticks(10, 0, 0, 300), some_ticks(10, 0, 0, 200));
+    coins.iter_mut().for_each(|tick| tick.symbol = format!("X-{}", tick.symbol));
+    world.put(&key(10, 0, 0), &stocks).await;
+    world.put(&key(10, 0, 0).replace("stock_prices+", "coins+"), &coins).await;
+    let sources = [world.source("stock_prices").await, world.source("coins").await];
+    assert_eq!(sources, [1, 2]);
+    world.insert_realtime(&[stocks, coins].concat()).await;
+    world.execute("update realtime_stock set source = 2 where symbol like 'X-%'").await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 300).await;
+    world.set_next_offset("coins", 0, 200).await;
+    world.run_ok(&HOURS).await;
+    world
+}
+
+#[tokio::test]
+async fn several_topics_with_the_same_offsets_are_compared_in_one_run() {
+    let world = two_topics().await;
+    let both = [&HOURS[..], &["--topic", "stock_prices,coins"]].concat();
+    let found = "select concat_ws(' ', topic, partition, status, realtime_ticks, archive_ticks, missing_in_realtime)
+                 from reconciliations order by 1";
+    let outcome = verify(&world, &both).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(world.rows(found).await, ["coins 0 ok 200 200 0", "stock_prices 0 ok 300 300 0"]);
+    assert!(outcome.stdout.contains("topic coins:"), "{}", outcome.stdout);
+
+    world.execute("delete from realtime_stock where source = 2 and kafka_offset = 17").await;
+    let outcome = verify(&world, &both).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 ticks of the archive are not in realtime_stock: offsets 17"));
+    assert_eq!(world.rows(found).await, ["coins 0 mismatch 199 200 1", "stock_prices 0 ok 300 300 0"]);
+}
+
+#[tokio::test]
+async fn of_several_topics_all_must_be_named() {
+    let world = two_topics().await;
+    world.source("bonds").await;
+    let outcome = verify(&world, &[&HOURS[..], &["--topic", "stock_prices,bonds"]].concat()).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let unread = "coins+0+0000000000.json: it is of none of the topics of --topic";
+    assert!(outcome.stdout.contains(unread), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("realtime_stock has ticks of other topics, too"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn hours_that_hold_more_together_than_there_is_memory_for_are_compared_in_smaller_stretches() {
+    const SYMBOLS: i64 = 6300;
+    assert!(24 * SYMBOLS as usize > batch_layer::totals::MAX_BARS);
+    let world = World::create().await;
+    for hour in 0..24 {
+        let mut ticks = some_ticks(hour, 0, hour * SYMBOLS, SYMBOLS);
+        ticks.iter_mut().zip(0..).for_each(|(tick, number)| tick.symbol = format!("S{number}"));
+        world.put(&key(hour, 0, hour * SYMBOLS), &ticks).await;
+    }
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| Treatment::Forward).await;
+    let mut command =
+        world.command(&["verify", "--from", "2025-06-02T00", "--to", "2025-06-03T00", "--format", "json"]);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    let outcome = finish(command).await;
+    // The speed layer has nothing of it yet.
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let archived = outcome.stdout.lines().filter(|line| line.contains(&format!(r#""archive_ticks":{SYMBOLS},"#)));
+    assert_eq!(archived.count(), 24, "{}", outcome.stdout);
+    let reads = store.requests().iter().filter(|request| request.path.contains(".json")).count();
+    assert!(reads > 24 + 2, "{reads} objects were read: all at once");
 }
 
 #[tokio::test]

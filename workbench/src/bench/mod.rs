@@ -6,6 +6,7 @@ mod dashboards;
 mod flood;
 mod fuzz;
 mod latency;
+mod memory;
 mod process;
 mod rows;
 mod speed;
@@ -15,6 +16,7 @@ pub use dashboards::DashboardsBenchArgs;
 pub use flood::FloodArgs;
 pub use fuzz::FuzzArgs;
 pub use latency::LatencyArgs;
+pub use memory::MemoryArgs;
 pub use speed::SpeedArgs;
 
 use crate::testing::TestDatabase;
@@ -29,6 +31,8 @@ pub enum Bench {
     Latency(LatencyArgs),
     /// The seconds that batch-layer takes for an hour, next to general engines over the same objects.
     Batch(BatchArgs),
+    /// The most memory that batch-layer takes where something is very large: symbols, an object, a folder, a history.
+    Memory(MemoryArgs),
     /// The rate with nothing but broken messages, next to that with ticks.
     Flood(FloodArgs),
     /// How long the dashboards' queries take on a month of a market; the ticks take about 7 GB of disk.
@@ -44,6 +48,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
         Bench::Speed(args) => speed::run(args).await,
         Bench::Latency(args) => latency::run(args).await,
         Bench::Batch(args) => batch::run(args).await,
+        Bench::Memory(args) => memory::run(args).await,
         Bench::Flood(args) => flood::run(args).await,
         Bench::Dashboards(args) => dashboards::run(args).await,
         Bench::Fuzz(args) => fuzz::run(args),

@@ -79,13 +79,64 @@ async fn read_body(from: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<Ve
 }
 
 fn outlives(kind: u8, body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(body).to_lowercase();
-    let is_setting = |text: &str| text.starts_with("set ") && !text.starts_with("set local");
-    let is_session_lock = |text: &str| text.contains("pg_advisory_lock");
+    let text = String::from_utf8_lossy(body);
     match kind {
         // Parse: its name, which an unnamed statement does not have, and the text.
-        b'P' => body[0] != 0 || is_setting(&text[1..]) || is_session_lock(&text),
-        b'Q' => is_setting(&text) || is_session_lock(&text),
+        b'P' => body[0] != 0 || text[1..].split(['\0', ';']).any(changes_the_session),
+        b'Q' => text.split(['\0', ';']).any(changes_the_session),
         _ => false,
+    }
+}
+
+/// Whether a statement changes what its session is to those that come after its transaction.
+fn changes_the_session(statement: &str) -> bool {
+    let text = statement.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
+    let is_setting = begins(&["set "]) && !begins(&["set local ", "set transaction ", "set constraints "]);
+    let is_temporary = begins(&["create temp"]) && !text.contains("on commit drop");
+    let is_cursor = begins(&["declare "]) && text.contains("with hold");
+    let is_set_by_function = text.contains("set_config(") && !text.replace(", ", ",").contains(",true)");
+    let is_lock = text.contains("advisory_lock");
+    let is_other = begins(&["listen ", "prepare ", "load ", "reset ", "discard "]);
+    is_setting || is_temporary || is_cursor || is_set_by_function || is_lock || is_other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_outlives_a_transaction_is_seen_wherever_it_stands() {
+        for text in [
+            "SET statement_timeout = 5",
+            "begin; set statement_timeout = 5",
+            "begin;\n  set  session statement_timeout = 5",
+            "select set_config('jit', 'off', false)",
+            "listen news",
+            "create temporary table t (a int)",
+            "declare c cursor with hold for select 1",
+            "select pg_advisory_lock(1)",
+            "select pg_try_advisory_lock(1)",
+            "prepare p as select 1",
+        ] {
+            assert!(outlives(b'Q', format!("{text}\0").as_bytes()), "{text}");
+            assert!(outlives(b'P', format!("\0{text}\0\0\0").as_bytes()), "{text}");
+        }
+        assert!(outlives(b'P', b"name\0select 1\0\0\0"));
+    }
+
+    #[test]
+    fn what_ends_with_its_transaction_is_not() {
+        for text in [
+            "begin; set local statement_timeout = 5; set transaction isolation level repeatable read",
+            "select set_config('jit', 'off', true)",
+            "select pg_advisory_xact_lock(1)",
+            "create temp table t (a int) on commit drop",
+            "update t set a = 1",
+            "commit",
+        ] {
+            assert!(!outlives(b'Q', format!("{text}\0").as_bytes()), "{text}");
+            assert!(!outlives(b'P', format!("\0{text}\0\0\0").as_bytes()), "{text}");
+        }
     }
 }

@@ -2,7 +2,9 @@
 //! plugins: converters, transforms, predicates, error handling and consumer settings are Kafka's own, and are tried with
 //! Kafka's file sink in the place of the S3 sink. The sink's own settings are compared with a recording.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -171,5 +173,50 @@ fn configurations_read_only_the_variables_that_the_worker_allows() {
         let text = Value::Object(configuration(name)).to_string();
         let used: Vec<&str> = text.split("${env:").skip(1).filter_map(|rest| rest.split('}').next()).collect();
         assert!(!used.is_empty() && used.iter().all(|name| allowed.contains(name)), "{name}: {used:?}");
+    }
+}
+
+/// Runs a script of `connect/` with a `curl` that gives one answer to everything. Gives the exit code and what was said.
+async fn script(name: &str, arguments: &[&str], answer: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let curl = folder.path().join("curl");
+    std::fs::write(&curl, format!("#!/bin/sh\ncat >/dev/null\nprintf '{answer}'\n")).unwrap();
+    std::fs::set_permissions(&curl, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let mut command = tokio::process::Command::new("sh");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../connect").join(name)).args(arguments);
+    command.env("PATH", path).envs(variables.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output.expect("the script does not go on trying").unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn a_configuration_that_no_worker_can_read_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sink.json");
+    let path = file.to_str().unwrap();
+    // As a worker that is starting may answer, too.
+    let (starting, an_hour) = (r#"{"error_code":500}\n500"#, [("CONNECT_TIMEOUT", "3600")]);
+    let refused = script("register.sh", &["sink", path], starting, &an_hour).await;
+    assert_eq!(refused, (Some(1), format!("connector sink: cannot read {path}\n")));
+    for text in ["", "<html>", "{ \"a\": 1"] {
+        std::fs::write(&file, text).unwrap();
+        let refused = script("register.sh", &["sink", path], starting, &an_hour).await;
+        assert_eq!(refused, (Some(1), format!("connector sink: {path} holds no JSON object\n")), "{text}");
+    }
+    std::fs::write(&file, "{ a }").unwrap();
+    let strange = r#"{"error_code":500,"message":"Unexpected character (a)"}\n500"#;
+    let (code, said) = script("register.sh", &["sink", path], strange, &an_hour).await;
+    assert!(code == Some(1) && said.contains("is no JSON"), "{said}");
+}
+
+#[tokio::test]
+async fn a_bucket_whose_name_no_store_takes_is_not_tried_again() {
+    for (name, word) in [("my bucket", "no store takes such a name"), ("ab", "refuses (HTTP 400)")] {
+        let mut variables = vec![("S3_BUCKET", name), ("S3_ENDPOINT_URL", "http://127.0.0.1:9"), ("S3_REGION", "r")];
+        variables.extend([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")]);
+        let (code, said) = script("create-bucket.sh", &[], "400", &variables).await;
+        assert!(code == Some(1) && said.contains(word), "{said}");
     }
 }

@@ -43,7 +43,7 @@ pub struct Stack {
     connect_plugin: Option<PathBuf>,
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct UpOptions {
     /// S3 store; default: MinIO where `minio` is on the PATH, otherwise S3Proxy
     #[arg(long, value_enum)]
@@ -197,11 +197,26 @@ impl UpOptions {
     /// The worker runs in another folder than this process.
     fn plugin(&self) -> Result<Option<PathBuf>> {
         let absolute = |dir: &PathBuf| match dir.canonicalize() {
-            Ok(dir) if dir.is_dir() => Ok(dir),
+            Ok(dir) if holds_a_sink(&dir) => Ok(dir),
+            Ok(dir) if dir.is_dir() => bail!(
+                "--connect-plugin {}: no jar of an S3 sink lies in it or below it, such as kafka-connect-s3-10.6.6.jar: give \
+                 the folder into which the plugin was unpacked",
+                dir.display()
+            ),
             _ => bail!("--connect-plugin {}: there is no such folder", dir.display()),
         };
         self.connect_plugin.as_ref().map(absolute).transpose()
     }
+}
+
+/// Whether any jar below a folder is one for S3.
+fn holds_a_sink(dir: &Path) -> bool {
+    let is_sink = |name: &str| name.contains("s3") && name.ends_with(".jar");
+    let entries = dir.read_dir().into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => holds_a_sink(&entry.path()),
+        _ => is_sink(&entry.file_name().to_string_lossy()),
+    })
 }
 
 /// Stops the programs and services of `dir` in reverse order; with `purge`, deletes the data.
@@ -231,4 +246,25 @@ pub fn status(dir: &Path) -> Result<ExitCode> {
     println!("{:<24} {:<16} {:>8} {:>10}  state", "service", "address", "pid", "memory");
     let running = Service::ALL.iter().filter(|service| stack.print_status(**service)).count();
     Ok(if running == Service::ALL.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_a_folder_with_the_jar_of_a_sink_somewhere_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = UpOptions { connect_plugin: Some(folder.path().to_owned()), ..UpOptions::default() };
+        let refused = options.plugin().unwrap_err().to_string();
+        assert!(refused.contains("no jar of an S3 sink lies in it"), "{refused}");
+        let lib = folder.path().join("confluentinc-kafka-connect-s3-10.6.6/lib");
+        std::fs::create_dir_all(&lib).unwrap();
+        std::fs::write(lib.join("guava.jar"), "").unwrap();
+        assert!(options.plugin().is_err());
+        std::fs::write(lib.join("kafka-connect-s3-10.6.6.jar"), "").unwrap();
+        assert!(options.plugin().unwrap().is_some());
+        let nowhere = UpOptions { connect_plugin: Some(lib.join("nowhere")), ..UpOptions::default() };
+        assert!(nowhere.plugin().unwrap_err().to_string().contains("there is no such folder"));
+    }
 }

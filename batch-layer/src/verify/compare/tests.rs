@@ -1,4 +1,5 @@
 use super::*;
+use crate::scan::Offsets;
 use crate::verify::checksum::Content;
 use crate::verify::holdings::Holdings;
 use common::{Price, Timestamp, Volume};
@@ -37,6 +38,7 @@ impl Case {
         let (realtime, archive) = (side(realtime), side(archive));
         let sides = Sides {
             hour: Hour::of(Timestamp::from_micros(0)),
+            topic: "t",
             realtime: (!self.is_purged).then_some(&realtime),
             archive: &archive,
             unread: self.unread,
@@ -45,7 +47,7 @@ impl Case {
             next_offsets: &[(0, 100)].into(),
             newest: &[(0, 99)].into(),
             kafka: BTreeMap::new(),
-            expired: &self.expired,
+            expired: &self.expired.iter().map(|(_, partition, offsets)| (partition, offsets)).collect::<Vec<_>>(),
             parsed_otherwise: &self.parsed_otherwise,
         };
         sides.compare().remove(0)

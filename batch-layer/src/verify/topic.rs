@@ -1,0 +1,180 @@
+//! [`Topic`]: what is known of one topic, and what its two sides hold of a stretch of hours.
+
+use super::archive::{Archive, Archived};
+use super::args::KafkaArgs;
+use super::holdings::{Holdings, HourHoldings};
+use super::log::{Asked, Log, Span};
+use super::lost::{Lost, Places, Search};
+use super::tables::{self, Known, Sources};
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::totals::MAX_BARS;
+use anyhow::Context;
+use common::{Bar, Failure, SymbolMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+pub struct Topic {
+    pub name: String,
+    /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
+    sources: Option<Vec<i16>>,
+    pub gaps: Known,
+    pub next_offsets: BTreeMap<i32, u64>,
+    log: Option<Arc<Log>>,
+}
+
+/// What was read of a topic.
+#[derive(Default)]
+pub struct Part {
+    pub realtime: Holdings,
+    pub archived: Archived,
+    pub spans: BTreeMap<i32, Span>,
+    pub lost: Lost,
+    /// Ticks of the archive that the speed layer has rejected.
+    pub parsed_otherwise: Places,
+}
+
+/// The topics that are asked for, and whether Kafka could be asked about them where it was to be.
+///
+/// # Errors
+/// Where the database fails, or a topic is not there.
+pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
+    let (mut topics, mut is_away) = (Vec::new(), false);
+    for name in &args.topic {
+        // Brokers that are away are waited for once.
+        let log = if is_away { Asked::Away } else { connect(args, name).await? };
+        is_away |= matches!(log, Asked::Away);
+        topics.push(Topic {
+            name: name.clone(),
+            sources: match args.topic.len() {
+                1 => None,
+                _ => Some(tables::sources(index, name).await?),
+            },
+            gaps: tables::gaps(index, &args.group_id, name).await?,
+            next_offsets: tables::next_offsets(index, &args.group_id, name).await?,
+            log: match log {
+                Asked::There(log) => Some(Arc::new(log)),
+                Asked::Away | Asked::NotGiven => None,
+            },
+        });
+    }
+    Ok((topics, is_away))
+}
+
+async fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked, Failure> {
+    let (args, topic) = (args.clone(), topic.to_owned());
+    let asked = tokio::task::spawn_blocking(move || Log::connect(&args, &topic)).await.context("asking Kafka");
+    asked.map_err(Failure::Infrastructure)?
+}
+
+impl Topic {
+    /// The name that its objects have; `None` where all objects are its own.
+    pub fn of_objects(&self) -> Option<&str> {
+        self.sources.as_ref().map(|_| &*self.name)
+    }
+
+    pub fn sources(&self) -> Sources<'_> {
+        self.sources.as_deref()
+    }
+
+    /// Reads `realtime_stock`; `None` where several hours hold more together than there is memory for.
+    ///
+    /// # Errors
+    /// Where the database fails; here and below.
+    pub async fn read_realtime(&self, index: &mut Index, hours: &Range<Hour>) -> Result<Option<Holdings>, Failure> {
+        let mut realtime = Holdings::default();
+        for hour in Hour::each(hours.clone()) {
+            tables::read_realtime(index, hour, self.sources(), &mut realtime).await?;
+            if hours.start.plus(1) < hours.end && realtime.bars() > MAX_BARS {
+                return Ok(None);
+            }
+        }
+        realtime.settle();
+        Ok(Some(realtime))
+    }
+
+    /// Asks Kafka and the tables about what the sides do not tell.
+    pub async fn ask(
+        &self,
+        index: &mut Index,
+        archive: &Archive,
+        (hours, purged): (&Range<Hour>, &BTreeSet<Hour>),
+        part: &mut Part,
+    ) -> Result<(), Failure> {
+        part.spans = self.spans(hours).await?;
+        let search = Search {
+            topic: &self.name,
+            sources: self.sources(),
+            hours,
+            realtime: &part.realtime,
+            archived: &part.archived,
+            gaps: &self.gaps,
+            next_offsets: &self.next_offsets,
+            purged,
+            log: self.log.as_ref(),
+            spans: &part.spans,
+            rules: archive.reader.rules(),
+        };
+        part.lost = search.run(index).await?;
+        for hour in Hour::each(hours.clone()) {
+            self.find_parsed_otherwise(index, hour, part).await?;
+        }
+        Ok(())
+    }
+
+    async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
+        let Some(log) = self.log.clone() else {
+            return Ok(BTreeMap::new());
+        };
+        let hours = hours.clone();
+        let asked = tokio::task::spawn_blocking(move || log.spans(&hours)).await.context("asking Kafka");
+        asked.and_then(|spans| spans).map_err(Failure::Infrastructure)
+    }
+
+    /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.
+    async fn find_parsed_otherwise(&self, index: &mut Index, hour: Hour, part: &mut Part) -> Result<(), Failure> {
+        let Some(side) = part.archived.holdings.hours.get(&hour) else {
+            return Ok(());
+        };
+        for partition in side.shares.keys() {
+            let held = part.realtime.hours.get(&hour).map(|side| side.offsets(*partition)).unwrap_or_default();
+            let missing = side.offsets(*partition) - held;
+            let rejected = tables::rejected(index, &self.name, *partition, &missing).await? & missing;
+            if !rejected.is_empty() {
+                part.parsed_otherwise.insert((hour, *partition), rejected);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one side holds of an hour, all topics together.
+pub struct Sum<'a> {
+    pub ticks: u64,
+    /// Not all of the bars are there.
+    pub is_too_wide: bool,
+    one: Option<&'a SymbolMap<Bar>>,
+    many: HourHoldings,
+}
+
+impl<'a> Sum<'a> {
+    pub fn of(sides: impl Iterator<Item = &'a HourHoldings> + Clone) -> Self {
+        let ticks = sides.clone().flat_map(|side| side.shares.values()).map(|share| share.ticks).sum();
+        let mut sum = Self { ticks, is_too_wide: false, one: None, many: HourHoldings::default() };
+        let several = sides.clone().nth(1).is_some();
+        for side in sides {
+            sum.is_too_wide |= side.is_too_wide;
+            match several {
+                true => sum.many.merge_bars(side),
+                false => sum.one = Some(&side.bars),
+            }
+        }
+        sum.is_too_wide |= sum.many.is_too_wide;
+        sum
+    }
+
+    pub fn bars(&self) -> &SymbolMap<Bar> {
+        self.one.unwrap_or(&self.many.bars)
+    }
+}
