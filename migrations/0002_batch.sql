@@ -129,6 +129,9 @@ create table stale_hours
     wanted   boolean     not null,
     -- An object that is in its sums was replaced. They cannot be taken apart, so the hour is read again from all objects.
     replaced boolean     not null,
+    -- An object that is in its sums was read again by other rules of messages: all of its objects are, too. Unlike a
+    -- replaced object this explains no loss of records.
+    reread   boolean     not null default false,
     constraint stale_hours_pkey primary key (hour)
 );
 

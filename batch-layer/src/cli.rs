@@ -37,12 +37,13 @@ pub struct Args {
     #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
 
-    /// Read and compute every hour of the window again, changed or not.
+    /// Read and compute every hour of the window again, changed or not, wherever its objects lie.
     #[arg(long, help_heading = "What to do")]
     pub recompute: bool,
 
     /// Compute hours of the window from the objects that are there now, even where they lose records that way: those of
-    /// objects which were deleted. Without it a computed hour keeps what it knows of objects that are gone.
+    /// objects which were deleted, or which hold fewer ticks by other flags about messages. Without it a computed hour
+    /// keeps what it knows.
     #[arg(long, help_heading = "What to do")]
     pub allow_shrink: bool,
 
@@ -70,7 +71,7 @@ Exit codes:
   3  infrastructure: PostgreSQL or the store does not answer; try again later
   4  partial: some hours were not written, or some objects cannot be read: each is named in the log, and in the
      view broken_archive_objects (or the run was stopped by SIGTERM or SIGINT between two hours); all other hours
-     are done, and the next run goes on with the rest";
+     are done, and the next run goes on with the rest. Or no line of the window's objects is a tick";
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use common::pg::in_time;
 use common::{Failure, Timestamp};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -81,14 +81,19 @@ pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
     in_time(index.patience, last).await.map_err(|error| index.failed("reading batch_runs in", error))
 }
 
-/// Judges the hours of the window, and `others`, by what is known now.
-pub async fn judge(index: &mut Index, window: &Range<Hour>, others: &BTreeSet<Hour>) -> Result<Verdict, Failure> {
+/// Judges the hours of the window, and `others`, by what is known now. `rejected`: hours in whose folders no line is a
+/// tick, with the number of lines.
+pub async fn judge(
+    index: &mut Index,
+    window: &Range<Hour>,
+    (others, rejected): (&BTreeSet<Hour>, &BTreeMap<Hour, u64>),
+) -> Result<Verdict, Failure> {
     let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.iter().copied()).collect();
     let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
     let token = index.lock.clone();
     let judged = async {
         let mut transaction = lock::begin(&mut index.connection, token.as_ref()).await?;
-        write_hours(&mut transaction, &hours).await?;
+        write_hours(&mut transaction, &hours, rejected).await?;
         lock::commit(transaction, token.as_ref()).await
     };
     in_time(index.patience, judged).await.map_err(|error| index.failed("writing archive_hours in", error))?;
@@ -96,13 +101,19 @@ pub async fn judge(index: &mut Index, window: &Range<Hour>, others: &BTreeSet<Ho
     verdict.map_err(|error| index.failed("reading archive_hours in", error))
 }
 
-async fn write_hours(transaction: &mut PgTransaction<'_>, hours: &[Timestamp]) -> Result<(), sqlx::Error> {
+async fn write_hours(
+    transaction: &mut PgTransaction<'_>,
+    hours: &[Timestamp],
+    rejected: &BTreeMap<Hour, u64>,
+) -> Result<(), sqlx::Error> {
     pg::query(
         "with judged as
              (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks,
                      case
                          when k.key is not null then 'an object cannot be read: ' || k.key
                          when d.hour is not null then 'its objects have changed since it was computed'
+                         when b.hour is null and r.lines is not null
+                             then 'all ' || r.lines || ' lines in its folder are rejected (table rejected_lines says why)'
                          when b.hour is null then 'the archive has no ticks of it'
                          when s.ticks > b.ticks + b.withdrawn
                              then s.ticks - b.ticks - b.withdrawn || ' ticks of the speed layer are not in the archive'
@@ -117,6 +128,7 @@ async fn write_hours(transaction: &mut PgTransaction<'_>, hours: &[Timestamp]) -
                        left join batch_hours b on b.hour = h.hour
                        left join (select hour, min(key) as key from held_hours group by hour) k on k.hour = h.hour
                        left join stale_hours d on d.hour = h.hour
+                       left join unnest($2::timestamptz[], $3::bigint[]) as r (hour, lines) on r.hour = h.hour
               where coalesce(s.hour, b.hour, k.hour, d.hour) is not null)
          insert into archive_hours as known (hour, status, reason, speed_ticks, batch_ticks)
          select hour, case when lack is null then 'complete' else 'incomplete' end, coalesce(lack, doubt), speed_ticks,
@@ -128,6 +140,8 @@ async fn write_hours(transaction: &mut PgTransaction<'_>, hours: &[Timestamp]) -
                     case when known.status = excluded.status then known.since else now() end)",
     )
     .bind(hours)
+    .bind(rejected.keys().map(|hour| hour.start()).collect::<Vec<_>>())
+    .bind(rejected.values().map(|lines| lines.cast_signed()).collect::<Vec<_>>())
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())

@@ -77,7 +77,7 @@ fn reasons(survey: &Survey) -> Vec<String> {
         (count(ChangeKind::New), "new"),
         (count(ChangeKind::Replaced), "replaced"),
         (survey.gone.len(), "gone"),
-        (count(ChangeKind::Forced), "read again (--recompute)"),
+        (count(ChangeKind::Forced), "read again (--recompute, or other flags about messages)"),
     ];
     let named = counts.into_iter().filter(|(count, _)| *count > 0);
     named.map(|(count, what)| format!("{count} {what}")).collect()

@@ -1,9 +1,11 @@
 //! The index of the archive in PostgreSQL: which objects were read, which hours they touch, and which hours are stale.
 
 mod broken;
+mod lines;
 mod write;
 
 pub use broken::BrokenSummary;
+pub use lines::{CommonReject, FolderLines};
 pub use write::Entry;
 
 use crate::archive::{Folder, Object};
@@ -19,6 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Acquire, Row};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +59,8 @@ pub struct Stale {
     pub hour: Hour,
     /// An object that is in its sums was replaced.
     pub replaced: bool,
+    /// An object that is in its sums was read again by other rules.
+    pub reread: bool,
 }
 
 /// An object that holds ticks of an hour.
@@ -66,12 +71,13 @@ pub struct Indexed {
     pub folder: Arc<str>,
     /// Whether it is in the hour's sums.
     pub merged: bool,
+    /// How it was read.
+    pub format: String,
 }
 
 /// An hour as it was computed last.
 #[derive(Debug)]
 pub struct Computed {
-    pub format: String,
     pub location: String,
     /// Objects in its sums that are no longer in the archive.
     pub gone_objects: u32,
@@ -172,7 +178,7 @@ impl Index {
     /// that a broken object holds back.
     pub async fn stale(&mut self, due: Hour, window: &Range<Hour>) -> Result<Vec<Stale>, Failure> {
         let rows = pg::query(
-            "select hour, replaced from stale_hours s
+            "select hour, replaced, reread from stale_hours s
              where hour < $1
                and not exists (select from held_hours h where h.hour = s.hour)
                and (wanted or (hour >= $2 and hour < $3) or exists (select from batch_hours b where b.hour = s.hour))
@@ -184,7 +190,8 @@ impl Index {
         .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading stale hours in", error))?;
         let stale = |row: &PgRow| {
-            Ok(Stale { hour: Hour::of(row.try_get::<Timestamp, _>("hour")?), replaced: row.try_get("replaced")? })
+            let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
+            Ok(Stale { hour, replaced: row.try_get("replaced")?, reread: row.try_get("reread")? })
         };
         let stale: Result<_, sqlx::Error> = rows.iter().map(stale).collect();
         stale.map_err(|error| self.failed("reading stale hours in", error))
@@ -194,7 +201,7 @@ impl Index {
     pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
         let mut objects = Vec::new();
         let mut rows = pg::query(
-            r#"select o.key, o.etag, o.size, o.last_modified, o.folder, h.merged
+            r#"select o.key, o.etag, o.size, o.last_modified, o.folder, o.format, h.merged
                from archive_object_hours h join archive_objects o using (key)
                where h.hour = $1 and not o.gone
                order by o.key collate "C""#,
@@ -223,10 +230,28 @@ impl Index {
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 
+    /// What computed hours have of an object as it was read before: their ticks, by hour, and how it was read.
+    pub async fn held_of(&mut self, key: &str) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
+        let rows = pg::query_as(
+            "select h.hour, h.ticks, o.format
+             from archive_object_hours h join archive_objects o using (key)
+             where key = $1 and h.merged",
+        )
+        .bind(key)
+        .fetch_all(&mut self.connection);
+        let rows: Result<Vec<(Timestamp, i64, String)>, _> = in_time(self.patience, rows).await;
+        let (mut held, mut format) = (BTreeMap::new(), String::new());
+        for (hour, ticks, read_as) in rows.map_err(|error| self.failed("reading the index in", error))? {
+            held.insert(Hour::of(hour), ticks.cast_unsigned());
+            format = read_as;
+        }
+        Ok((held, format))
+    }
+
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
         let row = pg::query(
-            "select format, location, gone_objects, ticks, conflicts, bars, offsets, hour_sums.withdrawn
+            "select location, gone_objects, ticks, conflicts, bars, offsets, hour_sums.withdrawn
              from batch_hours left join hour_sums using (hour)
              where hour = $1",
         )
@@ -257,14 +282,14 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
         last_modified: row.try_get("last_modified")?,
     };
-    Ok(Indexed { object, folder: row.try_get::<&str, _>("folder")?.into(), merged: row.try_get("merged")? })
+    let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
+    Ok(Indexed { object, folder, merged, format: row.try_get("format")? })
 }
 
 fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {
     let (bars, offsets): (Option<&[u8]>, Option<&[u8]>) = (row.try_get("bars")?, row.try_get("offsets")?);
     let withdrawn: Option<&[u8]> = row.try_get("withdrawn")?;
     Ok(Computed {
-        format: row.try_get("format")?,
         location: row.try_get("location")?,
         gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),

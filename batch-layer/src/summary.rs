@@ -26,6 +26,8 @@ pub struct Summary<'a> {
     pub is_anew: bool,
     /// Keys of the objects that are in the sums now and were not before; `None`: all of the hour's.
     pub merged: Option<Vec<&'a str>>,
+    /// The sums are of all objects that are there, and not only added to what was known.
+    pub is_whole: bool,
     /// Objects in the sums that are no longer in the archive.
     pub gone_objects: u32,
     /// Records that the hour had once and has no longer, because an object was replaced or a person said so.
@@ -78,8 +80,31 @@ impl Summary<'_> {
         indicators::mark(&mut transaction, self.hour, symbols.as_deref()).await?;
         self.note(&mut transaction).await?;
         self.keep_sums(&mut transaction).await?;
-        settle(&mut transaction, self.hour).await?;
+        self.settle(&mut transaction).await?;
         lock::commit(transaction, token).await
+    }
+
+    /// Objects that only a run with another prefix can read leave the hour stale, until that has added them.
+    async fn settle(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
+        pg::query(
+            "update stale_hours s set (replaced, reread) = (false, false)
+             where s.hour = $1
+               and exists (select from archive_object_hours h join archive_objects o using (key)
+                           where h.hour = $1 and not h.merged and not o.gone)",
+        )
+        .bind(self.hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
+        pg::query(
+            "delete from stale_hours
+             where hour = $1
+               and not exists (select from archive_object_hours h join archive_objects o using (key)
+                               where h.hour = $1 and not h.merged and not o.gone)",
+        )
+        .bind(self.hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
+        Ok(())
     }
 
     async fn insert_rows(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
@@ -117,7 +142,7 @@ impl Summary<'_> {
     }
 
     async fn note(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
-        if self.merged.is_none() {
+        if self.is_whole {
             take_out_gone(transaction, self.hour).await?;
         }
         pg::query(
@@ -194,7 +219,10 @@ async fn withdraw_all(connection: &mut PgConnection, token: Option<&Token>, hour
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;
-    settle(&mut transaction, hour).await?;
+    pg::query("delete from stale_hours where hour = $1")
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
     lock::commit(transaction, token).await
 }
 
@@ -222,14 +250,6 @@ async fn delete_rows(
     pg::query("delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2))")
         .bind(hour.start())
         .bind(symbols)
-        .execute(transaction.acquire().await?)
-        .await?;
-    Ok(())
-}
-
-async fn settle(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query("delete from stale_hours where hour = $1")
-        .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())

@@ -9,6 +9,8 @@ pub struct Change {
     pub object: Object,
     pub folder: Folder,
     pub kind: ChangeKind,
+    /// It was read before, by other rules than this run's.
+    pub by_other_rules: bool,
 }
 
 /// Why an object must be read.
@@ -63,6 +65,7 @@ pub fn compare(
                 FileName::Records(_) => {}
             }
         }
+        let by_other_rules = known.as_ref().is_some_and(|known| !known.is_as_read);
         let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
@@ -72,7 +75,7 @@ pub fn compare(
                 continue;
             }
         };
-        survey.changes.push(Change { object, folder: folder.clone(), kind });
+        survey.changes.push(Change { object, folder: folder.clone(), kind, by_other_rules });
     }
     survey.gone = known.into_iter().filter(|(_, known)| !known.gone).map(|(key, _)| key).collect();
     survey.gone.sort_unstable();

@@ -7,6 +7,8 @@
 mod compute;
 mod folders;
 mod index;
+mod lines;
+mod rules;
 
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::cli::{Args, Plan};
@@ -18,6 +20,7 @@ use crate::ledger::Counts;
 use crate::progress::Progress;
 use crate::reader::{Broken, BrokenKind, Reader};
 use common::{Failure, Timestamp};
+use rules::Refused;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -51,6 +54,12 @@ pub struct Work {
     there: Option<FxHashSet<String>>,
     /// Folders that were listed and indexed in this run.
     surveyed: FxHashSet<Arc<str>>,
+    /// Those of them around the window that hold objects.
+    near: BTreeSet<Arc<str>>,
+    /// What this run's rules of messages would take from hours that are known.
+    refused: Refused,
+    /// Hours that are done as far as this run can read their objects; a run with another prefix sees to the rest.
+    left: BTreeSet<Hour>,
     /// Folders with objects that could not be read when this run began, and those objects' keys.
     broken: FxHashMap<Arc<str>, Vec<String>>,
     /// Hours outside of the window of which something is missing: their folders are the run's own, too.
@@ -87,6 +96,9 @@ impl Work {
             counts: Counts::default(),
             there: None,
             surveyed: FxHashSet::default(),
+            near: BTreeSet::new(),
+            refused: Refused::default(),
+            left: BTreeSet::new(),
             broken: FxHashMap::default(),
             wanting: BTreeSet::new(),
             newest: None,
@@ -121,6 +133,10 @@ impl Work {
             if self.allow_shrink {
                 self.index.mark_shrunk(&stretch).await?;
             }
+            if self.recompute {
+                self.fail_refused();
+                self.index.mark_all(&stretch, &self.failed).await?;
+            }
             self.compute_stale(&stretch).await?;
             self.engine.forget_before(stretch.end);
             self.progress.hours_done(Hour::each(window.start..stretch.end).count() as u64);
@@ -151,12 +167,20 @@ impl Work {
     /// Says where the archive shows less than the speed layer has seen. An archive that shows nothing of hours with ticks
     /// is a wrong prefix, a sink that is dead, or one whose files cannot be read.
     async fn judge_archive(&mut self) -> Result<Option<String>, Failure> {
-        let verdict = completeness::judge(&mut self.index, &self.plan.window, &self.wanting).await?;
+        let lines = self.judge_lines().await?;
+        let verdict = completeness::judge(&mut self.index, &self.plan.window, (&self.wanting, &lines.hours)).await?;
         if let Some(example) = verdict.example {
             let count = verdict.incomplete;
             self.progress.warn(format_args!("{count} hours are incomplete (view hour_completeness): {example}"));
         }
         let waiting = completeness::standing(&mut self.index, self.newest, self.archive_delay).await?;
+        if lines.are_all_rejected() {
+            // Then it is no word about the sink that helps.
+            return Ok(Some(lines.words));
+        }
+        if !lines.words.is_empty() {
+            self.progress.warn(format_args!("{}", lines.words));
+        }
         if waiting > self.archive_delay {
             let minutes = waiting.as_secs() / 60;
             self.progress.warn(format_args!(
@@ -185,6 +209,7 @@ impl Work {
         const NAMED: usize = 5;
         let mut found = Vec::new();
         self.name_far_folders().await?;
+        self.fail_refused();
         found.extend(self.judge_archive().await?);
         let broken = self.index.broken_summary().await?;
         if let Some(example) = broken.example {
@@ -220,11 +245,13 @@ impl Work {
 
     /// Counts what the engine has read meanwhile.
     fn count_reads(&mut self) {
-        for size in self.engine.take_read() {
-            self.counts.objects_read += 1;
-            self.counts.bytes_read += size;
-            self.progress.object(size);
-        }
+        self.engine.take_read().into_iter().for_each(|size| self.count_read(size));
+    }
+
+    fn count_read(&mut self, size: u64) {
+        self.counts.objects_read += 1;
+        self.counts.bytes_read += size;
+        self.progress.object(size);
     }
 
     /// Notes an object that cannot be read, and the hours that it holds back: those of its folder, and those that its
@@ -252,6 +279,12 @@ impl Work {
     fn fail(&mut self, hour: Hour, why: &str) {
         self.progress.warn(format_args!("hour {hour}: {why}"));
         self.failed.insert(hour);
+    }
+
+    /// Whether it is read for the sake of the window: its ticks may belong there.
+    fn is_near(&self, folder: &Folder) -> bool {
+        let Range { start, end } = self.plan.around(&self.plan.window);
+        (folder.hours.start < end && start < folder.hours.end) || self.touches_window(folder)
     }
 
     fn touches_window(&self, folder: &Folder) -> bool {

@@ -11,6 +11,7 @@ use common::{Failure, Timestamp};
 use rustc_hash::FxHashSet;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -73,6 +74,21 @@ impl Index {
         self.write("stale_hours", mark).await.map(drop)
     }
 
+    /// Notes that every hour of a range of which anything is known is to be computed, changed or not, but for some.
+    pub async fn mark_all(&mut self, hours: &Range<Hour>, except: &BTreeSet<Hour>) -> Result<(), Failure> {
+        let mark = pg::query(
+            "insert into stale_hours (hour, wanted, replaced)
+             select hour, false, false
+             from (select hour from batch_hours union select hour from archive_object_hours) as known
+             where hour >= $1 and hour < $2 and hour <> all ($3)
+             on conflict (hour) do nothing",
+        )
+        .bind(hours.start.start())
+        .bind(hours.end.start())
+        .bind(except.range(hours.clone()).map(|hour| hour.start()).collect::<Vec<_>>());
+        self.write("stale_hours", mark).await.map(drop)
+    }
+
     /// Notes that a stale hour is not stale any more, although it was not computed.
     pub async fn settle(&mut self, hour: Hour) -> Result<(), Failure> {
         let delete = pg::query("delete from stale_hours where hour = $1").bind(hour.start());
@@ -101,6 +117,10 @@ fn keys(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.key).collect()
 }
 
+fn formats(entries: &[Entry]) -> Vec<&str> {
+    entries.iter().map(|entry| &*entry.format).collect()
+}
+
 fn etags(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.etag).collect()
 }
@@ -119,7 +139,7 @@ async fn merged(
     )
     .bind(keys(entries))
     .bind(etags(entries))
-    .bind(entries.iter().map(|entry| &*entry.format).collect::<Vec<_>>())
+    .bind(formats(entries))
     .fetch_all(transaction.acquire().await?)
     .await?;
     Ok(rows.into_iter().map(|(key, hour)| (key, Hour::of(hour))).collect())
@@ -128,16 +148,19 @@ async fn merged(
 /// Deletes earlier versions of the objects; the hours that those touched become stale.
 async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     pg::query(
-        "insert into stale_hours (hour, wanted, replaced)
-         select h.hour, false, bool_or(h.merged and o.etag <> new.etag)
-         from unnest($1::text[], $2::text[]) as new (key, etag)
+        "insert into stale_hours (hour, wanted, replaced, reread)
+         select h.hour, false, bool_or(h.merged and o.etag <> new.etag), bool_or(h.merged and o.format <> new.format)
+         from unnest($1::text[], $2::text[], $3::text[]) as new (key, etag, format)
                   join archive_objects o on o.key = new.key
                   join archive_object_hours h on h.key = o.key
          group by h.hour
-         on conflict (hour) do update set replaced = stale_hours.replaced or excluded.replaced",
+         on conflict (hour) do update
+             set (replaced, reread)
+                 = (stale_hours.replaced or excluded.replaced, stale_hours.reread or excluded.reread)",
     )
     .bind(keys(entries))
     .bind(etags(entries))
+    .bind(formats(entries))
     .execute(transaction.acquire().await?)
     .await?;
     let keys = keys(entries);

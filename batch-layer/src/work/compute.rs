@@ -17,6 +17,10 @@ use std::ops::Range;
 /// An hour that is to be computed, and what is known of it.
 struct Due<'a> {
     stale: Stale,
+    /// Some of its objects were read by other rules than this run's.
+    is_read_otherwise: bool,
+    /// Objects that this run cannot read.
+    foreign: &'a [Indexed],
     /// It is asked for whether anything has changed or not.
     is_forced: bool,
     objects: &'a [Indexed],
@@ -32,11 +36,33 @@ struct New<'a> {
     added: Option<Vec<&'a Indexed>>,
 }
 
+impl Due<'_> {
+    /// Whether what is known of it cannot be added to.
+    const fn needs_all(&self) -> bool {
+        self.is_forced || self.stale.replaced || self.is_read_otherwise
+    }
+
+    /// Whether its sums have records that this run cannot read.
+    fn has_foreign(&self) -> bool {
+        self.foreign.iter().any(|indexed| indexed.merged)
+    }
+}
+
 /// Records that an hour would lose. `before`: what it had, where that was read in the same way.
 fn lost(known: &Computed, before: Option<&HourBars>, sum: &HourBars) -> u64 {
     let by_place = before.map_or(0, |before| before.offsets.missing_in(&sum.offsets));
     // Of ticks that do not tell their place only the number is known.
     by_place.max(known.ticks.saturating_sub(sum.ticks))
+}
+
+/// The keys of the objects that come into an hour's sums; `None`: all that it has.
+fn merged<'a>(due: &Due<'a>, added: Option<Vec<&'a Indexed>>) -> Option<Vec<&'a str>> {
+    let added = match added {
+        Some(added) => added,
+        None if due.foreign.is_empty() => return None,
+        None => due.objects.iter().collect(),
+    };
+    Some(added.iter().map(|indexed| &*indexed.object.key).collect())
 }
 
 impl Work {
@@ -45,7 +71,9 @@ impl Work {
         loop {
             let mut stale = self.index.stale(self.plan.due, &self.plan.window).await?;
             let later = stretch.end..self.plan.window.end;
-            stale.retain(|stale| !self.failed.contains(&stale.hour) && !later.contains(&stale.hour));
+            self.fail_refused();
+            let is_done = |hour: &Hour| self.failed.contains(hour) || self.left.contains(hour);
+            stale.retain(|stale| !is_done(&stale.hour) && !later.contains(&stale.hour));
             if stale.is_empty() {
                 return Ok(());
             }
@@ -79,22 +107,34 @@ impl Work {
     async fn compute(&mut self, stale: Stale, pending: &FxHashSet<Hour>) -> Result<(), Failure> {
         let hour = stale.hour;
         let objects = self.index.objects_of(hour).await?;
+        let (foreign, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(|indexed| self.is_foreign(indexed));
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
+        let is_changed = is_forced || stale.replaced || stale.reread;
+        if !is_changed && objects.iter().all(|object| object.merged) {
+            return self.settle(hour, &foreign).await;
+        }
         let known = self.index.computed(hour).await?;
-        // What was read in another way may have put its ticks elsewhere, and left this hour without a mark of it.
-        let is_as_read = known.as_ref().is_none_or(|known| *known.format == *self.format);
-        if !is_forced && !stale.replaced && is_as_read && objects.iter().all(|object| object.merged) {
-            return self.index.settle(hour).await;
+        match (objects.is_empty(), foreign.is_empty()) {
+            (true, true) => return self.empty(stale, known.as_ref()).await,
+            (true, false) if known.is_none() => return self.settle(hour, &foreign).await,
+            _ => self.engine.forget_before(hour),
         }
-        if objects.is_empty() {
-            return self.empty(stale, known.as_ref()).await;
-        }
-        self.engine.forget_before(hour);
-        let due = Due { stale, is_forced, objects: &objects, known: known.as_ref(), pending };
+        let is_read_otherwise = stale.reread || objects.iter().any(|indexed| *indexed.format != *self.format);
+        let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
+        let due = Due { stale, is_read_otherwise, foreign, is_forced, objects, known, pending };
         let Some(new) = self.sums(&due).await? else {
             return Ok(());
         };
         self.write(&due, new).await
+    }
+
+    /// An hour with nothing to do: but where a run with another prefix has, it stays stale for that.
+    async fn settle(&mut self, hour: Hour, foreign: &[Indexed]) -> Result<(), Failure> {
+        if foreign.iter().all(|indexed| indexed.merged) {
+            return self.index.settle(hour).await;
+        }
+        self.left.insert(hour);
+        Ok(())
     }
 
     async fn write(&mut self, due: &Due<'_>, new: New<'_>) -> Result<(), Failure> {
@@ -103,11 +143,14 @@ impl Work {
         let changed = before.filter(|_| !due.is_forced).map(|before| changed_symbols(before, &mut sum));
         // What comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest follows.
         let mut withdrawn = due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
-        let comparable = before.filter(|_| due.known.is_some_and(|known| *known.format == *self.format));
+        let comparable = before.filter(|_| !due.is_read_otherwise);
         withdrawn.add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
         // Of an hour that is only added to, what was found before stays true.
         let kept = due.known.filter(|_| added.is_some());
         let gone = kept.map_or(0, |known| known.gone_objects);
+        if due.foreign.iter().any(|indexed| !indexed.merged) {
+            self.left.insert(due.stale.hour);
+        }
         self.note_conflicts(due.stale.hour, sum.conflicts);
         let conflicts = kept.map_or(0, |known| known.conflicts) + sum.conflicts.records;
         let summary = Summary {
@@ -115,7 +158,8 @@ impl Work {
             sum,
             changed,
             is_anew: due.is_forced,
-            merged: added.map(|added| added.iter().map(|indexed| &*indexed.object.key).collect()),
+            is_whole: added.is_none(),
+            merged: merged(due, added),
             gone_objects: gone,
             withdrawn,
             conflicts,
@@ -159,9 +203,12 @@ impl Work {
 
     /// The hour's new sums; `None` where it is not to be written now, which has been noted.
     async fn sums<'a>(&mut self, due: &Due<'a>) -> Result<Option<New<'a>>, Failure> {
-        let known_sum = due.known.filter(|known| *known.format == *self.format).and_then(|known| known.sum.as_ref());
+        let known_sum = due.known.and_then(|known| known.sum.as_ref());
         let added: Vec<&Indexed> = due.objects.iter().filter(|object| !object.merged).collect();
-        if let (Some(before), false, false) = (known_sum, due.is_forced, due.stale.replaced) {
+        if due.has_foreign() {
+            return self.sums_beside(due, known_sum, added).await;
+        }
+        if let (Some(before), false) = (known_sum, due.needs_all()) {
             let Some(part) = self.sum(due, &added, None).await? else {
                 return Ok(None);
             };
@@ -177,10 +224,34 @@ impl Work {
         let Some(known) = due.known else {
             return Ok(Some(New { sum, added: None }));
         };
-        match lost(known, known_sum, &sum) {
+        match lost(known, known_sum.filter(|_| !due.is_read_otherwise), &sum) {
             0 => Ok(Some(New { sum, added: None })),
             lost => self.shrink(due, known, (sum, lost), added).await,
         }
+    }
+
+    /// The new sums of an hour that has records of objects which only a run with another prefix can read: new records come
+    /// to what is known. `None` where that is not enough, which has been noted.
+    async fn sums_beside<'a>(
+        &mut self,
+        due: &Due<'a>,
+        known: Option<&HourBars>,
+        added: Vec<&'a Indexed>,
+    ) -> Result<Option<New<'a>>, Failure> {
+        let hour = due.stale.hour;
+        let Some(before) = known.filter(|_| !due.needs_all()) else {
+            self.fail_foreign(hour, due.foreign);
+            if !due.stale.replaced && !due.stale.reread && added.is_empty() {
+                self.settle(hour, due.foreign).await?;
+            }
+            return Ok(None);
+        };
+        let Some(part) = self.sum(due, &added, Some(&before.offsets)).await? else {
+            return Ok(None);
+        };
+        let mut sum = before.clone();
+        sum.merge(part);
+        Ok(Some(New { sum, added: Some(added) }))
     }
 
     /// What becomes of an hour that would lose records which it has: whether anything explains that.
@@ -193,37 +264,31 @@ impl Work {
     ) -> Result<Option<New<'a>>, Failure> {
         let hour = due.stale.hour;
         // Where all its other objects are there, what is missing was in those that were replaced.
-        let is_read_otherwise = *known.format != *self.format;
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
-        let is_allowed = self.allow_shrink && self.plan.window.contains(&hour);
-        if is_allowed || (is_whole && (due.stale.replaced || is_read_otherwise)) {
-            let why = match (is_allowed, is_read_otherwise) {
-                (true, _) => "--allow-shrink says so",
-                (false, true) => "its objects are read in another way than before",
-                (false, false) => "an object was replaced by one without them",
-            };
+        let is_allowed = self.may_shrink(hour);
+        if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise) {
+            let why = if is_allowed { "--allow-shrink says so" } else { "an object was replaced by one without them" };
             self.progress.warn(format_args!("hour {hour}: {lost} of {} records are taken out: {why}", known.ticks));
             return Ok(Some(New { sum, added: None }));
         }
         // What has expired cannot be read again, and stays as it is known; only new records come to it.
         // What was read in another way cannot be added to: the same records would count twice.
-        let is_added_to = !added.is_empty() && !due.stale.replaced && !is_read_otherwise;
+        let is_added_to = !added.is_empty() && !due.stale.replaced && !due.is_read_otherwise;
         if let Some(before) = known.sum.as_ref().filter(|_| is_added_to) {
             let Some(part) = self.sum(due, &added, Some(&before.offsets)).await? else {
                 return Ok(None);
             };
             return Ok(self.add(due, before, part, added));
         }
-        self.fail(
-            hour,
-            &format!(
-                "not written, because it would lose {lost} of {} records: their objects are no longer in {} and nothing \
-                 replaced them; --allow-shrink writes it",
-                known.ticks,
-                self.store.location()
-            ),
-        );
-        if !due.stale.replaced && !is_read_otherwise {
+        let why = match due.is_read_otherwise {
+            true => "its objects are read by other rules of messages, which explains no loss".to_owned(),
+            false => {
+                format!("their objects are no longer in {} and nothing replaced them", self.store.location())
+            }
+        };
+        let words = format!("not written, because it would lose {lost} of {} records: {why}", known.ticks);
+        self.fail(hour, &format!("{words}; --allow-shrink, with a window that holds it, writes it"));
+        if !due.stale.replaced && !due.is_read_otherwise {
             self.index.settle(hour).await?;
         }
         Ok(None)
@@ -267,9 +332,12 @@ impl Work {
         match summed? {
             Summed::Whole(sum) => return Ok(Some(sum)),
             Summed::Moved(object) => {
-                if let Some(indexed) = folder_of(&object.key) {
+                if let Some(other) = objects.iter().find(|indexed| *indexed.format != *self.format) {
+                    self.fail_moved(hour, other);
+                } else if let Some(indexed) = folder_of(&object.key) {
                     let folder = self.folder_of(&indexed.folder);
-                    self.index_again(vec![Change { object, folder, kind: ChangeKind::Replaced }]).await?;
+                    let change = Change { object, folder, kind: ChangeKind::Replaced, by_other_rules: false };
+                    self.index_again(vec![change]).await?;
                 }
                 self.note_retry(hour);
             }
@@ -290,31 +358,33 @@ impl Work {
         let Some(known) = known else {
             return self.index.settle(hour).await;
         };
-        let is_read_otherwise = *known.format != *self.format;
-        let is_replaced =
-            (stale.replaced || is_read_otherwise) && known.gone_objects == 0 && known.location == self.store.location();
-        let is_allowed = self.allow_shrink && self.plan.window.contains(&hour);
-        if is_replaced || is_allowed {
-            let why = if is_allowed {
-                "--allow-shrink says so"
-            } else {
-                "its objects were replaced by others without, or are read in another way"
-            };
+        let is_whole = known.gone_objects == 0 && known.location == self.store.location();
+        let is_allowed = self.may_shrink(hour);
+        if is_allowed || (is_whole && stale.replaced && !stale.reread) {
+            let why = if is_allowed { "--allow-shrink says so" } else { "its objects were replaced by others without" };
             self.progress.warn(format_args!("hour {hour}: its {} records are taken out: {why}", known.ticks));
             return summary::withdraw(&mut self.index, hour).await;
         }
-        if stale.replaced {
-            self.fail(
-                hour,
-                &format!(
-                    "not written, because it would lose all its {} records: some of its objects were replaced by others \
-                     without them, some are gone; --allow-shrink deletes it",
-                    known.ticks
-                ),
-            );
+        if stale.replaced || stale.reread {
+            let why = match stale.reread {
+                true => "its objects are read by other rules of messages, which explains no loss",
+                false => "some of its objects were replaced by others without them, some are gone",
+            };
+            let words = format!("not written, because it would lose all its {} records: {why}", known.ticks);
+            self.fail(hour, &format!("{words}; --allow-shrink, with a window that holds it, deletes it"));
             return Ok(());
         }
         self.index.settle(hour).await
+    }
+
+    /// An object that this run has not read into the index, because it lies in a folder far off.
+    fn fail_moved(&mut self, hour: Hour, other: &Indexed) {
+        let why = format!(
+            "not written, because {} and others were read by other rules of messages, and hold none of its ticks by \
+             this run's: a window that covers {} reads them again",
+            other.object.key, other.folder
+        );
+        self.fail(hour, &why);
     }
 
     /// The hour stays stale and is tried again, but not for ever.

@@ -91,11 +91,15 @@ impl Work {
                 };
                 let known = known.remove(&*folder.prefix).unwrap_or_default();
                 let (deleted, mended) = self.no_longer_broken(&folder, &listing, &known);
-                // In other folders a change of flags would draw in their neighbours, and so on through all of history.
-                let is_own = self.touches_window(&folder);
+                // In folders farther off a change of flags would draw in their neighbours, and so on through all of
+                // history.
+                let (is_own, is_near) = (self.touches_window(&folder), self.is_near(&folder));
                 let force = force && is_own;
                 let listed = listing.len();
-                let survey = compare(&folder, listing, known, &self.names, is_own, force);
+                let survey = compare(&folder, listing, known, &self.names, is_near, force);
+                if is_near && listed > survey.passed_over {
+                    self.near.insert(Arc::clone(&folder.prefix));
+                }
                 self.objects_listed += listed - survey.passed_over;
                 self.unknown_files += survey.unknown.len();
                 self.remove(&survey.gone).await?;
@@ -182,6 +186,7 @@ impl Work {
                 scan = self.engine.reader.read(&change.object, None).await;
             }
             match scan {
+                Ok(scan) if self.refuses(&change, &scan).await? => self.pass_over(&change.object, &scan),
                 Ok(scan) => entries.push(self.take_in(change, scan).await?),
                 Err(ReadError::Moved | ReadError::Wide) => moved.push(change),
                 Err(ReadError::Broken(broken)) => self.note_broken(&change.object, &change.folder, broken).await?,
@@ -200,6 +205,12 @@ impl Work {
             self.index.store(&entries).await?;
         }
         result.and_then(|()| self.check_stop()).map(|()| moved)
+    }
+
+    /// Counts what was read in vain.
+    fn pass_over(&mut self, object: &Object, scan: &Scan) {
+        self.counts.rejected_lines += scan.rejected;
+        self.count_read(object.size);
     }
 
     async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<Entry, Failure> {

@@ -2,10 +2,10 @@
 
 use crate::support::{World, at, key, lines, some_ticks};
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+pub const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 /// A world of the hours 9 to 13 with two objects each, computed.
-async fn computed() -> World {
+pub async fn computed() -> World {
     let world = World::create().await;
     for hour in 9..14 {
         for partition in 0..2 {

@@ -5,7 +5,7 @@ use batch_layer::hour::Hour;
 use common::Timestamp;
 
 /// `count` ticks of the hour `back` hours ago.
-fn ticks_of(back: i64, count: i64) -> (Hour, Vec<Tick>) {
+pub fn ticks_of(back: i64, count: i64) -> (Hour, Vec<Tick>) {
     let hour = Hour::of(Timestamp::now()).plus(-back);
     let mut ticks = some_ticks(0, 0, back * 1000, count);
     let moved = hour.start().micros() - ticks[0].at.micros();
@@ -14,7 +14,7 @@ fn ticks_of(back: i64, count: i64) -> (Hour, Vec<Tick>) {
 }
 
 /// What the speed layer has of the ticks.
-async fn insert_speed(world: &World, ticks: &[Tick]) {
+pub async fn insert_speed(world: &World, ticks: &[Tick]) {
     world.insert_realtime(ticks).await;
     world.fill_minute_bars().await;
 }

@@ -12,6 +12,7 @@ mod failures;
 mod faults;
 mod indicators;
 mod rebuild;
+mod rules;
 mod runs;
 mod secure;
 mod support;

@@ -1,0 +1,86 @@
+//! How many lines of folders are no ticks.
+
+use super::Index;
+use common::Failure;
+use common::pg;
+use common::pg::in_time;
+use rustc_hash::FxHashMap;
+
+/// What the known objects of a folder hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderLines {
+    pub folder: String,
+    pub lines: u64,
+    /// Lines, and elements of lines.
+    pub rejected: u64,
+}
+
+/// A rejected line that stands for many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommonReject {
+    pub key: String,
+    pub line: i64,
+    pub reason: String,
+    pub detail: String,
+}
+
+/// Rejected lines that are looked at for the commonest reason.
+const LOOKED_AT: i64 = 10_000;
+
+impl Index {
+    /// The lines of those of some folders of which objects are known.
+    ///
+    /// # Errors
+    /// Where the database fails; here and below.
+    pub async fn lines_of(&mut self, folders: &[&str]) -> Result<Vec<FolderLines>, Failure> {
+        let rows = pg::query_as(
+            "select folder, sum(lines)::bigint, sum(rejected_lines)::bigint
+             from archive_objects where folder = any ($1) and not gone group by folder",
+        )
+        .bind(folders)
+        .fetch_all(&mut self.connection);
+        let rows: Result<Vec<(String, i64, i64)>, _> = in_time(self.patience, rows).await;
+        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        let of = |(folder, lines, rejected): (String, i64, i64)| FolderLines {
+            folder,
+            lines: lines.cast_unsigned(),
+            rejected: rejected.cast_unsigned(),
+        };
+        Ok(rows.into_iter().map(of).collect())
+    }
+
+    /// How many ticks the known objects of some folders hold, without those that hold none.
+    pub async fn ticks_of(&mut self, folders: &[&str]) -> Result<FxHashMap<String, u64>, Failure> {
+        let rows = pg::query_as(
+            "select folder, sum(ticks)::bigint
+             from archive_objects join archive_object_hours using (key)
+             where folder = any ($1) and not gone group by folder",
+        )
+        .bind(folders)
+        .fetch_all(&mut self.connection);
+        let rows: Result<Vec<(String, i64)>, _> = in_time(self.patience, rows).await;
+        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        Ok(rows.into_iter().map(|(folder, ticks)| (folder, ticks.cast_unsigned())).collect())
+    }
+
+    /// A line that is rejected for the commonest reason in some folders.
+    pub async fn commonest_reject(&mut self, folders: &[&str]) -> Result<Option<CommonReject>, Failure> {
+        let row = pg::query_as(
+            "with some as
+                 (select l.key, l.line, l.reason, l.detail
+                  from archive_objects o join rejected_lines l on l.key = o.key
+                  where o.folder = any ($1) and not o.gone and o.rejected_lines > 0
+                  limit $2)
+             select key, line, reason, detail
+             from some
+             order by count(*) over (partition by reason) desc, key, line
+             limit 1",
+        )
+        .bind(folders)
+        .bind(LOOKED_AT)
+        .fetch_optional(&mut self.connection);
+        let row: Result<Option<(String, i64, String, String)>, _> = in_time(self.patience, row).await;
+        let row = row.map_err(|error| self.failed("reading rejected_lines in", error))?;
+        Ok(row.map(|(key, line, reason, detail)| CommonReject { key, line, reason, detail }))
+    }
+}
