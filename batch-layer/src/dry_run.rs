@@ -4,6 +4,7 @@ use crate::archive::{Folder, Store, StoreError};
 use crate::cli::{Args, Plan};
 use crate::hour::Hour;
 use crate::index::Index;
+use crate::output::print;
 use crate::progress::size;
 use crate::survey::{ChangeKind, Survey, compare};
 use common::Failure;
@@ -50,8 +51,7 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     if has_tables {
         note_stale(&mut index, plan, &mut hours).await?;
     }
-    print(&hours, plan);
-    Ok(())
+    print(&text(&hours, plan)).map_err(Failure::Infrastructure)
 }
 
 /// A database that no run has seen yet is treated as an empty one.
@@ -95,9 +95,8 @@ async fn note_stale(index: &mut Index, plan: &Plan, hours: &mut BTreeMap<Hour, T
     Ok(())
 }
 
-/// To standard output, which is for results.
-fn print(hours: &BTreeMap<Hour, Todo>, plan: &Plan) {
-    println!("{:<18} {:>9} {:>12}  why", "hour", "objects", "to read");
+fn text(hours: &BTreeMap<Hour, Todo>, plan: &Plan) -> String {
+    let mut text = format!("{:<18} {:>9} {:>12}  why\n", "hour", "objects", "to read");
     for (hour, todo) in hours {
         let mut why = todo.why.join(", ");
         if *hour >= plan.due {
@@ -105,8 +104,10 @@ fn print(hours: &BTreeMap<Hour, Todo>, plan: &Plan) {
         } else if !todo.stale && !plan.window.contains(hour) {
             why.push_str("; outside of the window: read for its neighbours' sake");
         }
-        println!("{:<18} {:>9} {:>12}  {why}", hour.to_string(), todo.objects, size(todo.bytes));
+        let (objects, bytes) = (todo.objects, size(todo.bytes));
+        text.push_str(&format!("{:<18} {objects:>9} {bytes:>12}  {why}\n", hour.to_string()));
     }
     let (objects, bytes) = hours.values().fold((0, 0), |sum, todo| (sum.0 + todo.objects, sum.1 + todo.bytes));
-    println!("{} hours, {objects} objects, {} to read; nothing was written", hours.len(), size(bytes));
+    let hours = hours.len();
+    text + &format!("{hours} hours, {objects} objects, {} to read; nothing was written\n", size(bytes))
 }

@@ -14,6 +14,7 @@ pub mod index;
 pub mod indicators;
 pub mod ledger;
 pub mod lock;
+mod output;
 pub mod progress;
 pub mod reader;
 pub mod run;

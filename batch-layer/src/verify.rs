@@ -12,6 +12,7 @@ mod holdings;
 mod indicators;
 mod log;
 mod lost;
+mod minutes;
 mod outcome;
 mod repair;
 mod report;
@@ -39,7 +40,7 @@ use repair::Repair;
 use report::{Report, Totals};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use tables::{Computed, Derived};
+use tables::{Computed, Derived, Sources};
 use tokio_util::sync::CancellationToken;
 use topic::{Part, Sum, Topic};
 
@@ -68,7 +69,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         topics,
         index,
     };
-    let mut report = Report::new(args.format, args.kafka.topic.len() > 1);
+    let mut report = Report::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
     report.finish().map_err(Failure::Infrastructure)?;
     compared.and_then(|()| conclude(&report.totals)).and_then(|()| match is_away {
@@ -102,9 +103,9 @@ struct Verification {
 /// What the tables say of an hour's symbols that does not follow from the ticks.
 #[derive(Debug, Default)]
 struct Strays {
-    found: Vec<String>,
-    /// Minute or hour bars are among them.
-    bars: bool,
+    of_the_archive: Vec<String>,
+    /// Of minute and hour bars.
+    bars: Vec<String>,
 }
 
 /// What was read of a stretch of hours.
@@ -177,7 +178,7 @@ impl Verification {
             return Ok(None);
         };
         let repaired = self.repair(&stretch, stop).await?;
-        if repaired.is_empty() {
+        if repaired.values().all(|repair| *repair == Repair::Short) {
             return Ok(Some((stretch, repaired)));
         }
         drop(stretch);
@@ -188,10 +189,14 @@ impl Verification {
     /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked for.
     async fn repair(&mut self, stretch: &Stretch, stop: &CancellationToken) -> Result<BTreeMap<Hour, Repair>, Failure> {
         let mut repaired = BTreeMap::new();
-        let wrong = stretch.strays.iter().filter(|(_, strays)| self.is_repairing && strays.bars);
+        let wrong = stretch.strays.iter().filter(|(_, strays)| self.is_repairing && !strays.bars.is_empty());
         for (hour, _) in wrong {
             if stop.is_cancelled() {
                 return Err(stopped());
+            }
+            if stretch.realtime(*hour).ticks > 0 && is_short(&self.judge(*hour, stretch)) {
+                repaired.insert(*hour, Repair::Short);
+                continue;
             }
             // Minutes that are missing altogether were trimmed, as long as the hours are there.
             let computed = &stretch.computed[hour];
@@ -253,7 +258,7 @@ impl Verification {
         let sources: Option<Vec<i16>> =
             self.topics.iter().map(Topic::sources).collect::<Option<Vec<_>>>().map(|sources| sources.concat());
         for hour in Hour::each(hours) {
-            let strays = self.strays(hour, stretch).await?;
+            let strays = self.strays(hour, stretch, sources.as_deref()).await?;
             stretch.strays.insert(hour, strays);
             if let Some(sources) = &sources
                 && tables::has_others(&mut self.index, hour, sources).await?
@@ -265,29 +270,27 @@ impl Verification {
     }
 
     /// What the tables that follow from the ticks say otherwise.
-    async fn strays(&mut self, hour: Hour, stretch: &Stretch) -> Result<Strays, Failure> {
-        let (archive, realtime, mut found) = (stretch.archive(hour), stretch.realtime(hour), Vec::new());
+    async fn strays(&mut self, hour: Hour, stretch: &Stretch, sources: Sources<'_>) -> Result<Strays, Failure> {
+        let (archive, realtime, mut found) = (stretch.archive(hour), stretch.realtime(hour), Strays::default());
         let computed = &stretch.computed[&hour];
         let is_compared = !archive.is_too_wide && !computed.is_stale && stretch.unread(hour).is_none();
         if is_compared && computed.summary_ticks == Some(archive.ticks) {
             let symbols = tables::differing(&mut self.index, hour, Derived::Summary, archive.bars()).await?;
-            note_strays(&mut found, Derived::Summary.name(), &symbols, ANEW);
+            note_strays(&mut found.of_the_archive, Derived::Summary.name(), &symbols, ANEW);
         }
-        let of_the_archive = found.len();
         if !computed.is_purged() && !realtime.is_too_wide {
-            let why = "they do not follow from realtime_stock (--repair)";
+            let why = "they do not follow from realtime_stock";
             if computed.hour_bar_ticks > 0 || realtime.ticks > 0 {
                 let symbols = tables::differing(&mut self.index, hour, Derived::HourBars, realtime.bars()).await?;
-                note_strays(&mut found, Derived::HourBars.name(), &symbols, why);
+                note_strays(&mut found.bars, Derived::HourBars.name(), &symbols, why);
             }
             // Minutes may be trimmed; the hours are kept.
             if computed.minute_bar_ticks > 0 {
-                let symbols = tables::differing(&mut self.index, hour, Derived::MinuteBars, realtime.bars()).await?;
-                note_strays(&mut found, Derived::MinuteBars.name(), &symbols, why);
+                let symbols = minutes::differing(&mut self.index, (hour, sources), realtime.bars()).await?;
+                note_strays(&mut found.bars, "minute_bars", &symbols, why);
             }
         }
-        let bars = found.len() > of_the_archive;
-        Ok(Strays { found, bars })
+        Ok(found)
     }
 
     fn judge(&self, hour: Hour, stretch: &Stretch) -> HourOutcome {
@@ -319,9 +322,10 @@ impl Verification {
             outcome.find(Status::Open, detail);
         }
         judge_computed(&mut outcome, &computed, unread.is_some());
-        for stray in &stretch.strays[&hour].found {
-            outcome.find(Status::Mismatch, stray.clone());
-        }
+        let strays = &stretch.strays[&hour];
+        let cure = if is_short(&outcome) { repair::SHORT } else { "--repair brings them in line" };
+        let bars = strays.bars.iter().map(|stray| format!("{stray}; {cure}"));
+        strays.of_the_archive.iter().cloned().chain(bars).for_each(|stray| outcome.find(Status::Mismatch, stray));
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
         if is_computed_since || stretch.others.contains(&hour) {
             // What differs may be new to one side alone, or another topic's.
@@ -358,6 +362,12 @@ impl Verification {
         };
         sides.compare()
     }
+}
+
+/// Whether `realtime_stock` lacks ticks that are known elsewhere.
+fn is_short(outcome: &HourOutcome) -> bool {
+    let mut partitions = outcome.partitions.iter();
+    partitions.any(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0)
 }
 
 /// How rows of batch-layer's are mended.

@@ -4,7 +4,8 @@
 //! PostgreSQL refuses to change: then the hour is begun anew. A writer that comes later waits for the end, and merges its
 //! ticks into what stands there.
 
-use super::tables;
+use super::minutes::SymbolRange;
+use super::tables::{self, Sources};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::Offsets;
@@ -39,9 +40,15 @@ pub enum Repair {
     Busy,
     /// `realtime_stock` has rows twice: what the bars should be is not known.
     Doubled,
+    /// `realtime_stock` lacks ticks that the archive or Kafka has: the bars may be right, and would lack them, too.
+    Short,
     /// `realtime_stock` has no tick of the hour: the bars may be all that is left of it.
     Empty,
 }
+
+/// What to do where `realtime_stock` lacks ticks.
+pub const SHORT: &str = "realtime_stock lacks ticks that the archive or Kafka has: put them back first, as \
+                         docs/operations.md says under HourNotReconciled";
 
 /// Rows of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -58,6 +65,7 @@ impl Repair {
             Self::Done { minutes, hours } => {
                 format!("repaired: minute_bars: {}; hour_bars: {}", minutes.describe(), hours.describe())
             }
+            Self::Short => format!("not repaired, because {SHORT}"),
             Self::Busy => "not repaired, because its rows change all the time: try again".into(),
             Self::Empty => {
                 "not repaired, because realtime_stock has no tick of this hour: its bars may be all that is left of it"
@@ -118,9 +126,10 @@ async fn try_repair(
     let mut transaction = in_time(patience, connection.begin_with(sqlx::AssertSqlSafe(begin))).await?;
     // Before the snapshot: a day that is dropped later than that is waited with, one that is gone has no ticks in it.
     in_time(patience, pg::query(KEEP_DAYS).execute(&mut *transaction)).await?;
-    let Some(bars) = Bars::read(&mut transaction, patience, hour).await? else {
+    let (bars, is_doubled) = Bars::read(&mut transaction, patience, (hour, None), ("", None)).await?;
+    if is_doubled {
         return Ok(Repair::Doubled);
-    };
+    }
     if bars.hour.iter().next().is_none() {
         return Ok(Repair::Empty);
     }
@@ -155,22 +164,33 @@ async fn lock_rows(connection: &mut PgConnection, hour: Hour, with_minutes: bool
 }
 
 /// What the bars must be.
-struct Bars {
+pub struct Bars {
     /// One for each minute of the hour.
-    minutes: Vec<SymbolMap<Bar>>,
+    pub minutes: Vec<SymbolMap<Bar>>,
     hour: SymbolMap<Bar>,
 }
 
 impl Bars {
-    /// `None` where rows of `realtime_stock` stand twice.
-    async fn read(connection: &mut PgConnection, patience: Duration, hour: Hour) -> Result<Option<Self>, sqlx::Error> {
+    /// Those of a range of symbols, each record once, and whether rows of `realtime_stock` stand twice.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn read(
+        connection: &mut PgConnection,
+        patience: Duration,
+        (hour, sources): (Hour, Sources<'_>),
+        (from, to): SymbolRange<'_>,
+    ) -> Result<(Self, bool), sqlx::Error> {
         let mut bars =
             Self { minutes: (0..MINUTES_OF_HOUR).map(|_| SymbolMap::default()).collect(), hour: SymbolMap::default() };
         let (mut seen, mut is_doubled): (FxHashMap<i16, Offsets>, _) = (FxHashMap::default(), false);
-        tables::each_tick(connection, patience, (hour, None), |row| {
+        tables::each_tick(connection, patience, (hour, sources), |row| {
             let seen = seen.entry(row.source).or_default();
-            is_doubled |= row.place.number().is_some_and(|number| !seen.insert(row.place.partition, number));
-            if let Some(tick) = row.content.tick() {
+            let is_new = row.place.number().is_none_or(|number| seen.insert(row.place.partition, number));
+            is_doubled |= !is_new;
+            let is_asked = |symbol: &str| symbol >= from && to.is_none_or(|to| symbol < to);
+            let tick = row.content.tick().filter(|tick| is_new && is_asked(tick.symbol().as_str()));
+            if let Some(tick) = tick {
                 let micros = tick.timestamp().micros() - hour.start().micros();
                 let minute = usize::try_from(micros / Timestamp::MINUTE).unwrap_or_default();
                 add(&mut bars.minutes[minute], &tick, row.place);
@@ -178,7 +198,7 @@ impl Bars {
             }
         })
         .await?;
-        Ok((!is_doubled).then_some(bars))
+        Ok((bars, is_doubled))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::args::Format;
 use super::outcome::{HourOutcome, PartitionOutcome, Status};
+use crate::output::print;
 use serde::Serialize;
 
 /// Counts of hours by what was found.
@@ -58,12 +59,13 @@ impl Totals {
 }
 
 impl Report {
-    #[must_use]
-    pub fn new(format: Format, has_topics: bool) -> Self {
+    /// # Errors
+    /// Where standard output cannot be written to; here and below. A reader that has closed it is no error.
+    pub fn new(format: Format, has_topics: bool) -> anyhow::Result<Self> {
         if format == Format::Table {
-            println!("{}", header());
+            print(&format!("{}\n", header()))?;
         }
-        Self { format, has_topics, totals: Totals::default() }
+        Ok(Self { format, has_topics, totals: Totals::default() })
     }
 
     /// # Errors
@@ -71,10 +73,9 @@ impl Report {
     pub fn add(&mut self, outcome: &HourOutcome) -> anyhow::Result<()> {
         self.totals.add(outcome);
         match self.format {
-            Format::Json => println!("{}", serde_json::to_string(outcome)?),
-            Format::Table => print!("{}", text(outcome, self.has_topics)),
+            Format::Json => print(&format!("{}\n", serde_json::to_string(outcome)?)),
+            Format::Table => print(&text(outcome, self.has_topics)),
         }
-        Ok(())
     }
 
     /// # Errors
@@ -84,14 +85,13 @@ impl Report {
         match self.format {
             Format::Json => {
                 let last = LastLine { verify: self.totals.status(), totals: &self.totals };
-                println!("{}", serde_json::to_string(&last)?);
+                print(&format!("{}\n", serde_json::to_string(&last)?))
             }
-            Format::Table => println!(
+            Format::Table => print(&format!(
                 "{hours} hours: {ok} ok, {purged} purged, {open} open, {mismatch} mismatch; {realtime_ticks} ticks in \
-                 realtime_stock, {archive_ticks} in the archive"
-            ),
+                 realtime_stock, {archive_ticks} in the archive\n"
+            )),
         }
-        Ok(())
     }
 }
 

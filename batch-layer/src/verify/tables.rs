@@ -172,7 +172,6 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
 pub enum Derived {
     Summary,
     HourBars,
-    MinuteBars,
 }
 
 impl Derived {
@@ -181,7 +180,6 @@ impl Derived {
         match self {
             Self::Summary => "hourly_stock_summary",
             Self::HourBars => "hour_bars",
-            Self::MinuteBars => "minute_bars",
         }
     }
 
@@ -207,21 +205,6 @@ impl Derived {
                           on t.symbol = e.symbol
                  where (t.open, t.high, t.low, t.close, t.volume, t.ticks, t.sum_close, t.notional)
                        is distinct from (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close, e.notional)
-                 order by 1"
-            }
-            Self::MinuteBars => {
-                "select coalesce(e.symbol, t.symbol)
-                 from expected e
-                          full join (select symbol, max(high) as high, min(low) as low,
-                                            case when count(volume) = count(*) then sum(volume) end as volume,
-                                            sum(ticks)::bigint as ticks, sum(sum_close) as sum_close,
-                                            case when count(volume) = count(*) then sum(notional) end as notional
-                                     from minute_bars
-                                     where minute >= $1 and minute < $1 + interval '1 hour'
-                                       and symbol >= $11 and ($12::text is null or symbol < $12)
-                                     group by symbol) t on t.symbol = e.symbol
-                 where (t.high, t.low, t.volume, t.ticks, t.sum_close, t.notional)
-                       is distinct from (e.high, e.low, e.volume, e.ticks, e.sum_close, e.notional)
                  order by 1"
             }
         }
@@ -338,6 +321,13 @@ pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<K
         gaps.entry(partition).or_default().insert_range(from.cast_unsigned()..to.cast_unsigned());
     }
     Ok(gaps)
+}
+
+/// The consumer groups that have written a topic.
+pub async fn groups(index: &mut Index, topic: &str) -> Result<Vec<String>, Failure> {
+    let rows = pg::query_scalar("select distinct group_id from kafka_sources where topic = $1 order by 1").bind(topic);
+    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
+    rows.map_err(|error| index.failed("reading kafka_sources in", error))
 }
 
 /// The sources of a topic: it has another one whenever it was made anew.

@@ -45,14 +45,15 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
         // Brokers that are away are waited for once.
         let log = if is_away { Asked::Away } else { connect(args, name).await? };
         is_away |= matches!(log, Asked::Away);
+        let groups = groups(index, args, name).await?;
         topics.push(Topic {
             name: name.clone(),
             sources: match args.topic.len() {
                 1 => None,
                 _ => Some(tables::sources(index, name).await?),
             },
-            gaps: tables::gaps(index, &args.group_id, name).await?,
-            next_offsets: tables::next_offsets(index, &args.group_id, name).await?,
+            gaps: tables::gaps(index, &groups, name).await?,
+            next_offsets: tables::next_offsets(index, &groups, name).await?,
             log: match log {
                 Asked::There(log) => Some(Arc::new(log)),
                 Asked::Away | Asked::NotGiven => None,
@@ -60,6 +61,21 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
         });
     }
     Ok((topics, is_away))
+}
+
+/// The consumer groups that tell how far a topic is written: what none of those asked for has written another has.
+async fn groups(index: &mut Index, args: &KafkaArgs, topic: &str) -> Result<Vec<String>, Failure> {
+    let asked = &args.group_id;
+    let known = tables::groups(index, topic).await?;
+    if known.is_empty() || known.iter().any(|group| asked.contains(group)) {
+        return Ok(asked.clone());
+    }
+    tracing::warn!(
+        "group {} has never written topic {topic} here: what {} has written is compared (--group-id)",
+        asked.join(", "),
+        known.join(", ")
+    );
+    Ok(known)
 }
 
 async fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked, Failure> {

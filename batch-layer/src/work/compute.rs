@@ -249,9 +249,7 @@ impl Work {
         let Some(part) = self.sum(due, &added, Some(&before.offsets)).await? else {
             return Ok(None);
         };
-        let mut sum = before.clone();
-        sum.merge(part);
-        Ok(Some(New { sum, added: Some(added) }))
+        Ok(self.add(due, before, part, added))
     }
 
     /// What becomes of an hour that would lose records which it has: whether anything explains that.
