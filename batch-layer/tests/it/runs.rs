@@ -8,7 +8,7 @@ use batch_layer::lock::{self, Taken};
 use batch_layer::reader::{Broken, BrokenKind};
 use batch_layer::scan::Offsets;
 use batch_layer::summary::{self, Summary};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use workbench::testing::{Child, Pooler, TcpProxy, eventually, stack};
 
@@ -269,6 +269,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         sum: old.computed(hour).await.unwrap().unwrap().sum.unwrap(),
         changed: None,
         is_anew: true,
+        is_whole: true,
         merged: None,
         gone_objects: 0,
         withdrawn: Offsets::default(),
@@ -282,7 +283,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         old.note_broken(&object, "raw/", &broken, &[hour].into_iter().collect()).await.map(drop),
         summary.write(&mut old).await,
         summary::withdraw(&mut old, hour).await,
-        batch_layer::completeness::judge(&mut old, &window, &BTreeSet::new()).await.map(drop),
+        batch_layer::completeness::judge(&mut old, &window, (&BTreeSet::new(), &BTreeMap::new())).await.map(drop),
         ledger::begin(&mut old, "the old run, once more", true).await.map(drop),
         old.settle(hour).await,
         old.mend(&["k".to_owned()]).await,
