@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_ticks_of_a_message_are_refused_together_and_its_rejects_stay() {
-        let whole = batch_of_several(&[0..2]);
+        let whole = batch_of_several(std::slice::from_ref(&(0..2)));
         let reasons =
             |batch: &Batch| batch.rejects.iter().map(|kept| (kept.index, kept.reject.reason)).collect::<Vec<_>>();
         let kept = whole.without_what_is_refused("no").unwrap();
