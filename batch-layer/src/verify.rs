@@ -364,10 +364,13 @@ impl Verification {
     }
 }
 
-/// Whether `realtime_stock` lacks ticks that are known elsewhere.
+/// Whether `realtime_stock` lacks ticks that are known elsewhere, or may lack some.
 fn is_short(outcome: &HourOutcome) -> bool {
     let mut partitions = outcome.partitions.iter();
-    partitions.any(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0)
+    let misses = partitions.any(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0);
+    // Bars that have seen more are the last trace of ticks that nobody can name, unless the archive agrees with the rows.
+    let bars_have_more = |ticks: u64| outcome.minute_bar_ticks > ticks && outcome.archive_ticks != ticks;
+    misses || outcome.realtime_ticks.is_some_and(bars_have_more)
 }
 
 /// How rows of batch-layer's are mended.

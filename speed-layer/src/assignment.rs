@@ -161,6 +161,14 @@ impl Assignment {
         }
     }
 
+    /// Kafka lets this user read the topic.
+    pub fn is_allowed(&mut self, topic: &str, now: Instant) {
+        self.is_unsettled = true;
+        if let Some(topic) = self.topics.iter_mut().find(|known| known.name == topic) {
+            topic.partitions.values_mut().for_each(|partition| partition.on(Event::Allowed, now));
+        }
+    }
+
     /// What is known of a topic that Kafka has described in answer to a question. `Err` has the id that it had before:
     /// it is another one now.
     pub fn describe(&mut self, found: TopicIdentity, question: u64) -> Result<(), TopicIdentity> {

@@ -21,7 +21,7 @@ use common::{Failure, Timestamp};
 use failures::PartitionFailure;
 use letters::LettersWatch;
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const STALLED_POLL: Duration = Duration::from_secs(1);
 /// How often Kafka is told the offsets; monitors need no more.
 const ADVISORY_COMMIT: Duration = Duration::from_secs(1);
+/// How long a rebalance or the end may wait for rejected messages to reach their topic.
+const LETTERS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the group's coordinator may take to hear of the last offsets.
 const LAST_WORD: Duration = Duration::from_secs(3);
 /// So long after the stores held up reading, a partition of which nothing comes is no news.
@@ -71,6 +73,10 @@ pub struct Intake {
     all_leaderless: Option<Instant>,
     /// Whom else the group gives partitions that should be ours.
     stranger: Option<String>,
+    /// By which this session joins the group.
+    client_id: String,
+    /// Topics of which it is being asked whether they may be read.
+    rights_asked: BTreeSet<String>,
     /// Topics that cannot be read, with what was said of each.
     absent: BTreeMap<String, String>,
 }
@@ -94,6 +100,7 @@ impl Intake {
         let watch =
             KafkaWatch::new(&shared.config.kafka_brokers, Arc::clone(&shared.health), shared.metrics.retries("Kafka"));
         let skips = shared.config.on_gap == OnGap::Skip;
+        shared.health.letters.set(true);
         let letters_watch =
             LettersWatch::new(shared.config.dead_letter_topic.as_deref(), shared.metrics.retries("dead letters"));
         Ok(Self {
@@ -111,6 +118,8 @@ impl Intake {
             held_up: None,
             all_leaderless: None,
             stranger: None,
+            client_id,
+            rights_asked: BTreeSet::new(),
             absent: BTreeMap::new(),
         })
     }
@@ -231,22 +240,24 @@ impl Intake {
         if has_letters && !self.are_letters_delivered(IDLE) {
             return Ok(false);
         }
+        if self.letters_watch.is_waiting() {
+            // Those that were waited for may be another instance's by now.
+            self.are_letters_delivered(Duration::ZERO);
+        }
         due.into_iter().try_for_each(|index| self.writers.hand_over(index))?;
         Ok(true)
     }
 
-    /// Hands over all that is held; what waits for letters for longer than `patience` is left to another session.
+    /// Hands over all that is held; what waits for letters for long is left to another session.
     fn hand_over_all(&mut self, patience: Duration) -> Step {
         let filled: Vec<usize> = self.writers.filled().collect();
-        let deadline = Instant::now() + patience;
-        if filled.iter().any(|index| self.writers.has_rejects(*index)) {
-            while !self.are_letters_delivered(IDLE) {
-                if Instant::now() >= deadline || self.shared.stop.is_cancelled() {
-                    return Err(rejoin("rejected messages do not reach --dead-letter-topic".into()));
-                }
-            }
+        let (with_letters, without): (Vec<usize>, Vec<usize>) =
+            filled.into_iter().partition(|index| self.writers.has_rejects(*index));
+        without.into_iter().try_for_each(|index| self.writers.hand_over(index))?;
+        if !with_letters.is_empty() && !self.are_letters_delivered(patience.min(LETTERS_PATIENCE)) {
+            return Err(rejoin("rejected messages do not reach --dead-letter-topic".into()));
         }
-        Ok(filled.into_iter().try_for_each(|index| self.writers.hand_over(index))?)
+        Ok(with_letters.into_iter().try_for_each(|index| self.writers.hand_over(index))?)
     }
 
     fn are_letters_delivered(&mut self, wait: Duration) -> bool {
@@ -292,7 +303,7 @@ impl Intake {
     /// Hands everything over and waits until it is written, at most for `timeout`.
     fn drain(&mut self, timeout: Duration) -> Step {
         let deadline = Instant::now() + timeout;
-        self.hand_over_all(timeout)?;
+        let handed_over = self.hand_over_all(timeout);
         while self.writers.in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.writers.wait(left)? {
@@ -300,7 +311,7 @@ impl Intake {
                 None => break,
             }
         }
-        Ok(())
+        handed_over
     }
 
     fn finish(&mut self) -> Interrupt {

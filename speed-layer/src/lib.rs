@@ -40,7 +40,9 @@ use health::Health;
 use metrics::Metrics;
 use outage::Outage;
 use session::Ended;
-use std::sync::{Arc, Mutex, PoisonError};
+use source::{SourceId, TopicIdentity};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -53,12 +55,18 @@ struct Shared {
     stop: CancellationToken,
     /// What tells this database from every other one.
     database_id: Mutex<String>,
+    /// The topics by the numbers that the database has given them.
+    topics: Mutex<BTreeMap<SourceId, TopicIdentity>>,
 }
 
 impl Shared {
     /// How Kafka knows the instances that write into this database.
     fn client_id(&self) -> String {
         format!("speed-layer-{}", self.database_id.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn topics(&self) -> MutexGuard<'_, BTreeMap<SourceId, TopicIdentity>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_database(&self, id: String) {
@@ -92,7 +100,15 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     }
     config.check()?;
     let (metrics, health) = (Metrics::new(), Arc::default());
-    let shared = Arc::new(Shared { config, database, metrics, health, stop, database_id: Mutex::default() });
+    let shared = Arc::new(Shared {
+        config,
+        database,
+        metrics,
+        health,
+        stop,
+        database_id: Mutex::default(),
+        topics: Mutex::default(),
+    });
     http::serve(&shared).await?;
     let Some(first) = Store::open(&shared).await? else {
         return Ok(());

@@ -52,8 +52,6 @@ pub struct Store {
     is_held_up: bool,
     /// Tries of the same that got no answer in time.
     unanswered: u32,
-    /// The topics by the numbers that the database has given them.
-    topics: BTreeMap<SourceId, TopicIdentity>,
     /// How far each partition was when this store last wrote it: after a failover to an older state not only the
     /// partitions of the next batch are to be compared, but all of them.
     reached: BTreeMap<SourcePartition, i64>,
@@ -146,7 +144,6 @@ impl Store {
             messages_at_once: u32::MAX,
             is_held_up: false,
             unanswered: 0,
-            topics: BTreeMap::new(),
             reached: BTreeMap::new(),
             is_unchecked: false,
             busy_since: None,
@@ -294,7 +291,7 @@ impl Store {
             };
             let source = self.until_done("entering a topic takes too long", ask).await?;
             let source = source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
-            self.topics.insert(source.id, topic.clone());
+            self.shared.topics().insert(source.id, topic.clone());
             sources.push(source);
         }
         Ok(sources)
@@ -375,7 +372,7 @@ impl Store {
 
     /// `topic/partition`, for messages.
     fn name(&self, at: SourcePartition) -> String {
-        match self.topics.get(&at.source) {
+        match self.shared.topics().get(&at.source) {
             Some(topic) => format!("{}/{}", topic.topic, at.partition),
             None => format!("source {}, partition {}", at.source, at.partition),
         }
@@ -410,7 +407,7 @@ impl Store {
             Err(failure) => return self.pause(failure).await.map(|()| Try::Again),
         };
         let what = self.shared.database.what("writing to");
-        let unchecked = self.is_unchecked.then(|| (self.positions_reached(), self.topics.clone()));
+        let unchecked = self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
         let limits = Arc::clone(&self.limits);
         let working = async {
             match compare_all(&mut connection, &limits, unchecked.as_ref()).await? {
@@ -422,7 +419,7 @@ impl Store {
         let error = match unless_long(&self.shared, self.writer, &mut self.outage, &what, working).await {
             Ok(Ok(Err(Other::Older(moved)))) => return Err(self.is_older(moved)),
             Ok(Ok(Err(Other::Numbers(why)))) => {
-                self.topics.clear();
+                self.shared.topics().clear();
                 return Err(StoreError::Fenced(why));
             }
             Ok(Ok(Ok(done))) => {
@@ -571,7 +568,8 @@ async fn compare_all(
     limits: &Limits,
     left: Option<&(Vec<Position>, BTreeMap<SourceId, TopicIdentity>)>,
 ) -> sqlx::Result<Option<Other>> {
-    let Some((positions, topics)) = left.filter(|(_, topics)| !topics.is_empty()) else {
+    let Some((positions, topics)) = left.filter(|(positions, topics)| !(positions.is_empty() && topics.is_empty()))
+    else {
         return Ok(None);
     };
     let mut transaction = limits.begin(connection).await?;

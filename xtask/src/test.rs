@@ -24,6 +24,8 @@ pub fn run(store: Option<StoreKind>, arguments: &[OsString]) -> Result<ExitCode>
     let owned = OwnedStack::start(&folder(), &options)?;
     let mut tests = cargo_test(&[], arguments);
     tests.env("STACK_PYTHON", python::interpreter()?);
+    // A test says what failed; a hundred lines of the runtime's own would only hide it.
+    tests.env("RUST_BACKTRACE", "0");
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         tests.env("RUST_TEST_THREADS", side_by_side().to_string());
     }

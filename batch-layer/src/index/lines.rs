@@ -66,13 +66,13 @@ impl Index {
     /// A line that is rejected for the commonest reason in some folders.
     pub async fn commonest_reject(&mut self, folders: &[&str]) -> Result<Option<CommonReject>, Failure> {
         let row = pg::query_as(
-            "with some as
+            "with looked_at as
                  (select l.key, l.line, l.reason, l.detail
                   from archive_objects o join rejected_lines l on l.key = o.key
                   where o.folder = any ($1) and not o.gone and o.rejected_lines > 0
                   limit $2)
              select key, line, reason, detail
-             from some
+             from looked_at
              order by count(*) over (partition by reason) desc, key, line
              limit 1",
         )

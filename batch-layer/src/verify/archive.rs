@@ -137,9 +137,11 @@ impl Archive {
             }
         }
         for hour in Hour::each(hours.clone()) {
-            for Indexed { object, folder, .. } in index.objects_of(hour).await? {
+            for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
                 if let Some(why) = unlisted.get(&folder) {
                     archived.note_unread([hour], why);
+                } else if merged && !self.template.owns(&folder) {
+                    archived.note_unread([hour], &format!("{}: it lies below another --prefix", object.key));
                 } else if self.template.owns(&folder) && !listed.contains(&folder) {
                     objects.insert(Arc::clone(&object.key), (object, None));
                 }

@@ -298,7 +298,9 @@ pub async fn end_snapshot(index: &mut Index) -> Result<(), Failure> {
 
 /// The next offset that the speed layer will write, by partition.
 pub async fn next_offsets(index: &mut Index, groups: &[String], topic: &str) -> Result<BTreeMap<i32, u64>, Failure> {
-    let rows = "select partition, next_offset from ingest_positions where group_id = any ($1) and topic = $2";
+    // A topic that was made anew, or read by several groups, has a row of each.
+    let rows = "select partition, max(next_offset) from ingest_positions
+                where group_id = any ($1) and topic = $2 group by partition";
     let rows = pg::query_as(rows).bind(groups).bind(topic).fetch_all(&mut index.connection);
     let rows: Result<Vec<(i32, i64)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading kafka_offsets in", error))?;

@@ -264,7 +264,9 @@ impl Work {
         // Where all its other objects are there, what is missing was in those that were replaced.
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
-        if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise) {
+        // What was replaced may be another prefix's, which this run does not read: its records are not lost.
+        let is_elsewhere = due.foreign.iter().any(|indexed| !indexed.merged);
+        if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise && !is_elsewhere) {
             let why = if is_allowed { "--allow-shrink says so" } else { "an object was replaced by one without them" };
             self.progress.warn(format_args!("hour {hour}: {lost} of {} records are taken out: {why}", known.ticks));
             return Ok(Some(New { sum, added: None }));
@@ -279,6 +281,9 @@ impl Work {
             return Ok(self.add(due, before, part, added));
         }
         let why = match due.is_read_otherwise {
+            _ if is_elsewhere => {
+                "an object below another --prefix was replaced, whose run has yet to read it".to_owned()
+            }
             true => "its objects are read by other rules of messages, which explains no loss".to_owned(),
             false => {
                 format!("their objects are no longer in {} and nothing replaced them", self.store.location())

@@ -123,7 +123,14 @@ impl Intake {
                 self.assignment.event(&at, Event::Readable(offset), Instant::now());
             }
             Finding::Led(at) => return self.leader_is_not_found(&at),
-            Finding::Allowed(at) => self.assignment.event(&at, Event::Allowed, Instant::now()),
+            Finding::Allowed(at) => {
+                self.rights_asked.remove(&at.topic);
+                self.assignment.is_allowed(&at.topic, Instant::now());
+            }
+            Finding::StillForbidden(at, why) => {
+                tracing::debug!("asking Kafka whether {at} may be read: {why}");
+                self.rights_asked.remove(&at.topic);
+            }
             Finding::NotFound(at, why) => {
                 tracing::debug!("asking Kafka for the offsets of {at}: {why}; it is asked again");
             }

@@ -22,6 +22,11 @@ impl LettersWatch {
         Self { topic: topic.unwrap_or_default().to_owned(), retries, since: None, counted: None }
     }
 
+    /// Whether it was said that letters wait, and nothing since.
+    pub fn is_waiting(&self) -> bool {
+        self.counted.is_some()
+    }
+
     /// Takes in whether all letters are delivered, and why not, where that is known.
     pub fn note(&mut self, are_delivered: bool, why: Option<&str>, health: &Fact) {
         if are_delivered {

@@ -35,12 +35,15 @@ impl Intake {
             }
         }
         if reports.connected.is_some() {
-            self.look_at_statistics(&reports);
+            self.look_at_statistics(&reports)?;
         }
         Ok(())
     }
 
-    fn look_at_statistics(&mut self, reports: &Reports) {
+    fn look_at_statistics(&mut self, reports: &Reports) -> Step {
+        if self.shared.client_id() != self.client_id {
+            return Err(rejoin("the database is another one than before, and so is this group's member".into()));
+        }
         self.pass_over_markers(reports);
         for (at, messages) in self.assignment.lag(&reports.ends) {
             self.shared.metrics.set_lag(&at, messages);
@@ -60,6 +63,7 @@ impl Intake {
             Some(trouble) => self.shared.health.partitions.fails(trouble),
             None => self.shared.health.partitions.set(true),
         }
+        Ok(())
     }
 
     /// Nothing is read where no partition has a leader: gives that as the trouble, and asks the brokers about one of them.
@@ -112,7 +116,10 @@ impl Intake {
                     }
                 }
                 Action::AskAllowed => {
-                    if let Some(next) = self.assignment.next(&at) {
+                    // It is the topic's; one question at a time is enough.
+                    if let Some(next) = self.assignment.next(&at)
+                        && self.rights_asked.insert(at.topic.clone())
+                    {
                         self.inquiry.about_right(at, next);
                     }
                 }
@@ -221,6 +228,7 @@ impl Intake {
         if are_lost {
             // It may come back, and is then read from where the store stands: what is kept would be written twice.
             self.writers.drop_batches();
+            self.dead_letters.iter_mut().for_each(kafka::DeadLetters::forget);
         } else {
             self.drain(REVOKE_TIMEOUT)?;
             self.tell_kafka_now();

@@ -26,6 +26,11 @@ impl Intake {
         let begun = Instant::now();
         while let Ok(members) = kafka::members(&self.consumer, &self.shared.config.group_id, ANSWER_WITHIN) {
             self.take_members(&members);
+            let is_rebalancing = !members.is_empty() && members.iter().all(|member| member.topics.is_empty());
+            if is_rebalancing && begun.elapsed() < ANSWER_WITHIN && !self.shared.stop.is_cancelled() {
+                std::thread::sleep(ASK_EVERY);
+                continue;
+            }
             let Some(why) = self.stranger.clone().filter(|_| !self.shared.health.group.has_held()) else {
                 return Ok(());
             };
@@ -52,7 +57,7 @@ impl Intake {
         let is_read = |topic: &str| {
             config.named_topics().any(|named| named == topic) || has_pattern && self.assignment.has_topic(topic)
         };
-        let found = stranger(members, &self.shared.client_id(), is_read).map(|(member, topic)| {
+        let found = stranger(members, &self.client_id, is_read).map(|(member, topic)| {
             format!(
                 "group \"{}\" (--group-id) has a member that does not write into this database: client \"{}\" at {} has \
                  partitions of topic \"{topic}\", whose messages are missing here; give each database a group of its own",

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// How soon what was not acknowledged is sent again.
 const SEND_AGAIN: Duration = Duration::from_secs(1);
+/// How long one look at the client's answers may take.
+const POLL: Duration = Duration::from_millis(5);
 /// Bytes of a message that are sent where all of them are more than the topic takes.
 const CUT_TO: usize = 16 * 1024;
 
@@ -46,6 +48,8 @@ struct Deliveries(Mutex<Undelivered>);
 
 #[derive(Default)]
 struct Undelivered {
+    /// Letters of which nobody has said yet what became of them. The client's own count has its errors in it as well.
+    waiting: usize,
     refused: Vec<(OwnedMessage, KafkaError)>,
     failed: Vec<(OwnedMessage, KafkaError)>,
 }
@@ -62,8 +66,9 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let mut undelivered = self.lock();
+        undelivered.waiting = undelivered.waiting.saturating_sub(1);
         if let Err((error, letter)) = result {
-            let mut undelivered = self.lock();
             let list = if is_refusal(error) { &mut undelivered.refused } else { &mut undelivered.failed };
             list.push((letter.detach(), error.clone()));
         }
@@ -145,7 +150,11 @@ impl DeadLetters {
             return Ok(None);
         };
         let mut settings = client_settings(config, &[]);
-        settings.set("enable.idempotence", "true").set("message.timeout.ms", TIMEOUT.as_millis().to_string());
+        // Letters may come twice anyway, and an idempotent producer that has lost a right is of no use ever after.
+        settings
+            .set("enable.idempotence", "false")
+            .set("acks", "all")
+            .set("message.timeout.ms", TIMEOUT.as_millis().to_string());
         let producer = settings
             .create_with_context(Deliveries::default())
             .context("the producer for --dead-letter-topic refuses its settings (--kafka-property)")
@@ -181,21 +190,41 @@ impl DeadLetters {
     /// Waits for a while for what was sent. Gives whether all of it is where it belongs: in the topic, or, where that
     /// refuses it, in the table alone.
     pub fn settle(&mut self, wait: Duration) -> bool {
-        // That it takes longer is no failure: the next call waits again.
-        let _ = self.producer.flush(wait);
-        let Undelivered { refused, failed } = std::mem::take(&mut *self.producer.context().lock());
+        let deadline = Instant::now() + wait;
+        loop {
+            self.producer.poll(POLL.min(deadline.saturating_duration_since(Instant::now())));
+            if self.take_reports() {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+        }
+    }
+
+    /// What was sent is not to be written: its messages are read again.
+    pub fn forget(&mut self) {
+        (self.trying, self.trouble, self.send_again_at) = (None, None, None);
+        self.alone.clear();
+        self.again.clear();
+    }
+
+    /// Does the next step with what was not delivered. Gives whether nothing is left.
+    fn take_reports(&mut self) -> bool {
+        let (waiting, refused, failed) = {
+            let mut undelivered = self.producer.context().lock();
+            let (refused, failed) = (std::mem::take(&mut undelivered.refused), std::mem::take(&mut undelivered.failed));
+            (undelivered.waiting, refused, failed)
+        };
         for (letter, error) in failed {
             self.trying = None;
             self.keep(letter, &error);
         }
-        match self.trying.is_some() && self.producer.in_flight_count() == 0 {
-            true => {
-                self.trying = None;
-                refused.iter().for_each(|(letter, error)| self.cut_or_leave(&Letter::again(letter), error));
-            }
+        match waiting == 0 && self.trying.take().is_some() {
+            true => refused.iter().for_each(|(letter, error)| self.cut_or_leave(&Letter::again(letter), error)),
             false => self.alone.extend(refused.into_iter().map(|(letter, _)| letter)),
         }
-        if self.producer.in_flight_count() > 0 {
+        if waiting > 0 {
             return false;
         }
         if let Some(letter) = self.alone.pop_front() {
@@ -245,10 +274,21 @@ impl DeadLetters {
         } else if !letter.is_cut() {
             self.cut.inc();
         }
-        let topic = &self.topic;
+        let alike = if letter.key.is_none() && !is_too_large(refusal) { self.leave_those_without_key() } else { 0 };
+        let (topic, count) = (&self.topic, 1 + alike);
         tracing::warn!(
-            "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message: {refusal}; rejected_ticks has it"
+            "topic \"{topic}\" (--dead-letter-topic) does not take {count} rejected messages: {refusal}; rejected_ticks \
+             has them"
         );
+    }
+
+    /// A compacted topic takes none of them; to try each alone would take hours.
+    fn leave_those_without_key(&mut self) -> usize {
+        let before = self.alone.len();
+        self.alone.retain(|letter| letter.key().is_some());
+        let left = before - self.alone.len();
+        self.cut.inc_by(left as u64);
+        left
     }
 
     fn queue(&self, letter: &Letter<'_>) -> Result<(), KafkaError> {
@@ -257,7 +297,10 @@ impl DeadLetters {
         record.payload = letter.value;
         loop {
             match self.producer.send(record) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.producer.context().lock().waiting += 1;
+                    return Ok(());
+                }
                 Err((KafkaError::MessageProduction(Code::QueueFull), refused)) => {
                     record = refused;
                     self.producer.poll(Duration::from_millis(10));

@@ -54,6 +54,8 @@ pub enum Finding {
     Readable(TopicPartition, i64),
     /// This user may read it.
     Allowed(TopicPartition),
+    /// This user may not read it yet, or nobody says; in the client's words.
+    StillForbidden(TopicPartition, String),
     /// The brokers name a leader for it.
     Led(TopicPartition),
     /// It could not be found out; in the client's words.
@@ -140,7 +142,8 @@ struct Asked {
     number: u64,
     /// What was last said of it, since it was asked for.
     said: Option<TopicIdentity>,
-    was_missing: bool,
+    /// How often it was not there. A broker that has just started may know nothing yet.
+    missing: u32,
 }
 
 struct Asker {
@@ -212,7 +215,7 @@ impl Asker {
             Question::Allowed(partition, next) => {
                 let found = match may_read(&self.config, &partition, next) {
                     Ok(()) => Finding::Allowed(partition),
-                    Err(error) => Finding::NotFound(partition, error.to_string()),
+                    Err(error) => Finding::StillForbidden(partition, error.to_string()),
                 };
                 self.tell(Some(found));
             }
@@ -249,12 +252,13 @@ impl Asker {
                 cluster_id: self.client.client().fetch_cluster_id(PATIENCE).unwrap_or_default(),
                 topic_id,
                 partitions,
-                was_missing: self.topics.get(topic)?.was_missing,
+                was_missing: self.topics.get(topic)?.missing > 1,
             },
             Err(NoDescription::Missing) => {
                 // When it is there again, that is news.
                 let asked = self.topics.get_mut(topic)?;
-                (asked.said, asked.was_missing) = (None, true);
+                asked.said = None;
+                asked.missing = asked.missing.saturating_add(1);
                 return Some(Finding::Missing(topic.to_owned()));
             }
             Err(NoDescription::Forbidden(why)) => {

@@ -140,8 +140,8 @@ fn is_lost(at: SourcePartition) -> String {
     let SourcePartition { source, partition } = at;
     format!(
         "its row in kafka_offsets is gone, though it was read before: insert it again, with the offset behind the last \
-         one in realtime_stock and rejected_ticks (source {source}, partition {partition}); to read it from its beginning, delete \
-         its ticks, bars and rejects, and its row in begun_partitions"
+         one in realtime_stock and rejected_ticks (source {source}, partition {partition}); to read it from its beginning, see \
+         RejectRateHigh in docs/operations.md"
     )
 }
 

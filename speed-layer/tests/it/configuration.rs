@@ -60,7 +60,7 @@ async fn a_second_group_on_the_same_tables_is_refused() {
     scene.wait_all_in().await;
     drop(first);
     let line = last_words(scene.start(&["--group-id", "another"])).await;
-    assert!(line.contains("speed-layer") && line.contains("--group-id"), "{line}");
+    assert!(line.contains(scene.group()) && line.contains("--group-id"), "{line}");
 }
 
 #[tokio::test]

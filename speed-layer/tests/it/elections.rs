@@ -253,7 +253,7 @@ impl Trial {
 
     async fn offsets_of_the_group(&self) -> Vec<i64> {
         let consumer: BaseConsumer<Quiet> = client_config(self.scene.topic.brokers())
-            .set("group.id", "speed-layer")
+            .set("group.id", self.scene.group())
             .create_with_context(Quiet)
             .unwrap();
         let mut list = TopicPartitionList::new();

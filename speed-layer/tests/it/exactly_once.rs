@@ -208,7 +208,7 @@ fn committed(scene: &Scene) -> Option<i64> {
     use rdkafka::consumer::{BaseConsumer, Consumer};
     let consumer: BaseConsumer = rdkafka::ClientConfig::new()
         .set("bootstrap.servers", scene.topic.brokers())
-        .set("group.id", "speed-layer")
+        .set("group.id", scene.group())
         .create()
         .unwrap();
     let mut asked = rdkafka::TopicPartitionList::new();

@@ -162,7 +162,7 @@ async fn of_two_groups_that_begin_at_once_one_is_refused_and_no_tick_is_doubled(
 async fn a_database_that_numbers_its_sources_otherwise_after_an_outage_gets_no_tick_under_a_false_number() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;
-    let mut speed_layer = scene.start(&[]);
+    let mut speed_layer = scene.start(&["--writers", "2"]);
     scene.wait_all_in().await;
     // As in a restored one: what source 1 is here is another topic.
     let other = "update kafka_sources set topic = 'another';

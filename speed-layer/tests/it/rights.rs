@@ -27,10 +27,10 @@ async fn what_kafka_forbids_at_the_start_is_named_and_what_it_forbids_later_is_w
     let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1], &[1]]).await).await;
     let topic = scene.topic.name();
 
-    let group = ["--operation", "Read", "--group", "speed-layer"];
+    let group = ["--operation", "Read", "--group", scene.group()];
     cluster.change_rights(&[&DENY[..], &group].concat());
     let (code, said) = last_words(scene.start(&[])).await;
-    assert!(code == Some(2) && said.contains("group \"speed-layer\"") && said.contains("grant READ"), "{said}");
+    assert!(code == Some(2) && said.contains(scene.group()) && said.contains("grant READ"), "{said}");
     cluster.change_rights(&[&DENY_NO_MORE[..], &group].concat());
 
     topic_rights(&cluster, DENY, "Describe", topic);
@@ -58,7 +58,7 @@ async fn what_kafka_forbids_at_the_start_is_named_and_what_it_forbids_later_is_w
     scene.wait_all_in().await;
 
     cluster.change_rights(&[&DENY[..], &group].concat());
-    speed_layer.wait_stderr("Kafka forbids the group \"speed-layer\"", PATIENCE).await;
+    speed_layer.wait_stderr("Kafka forbids the group", PATIENCE).await;
     assert_eq!(speed_layer.exit_status(), None);
     cluster.change_rights(&[&DENY_NO_MORE[..], &group].concat());
     scene.send_ticks(2, 10).await;
@@ -98,7 +98,7 @@ async fn the_rights_that_the_manual_lists_are_enough() {
     scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "no tick"), Record::new(0, tick(2))]).await;
     for (operations, kind, name) in [
         (&["Read", "Describe"][..], "--topic", scene.topic.name()),
-        (&["Read"], "--group", "speed-layer"),
+        (&["Read"], "--group", scene.group()),
         (&["Write", "Describe"], "--topic", letters.name()),
     ] {
         let operations = operations.iter().flat_map(|operation| ["--operation", operation]);

@@ -44,9 +44,15 @@ impl Scene {
             .env("DATABASE_URL", self.database.url())
             .env("KAFKA_BROKERS", self.topic.brokers())
             .env("KAFKA_TOPIC", self.topic.name())
+            .env("KAFKA_GROUP_ID", self.group())
             .env("HTTP_ADDR", "127.0.0.1:0")
             .env("RUST_LOG", std::env::var("SL_LOG").unwrap_or("info".into()));
         command
+    }
+
+    /// A group of its own: the rebalances of other tests are none of ours.
+    pub fn group(&self) -> &str {
+        self.database.name()
     }
 
     pub fn start(&self, flags: &[&str]) -> Child {
