@@ -323,8 +323,9 @@ impl Intake {
                         "PostgreSQL did not answer in time; what is not written will be read again from Kafka"
                     );
                 }
-                // It would wait for brokers that are away.
-                if self.shared.health.kafka.get() {
+                // It would wait for brokers that are away. In its first second nothing is known of them.
+                let kafka = &self.shared.health.kafka;
+                if kafka.get() || !kafka.has_held() {
                     self.tell_kafka_last();
                 }
                 Interrupt::Ended(Ended::Shutdown)

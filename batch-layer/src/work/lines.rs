@@ -8,6 +8,9 @@ use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// So few lines without a tick beside them say nothing about the flags.
+const STRAY: u64 = 10;
+
 /// What the lines of the folders that a run has looked at are.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -26,8 +29,9 @@ impl Lines {
         self.rejected > self.ticks
     }
 
+    /// A few may be stray lines, or a quiet feed's signs of life.
     pub const fn are_all_rejected(&self) -> bool {
-        self.rejected > 0 && self.ticks == 0
+        self.rejected >= STRAY && self.ticks == 0
     }
 }
 

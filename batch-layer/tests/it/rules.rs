@@ -219,7 +219,7 @@ async fn an_archive_of_which_every_line_is_rejected_ends_with_4_and_says_why_and
     for run in 1..3 {
         let outcome = world.run(&FORGOTTEN).await;
         assert_eq!(outcome.code, 4, "{run}: {}", outcome.stderr);
-        let words = ["50 of the 50 lines of the window are no ticks", "missing_field: ", "--map symbol="];
+        let words = ["50 of the 50 lines of the window are no ticks", "missing_field: ", "--map"];
         assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{run}: {}", outcome.stderr);
         for wrong in ["the sink", "has no ticks"] {
             assert!(!outcome.stderr.contains(wrong), "{run}: {}", outcome.stderr);

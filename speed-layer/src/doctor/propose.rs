@@ -265,7 +265,12 @@ mod tests {
         }
         assert_eq!(
             missed,
-            ["--map=price=preco,volume=quantidade --timestamp-from=record", "--map=price=c,timestamp=t"]
+            // It looks for no array of its own.
+            [
+                "--each=tickers --map=symbol=name --timestamp-from=record",
+                "--map=price=preco,volume=quantidade --timestamp-from=record",
+                "--map=price=c,timestamp=t"
+            ]
         );
     }
 }

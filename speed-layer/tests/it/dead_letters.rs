@@ -122,7 +122,7 @@ async fn letters_without_a_key_that_a_compacted_topic_refuses_stay_in_the_table_
     assert_eq!(scene.count("select count(*) from rejected_ticks").await, 3);
     assert_eq!(letters.high_watermarks().await, [1]);
     assert_eq!(metric(&address, "speed_layer_dead_letters_cut_total"), Some(2));
-    speed_layer.wait_stderr("rejected_ticks has it", PATIENCE).await;
+    speed_layer.wait_stderr("rejected_ticks has them", PATIENCE).await;
 }
 
 #[tokio::test]

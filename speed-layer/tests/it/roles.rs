@@ -24,10 +24,11 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
     sqlx::query(
         "with entered as (
              insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
-             values ('speed-layer', '', $1, '', 1) returning source)
+             values ($2, '', $1, '', 1) returning source)
          insert into kafka_offsets (source, partition, next_offset) select source, 0, 99 from entered",
     )
     .bind(scene.topic.name())
+    .bind(scene.group())
     .execute(scene.database.pool())
     .await
     .unwrap();
