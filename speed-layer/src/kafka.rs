@@ -1,6 +1,5 @@
 //! The Kafka consumer: its settings, and what librdkafka reports while it is polled.
 
-mod admin;
 mod dead_letters;
 mod inquiry;
 mod leave;

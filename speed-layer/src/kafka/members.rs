@@ -1,10 +1,10 @@
 //! Who else is in the consumer group, and what of it each has.
-#![allow(unsafe_code, reason = "rd_kafka_DescribeConsumerGroups has no safe wrapper in rdkafka")]
+//!
+//! By Kafka's older question for a group and not by librdkafka's admin interface: one of its questions to a coordinator
+//! that has run out of time ends the process as soon as the coordinator is found (librdkafka 2.12.1).
 
-use super::admin::{ask, text};
-use rdkafka::bindings as c;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use std::ffi::CString;
+use rdkafka::error::KafkaResult;
 use std::time::Duration;
 
 /// A member of the group.
@@ -16,67 +16,74 @@ pub struct Member {
     pub topics: Vec<String>,
 }
 
-/// Asks the group's coordinator for the members.
+/// Asks every broker for the group's members; only its coordinator has some.
 ///
 /// # Errors
-/// It does not answer, or refuses to; in its words.
+/// A broker does not answer within `patience`, or refuses to.
 pub fn members<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     group: &str,
     patience: Duration,
-) -> Result<Vec<Member>, String> {
-    let name = CString::new(group).map_err(|_| "the group's name has a NUL".to_owned())?;
-    let client = consumer.client().native_ptr();
-    let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-    let mut names = [name.as_ptr()];
-    // SAFETY: the client outlives the question, the names outlive its sending, and what is read lives as long as the event.
-    unsafe {
-        let send = |options: *mut c::rd_kafka_AdminOptions_t, queue| {
-            c::rd_kafka_DescribeConsumerGroups(client, names.as_mut_ptr(), names.len(), options, queue);
-        };
-        let event = ask(client, operation, patience, send)?;
-        let result = c::rd_kafka_event_DescribeConsumerGroups_result(event.get());
-        if result.is_null() {
-            return Err(text(c::rd_kafka_event_error_string(event.get())));
-        }
-        let mut count = 0;
-        let groups = c::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
-        if groups.is_null() || count == 0 {
-            return Ok(Vec::new());
-        }
-        let group = *groups;
-        let error = c::rd_kafka_ConsumerGroupDescription_error(group);
-        if !error.is_null() {
-            return Err(text(c::rd_kafka_error_string(error)));
-        }
-        let count = c::rd_kafka_ConsumerGroupDescription_member_count(group);
-        Ok((0..count).map(|index| member(c::rd_kafka_ConsumerGroupDescription_member(group, index))).collect())
-    }
+) -> KafkaResult<Vec<Member>> {
+    let found = consumer.fetch_group_list(Some(group), patience)?;
+    let members = found.groups().iter().flat_map(rdkafka::groups::GroupInfo::members);
+    Ok(members
+        .map(|member| Member {
+            client_id: member.client_id().to_owned(),
+            host: member.client_host().to_owned(),
+            topics: member.assignment().and_then(topics).unwrap_or_default(),
+        })
+        .collect())
 }
 
-/// # Safety
-/// The member must be valid.
-unsafe fn member(member: *const c::rd_kafka_MemberDescription_t) -> Member {
-    // SAFETY: what the member holds lives as long as the member; a list has as many elements as it says.
-    unsafe {
-        let assignment = c::rd_kafka_MemberDescription_assignment(member);
-        let list = match assignment.is_null() {
-            true => std::ptr::null(),
-            false => c::rd_kafka_MemberAssignment_partitions(assignment),
-        };
-        let mut topics: Vec<String> = match list.is_null() {
-            true => Vec::new(),
-            false => {
-                let count = usize::try_from((*list).cnt).unwrap_or_default();
-                (0..count).map(|index| text((*(*list).elems.add(index)).topic)).collect()
-            }
-        };
-        topics.sort_unstable();
-        topics.dedup();
-        Member {
-            client_id: text(c::rd_kafka_MemberDescription_client_id(member)),
-            host: text(c::rd_kafka_MemberDescription_host(member)),
-            topics,
+/// The topics of an assignment as consumers write it (ConsumerProtocolAssignment of Kafka's protocol): a version, then
+/// for each topic its name and its partitions. `None` where it is none, as that of a group that is no consumer's.
+fn topics(assignment: &[u8]) -> Option<Vec<String>> {
+    let mut rest = assignment;
+    let _version = take(&mut rest, 2)?;
+    let count = length(&mut rest)?;
+    let mut topics = Vec::new();
+    for _ in 0..count {
+        let name = take(&mut rest, 2)?;
+        let name = take(&mut rest, usize::from(u16::from_be_bytes(name.try_into().ok()?)))?;
+        topics.push(String::from_utf8_lossy(name).into_owned());
+        let partitions = length(&mut rest)?;
+        take(&mut rest, partitions.checked_mul(size_of::<i32>())?)?;
+    }
+    topics.sort_unstable();
+    topics.dedup();
+    Some(topics)
+}
+
+fn length(rest: &mut &[u8]) -> Option<usize> {
+    let bytes = take(rest, 4)?;
+    usize::try_from(i32::from_be_bytes(bytes.try_into().ok()?)).ok()
+}
+
+fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(count)?;
+    *rest = left;
+    Some(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 3, two topics: "b" with partitions 0 and 1, "a" with partition 7; then no user data.
+    const ASSIGNMENT: &[u8] = b"\0\x03\0\0\0\x02\0\x01b\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x01a\0\0\0\x01\0\0\0\x07\xff\xff\xff\xff";
+
+    #[test]
+    fn an_assignment_names_its_topics_once_and_in_order() {
+        assert_eq!(topics(ASSIGNMENT), Some(vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn an_assignment_that_is_cut_or_false_names_none() {
+        for end in 0..ASSIGNMENT.len() - 4 {
+            assert_eq!(topics(&ASSIGNMENT[..end]), None, "{end} bytes");
         }
+        assert_eq!(topics(b"\0\0\xff\xff\xff\xff"), None);
+        assert_eq!(topics(b"\0\0\0\0\0\x01\0\x01a\x7f\xff\xff\xff"), None);
     }
 }

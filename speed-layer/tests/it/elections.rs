@@ -91,6 +91,19 @@ async fn a_partition_without_a_leader_holds_up_no_other_at_a_start_nor_at_a_reba
 }
 
 #[tokio::test]
+async fn a_coordinator_that_is_away_for_longer_than_a_question_to_it_waits_ends_no_instance() {
+    let _turn = TURN.lock().await;
+    let mut trial = Trial::start(&[2], &[&[1]]).await;
+
+    trial.cluster.kill_second();
+    trial.speed_layer.wait_stderr("asking Kafka for the group's members", PATIENCE).await;
+    trial.cluster.start_second();
+    trial.cluster.wait_leaders("__consumer_offsets", &[Some(2)]).await;
+    trial.goes_on(0).await;
+    trial.end().await;
+}
+
+#[tokio::test]
 async fn a_broker_that_is_restarted_in_order_costs_no_tick_and_no_membership() {
     let _turn = TURN.lock().await;
     let mut trial = Trial::start(&[2, 1], &[&[2, 1], &[1, 2]]).await;
@@ -185,7 +198,9 @@ impl Trial {
     async fn start(coordinator: &[i32], replicas: &[&[i32]]) -> Self {
         let cluster = TestCluster::start(coordinator).await;
         let scene = Scene::with(TestTopic::placed(&cluster.brokers(), replicas).await).await;
-        let speed_layer = scene.start(&[]);
+        let mut command = scene.command();
+        command.env("RUST_LOG", "info,speed_layer::kafka::inquiry=debug");
+        let speed_layer = Child::spawn(command);
         let address = http_address(&speed_layer).await;
         wait_ready(&address, 200).await;
         let flow = Flow::start(&scene.topic, replicas.len());
