@@ -271,7 +271,7 @@ impl Assignment {
     pub fn damaged_ends(&self, ends: &HashMap<TopicPartition, End>, now: Instant) -> Vec<(TopicPartition, i64)> {
         let of = |(at, partition): (TopicPartition, &Partition)| {
             let end = ends.get(&at)?;
-            let is_through = partition.damage.is_some() && end.fetched >= end.stable && end.stable > partition.next;
+            let is_through = partition.is_damaged() && end.fetched >= end.stable && end.stable > partition.next;
             let lasts = now.saturating_duration_since(partition.moved) >= SILENT_AFTER;
             (is_through && lasts).then_some((at, end.stable))
         };
@@ -457,7 +457,7 @@ impl Watched {
     }
 
     fn is_silent(&mut self, partition: &Partition, end: End, could_come: bool, now: Instant) -> bool {
-        let has_news = end.stable > partition.next && partition.state == State::Reading && partition.damage.is_none();
+        let has_news = end.stable > partition.next && partition.state == State::Reading && !partition.is_damaged();
         if self.next != partition.next || !has_news || !could_come {
             (self.next, self.moved) = (partition.next, now);
             return false;

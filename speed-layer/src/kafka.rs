@@ -223,13 +223,9 @@ impl ConsumerContext for Context {
         let mut reports = self.lock();
         if reports.closing {
             drop(reports);
-            if is_assignment {
-                let none = TopicPartitionList::new();
-                if let Err(error) = take_up(consumer, &none) {
-                    tracing::debug!("answering an assignment: {error}");
-                }
-            } else {
-                release_all(consumer);
+            match is_assignment {
+                true => take_up_none(consumer),
+                false => release_all(consumer),
             }
             return;
         }
@@ -252,10 +248,14 @@ pub fn take_up(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaRes
 
 /// Answers an assignment or a revocation that nobody has answered; where none is open it gives up what is read.
 fn answer_open(consumer: &Consumer) {
+    take_up_none(consumer);
+    release_all(consumer);
+}
+
+fn take_up_none(consumer: &Consumer) {
     if let Err(error) = take_up(consumer, &TopicPartitionList::new()) {
         tracing::debug!("answering an assignment: {error}");
     }
-    release_all(consumer);
 }
 
 /// Stops reading whatever is read, and tells the group so.

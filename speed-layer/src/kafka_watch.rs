@@ -33,9 +33,9 @@ impl KafkaWatch {
             brokers: brokers.to_owned(),
             health,
             retries,
-            away_since: Some(Instant::now()),
+            away_since: None,
             said: false,
-            trouble: String::new(),
+            trouble: "no broker has answered yet".to_owned(),
             leaders: Leaders::default(),
         }
     }

@@ -105,6 +105,14 @@ pub enum Taken {
     Yes { expected: i64, lost: bool },
 }
 
+/// Messages that cannot be read.
+#[derive(Debug)]
+struct Damage {
+    why: String,
+    /// The first offset behind them that can be read.
+    end: i64,
+}
+
 /// One partition of the assignment.
 #[derive(Debug)]
 pub struct Partition {
@@ -132,10 +140,8 @@ pub struct Partition {
     let_go: Option<Instant>,
     /// The client's own position is of no use until it was told where to read, or has given a message.
     pub is_displaced: bool,
-    /// Where to read on behind what cannot be read.
-    readable: Option<i64>,
-    /// Why what lies between `next` and the next message cannot be read.
-    pub damage: Option<String>,
+    /// What lies between `next` and the next message.
+    damage: Option<Damage>,
     /// When it last came on, or changed its state.
     pub moved: Instant,
     /// Since when it has been found out where to begin.
@@ -163,7 +169,6 @@ impl Partition {
             in_client: false,
             let_go: None,
             is_displaced: false,
-            readable: None,
             damage: None,
             moved: now,
             since: now,
@@ -232,7 +237,7 @@ impl Partition {
                 (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
             }
             (S::Stalled(St::Damaged(why)), E::Readable(offset)) if offset >= self.next => {
-                (self.damage, self.readable) = (Some(why.clone()), Some(offset));
+                self.damage = Some(Damage { why: why.clone(), end: offset });
                 (S::Reading, Some((A::Seek, now)))
             }
             (S::Reading, E::NothingComes) => (S::Stalled(St::Silent), Some((A::Seek, now))),
@@ -265,6 +270,11 @@ impl Partition {
         self.wanted = Some((action, now));
     }
 
+    /// Whether what lies before the next message cannot be read.
+    pub fn is_damaged(&self) -> bool {
+        self.damage.is_some()
+    }
+
     /// Whether nothing is to be done about it.
     pub fn is_settled(&self) -> bool {
         matches!(self.state, State::Reading) && self.wanted.is_none()
@@ -288,8 +298,7 @@ impl Partition {
 
     fn begin(&mut self, next: i64) {
         (self.next, self.written) = (next, next);
-        (self.damage, self.readable) = (None, None);
-        (self.gap, self.truncated_at) = (None, None);
+        (self.damage, self.gap, self.truncated_at) = (None, None, None);
         self.said = false;
     }
 
@@ -318,14 +327,13 @@ impl Partition {
     /// Why what was passed over could not be read. The message behind it has put the client right.
     pub fn take_damage(&mut self) -> Option<String> {
         self.is_displaced = false;
-        self.readable = None;
         self.said = false;
-        self.damage.take()
+        self.damage.take().map(|damage| damage.why)
     }
 
     /// Where Kafka's client is to read on.
     pub fn resume_at(&self) -> i64 {
-        self.readable.unwrap_or(self.next)
+        self.damage.as_ref().map_or(self.next, |damage| damage.end)
     }
 
     /// Whether it waits for an answer that may never come, or for better times.

@@ -6,11 +6,21 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Tables that this user may not write.
+/// Rights that a run needs and this user does not have (migrations/grants.sql).
 const FORBIDDEN: &str = "
-    select coalesce(string_agg(name, ', '), '')
-    from unnest(array['realtime_stock', 'minute_bars', 'hour_bars', 'rejected_ticks', 'kafka_offsets']) name
-    where not has_table_privilege(name, 'insert')";
+    select coalesce(string_agg(privilege || ' on ' || name, ', '), '')
+    from (values ('realtime_stock', '{insert}'::text[]),
+                 ('minute_bars', '{select, insert, update}'),
+                 ('hour_bars', '{select, insert, update}'),
+                 ('rejected_ticks', '{insert}'),
+                 ('kafka_sources', '{select, insert}'),
+                 ('kafka_offsets', '{select, insert, update}'),
+                 ('begun_partitions', '{select, insert}'),
+                 ('kafka_gaps', '{insert}'),
+                 ('realtime_partitions', '{select}'),
+                 ('realtime_upkeep', '{select, update}')) as needed (name, privileges),
+         unnest(privileges) as privilege
+    where not has_table_privilege(name, privilege)";
 
 /// What it is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +60,7 @@ pub async fn look_at(database: Option<Database>, migrations: Migrations) -> Stat
     };
     match pg::in_time(PATIENCE, query_scalar::<String>(FORBIDDEN).fetch_one(&mut connection)).await {
         Ok(none) if none.is_empty() => State::ready(format!("{} is ready, with its tables", database.address())),
-        Ok(tables) => State::not_ready(format!("this user may not write {tables} in {}", database.address())),
+        Ok(rights) => State::not_ready(format!("this user has no right to {rights} in {}", database.address())),
         Err(error) => State::not_ready(describe(&error)),
     }
 }

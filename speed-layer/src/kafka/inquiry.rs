@@ -236,9 +236,12 @@ impl Asker {
 
     fn look_at_members(&self) -> Option<Finding> {
         match members(&self.client, &self.config.group_id, PATIENCE) {
-            Ok(members) => Some(Finding::Members(members)),
+            Ok(members) => {
+                tracing::debug!("Kafka names {} members of the group", members.len());
+                Some(Finding::Members(members))
+            }
             Err(error) => {
-                tracing::debug!("asking Kafka for the group's members: {error}");
+                tracing::debug!("Kafka names 0 members of the group: {error}");
                 None
             }
         }

@@ -52,6 +52,34 @@ async fn the_flags_that_doctor_proposes_make_the_messages_ticks() {
 }
 
 #[tokio::test]
+async fn doctor_names_each_right_that_a_run_would_miss() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    scene.database.set_up_roles().await;
+    let url = scene.database.url_of("speed_writer");
+    let as_writer = || {
+        let mut command = scene.command();
+        command.env("DATABASE_URL", &url).env("MIGRATIONS", "check");
+        command
+    };
+    let (code, report, log) = outcome(as_writer(), &[]).await;
+    assert_eq!(code, Some(0), "{report} {log}");
+    let tables = "select relname::text from pg_class
+                  where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+                    and has_table_privilege('speed_writer', oid, 'insert')";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(scene.database.pool()).await.unwrap();
+    assert!(tables.len() > 6, "{tables:?}");
+    for table in tables {
+        let change = |verb: &str, way: &str| sqlx::AssertSqlSafe(format!("{verb} insert on {table} {way} speed_writer"));
+        sqlx::raw_sql(change("revoke", "from")).execute(scene.database.pool()).await.unwrap();
+        let (code, report, _) = outcome(as_writer(), &[]).await;
+        assert_eq!(code, Some(1), "{report}");
+        assert!(report.contains(&format!("this user has no right to insert on {table} in ")), "{report}");
+        sqlx::raw_sql(change("grant", "to")).execute(scene.database.pool()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn doctor_writes_nothing_and_joins_no_group() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 1200).await;

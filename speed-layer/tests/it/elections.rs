@@ -96,11 +96,40 @@ async fn a_coordinator_that_is_away_for_longer_than_a_question_to_it_waits_ends_
     let mut trial = Trial::start(&[2], &[&[1]]).await;
 
     trial.cluster.kill_second();
-    trial.speed_layer.wait_stderr("asking Kafka for the group's members", PATIENCE).await;
+    trial.speed_layer.wait_stderr("Kafka names 0 members of the group", PATIENCE).await;
     trial.cluster.start_second();
     trial.cluster.wait_leaders("__consumer_offsets", &[Some(2)]).await;
     trial.goes_on(0).await;
-    trial.end().await;
+    trial.flow.end().await;
+    trial.scene.wait_all_in().await;
+    trial.scene.assert_each_once().await;
+    assert_eq!(trial.speed_layer.exit_status(), None);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_restored_to_an_older_state_is_read_on_by_a_running_instance() {
+    let _turn = TURN.lock().await;
+    let mut cluster = TestCluster::start(&[1]).await;
+    cluster.kill_second();
+    let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1]]).await).await;
+    scene.send_ticks(1, 10).await;
+    cluster.back_up_first().await;
+    cluster.wait_leaders(scene.topic.name(), &[Some(1)]).await;
+    // Its leaders are counted on.
+    for _ in 0..2 {
+        cluster.restart_first().await;
+        cluster.wait_leaders(scene.topic.name(), &[Some(1)]).await;
+    }
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+
+    cluster.restore_first().await;
+    cluster.wait_leaders(scene.topic.name(), &[Some(1)]).await;
+    scene.send_ticks(1, 10).await;
+    speed_layer.wait_stderr("which Kafka's client does not find", PATIENCE).await;
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 20);
+    assert_eq!(speed_layer.exit_status(), None);
 }
 
 #[tokio::test]

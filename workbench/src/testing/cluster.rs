@@ -1,3 +1,4 @@
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -28,7 +29,7 @@ pub struct TestCluster {
     first: Child,
     second: SecondBroker,
     port: u16,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// A broker that joins one that is there already and controls it. It may be ended and started again, and ends with the
@@ -102,7 +103,7 @@ impl TestCluster {
         folder.write(&settings_file(FIRST), &first_settings(controller, port, &folder));
         let formatting = format_storage(FIRST, CLUSTER_ID, &folder);
         let ((), second) = tokio::join!(formatting, SecondBroker::join(CLUSTER_ID, controller, &[]));
-        let cluster = Self { first: run(FIRST, &folder), second, port, _folder: folder };
+        let cluster = Self { first: run(FIRST, &folder), second, port, folder };
         eventually("both brokers to be there", PATIENCE, || cluster.brokers_are_there()).await;
         // Kafka would place it by itself, on either.
         create(&cluster.brokers(), &placed(GROUPS, &[coordinator]).set("cleanup.policy", "compact")).await;
@@ -125,6 +126,42 @@ impl TestCluster {
 
     fn first_broker(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the first broker in order, keeps a copy of all that it has, and starts it again. Whatever it leads must be led by
+    /// it alone.
+    pub async fn back_up_first(&mut self) {
+        self.end_first().await;
+        self.copy("data-1", "backup");
+        self.start_first();
+    }
+
+    pub async fn restart_first(&mut self) {
+        self.end_first().await;
+        self.start_first();
+    }
+
+    /// As who plays back a backup: the first broker, which is the controller, is what it was then.
+    pub async fn restore_first(&mut self) {
+        self.end_first().await;
+        std::fs::remove_dir_all(self.folder.path().join("data-1")).expect("delete what the broker has");
+        self.copy("backup", "data-1");
+        self.start_first();
+    }
+
+    async fn end_first(&mut self) {
+        self.first.sigterm();
+        self.first.wait_exit(PATIENCE).await;
+    }
+
+    /// Does not wait until it serves.
+    fn start_first(&mut self) {
+        self.first = run(FIRST, &self.folder);
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let status = Command::new("cp").arg("-a").args([from, to]).current_dir(self.folder.path()).status();
+        assert!(status.expect("run cp").success(), "copy {from} in {}", self.folder.path().display());
     }
 
     pub fn kill_second(&mut self) {

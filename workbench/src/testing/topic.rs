@@ -8,6 +8,8 @@ use super::{clean_up, eventually, stack, unique_name};
 use crate::kafka::{Outgoing, Quiet, Sender, client_config, watermarks};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A broker that starts while much else does takes its time.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(180);
 
 /// A topic of its own. It is deleted with the value, as far as the broker is there.
 pub struct TestTopic {
@@ -118,7 +120,7 @@ impl TestTopic {
                     timestamp: record.timestamp,
                 })?;
             }
-            sender.finish(PATIENCE)
+            sender.finish(DELIVERED_WITHIN)
         };
         tokio::task::spawn_blocking(sending)
             .await
