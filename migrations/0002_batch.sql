@@ -79,14 +79,17 @@ create index archive_objects_folder_idx on archive_objects (folder);
 
 create table archive_object_hours
 (
-    hour   timestamptz not null,
-    key    text        not null collate "C",
-    ticks  bigint      not null,
+    hour        timestamptz not null,
+    key         text        not null collate "C",
+    ticks       bigint      not null,
+    -- Of its bars and offsets: what has the same changes no sums, whatever its etag, name or compression.
+    fingerprint bigint      not null,
     -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read again for its sake, and
     -- goes on without it once it has expired.
-    merged boolean     not null default false,
+    merged      boolean     not null default false,
     constraint archive_object_hours_pkey primary key (hour, key),
-    constraint archive_object_hours_key_fkey foreign key (key) references archive_objects on delete cascade
+    constraint archive_object_hours_key_fkey foreign key (key) references archive_objects
+        on update cascade on delete cascade
 );
 
 create index archive_object_hours_key_idx on archive_object_hours (key);
@@ -149,7 +152,7 @@ create table rejected_lines
     value_bytes bigint      not null,
     rejected_at timestamptz not null default now(),
     constraint rejected_lines_pkey primary key (key, line, element),
-    constraint rejected_lines_key_fkey foreign key (key) references archive_objects on delete cascade
+    constraint rejected_lines_key_fkey foreign key (key) references archive_objects on update cascade on delete cascade
 );
 
 -- The state of each computed hour.

@@ -9,7 +9,7 @@ mod s3;
 
 pub use body::{Body, Interrupted};
 pub use format::{CsvFields, Format};
-pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin};
+pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin, uncompressed};
 pub use prefix::{Folder, PrefixTemplate};
 pub use s3::S3Options;
 

@@ -96,6 +96,10 @@ impl Engine {
         objects: &[Object],
         keep: &impl Fn(Hour) -> bool,
     ) -> Result<Option<Summed>, Failure> {
+        // What was kept of others, for another question, is in sums that cannot be taken apart.
+        if self.totals.holds_others(hour, objects) {
+            self.totals.take(hour);
+        }
         let missing: Vec<_> = objects.iter().filter(|object| !self.totals.holds(hour, &object.key)).cloned().collect();
         let (reader, stop) = (self.reader.clone(), self.stop.clone());
         let mut reads = stream::iter(missing)

@@ -6,7 +6,7 @@ mod write;
 
 pub use broken::BrokenSummary;
 pub use lines::{CommonReject, FolderLines};
-pub use write::Entry;
+pub use write::{Entry, Holding};
 
 use crate::archive::{Folder, Object};
 use crate::hour::Hour;
@@ -82,6 +82,10 @@ pub struct Computed {
     /// Objects in its sums that are no longer in the archive.
     pub gone_objects: u32,
     pub ticks: u64,
+    /// Ticks of those objects that do not tell their places.
+    pub gone_placeless: u64,
+    /// How its objects were read.
+    pub format: String,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
     /// `None` where what was kept is of another version.
@@ -251,7 +255,10 @@ impl Index {
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
         let row = pg::query(
-            "select location, gone_objects, ticks, conflicts, bars, offsets, hour_sums.withdrawn
+            "select location, gone_objects, ticks, conflicts, bars, offsets, hour_sums.withdrawn, format,
+                    (select coalesce(sum(h.ticks), 0)::bigint
+                     from archive_object_hours h join archive_objects o using (key)
+                     where h.hour = $1 and h.merged and o.gone) as gone_placeless
              from batch_hours left join hour_sums using (hour)
              where hour = $1",
         )
@@ -293,6 +300,8 @@ fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {
         location: row.try_get("location")?,
         gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        gone_placeless: row.try_get::<i64, _>("gone_placeless")?.cast_unsigned(),
+        format: row.try_get("format")?,
         conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
         withdrawn: withdrawn.and_then(|offsets| state::decode_offsets(offsets).ok()).unwrap_or_default(),
         sum: bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok()),

@@ -9,6 +9,7 @@ mod hour_bars;
 mod lines;
 mod offsets;
 pub mod places;
+mod values;
 mod visit;
 
 pub use claims::{Claim, claims};

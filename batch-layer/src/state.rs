@@ -8,6 +8,7 @@ use common::bar::{OrderKey, Traded};
 use common::wide_sum::WideSum;
 use common::{Bar, Place, Price, Symbol, Timestamp};
 use std::io::{self, Read, Write};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Of the layout and of what the numbers mean. Hours with another one are computed from the archive again.
 pub const VERSION: u8 = 3;
@@ -20,9 +21,26 @@ const ZSTD_LEVEL: i32 = 1;
 /// # Errors
 /// None that can be: memory is written to.
 pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut out = zstd::stream::write::Encoder::new(vec![VERSION], ZSTD_LEVEL)?;
+    write_bars(&mut out, sum)?;
+    Ok((out.finish()?, encode_offsets(&sum.offsets)?))
+}
+
+/// What an object holds of an hour, as a number: by the same number an hour's sums would be the same.
+///
+/// # Errors
+/// As [`encode`].
+pub fn fingerprint(part: &HourBars) -> io::Result<u64> {
+    let mut bytes = vec![VERSION];
+    write_bars(&mut bytes, part)?;
+    part.offsets.write_to(&mut bytes)?;
+    part.repeated.write_to(&mut bytes)?;
+    Ok(xxh3_64(&bytes))
+}
+
+fn write_bars(out: &mut impl Write, sum: &HourBars) -> io::Result<()> {
     let mut bars: Vec<(&str, &Bar)> = sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, _)| *symbol);
-    let mut out = zstd::stream::write::Encoder::new(vec![VERSION], ZSTD_LEVEL)?;
     for number in [sum.ticks, sum.duplicates, bars.len() as u64] {
         out.write_all(&number.to_le_bytes())?;
     }
@@ -30,9 +48,9 @@ pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
         // A symbol has at most 64 bytes.
         out.write_all(&[symbol.len() as u8])?;
         out.write_all(symbol.as_bytes())?;
-        write_bar(&mut out, bar)?;
+        write_bar(out, bar)?;
     }
-    Ok((out.finish()?, encode_offsets(&sum.offsets)?))
+    Ok(())
 }
 
 /// Offsets alone as bytes.

@@ -1,7 +1,8 @@
 //! What has changed in a folder of the archive since it was indexed.
 
-use crate::archive::{FileName, FileNameTemplate, Folder, Object};
+use crate::archive::{FileName, FileNameTemplate, Folder, Object, uncompressed};
 use crate::index::KnownObjects;
+use rustc_hash::FxHashMap;
 
 /// An object that is new, or another one than the index knows.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Survey {
     pub changes: Vec<Change>,
     /// Keys of objects that the index knows and the listing does not show.
     pub gone: Vec<String>,
+    /// Such keys and those that took their places: an object was compressed, or unpacked.
+    pub renamed: Vec<(String, String)>,
     /// Keys of objects that were gone and are back as they were.
     pub back: Vec<String>,
     /// Keys of files that no sink wrote.
@@ -77,9 +80,26 @@ pub fn compare(
         };
         survey.changes.push(Change { object, folder: folder.clone(), kind, by_other_rules });
     }
+    take_renamed(&mut survey, &mut known);
     survey.gone = known.into_iter().filter(|(_, known)| !known.gone).map(|(key, _)| key).collect();
     survey.gone.sort_unstable();
     survey
+}
+
+/// Takes objects that were compressed or unpacked where they lay for what they were.
+fn take_renamed(survey: &mut Survey, known: &mut KnownObjects) {
+    if known.is_empty() {
+        return;
+    }
+    let by_stem: FxHashMap<String, String> =
+        known.keys().map(|key| (uncompressed(key).to_owned(), key.clone())).collect();
+    for change in survey.changes.iter_mut().filter(|change| change.kind == ChangeKind::New) {
+        let before = by_stem.get(uncompressed(&change.object.key)).and_then(|old| known.remove_entry(old));
+        if let Some((old, known)) = before {
+            (change.kind, change.by_other_rules) = (ChangeKind::Replaced, !known.is_as_read);
+            survey.renamed.push((old, change.object.key.to_string()));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +139,19 @@ mod tests {
         assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced), ("f/t+0+3.json", ChangeKind::New)]);
         assert_eq!(survey.gone, ["f/t+0+0.json"]);
         assert_eq!((survey.unknown, survey.passed_over), (vec!["f/_SUCCESS".to_owned()], 2));
+    }
+
+    #[test]
+    fn an_object_that_was_compressed_where_it_lay_is_the_one_that_it_was() {
+        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1, is_as_read: true, gone: false };
+        let index = ["f/t+0+0.json", "f/t+0+1.json"].map(|key| (key.to_owned(), known("etag")));
+        let listing = vec![object("f/t+0+0.json.gz", "other"), object("f/t+0+2.json.zst", "more")];
+        let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
+        let survey = compare(&folder(), listing, index.into_iter().collect(), &names, false, false);
+        let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
+        assert_eq!(changes, [("f/t+0+0.json.gz", ChangeKind::Replaced), ("f/t+0+2.json.zst", ChangeKind::New)]);
+        assert_eq!(survey.renamed, [("f/t+0+0.json".to_owned(), "f/t+0+0.json.gz".to_owned())]);
+        assert_eq!(survey.gone, ["f/t+0+1.json"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! [`Totals`]: what has been read of each hour so far in this run.
 
+use crate::archive::Object;
 use crate::hour::Hour;
 use crate::scan::{Exclusions, HourBars, Overlap};
 use rustc_hash::FxHashMap;
@@ -98,6 +99,16 @@ impl Totals {
     #[must_use]
     pub fn holds(&self, hour: Hour, key: &str) -> bool {
         self.hours.get(&hour).is_some_and(|total| total.objects.contains_key(key))
+    }
+
+    /// Whether an hour's total holds objects beside these.
+    #[must_use]
+    pub fn holds_others(&self, hour: Hour, objects: &[Object]) -> bool {
+        let Some(total) = self.hours.get(&hour) else {
+            return false;
+        };
+        let known = objects.iter().filter(|object| total.objects.contains_key(&object.key));
+        known.count() < total.objects.len()
     }
 
     /// Takes an hour out, to be written or dropped.

@@ -4,11 +4,16 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Buf, Bytes};
 use std::fs::File;
 use std::io::{self, Read};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How many chunks of a stream wait for the reader: enough to keep a core busy, little enough to bound memory.
 const CHUNKS_AHEAD: usize = 4;
+
+/// In so much time of waiting for the store it must give so many bytes, or it is taken for broken: what whispers would hold
+/// up a run for days.
+const PACE: (Duration, u64) = (Duration::from_secs(30), 30 * 1024);
 
 /// An object's bytes, for a thread that may block. Reading fails once the run is stopped.
 #[derive(Debug)]
@@ -40,11 +45,13 @@ impl Body {
     pub fn streamed(mut stream: ByteStream, size: u64, stop: CancellationToken) -> Self {
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
         tokio::spawn(async move {
-            while let Some(chunk) = stream.next().await {
-                let chunk = chunk.map_err(|error| {
-                    let causes = anyhow::Error::new(error);
-                    io::Error::other(Interrupted(format!("{causes:#}")))
-                });
+            let mut pace = Pace::default();
+            loop {
+                let asked = Instant::now();
+                let Some(chunk) = stream.next().await else { return };
+                let chunk = chunk.map_err(|error| format!("{:#}", anyhow::Error::new(error)));
+                let chunk = chunk.and_then(|chunk| pace.note(asked.elapsed(), chunk.len()).map(|()| chunk));
+                let chunk = chunk.map_err(|why| io::Error::other(Interrupted(why)));
                 let is_last = chunk.is_err();
                 if sender.send(chunk).await.is_err() || is_last {
                     return;
@@ -52,6 +59,29 @@ impl Body {
             }
         });
         Self { source: Source::Stream { chunks, current: Bytes::new() }, stop, left: size }
+    }
+}
+
+/// How fast a store gives what is asked for.
+#[derive(Debug, Default)]
+struct Pace {
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Counts what has come after a while of waiting.
+    ///
+    /// # Errors
+    /// It is less than [`PACE`] asks for.
+    fn note(&mut self, waited: Duration, bytes: usize) -> Result<(), String> {
+        self.waited += waited;
+        self.bytes += bytes as u64;
+        if self.waited < PACE.0 {
+            return Ok(());
+        }
+        let Self { waited, bytes } = std::mem::take(self);
+        if bytes >= PACE.1 { Ok(()) } else { Err(format!("only {bytes} bytes came in {waited:.0?}")) }
     }
 }
 
@@ -87,5 +117,23 @@ impl Read for Body {
             return Err(io::Error::other(Interrupted(format!("{} bytes short of its end", self.left))));
         }
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_body_that_whispers_is_broken_and_one_that_is_slow_is_not() {
+        let mut pace = Pace::default();
+        let whispered = (0..30).find_map(|_| pace.note(SECOND, 1).err());
+        assert_eq!(whispered.as_deref(), Some("only 30 bytes came in 30s"));
+        let mut pace = Pace::default();
+        assert!((0..1000).all(|_| pace.note(SECOND, 1100).is_ok()));
+        // The end of a body may be short.
+        assert_eq!(pace.note(SECOND, 5), Ok(()));
     }
 }

@@ -123,13 +123,19 @@ impl FileNameTemplate {
             return None;
         }
         let name = key.rsplit('/').next()?;
-        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
+        let name = uncompressed(name);
         let (rest, start_offset) = name.strip_suffix(".json")?.rsplit_once('+')?;
         let (topic, partition) = rest.rsplit_once('+')?;
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let is_one = !topic.is_empty() && is_number(partition) && is_number(start_offset);
         is_one.then_some((topic, partition, start_offset))
     }
+}
+
+/// A name without what says that its content is compressed.
+#[must_use]
+pub fn uncompressed(name: &str) -> &str {
+    name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name)
 }
 
 /// A variable may have parameters behind a colon, which only say how it is written.

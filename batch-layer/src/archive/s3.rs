@@ -21,6 +21,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use common::{Failure, Timestamp};
+use rustc_hash::FxHashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -116,35 +117,43 @@ impl S3Store {
 
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
         let (mut objects, mut next) = (Vec::new(), Some(Page { prefix, ..Page::default() }));
+        let mut seen = FxHashSet::default();
         while let Some(asked) = next {
             let page = self.page(&asked).await?;
             objects.extend(page.contents().iter().filter_map(object));
-            next = self.after(asked, &page)?.filter(|_| objects.len() <= MAX_OBJECTS);
+            next = self.after(asked, &page, &mut seen)?.filter(|_| objects.len() <= MAX_OBJECTS);
         }
         Ok(objects)
     }
 
     pub async fn folders(&self, stem: &str, from: &str, all: bool) -> Result<Vec<String>, StoreError> {
         let (mut folders, mut next) = (Vec::new(), Some(Page { prefix: stem, folders_from: Some(from), token: None }));
+        let mut seen = FxHashSet::default();
         while let Some(asked) = next {
             let page = self.page(&asked).await?;
             folders.extend(page.common_prefixes().iter().filter_map(|folder| folder.prefix().map(str::to_owned)));
-            next = self.after(asked, &page)?.filter(|_| all);
+            next = self.after(asked, &page, &mut seen)?.filter(|_| all);
         }
         Ok(folders)
     }
 
-    /// The page that follows, if any.
-    fn after<'p>(&self, asked: Page<'p>, page: &ListObjectsV2Output) -> Result<Option<Page<'p>>, StoreError> {
-        match (page.is_truncated(), page.next_continuation_token()) {
-            (Some(true), Some(next)) => Ok(Some(Page { token: Some(next.to_owned()), ..asked })),
-            (Some(true), None) => {
-                let (bucket, prefix) = (&self.bucket, asked.prefix);
-                let what = format!("list s3://{bucket}/{prefix}: a page says that more follow, and not where");
-                Err(StoreError::Unavailable(anyhow::anyhow!("cannot {what}")))
+    /// The page that follows, if any. `seen`: the tokens of those that came before, or the listing might never end.
+    fn after<'p>(
+        &self,
+        asked: Page<'p>,
+        page: &ListObjectsV2Output,
+        seen: &mut FxHashSet<String>,
+    ) -> Result<Option<Page<'p>>, StoreError> {
+        let fault = match (page.is_truncated(), page.next_continuation_token()) {
+            (Some(true), Some(next)) if seen.insert(next.to_owned()) => {
+                return Ok(Some(Page { token: Some(next.to_owned()), ..asked }));
             }
-            _ => Ok(None),
-        }
+            (Some(true), Some(_)) => "a page says that one follows which was there before",
+            (Some(true), None) => "a page says that more follow, and not where",
+            _ => return Ok(None),
+        };
+        let (bucket, prefix) = (&self.bucket, asked.prefix);
+        Err(StoreError::Unavailable(anyhow::anyhow!("cannot list s3://{bucket}/{prefix}: {fault}")))
     }
 
     /// One page, whole: a listing that broke off would look like an archive with fewer objects.

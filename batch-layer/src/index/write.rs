@@ -26,12 +26,20 @@ pub struct Entry {
     pub lines: u64,
     pub rejected: u64,
     pub rejects: Vec<RejectedLine>,
-    /// Ticks by hour.
-    pub hours: Vec<(Hour, u64)>,
+    pub hours: Vec<Holding>,
     /// Some of its ticks do not tell their offset.
     pub placeless: bool,
     /// How it was read.
     pub format: Arc<str>,
+}
+
+/// What an object holds of an hour.
+#[derive(Debug, Clone, Copy)]
+pub struct Holding {
+    pub hour: Hour,
+    pub ticks: u64,
+    /// By [`crate::state::fingerprint`].
+    pub fingerprint: u64,
 }
 
 impl Index {
@@ -50,6 +58,22 @@ impl Index {
         let token = self.lock.clone();
         let removed = in_time(self.patience, remove(&mut self.connection, token.as_ref(), keys)).await;
         removed.map_err(|error| self.failed("writing the index in", error))
+    }
+
+    /// Notes that objects have other keys now, each as (old, new).
+    pub async fn rename(&mut self, renamed: &[(String, String)]) -> Result<(), Failure> {
+        if renamed.is_empty() {
+            return Ok(());
+        }
+        let (old, new): (Vec<&str>, Vec<&str>) = renamed.iter().map(|(old, new)| (&**old, &**new)).unzip();
+        let rename = pg::query(
+            "update archive_objects o set key = renamed.new
+             from unnest($1::text[], $2::text[]) as renamed (old, new)
+             where o.key = renamed.old",
+        )
+        .bind(old)
+        .bind(new);
+        self.write("archive_objects", rename).await.map(drop)
     }
 
     /// Notes that objects which were gone are back as they were. What was not in any sums yet is to be computed.
@@ -106,7 +130,7 @@ pub struct Gone {
 async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     let mut transaction = lock::begin(connection, token).await?;
     let merged = merged(&mut transaction, entries).await?;
-    withdraw(&mut transaction, entries).await?;
+    withdraw(&mut transaction, entries, &merged).await?;
     insert_objects(&mut transaction, entries).await?;
     insert_hours(&mut transaction, entries, &merged).await?;
     insert_rejects(&mut transaction, entries).await?;
@@ -125,34 +149,49 @@ fn etags(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.etag).collect()
 }
 
-/// The hours whose sums hold these very versions of the objects, which are only read again and in the same way.
+/// The hours whose sums hold what these objects hold, which have other etags or were read by other rules at most.
 async fn merged(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<FxHashSet<(String, Hour)>, sqlx::Error> {
+    let (mut keys, mut hours, mut fingerprints) = (Vec::new(), Vec::new(), Vec::new());
+    for (entry, holding) in entries.iter().flat_map(|entry| entry.hours.iter().map(move |of| (entry, of))) {
+        keys.push(&*entry.object.key);
+        hours.push(holding.hour.start());
+        fingerprints.push(holding.fingerprint.cast_signed());
+    }
     let rows: Vec<(String, Timestamp)> = pg::query_as(
-        "select o.key, h.hour
-         from unnest($1::text[], $2::text[], $3::text[]) as again (key, etag, format)
-                  join archive_objects o on o.key = again.key and o.etag = again.etag and o.format = again.format
-                  join archive_object_hours h on h.key = o.key
+        "select h.key, h.hour
+         from unnest($1::text[], $2::timestamptz[], $3::bigint[]) as again (key, hour, fingerprint)
+                  join archive_object_hours h using (key, hour, fingerprint)
          where h.merged",
     )
-    .bind(keys(entries))
-    .bind(etags(entries))
-    .bind(formats(entries))
+    .bind(keys)
+    .bind(hours)
+    .bind(fingerprints)
     .fetch_all(transaction.acquire().await?)
     .await?;
     Ok(rows.into_iter().map(|(key, hour)| (key, Hour::of(hour))).collect())
 }
 
-/// Deletes earlier versions of the objects; the hours that those touched become stale.
-async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+/// Deletes earlier versions of the objects; the hours that those touched become stale. `same`: hours that they hold the same
+/// of as before.
+async fn withdraw(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[Entry],
+    same: &FxHashSet<(String, Hour)>,
+) -> Result<(), sqlx::Error> {
+    let (same_keys, same_hours): (Vec<&str>, Vec<Timestamp>) =
+        same.iter().map(|(key, hour)| (&**key, hour.start())).unzip();
     pg::query(
         "insert into stale_hours (hour, wanted, replaced, reread)
-         select h.hour, false, bool_or(h.merged and o.etag <> new.etag), bool_or(h.merged and o.format <> new.format)
+         select h.hour, false, bool_or(h.merged and same.key is null and o.etag <> new.etag),
+                bool_or(h.merged and same.key is null and o.format <> new.format)
          from unnest($1::text[], $2::text[], $3::text[]) as new (key, etag, format)
                   join archive_objects o on o.key = new.key
                   join archive_object_hours h on h.key = o.key
+                  left join unnest($4::text[], $5::timestamptz[]) as same (key, hour)
+                  on same.key = h.key and same.hour = h.hour
          group by h.hour
          on conflict (hour) do update
              set (replaced, reread)
@@ -161,6 +200,8 @@ async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Res
     .bind(keys(entries))
     .bind(etags(entries))
     .bind(formats(entries))
+    .bind(same_keys)
+    .bind(same_hours)
     .execute(transaction.acquire().await?)
     .await?;
     let keys = keys(entries);
@@ -205,23 +246,25 @@ async fn insert_hours(
     merged: &FxHashSet<(String, Hour)>,
 ) -> Result<(), sqlx::Error> {
     let (mut hours, mut keys, mut ticks, mut wanted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut known = Vec::new();
+    let (mut known, mut fingerprints) = (Vec::new(), Vec::new());
     for entry in entries {
-        for (hour, count) in &entry.hours {
-            hours.push(hour.start());
+        for holding in &entry.hours {
+            hours.push(holding.hour.start());
             keys.push(&*entry.object.key);
-            ticks.push(count.cast_signed());
+            ticks.push(holding.ticks.cast_signed());
+            fingerprints.push(holding.fingerprint.cast_signed());
             wanted.push(entry.wanted);
-            known.push(!merged.is_empty() && merged.contains(&(entry.object.key.to_string(), *hour)));
+            known.push(!merged.is_empty() && merged.contains(&(entry.object.key.to_string(), holding.hour)));
         }
     }
     pg::query(
-        "insert into archive_object_hours (hour, key, ticks, merged)
-         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bool[])",
+        "insert into archive_object_hours (hour, key, ticks, fingerprint, merged)
+         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bool[])",
     )
     .bind(&hours)
     .bind(&keys)
     .bind(&ticks)
+    .bind(&fingerprints)
     .bind(&known)
     .execute(transaction.acquire().await?)
     .await?;
@@ -243,9 +286,11 @@ async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     if rejects().next().is_none() {
         return Ok(());
     }
+    // Values that share a line and an index are counted, and one of them is kept.
     pg::query(
         "insert into rejected_lines (key, line, element, reason, detail, value, value_bytes)
-         select * from unnest($1::text[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])",
+         select * from unnest($1::text[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])
+         on conflict do nothing",
     )
     .bind(rejects().map(|(key, _)| key).collect::<Vec<_>>())
     .bind(rejects().map(|(_, line)| line.number.cast_signed()).collect::<Vec<_>>())

@@ -157,10 +157,11 @@ impl<R: Read> Source for Elements<R> {
         self.start += scanned;
         if dropped > 0 {
             let bytes = &self.buffer[start..start + MAX_REJECT_BYTES];
-            return Ok(Some(Line { number: self.number, bytes, length: (scanned + dropped) as u64 }));
+            let length = (scanned + dropped) as u64;
+            return Ok(Some(Line { number: self.number, bytes, length, is_open: false }));
         }
         let bytes = self.buffer[start..start + scanned].trim_ascii_end();
-        Ok(Some(Line { number: self.number, bytes, length: bytes.len() as u64 }))
+        Ok(Some(Line { number: self.number, bytes, length: bytes.len() as u64, is_open: false }))
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Line<'a> {
     pub bytes: &'a [u8],
     /// The length of the whole line in bytes.
     pub length: u64,
+    /// Whether nothing shows its end but that of the object.
+    pub is_open: bool,
 }
 
 impl Line<'_> {
@@ -111,7 +113,8 @@ impl<R: Read> Lines<R> {
         let start = self.start;
         self.start += length + newline;
         self.number += 1;
-        Line { number: self.number, bytes: &self.buffer[start..start + length], length: length as u64 }
+        let bytes = &self.buffer[start..start + length];
+        Line { number: self.number, bytes, length: length as u64, is_open: newline == 0 }
     }
 
     /// Reads more behind what is buffered.
@@ -146,7 +149,7 @@ impl<R: Read> Lines<R> {
             }
         }
         self.number += 1;
-        Ok(Line { number: self.number, bytes: &self.buffer[..kept], length })
+        Ok(Line { number: self.number, bytes: &self.buffer[..kept], length, is_open: false })
     }
 }
 

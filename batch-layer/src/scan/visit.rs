@@ -3,6 +3,7 @@
 use super::elements::{self, Elements};
 use super::envelope::Envelope;
 use super::lines::{Line, Lines};
+use super::values::end_of_first;
 use super::{ScanOptions, decompress};
 use common::decode::{Beside, Decoder, Element, MAX_VALUE_BYTES, Provenance, Record};
 use common::{Reason, Reject};
@@ -72,6 +73,7 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
         has_records: false,
         first_reject: None,
         strange_lines: 0,
+        cut_line: None,
         visitor,
     };
     let content = decompress::open(input, options.compressed_name)?;
@@ -101,6 +103,8 @@ struct Reading<'o, V> {
     first_reject: Option<Reject>,
     /// Lines that are no record, before the first that is.
     strange_lines: u64,
+    /// The last line, where it ends in the middle of a value.
+    cut_line: Option<u64>,
     visitor: &'o mut V,
 }
 
@@ -146,31 +150,45 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
 }
 
 impl<V: Visitor> Reading<'_, V> {
-    /// A line is a message as it is, or holds one in an envelope. What the last one was is tried first; where neither is
-    /// true, the reason is that of the envelope's content, if there is any.
+    /// Shows each of the values of a line: one, nearly always.
     fn show(&mut self, line: &Line<'_>) {
+        let (mut rest, mut behind) = (line.bytes, 0);
+        while let Some(end) = end_of_first(rest) {
+            self.show_value(&Line { bytes: &rest[..end], length: end as u64, is_open: false, ..*line }, behind);
+            rest = rest[end..].trim_ascii_start();
+            behind = behind.saturating_add(1);
+        }
+        self.show_value(&Line { bytes: rest, length: rest.len() as u64, ..*line }, behind);
+    }
+
+    /// A value is a message as it is, or holds one in an envelope. What the last one was is tried first; where neither is
+    /// true, the reason is that of the envelope's content, if there is any. `behind`: how many stand before it in its line.
+    fn show_value(&mut self, line: &Line<'_>, behind: u16) {
         let mut inner = None;
         if self.is_wrapped {
-            match self.show_content(line) {
+            match self.show_content(line, behind) {
                 Ok(()) => return,
                 Err(why) => inner = why,
             }
         }
-        let outer = match self.show_message(line) {
+        let outer = match self.show_message(line, behind) {
             Ok(()) => return,
             Err(why) => why,
         };
         if !self.is_wrapped {
-            match self.show_content(line) {
+            match self.show_content(line, behind) {
                 Ok(()) => return self.is_wrapped = true,
                 Err(why) => inner = why,
             }
         }
         self.has_records |= inner.is_some();
-        self.reject(line, 0, inner.unwrap_or(outer));
+        self.reject(line, behind, inner.unwrap_or(outer));
     }
 
     fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
+        if line.is_open && is_cut(line.bytes) {
+            self.cut_line = Some(line.number);
+        }
         self.has_records |= match reject.reason {
             Reason::TooLarge => matches!(line.bytes.first(), Some(b'{' | b'[' | b'"')),
             reason => !matches!(reason, Reason::NotJson | Reason::NotUtf8 | Reason::Empty),
@@ -185,6 +203,10 @@ impl<V: Visitor> Reading<'_, V> {
     /// An object without a single record is something else than what the sink wrote: zeros, a page of HTML, a format or
     /// a compression that is not read.
     fn conclude(self) -> io::Result<()> {
+        if let Some(number) = self.cut_line {
+            let why = format!("it ends in the middle of a value, in line {number}");
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
+        }
         if self.has_records {
             return Ok(());
         }
@@ -193,23 +215,33 @@ impl<V: Visitor> Reading<'_, V> {
     }
 
     /// Shows the ticks in a line's envelope. The error is `None` where there is no envelope.
-    fn show_content(&mut self, line: &Line<'_>) -> Result<(), Option<Reject>> {
+    fn show_content(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Option<Reject>> {
         let Self { envelope, beside, decoder, visitor, .. } = self;
         let content = envelope.open(line.bytes).ok_or(None)?;
         let beside = Beside { key: content.key, time: content.time, ..*beside };
-        show_each(decoder, *visitor, (content.value, line.number), &beside, content.provenance)?;
+        let place = (line.number, behind);
+        show_each(decoder, *visitor, (content.value, place), &beside, content.provenance)?;
         self.has_records = true;
         Ok(())
     }
 
     /// Shows the ticks of a line that is a message.
-    fn show_message(&mut self, line: &Line<'_>) -> Result<(), Reject> {
+    fn show_message(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Reject> {
         let Self { decoder, beside, visitor, .. } = self;
-        show_each(decoder, *visitor, (line.bytes, line.number), beside, None)?;
+        show_each(decoder, *visitor, (line.bytes, (line.number, behind)), beside, None)?;
         self.has_records = true;
         Ok(())
     }
 }
+
+/// Whether it is the beginning of a JSON value.
+fn is_cut(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err_and(|error| error.is_eof())
+}
+
+/// What stands behind another value is a record of its own only if it says so: a producer may send two values in one message,
+/// of which Connect and the speed layer take the first.
+const NO_PLACE: &str = "it stands behind another value in its line and tells no offset (is a newline missing?)";
 
 /// Shows what the message in a line holds.
 ///
@@ -218,7 +250,7 @@ impl<V: Visitor> Reading<'_, V> {
 fn show_each(
     decoder: &mut Decoder,
     visitor: &mut impl Visitor,
-    (message, number): (&[u8], u64),
+    (message, (number, behind)): (&[u8], (u64, u16)),
     beside: &Beside<'_>,
     provenance: Option<Provenance>,
 ) -> Result<(), Reject> {
@@ -226,8 +258,16 @@ fn show_each(
         Ok(record) => {
             // What the sink says of a record comes before what its producer wrote into it.
             let provenance = provenance.or(record.provenance);
+            if behind > 0 && provenance.is_none() {
+                let reject = Reject { reason: Reason::NotJson, detail: NO_PLACE.to_owned() };
+                return visitor.reject(&part(number, value), index.max(behind), reject);
+            }
             visitor.record(&Record { provenance, ..record }, number, index);
         }
-        Err(reject) => visitor.reject(&Line { number, bytes: value, length: value.len() as u64 }, index, reject),
+        Err(reject) => visitor.reject(&part(number, value), index.max(behind), reject),
     })
+}
+
+fn part(number: u64, bytes: &[u8]) -> Line<'_> {
+    Line { number, bytes, length: bytes.len() as u64, is_open: false }
 }

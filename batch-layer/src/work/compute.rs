@@ -39,20 +39,29 @@ struct New<'a> {
 impl Due<'_> {
     /// Whether what is known of it cannot be added to.
     const fn needs_all(&self) -> bool {
-        self.is_forced || self.stale.replaced || self.is_read_otherwise
+        self.is_forced || self.stale.replaced || self.stale.reread || self.is_read_otherwise
     }
 
-    /// Whether its sums have records that this run cannot read.
+    /// Whether its sums have records that this run cannot read. Of an object of another prefix that was replaced they have
+    /// the earlier version's.
     fn has_foreign(&self) -> bool {
-        self.foreign.iter().any(|indexed| indexed.merged)
+        let may_be_replaced = self.known.is_some() && (self.stale.replaced || self.stale.reread);
+        self.foreign.iter().any(|indexed| indexed.merged || may_be_replaced)
     }
 }
 
-/// Records that an hour would lose. `before`: what it had, where that was read in the same way.
-fn lost(known: &Computed, before: Option<&HourBars>, sum: &HourBars) -> u64 {
-    let by_place = before.map_or(0, |before| before.offsets.missing_in(&sum.offsets));
-    // Of ticks that do not tell their place only the number is known.
-    by_place.max(known.ticks.saturating_sub(sum.ticks))
+/// Records that an hour would lose. `is_read_otherwise`: those whose places are missing may be among the ticks that tell
+/// none now.
+fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool) -> u64 {
+    let missing = known.sum.as_ref().map_or(0, |before| before.offsets.missing_in(&sum.offsets));
+    let by_place = missing.saturating_sub(if is_read_otherwise { placeless(sum) } else { 0 });
+    // Of ticks that do not tell their place only the number is known, and that of those whose objects are gone.
+    by_place.max(known.ticks.saturating_sub(sum.ticks)).max(known.gone_placeless)
+}
+
+/// Ticks that tell no place.
+fn placeless(sum: &HourBars) -> u64 {
+    sum.ticks.saturating_sub(sum.offsets.len())
 }
 
 /// The keys of the objects that come into an hour's sums; `None`: all that it has.
@@ -119,8 +128,11 @@ impl Work {
             (true, false) if known.is_none() => return self.settle(hour, &foreign).await,
             _ => self.engine.forget_before(hour),
         }
-        let is_read_otherwise = stale.reread || objects.iter().any(|indexed| *indexed.format != *self.format);
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
+        // A run by other rules may have read them in between, whose sums were not written.
+        let has_other_sums = known.is_none_or(|known| *known.format != *self.format);
+        let is_read_otherwise =
+            objects.iter().any(|indexed| *indexed.format != *self.format) || (stale.reread && has_other_sums);
         let due = Due { stale, is_read_otherwise, foreign, is_forced, objects, known, pending };
         let Some(new) = self.sums(&due).await? else {
             return Ok(());
@@ -150,6 +162,9 @@ impl Work {
         let gone = kept.map_or(0, |known| known.gone_objects);
         if due.foreign.iter().any(|indexed| !indexed.merged) {
             self.left.insert(due.stale.hour);
+        }
+        if let Some(known) = due.known.filter(|_| due.is_read_otherwise) {
+            self.note_rewritten(due.stale.hour, known);
         }
         self.note_conflicts(due.stale.hour, sum.conflicts);
         let conflicts = kept.map_or(0, |known| known.conflicts) + sum.conflicts.records;
@@ -224,7 +239,7 @@ impl Work {
         let Some(known) = due.known else {
             return Ok(Some(New { sum, added: None }));
         };
-        match lost(known, known_sum.filter(|_| !due.is_read_otherwise), &sum) {
+        match lost(known, &sum, due.is_read_otherwise) {
             0 => Ok(Some(New { sum, added: None })),
             lost => self.shrink(due, known, (sum, lost), added).await,
         }
@@ -264,16 +279,15 @@ impl Work {
         // Where all its other objects are there, what is missing was in those that were replaced.
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
-        // What was replaced may be another prefix's, which this run does not read: its records are not lost.
-        let is_elsewhere = due.foreign.iter().any(|indexed| !indexed.merged);
-        if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise && !is_elsewhere) {
+        if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise) {
             let why = if is_allowed { "--allow-shrink says so" } else { "an object was replaced by one without them" };
             self.progress.warn(format_args!("hour {hour}: {lost} of {} records are taken out: {why}", known.ticks));
             return Ok(Some(New { sum, added: None }));
         }
         // What has expired cannot be read again, and stays as it is known; only new records come to it.
         // What was read in another way cannot be added to: the same records would count twice.
-        let is_added_to = !added.is_empty() && !due.stale.replaced && !due.is_read_otherwise;
+        let may_be_known = due.stale.reread && placeless(&sum) > 0;
+        let is_added_to = !added.is_empty() && !due.stale.replaced && !due.is_read_otherwise && !may_be_known;
         if let Some(before) = known.sum.as_ref().filter(|_| is_added_to) {
             let Some(part) = self.sum(due, &added, Some(&before.offsets)).await? else {
                 return Ok(None);
@@ -281,9 +295,6 @@ impl Work {
             return Ok(self.add(due, before, part, added));
         }
         let why = match due.is_read_otherwise {
-            _ if is_elsewhere => {
-                "an object below another --prefix was replaced, whose run has yet to read it".to_owned()
-            }
             true => "its objects are read by other rules of messages, which explains no loss".to_owned(),
             false => {
                 format!("their objects are no longer in {} and nothing replaced them", self.store.location())
@@ -291,7 +302,7 @@ impl Work {
         };
         let words = format!("not written, because it would lose {lost} of {} records: {why}", known.ticks);
         self.fail(hour, &format!("{words}; --allow-shrink, with a window that holds it, writes it"));
-        if !due.stale.replaced && !due.is_read_otherwise {
+        if !due.stale.replaced && !due.stale.reread && !due.is_read_otherwise {
             self.index.settle(hour).await?;
         }
         Ok(None)

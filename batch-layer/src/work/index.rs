@@ -3,10 +3,12 @@
 use super::{ROUNDS, Work, stopped};
 use crate::archive::{Folder, Object, Store, StoreError};
 use crate::hour::Hour;
-use crate::index::{Entry, KnownObjects};
+use crate::index::{Entry, Holding, KnownObjects};
 use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
-use crate::scan::Scan;
+use crate::scan::{HourBars, Scan};
+use crate::state;
 use crate::survey::{Change, ChangeKind, compare};
+use anyhow::Context as _;
 use common::Failure;
 use futures::stream::{self, Stream, StreamExt};
 use rustc_hash::FxHashMap;
@@ -102,6 +104,8 @@ impl Work {
                 }
                 self.objects_listed += listed - survey.passed_over;
                 self.unknown_files += survey.unknown.len();
+                self.index.rename(&survey.renamed).await?;
+                survey.renamed.iter().for_each(|(old, _)| self.engine.forget_object(old));
                 self.remove(&survey.gone).await?;
                 self.index.restore(&survey.back, is_own).await?;
                 self.index.remove(&deleted).await?;
@@ -220,7 +224,7 @@ impl Work {
         }
         let newest = scan.hours.last().and_then(|(_, bars)| bars.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
         self.newest = self.newest.max(newest);
-        let hours = scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
+        let hours = scan.hours.iter().map(holding).collect::<Result<_, _>>().map_err(Failure::Infrastructure)?;
         let placeless = scan.hours.iter().any(|(_, bars)| bars.ticks > bars.offsets.len());
         let due = self.plan.due;
         self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;
@@ -251,6 +255,11 @@ impl Work {
             self.progress.warn(format_args!("{more} more files with other names were skipped"));
         }
     }
+}
+
+fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
+    let fingerprint = state::fingerprint(part).context("taking a fingerprint of what an object holds")?;
+    Ok(Holding { hour: *hour, ticks: part.ticks + part.duplicates, fingerprint })
 }
 
 fn is_enough(entries: &[Entry]) -> bool {

@@ -6,7 +6,7 @@
 
 use super::Work;
 use crate::hour::Hour;
-use crate::index::Indexed;
+use crate::index::{Computed, Indexed};
 use crate::scan::Scan;
 use crate::survey::Change;
 use common::Failure;
@@ -26,6 +26,7 @@ pub(super) struct Fewer {
 pub(super) struct Refused {
     hours: BTreeMap<Hour, Fewer>,
     is_explained: bool,
+    is_rewrite_said: bool,
 }
 
 impl Work {
@@ -70,6 +71,18 @@ impl Work {
         ));
     }
 
+    /// Says once that hours are written anew because their messages are read by other rules.
+    pub(super) fn note_rewritten(&mut self, hour: Hour, known: &Computed) {
+        if rules(&known.format) == rules(&self.format) || std::mem::replace(&mut self.refused.is_rewrite_said, true) {
+            return;
+        }
+        let (before, now) = differences(&known.format, &self.format);
+        self.progress.warn(format_args!(
+            "hour {hour}, and perhaps others, was computed by other rules of messages: then \"{before}\", now \"{now}\" \
+             (is a flag missing?); what these rules read otherwise is written anew"
+        ));
+    }
+
     /// Notes the hours of such objects as not written.
     pub(super) fn fail_refused(&mut self) {
         for (hour, fewer) in std::mem::take(&mut self.refused.hours) {
@@ -92,7 +105,7 @@ impl Work {
 
     /// Notes that an hour is not written because it would have to be read again whole.
     pub(super) fn fail_foreign(&mut self, hour: Hour, foreign: &[Indexed]) {
-        let Some(example) = foreign.iter().find(|indexed| indexed.merged) else {
+        let Some(example) = foreign.first() else {
             return;
         };
         let (theirs, ours) = differences(&example.format, &self.format);

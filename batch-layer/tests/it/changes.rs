@@ -196,7 +196,7 @@ async fn objects_that_a_listing_leaves_out_and_shows_again_change_nothing() {
 }
 
 /// As a sink without provenance writes them.
-fn placeless(hour: i64, partition: i32, count: i64) -> String {
+pub fn placeless(hour: i64, partition: i32, count: i64) -> String {
     let ticks = some_ticks(hour, partition, 0, count);
     let without = |line: &str| {
         let (before, after) = line.split_once("\"kafka_offset\"").unwrap();

@@ -389,6 +389,25 @@ async fn throttling_by_whatever_status_is_waited_for_in_listings_and_reads() {
 }
 
 #[tokio::test]
+async fn a_listing_whose_pages_go_round_in_a_circle_is_the_stores_fault_and_ends() {
+    let world = World::create().await;
+    three_hours(&world).await;
+    let number = AtomicUsize::new(0);
+    let store = store_where(move |request| {
+        if !(request.path.contains("list-type") && request.path.contains("2025-06-02-10")) {
+            return Treatment::Forward;
+        }
+        let token = number.fetch_add(1, Ordering::Relaxed) % 3;
+        let next = format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>");
+        answer(200, &format!("<ListBucketResult>{next}</ListBucketResult>"))
+    })
+    .await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("one follows which was there before"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
 async fn a_listing_that_ends_in_the_middle_is_asked_for_again_and_never_taken_for_a_short_one() {
     let cut = "<ListBucketResult><IsTruncated>false</IsTruncated>";
     for is_lasting in [false, true] {

@@ -10,6 +10,7 @@ mod completeness;
 mod damage;
 mod failures;
 mod faults;
+mod identity;
 mod indicators;
 mod rebuild;
 mod rules;

@@ -70,7 +70,8 @@ async fn doctor_names_each_right_that_a_run_would_miss() {
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(scene.database.pool()).await.unwrap();
     assert!(tables.len() > 6, "{tables:?}");
     for table in tables {
-        let change = |verb: &str, way: &str| sqlx::AssertSqlSafe(format!("{verb} insert on {table} {way} speed_writer"));
+        let change =
+            |verb: &str, way: &str| sqlx::AssertSqlSafe(format!("{verb} insert on {table} {way} speed_writer"));
         sqlx::raw_sql(change("revoke", "from")).execute(scene.database.pool()).await.unwrap();
         let (code, report, _) = outcome(as_writer(), &[]).await;
         assert_eq!(code, Some(1), "{report}");

@@ -1,0 +1,163 @@
+//! When an object is still the one that was read: by what it holds, whatever its etag, its compression and the flags.
+
+use crate::changes::{DAY, placeless};
+use crate::support::{World, gzip, key, lines, some_ticks};
+
+const TICKS: &str = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";
+
+/// Three objects of ten ticks of one hour: the first has expired, the third is not computed yet.
+async fn half_expired(text: impl Fn(i64) -> String) -> World {
+    let world = World::create().await;
+    for partition in 0..2 {
+        world.bucket.put(&key(10, partition as i32, 0), text(partition)).await.unwrap();
+    }
+    world.run_ok(&DAY).await;
+    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 20);
+    world.bucket.put(&key(10, 2, 0), text(2)).await.unwrap();
+    world
+}
+
+fn placed(partition: i64) -> String {
+    lines(&some_ticks(10, partition as i32, 0, 10))
+}
+
+fn unplaced(partition: i64) -> String {
+    placeless(10, partition as i32, 10)
+}
+
+#[tokio::test]
+async fn flags_that_read_the_same_of_each_message_take_no_expired_ticks_away() {
+    for text in [placed, unplaced] {
+        let world = half_expired(text).await;
+        world.run_ok(&[&DAY[..], &["--oldest", "2000-01-01"]].concat()).await;
+        assert_eq!(world.number(TICKS).await, 30);
+        let outcome = world.run_ok(&[&DAY[..], &["--allow-nonpositive-prices"]].concat()).await;
+        assert!(outcome.stderr.contains("0 hours computed"), "{}", outcome.stderr);
+        assert_eq!(world.number(TICKS).await, 30);
+    }
+}
+
+#[tokio::test]
+async fn flags_that_read_messages_otherwise_take_no_expired_ticks_away() {
+    for (text, is_placed) in [(placed as fn(i64) -> String, true), (unplaced, false)] {
+        let world = half_expired(text).await;
+        let before = world.summary().await;
+        let outcome = world.run(&[&DAY[..], &["--map", "close=open"]].concat()).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("would lose 10 of 20 records"), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, before);
+        let outcome = world.run(&DAY).await;
+        match is_placed {
+            true => assert_eq!((outcome.code, world.number(TICKS).await), (0, 30), "{}", outcome.stderr),
+            // Nobody can tell the new ticks from those that were read by the other flags.
+            false => assert_eq!((outcome.code, world.summary().await), (4, before), "{}", outcome.stderr),
+        }
+    }
+}
+
+#[tokio::test]
+async fn flags_that_read_messages_otherwise_are_named_where_an_hour_is_written_anew() {
+    let world = World::create().await;
+    world.bucket.put(&key(10, 0, 0), placed(0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    let before = world.summary().await;
+    let outcome = world.run_ok(&[&DAY[..], &["--map", "close=open"]].concat()).await;
+    assert!(outcome.stderr.contains("was computed by other rules of messages: then"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("is a flag missing?"), "{}", outcome.stderr);
+    assert_ne!(world.summary().await, before);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, before);
+}
+
+#[tokio::test]
+async fn an_object_with_another_etag_and_the_same_content_changes_nothing_though_others_have_expired() {
+    for text in [placed, unplaced] {
+        let world = half_expired(text).await;
+        world.bucket.put(&key(10, 1, 0), gzip(&text(1))).await.unwrap();
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(TICKS).await, 30);
+        let outcome = world.run_ok(&DAY).await;
+        assert!(outcome.stderr.contains("0 hours computed"), "{}", outcome.stderr);
+    }
+}
+
+#[tokio::test]
+async fn computing_an_hour_anew_takes_no_expired_ticks_without_offsets_away() {
+    let world = half_expired(unplaced).await;
+    world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
+    assert_eq!(world.number(TICKS).await, 30);
+}
+
+#[tokio::test]
+async fn an_object_that_is_compressed_where_it_lies_counts_once_and_is_unpacked_again() {
+    for text in [placed, unplaced] {
+        let world = World::create().await;
+        world.bucket.put(&key(10, 0, 0), text(0)).await.unwrap();
+        world.run_ok(&DAY).await;
+        let before = world.summary().await;
+        let packed = format!("{}.gz", key(10, 0, 0));
+        world.bucket.put(&packed, gzip(&text(0))).await.unwrap();
+        world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+        let outcome = world.run_ok(&DAY).await;
+        assert!(!outcome.stderr.contains("gone from the archive"), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, before);
+        assert_eq!(world.rows("select key from archive_objects").await, [&*packed]);
+        world.bucket.put(&key(10, 0, 0), text(0)).await.unwrap();
+        world.bucket.delete(&packed).await.unwrap();
+        world.run_ok(&DAY).await;
+        assert_eq!((world.summary().await, world.number(TICKS).await), (before, 10));
+    }
+}
+
+#[tokio::test]
+async fn records_that_come_again_in_other_cuts_need_one_run_for_all_their_hours() {
+    let world = World::create().await;
+    let hours = 6..12;
+    let ticks: Vec<_> = hours.clone().flat_map(|hour| some_ticks(hour, 0, hour * 10, 10)).collect();
+    world.put(&key(6, 0, 60), &ticks).await;
+    world.run_ok(&DAY).await;
+    let before = world.summary().await;
+    for (at, hour) in hours.enumerate() {
+        // Other cuts, and a new tick in each.
+        world.put(&key(hour, 0, hour * 10), &ticks[at * 10..at * 10 + 10]).await;
+        world.put(&key(hour, 1, hour), &some_ticks(hour, 1, hour, 1)).await;
+    }
+    let outcome = world.run_ok(&DAY).await;
+    assert!(outcome.stderr.contains("6 hours computed"), "{}", outcome.stderr);
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 66);
+    assert_ne!(world.summary().await, before);
+}
+
+#[tokio::test]
+async fn values_without_a_newline_between_them_are_each_read() {
+    let world = World::create().await;
+    let glued = placed(0).replace('\n', "") + &placed(1);
+    world.bucket.put(&key(10, 0, 0), glued).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 20);
+    // Without offsets nobody can tell them from one message of several values, of which Connect takes the first.
+    let world = World::create().await;
+    world.bucket.put(&key(10, 0, 0), unplaced(0).replace('\n', "") + "\n" + &unplaced(1)).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!((world.number(TICKS).await, world.number("select count(*) from rejected_lines").await), (11, 9));
+}
+
+#[tokio::test]
+async fn an_object_that_ends_within_a_line_is_broken_and_takes_nothing_away() {
+    let world = World::create().await;
+    world.bucket.put(&key(10, 0, 0), placed(0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    let (text, before) = (placed(0), world.summary().await);
+    for cut in [text.len() / 2, text.len() - 3] {
+        world.bucket.put(&key(10, 0, 0), text[..cut].to_owned()).await.unwrap();
+        let outcome = world.run(&DAY).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("it ends in the middle of a value, in line"), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, before);
+    }
+    world.bucket.put(&key(10, 0, 0), text.trim_end().to_owned()).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.summary().await, before);
+}
