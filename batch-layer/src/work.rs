@@ -174,7 +174,7 @@ impl Work {
             self.progress.warn(format_args!("{count} hours are incomplete (view hour_completeness): {example}"));
         }
         let waiting = completeness::standing(&mut self.index, self.newest, self.archive_delay).await?;
-        if lines.are_all_rejected() {
+        if lines.is_never_a_tick || (lines.are_all_rejected() && verdict.speed_only > 0) {
             // Then it is no word about the sink that helps.
             return Ok(Some(lines.words));
         }

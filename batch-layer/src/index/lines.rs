@@ -63,6 +63,17 @@ impl Index {
         Ok(rows.into_iter().map(|(folder, ticks)| (folder, ticks.cast_unsigned())).collect())
     }
 
+    /// Whether any known object that was read so holds a tick.
+    pub async fn has_ticks_of(&mut self, format: &str) -> Result<bool, Failure> {
+        let found = pg::query_scalar(
+            "select exists (select from archive_objects o join archive_object_hours h on h.key = o.key
+                            where o.format = $1)",
+        )
+        .bind(format)
+        .fetch_one(&mut self.connection);
+        in_time(self.patience, found).await.map_err(|error| self.failed("reading the index in", error))
+    }
+
     /// A line that is rejected for the commonest reason in some folders.
     pub async fn commonest_reject(&mut self, folders: &[&str]) -> Result<Option<CommonReject>, Failure> {
         let row = pg::query_as(

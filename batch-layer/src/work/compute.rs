@@ -42,9 +42,11 @@ impl Due<'_> {
         self.is_forced || self.stale.replaced || self.is_read_otherwise
     }
 
-    /// Whether its sums have records that this run cannot read.
+    /// Whether its sums have records that this run cannot read. Of an object of another prefix that was replaced they have
+    /// the earlier version's.
     fn has_foreign(&self) -> bool {
-        self.foreign.iter().any(|indexed| indexed.merged)
+        let may_be_replaced = self.known.is_some() && (self.stale.replaced || self.stale.reread);
+        self.foreign.iter().any(|indexed| indexed.merged || may_be_replaced)
     }
 }
 
@@ -264,9 +266,7 @@ impl Work {
         // Where all its other objects are there, what is missing was in those that were replaced.
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
-        // What was replaced may be another prefix's, which this run does not read: its records are not lost.
-        let is_elsewhere = due.foreign.iter().any(|indexed| !indexed.merged);
-        if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise && !is_elsewhere) {
+        if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise) {
             let why = if is_allowed { "--allow-shrink says so" } else { "an object was replaced by one without them" };
             self.progress.warn(format_args!("hour {hour}: {lost} of {} records are taken out: {why}", known.ticks));
             return Ok(Some(New { sum, added: None }));
@@ -281,9 +281,6 @@ impl Work {
             return Ok(self.add(due, before, part, added));
         }
         let why = match due.is_read_otherwise {
-            _ if is_elsewhere => {
-                "an object below another --prefix was replaced, whose run has yet to read it".to_owned()
-            }
             true => "its objects are read by other rules of messages, which explains no loss".to_owned(),
             false => {
                 format!("their objects are no longer in {} and nothing replaced them", self.store.location())

@@ -19,6 +19,8 @@ pub(super) struct Lines {
     rejected: u64,
     /// How many there are, and a sentence about the commonest reason; empty where most are ticks.
     pub words: String,
+    /// Whether no line that was ever read by this run's rules is a tick. A quiet market has windows of nothing but pings.
+    pub is_never_a_tick: bool,
     /// Hours in whose own folder nothing is a tick, with the number of its lines.
     pub hours: BTreeMap<Hour, u64>,
 }
@@ -58,6 +60,10 @@ impl Work {
         }
         if lines.are_mostly_rejected() {
             lines.words = self.describe(&lines, &folders).await?;
+        }
+        if lines.are_all_rejected() {
+            let format = Arc::clone(&self.format);
+            lines.is_never_a_tick = !self.index.has_ticks_of(&format).await?;
         }
         Ok(lines)
     }

@@ -92,7 +92,7 @@ impl Work {
 
     /// Notes that an hour is not written because it would have to be read again whole.
     pub(super) fn fail_foreign(&mut self, hour: Hour, foreign: &[Indexed]) {
-        let Some(example) = foreign.iter().find(|indexed| indexed.merged) else {
+        let Some(example) = foreign.first() else {
             return;
         };
         let (theirs, ours) = differences(&example.format, &self.format);

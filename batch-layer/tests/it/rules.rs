@@ -153,6 +153,21 @@ async fn prefixes_with_rules_of_their_own_share_hours() {
 }
 
 #[tokio::test]
+async fn verify_calls_an_hour_open_that_another_prefix_has_ticks_of() {
+    let world = World::create().await;
+    put_own(&world, 10, 0, 10_000, 100).await;
+    put_tokyo(&world, 10, 10_000, 50).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&with(&DAY, &TOKYO)).await;
+    for flags in [DAY.to_vec(), with(&DAY, &TOKYO)] {
+        let outcome = world.run(&with(&["verify"], &flags)).await;
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains("it lies below another --prefix"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("run batch-layer"), "{}", outcome.stdout);
+    }
+}
+
+#[tokio::test]
 async fn an_hour_that_one_prefix_has_indexed_and_not_computed_is_finished_by_both() {
     let world = World::create().await;
     put_own(&world, 11, 0, 0, 100).await;
@@ -193,6 +208,39 @@ async fn an_hour_that_needs_the_objects_of_a_prefix_with_other_rules_says_which_
     put_tokyo(&world, 10, 0, 50).await;
     world.run_ok(&with(&DAY, &BOTH)).await;
     assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
+async fn an_object_of_another_prefix_that_was_replaced_takes_none_of_its_records_from_an_hour() {
+    let world = World::create().await;
+    put_own(&world, 10, 0, 0, 100).await;
+    put_tokyo(&world, 10, 0, 50).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&with(&DAY, &TOKYO)).await;
+    let before = world.summary().await;
+    let mut corrected = some_ticks(10, 0, 0, 50);
+    corrected[7].close += 5000;
+    world.bucket.put(&tokyo_key(10, 0, 0), tokyo_lines(&corrected)).await.unwrap();
+    for flags in [with(&DAY, &TOKYO), DAY.to_vec(), with(&DAY, &["--recompute"]), with(&DAY, &TOKYO)] {
+        let outcome = world.run(&flags).await;
+        assert_eq!(outcome.code, 4, "{flags:?}: {}", outcome.stderr);
+        assert_eq!(world.summary().await, before, "{flags:?}");
+    }
+    world.run(&with(&DAY, &with(&TOKYO[..2], &BOTH))).await;
+    world.run_ok(&with(&DAY, &BOTH)).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 150);
+}
+
+#[tokio::test]
+async fn a_window_of_nothing_but_pings_is_a_warning_where_the_same_rules_have_read_ticks() {
+    let world = World::create().await;
+    put_own(&world, 10, 0, 0, 100).await;
+    world.run_ok(&DAY).await;
+    world.bucket.put(&key(14, 0, 100), "{\"type\":\"ping\"}\n".repeat(20)).await.unwrap();
+    let outcome = world.run_ok(&["--hour", "2025-06-02T14"]).await;
+    assert!(outcome.stderr.contains("20 of the 20 lines of the window are no ticks"), "{}", outcome.stderr);
+    let outcome = world.run(&with(&["--hour", "2025-06-02T14"], &FORGOTTEN)).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
 }
 
 #[tokio::test]
