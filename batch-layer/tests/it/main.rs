@@ -11,6 +11,7 @@ mod damage;
 mod failures;
 mod faults;
 mod indicators;
+mod lost;
 mod rebuild;
 mod rules;
 mod runs;

@@ -71,7 +71,8 @@ mod tests {
     use super::*;
 
     /// Version 3, two topics: "b" with partitions 0 and 1, "a" with partition 7; then no user data.
-    const ASSIGNMENT: &[u8] = b"\0\x03\0\0\0\x02\0\x01b\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x01a\0\0\0\x01\0\0\0\x07\xff\xff\xff\xff";
+    const ASSIGNMENT: &[u8] =
+        b"\0\x03\0\0\0\x02\0\x01b\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x01a\0\0\0\x01\0\0\0\x07\xff\xff\xff\xff";
 
     #[test]
     fn an_assignment_names_its_topics_once_and_in_order() {
