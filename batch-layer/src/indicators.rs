@@ -11,7 +11,7 @@ mod state;
 mod store;
 
 pub use state::{Bar, COLUMNS, State, Values};
-pub use store::{Interval, bars, count_bars, forget, mark};
+pub use store::{Asked, Interval, bars, count_bars, forget, mark};
 
 use crate::index::Index;
 use crate::lock;

@@ -16,7 +16,7 @@ pub use claims::{Claim, claims};
 pub use collector::Exclusions;
 pub use hour_bars::{Conflicts, HourBars};
 pub use offsets::{Offsets, Overlap};
-pub use visit::{Visitor, visit};
+pub use visit::{Spot, Visitor, visit};
 
 use crate::archive::{CsvFields, Origin};
 use crate::hour::Hour;
@@ -150,9 +150,9 @@ struct Summing<'a> {
 }
 
 impl Visitor for Summing<'_> {
-    fn record(&mut self, record: &Record<'_>, number: u64, index: u16) {
-        self.scan.note_line(index);
-        self.collector.add(record, number, index);
+    fn record(&mut self, record: &Record<'_>, spot: Spot) {
+        self.scan.note_line(spot.index);
+        self.collector.add(record, spot);
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
             self.is_too_wide = self.collector.bars() > self.max_bars;

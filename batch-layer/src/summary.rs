@@ -6,13 +6,12 @@ use crate::indicators;
 use crate::lock::{self, Token};
 use crate::scan::{HourBars, Offsets};
 use crate::state;
+use common::Failure;
 use common::pg;
+use common::pg::bars::Columns;
 use common::pg::in_time;
-use common::pg::numeric::Numeric;
-use common::wide_sum::Exact;
-use common::{Bar, Failure};
-use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::{Acquire, AssertSqlSafe};
 use std::collections::BTreeSet;
 
 /// A computed hour, ready to be written.
@@ -109,35 +108,22 @@ impl Summary<'_> {
 
     async fn insert_rows(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         let is_changed = |symbol: &str| self.changed.as_ref().is_none_or(|changed| changed.contains(symbol));
-        let all = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar));
-        let mut bars: Vec<(&str, &Bar)> = all.filter(|(symbol, _)| is_changed(symbol)).collect();
-        bars.sort_unstable_by_key(|(symbol, _)| *symbol);
-        let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
-        let sums =
-            |of: fn(&Bar) -> Option<Exact>| bars.iter().map(|(_, bar)| of(bar).map(Numeric::from)).collect::<Vec<_>>();
+        let start = self.hour.start();
+        let all = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), start, bar));
+        let mut bars: Vec<_> = all.filter(|(symbol, ..)| is_changed(symbol)).collect();
+        bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
         // PostgreSQL divides, so that the averages are those that it makes of ticks to the last digit. These sums have no
         // zeros at their ends, on which the digits of a quotient depend.
-        pg::query(
+        let statement = format!(
             "insert into hourly_stock_summary
                  (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
-             select symbol, $1, sum_close / ticks, volume / ticks, open, high, low, close, volume,
+             select symbol, start, sum_close / ticks, volume / ticks, open, high, low, close, volume,
                     notional / nullif(volume, 0), ticks
-             from unnest($2::text[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
-                         $8::numeric[], $9::numeric[], $10::bigint[])
-                  as bars (symbol, open, high, low, close, volume, sum_close, notional, ticks)",
-        )
-        .bind(self.hour.start())
-        .bind(bars.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-        .bind(numbers(|bar| bar.open.into()))
-        .bind(numbers(|bar| bar.high.into()))
-        .bind(numbers(|bar| bar.low.into()))
-        .bind(numbers(|bar| bar.close.into()))
-        .bind(sums(|bar| bar.traded.volume()))
-        .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
-        .bind(sums(|bar| bar.traded.notional()))
-        .bind(bars.iter().map(|(_, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
-        .execute(transaction.acquire().await?)
-        .await?;
+             from {}",
+            Columns::Values.rows()
+        );
+        let insert = pg::query_with(AssertSqlSafe(statement), Columns::Values.arguments(&bars)?);
+        insert.execute(transaction.acquire().await?).await?;
         Ok(())
     }
 

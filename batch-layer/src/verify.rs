@@ -2,10 +2,12 @@
 //!
 //! [`holdings`] has what one side holds in a form that can be compared: sets of offsets, and checksums of neighbouring
 //! offsets. [`archive`] and [`tables`] read the two sides of each [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on
-//! neither, and [`compare`] judges. [`report`] prints the outcomes, [`store`] writes them to PostgreSQL.
+//! neither, and [`compare`] judges. [`bars`] has what minute and hour bars must be, and [`repair`] makes them so. [`report`]
+//! prints the outcomes, [`store`] writes them to PostgreSQL.
 
 mod archive;
 mod args;
+mod bars;
 mod checksum;
 mod compare;
 mod holdings;
@@ -17,6 +19,8 @@ mod outcome;
 mod repair;
 mod report;
 mod store;
+mod stretches;
+mod symbols;
 mod tables;
 mod topic;
 
@@ -28,7 +32,6 @@ use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::reader::Reader;
-use crate::scan::Offsets;
 use crate::totals::MAX_SYMBOLS;
 use archive::Archive;
 use common::{Failure, Timestamp};
@@ -40,12 +43,11 @@ use repair::Repair;
 use report::{Report, Totals};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use stretches::Stretches;
+use symbols::Named;
 use tables::{Computed, Derived, Sources};
 use tokio_util::sync::CancellationToken;
 use topic::{Part, Sum, Topic};
-
-/// Hours that are compared at a time; the neighbouring folders of a stretch are read twice.
-const STRETCH_HOURS: i64 = 24;
 
 /// Compares the hours that `args` asks for. `stop` ends it between two stretches of hours.
 ///
@@ -108,6 +110,9 @@ struct Strays {
     bars: Vec<String>,
 }
 
+/// What became of the hours whose bars were wrong, try by try.
+type Repaired = BTreeMap<Hour, Vec<Repair>>;
+
 /// What was read of a stretch of hours.
 struct Stretch {
     hours: Range<Hour>,
@@ -118,8 +123,6 @@ struct Stretch {
     read_at: Timestamp,
     began_at: Timestamp,
     strays: BTreeMap<Hour, Strays>,
-    /// Records that were archived once and have expired.
-    expired: BTreeMap<Hour, Offsets>,
     /// Hours of which `realtime_stock` has ticks of none of the topics.
     others: BTreeSet<Hour>,
 }
@@ -137,25 +140,38 @@ impl Stretch {
     fn unread(&self, hour: Hour) -> Option<&str> {
         self.parts.iter().find_map(|part| part.archived.unread.get(&hour)).map(String::as_str)
     }
+
+    /// Why an hour's bars are better left alone: `realtime_stock` lacks ticks that are known elsewhere, or may lack some.
+    fn why_left(&self, outcome: &HourOutcome) -> Option<&'static str> {
+        let mut partitions = outcome.partitions.iter();
+        if partitions.any(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0) {
+            return Some(repair::SHORT);
+        }
+        let computed = &self.computed[&outcome.hour];
+        let counted = computed.minute_bar_ticks.max(computed.hour_bar_ticks);
+        let is_read = self.unread(outcome.hour).is_none();
+        let is_confirmed = |ticks| is_read && computed.archived(outcome.archive_ticks) == ticks;
+        let ticks = outcome.realtime_ticks.filter(|ticks| *ticks > 0)?;
+        (counted > ticks && !is_confirmed(ticks)).then_some(repair::UNSURE)
+    }
 }
 
 impl Verification {
     async fn compare_all(&mut self, plan: &Plan, report: &mut Report, stop: &CancellationToken) -> Result<(), Failure> {
         let indicators = indicators::strays(&mut self.index, &plan.window);
         let indicators = stop.run_until_cancelled(indicators).await.ok_or_else(stopped)??;
-        let (mut start, mut length) = (plan.window.start, STRETCH_HOURS);
-        while start < plan.window.end {
-            let hours = start..start.plus(length).min(plan.window.end);
-            let Some((stretch, repaired)) = self.read_and_repair(&hours, stop).await? else {
-                length = (length / 2).max(1);
+        let (mut stretches, mut repaired) = (Stretches::of(plan.window.clone()), Repaired::new());
+        while let Some(hours) = stretches.current() {
+            let Some(stretch) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
+                stretches.shorten();
                 continue;
             };
-            for hour in Hour::each(hours.clone()) {
+            for hour in Hour::each(hours) {
                 let mut outcome = self.judge(hour, &stretch);
                 if let Some(symbols) = indicators.get(&hour) {
                     outcome.find(Status::Mismatch, describe_strays("technical_indicators", symbols, ANEW));
                 }
-                if let Some(repair) = repaired.get(&hour) {
+                for repair in repaired.remove(&hour).unwrap_or_default() {
                     outcome.find(Status::Ok, repair.describe());
                 }
                 store::write(&mut self.index, &outcome, stretch.read_at).await?;
@@ -163,49 +179,61 @@ impl Verification {
                     report.add(&outcome).map_err(Failure::Infrastructure)?;
                 }
             }
-            start = hours.end;
+            stretches.advance();
         }
         Ok(())
     }
 
-    /// What a stretch holds, after its bars were repaired where that is asked for; `None` where it is too much at once.
+    /// What a stretch holds, after its bars were repaired where that is asked for; `None` where it is too much at once. What
+    /// was repaired stays so, and stands in `repaired`, either way.
     async fn read_and_repair(
         &mut self,
         hours: &Range<Hour>,
+        repaired: &mut Repaired,
         stop: &CancellationToken,
-    ) -> Result<Option<(Stretch, BTreeMap<Hour, Repair>)>, Failure> {
+    ) -> Result<Option<Stretch>, Failure> {
         let Some(stretch) = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)?? else {
             return Ok(None);
         };
-        let repaired = self.repair(&stretch, stop).await?;
-        if repaired.values().all(|repair| *repair == Repair::Short) {
-            return Ok(Some((stretch, repaired)));
+        if !self.repair(&stretch, repaired, stop).await? {
+            return Ok(Some(stretch));
         }
         drop(stretch);
-        let anew = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)??;
-        Ok(anew.map(|stretch| (stretch, repaired)))
+        stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)?
     }
 
-    /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked for.
-    async fn repair(&mut self, stretch: &Stretch, stop: &CancellationToken) -> Result<BTreeMap<Hour, Repair>, Failure> {
-        let mut repaired = BTreeMap::new();
+    /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked for. Whether any were tried.
+    async fn repair(
+        &mut self,
+        stretch: &Stretch,
+        repaired: &mut Repaired,
+        stop: &CancellationToken,
+    ) -> Result<bool, Failure> {
+        let mut is_tried = false;
         let wrong = stretch.strays.iter().filter(|(_, strays)| self.is_repairing && !strays.bars.is_empty());
         for (hour, _) in wrong {
             if stop.is_cancelled() {
                 return Err(stopped());
             }
-            if stretch.realtime(*hour).ticks > 0 && is_short(&self.judge(*hour, stretch)) {
-                repaired.insert(*hour, Repair::Short);
-                continue;
+            let repair = match stretch.why_left(&self.judge(*hour, stretch)) {
+                Some(why) => Repair::Left(why),
+                None => {
+                    is_tried = true;
+                    // Minutes that are missing altogether were trimmed, as long as the hours are there.
+                    let computed = &stretch.computed[hour];
+                    let with_minutes = computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
+                    let repair = repair::repair(&mut self.index, *hour, with_minutes).await?;
+                    tracing::info!("hour {hour}: {}", repair.describe());
+                    repair
+                }
+            };
+            // Of an hour that is looked at again only what is new is said.
+            let known = repaired.entry(*hour).or_default();
+            if known.last() != Some(&repair) {
+                known.push(repair);
             }
-            // Minutes that are missing altogether were trimmed, as long as the hours are there.
-            let computed = &stretch.computed[hour];
-            let with_minutes = computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
-            let repair = repair::repair(&mut self.index, *hour, with_minutes).await?;
-            tracing::info!("hour {hour}: {}", repair.describe());
-            repaired.insert(*hour, repair);
         }
-        Ok(repaired)
+        Ok(is_tried)
     }
 
     /// Reads both sides, and what Kafka has of the hours. The archive comes first: what is archived while it is read is
@@ -229,7 +257,6 @@ impl Verification {
             read_at,
             began_at,
             strays: BTreeMap::new(),
-            expired: BTreeMap::new(),
             others: BTreeSet::new(),
         };
         let is_whole = self.read_tables(&mut stretch).await?;
@@ -248,7 +275,10 @@ impl Verification {
         }
         for hour in Hour::each(hours.clone()) {
             stretch.computed.insert(hour, tables::computed(&mut self.index, hour).await?);
-            stretch.expired.insert(hour, tables::expired(&mut self.index, hour).await?);
+            let expired = tables::expired(&mut self.index, hour).await?;
+            for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
+                part.expired.extend(topic.own_places(hour, &expired));
+            }
         }
         let purged = stretch.computed.iter().filter(|(_, computed)| computed.is_purged()).map(|(hour, _)| *hour);
         let purged = purged.collect();
@@ -323,7 +353,7 @@ impl Verification {
         }
         judge_computed(&mut outcome, &computed, unread.is_some());
         let strays = &stretch.strays[&hour];
-        let cure = if is_short(&outcome) { repair::SHORT } else { "--repair brings them in line" };
+        let cure = stretch.why_left(&outcome).unwrap_or("--repair brings them in line");
         let bars = strays.bars.iter().map(|stray| format!("{stray}; {cure}"));
         strays.of_the_archive.iter().cloned().chain(bars).for_each(|stray| outcome.find(Status::Mismatch, stray));
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
@@ -339,12 +369,6 @@ impl Verification {
 
     fn judge_topic(&self, (hour, topic): (Hour, &Topic), part: &Part, stretch: &Stretch) -> Vec<PartitionOutcome> {
         let nothing = HourHoldings::default();
-        let is_own = |of: &str| topic.of_objects().is_none_or(|name| name == of);
-        let expired: Vec<_> = stretch.expired[&hour]
-            .iter()
-            .filter(|(of, ..)| is_own(of))
-            .map(|(_, partition, offsets)| (partition, offsets))
-            .collect();
         let is_purged = stretch.computed[&hour].is_purged();
         let sides = Sides {
             hour,
@@ -357,36 +381,24 @@ impl Verification {
             next_offsets: &topic.next_offsets,
             newest: &part.archived.newest,
             kafka: kafka_ranges(hour, &stretch.hours, &part.spans),
-            expired: &expired,
+            expired: &part.expired,
             parsed_otherwise: &part.parsed_otherwise,
         };
         sides.compare()
     }
 }
 
-/// Whether `realtime_stock` lacks ticks that are known elsewhere, or may lack some.
-fn is_short(outcome: &HourOutcome) -> bool {
-    let mut partitions = outcome.partitions.iter();
-    let misses = partitions.any(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0);
-    // Bars that have seen more are the last trace of ticks that nobody can name, unless the archive agrees with the rows.
-    let bars_have_more = |ticks: u64| outcome.minute_bar_ticks > ticks && outcome.archive_ticks != ticks;
-    misses || outcome.realtime_ticks.is_some_and(bars_have_more)
-}
-
 /// How rows of batch-layer's are mended.
 const ANEW: &str = "batch-layer --recompute writes them anew";
 
-fn note_strays(found: &mut Vec<String>, table: &str, symbols: &[String], what: &str) {
+fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str) {
     if !symbols.is_empty() {
         found.push(describe_strays(table, symbols, what));
     }
 }
 
-fn describe_strays(table: &str, symbols: &[String], what: &str) -> String {
-    const NAMED: usize = 5;
-    let named = symbols.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = if symbols.len() > NAMED { format!(" and {} more", symbols.len() - NAMED) } else { String::new() };
-    format!("rows of {table} are wrong, missing or too many: {named}{more}; {what}")
+fn describe_strays(table: &str, symbols: &Named, what: &str) -> String {
+    format!("rows of {table} are wrong, missing or too many: {symbols}; {what}")
 }
 
 /// Kafka's offsets of an hour, by partition.
@@ -413,10 +425,7 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, is_unread: boo
         let detail = format!("of {count} records several objects tell different things; the first by key counts");
         outcome.find(Status::Ok, detail);
     }
-    let archived = match computed.gone_objects {
-        0 => outcome.archive_ticks,
-        _ => outcome.archive_ticks.max(computed.summary_ticks.unwrap_or_default()),
-    };
+    let archived = computed.archived(outcome.archive_ticks);
     let rows: u64 = outcome.partitions.iter().map(|partition| partition.realtime_duplicates).sum();
     match outcome.realtime_ticks.map(|ticks| ticks + rows) {
         Some(rows) if rows != bars => {

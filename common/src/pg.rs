@@ -1,5 +1,6 @@
 //! PostgreSQL: connecting, the migrations, and exact numbers on the wire.
 
+pub mod bars;
 mod connecting;
 mod migrations;
 mod nodelay;
@@ -13,6 +14,7 @@ pub use migrations::{MIGRATOR, Migrations};
 use crate::cli::SecretFile;
 use crate::failure::Failure;
 use anyhow::anyhow;
+use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow, Postgres};
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,20 +167,29 @@ where
     sqlx::query_scalar(sql).persistent(connecting::has_a_session())
 }
 
-/// As [`query_as`], for text that the program has put together, never out of what comes from outside.
-pub fn query_as_of<T>(sql: String) -> QueryAs<'static, Postgres, T, PgArguments>
+/// As [`query`], with the statement's first arguments. Here and below the text may be one that the program has put
+/// together, never out of what comes from outside.
+pub fn query_with(sql: impl SqlSafeStr, arguments: PgArguments) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query_with(sql, arguments).persistent(connecting::has_a_session())
+}
+
+/// As [`query_as`], with the statement's first arguments.
+pub fn query_as_with<T>(sql: impl SqlSafeStr, arguments: PgArguments) -> QueryAs<'static, Postgres, T, PgArguments>
 where
     T: for<'r> sqlx::FromRow<'r, PgRow>,
 {
-    sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(connecting::has_a_session())
+    sqlx::query_as_with(sql, arguments).persistent(connecting::has_a_session())
 }
 
-/// As [`query_scalar`], for text that the program has put together, never out of what comes from outside.
-pub fn query_scalar_of<T>(sql: String) -> QueryScalar<'static, Postgres, T, PgArguments>
+/// As [`query_scalar`], with the statement's first arguments.
+pub fn query_scalar_with<T>(
+    sql: impl SqlSafeStr,
+    arguments: PgArguments,
+) -> QueryScalar<'static, Postgres, T, PgArguments>
 where
     (T,): for<'r> sqlx::FromRow<'r, PgRow>,
 {
-    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).persistent(connecting::has_a_session())
+    sqlx::query_scalar_with(sql, arguments).persistent(connecting::has_a_session())
 }
 
 /// Whether trying again cannot help until a person changes something.

@@ -22,11 +22,11 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The place of the tick `index` of the line `number`, for the order: its true offset is at least this, as records
-    /// may be missing in between.
+    /// The place of the tick `index` of a message, for the order; `before`: how many messages lie before that at least. Its
+    /// true offset is at least this, as records may be missing in between.
     #[must_use]
-    pub fn place(&self, number: u64, index: u16) -> Place {
-        let offset = self.start_offset.saturating_add_unsigned(number - 1);
+    pub fn place(&self, (before, index): (u64, u16)) -> Place {
+        let offset = self.start_offset.saturating_add_unsigned(before);
         Place { partition: self.partition, offset, index }
     }
 }

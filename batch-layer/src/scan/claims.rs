@@ -1,6 +1,6 @@
 //! [`claims()`]: what an object says of some records, for comparing it with what others say of them.
 
-use super::{Line, ScanError, ScanOptions, Visitor, place_of, visit};
+use super::{Line, ScanError, ScanOptions, Spot, Visitor, place_of, visit};
 use crate::hour::Hour;
 use crate::verify::{Checksum, Content};
 use common::decode::Record;
@@ -35,7 +35,7 @@ struct Claiming<'a> {
 }
 
 impl Visitor for Claiming<'_> {
-    fn record(&mut self, record: &Record<'_>, _: u64, index: u16) {
+    fn record(&mut self, record: &Record<'_>, Spot { index, .. }: Spot) {
         let Some((Place { partition, .. }, place)) = record.provenance.and_then(|told| place_of(told, index)) else {
             return;
         };

@@ -1,6 +1,6 @@
 //! [`Collector`]: sums up an object's ticks by their hour.
 
-use super::{HourBars, Offsets, ScanOptions, place_of};
+use super::{HourBars, Offsets, ScanOptions, Spot, place_of};
 use crate::archive::Origin;
 use crate::hour::Hour;
 use common::Timestamp;
@@ -36,11 +36,11 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Takes in the tick `index` of the line `number`, unless it was there before.
-    pub fn add(&mut self, record: &Record<'_>, number: u64, index: u16) {
+    /// Takes in a tick, unless it was there before.
+    pub fn add(&mut self, record: &Record<'_>, spot: Spot) {
         self.turn_to(record.tick.timestamp());
         let (hour, bars) = &mut self.hours[self.current];
-        let told = record.provenance.and_then(|told| place_of(told, index));
+        let told = record.provenance.and_then(|told| place_of(told, spot.index));
         let place = match told {
             Some((place, number)) => {
                 let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
@@ -52,7 +52,7 @@ impl<'a> Collector<'a> {
                 }
                 place
             }
-            None => self.origin.place(number, index),
+            None => self.origin.place(spot.order),
         };
         bars.add(&record.tick, place);
     }

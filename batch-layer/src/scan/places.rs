@@ -50,6 +50,25 @@ pub fn newest(places: &RoaringTreemap) -> Option<u64> {
     places.bitmaps().filter_map(last).max()
 }
 
+/// The number of a message's element.
+#[must_use]
+pub const fn number(offset: u64, index: u16) -> u64 {
+    (index as u64) * Place::FIRST_ELEMENTS | offset
+}
+
+/// Whether there are later elements of messages among some places.
+#[must_use]
+pub fn have_elements(places: &RoaringTreemap) -> bool {
+    places.max().is_some_and(|last| last >= Place::FIRST_ELEMENTS)
+}
+
+/// The messages of which an element is among some places, and one before it is not.
+#[must_use]
+pub fn with_holes(places: &RoaringTreemap) -> RoaringTreemap {
+    let later = places.iter().filter(|place| *place >= Place::FIRST_ELEMENTS);
+    later.filter(|place| !places.contains(place - Place::FIRST_ELEMENTS)).map(Place::offset_of).collect()
+}
+
 /// Of the upper half of a place's number, those bits that belong to its offset.
 fn offset_bits(high: u32) -> u32 {
     (Place::offset_of(u64::from(high) << 32) >> 32) as u32
@@ -84,6 +103,15 @@ mod tests {
             prop_assert_eq!(from(&set, start), pick(&|offset| offset >= start));
             prop_assert_eq!(newest(&set), offsets(&places).last().copied());
         }
+    }
+
+    #[test]
+    fn messages_are_told_of_which_an_element_is_missing_before_another() {
+        let set = |places: &[(u64, u16)]| places.iter().copied().map(number).collect::<RoaringTreemap>();
+        let places = set(&[(1, 0), (2, 0), (2, 1), (3, 1), (4, 0), (4, 2), (4, 3), (1 << 40, 0)]);
+        assert_eq!(with_holes(&places).iter().collect::<Vec<_>>(), [3, 4]);
+        assert!(have_elements(&places) && !have_elements(&set(&[(1, 0), (1 << 40, 0)])));
+        assert_eq!(super::number(4, 3), number((4, 3)));
     }
 
     #[test]

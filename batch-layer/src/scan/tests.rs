@@ -284,3 +284,31 @@ fn lines_that_are_arrays_are_several_ticks_in_the_order_of_lines_and_elements() 
     assert_eq!((bar.ticks, bar.open.to_string(), bar.close.to_string()), (5, "1".to_owned(), "5".to_owned()));
     assert_eq!((bar.last.place.offset, bar.last.place.index, scan.lines), (102, 1, 3));
 }
+
+/// The places of the first and last tick, where all have the same time.
+fn ends(text: &str) -> [(i64, u16, String); 2] {
+    let scan = scan(text.as_bytes(), &options()).unwrap();
+    let bar = bar_of_a(&scan.hours[0].1);
+    let of = |place: common::Place, price: common::Price| (place.offset, place.index, price.to_string());
+    [of(bar.first.place, bar.open), of(bar.last.place, bar.close)]
+}
+
+#[test]
+fn lines_behind_an_array_stand_behind_one_message_and_before_the_next_object() {
+    let array = |count: u32| (1..=count).map(|number| line("A", AT, &number.to_string())).collect::<Vec<_>>().join(",");
+    let text = format!("[{}]\n{}\n[{}]\n", array(50), line("A", AT, "7"), array(3));
+    // Three messages, from offset 100 on.
+    assert_eq!(ends(&text), [(100, 0, "1".into()), (102, 2, "3".into())]);
+    let scan = scan(format!("[{{}},{}]\nx\n", array(2)).as_bytes(), &options()).unwrap();
+    let rejects: Vec<_> = scan.rejects.iter().map(|r| (r.number, r.index)).collect();
+    // What is left of the array's own line has one, too.
+    assert_eq!(rejects, [(1, 0), (5, 0)], "each has a number of its own");
+}
+
+#[test]
+fn elements_of_an_array_that_is_the_whole_object_stay_in_their_order_and_before_the_next_object() {
+    let elements = (1..=70_000).map(|number| line("A", AT, &number.to_string())).collect::<Vec<_>>().join(",");
+    let [first, last] = ends(&format!("[{elements}]"));
+    assert_eq!((first, last.2), ((100, 0, "1".into()), "70000".into()));
+    assert!(last.0 < 100 + 70_000, "{}", last.0);
+}

@@ -10,10 +10,19 @@ use common::{Reason, Reject};
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 
+/// Where in an object a tick stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot {
+    /// Which of its line's ticks it is.
+    pub index: u16,
+    /// How many messages lie before its own at least, and which of its message's ticks it is: for the order alone.
+    pub order: (u64, u16),
+}
+
 /// What is made of an object's lines, one after the other.
 pub trait Visitor {
-    /// A tick that stands in the line `number`; `index`: which of the line's ticks it is.
-    fn record(&mut self, record: &Record<'_>, number: u64, index: u16);
+    /// A tick.
+    fn record(&mut self, record: &Record<'_>, spot: Spot);
 
     /// A line that is no tick, or the element `index` of one.
     fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject);
@@ -74,15 +83,18 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
         first_reject: None,
         strange_lines: 0,
         cut_line: None,
+        order: Order::default(),
         visitor,
     };
     let content = decompress::open(input, options.compressed_name)?;
     let (is_array, content) = elements::is_array(content)?;
     if is_array {
+        reading.order.in_array = Some(0);
         let mut elements = Elements::new(content);
         elements.hand_to(&mut reading)?;
         // A message that is an array may stand in front of others.
         let (number, rest) = elements.finish();
+        reading.order = Order { in_array: None, not_counted: number };
         Lines::after(number, rest).hand_to(&mut reading)?;
     } else {
         Lines::new(content).hand_to(&mut reading)?;
@@ -105,7 +117,34 @@ struct Reading<'o, V> {
     strange_lines: u64,
     /// The last line, where it ends in the middle of a value.
     cut_line: Option<u64>,
+    order: Order,
     visitor: &'o mut V,
+}
+
+/// What is known of the order of an object's ticks, where its lines do not tell their offsets.
+#[derive(Debug, Clone, Copy, Default)]
+struct Order {
+    /// Ticks so far of the array that the object begins with, while that is read. Whether it is the whole object, and each
+    /// element a message, or the first message of several, only its end tells. So as many of them as fit count as ticks of
+    /// one message: then none lies behind a tick of a later message, whichever it is.
+    in_array: Option<u64>,
+    /// Elements of such an array, which are counted as lines: the rest of its own line comes behind them.
+    not_counted: u64,
+}
+
+impl Order {
+    /// The spot of the tick `index` of the line `number`.
+    #[inline(always)]
+    fn spot(&mut self, number: u64, index: u16) -> Spot {
+        let order = match &mut self.in_array {
+            None => (number - 1 - self.not_counted, index),
+            Some(ticks) => {
+                *ticks += 1;
+                ((*ticks - 1) >> u16::BITS, (*ticks - 1) as u16)
+            }
+        };
+        Spot { index, order }
+    }
 }
 
 /// No object of a sink begins with so many lines that are no records. What is packed may be a thousand times as long as it
@@ -120,7 +159,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         }
         let (record, length) = self.decoder.decode_known_line(bytes, &self.beside)?;
         self.has_records = true;
-        self.visitor.record(&record, number, 0);
+        self.visitor.record(&record, self.order.spot(number, 0));
         Some(length)
     }
 
@@ -138,7 +177,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         match self.decoder.decode_known(line.bytes, &self.beside) {
             Some(record) => {
                 self.has_records = true;
-                self.visitor.record(&record, line.number, 0);
+                self.visitor.record(&record, self.order.spot(line.number, 0));
             }
             None => self.show(line),
         }
@@ -216,19 +255,20 @@ impl<V: Visitor> Reading<'_, V> {
 
     /// Shows the ticks in a line's envelope. The error is `None` where there is no envelope.
     fn show_content(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Option<Reject>> {
-        let Self { envelope, beside, decoder, visitor, .. } = self;
+        let Self { envelope, beside, decoder, visitor, order, .. } = self;
         let content = envelope.open(line.bytes).ok_or(None)?;
         let beside = Beside { key: content.key, time: content.time, ..*beside };
-        let place = (line.number, behind);
-        show_each(decoder, *visitor, (content.value, place), &beside, content.provenance)?;
+        let message = Message { value: content.value, number: line.number, behind, provenance: content.provenance };
+        show_each(decoder, (*visitor, order), &message, &beside)?;
         self.has_records = true;
         Ok(())
     }
 
     /// Shows the ticks of a line that is a message.
     fn show_message(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Reject> {
-        let Self { decoder, beside, visitor, .. } = self;
-        show_each(decoder, *visitor, (line.bytes, (line.number, behind)), beside, None)?;
+        let Self { decoder, beside, visitor, order, .. } = self;
+        let message = Message { value: line.bytes, number: line.number, behind, provenance: None };
+        show_each(decoder, (*visitor, order), &message, beside)?;
         self.has_records = true;
         Ok(())
     }
@@ -243,26 +283,37 @@ fn is_cut(bytes: &[u8]) -> bool {
 /// of which Connect and the speed layer take the first.
 const NO_PLACE: &str = "it stands behind another value in its line and tells no offset (is a newline missing?)";
 
-/// Shows what the message in a line holds.
+/// A message in a line.
+struct Message<'l> {
+    value: &'l [u8],
+    /// The line's.
+    number: u64,
+    /// How many stand before it in its line.
+    behind: u16,
+    /// As the sink says it.
+    provenance: Option<Provenance>,
+}
+
+/// Shows what a message holds.
 ///
 /// # Errors
 /// Why it holds nothing; nothing was shown then.
 fn show_each(
     decoder: &mut Decoder,
-    visitor: &mut impl Visitor,
-    (message, (number, behind)): (&[u8], (u64, u16)),
+    (visitor, order): (&mut impl Visitor, &mut Order),
+    message: &Message<'_>,
     beside: &Beside<'_>,
-    provenance: Option<Provenance>,
 ) -> Result<(), Reject> {
-    decoder.decode_each(message, beside, &mut |Element { index, value, read }| match read {
+    let (number, behind) = (message.number, message.behind);
+    decoder.decode_each(message.value, beside, &mut |Element { index, value, read }| match read {
         Ok(record) => {
             // What the sink says of a record comes before what its producer wrote into it.
-            let provenance = provenance.or(record.provenance);
+            let provenance = message.provenance.or(record.provenance);
             if behind > 0 && provenance.is_none() {
                 let reject = Reject { reason: Reason::NotJson, detail: NO_PLACE.to_owned() };
                 return visitor.reject(&part(number, value), index.max(behind), reject);
             }
-            visitor.record(&Record { provenance, ..record }, number, index);
+            visitor.record(&Record { provenance, ..record }, order.spot(number, index));
         }
         Err(reject) => visitor.reject(&part(number, value), index.max(behind), reject),
     })

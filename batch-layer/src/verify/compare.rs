@@ -29,8 +29,8 @@ pub struct Sides<'a> {
     pub newest: &'a BTreeMap<i32, u64>,
     /// Kafka's offsets of the hour, by partition.
     pub kafka: BTreeMap<i32, (u64, u64)>,
-    /// Records that were archived once and have expired, those of the topic only.
-    pub expired: &'a [(i32, &'a RoaringTreemap)],
+    /// Ticks that were archived once, of hours of which objects have expired.
+    pub expired: &'a Places,
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: &'a Places,
 }
@@ -41,7 +41,7 @@ impl Sides<'_> {
     pub fn compare(&self) -> Vec<PartitionOutcome> {
         let held = self.realtime.into_iter().chain([self.archive]).flat_map(|side| side.shares.keys().copied());
         let in_kafka = self.kafka.iter().filter(|(_, (from, to))| from < to).map(|(partition, _)| *partition);
-        let lost = [&self.lost.lost, &self.lost.pending, &self.lost.unaccounted];
+        let lost = [&self.lost.lost, &self.lost.pending, &self.lost.unaccounted, self.expired];
         let lost = lost.into_iter().flat_map(BTreeMap::keys).filter(|(hour, _)| *hour == self.hour);
         let partitions: BTreeSet<i32> = held.chain(in_kafka).chain(lost.map(|(_, partition)| *partition)).collect();
         partitions.into_iter().map(|partition| self.compare_partition(partition)).collect()
@@ -125,8 +125,9 @@ impl Sides<'_> {
     }
 
     fn judge_offsets(&self, outcome: &mut PartitionOutcome, realtime: &RoaringTreemap, archive: &RoaringTreemap) {
-        let partition = outcome.partition;
-        let mut missing = archive - realtime;
+        let (partition, nothing) = (outcome.partition, RoaringTreemap::new());
+        let expired = self.at(self.expired, partition).unwrap_or(&nothing);
+        let mut missing = (archive | expired) - realtime;
         if let Some(gaps) = self.gaps.get(&partition) {
             let skipped = places::of_messages(&missing, gaps);
             outcome.skipped = skipped.len();
@@ -141,15 +142,14 @@ impl Sides<'_> {
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
         let pending = split_off(&mut missing, next);
         outcome.missing_in_realtime = missing.len();
-        name(outcome, Status::Mismatch, &missing, "ticks of the archive are not in realtime_stock");
+        let (there, gone) = (&missing & archive, &missing - archive);
+        name(outcome, Status::Mismatch, &there, "ticks of the archive are not in realtime_stock");
+        name(outcome, Status::Mismatch, &gone, "ticks of objects that have expired are not in realtime_stock");
         name(outcome, Status::Open, &pending, "ticks of the archive wait for the speed layer");
         if self.unread.is_some() {
             return;
         }
-        let mut missing = realtime - archive;
-        for (_, expired) in self.expired.iter().filter(|(of, _)| *of == partition) {
-            missing -= *expired;
-        }
+        let mut missing = (realtime - archive) - expired;
         let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1);
         let pending = split_off(&mut missing, after_newest);
         outcome.missing_in_archive = missing.len();

@@ -4,7 +4,7 @@ use super::checksum::{Checksum, Content};
 use crate::archive::Origin;
 use crate::hour::Hour;
 use crate::scan::{
-    self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, TICKS_BETWEEN_LOOKS, TooWide, Visitor,
+    self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Spot, TICKS_BETWEEN_LOOKS, TooWide, Visitor,
 };
 use crate::totals::MAX_SYMBOLS;
 use common::decode::Record;
@@ -206,14 +206,14 @@ struct Reading {
 }
 
 impl Visitor for Reading {
-    fn record(&mut self, record: &Record<'_>, number: u64, index: u16) {
+    fn record(&mut self, record: &Record<'_>, spot: Spot) {
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
             self.is_too_wide = self.holdings.bars() > self.max_bars;
         }
         let content = Content::of(record);
-        let Some((place, number)) = record.provenance.and_then(|told| scan::place_of(told, index)) else {
-            let place = self.origin.place(number, index);
+        let Some((place, number)) = record.provenance.and_then(|told| scan::place_of(told, spot.index)) else {
+            let place = self.origin.place(spot.order);
             self.holdings.add(place.partition, None, &content);
             return self.holdings.sum_up(&record.tick, place);
         };

@@ -1,9 +1,10 @@
 //! Whether `technical_indicators` says what a computation from every symbol's first bar on says.
 
+use super::symbols::Named;
 use super::tables;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::indicators::{Bar, COLUMNS, Interval, State, Values, bars, count_bars, how_many};
+use crate::indicators::{Asked, Bar, COLUMNS, Interval, State, Values, bars, count_bars, how_many};
 use common::pg::{self, in_time};
 use common::{Failure, Timestamp};
 use futures::TryStreamExt;
@@ -13,57 +14,114 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
-/// Symbols that are looked at in one step, unless they have too many bars for that.
+/// Symbols that are looked at in one step, unless they have too many bars and rows for that.
 const SYMBOLS_AT_ONCE: usize = 1000;
 
 /// Symbols of which rows are wrong, missing or too many, by the hour in which those begin; a day that begins before all hours
 /// counts as the first one's.
-pub type Strays = BTreeMap<Hour, Vec<String>>;
+pub type Strays = BTreeMap<Hour, Named>;
 
 /// Compares the rows of some hours, and of the days that hold them. Symbols of which batch-layer knows that something is
 /// still to be computed are left out.
 ///
+/// Each step is of one moment; what PostgreSQL cleans up waits for no more than that.
+///
 /// # Errors
 /// Where the database fails.
 pub async fn strays(index: &mut Index, hours: &Range<Hour>) -> Result<Strays, Failure> {
-    tables::begin_snapshot(index).await?;
-    let found = in_snapshot(&mut index.connection, index.patience, hours).await;
-    let found = found.map_err(|error| index.failed("reading technical_indicators in", error))?;
-    tables::end_snapshot(index).await?;
-    let mut by_hour: BTreeMap<Hour, BTreeSet<String>> = BTreeMap::new();
-    for (start, symbol) in found {
-        by_hour.entry(Hour::of(start).max(hours.start)).or_default().insert(symbol);
+    let failed = |index: &Index, error| index.failed("reading technical_indicators in", error);
+    let days = first_day(&mut index.connection, index.patience, hours).await;
+    let first_day = days.map_err(|error| failed(index, error))?;
+    let window = Rows { from: first_day, to: hours.end.start() };
+    let symbols = in_time(index.patience, window.symbols(&mut index.connection)).await;
+    let symbols = symbols.map_err(|error| failed(index, error))?;
+    let (mut rest, mut found) = (&symbols[..], Strays::new());
+    while !rest.is_empty() {
+        tables::begin_snapshot(index).await?;
+        let step = Step { hours, window, symbols: &rest[..rest.len().min(SYMBOLS_AT_ONCE)] };
+        let done = step.run(&mut index.connection, index.patience, &mut found).await;
+        rest = &rest[done.map_err(|error| failed(index, error))?..];
+        tables::end_snapshot(index).await?;
     }
-    Ok(by_hour.into_iter().map(|(hour, symbols)| (hour, symbols.into_iter().collect())).collect())
+    Ok(found)
 }
 
-async fn in_snapshot(
+/// The start of the exchange's day that holds the first hour.
+async fn first_day(
     connection: &mut PgConnection,
     patience: Duration,
     hours: &Range<Hour>,
-) -> Result<Vec<(Timestamp, String)>, sqlx::Error> {
-    let days = pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange").bind(hours.start.start());
-    let first_day: Timestamp = in_time(patience, days.fetch_one(&mut *connection)).await?;
-    let to = hours.end.start();
-    let symbols = in_time(patience, Rows { from: first_day, to }.symbols(connection)).await?;
-    let (mut rest, mut found) = (&symbols[..], Vec::new());
-    while !rest.is_empty() {
-        let asked: Vec<_> = rest.iter().take(SYMBOLS_AT_ONCE).map(|symbol| (&**symbol, None)).collect();
-        let counts = in_time(patience, count_bars(connection, &asked)).await?;
-        let asked = &asked[..how_many(&counts)];
-        rest = &rest[asked.len()..];
-        for (interval, from) in [(Interval::Hour, hours.start.start()), (Interval::Day, first_day)] {
-            let all = in_time(patience, bars(connection, interval, asked)).await?;
-            let symbols: Vec<&str> = asked.iter().map(|(symbol, _)| *symbol).collect();
-            let rows = Rows { from, to };
-            let mut held = rows.read(connection, patience, (interval, &symbols)).await?;
-            for (symbol, bars) in symbols.into_iter().zip(&all) {
-                rows.compare((symbol, bars), &mut held, &mut found);
-            }
-            found.extend(held.into_keys().map(|(symbol, start)| (start, symbol)));
+) -> Result<Timestamp, sqlx::Error> {
+    let day = pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange").bind(hours.start.start());
+    in_time(patience, day.fetch_one(connection)).await
+}
+
+/// Symbols that are looked at together.
+struct Step<'a> {
+    hours: &'a Range<Hour>,
+    /// From the first hour's day on.
+    window: Rows,
+    symbols: &'a [String],
+}
+
+impl Step<'_> {
+    /// Looks at the first of the symbols, and gives how many they were.
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        patience: Duration,
+        found: &mut Strays,
+    ) -> Result<usize, sqlx::Error> {
+        let mut asked: Vec<Asked<'_>> = self.symbols.iter().map(|symbol| (&**symbol, None)).collect();
+        let mut counts = in_time(patience, count_bars(connection, &asked)).await?;
+        let held = in_time(patience, self.window.count(connection, self.symbols)).await?;
+        counts.iter_mut().zip(held).for_each(|(bars, rows)| *bars += rows);
+        asked.truncate(how_many(&counts));
+        let done = asked.len();
+        let stale = in_time(patience, stale(connection, &self.symbols[..done])).await?;
+        asked.retain(|(symbol, _)| !stale.contains(*symbol));
+        let mut hours_of: BTreeMap<&str, BTreeSet<Hour>> = BTreeMap::new();
+        for interval in [Interval::Hour, Interval::Day] {
+            self.look_at(interval, &asked, (&mut *connection, patience), &mut hours_of).await?;
         }
+        for (symbol, hours) in hours_of {
+            hours.into_iter().for_each(|hour| found.entry(hour).or_default().add(symbol));
+        }
+        Ok(done)
     }
-    Ok(found)
+
+    /// Adds the hours of rows that say something else.
+    async fn look_at<'s>(
+        &self,
+        interval: Interval,
+        asked: &[Asked<'s>],
+        (connection, patience): (&mut PgConnection, Duration),
+        hours_of: &mut BTreeMap<&'s str, BTreeSet<Hour>>,
+    ) -> Result<(), sqlx::Error> {
+        let mut note = |symbol: &'s str, start: Timestamp| {
+            hours_of.entry(symbol).or_default().insert(Hour::of(start).max(self.hours.start));
+        };
+        let all = in_time(patience, bars(connection, interval, asked)).await?;
+        let rows = match interval {
+            Interval::Hour => Rows { from: self.hours.start.start(), ..self.window },
+            Interval::Day => self.window,
+        };
+        let mut held = rows.read(connection, patience, (interval, asked)).await?;
+        for (((symbol, _), bars), held) in asked.iter().zip(&all).zip(&mut held) {
+            rows.compare(bars, held, |start| note(symbol, start));
+            held.keys().for_each(|start| note(symbol, *start));
+        }
+        Ok(())
+    }
+}
+
+/// Symbols of which something is still to be computed.
+async fn stale(connection: &mut PgConnection, symbols: &[String]) -> Result<BTreeSet<String>, sqlx::Error> {
+    let stale: Vec<String> = pg::query_scalar("select symbol from stale_indicators where symbol = any($1)")
+        .bind(symbols)
+        .fetch_all(connection)
+        .await?;
+    Ok(stale.into_iter().collect())
 }
 
 /// What a row says: close, volume and [`COLUMNS`].
@@ -78,17 +136,12 @@ struct Rows {
 
 impl Rows {
     /// Takes the rows that a symbol should have out of those that there are; notes those that are not there or say otherwise.
-    fn compare(
-        self,
-        (symbol, bars): (&str, &[(Timestamp, Bar)]),
-        held: &mut BTreeMap<(String, Timestamp), Said>,
-        found: &mut Vec<(Timestamp, String)>,
-    ) {
+    fn compare(self, bars: &[(Timestamp, Bar)], held: &mut BTreeMap<Timestamp, Said>, mut note: impl FnMut(Timestamp)) {
         let mut state = State::default();
         for (start, bar) in bars.iter().take_while(|(start, _)| *start < self.to) {
             let expected = (bar.close, bar.volume, state.push(bar));
-            if *start >= self.from && held.remove(&(symbol.to_owned(), *start)) != Some(expected) {
-                found.push((*start, symbol.to_owned()));
+            if *start >= self.from && held.remove(start) != Some(expected) {
+                note(*start);
             }
         }
     }
@@ -110,9 +163,7 @@ impl Rows {
                                   and t.start < $2)
                   union
                   select symbol from hourly_stock_summary where hour >= $1 and hour < $2)
-             select symbol from looked_at
-             where not exists (select from stale_indicators m where m.symbol = looked_at.symbol)
-             order by symbol",
+             select symbol from looked_at order by symbol",
         )
         .bind(self.from)
         .bind(self.to)
@@ -120,26 +171,46 @@ impl Rows {
         .await
     }
 
+    /// How many rows there are of each symbol.
+    async fn count(self, connection: &mut PgConnection, symbols: &[String]) -> Result<Vec<usize>, sqlx::Error> {
+        let counts: Vec<i64> = pg::query_scalar(
+            "select (select count(*) from technical_indicators t
+                     where t.symbol = asked.symbol and t.interval in ('hour', 'day') and t.start >= $2 and t.start < $3)
+             from unnest($1::text[]) with ordinality as asked (symbol, number)
+             order by number",
+        )
+        .bind(symbols)
+        .bind(self.from)
+        .bind(self.to)
+        .fetch_all(connection)
+        .await?;
+        Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
+    }
+
+    /// The rows of each symbol; these come in order.
     async fn read(
         self,
         connection: &mut PgConnection,
         patience: Duration,
-        (interval, symbols): (Interval, &[&str]),
-    ) -> Result<BTreeMap<(String, Timestamp), Said>, sqlx::Error> {
+        (interval, asked): (Interval, &[Asked<'_>]),
+    ) -> Result<Vec<BTreeMap<Timestamp, Said>>, sqlx::Error> {
         let mut rows = pg::query(
             "select symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal, macd_histogram,
                     bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap
              from technical_indicators
              where symbol = any($1) and interval = $2 and start >= $3 and start < $4",
         )
-        .bind(symbols)
+        .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
         .bind(interval.name())
         .bind(self.from)
         .bind(self.to)
         .fetch(connection);
-        let mut held = BTreeMap::new();
+        let mut held = vec![BTreeMap::new(); asked.len()];
         while let Some(row) = in_time(patience, rows.try_next()).await? {
-            held.insert((row.try_get("symbol")?, row.try_get("start")?), said(&row)?);
+            let symbol: &str = row.try_get("symbol")?;
+            if let Ok(place) = asked.binary_search_by_key(&symbol, |(symbol, _)| symbol) {
+                held[place].insert(row.try_get("start")?, said(&row)?);
+            }
         }
         Ok(held)
     }

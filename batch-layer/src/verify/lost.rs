@@ -8,9 +8,10 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::places;
 use anyhow::Context;
-use common::decode::{Decoder, Rules};
-use common::{Failure, Timestamp};
+use common::decode::{Beside, Decoder, Rules};
+use common::{Failure, Place, Timestamp};
 use roaring::RoaringTreemap;
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct Search<'a> {
     pub hours: &'a Range<Hour>,
     pub realtime: &'a Holdings,
     pub archived: &'a Archived,
+    /// Ticks that were archived once and have expired.
+    pub expired: &'a Places,
     pub gaps: &'a Known,
     pub next_offsets: &'a BTreeMap<i32, u64>,
     /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among theirs.
@@ -49,6 +52,32 @@ pub struct Search<'a> {
     pub rules: &'a Arc<Rules>,
 }
 
+/// What `rejected_ticks` has of some messages.
+#[derive(Debug, Default)]
+struct Rejected {
+    /// Messages, or elements of them.
+    places: RoaringTreemap,
+    messages: RoaringTreemap,
+    /// The length in bytes of what stands there as a message's first element.
+    lengths: FxHashMap<u64, i64>,
+}
+
+impl Rejected {
+    /// Whether the message itself was rejected, and not an element of it.
+    fn is_whole(&self, offset: u64, value: Option<&[u8]>) -> bool {
+        let length = value.and_then(|value| i64::try_from(value.len()).ok());
+        length.is_some() && self.lengths.get(&offset).copied() == length
+    }
+}
+
+/// What Kafka has at a place that nothing else accounts for.
+struct Found {
+    /// Of the message, or of the one element of it that is missing.
+    place: u64,
+    /// `None`: it is no tick.
+    hour: Option<Hour>,
+}
+
 impl Search<'_> {
     /// # Errors
     /// Where the database or Kafka fails.
@@ -56,16 +85,23 @@ impl Search<'_> {
         let mut lost = Lost::default();
         for partition in self.partitions() {
             let known = self.known(partition);
+            let known_messages = places::messages(&known);
             let span = self.spans.get(&partition);
             let mut in_log = RoaringTreemap::new();
             in_log.insert_range(span.map(Span::range).unwrap_or_default());
-            in_log -= &known;
-            let before_log = self.holes(&known, span.map_or(u64::MAX, |span| span.low));
+            in_log -= &known_messages;
+            let before_log = self.holes(&known_messages, span.map_or(u64::MAX, |span| span.low));
 
-            let left = self.without_rejected(index, partition, in_log, &mut lost).await?;
-            self.ask_log(index, partition, left, &mut lost).await?;
+            let (left, mut rejected) = self.without_gaps(index, partition, in_log, &mut lost).await?;
+            let left = match places::have_elements(&known) || places::have_elements(&rejected.places) {
+                // Only Kafka tells whether the elements that were rejected are all of their message.
+                true => left,
+                false => left - std::mem::take(&mut rejected).messages,
+            };
+            self.ask_log(index, partition, (left, rejected), &mut lost).await?;
 
-            let left = self.without_rejected(index, partition, before_log, &mut lost).await?;
+            let (left, rejected) = self.without_gaps(index, partition, before_log, &mut lost).await?;
+            let left = left - (rejected.messages - places::with_holes(&rejected.places));
             self.note_unaccounted(index, partition, &left, &mut lost).await?;
         }
         Ok(lost)
@@ -74,20 +110,20 @@ impl Search<'_> {
     fn partitions(&self) -> Vec<i32> {
         let held = [self.realtime, &self.archived.holdings].into_iter().flat_map(|side| side.hours.values());
         let mut partitions: Vec<i32> = held.flat_map(|hour| hour.shares.keys().copied()).collect();
+        partitions.extend(self.expired.keys().map(|(_, partition)| *partition));
         partitions.extend(self.spans.keys());
         partitions.sort_unstable();
         partitions.dedup();
         partitions
     }
 
-    /// Messages of a partition that hold a tick on some side.
+    /// The places of a partition's ticks on whatever side.
     fn known(&self, partition: i32) -> RoaringTreemap {
         let mut known = RoaringTreemap::new();
-        for hour in self.realtime.hours.values().chain(self.archived.holdings.hours.values()) {
-            if let Some(offsets) = hour.offsets.partition(partition) {
-                known |= places::messages(offsets);
-            }
-        }
+        let held = self.realtime.hours.values().chain(self.archived.holdings.hours.values());
+        held.filter_map(|hour| hour.offsets.partition(partition)).for_each(|offsets| known |= offsets);
+        let expired = self.expired.iter().filter(|((_, of), _)| *of == partition);
+        expired.for_each(|(_, offsets)| known |= offsets);
         known
     }
 
@@ -100,19 +136,21 @@ impl Search<'_> {
         holes - known
     }
 
-    async fn without_rejected(
+    /// Those messages that the speed layer has read, and what was rejected of them.
+    async fn without_gaps(
         &self,
         index: &mut Index,
         partition: i32,
         mut offsets: RoaringTreemap,
         lost: &mut Lost,
-    ) -> Result<RoaringTreemap, Failure> {
+    ) -> Result<(RoaringTreemap, Rejected), Failure> {
         if let Some(gaps) = self.gaps.get(&partition) {
             offsets -= gaps;
         }
-        let rejected = places::messages(&tables::rejected(index, self.topic, partition, &offsets).await?);
-        self.attribute(partition, &rejected, &mut lost.rejected);
-        Ok(offsets - rejected)
+        let places = tables::rejected(index, self.topic, partition, &offsets).await?;
+        let messages = places::messages(&places);
+        self.attribute(partition, &messages, &mut lost.rejected);
+        Ok((offsets, Rejected { places, messages, lengths: FxHashMap::default() }))
     }
 
     async fn note_unaccounted(
@@ -141,13 +179,13 @@ impl Search<'_> {
         &self,
         index: &mut Index,
         partition: i32,
-        records: &[(u64, Option<Hour>)],
+        found: &[Found],
     ) -> Result<RoaringTreemap, Failure> {
         let mut held = self.archived.elsewhere.get(&partition).cloned().unwrap_or_default();
         let mut by_hour: BTreeMap<Hour, RoaringTreemap> = BTreeMap::new();
-        for (offset, hour) in records {
+        for Found { place, hour } in found {
             if let Some(hour) = hour.filter(|hour| !self.hours.contains(hour)) {
-                by_hour.entry(hour).or_default().insert(*offset);
+                by_hour.entry(hour).or_default().insert(Place::offset_of(*place));
             }
         }
         for (hour, offsets) in by_hour {
@@ -156,35 +194,34 @@ impl Search<'_> {
         Ok(held)
     }
 
+    /// Looks in Kafka for what some messages hold that was not rejected.
     async fn ask_log(
         &self,
         index: &mut Index,
         partition: i32,
-        offsets: RoaringTreemap,
+        (offsets, mut rejected): (RoaringTreemap, Rejected),
         lost: &mut Lost,
     ) -> Result<(), Failure> {
         let (Some(log), false) = (self.log, offsets.is_empty()) else {
             return Ok(());
         };
+        rejected.lengths = tables::rejected_lengths(index, self.topic, partition, &rejected.messages).await?;
         let (log, rules) = (Arc::clone(log), Arc::clone(self.rules));
         let reading = tokio::task::spawn_blocking(move || {
             let mut decoder = Decoder::new(rules, Timestamp::now());
-            let mut records = Vec::new();
+            let mut found = Vec::new();
             log.read(partition, &offsets, |offset, value, beside| {
-                let read = decoder.decode_each(value.unwrap_or_default(), beside, &mut |element| {
-                    records.push((offset, element.read.ok().map(|record| Hour::of(record.tick.timestamp()))));
-                });
-                if read.is_err() {
-                    records.push((offset, None));
+                if !rejected.is_whole(offset, value) {
+                    look_at(&mut decoder, (offset, value, beside), &rejected, &mut found);
                 }
             })?;
-            anyhow::Ok(records)
+            anyhow::Ok(found)
         });
-        let records = reading.await.context("reading Kafka").and_then(|read| read).map_err(Failure::Infrastructure)?;
+        let found = reading.await.context("reading Kafka").and_then(|read| read).map_err(Failure::Infrastructure)?;
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
-        let elsewhere = self.held_elsewhere(index, partition, &records).await?;
-        for (offset, hour) in records {
-            let is_tick = hour.is_some();
+        let elsewhere = self.held_elsewhere(index, partition, &found).await?;
+        for Found { place, hour } in found {
+            let (offset, is_tick) = (Place::offset_of(place), hour.is_some());
             // A tick of an hour that is not looked at is found in that of its record, unless some side has it.
             let own = hour.filter(|hour| self.hours.contains(hour));
             if own.is_none() && elsewhere.contains(offset) {
@@ -194,8 +231,8 @@ impl Search<'_> {
                 continue;
             };
             match (offset < next, is_tick) {
-                (true, _) => drop(lost.lost.entry((hour, partition)).or_default().insert(offset)),
-                (false, true) => drop(lost.pending.entry((hour, partition)).or_default().insert(offset)),
+                (true, _) => drop(lost.lost.entry((hour, partition)).or_default().insert(place)),
+                (false, true) => drop(lost.pending.entry((hour, partition)).or_default().insert(place)),
                 (false, false) => {}
             }
         }
@@ -217,17 +254,95 @@ impl Search<'_> {
         }
     }
 
-    /// The hour in which Kafka took an offset, or, where that is not known, the hour of the tick before it.
+    /// The hour in which Kafka took an offset, or, where that is not known, the hour of the last tick before it.
     fn hour_near(&self, partition: i32, offset: u64) -> Option<Hour> {
         let by_time = self.spans.get(&partition).and_then(|span| {
             let number = span.starts.windows(2).position(|hour| (hour[0]..hour[1]).contains(&offset))?;
             Hour::each(self.hours.clone()).nth(number)
         });
-        by_time.or_else(|| {
-            let before = offset.checked_sub(1)?;
-            let sides = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
-            let mut holding = sides.filter(|(_, hour)| hour.offsets.contains("", partition, before));
-            holding.next().map(|(hour, _)| *hour)
-        })
+        by_time.or_else(|| self.hour_before(partition, offset.checked_sub(1)?))
+    }
+
+    /// The hour of the last tick up to an offset.
+    fn hour_before(&self, partition: i32, offset: u64) -> Option<Hour> {
+        let sides = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
+        let held = sides.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(partition)?)));
+        // It mostly is the offset itself.
+        if let Some((hour, _)) = held.clone().find(|(_, offsets)| offsets.contains(offset)) {
+            return Some(hour);
+        }
+        let last = held.filter_map(|(hour, offsets)| {
+            let number = offsets.rank(offset).checked_sub(1)?;
+            Some((offsets.select(number)?, hour))
+        });
+        last.max().map(|(_, hour)| hour)
+    }
+}
+
+/// Notes what a message of Kafka's holds. Of one that was rejected in part, only its other ticks are missing.
+fn look_at(
+    decoder: &mut Decoder,
+    (offset, value, beside): (u64, Option<&[u8]>, &Beside<'_>),
+    rejected: &Rejected,
+    found: &mut Vec<Found>,
+) {
+    let is_known = rejected.messages.contains(offset);
+    let read = decoder.decode_each(value.unwrap_or_default(), beside, &mut |element| {
+        let hour = element.read.ok().map(|record| Hour::of(record.tick.timestamp()));
+        let place = places::number(offset, element.index);
+        match is_known {
+            false => found.push(Found { place: offset, hour }),
+            true if hour.is_some() && !rejected.places.contains(place) => found.push(Found { place, hour }),
+            true => {}
+        }
+    });
+    if read.is_err() && !is_known {
+        found.push(Found { place: offset, hour: None });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::decode::Rules;
+
+    const TICK: &str = r#"{"symbol":"A","timestamp":1748869200000,"open":1,"close":1,"volume":1}"#;
+
+    /// The places that are missing of a message at offset 7, of which some elements were rejected.
+    fn missing(message: &str, rejected: &[u16], first_length: Option<usize>) -> Vec<(u64, bool)> {
+        let rejected = Rejected {
+            places: rejected.iter().map(|index| places::number(7, *index)).collect(),
+            messages: rejected.iter().map(|_| 7).collect(),
+            lengths: first_length.map(|length| (7, length as i64)).into_iter().collect(),
+        };
+        let mut found = Vec::new();
+        let value = Some(message.as_bytes());
+        if !rejected.is_whole(7, value) {
+            let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
+            look_at(&mut decoder, (7, value, &Beside::NOTHING), &rejected, &mut found);
+        }
+        found.iter().map(|found| (found.place, found.hour.is_some())).collect()
+    }
+
+    #[test]
+    fn of_a_message_that_was_rejected_in_part_the_other_ticks_are_missing() {
+        let message = format!("[{TICK},{{}},{TICK}]");
+        let of = |index| (places::number(7, index), true);
+        assert_eq!(missing(&message, &[1], None), [of(0), of(2)]);
+        assert_eq!(missing(&message, &[0, 1], Some(TICK.len())), [of(2)]);
+        assert_eq!(missing(&message, &[0, 1, 2], Some(TICK.len())), []);
+        // By other flags it was no message at all.
+        assert_eq!(missing(&message, &[0], Some(message.len())), []);
+        // Of very many broken elements only the first are kept.
+        assert_eq!(missing(&format!("[{{}},{{}},{TICK}]"), &[0], Some(2)), [of(2)]);
+    }
+
+    #[test]
+    fn a_message_of_which_nothing_was_rejected_is_missing_as_a_whole() {
+        assert_eq!(missing(TICK, &[], None), [(7, true)]);
+        assert_eq!(missing(&format!("[{TICK},{{}}]"), &[], None), [(7, true), (7, false)]);
+        assert_eq!(missing("no tick", &[], None), [(7, false)]);
+        assert_eq!(missing("no tick", &[0], Some(7)), []);
+        assert_eq!(missing(TICK, &[0], Some(TICK.len())), []);
     }
 }

@@ -2,19 +2,21 @@
 
 use super::checksum::Content;
 use super::holdings::Holdings;
+use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::{Offsets, places};
 use crate::state;
 use common::pg;
+use common::pg::bars::{Columns, Row};
 use common::pg::in_time;
-use common::pg::numeric::{Numeric, StoredPrice, StoredVolume};
-use common::wide_sum::Exact;
+use common::pg::numeric::{StoredPrice, StoredVolume};
 use common::{Bar, Failure, Place, SymbolMap, Timestamp};
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
-use sqlx::Row;
+use rustc_hash::FxHashMap;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -53,6 +55,15 @@ impl Computed {
     pub fn is_purged(&self) -> bool {
         !self.has_day && self.hour_bar_ticks > 0
     }
+
+    /// How many ticks the archive has, or has had, of which `there` are still to be read.
+    #[must_use]
+    pub fn archived(&self, there: u64) -> u64 {
+        match self.gone_objects {
+            0 => there,
+            _ => there.max(self.summary_ticks.unwrap_or_default()),
+        }
+    }
 }
 
 /// Offsets by partition that are no ticks, and are known to be none.
@@ -61,6 +72,14 @@ pub type Known = BTreeMap<i32, RoaringTreemap>;
 /// Of which rows of `realtime_stock` there is talk; `None`: of all.
 pub type Sources<'a> = Option<&'a [i16]>;
 
+/// Ticks of `realtime_stock`.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub hour: Hour,
+    pub sources: Sources<'a>,
+    pub symbols: SymbolRange<'a>,
+}
+
 /// A row of `realtime_stock`.
 pub struct RealtimeTick<'r> {
     pub source: i16,
@@ -68,24 +87,27 @@ pub struct RealtimeTick<'r> {
     pub content: Content<'r>,
 }
 
-/// Shows the ticks of `realtime_stock` in an hour, one after the other.
+/// Shows ticks of `realtime_stock`, one after the other.
 ///
 /// # Errors
 /// What PostgreSQL says.
 pub async fn each_tick(
     connection: &mut PgConnection,
     patience: Duration,
-    (hour, sources): (Hour, Sources<'_>),
+    Asked { hour, sources, symbols: (from, to) }: Asked<'_>,
     mut each: impl FnMut(&RealtimeTick<'_>),
 ) -> Result<(), sqlx::Error> {
     let mut rows = pg::query(
         "select symbol, timestamp, open, high, low, close, volume, kafka_partition, source, kafka_offset, kafka_index
          from realtime_stock
-         where timestamp >= $1 and timestamp < $2 and ($3::smallint[] is null or source = any ($3))",
+         where timestamp >= $1 and timestamp < $2 and ($3::smallint[] is null or source = any ($3))
+           and symbol >= $4 and ($5::text is null or symbol < $5)",
     )
     .bind(hour.start())
     .bind(hour.plus(1).start())
     .bind(sources)
+    .bind(from)
+    .bind(to)
     .fetch(connection);
     while let Some(row) = in_time(patience, rows.try_next()).await? {
         each(&RealtimeTick {
@@ -112,7 +134,8 @@ pub async fn read_realtime(
     holdings: &mut Holdings,
 ) -> Result<(), Failure> {
     let patience = index.patience;
-    let read = each_tick(&mut index.connection, patience, (hour, sources), |row| {
+    let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
+    let read = each_tick(&mut index.connection, patience, asked, |row| {
         let is_new = holdings.add(row.place.partition, row.place.number(), &row.content);
         if let (true, Some(tick)) = (is_new, row.content.tick()) {
             holdings.sum_up(&tick, row.place);
@@ -183,33 +206,35 @@ impl Derived {
         }
     }
 
-    /// Symbols of which `expected` and the table say different things.
-    const fn query(self) -> &'static str {
-        match self {
-            Self::Summary => {
-                "select coalesce(e.symbol, t.symbol)
-                 from expected e
-                          full join (select * from hourly_stock_summary
-                                     where hour = $1 and symbol >= $11 and ($12::text is null or symbol < $12)) t
-                          on t.symbol = e.symbol
-                 where (t.open, t.high, t.low, t.close, t.volume, t.ticks, t.avg_close, t.avg_volume, t.vwap)
-                       is distinct from (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close / e.ticks,
-                                         e.volume / e.ticks, e.notional / nullif(e.volume, 0))
-                 order by 1"
-            }
-            Self::HourBars => {
-                "select coalesce(e.symbol, t.symbol)
-                 from expected e
-                          full join (select * from hour_bars
-                                     where hour = $1 and symbol >= $11 and ($12::text is null or symbol < $12)) t
-                          on t.symbol = e.symbol
-                 where (t.open, t.high, t.low, t.close, t.volume, t.ticks, t.sum_close, t.notional)
-                       is distinct from (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close, e.notional)
-                 order by 1"
-            }
-        }
+    /// Symbols of which `expected` and the table say different things. The arguments are the hour
+    /// and the ends of a range of symbols.
+    fn query(self, [hour, from, to]: [String; 3]) -> String {
+        let rows = format!(
+            "(select * from {} where hour = {hour} and symbol >= {from} and ({to}::text is null or symbol < {to}))",
+            self.name()
+        );
+        let (theirs, ours) = match self {
+            Self::Summary => (
+                "t.open, t.high, t.low, t.close, t.volume, t.ticks, t.avg_close, t.avg_volume, t.vwap".to_owned(),
+                "e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close / e.ticks, e.volume / e.ticks,
+                 e.notional / nullif(e.volume, 0)"
+                    .to_owned(),
+            ),
+            Self::HourBars => (EXPECTED.of("t"), EXPECTED.of("e")),
+        };
+        format!(
+            "with expected as (select * from {})
+             select coalesce(e.symbol, t.symbol)
+             from expected e full join {rows} t on t.symbol = e.symbol
+             where ({theirs}) is distinct from ({ours})
+             order by 1",
+            EXPECTED.rows()
+        )
     }
 }
+
+/// What is expected of bars.
+const EXPECTED: Columns = Columns::Values;
 
 /// The symbols of an hour of which a table says something else than the ticks.
 pub async fn differing(
@@ -217,52 +242,26 @@ pub async fn differing(
     hour: Hour,
     table: Derived,
     expected: &SymbolMap<Bar>,
-) -> Result<Vec<String>, Failure> {
-    let mut bars: Vec<(&str, &Bar)> = expected.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
-    bars.sort_unstable_by_key(|(symbol, _)| *symbol);
-    let (mut rest, mut from, mut found) = (&bars[..], "", Vec::new());
-    loop {
-        let (part, after) = rest.split_at(rest.len().min(SYMBOLS_AT_ONCE));
-        let to = after.first().map(|(symbol, _)| *symbol);
-        let differing =
-            in_time(index.patience, differing_of(&mut index.connection, hour, table, (part, from, to))).await;
+) -> Result<Named, Failure> {
+    let mut bars: Vec<Row<'_>> = expected.iter().map(|(symbol, bar)| (symbol.as_str(), hour.start(), bar)).collect();
+    bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
+    let mut found = Named::default();
+    for (part, range) in parts(&bars, ALL_SYMBOLS, SYMBOLS_AT_ONCE, |(symbol, ..)| symbol) {
+        let differing = in_time(index.patience, differing_of(&mut index.connection, hour, table, (part, range))).await;
         found.extend(differing.map_err(|error| index.failed(&format!("reading {} in", table.name()), error))?);
-        let Some(next) = to else {
-            return Ok(found);
-        };
-        (rest, from) = (after, next);
     }
+    Ok(found)
 }
 
-/// As [`differing`], of the symbols in a range: from, and before what follows it, if any.
+/// As [`differing`], of the symbols in a range.
 async fn differing_of(
     connection: &mut PgConnection,
     hour: Hour,
     table: Derived,
-    (bars, from, to): (&[(&str, &Bar)], &str, Option<&str>),
+    (bars, (from, to)): (&[Row<'_>], SymbolRange<'_>),
 ) -> Result<Vec<String>, sqlx::Error> {
-    let numbers = |of: fn(&Bar) -> Numeric| bars.iter().map(|(_, bar)| of(bar)).collect::<Vec<_>>();
-    let sums =
-        |of: fn(&Bar) -> Option<Exact>| bars.iter().map(|(_, bar)| of(bar).map(Numeric::from)).collect::<Vec<_>>();
-    let query = format!(
-        "with expected as
-             (select * from unnest($2::text[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
-                                   $8::numeric[], $9::numeric[], $10::bigint[])
-                            as bars (symbol, open, high, low, close, volume, sum_close, notional, ticks))
-         {}",
-        table.query()
-    );
-    pg::query_scalar_of(query)
+    pg::query_scalar_with(AssertSqlSafe(table.query(EXPECTED.more())), EXPECTED.arguments(bars)?)
         .bind(hour.start())
-        .bind(bars.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-        .bind(numbers(|bar| bar.open.into()))
-        .bind(numbers(|bar| bar.high.into()))
-        .bind(numbers(|bar| bar.low.into()))
-        .bind(numbers(|bar| bar.close.into()))
-        .bind(sums(|bar| bar.traded.volume()))
-        .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
-        .bind(sums(|bar| bar.traded.notional()))
-        .bind(bars.iter().map(|(_, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
         .bind(from)
         .bind(to)
         .fetch_all(connection)
@@ -375,6 +374,33 @@ pub async fn rejected(
     let found =
         collect(index.patience, rows).await.map_err(|error| index.failed("reading rejected_ticks in", error))?;
     Ok(places::of_messages(&found, &places::messages(among)))
+}
+
+/// How many bytes what stands in `rejected_ticks` as a message's first element has, by the offset of the message: the whole
+/// message's length, where that was rejected.
+pub async fn rejected_lengths(
+    index: &mut Index,
+    topic: &str,
+    partition: i32,
+    among: &RoaringTreemap,
+) -> Result<FxHashMap<u64, i64>, Failure> {
+    let Some(range) = hull(among) else {
+        return Ok(FxHashMap::default());
+    };
+    let rows = pg::query_as(
+        "select kafka_offset, value_bytes from rejected_ticks
+         where source in (select source from kafka_sources where topic = $1)
+           and kafka_partition = $2 and kafka_offset between $3 and $4 and kafka_index = 0 and value_bytes is not null",
+    )
+    .bind(topic)
+    .bind(partition)
+    .bind(range.start())
+    .bind(range.end())
+    .fetch_all(&mut index.connection);
+    let rows: Result<Vec<(i64, i64)>, _> = in_time(index.patience, rows).await;
+    let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+    let lengths = rows.into_iter().map(|(offset, bytes)| (offset.cast_unsigned(), bytes));
+    Ok(lengths.filter(|(offset, _)| among.contains(*offset)).collect())
 }
 
 /// Those of some messages that have a tick in `realtime_stock`, in an hour.

@@ -8,6 +8,7 @@ use super::lost::{Lost, Places, Search};
 use super::tables::{self, Known, Sources};
 use crate::hour::Hour;
 use crate::index::Index;
+use crate::scan::Offsets;
 use crate::totals::MAX_BARS;
 use anyhow::Context;
 use common::{Bar, Failure, SymbolMap};
@@ -29,6 +30,8 @@ pub struct Topic {
 pub struct Part {
     pub realtime: Holdings,
     pub archived: Archived,
+    /// Ticks that were archived once, of hours of which objects have expired.
+    pub expired: Places,
     pub spans: BTreeMap<i32, Span>,
     pub lost: Lost,
     /// Ticks of the archive that the speed layer has rejected.
@@ -110,6 +113,16 @@ impl Topic {
         Ok(Some(realtime))
     }
 
+    /// Those of an hour's places that are its own, by partition.
+    pub fn own_places(&self, hour: Hour, all: &Offsets) -> Places {
+        let is_own = |of: &str| self.of_objects().is_none_or(|name| name == of);
+        let mut own = Places::new();
+        for (_, partition, offsets) in all.iter().filter(|(of, ..)| is_own(of)) {
+            *own.entry((hour, partition)).or_default() |= offsets;
+        }
+        own
+    }
+
     /// Asks Kafka and the tables about what the sides do not tell.
     pub async fn ask(
         &self,
@@ -125,6 +138,7 @@ impl Topic {
             hours,
             realtime: &part.realtime,
             archived: &part.archived,
+            expired: &part.expired,
             gaps: &self.gaps,
             next_offsets: &self.next_offsets,
             purged,
@@ -150,15 +164,20 @@ impl Topic {
 
     /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.
     async fn find_parsed_otherwise(&self, index: &mut Index, hour: Hour, part: &mut Part) -> Result<(), Failure> {
-        let Some(side) = part.archived.holdings.hours.get(&hour) else {
-            return Ok(());
-        };
-        for partition in side.shares.keys() {
-            let held = part.realtime.hours.get(&hour).map(|side| side.offsets(*partition)).unwrap_or_default();
-            let missing = side.offsets(*partition) - held;
-            let rejected = tables::rejected(index, &self.name, *partition, &missing).await? & missing;
+        let nothing = HourHoldings::default();
+        let [archive, realtime] =
+            [&part.archived.holdings, &part.realtime].map(|side| side.hours.get(&hour).unwrap_or(&nothing));
+        let expired = part.expired.keys().filter(|(of, _)| *of == hour).map(|(_, partition)| *partition);
+        let partitions: BTreeSet<i32> = archive.shares.keys().copied().chain(expired).collect();
+        for partition in partitions {
+            let mut missing = archive.offsets(partition);
+            if let Some(expired) = part.expired.get(&(hour, partition)) {
+                missing |= expired;
+            }
+            missing -= realtime.offsets(partition);
+            let rejected = tables::rejected(index, &self.name, partition, &missing).await? & missing;
             if !rejected.is_empty() {
-                part.parsed_otherwise.insert((hour, *partition), rejected);
+                part.parsed_otherwise.insert((hour, partition), rejected);
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ mod failures;
 mod faults;
 mod identity;
 mod indicators;
+mod lost;
 mod rebuild;
 mod rules;
 mod runs;

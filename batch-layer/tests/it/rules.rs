@@ -154,6 +154,21 @@ async fn prefixes_with_rules_of_their_own_share_hours() {
 }
 
 #[tokio::test]
+async fn verify_calls_an_hour_open_that_another_prefix_has_ticks_of() {
+    let world = World::create().await;
+    put_own(&world, 10, 0, 10_000, 100).await;
+    put_tokyo(&world, 10, 10_000, 50).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&with(&DAY, &TOKYO)).await;
+    for flags in [DAY.to_vec(), with(&DAY, &TOKYO)] {
+        let outcome = world.run(&with(&["verify"], &flags)).await;
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains("it lies below another --prefix"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("run batch-layer"), "{}", outcome.stdout);
+    }
+}
+
+#[tokio::test]
 async fn an_hour_that_one_prefix_has_indexed_and_not_computed_is_finished_by_both() {
     let world = World::create().await;
     put_own(&world, 11, 0, 0, 100).await;

@@ -4,9 +4,8 @@ use super::limits::{COMMIT, Limits};
 use super::offsets::Moved;
 use super::{offsets, statements};
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
-use common::pg::numeric::Numeric;
-use common::wide_sum::Exact;
-use common::{Bar, OrderKey, Price, Timestamp, pg};
+use common::pg::bars::Columns;
+use common::{Bar, Timestamp, pg};
 use sqlx::PgConnection;
 
 /// What became of a batch.
@@ -70,53 +69,9 @@ async fn merge_bars(
     if bars.is_empty() {
         return Ok(());
     }
-    let prices = |of: fn(&Bar) -> Price| -> Vec<Numeric> { bars.iter().map(|(_, _, bar)| of(bar).into()).collect() };
-    let sums = |of: fn(&Bar) -> Option<Exact>| -> Vec<Option<Numeric>> {
-        bars.iter().map(|(_, _, bar)| of(bar).map(Numeric::from)).collect()
-    };
-    let (first, last): (Vec<_>, Vec<_>) = bars.iter().map(|(_, _, bar)| (bar.first, bar.last)).unzip();
-    let (first, last) = (KeyColumns::of(&first), KeyColumns::of(&last));
-    pg::query(statement)
-        .bind(bars.iter().map(|(symbol, _, _)| *symbol).collect::<Vec<_>>())
-        .bind(bars.iter().map(|(_, start, _)| *start).collect::<Vec<_>>())
-        .bind(prices(|bar| bar.open))
-        .bind(prices(|bar| bar.high))
-        .bind(prices(|bar| bar.low))
-        .bind(prices(|bar| bar.close))
-        .bind(sums(|bar| bar.traded.volume()))
-        .bind(bars.iter().map(|(_, _, bar)| bar.ticks.cast_signed()).collect::<Vec<_>>())
-        .bind(sums(|bar| Some(Exact::of_attos(bar.sum_close.into(), 0))))
-        .bind(sums(|bar| bar.traded.notional()))
-        .bind(first.timestamps)
-        .bind(first.partitions)
-        .bind(first.offsets)
-        .bind(first.indices)
-        .bind(last.timestamps)
-        .bind(last.partitions)
-        .bind(last.offsets)
-        .bind(last.indices)
-        .execute(connection)
-        .await?;
+    let bars: Vec<_> = bars.iter().map(|(symbol, start, bar)| (*symbol, *start, bar)).collect();
+    pg::query_with(statement, Columns::All.arguments(&bars)?).execute(connection).await?;
     Ok(())
-}
-
-/// Order keys, column by column.
-struct KeyColumns {
-    timestamps: Vec<Timestamp>,
-    partitions: Vec<i32>,
-    offsets: Vec<i64>,
-    indices: Vec<i16>,
-}
-
-impl KeyColumns {
-    fn of(keys: &[OrderKey]) -> Self {
-        Self {
-            timestamps: keys.iter().map(|key| key.timestamp).collect(),
-            partitions: keys.iter().map(|key| key.place.partition).collect(),
-            offsets: keys.iter().map(|key| key.place.offset).collect(),
-            indices: keys.iter().map(|key| key.place.index.cast_signed()).collect(),
-        }
-    }
 }
 
 async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessage]) -> sqlx::Result<()> {

@@ -1,5 +1,4 @@
 use super::*;
-use crate::scan::Offsets;
 use crate::verify::checksum::Content;
 use crate::verify::holdings::Holdings;
 use common::{Price, Timestamp, Volume};
@@ -25,7 +24,7 @@ fn ticks(offsets: std::ops::Range<u64>) -> Vec<(u64, u64)> {
 #[derive(Default)]
 struct Case {
     lost: Lost,
-    expired: Offsets,
+    expired: Places,
     parsed_otherwise: Places,
     gaps: Known,
     unread: Option<&'static str>,
@@ -47,7 +46,7 @@ impl Case {
             next_offsets: &[(0, 100)].into(),
             newest: &[(0, 99)].into(),
             kafka: BTreeMap::new(),
-            expired: &self.expired.iter().map(|(_, partition, offsets)| (partition, offsets)).collect::<Vec<_>>(),
+            expired: &self.expired,
             parsed_otherwise: &self.parsed_otherwise,
         };
         sides.compare().remove(0)
@@ -110,6 +109,25 @@ fn recorded_gaps_excuse_the_speed_layer() {
     let case = Case { gaps: [(0, (3..6).collect())].into(), ..Case::default() };
     let outcome = case.compare(&[&ticks(0..3)[..], &ticks(6..9)].concat(), &ticks(0..9));
     assert_eq!((outcome.status, outcome.skipped), (Status::Ok, 3), "{outcome:?}");
+}
+
+#[test]
+fn ticks_whose_objects_have_expired_are_asked_of_the_speed_layer_alone() {
+    let place = |offset: i64, index: u16| common::Place { partition: 0, offset, index }.number().unwrap();
+    let expired = at_zero([place(7, 0), place(7, 1), place(7, 2), place(8, 0)]);
+    let case = Case { expired, ..Case::default() };
+    let whole = case.compare(&[place(7, 0), place(7, 1), place(7, 2), place(8, 0), 9].map(|at| (at, 1)), &[(9, 1)]);
+    assert_eq!((whole.status, whole.missing_in_realtime, whole.missing_in_archive), (Status::Ok, 0, 0), "{whole:?}");
+    let short = case.compare(&[place(7, 0), place(7, 2), 9].map(|at| (at, 1)), &[(9, 1), (10, 1)]);
+    assert_eq!((short.status, short.missing_in_realtime, short.missing_in_archive), (Status::Mismatch, 3, 0));
+    assert_eq!(
+        short.details,
+        [
+            "1 ticks of the archive are not in realtime_stock: offsets 10",
+            "2 ticks of objects that have expired are not in realtime_stock: offsets 8, 7[1]"
+        ]
+    );
+    assert_eq!(case.compare(&[], &[]).missing_in_realtime, 4, "where no side has anything of the partition, too");
 }
 
 #[test]

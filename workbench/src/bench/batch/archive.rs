@@ -34,6 +34,22 @@ impl Source {
         Self { enveloped: true, ..self }
     }
 
+    /// A bucket with nothing in it.
+    pub async fn empty() -> Self {
+        Self { place: Place::Bucket(TestBucket::create().await), enveloped: false }
+    }
+
+    /// Adds an object to a bucket.
+    ///
+    /// # Errors
+    /// A store that is not there, or a folder.
+    pub async fn put(&self, key: &str, text: String) -> anyhow::Result<()> {
+        match &self.place {
+            Place::Folder(root) => anyhow::bail!("{} is kept as it is", root.display()),
+            Place::Bucket(bucket) => bucket.put(key, text).await,
+        }
+    }
+
     /// Puts the archive of a folder into a bucket of its own.
     ///
     /// # Errors

@@ -20,6 +20,16 @@ const PARTITIONS: i32 = 4;
 /// Every twentieth line has `high` and `low`, as no other has: a second shape that may come at any time.
 const OTHER_SHAPE: u64 = 20;
 
+/// Ticks of an object that comes late.
+pub const LATE_TICKS: u64 = 1000;
+/// Behind all others of the hour.
+const LATE_START: u64 = 1_000_000_000;
+/// 2025-06-01T00:00:00Z, in seconds.
+const MONTH: u64 = 1_748_736_000;
+const MONTH_HOURS: u64 = 720;
+/// Ticks of each object of a month.
+const MONTH_TICKS: u64 = 100;
+
 /// What the archives hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
@@ -107,6 +117,46 @@ fn write(folder: &Path, shape: Shape, ticks: u64, objects: u64) -> anyhow::Resul
         out.flush()?;
     }
     Ok(())
+}
+
+/// The key of a late object of the hour.
+pub fn late_name(number: u64) -> String {
+    format!("{FOLDER}/stock_prices+0+{:010}.json", LATE_START + number * LATE_TICKS)
+}
+
+/// Its content.
+///
+/// # Errors
+/// A market that closes early.
+pub fn late(number: u64) -> anyhow::Result<String> {
+    let mut feed = feed(Shape::Bare, false, 3 + number, LATE_TICKS)?;
+    let mut out = Vec::new();
+    for line in 0..LATE_TICKS {
+        let message = feed.next_message().context("the market closed early")?;
+        let value = message.value.context("a tick without a value")?;
+        let offset = LATE_START + number * LATE_TICKS + line;
+        put_line(value, Position { partition: 0, offset: offset.cast_signed() }, true, &mut out)?;
+    }
+    Ok(String::from_utf8(out)?)
+}
+
+/// The objects of 720 hours with ticks of 20 symbols: keys and content.
+pub fn month() -> impl Iterator<Item = (String, String)> {
+    let object = |hour: u64, partition: u64| {
+        let (day, start) = (1 + hour / 24, hour * MONTH_TICKS);
+        let name = format!("2025-06-{day:02}-{:02}/stock_prices+{partition}+{start:010}.json", hour % 24);
+        let line = |number: u64| {
+            let (symbol, second) = (number % 20, MONTH + hour * 3600 + number * 3600 / MONTH_TICKS);
+            format!(
+                "{{\"symbol\":\"S{symbol:02}\",\"timestamp\":{second}000,\"open\":101.5,\"close\":102.25,\"volume\":{number},\
+                 \"kafka_partition\":{partition},\"kafka_offset\":{}}}\n",
+                start + number
+            )
+        };
+        (format!("raw/stock_prices/{name}"), (0..MONTH_TICKS).map(line).collect())
+    };
+    let partitions = u64::from(PARTITIONS.unsigned_abs());
+    (0..MONTH_HOURS).flat_map(move |hour| (0..partitions).map(move |partition| object(hour, partition)))
 }
 
 fn put_line(value: &[u8], position: Position, sinks_order: bool, out: &mut impl Write) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! `bench batch`: batch-layer's hour next to the same aggregation by general engines, over the same objects.
 
 mod archive;
+mod beside;
 mod data;
 mod ours;
 mod peers;
@@ -30,6 +31,9 @@ pub struct BatchArgs {
     /// Rounds; each runs all sides one after the other.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
+    /// Only this case, or these: an archive's name as in the last line, late, idle_720.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
     /// Where the archives (5 GB) and the peers are kept.
     #[arg(long, default_value = "target/bench-data", value_name = "DIRECTORY")]
     data: PathBuf,
@@ -42,6 +46,8 @@ struct Case {
     peers: &'static [Peer],
     /// Seconds of the better peer in units of ours, a round each.
     ratios: Vec<f64>,
+    /// CPU seconds of ours, a round each.
+    cpu_seconds: Vec<f64>,
 }
 
 /// What counts over all cases.
@@ -54,13 +60,15 @@ struct Worst {
 /// # Errors
 /// Services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
-    let peers = Peers::install(&args.data)?;
     let archives = Archives::make(&args.data, args.size())?;
-    let mut cases = cases(&archives).await?;
+    let mut cases = args.cases(&archives).await?;
     let mut worst = Worst::default();
-    for round in 1..=args.rounds {
-        for case in &mut cases {
-            case.measure(round, &peers, &mut worst).await?;
+    if !cases.is_empty() {
+        let peers = Peers::install(&args.data)?;
+        for round in 1..=args.rounds {
+            for case in &mut cases {
+                case.measure(round, &peers, &mut worst).await?;
+            }
         }
     }
     let mut result = json!({ "bench": "batch", "rss_mb": worst.megabytes.round(), "mismatches": worst.mismatches });
@@ -68,9 +76,27 @@ pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
         let (min, max) = case.ratios.iter().fold((f64::INFINITY, 0.0_f64), |(min, max), r| (min.min(*r), max.max(*r)));
         println!("{}: {:.2} (min {min:.2}, max {max:.2})", case.name, median(&case.ratios));
         result[case.name] = rounded(median(&case.ratios)).into();
+        if case.name == SMALL {
+            let an_object = 1000.0 * median(&case.cpu_seconds) / args.small_objects as f64;
+            result["small_objects_cpu_ms"] = rounded(an_object).into();
+        }
+    }
+    if args.has("late") {
+        // Its archive has something more from now on.
+        let stored = cases.into_iter().find(|case| case.name == "s3_plain").map(|case| case.source);
+        let stored = match stored {
+            Some(stored) => stored,
+            None => Source::stored(&archives.plain).await?,
+        };
+        result["late_s"] = rounded(beside::late(&stored).await?).into();
+    }
+    if args.has("idle_720") {
+        result["idle_720_s"] = rounded(beside::idle().await?).into();
     }
     Ok(result)
 }
+
+const SMALL: &str = "small_objects";
 
 impl BatchArgs {
     fn size(&self) -> data::Size {
@@ -82,20 +108,38 @@ impl BatchArgs {
             lines_of_small: 28,
         }
     }
-}
 
-async fn cases(archives: &Archives) -> anyhow::Result<Vec<Case>> {
-    let case = |name, source, peers| Case { name, source, peers, ratios: Vec::new() };
-    eprintln!("putting three archives into the store");
-    Ok(vec![
-        case("plain", Source::local(&archives.plain)?, ENGINES),
-        case("gzip", Source::local(&archives.gzip)?, ENGINES),
-        case("zstd", Source::local(&archives.zstd)?, ENGINES),
-        case("envelope", Source::local(&archives.envelope)?.enveloped(), ENGINES),
-        case("s3_plain", Source::stored(&archives.plain).await?, ENGINES),
-        case("s3_gzip", Source::stored(&archives.gzip).await?, ENGINES),
-        case("small_objects", Source::stored(&archives.small).await?, &[Peer::Sequential]),
-    ])
+    /// Whether a case is asked for.
+    fn has(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    async fn cases(&self, archives: &Archives) -> anyhow::Result<Vec<Case>> {
+        let mut cases = Vec::new();
+        for (name, folder, peers) in [
+            ("plain", &archives.plain, ENGINES),
+            ("gzip", &archives.gzip, ENGINES),
+            ("zstd", &archives.zstd, ENGINES),
+            ("envelope", &archives.envelope, ENGINES),
+            ("s3_plain", &archives.plain, ENGINES),
+            ("s3_gzip", &archives.gzip, ENGINES),
+            (SMALL, &archives.small, &[Peer::Sequential]),
+        ] {
+            if !self.has(name) {
+                continue;
+            }
+            let source = match name {
+                "envelope" => Source::local(folder)?.enveloped(),
+                "plain" | "gzip" | "zstd" => Source::local(folder)?,
+                _ => {
+                    eprintln!("putting {} into the store", folder.display());
+                    Source::stored(folder).await?
+                }
+            };
+            cases.push(Case { name, source, peers, ratios: Vec::new(), cpu_seconds: Vec::new() });
+        }
+        Ok(cases)
+    }
 }
 
 impl Case {
@@ -117,6 +161,7 @@ impl Case {
         println!("{line}; {:.0} MB, {:.2} CPU s", run.usage.peak_megabytes, run.usage.cpu_seconds);
         worst.megabytes = worst.megabytes.max(run.usage.peak_megabytes);
         self.ratios.push(best / run.seconds);
+        self.cpu_seconds.push(run.usage.cpu_seconds);
         Ok(())
     }
 }

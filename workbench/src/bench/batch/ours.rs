@@ -19,20 +19,38 @@ pub struct Run {
 /// # Errors
 /// A run that fails.
 pub async fn run(source: &Source) -> anyhow::Result<Run> {
+    let database = database().await?;
+    let (seconds, usage) = run_in(&database, source, &["--hour", HOUR_NAME])?;
+    Ok(Run { seconds, usage, database })
+}
+
+/// A database with the tables: an installation makes them once, not once an hour.
+///
+/// # Errors
+/// A server that is not there.
+pub async fn database() -> anyhow::Result<TestDatabase> {
     let database = TestDatabase::create().await;
-    // An installation makes its tables once, not once an hour.
     common::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
+    Ok(database)
+}
+
+/// A run over some hours: its seconds, and what it has used.
+///
+/// # Errors
+/// A run that fails.
+pub fn run_in(database: &TestDatabase, source: &Source, window: &[&str]) -> anyhow::Result<(f64, Usage)> {
     let mut command = crate::process::command("batch-layer")?;
     command
-        .args(["--bucket", &source.bucket(), "--hour", HOUR_NAME])
-        .env("DATABASE_URL", without_tls(&database))
+        .args(["--bucket", &source.bucket()])
+        .args(window)
+        .env("DATABASE_URL", without_tls(database))
         .env("RUST_LOG", "warn")
         .envs(source.environment().into_iter().filter(|(name, _)| name != "S3_BUCKET"));
     let begun = Instant::now();
     let (status, usage) = Measured::spawn(command)?.finish()?;
     let seconds = begun.elapsed().as_secs_f64();
     ensure!(status.success(), "batch-layer failed on {}: {status}", source.bucket());
-    Ok(Run { seconds, usage, database })
+    Ok((seconds, usage))
 }
 
 /// How many of the hour's rows differ from a peer's: in any figure, or in being there.

@@ -1,0 +1,78 @@
+//! [`Stretches`]: a window in pieces that fit into memory.
+
+use crate::hour::Hour;
+use std::ops::Range;
+
+/// Hours that are compared at a time; the neighbouring folders of a stretch are read twice.
+const LONGEST: i64 = 24;
+
+/// One stretch of hours after the other.
+#[derive(Debug)]
+pub struct Stretches {
+    rest: Range<Hour>,
+    length: i64,
+}
+
+impl Stretches {
+    #[must_use]
+    pub const fn of(window: Range<Hour>) -> Self {
+        Self { rest: window, length: LONGEST }
+    }
+
+    /// The hours that are to be looked at now; `None` after the last.
+    #[must_use]
+    pub fn current(&self) -> Option<Range<Hour>> {
+        let end = self.rest.start.plus(self.length).min(self.rest.end);
+        (self.rest.start < end).then_some(self.rest.start..end)
+    }
+
+    /// They hold more than fits: fewer are taken.
+    pub fn shorten(&mut self) {
+        self.length = (self.length / 2).max(1);
+    }
+
+    /// They are done: behind one that holds much there may be many that hold little.
+    pub fn advance(&mut self) {
+        self.rest.start = self.rest.start.plus(self.length).min(self.rest.end);
+        self.length = (self.length * 2).min(LONGEST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::Timestamp;
+
+    /// The stretches that are looked at to the end, where hours before `wide` fit only one at a time.
+    fn lengths(hours: i64, wide: i64) -> Vec<usize> {
+        let first = Hour::of(Timestamp::from_micros(0));
+        let (mut stretches, mut lengths) = (Stretches::of(first..first.plus(hours)), Vec::new());
+        let mut next = first;
+        while let Some(stretch) = stretches.current() {
+            assert_eq!(stretch.start, next, "none is left out");
+            let length = Hour::each(stretch.clone()).count();
+            if length > 1 && stretch.start < first.plus(wide) {
+                stretches.shorten();
+                continue;
+            }
+            next = stretch.end;
+            lengths.push(length);
+            stretches.advance();
+        }
+        assert_eq!(next, first.plus(hours));
+        lengths
+    }
+
+    #[test]
+    fn a_window_is_cut_into_days() {
+        assert!(lengths(0, 0).is_empty());
+        assert_eq!(lengths(48, 0), [24, 24]);
+        assert_eq!(lengths(30, 0), [24, 6]);
+    }
+
+    #[test]
+    fn behind_hours_that_are_too_much_at_once_stretches_grow_again() {
+        assert_eq!(lengths(100, 1), [1, 2, 4, 8, 16, 24, 24, 21]);
+        assert_eq!(lengths(10, 3), [1, 1, 1, 2, 4, 1]);
+    }
+}

@@ -1,0 +1,154 @@
+//! Ticks that were lost after they had been written, and how they are put back.
+
+use crate::support::{World, key, lines, some_ticks};
+use crate::verify::{HOURS, Live, agreeing, bars, verify};
+use workbench::testing::Record;
+
+/// An hour of ten messages with three ticks each, which was archived, computed, and then expired.
+async fn expired_messages() -> World {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 30);
+    world.insert_realtime(&ticks).await;
+    let tick = |line: &str| line.replace("kafka_", "former_");
+    let text: String = lines(&ticks)
+        .lines()
+        .map(tick)
+        .collect::<Vec<_>>()
+        .chunks(3)
+        .enumerate()
+        .map(|(offset, ticks)| {
+            format!("{{\"data\":[{}],\"kafka_partition\":0,\"kafka_offset\":{offset}}}\n", ticks.join(","))
+        })
+        .collect();
+    world.bucket.put(&key(10, 0, 0), text).await.unwrap();
+    world.execute("update realtime_stock set kafka_index = kafka_offset % 3, kafka_offset = kafka_offset / 3").await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 10).await;
+    world.run_ok(&[&HOURS[..], &["--each", "data"]].concat()).await;
+    assert_eq!(verify(&world, &[&HOURS[..], &["--each", "data"]].concat()).await.code, 0);
+    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.run_ok(&[&HOURS[..], &["--each", "data"]].concat()).await;
+    world
+}
+
+#[tokio::test]
+async fn an_element_that_was_lost_after_its_object_had_expired_is_found_and_stays_in_the_bars() {
+    let world = expired_messages().await;
+    let flags = [&HOURS[..], &["--each", "data"]].concat();
+    let outcome = verify(&world, &flags).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    world.execute("delete from realtime_stock where kafka_offset = 7 and kafka_index = 1").await;
+    let before = bars(&world).await;
+    for flags in [flags.clone(), [&flags[..], &["--repair"]].concat()] {
+        let outcome = verify(&world, &flags).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        let word = "1 ticks of objects that have expired are not in realtime_stock: offsets 7[1]";
+        assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+        assert_eq!(bars(&world).await, before);
+    }
+}
+
+#[tokio::test]
+async fn of_a_message_that_was_rejected_in_part_the_lost_ticks_are_found() {
+    let live = Live::create().await;
+    let tick = lines(&live.ticks[..1]).trim().replace("kafka_", "former_");
+    let messages = [format!("[{tick},{{}}]"), format!("[{{}},{tick}]"), format!("[{{}},{{}}]"), "[nothing".to_owned()];
+    let end = live.ticks[199].at.micros() / 1000;
+    let whole = messages[3].len();
+    live.topic.produce(messages.iter().map(|message| Record::new(0, message.as_str()).at(end))).await;
+    live.world.set_next_offset(live.topic.name(), 0, 205).await;
+    live.world
+        .execute(&format!(
+            "insert into rejected_ticks (source, kafka_partition, kafka_offset, kafka_index, reason, detail, value_bytes)
+             values (1, 0, 201, 1, 'missing_field', '', 2), (1, 0, 202, 0, 'missing_field', '', 2),
+                    (1, 0, 203, 0, 'missing_field', '', 2), (1, 0, 203, 1, 'missing_field', '', 2),
+                    (1, 0, 204, 0, 'not_json', '', {whole})"
+        ))
+        .await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "2 records of Kafka are neither in a table nor in the archive: offsets 201, 202[1]";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn without_kafka_a_message_counts_as_rejected_where_no_element_is_missing_before_a_rejected_one() {
+    let world = agreeing().await;
+    world
+        .execute(
+            "insert into rejected_ticks (source, kafka_partition, kafka_offset, kafka_index, reason, detail)
+             values (1, 0, 9500, 1, 'missing_field', ''), (1, 0, 9500, 2, 'missing_field', '')",
+        )
+        .await;
+    // Both hours, so that the offsets in between are looked at.
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    world
+        .execute("delete from rejected_ticks where kafka_partition = 0 and kafka_offset = 9500 and kafka_index < 2")
+        .await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 are in no table and not in the archive"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("(--kafka-brokers): offsets 9500"), "{}", outcome.stdout);
+}
+
+/// What docs/operations.md says to do under HourNotReconciled: what stands before `\\copy`, its own statement, and what comes
+/// behind it.
+fn runbook() -> [String; 3] {
+    let docs = include_str!("../../../docs/operations.md");
+    let (_, section) = docs.split_once("### HourNotReconciled\n").unwrap();
+    let (_, block) = section.split_once("```sql\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let (before, rest) = block.split_once("\\copy ").unwrap();
+    let (copy, behind) = rest.split_once('\n').unwrap();
+    // What psql makes of it.
+    let copy = format!("copy {}", copy.replace("'lines.json'", "stdin"));
+    [before.to_owned(), copy, behind.to_owned()]
+}
+
+/// Does what the docs say, with the content of an object; gives how many ticks it has put back.
+async fn put_back(world: &World, content: &str) -> i64 {
+    let count = "select count(*) from realtime_stock";
+    let before = world.number(count).await;
+    let [create, copy, insert] = runbook();
+    let mut connection = world.database.connection().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+    let mut copying = connection.copy_in_raw(&copy).await.unwrap();
+    copying.send(content.as_bytes()).await.unwrap();
+    copying.finish().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(&mut connection).await.unwrap();
+    world.number(count).await - before
+}
+
+#[tokio::test]
+async fn ticks_that_were_lost_are_put_back_as_the_docs_say() {
+    let repair = [&HOURS[..], &["--repair"]].concat();
+    for bars_have_them in [true, false] {
+        let world = agreeing().await;
+        let lost = "kafka_partition = 0 and kafka_offset between 9010 and 9012";
+        world.execute(&format!("delete from realtime_stock where {lost}")).await;
+        if !bars_have_them {
+            world.fill_minute_bars().await;
+        }
+        let before = bars(&world).await;
+        let outcome = verify(&world, &repair).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains("not in realtime_stock: offsets 9010-9012"), "{}", outcome.stdout);
+        assert_eq!(bars(&world).await, before);
+
+        let ticks = some_ticks(9, 0, 9000, 400);
+        let mut content = lines(&ticks);
+        if !bars_have_them {
+            // Times in milliseconds, as many producers have them.
+            for tick in &ticks {
+                content = content.replace(&format!("\"{}\"", tick.at), &(tick.at.micros() / 1000).to_string());
+            }
+        }
+        assert_eq!(put_back(&world, &content).await, 3);
+        assert_eq!(put_back(&world, &content).await, 0, "nothing is put back twice");
+        let outcome = verify(&world, &repair).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        assert_eq!(bars(&world).await == before, bars_have_them);
+        assert_eq!(outcome.stdout.contains("repaired: "), !bars_have_them, "{}", outcome.stdout);
+    }
+}
