@@ -141,11 +141,15 @@ impl Stretch {
         self.parts.iter().find_map(|part| part.archived.unread.get(&hour)).map(String::as_str)
     }
 
-    /// Why an hour's bars are better left alone: `realtime_stock` lacks ticks that are known elsewhere, or may lack some.
+    /// Why an hour's bars are better left alone: `realtime_stock` lacks ticks that are known elsewhere, or may lack some, or
+    /// has others than the archive.
     fn why_left(&self, outcome: &HourOutcome) -> Option<&'static str> {
-        let mut partitions = outcome.partitions.iter();
-        if partitions.any(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0) {
+        let has = |is_so: fn(&PartitionOutcome) -> bool| outcome.partitions.iter().any(is_so);
+        if has(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0) {
             return Some(repair::SHORT);
+        }
+        if has(|partition| partition.missing_in_archive > 0 || partition.differing_blocks > 0) {
+            return Some(repair::CONTRADICTED);
         }
         let computed = &self.computed[&outcome.hour];
         let counted = computed.minute_bar_ticks.max(computed.hour_bar_ticks);
@@ -381,8 +385,10 @@ impl Verification {
             next_offsets: &topic.next_offsets,
             newest: &part.archived.newest,
             kafka: kafka_ranges(hour, &stretch.hours, &part.spans),
+            kafka_ends: part.spans.iter().map(|(partition, span)| (*partition, span.high)).collect(),
             expired: &part.expired,
             parsed_otherwise: &part.parsed_otherwise,
+            rejected_ticks: &part.rejected_ticks,
         };
         sides.compare()
     }

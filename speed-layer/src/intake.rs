@@ -77,6 +77,8 @@ pub struct Intake {
     client_id: String,
     /// Topics of which it is being asked whether they may be read.
     rights_asked: BTreeSet<String>,
+    /// Whether it is being asked if any broker answers.
+    brokers_asked: bool,
     /// Topics that cannot be read, with what was said of each.
     absent: BTreeMap<String, String>,
 }
@@ -120,6 +122,7 @@ impl Intake {
             stranger: None,
             client_id,
             rights_asked: BTreeSet::new(),
+            brokers_asked: false,
             absent: BTreeMap::new(),
         })
     }

@@ -70,6 +70,11 @@ impl KafkaWatch {
         Ok(())
     }
 
+    /// Whether the client has had no connection for so long.
+    pub fn is_away_for(&self, time: Duration) -> bool {
+        self.away_since.is_some_and(|since| since.elapsed() >= time)
+    }
+
     fn connected(&mut self) {
         let since = self.away_since.take();
         if let Some(since) = since.filter(|_| self.said) {

@@ -29,10 +29,14 @@ pub struct Sides<'a> {
     pub newest: &'a BTreeMap<i32, u64>,
     /// Kafka's offsets of the hour, by partition.
     pub kafka: BTreeMap<i32, (u64, u64)>,
+    /// Where Kafka's log ends, by partition.
+    pub kafka_ends: BTreeMap<i32, u64>,
     /// Ticks that were archived once, of hours of which objects have expired.
     pub expired: &'a Places,
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: &'a Places,
+    /// Those that are ticks by the flags of this comparison.
+    pub rejected_ticks: &'a Places,
 }
 
 impl Sides<'_> {
@@ -139,6 +143,12 @@ impl Sides<'_> {
                         (docs/message-format.md)";
             name(outcome, Status::Ok, rejected, what);
         }
+        if let Some(ticks) = self.at(self.rejected_ticks, partition) {
+            missing -= ticks;
+            let what = "ticks of the archive stand in rejected_ticks and are ticks by these flags: give speed-layer, \
+                        batch-layer and verify the same flags about messages";
+            name(outcome, Status::Mismatch, ticks, what);
+        }
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
         let pending = split_off(&mut missing, next);
         outcome.missing_in_realtime = missing.len();
@@ -151,9 +161,13 @@ impl Sides<'_> {
         }
         let mut missing = (realtime - archive) - expired;
         let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1);
-        let pending = split_off(&mut missing, after_newest);
-        outcome.missing_in_archive = missing.len();
+        let mut pending = split_off(&mut missing, after_newest);
+        // The tables were read before Kafka was asked.
+        let end = self.kafka_ends.get(&partition).copied().unwrap_or(u64::MAX);
+        let beyond = split_off(&mut pending, end.max(after_newest));
+        outcome.missing_in_archive = missing.len() + beyond.len();
         name(outcome, Status::Mismatch, &missing, "ticks of realtime_stock are not in the archive");
+        name(outcome, Status::Mismatch, &beyond, "ticks of realtime_stock have offsets that Kafka does not have yet");
         name(outcome, Status::Open, &pending, "ticks of realtime_stock wait for the sink");
     }
 

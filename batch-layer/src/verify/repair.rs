@@ -45,6 +45,9 @@ pub enum Repair {
 /// `realtime_stock` lacks ticks that are known elsewhere, which the bars may have seen.
 pub const SHORT: &str = "realtime_stock lacks ticks that the archive or Kafka has: put them back first, as \
                          docs/operations.md says under HourNotReconciled";
+/// Then the bars may be right, and a row of `realtime_stock` be false.
+pub const CONTRADICTED: &str = "the archive says otherwise than realtime_stock: find out first which of them is right, as \
+                                docs/operations.md says under HourNotReconciled";
 /// The bars may be the last trace of ticks that nobody can name.
 pub const UNSURE: &str = "they have seen more ticks than realtime_stock has, and the archive does not say that those \
                           were too many: see docs/operations.md under HourNotReconciled";

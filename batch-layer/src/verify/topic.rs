@@ -11,7 +11,9 @@ use crate::index::Index;
 use crate::scan::Offsets;
 use crate::totals::MAX_BARS;
 use anyhow::Context;
-use common::{Bar, Failure, SymbolMap};
+use common::decode::{Beside, Decoder, Rules};
+use common::{Bar, Failure, SymbolMap, Timestamp};
+use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub struct Part {
     pub lost: Lost,
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: Places,
+    /// Such that are ticks by the flags of this comparison.
+    pub rejected_ticks: Places,
 }
 
 /// The topics that are asked for, and whether Kafka could be asked about them where it was to be.
@@ -148,7 +152,7 @@ impl Topic {
         };
         part.lost = search.run(index).await?;
         for hour in Hour::each(hours.clone()) {
-            self.find_parsed_otherwise(index, hour, part).await?;
+            self.find_parsed_otherwise(index, hour, archive.reader.rules(), part).await?;
         }
         Ok(())
     }
@@ -163,7 +167,13 @@ impl Topic {
     }
 
     /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.
-    async fn find_parsed_otherwise(&self, index: &mut Index, hour: Hour, part: &mut Part) -> Result<(), Failure> {
+    async fn find_parsed_otherwise(
+        &self,
+        index: &mut Index,
+        hour: Hour,
+        rules: &Arc<Rules>,
+        part: &mut Part,
+    ) -> Result<(), Failure> {
         let nothing = HourHoldings::default();
         let [archive, realtime] =
             [&part.archived.holdings, &part.realtime].map(|side| side.hours.get(&hour).unwrap_or(&nothing));
@@ -175,12 +185,41 @@ impl Topic {
                 missing |= expired;
             }
             missing -= realtime.offsets(partition);
-            let rejected = tables::rejected(index, &self.name, partition, &missing).await? & missing;
-            if !rejected.is_empty() {
-                part.parsed_otherwise.insert((hour, partition), rejected);
+            let mut rejected = tables::rejected(index, &self.name, partition, &missing).await? & missing;
+            if rejected.is_empty() {
+                continue;
+            }
+            let ticks = self.ticks_among(index, partition, rules, &rejected).await?;
+            rejected -= &ticks;
+            for (found, places) in [(&mut part.parsed_otherwise, rejected), (&mut part.rejected_ticks, ticks)] {
+                if !places.is_empty() {
+                    found.insert((hour, partition), places);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Those of some rejected values that are ticks by this comparison's flags, as far as the values alone tell it.
+    async fn ticks_among(
+        &self,
+        index: &mut Index,
+        partition: i32,
+        rules: &Arc<Rules>,
+        rejected: &RoaringTreemap,
+    ) -> Result<RoaringTreemap, Failure> {
+        let mut decoder = Decoder::new(Arc::clone(rules), Timestamp::now());
+        let beside = Beside { topic: Some(&self.name), ..Beside::NOTHING };
+        let mut ticks = RoaringTreemap::new();
+        for (place, value) in tables::rejected_values(index, &self.name, partition, rejected).await? {
+            let mut is_tick = false;
+            // What is no message holds no tick.
+            let _ = decoder.decode_each(&value, &beside, &mut |element| is_tick |= element.read.is_ok());
+            if is_tick {
+                ticks.insert(place);
+            }
+        }
+        Ok(ticks)
     }
 }
 

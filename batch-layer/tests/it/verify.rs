@@ -681,6 +681,47 @@ async fn what_connects_parser_takes_and_the_speed_layer_rejects_has_a_verdict_of
     assert!(outcome.stdout.contains("1 ticks of the archive stand in rejected_ticks"), "{}", outcome.stdout);
 }
 
+#[tokio::test]
+async fn layers_that_read_by_other_flags_do_not_agree() {
+    let world = agreeing().await;
+    let value = lines(&some_ticks(9, 0, 9000, 11)[10..]);
+    let statement = format!(
+        "delete from realtime_stock where kafka_partition = 0 and kafka_offset = 9010;
+         insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail, value, value_bytes)
+         values (1, 0, 9010, 'missing_field', 'price is missing', '{value}', length('{value}'))"
+    );
+    world.execute(&statement).await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "1 ticks of the archive stand in rejected_ticks and are ticks by these flags: give speed-layer";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn repair_carries_nothing_into_bars_that_the_archive_contradicts() {
+    for falsehood in [
+        "update realtime_stock set close = close + 1000, high = high + 1000
+         where kafka_partition = 0 and kafka_offset = 10010",
+        "update realtime_stock set symbol = 'GHOST' where kafka_partition = 0 and kafka_offset = 10010",
+        "insert into realtime_stock
+         select (jsonb_populate_record(r, '{\"kafka_index\": 1}')).* from realtime_stock r
+         where kafka_partition = 0 and kafka_offset = 10010",
+        "update realtime_stock set timestamp = timestamp + interval '1 hour'
+         where kafka_partition = 0 and kafka_offset = 9010",
+    ] {
+        let world = agreeing().await;
+        let bars = "select t::text from hour_bars t order by 1";
+        let before = world.rows(bars).await;
+        world.execute(falsehood).await;
+        let outcome = verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
+        assert_eq!(outcome.code, 1, "{falsehood}: {}{}", outcome.stdout, outcome.stderr);
+        let said = "not repaired, because the archive says otherwise than realtime_stock";
+        assert!(outcome.stdout.contains(said), "{falsehood}: {}", outcome.stdout);
+        assert_eq!(world.rows(bars).await, before, "{falsehood}");
+    }
+}
+
 /// Two topics, whose ticks have the same places, below one prefix and in one database.
 async fn two_topics() -> World {
     let world = World::create().await;

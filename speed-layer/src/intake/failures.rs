@@ -123,6 +123,12 @@ impl Intake {
                 self.assignment.event(&at, Event::Readable(offset), Instant::now());
             }
             Finding::Led(at) => return self.leader_is_not_found(&at),
+            Finding::Brokers(do_answer) => {
+                self.brokers_asked = false;
+                if do_answer && self.watch.is_away_for(LEADERS_LOST) {
+                    return Err(rejoin("brokers answer, and Kafka's client has a connection to none".into()));
+                }
+            }
             Finding::Allowed(at) => {
                 self.rights_asked.remove(&at.topic);
                 self.assignment.is_allowed(&at.topic, Instant::now());

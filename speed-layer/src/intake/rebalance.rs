@@ -44,6 +44,9 @@ impl Intake {
         if self.shared.client_id() != self.client_id {
             return Err(rejoin("the database is another one than before, and so is this group's member".into()));
         }
+        if self.watch.is_away_for(LEADERS_LOST) && !std::mem::replace(&mut self.brokers_asked, true) {
+            self.inquiry.about_brokers();
+        }
         self.pass_over_markers(reports);
         for (at, messages) in self.assignment.lag(&reports.ends) {
             self.shared.metrics.set_lag(&at, messages);

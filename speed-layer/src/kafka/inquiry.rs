@@ -22,6 +22,10 @@ const ASK_FOR_MEMBERS_EVERY: Duration = Duration::from_secs(10);
 /// How long the brokers may take for one answer; the question is asked again.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// A client that has had no answer for this long is replaced: librdkafka's may forget every broker that it knew, and then
+/// connects to none of those that are there.
+const RENEW_AFTER: Duration = Duration::from_secs(20);
+
 /// What is asked.
 #[derive(Debug)]
 enum Question {
@@ -35,6 +39,8 @@ enum Question {
     Leader(TopicPartition),
     /// May this user read from this offset on?
     Allowed(TopicPartition, i64),
+    /// Does any broker answer?
+    Brokers,
 }
 
 /// What was found out.
@@ -60,6 +66,8 @@ pub enum Finding {
     Led(TopicPartition),
     /// It could not be found out; in the client's words.
     NotFound(TopicPartition, String),
+    /// Whether any broker answers.
+    Brokers(bool),
 }
 
 /// The asking end.
@@ -76,15 +84,13 @@ impl Inquiry {
     /// # Errors
     /// A property that librdkafka does not take.
     pub fn start(config: &Config) -> Result<Self, Failure> {
-        let client: BaseConsumer<Quiet> = super::client_settings(config, &[])
-            .create_with_context(Quiet)
-            .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
-            .map_err(Failure::Configuration)?;
+        let client = client(config)?;
         let (questions, asked) = mpsc::channel();
         let (found, findings) = mpsc::channel();
         let asker = Asker {
             config: config.clone(),
             client,
+            answered: Instant::now(),
             asked,
             found,
             topics: BTreeMap::new(),
@@ -124,6 +130,11 @@ impl Inquiry {
         self.ask(Question::Allowed(partition, next));
     }
 
+    /// Whether any broker answers, though Kafka's client has a connection to none.
+    pub fn about_brokers(&self) {
+        self.ask(Question::Brokers);
+    }
+
     fn ask(&self, question: Question) {
         // The thread lives as long as this end does.
         let _ = self.questions.send(question);
@@ -133,6 +144,13 @@ impl Inquiry {
     pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
         self.findings.try_iter()
     }
+}
+
+fn client(config: &Config) -> Result<BaseConsumer<Quiet>, Failure> {
+    super::client_settings(config, &[])
+        .create_with_context(Quiet)
+        .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
+        .map_err(Failure::Configuration)
 }
 
 /// A topic that is looked at.
@@ -149,6 +167,8 @@ struct Asked {
 struct Asker {
     config: Config,
     client: BaseConsumer<Quiet>,
+    /// When it last had an answer, or was made.
+    answered: Instant,
     asked: Receiver<Question>,
     found: Sender<Finding>,
     topics: BTreeMap<String, Asked>,
@@ -184,6 +204,20 @@ impl Asker {
                     return;
                 }
             }
+            self.renew_client();
+        }
+    }
+
+    fn renew_client(&mut self) {
+        if self.answered.elapsed() < RENEW_AFTER {
+            return;
+        }
+        self.answered = Instant::now();
+        // The settings were taken before.
+        if let Ok(new) = client(&self.config) {
+            tracing::debug!("nobody answers what Kafka is asked: asking by a new client");
+            let old = std::mem::replace(&mut self.client, new);
+            super::bury(move || drop(old));
         }
     }
 
@@ -212,6 +246,10 @@ impl Asker {
                 let found = self.is_led(&partition).then_some(Finding::Led(partition));
                 self.tell(found);
             }
+            Question::Brokers => {
+                let found = Finding::Brokers(self.do_brokers_answer());
+                self.tell(Some(found));
+            }
             Question::Allowed(partition, next) => {
                 let found = match may_read(&self.config, &partition, next) {
                     Ok(()) => Finding::Allowed(partition),
@@ -234,8 +272,24 @@ impl Asker {
         topics.iter().filter_map(|topic| self.look_at(topic)).collect()
     }
 
-    fn look_at_members(&self) -> Option<Finding> {
-        match members(&self.client, &self.config.group_id, PATIENCE) {
+    fn do_brokers_answer(&mut self) -> bool {
+        // Of one topic: a cluster may have thousands.
+        let topic = self.config.named_topics().next().unwrap_or("__consumer_offsets");
+        let is_answer = self.client.fetch_metadata(Some(topic), PATIENCE).is_ok();
+        self.note_answer(is_answer);
+        is_answer
+    }
+
+    fn note_answer(&mut self, is_answer: bool) {
+        if is_answer {
+            self.answered = Instant::now();
+        }
+    }
+
+    fn look_at_members(&mut self) -> Option<Finding> {
+        let found = members(&self.client, &self.config.group_id, PATIENCE);
+        self.note_answer(found.is_ok());
+        match found {
             Ok(members) => {
                 tracing::debug!("Kafka names {} members of the group", members.len());
                 Some(Finding::Members(members))
@@ -249,7 +303,9 @@ impl Asker {
 
     /// `None` where nothing is new, or nobody answers.
     fn look_at(&mut self, topic: &str) -> Option<Finding> {
-        let identity = match topic_id::describe(&self.client, topic, PATIENCE) {
+        let described = topic_id::describe(&self.client, topic, PATIENCE);
+        self.note_answer(!matches!(described, Err(NoDescription::Unknown(_))));
+        let identity = match described {
             Ok(Description { topic_id, partitions }) => TopicIdentity {
                 topic: topic.to_owned(),
                 cluster_id: self.client.client().fetch_cluster_id(PATIENCE).unwrap_or_default(),
@@ -293,8 +349,10 @@ impl Asker {
         })
     }
 
-    fn measure(&self, partition: TopicPartition) -> Finding {
-        match self.client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE) {
+    fn measure(&mut self, partition: TopicPartition) -> Finding {
+        let watermarks = self.client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE);
+        self.note_answer(watermarks.is_ok());
+        match watermarks {
             Ok((low, high)) => Finding::Partition(partition, Watermarks { low, high }),
             Err(error) => Finding::NotFound(partition, error.to_string()),
         }

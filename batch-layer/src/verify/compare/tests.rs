@@ -26,6 +26,8 @@ struct Case {
     lost: Lost,
     expired: Places,
     parsed_otherwise: Places,
+    rejected_ticks: Places,
+    kafka_end: Option<u64>,
     gaps: Known,
     unread: Option<&'static str>,
     is_purged: bool,
@@ -48,6 +50,8 @@ impl Case {
             kafka: BTreeMap::new(),
             expired: &self.expired,
             parsed_otherwise: &self.parsed_otherwise,
+            rejected_ticks: &self.rejected_ticks,
+            kafka_ends: self.kafka_end.map(|end| (0, end)).into_iter().collect(),
         };
         sides.compare().remove(0)
     }
@@ -64,6 +68,26 @@ fn sides_that_hold_the_same_agree_whatever_the_order() {
     let outcome = Case::default().compare(&ticks(0..50), &shuffled);
     assert_eq!((outcome.status, outcome.details.len()), (Status::Ok, 0), "{outcome:?}");
     assert_eq!(outcome.realtime_checksum.as_deref(), Some(&*outcome.archive_checksum));
+}
+
+#[test]
+fn offsets_behind_the_end_of_kafkas_log_wait_for_no_sink() {
+    let compare = |kafka_end| Case { kafka_end, ..Case::default() }.compare(&ticks(90..103), &ticks(90..100));
+    for (end, expected) in [(None, Status::Open), (Some(103), Status::Open), (Some(102), Status::Mismatch)] {
+        assert_eq!(compare(end).status, expected, "{end:?}");
+    }
+    let outcome = compare(Some(101));
+    assert_eq!(outcome.missing_in_archive, 2);
+    let said = "2 ticks of realtime_stock have offsets that Kafka does not have yet: offsets 101-102";
+    assert!(outcome.details.iter().any(|detail| detail == said), "{:?}", outcome.details);
+}
+
+#[test]
+fn rejects_that_are_ticks_by_these_flags_are_a_mismatch() {
+    let case = Case { rejected_ticks: at_zero([3]), parsed_otherwise: at_zero([4]), ..Case::default() };
+    let outcome = case.compare(&[&ticks(0..3)[..], &ticks(5..9)].concat(), &ticks(0..9));
+    assert_eq!((outcome.status, outcome.missing_in_realtime), (Status::Mismatch, 0), "{outcome:?}");
+    assert!(outcome.details[1].contains("are ticks by these flags"), "{:?}", outcome.details);
 }
 
 #[test]
