@@ -219,9 +219,10 @@ impl Verification {
             if stop.is_cancelled() {
                 return Err(stopped());
             }
+            let has_ticks = stretch.realtime(*hour).ticks > 0;
             let repair = match stretch.why_left(&self.judge(*hour, stretch)) {
-                Some(why) => Repair::Left(why),
-                None => {
+                Some(why) if has_ticks => Repair::Left(why),
+                _ => {
                     is_tried = true;
                     // Minutes that are missing altogether were trimmed, as long as the hours are there.
                     let computed = &stretch.computed[hour];

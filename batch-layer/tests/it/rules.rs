@@ -157,7 +157,9 @@ async fn prefixes_with_rules_of_their_own_share_hours() {
 async fn verify_calls_an_hour_open_that_another_prefix_has_ticks_of() {
     let world = World::create().await;
     put_own(&world, 10, 0, 10_000, 100).await;
-    put_tokyo(&world, 10, 10_000, 50).await;
+    put_tokyo(&world, 10, 20_000, 50).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 30_000).await;
     world.run_ok(&DAY).await;
     world.run_ok(&with(&DAY, &TOKYO)).await;
     for flags in [DAY.to_vec(), with(&DAY, &TOKYO)] {
