@@ -53,7 +53,7 @@ pub fn newest(places: &RoaringTreemap) -> Option<u64> {
 /// The number of a message's element.
 #[must_use]
 pub const fn number(offset: u64, index: u16) -> u64 {
-    (index as u64) * Place::FIRST_ELEMENTS | offset
+    ((index as u64) * Place::FIRST_ELEMENTS) | offset
 }
 
 /// Whether there are later elements of messages among some places.

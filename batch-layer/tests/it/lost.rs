@@ -52,7 +52,7 @@ async fn an_element_that_was_lost_after_its_object_had_expired_is_found_and_stay
 async fn of_a_message_that_was_rejected_in_part_the_lost_ticks_are_found() {
     let live = Live::create().await;
     let tick = lines(&live.ticks[..1]).trim().replace("kafka_", "former_");
-    let messages = [format!("[{tick},{{}}]"), format!("[{{}},{tick}]"), format!("[{{}},{{}}]"), "[nothing".to_owned()];
+    let messages = [format!("[{tick},{{}}]"), format!("[{{}},{tick}]"), "[{},{}]".to_owned(), "[nothing".to_owned()];
     let end = live.ticks[199].at.micros() / 1000;
     let whole = messages[3].len();
     live.topic.produce(messages.iter().map(|message| Record::new(0, message.as_str()).at(end))).await;
