@@ -81,6 +81,8 @@ pub struct Computed {
     pub location: String,
     /// Objects in its sums that are no longer in the archive.
     pub gone_objects: u32,
+    /// How many there are in its sums, with those.
+    pub objects: u64,
     pub ticks: u64,
     /// Ticks of those objects that do not tell their places.
     pub gone_placeless: u64,
@@ -92,6 +94,14 @@ pub struct Computed {
     pub sum: Option<HourBars>,
     /// Records that were in the sums and were taken out.
     pub withdrawn: Offsets,
+}
+
+impl Computed {
+    /// Whether its sums are those of so many objects that are still there, and of those that are gone.
+    #[must_use]
+    pub fn is_of(&self, there: u64) -> bool {
+        there + u64::from(self.gone_objects) == self.objects
+    }
 }
 
 impl Index {
@@ -234,6 +244,16 @@ impl Index {
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 
+    /// What an object holds of each hour, in order of time, by its fingerprints.
+    pub async fn fingerprints_of(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
+        let rows = pg::query_as("select hour, fingerprint from archive_object_hours where key = $1 order by hour")
+            .bind(key)
+            .fetch_all(&mut self.connection);
+        let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
+        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        Ok(rows.into_iter().map(|(hour, number)| (Hour::of(hour), number.cast_unsigned())).collect())
+    }
+
     /// What computed hours have of an object as it was read before: their ticks, by hour, and how it was read.
     pub async fn held_of(&mut self, key: &str) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
         let rows = pg::query_as(
@@ -255,7 +275,7 @@ impl Index {
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
         let row = pg::query(
-            "select location, gone_objects, ticks, conflicts, bars, offsets, hour_sums.withdrawn, format,
+            "select location, gone_objects, objects, ticks, conflicts, bars, offsets, hour_sums.withdrawn, format,
                     (select coalesce(sum(h.ticks), 0)::bigint
                      from archive_object_hours h join archive_objects o using (key)
                      where h.hour = $1 and h.merged and o.gone) as gone_placeless
@@ -299,6 +319,7 @@ fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {
     Ok(Computed {
         location: row.try_get("location")?,
         gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
+        objects: row.try_get::<i32, _>("objects")?.cast_unsigned().into(),
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
         gone_placeless: row.try_get::<i64, _>("gone_placeless")?.cast_unsigned(),
         format: row.try_get("format")?,

@@ -3,6 +3,7 @@
 use crate::archive::{FileName, FileNameTemplate, Folder, Object, uncompressed};
 use crate::index::KnownObjects;
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 /// An object that is new, or another one than the index knows.
 #[derive(Debug, Clone)]
@@ -12,6 +13,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// It was read before, by other rules than this run's.
     pub by_other_rules: bool,
+    /// A listed object of the same name, but for what says that it is compressed.
+    pub twin: Option<Arc<str>>,
 }
 
 /// Why an object must be read.
@@ -51,6 +54,7 @@ pub fn compare(
     force: bool,
 ) -> Survey {
     let mut survey = Survey::default();
+    let listed: Vec<Arc<str>> = listing.iter().map(|object| Arc::clone(&object.key)).collect();
     for object in listing {
         let known = known.remove(&*object.key);
         // The name of an object that is as it was has been read before.
@@ -78,12 +82,29 @@ pub fn compare(
                 continue;
             }
         };
-        survey.changes.push(Change { object, folder: folder.clone(), kind, by_other_rules });
+        survey.changes.push(Change { object, folder: folder.clone(), kind, by_other_rules, twin: None });
     }
+    note_twins(&mut survey, &listed);
     take_renamed(&mut survey, &mut known);
     survey.gone = known.into_iter().filter(|(_, known)| !known.gone).map(|(key, _)| key).collect();
     survey.gone.sort_unstable();
     survey
+}
+
+/// While an object is compressed where it lies, it lies there twice for a while.
+fn note_twins(survey: &mut Survey, listed: &[Arc<str>]) {
+    if !listed.iter().any(|key| uncompressed(key).len() < key.len()) {
+        return;
+    }
+    let mut by_stem: FxHashMap<&str, &Arc<str>> = FxHashMap::default();
+    for key in listed {
+        // The first by key is the one that counts.
+        by_stem.entry(uncompressed(key)).or_insert(key);
+    }
+    for change in &mut survey.changes {
+        let first = by_stem.get(uncompressed(&change.object.key));
+        change.twin = first.filter(|first| ***first != change.object.key).map(|first| Arc::clone(first));
+    }
 }
 
 /// Takes objects that were compressed or unpacked where they lay for what they were.

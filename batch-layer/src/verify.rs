@@ -390,6 +390,7 @@ impl Verification {
             expired: &part.expired,
             parsed_otherwise: &part.parsed_otherwise,
             rejected_ticks: &part.rejected_ticks,
+            rejected_unread: &part.rejected_unread,
         };
         sides.compare()
     }

@@ -8,7 +8,7 @@ use crate::scan::RejectedLine;
 use common::pg;
 use common::pg::in_time;
 use common::{Failure, Timestamp};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use std::collections::BTreeSet;
@@ -129,10 +129,10 @@ pub struct Gone {
 
 async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     let mut transaction = lock::begin(connection, token).await?;
-    let merged = merged(&mut transaction, entries).await?;
-    withdraw(&mut transaction, entries, &merged).await?;
+    let summed = summed(&mut transaction, entries).await?;
+    withdraw(&mut transaction, entries, &summed).await?;
     insert_objects(&mut transaction, entries).await?;
-    insert_hours(&mut transaction, entries, &merged).await?;
+    insert_hours(&mut transaction, entries, &summed).await?;
     insert_rejects(&mut transaction, entries).await?;
     lock::commit(transaction, token).await
 }
@@ -149,40 +149,30 @@ fn etags(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.etag).collect()
 }
 
-/// The hours whose sums hold what these objects hold, which have other etags or were read by other rules at most.
-async fn merged(
-    transaction: &mut PgTransaction<'_>,
-    entries: &[Entry],
-) -> Result<FxHashSet<(String, Hour)>, sqlx::Error> {
-    let (mut keys, mut hours, mut fingerprints) = (Vec::new(), Vec::new(), Vec::new());
-    for (entry, holding) in entries.iter().flat_map(|entry| entry.hours.iter().map(move |of| (entry, of))) {
-        keys.push(&*entry.object.key);
-        hours.push(holding.hour.start());
-        fingerprints.push(holding.fingerprint.cast_signed());
-    }
-    let rows: Vec<(String, Timestamp)> = pg::query_as(
-        "select h.key, h.hour
-         from unnest($1::text[], $2::timestamptz[], $3::bigint[]) as again (key, hour, fingerprint)
-                  join archive_object_hours h using (key, hour, fingerprint)
-         where h.merged",
-    )
-    .bind(keys)
-    .bind(hours)
-    .bind(fingerprints)
-    .fetch_all(transaction.acquire().await?)
-    .await?;
-    Ok(rows.into_iter().map(|(key, hour)| (key, Hour::of(hour))).collect())
+/// The fingerprints of the versions that are in sums, by object and hour.
+type Summed = FxHashMap<(String, Hour), i64>;
+
+/// Those of some objects.
+async fn summed(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<Summed, sqlx::Error> {
+    let rows: Vec<(String, Timestamp, i64)> =
+        pg::query_as("select key, hour, summed from archive_object_hours where key = any ($1) and summed is not null")
+            .bind(keys(entries))
+            .fetch_all(transaction.acquire().await?)
+            .await?;
+    Ok(rows.into_iter().map(|(key, hour, summed)| ((key, Hour::of(hour)), summed)).collect())
 }
 
-/// Deletes earlier versions of the objects; the hours that those touched become stale. `same`: hours that they hold the same
-/// of as before.
+/// Deletes earlier versions of the objects; the hours that those touched become stale, but for those that they
+/// hold the same of.
 async fn withdraw(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
-    same: &FxHashSet<(String, Hour)>,
+    summed: &Summed,
 ) -> Result<(), sqlx::Error> {
+    let holdings = entries.iter().flat_map(|entry| entry.hours.iter().map(move |of| (entry, of)));
+    let same = holdings.filter(|(entry, of)| is_same(summed, entry, of).1);
     let (same_keys, same_hours): (Vec<&str>, Vec<Timestamp>) =
-        same.iter().map(|(key, hour)| (&**key, hour.start())).unzip();
+        same.map(|(entry, of)| (&*entry.object.key, of.hour.start())).unzip();
     pg::query(
         "insert into stale_hours (hour, wanted, replaced, reread)
          select h.hour, false, bool_or(h.merged and same.key is null and o.etag <> new.etag),
@@ -243,10 +233,10 @@ async fn insert_objects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
 async fn insert_hours(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
-    merged: &FxHashSet<(String, Hour)>,
+    summed: &Summed,
 ) -> Result<(), sqlx::Error> {
     let (mut hours, mut keys, mut ticks, mut wanted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut known, mut fingerprints) = (Vec::new(), Vec::new());
+    let (mut known, mut fingerprints, mut before) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
             hours.push(holding.hour.start());
@@ -254,18 +244,21 @@ async fn insert_hours(
             ticks.push(holding.ticks.cast_signed());
             fingerprints.push(holding.fingerprint.cast_signed());
             wanted.push(entry.wanted);
-            known.push(!merged.is_empty() && merged.contains(&(entry.object.key.to_string(), holding.hour)));
+            let (in_sums, is_same) = is_same(summed, entry, holding);
+            before.push(in_sums);
+            known.push(is_same);
         }
     }
     pg::query(
-        "insert into archive_object_hours (hour, key, ticks, fingerprint, merged)
-         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bool[])",
+        "insert into archive_object_hours (hour, key, ticks, fingerprint, merged, summed)
+         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bool[], $6::bigint[])",
     )
     .bind(&hours)
     .bind(&keys)
     .bind(&ticks)
     .bind(&fingerprints)
     .bind(&known)
+    .bind(&before)
     .execute(transaction.acquire().await?)
     .await?;
     pg::query(
@@ -279,6 +272,15 @@ async fn insert_hours(
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())
+}
+
+/// What of an object is in an hour's sums, if anything is, and whether it is what the object holds now.
+fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<i64>, bool) {
+    if summed.is_empty() {
+        return (None, false);
+    }
+    let before = summed.get(&(entry.object.key.to_string(), holding.hour)).copied();
+    (before, before == Some(holding.fingerprint.cast_signed()))
 }
 
 async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {

@@ -1,5 +1,6 @@
 //! [`Lines`]: a stream cut at newlines, without copying and with bounded memory.
 
+use super::values::end_of_first;
 use super::visit::{LineTaker, Source};
 use common::decode::MAX_VALUE_BYTES;
 use std::io::{self, Read};
@@ -17,6 +18,11 @@ pub struct Lines<R> {
     start: usize,
     end: usize,
     number: u64,
+    /// Values of the line that is read that were given out by themselves.
+    behind: u16,
+    /// How many bytes from `start` on hold no newline, as far as that is known: a long line is not searched again for each of
+    /// its values.
+    without_newline: usize,
     at_end: bool,
 }
 
@@ -30,6 +36,8 @@ pub struct Line<'a> {
     pub length: u64,
     /// Whether nothing shows its end but that of the object.
     pub is_open: bool,
+    /// How many values of the same line were given out before it: a line that is longer than any tick is cut into them.
+    pub behind: u16,
 }
 
 impl Line<'_> {
@@ -42,7 +50,7 @@ impl Line<'_> {
 
 impl<R: Read> Lines<R> {
     pub fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; SMALL_BUFFER], start: 0, end: 0, number: 0, at_end: false }
+        Self { input, buffer: vec![0; SMALL_BUFFER], start: 0, end: 0, number: 0, behind: 0, without_newline: 0, at_end: false }
     }
 
     /// Lines that follow `number` others.
@@ -63,7 +71,9 @@ impl<R: Read> Source for Lines<R> {
     /// As by `next_line`, whose result would be written to memory and read back in other pieces for each line.
     fn hand_to(&mut self, taker: &mut impl LineTaker) -> io::Result<()> {
         loop {
-            while let Some(length) = taker.take_first(&self.buffer[self.start..self.end], self.number + 1) {
+            while self.behind == 0
+                && let Some(length) = taker.take_first(&self.buffer[self.start..self.end], self.number + 1)
+            {
                 self.start += length + 1;
                 self.number += 1;
             }
@@ -86,7 +96,8 @@ impl<R: Read> Lines<R> {
     /// The length of the next line, where the buffer holds its end.
     #[inline]
     fn newline(&self) -> Option<usize> {
-        memchr::memchr(b'\n', &self.buffer[self.start..self.end])
+        let skipped = self.without_newline;
+        memchr::memchr(b'\n', &self.buffer[self.start + skipped..self.end]).map(|position| skipped + position)
     }
 
     /// The next line, which is not in the buffer yet, or not whole.
@@ -97,7 +108,10 @@ impl<R: Read> Lines<R> {
                 return Ok((searched > 0).then(|| self.take(searched, 0)));
             }
             if searched >= MAX_VALUE_BYTES {
-                return self.skip_long().map(Some);
+                return match end_of_first(&self.buffer[self.start..self.end]) {
+                    Some(end) => Ok(Some(self.take_value(end))),
+                    None => self.skip_long().map(Some),
+                };
             }
             self.fill()?;
             let unsearched = &self.buffer[self.start + searched..self.end];
@@ -112,9 +126,21 @@ impl<R: Read> Lines<R> {
     fn take(&mut self, length: usize, newline: usize) -> Line<'_> {
         let start = self.start;
         self.start += length + newline;
+        self.without_newline = 0;
         self.number += 1;
+        let behind = std::mem::take(&mut self.behind);
         let bytes = &self.buffer[start..start + length];
-        Line { number: self.number, bytes, length: length as u64, is_open: newline == 0 }
+        Line { number: self.number, bytes, length: length as u64, is_open: newline == 0, behind }
+    }
+
+    /// The first value of a line in which others follow.
+    fn take_value(&mut self, length: usize) -> Line<'_> {
+        let (start, behind) = (self.start, self.behind);
+        self.start += length;
+        self.behind = behind.saturating_add(1);
+        self.without_newline = self.end - self.start;
+        let bytes = &self.buffer[start..start + length];
+        Line { number: self.number + 1, bytes, length: length as u64, is_open: false, behind }
     }
 
     /// Reads more behind what is buffered.
@@ -134,6 +160,7 @@ impl<R: Read> Lines<R> {
 
     /// Keeps the beginning of a line that is too long for a tick, and drops the rest up to the next newline.
     fn skip_long(&mut self) -> io::Result<Line<'_>> {
+        self.without_newline = 0;
         let kept = super::MAX_REJECT_BYTES;
         let mut length = (self.end - self.start) as u64;
         self.buffer.copy_within(self.start..self.start + kept, 0);
@@ -149,7 +176,8 @@ impl<R: Read> Lines<R> {
             }
         }
         self.number += 1;
-        Ok(Line { number: self.number, bytes: &self.buffer[..kept], length, is_open: false })
+        let behind = std::mem::take(&mut self.behind);
+        Ok(Line { number: self.number, bytes: &self.buffer[..kept], length, is_open: false, behind })
     }
 }
 
@@ -201,6 +229,24 @@ mod tests {
             assert_eq!(next, (!ending.is_empty()).then(|| (2, b"next".to_vec())));
             assert!(lines.buffer.len() <= 2 * MAX_VALUE_BYTES, "{}", lines.buffer.len());
         }
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_any_tick_is_cut_into_its_values() {
+        let value = br#"{"a":"0123456789"}"#;
+        let text = [&value.repeat(2 * MAX_VALUE_BYTES / value.len()), &b"\n{}\n"[..]].concat();
+        let mut lines = Lines::new(Trickle(&text, 65_536));
+        let (mut values, mut last) = (0, None);
+        while let Some(line) = lines.next_line().unwrap() {
+            if line.number == 1 {
+                // Its last part, which is short enough, comes in one piece.
+                values += line.bytes.windows(value.len()).filter(|part| part == value).count();
+            }
+            last = Some((line.number, line.bytes.to_vec(), line.behind));
+        }
+        assert_eq!(values, 2 * MAX_VALUE_BYTES / value.len());
+        assert_eq!(last, Some((2, b"{}".to_vec(), 0)));
+        assert!(lines.buffer.len() <= 2 * MAX_VALUE_BYTES, "{}", lines.buffer.len());
     }
 
     proptest! {

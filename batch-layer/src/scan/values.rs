@@ -1,13 +1,13 @@
 //! Several values in one line: objects were put together whose last lines had no newline, or a sink writes none.
 
-/// Where the first object of a line ends, if another one follows it. Blanks may stand between them.
+/// Where the first object or array of a line ends, if another one follows it. Blanks may stand between them.
 pub fn end_of_first(line: &[u8]) -> Option<usize> {
-    let may_follow = |at: usize| line[..at].trim_ascii_end().last() == Some(&b'}');
-    if !memchr::memchr_iter(b'{', line).any(may_follow) {
+    let may_follow = |at: usize| matches!(line[..at].trim_ascii_end().last(), Some(b'}' | b']'));
+    if !memchr::memchr2_iter(b'{', b'[', line).any(may_follow) {
         return None;
     }
     // That may stand in a text.
-    end(line).filter(|end| line[*end..].trim_ascii_start().starts_with(b"{"))
+    end(line).filter(|end| matches!(line[*end..].trim_ascii_start().first(), Some(b'{' | b'[')))
 }
 
 /// Where a line's first object or array ends.
@@ -58,6 +58,7 @@ mod tests {
             (r#"{"a":"}{"}"#, vec![r#"{"a":"}{"}"#]),
             (r#"{"a":"\"}{"}{}"#, vec![r#"{"a":"\"}{"}"#, "{}"]),
             (r#"{"a":[{},{}]}"#, vec![r#"{"a":[{},{}]}"#]),
+            ("[[1],[2]][3] {}[]", vec!["[[1],[2]]", "[3]", "{}", "[]"]),
             (r#"{"a":1} rest }{"#, vec![r#"{"a":1} rest }{"#]),
             ("}{", vec!["}{"]),
             ("", vec![""]),
@@ -69,7 +70,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_objects_are_cut_as_a_json_parser_would(texts in proptest::collection::vec("[a\\\\\"\\[\\],{}]{0,8}", 1..5)) {
-            let objects: Vec<String> = texts.iter().map(|text| serde_json::json!({ text: [text] }).to_string()).collect();
+            let objects: Vec<String> = texts.iter().map(|text| match text.len() % 2 {
+                0 => serde_json::json!({ text: [text] }).to_string(),
+                _ => serde_json::json!([text, [{ text: 1 }]]).to_string(),
+            }).collect();
             let line = objects.concat();
             prop_assert_eq!(values(&line), objects.iter().map(String::as_str).collect::<Vec<_>>());
         }

@@ -83,6 +83,7 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
         first_reject: None,
         strange_lines: 0,
         cut_line: None,
+        is_csv: options.csv.is_some(),
         order: Order::default(),
         visitor,
     };
@@ -117,6 +118,7 @@ struct Reading<'o, V> {
     strange_lines: u64,
     /// The last line, where it ends in the middle of a value.
     cut_line: Option<u64>,
+    is_csv: bool,
     order: Order,
     visitor: &'o mut V,
 }
@@ -171,7 +173,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
             let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
             return self.reject(line, 0, Reject { reason: Reason::TooLarge, detail });
         }
-        if self.is_wrapped {
+        if self.is_wrapped || line.behind > 0 {
             return self.show(line);
         }
         match self.decoder.decode_known(line.bytes, &self.beside) {
@@ -191,7 +193,7 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
 impl<V: Visitor> Reading<'_, V> {
     /// Shows each of the values of a line: one, nearly always.
     fn show(&mut self, line: &Line<'_>) {
-        let (mut rest, mut behind) = (line.bytes, 0);
+        let (mut rest, mut behind) = (line.bytes, line.behind);
         while let Some(end) = end_of_first(rest) {
             self.show_value(&Line { bytes: &rest[..end], length: end as u64, is_open: false, ..*line }, behind);
             rest = rest[end..].trim_ascii_start();
@@ -225,7 +227,8 @@ impl<V: Visitor> Reading<'_, V> {
     }
 
     fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
-        if line.is_open && is_cut(line.bytes) {
+        // Of a line of other fields than JSON nothing tells whether it is whole.
+        if line.is_open && (self.is_csv || is_cut(line.bytes)) {
             self.cut_line = Some(line.number);
         }
         self.has_records |= match reject.reason {
@@ -320,5 +323,5 @@ fn show_each(
 }
 
 fn part(number: u64, bytes: &[u8]) -> Line<'_> {
-    Line { number, bytes, length: bytes.len() as u64, is_open: false }
+    Line { number, bytes, length: bytes.len() as u64, is_open: false, behind: 0 }
 }

@@ -37,6 +37,8 @@ pub struct Sides<'a> {
     pub parsed_otherwise: &'a Places,
     /// Those that are ticks by the flags of this comparison.
     pub rejected_ticks: &'a Places,
+    /// Those of which that is not known.
+    pub rejected_unread: &'a Places,
 }
 
 impl Sides<'_> {
@@ -148,6 +150,12 @@ impl Sides<'_> {
             let what = "ticks of the archive stand in rejected_ticks and are ticks by these flags: give speed-layer, \
                         batch-layer and verify the same flags about messages";
             name(outcome, Status::Mismatch, ticks, what);
+        }
+        if let Some(unread) = self.at(self.rejected_unread, partition) {
+            missing -= unread;
+            let what = "ticks of the archive stand in rejected_ticks, which did not keep them whole, or are too many to be \
+                        looked at";
+            name(outcome, Status::Open, unread, what);
         }
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
         let pending = split_off(&mut missing, next);

@@ -376,8 +376,8 @@ pub async fn rejected(
     Ok(places::of_messages(&found, &places::messages(among)))
 }
 
-/// Values that are looked at of a partition's rejects of an hour: 2 MB at most.
-const VALUES_READ: i64 = 1000;
+/// Values that are looked at of a partition's rejects of an hour: 20 MB at most.
+const VALUES_READ: usize = 10_000;
 
 /// What stands in `rejected_ticks` at some places, the first of them, as far as it was kept whole.
 pub async fn rejected_values(
@@ -386,26 +386,21 @@ pub async fn rejected_values(
     partition: i32,
     among: &RoaringTreemap,
 ) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
-    let Some(range) = hull(among) else {
-        return Ok(Vec::new());
-    };
+    let first: RoaringTreemap = among.iter().take(VALUES_READ).collect();
+    let messages: Vec<i64> = places::messages(&first).iter().map(u64::cast_signed).collect();
     let rows = pg::query_as(
         "select kafka_offset | (kafka_index::bigint << 48), value from rejected_ticks
          where source in (select source from kafka_sources where topic = $1)
-           and kafka_partition = $2 and kafka_offset between $3 and $4 and length(value) = value_bytes
-         order by kafka_offset, kafka_index
-         limit $5",
+           and kafka_partition = $2 and kafka_offset = any ($3) and length(value) = value_bytes",
     )
     .bind(topic)
     .bind(partition)
-    .bind(range.start())
-    .bind(range.end())
-    .bind(VALUES_READ)
+    .bind(messages)
     .fetch_all(&mut index.connection);
     let rows: Result<Vec<(i64, Vec<u8>)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
     let values = rows.into_iter().map(|(place, value)| (place.cast_unsigned(), value));
-    Ok(values.filter(|(place, _)| among.contains(*place)).collect())
+    Ok(values.filter(|(place, _)| first.contains(*place)).collect())
 }
 
 /// How many bytes what stands in `rejected_ticks` as a message's first element has, by the offset of the message: the whole

@@ -40,6 +40,8 @@ pub struct Part {
     pub parsed_otherwise: Places,
     /// Such that are ticks by the flags of this comparison.
     pub rejected_ticks: Places,
+    /// Such of which that is not known.
+    pub rejected_unread: Places,
 }
 
 /// The topics that are asked for, and whether Kafka could be asked about them where it was to be.
@@ -189,9 +191,11 @@ impl Topic {
             if rejected.is_empty() {
                 continue;
             }
-            let ticks = self.ticks_among(index, partition, rules, &rejected).await?;
+            let (ticks, others) = self.ticks_among(index, partition, rules, &rejected).await?;
             rejected -= &ticks;
-            for (found, places) in [(&mut part.parsed_otherwise, rejected), (&mut part.rejected_ticks, ticks)] {
+            rejected -= &others;
+            let Part { parsed_otherwise, rejected_ticks, rejected_unread, .. } = &mut *part;
+            for (found, places) in [(parsed_otherwise, others), (rejected_ticks, ticks), (rejected_unread, rejected)] {
                 if !places.is_empty() {
                     found.insert((hour, partition), places);
                 }
@@ -200,26 +204,25 @@ impl Topic {
         Ok(())
     }
 
-    /// Those of some rejected values that are ticks by this comparison's flags, as far as the values alone tell it.
+    /// Those of some rejected values that are ticks by this comparison's flags, as far as the values alone tell it, and those
+    /// that are none. Not every value was kept whole.
     async fn ticks_among(
         &self,
         index: &mut Index,
         partition: i32,
         rules: &Arc<Rules>,
         rejected: &RoaringTreemap,
-    ) -> Result<RoaringTreemap, Failure> {
+    ) -> Result<(RoaringTreemap, RoaringTreemap), Failure> {
         let mut decoder = Decoder::new(Arc::clone(rules), Timestamp::now());
         let beside = Beside { topic: Some(&self.name), ..Beside::NOTHING };
-        let mut ticks = RoaringTreemap::new();
+        let (mut ticks, mut others) = (RoaringTreemap::new(), RoaringTreemap::new());
         for (place, value) in tables::rejected_values(index, &self.name, partition, rejected).await? {
             let mut is_tick = false;
             // What is no message holds no tick.
             let _ = decoder.decode_each(&value, &beside, &mut |element| is_tick |= element.read.is_ok());
-            if is_tick {
-                ticks.insert(place);
-            }
+            if is_tick { ticks.insert(place) } else { others.insert(place) };
         }
-        Ok(ticks)
+        Ok((ticks, others))
     }
 }
 

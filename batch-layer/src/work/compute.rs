@@ -51,10 +51,10 @@ impl Due<'_> {
 }
 
 /// Records that an hour would lose. `is_read_otherwise`: those whose places are missing may be among the ticks that tell
-/// none now.
+/// none now, unless their objects have expired.
 fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool) -> u64 {
     let missing = known.sum.as_ref().map_or(0, |before| before.offsets.missing_in(&sum.offsets));
-    let by_place = missing.saturating_sub(if is_read_otherwise { placeless(sum) } else { 0 });
+    let by_place = missing.saturating_sub(if is_read_otherwise && known.gone_objects == 0 { placeless(sum) } else { 0 });
     // Of ticks that do not tell their place only the number is known, and that of those whose objects are gone.
     by_place.max(known.ticks.saturating_sub(sum.ticks)).max(known.gone_placeless)
 }
@@ -113,7 +113,7 @@ impl Work {
     }
 
     /// Computes one hour, unless it changed meanwhile. `pending`: hours that will be computed after it.
-    async fn compute(&mut self, stale: Stale, pending: &FxHashSet<Hour>) -> Result<(), Failure> {
+    async fn compute(&mut self, mut stale: Stale, pending: &FxHashSet<Hour>) -> Result<(), Failure> {
         let hour = stale.hour;
         let objects = self.index.objects_of(hour).await?;
         let (foreign, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(|indexed| self.is_foreign(indexed));
@@ -123,6 +123,14 @@ impl Work {
             return self.settle(hour, &foreign).await;
         }
         let known = self.index.computed(hour).await?;
+        let merged = objects.iter().chain(&foreign).filter(|object| object.merged).count();
+        if known.as_ref().is_some_and(|known| known.is_of(merged as u64)) {
+            // What was replaced is again what it was.
+            (stale.replaced, stale.reread) = (false, false);
+            if !is_forced && objects.iter().all(|object| object.merged) {
+                return self.settle(hour, &foreign).await;
+            }
+        }
         match (objects.is_empty(), foreign.is_empty()) {
             (true, true) => return self.empty(stale, known.as_ref()).await,
             (true, false) if known.is_none() => return self.settle(hour, &foreign).await,
@@ -350,7 +358,7 @@ impl Work {
                     self.fail_moved(hour, other);
                 } else if let Some(indexed) = folder_of(&object.key) {
                     let folder = self.folder_of(&indexed.folder);
-                    let change = Change { object, folder, kind: ChangeKind::Replaced, by_other_rules: false };
+                    let change = Change { object, folder, kind: ChangeKind::Replaced, by_other_rules: false, twin: None };
                     self.index_again(vec![change]).await?;
                 }
                 self.note_retry(hour);

@@ -191,6 +191,7 @@ impl Work {
             }
             match scan {
                 Ok(scan) if self.refuses(&change, &scan).await? => self.pass_over(&change.object, &scan),
+                Ok(scan) if self.is_copy(&change, &scan, &entries).await? => self.pass_over(&change.object, &scan),
                 Ok(scan) => entries.push(self.take_in(change, scan).await?),
                 Err(ReadError::Moved | ReadError::Wide) => moved.push(change),
                 Err(ReadError::Broken(broken)) => self.note_broken(&change.object, &change.folder, broken).await?,
@@ -209,6 +210,28 @@ impl Work {
             self.index.store(&entries).await?;
         }
         result.and_then(|()| self.check_stop()).map(|()| moved)
+    }
+
+    /// Whether an object holds what another one of its name holds, which is compressed or is not. It is looked at again in
+    /// each run, until one of the two is gone.
+    async fn is_copy(&mut self, change: &Change, scan: &Scan, read: &[Entry]) -> Result<bool, Failure> {
+        let Some(twin) = change.twin.as_deref().filter(|_| !scan.hours.is_empty()) else {
+            return Ok(false);
+        };
+        let pairs = |of: &[Holding]| of.iter().map(|of| (of.hour, of.fingerprint)).collect::<Vec<_>>();
+        let ours = scan.hours.iter().map(holding).collect::<Result<Vec<_>, _>>().map_err(Failure::Infrastructure)?;
+        let theirs = match read.iter().find(|entry| *entry.object.key == *twin) {
+            Some(entry) => pairs(&entry.hours),
+            None => self.index.fingerprints_of(twin).await?,
+        };
+        let is_copy = pairs(&ours) == theirs;
+        if is_copy {
+            let (location, key) = (self.store.location(), &change.object.key);
+            self.progress.warn(format_args!(
+                "{location}{key} holds the same as {location}{twin} and is passed over: delete one of them"
+            ));
+        }
+        Ok(is_copy)
     }
 
     /// Counts what was read in vain.

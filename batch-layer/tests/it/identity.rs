@@ -41,19 +41,61 @@ async fn flags_that_read_the_same_of_each_message_take_no_expired_ticks_away() {
 
 #[tokio::test]
 async fn flags_that_read_messages_otherwise_take_no_expired_ticks_away() {
-    for (text, is_placed) in [(placed as fn(i64) -> String, true), (unplaced, false)] {
+    for text in [placed, unplaced] {
         let world = half_expired(text).await;
         let before = world.summary().await;
         let outcome = world.run(&[&DAY[..], &["--map", "close=open"]].concat()).await;
         assert_eq!(outcome.code, 4, "{}", outcome.stderr);
         assert!(outcome.stderr.contains("would lose 10 of 20 records"), "{}", outcome.stderr);
         assert_eq!(world.summary().await, before);
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(TICKS).await, 30);
+    }
+}
+
+#[tokio::test]
+async fn expired_ticks_are_not_outweighed_by_as_many_that_tell_no_offset() {
+    let world = half_expired(placed).await;
+    world.bucket.put(&key(10, 2, 0), unplaced(2)).await.unwrap();
+    let before = world.summary().await;
+    let outcome = world.run(&[&DAY[..], &["--map", "close=open"]].concat()).await;
+    assert_eq!((outcome.code, world.summary().await), (4, before), "{}", outcome.stderr);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 30);
+}
+
+#[tokio::test]
+async fn an_object_that_was_replaced_and_is_put_back_leaves_nothing_to_mend() {
+    for text in [placed, unplaced] {
+        let world = half_expired(text).await;
+        let before = world.summary().await;
+        world.bucket.put(&key(10, 1, 0), text(1).replacen("\"volume\":", "\"volume\":9", 1)).await.unwrap();
         let outcome = world.run(&DAY).await;
-        match is_placed {
-            true => assert_eq!((outcome.code, world.number(TICKS).await), (0, 30), "{}", outcome.stderr),
-            // Nobody can tell the new ticks from those that were read by the other flags.
-            false => assert_eq!((outcome.code, world.summary().await), (4, before), "{}", outcome.stderr),
+        assert_eq!((outcome.code, world.summary().await), (4, before), "{}", outcome.stderr);
+        world.bucket.put(&key(10, 1, 0), text(1)).await.unwrap();
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(TICKS).await, 30);
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_lies_there_compressed_as_well_counts_once_until_one_of_them_is_gone() {
+    for (text, is_known) in [(placed as fn(i64) -> String, true), (placed, false), (unplaced, true), (unplaced, false)] {
+        let world = World::create().await;
+        let packed = format!("{}.gz", key(10, 0, 0));
+        world.bucket.put(&key(10, 0, 0), text(0)).await.unwrap();
+        if is_known {
+            world.run_ok(&DAY).await;
         }
+        world.bucket.put(&packed, gzip(&text(0))).await.unwrap();
+        let outcome = world.run_ok(&DAY).await;
+        assert!(outcome.stderr.contains("is passed over: delete one of them"), "{}", outcome.stderr);
+        assert_eq!(world.number(TICKS).await, 10);
+        world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+        world.run_ok(&DAY).await;
+        let gone = "select ticks * 10 + gone_objects from batch_hours";
+        assert_eq!(world.number(gone).await, 100);
+        assert_eq!(world.rows("select key from archive_objects").await, [&*packed]);
     }
 }
 
@@ -137,6 +179,14 @@ async fn values_without_a_newline_between_them_are_each_read() {
     world.bucket.put(&key(10, 0, 0), glued).await.unwrap();
     world.run_ok(&DAY).await;
     assert_eq!(world.number(TICKS).await, 20);
+    // A line that is longer than any message, and arrays.
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 20_000);
+    world.bucket.put(&key(10, 0, 0), lines(&ticks[..19_990]).replace('\n', "")).await.unwrap();
+    let arrays = [&ticks[19_990..19_995], &ticks[19_995..]].map(|part| format!("[{}]", lines(part).trim_end().replace('\n', ",")));
+    world.bucket.put(&key(10, 0, 19_990), "{}\n".to_owned() + &arrays.concat()).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 20_000);
     // Without offsets nobody can tell them from one message of several values, of which Connect takes the first.
     let world = World::create().await;
     world.bucket.put(&key(10, 0, 0), unplaced(0).replace('\n', "") + "\n" + &unplaced(1)).await.unwrap();

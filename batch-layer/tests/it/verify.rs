@@ -671,8 +671,8 @@ async fn what_connects_parser_takes_and_the_speed_layer_rejects_has_a_verdict_of
     world
         .execute(
             "delete from realtime_stock where kafka_partition = 0 and kafka_offset = 9010;
-             insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
-             values (1, 0, 9010, 'not_json', 'a second value')",
+             insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail, value, value_bytes)
+             values (1, 0, 9010, 'not_json', 'a nested value', '[', 1)",
         )
         .await;
     world.fill_minute_bars().await;

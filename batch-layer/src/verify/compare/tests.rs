@@ -27,6 +27,7 @@ struct Case {
     expired: Places,
     parsed_otherwise: Places,
     rejected_ticks: Places,
+    rejected_unread: Places,
     kafka_end: Option<u64>,
     gaps: Known,
     unread: Option<&'static str>,
@@ -51,6 +52,7 @@ impl Case {
             expired: &self.expired,
             parsed_otherwise: &self.parsed_otherwise,
             rejected_ticks: &self.rejected_ticks,
+            rejected_unread: &self.rejected_unread,
             kafka_ends: self.kafka_end.map(|end| (0, end)).into_iter().collect(),
         };
         sides.compare().remove(0)
