@@ -96,8 +96,14 @@ impl Command {
 
     fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
-            Some((_, flags)) => VerifyArgs::from_arg_matches(flags).map(Self::Verify),
-            None => Args::from_arg_matches(matches).map(Self::Run),
+            Some((_, flags)) => {
+                let args = VerifyArgs::from_arg_matches(flags)?;
+                args.archive.messages.check().map(|()| Self::Verify(args))
+            }
+            None => {
+                let args = Args::from_arg_matches(matches)?;
+                args.archive.messages.check().map(|()| Self::Run(args))
+            }
         }
     }
 

@@ -121,8 +121,14 @@ impl Command {
 
     fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
-            Some((_, flags)) => DoctorArgs::from_arg_matches(flags).map(|args| Self::Doctor(Box::new(args))),
-            None => Config::from_arg_matches(matches).map(|config| Self::Run(Box::new(config))),
+            Some((_, flags)) => {
+                let args = DoctorArgs::from_arg_matches(flags)?;
+                args.messages.check().map(|()| Self::Doctor(Box::new(args)))
+            }
+            None => {
+                let config = Config::from_arg_matches(matches)?;
+                config.messages.check().map(|()| Self::Run(Box::new(config)))
+            }
         }
     }
 
