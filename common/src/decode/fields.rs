@@ -1,7 +1,7 @@
 //! One pass over a JSON object that notes where the fields of a tick stand, without judging their values.
 
-use super::{Rules, values};
 use super::mapping::{Field, Mapping, Member, Node, default_field};
+use super::{Rules, values};
 use crate::reject::{Reason, Reject};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -142,8 +142,8 @@ fn missing(field: Field, mapping: &Mapping) -> Reject {
                 .to_owned()
         }
         (Field::Timestamp, true) => {
-            "timestamp is missing: name its member with --map timestamp=NAME, or take the record's \
-                                     own with --timestamp-from record"
+            "timestamp is missing: name its member with --map timestamp=NAME, name the array of ticks with --each, or, \
+             where messages have no time at all, take the record's own with --timestamp-from record"
                 .to_owned()
         }
         (_, true) => format!("{field} is missing: name its member with --map {field}=NAME"),

@@ -125,13 +125,18 @@ pub(super) fn date_and_time(date: &RawValue, time: &RawValue, rules: &Rules) -> 
     let written = format!("{} {}", date.get(), time.get());
     match (number(date).or_else(|| plain_text(date)), plain_text(time)) {
         (Some(date), Some(time)) => time_of_text(&format!("{date}T{time}"), &written, &rules.times),
-        _ => Err(bad_time(Reason::BadTimestamp, &written, "is no date and time of day, as \"2025-06-06\" and \"10:00:01\"")),
+        _ => Err(bad_time(
+            Reason::BadTimestamp,
+            &written,
+            "is no date and time of day, as \"2025-06-06\" and \"10:00:01\"",
+        )),
     }
 }
 
 /// Whether a value is a time of day alone, as `"10:00"` or `"10:00:01.5"`.
 pub(super) fn is_time_of_day(raw: &RawValue) -> bool {
-    let is_one = |text: &str| TimeRules::default().parse_text(&format!("2000-01-01T{text}")) == Err(TimeError::NoOffset);
+    let is_one =
+        |text: &str| TimeRules::default().parse_text(&format!("2000-01-01T{text}")) == Err(TimeError::NoOffset);
     plain_text(raw).is_some_and(is_one)
 }
 
@@ -148,10 +153,11 @@ fn is_date_in_digits(number: &str) -> bool {
         let part = |range: std::ops::Range<usize>| number.get(range)?.parse::<u32>().ok();
         Some((part(0..4)?, part(4..6)?, part(6..8)?))
     };
-    let is_date = |(year, month, day)| {
-        (1900..2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day)
-    };
-    matches!(number.len(), 8 | 12 | 14 | 17) && number.bytes().all(|byte| byte.is_ascii_digit()) && parts().is_some_and(is_date)
+    let is_date =
+        |(year, month, day)| (1900..2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    matches!(number.len(), 8 | 12 | 14 | 17)
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && parts().is_some_and(is_date)
 }
 
 fn bad_time(reason: Reason, written: &str, what: &str) -> Reject {

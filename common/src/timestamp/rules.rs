@@ -42,7 +42,9 @@ impl FromStr for TimeZone {
 
     fn from_str(name: &str) -> Result<Self, String> {
         if let Some(place) = without_summer(name) {
-            return Err(format!("{name} has no summer time: name a place, as {place}, or {name} as an offset, Etc/GMT+N"));
+            return Err(format!(
+                "{name} has no summer time: name a place, as {place}, or {name} as an offset, Etc/GMT+N"
+            ));
         }
         jiff::tz::TimeZone::get(name).map(Self).map_err(|_| {
             "there is no such zone; expected a name such as America/New_York, Asia/Kolkata or UTC".to_owned()

@@ -183,9 +183,9 @@ fn utc_offset(rest: &[u8]) -> Result<Option<i64>, TimeError> {
         [sign @ (b'+' | b'-'), _, _, b'0'..=b'9', _, behind @ ..] => (*sign, two(rest, 1)?, two(rest, 3)?, behind),
         [sign @ (b'+' | b'-'), _, _, behind @ ..] => (*sign, two(rest, 1)?, 0, behind),
         // JavaScript writes the zone and the offset from it.
-        [b' ', b'G', b'M', b'T', rest @ [b'+' | b'-', ..]] => return utc_offset(rest),
+        [b' ', b'G', b'M', b'T', b'+' | b'-', ..] => return utc_offset(&rest[4..]),
         [b' ', b'U', b'T', b'C', behind @ ..] | [b' ', b'G', b'M', b'T', behind @ ..] => (b'+', 0, 0, behind),
-        [b' ', rest @ [b'Z' | b'z' | b'+' | b'-', ..]] => return utc_offset(rest),
+        [b' ', b'Z' | b'z' | b'+' | b'-', ..] => return utc_offset(&rest[1..]),
         _ => return Err(TimeError::Malformed),
     };
     if hours > 23 || minutes > 59 || !worded::is_zone_name(behind) {

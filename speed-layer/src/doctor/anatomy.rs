@@ -24,7 +24,9 @@ impl Leaf<'_> {
 /// What is read of a message: the payload of Connect's envelope, or all of it.
 pub fn parse(message: &[u8]) -> Option<Value> {
     match serde_json::from_slice(message).ok()? {
-        Value::Object(mut outer) if outer.contains_key("schema") && outer.get("payload").is_some_and(Value::is_object) => {
+        Value::Object(mut outer)
+            if outer.contains_key("schema") && outer.get("payload").is_some_and(Value::is_object) =>
+        {
             outer.remove("payload")
         }
         value @ (Value::Object(_) | Value::Array(_)) => Some(value),

@@ -13,8 +13,30 @@ const STEMS: [(Field, &[&str]); 3] = [
 ];
 /// Parts of names of other prices, times and volumes.
 const OTHERS: [&str; 24] = [
-    "change", "percent", "prev", "avg", "average", "open", "high", "low", "max", "min", "bid", "ask", "target", "24h",
-    "volumeusd", "expir", "limit", "close", "extended", "delayed", "listing", "issue", "strike", "stop",
+    "change",
+    "percent",
+    "prev",
+    "avg",
+    "average",
+    "open",
+    "high",
+    "low",
+    "max",
+    "min",
+    "bid",
+    "ask",
+    "target",
+    "24h",
+    "volumeusd",
+    "expir",
+    "limit",
+    "close",
+    "extended",
+    "delayed",
+    "listing",
+    "issue",
+    "strike",
+    "stop",
 ];
 /// Short names, the likelier first.
 const LETTERS: [(Field, &[&str]); 4] = [
@@ -300,7 +322,10 @@ mod tests {
                 r#"{"symbol":"A","o":1,"h":2,"l":1,"c":2,"v":5,"t":1749218401123}"#,
                 "open=o,high=h,low=l,close=c,volume=v,timestamp=t",
             ),
-            (r#"{"c":203.5,"d":0.2,"dp":0.1,"h":204,"l":203,"o":203,"pc":203,"t":1749218402,"ticker":"A"}"#, "price=c,timestamp=t"),
+            (
+                r#"{"c":203.5,"d":0.2,"dp":0.1,"h":204,"l":203,"o":203,"pc":203,"t":1749218402,"ticker":"A"}"#,
+                "price=c,timestamp=t",
+            ),
             (
                 r#"{"e":"24hrTicker","E":1749218401125,"s":"BNBBTC","p":"0.0015","P":"250.00","w":"0.0018","c":"0.0025",
                     "Q":"10","o":"0.0010","h":"0.0025","l":"0.0010","v":"10000","q":"18"}"#,

@@ -5,7 +5,7 @@
 
 use super::anatomy::{parse, ways};
 use super::guess::{Guess, guess};
-use super::notes::notes;
+use super::notes;
 use super::reading::Reading;
 use super::sampling::Sample;
 use super::trial::{Outcome, Tally, Tried, outcomes};
@@ -55,12 +55,13 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     let search = Search::new(args, samples, now);
     let found = search.best();
     let reading = Reading::of(args, samples, now);
-    let notes_of = |args: &MessageArgs| notes(args, &search.tally(args), &search.tried);
-    let mut advice = Advice { notes: notes_of(args), ..Advice::default() };
+    let of_ticks = |args: &MessageArgs| notes::of_ticks(&search.tally(args), &search.tried);
+    let mut advice = Advice { notes: of_ticks(args), ..Advice::default() };
     if let Some(found) = found {
         let proposed = Reading::of(&found, samples, now);
         if proposed.ticks > reading.ticks || search.tally(&found).other_kinds > 0 {
-            advice.proposal = Some(Proposal { notes: notes_of(&found), args: found, reading: proposed });
+            let notes = [notes::of_flags(&found, args), of_ticks(&found)].concat();
+            advice.proposal = Some(Proposal { notes, args: found, reading: proposed });
         }
     }
     let reached = advice.proposal.as_ref().map_or(reading.ticks, |proposal| proposal.reading.ticks);
@@ -173,7 +174,8 @@ impl<'s> Search<'s> {
         if is_anothers && tally.lost_volumes > 0 {
             return None;
         }
-        let is_known = |(outcome, is_read): (&Outcome, &bool)| *outcome == Outcome::OtherKind && (*is_read || own.is_common);
+        let is_known =
+            |(outcome, is_read): (&Outcome, &bool)| *outcome == Outcome::OtherKind && (*is_read || own.is_common);
         let other_kinds = found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
         Some(Merit {
             understood: tally.ticks + other_kinds,
@@ -188,10 +190,11 @@ impl<'s> Search<'s> {
     /// Whether a message that is a tick would become another, or none. It may turn out to be of another kind, where the
     /// feed's own preset would read it otherwise.
     fn changes(&self, found: &[Outcome], own: &Own) -> bool {
-        let pairs = self.before.iter().zip(found).enumerate();
-        pairs.into_iter().any(|(at, (before, now))| match (before, now) {
+        self.before.iter().zip(found).enumerate().any(|(at, (before, now))| match (before, now) {
             (Outcome::Tick(before), Outcome::Tick(now)) => before.id != now.id,
-            (Outcome::Tick(_), Outcome::OtherKind) => !own.is_one || !own.loosely.get(at).is_some_and(|is_read| *is_read),
+            (Outcome::Tick(_), Outcome::OtherKind) => {
+                !own.is_one || !own.loosely.get(at).is_some_and(|is_read| *is_read)
+            }
             (Outcome::Tick(_), Outcome::Reject) => true,
             _ => false,
         })
@@ -202,7 +205,8 @@ impl<'s> Search<'s> {
         if args.preset.is_none() || rules.conditions.is_empty() {
             return Own::default();
         }
-        let ticks = |outcomes: &[Outcome]| outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Tick(_))).count();
+        let ticks =
+            |outcomes: &[Outcome]| outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Tick(_))).count();
         let mut strict = rules.clone();
         strict.conditions.iter_mut().for_each(|condition| condition.is_optional = false);
         let said = ticks(&outcomes(strict, &self.tried, self.now));

@@ -13,14 +13,27 @@ const CLOSE: u64 = 2 * Timestamp::DAY.unsigned_abs();
 /// Parts of names of times, and of those that are no tick's.
 const TIMES: [&str; 6] = ["time", "date", "epoch", "timestamp", "clock", "minute"];
 const OTHER_TIMES: [&str; 15] = [
-    "expir", "listing", "birth", "matur", "founded", "settle", "ipo", "zone", "frame", "timein", "interval", "candidate",
-    "open", "close", "uptime",
+    "expir",
+    "listing",
+    "birth",
+    "matur",
+    "founded",
+    "settle",
+    "ipo",
+    "zone",
+    "frame",
+    "timein",
+    "interval",
+    "candidate",
+    "open",
+    "close",
+    "uptime",
 ];
 /// Parts of names of volumes, and of those that are no tick's.
 const VOLUMES: [&str; 4] = ["volume", "quantity", "qty", "size"];
 const OTHER_VOLUMES: [&str; 17] = [
-    "avg", "average", "24h", "usd", "quote", "bid", "ask", "min", "max", "total", "lot", "tick", "prev", "change", "page",
-    "order", "step",
+    "avg", "average", "24h", "usd", "quote", "bid", "ask", "min", "max", "total", "lot", "tick", "prev", "change",
+    "page", "order", "step",
 ];
 
 /// What was seen in a message.
@@ -101,9 +114,14 @@ fn is_close(instant: Timestamp, record_time: Option<Timestamp>) -> bool {
 pub fn instant(value: &Value) -> Option<Timestamp> {
     const FIRST: i64 = 631_152_000_000_000;
     const LAST: i64 = 4_102_444_800_000_000;
+    let is_plain = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
     let number = match value {
         Value::Number(number) => number.to_string(),
-        Value::String(text) if text.parse::<f64>().is_ok() => text.clone(),
+        Value::String(text) if text.split_once('.').map_or(is_plain(text), |(a, b)| is_plain(a) && is_plain(b)) => {
+            text.clone()
+        }
         _ => return None,
     };
     EpochUnit::Auto.parse(&number).filter(|instant| (FIRST..LAST).contains(&instant.micros()))
@@ -194,7 +212,10 @@ mod tests {
     #[test]
     fn a_volume_and_a_time_of_day_are_seen_by_their_names() {
         let seen = |value: &str| (traits(value).volume, traits(value).time_of_day);
-        assert_eq!(seen(r#"{"tradedVolume":"5","minute":"09:30"}"#), (Some("tradedVolume".into()), Some("minute".into())));
+        assert_eq!(
+            seen(r#"{"tradedVolume":"5","minute":"09:30"}"#),
+            (Some("tradedVolume".into()), Some("minute".into()))
+        );
         assert_eq!(seen(r#"{"q":"0.5","openTime":"09:30"}"#), (Some("q".into()), None));
         assert_eq!(seen(r#"{"bidSize":5,"volumeUsd":1,"volume":"n/a"}"#), (None, None));
     }

@@ -22,7 +22,9 @@ impl MessageArgs {
             let (field, path) = mapped(field)?;
             Some(format!("--map {field}={path} has no effect beside {flag}: leave one of them out"))
         };
-        let of_record = || [Field::Timestamp, Field::TimeOfDay].into_iter().find_map(|field| beside(field, "--timestamp-from record"));
+        let of_record = || {
+            [Field::Timestamp, Field::TimeOfDay].into_iter().find_map(|field| beside(field, "--timestamp-from record"))
+        };
         let (open, close) = (mapped(Field::Open), mapped(Field::Close));
         let is_half = open.is_some() != close.is_some() && mapped(Field::Price).is_some();
         match (self.timestamp_from, self.symbol_from) {
@@ -60,7 +62,11 @@ mod tests {
     #[test]
     fn a_flag_that_would_have_no_effect_beside_another_is_refused_with_both_names() {
         for (flags, one, other) in [
-            (&["--timestamp-from", "record", "--map", "timestamp=T"][..], "--map timestamp=T", "--timestamp-from record"),
+            (
+                &["--timestamp-from", "record", "--map", "timestamp=T"][..],
+                "--map timestamp=T",
+                "--timestamp-from record",
+            ),
             (&["--symbol-from", "topic", "--map", "price=p,symbol=s"], "--map symbol=s", "--symbol-from topic"),
             (&["--symbol-from", "key", "--map", "symbol=s"], "--map symbol=s", "--symbol-from key"),
             (&["--map", "price=p,open=o"], "--map open=o", "price="),
