@@ -3,6 +3,9 @@
 use common::decode::Path;
 use serde_json::{Map, Value};
 
+/// Those of an object.
+pub type Members = Map<String, Value>;
+
 /// Objects and arrays inside one another that are looked into.
 const DEEPEST: usize = 5;
 /// Elements of an array that are looked at.
@@ -36,13 +39,13 @@ pub fn parse(message: &[u8]) -> Option<Value> {
 
 /// The members of an object, and of those inside of it, that are no objects and hold none. What a row was before a
 /// change of it is no tick.
-pub fn leaves(object: &Map<String, Value>) -> Vec<Leaf<'_>> {
+pub fn leaves(object: &Members) -> Vec<Leaf<'_>> {
     let mut leaves = Vec::new();
     collect(object, &mut Vec::new(), &mut leaves);
     leaves
 }
 
-fn collect<'a>(object: &'a Map<String, Value>, above: &mut Vec<&'a str>, leaves: &mut Vec<Leaf<'a>>) {
+fn collect<'a>(object: &'a Members, above: &mut Vec<&'a str>, leaves: &mut Vec<Leaf<'a>>) {
     for (name, value) in object.iter().filter(|(name, _)| *name != "before") {
         above.push(name);
         match value {
@@ -64,7 +67,7 @@ pub fn each_leaf<'a>(value: &'a Value, take: &mut impl FnMut(&Leaf<'a>)) {
 }
 
 /// The outermost objects, and those in the arrays of them.
-fn each_object<'a>(value: &'a Value, deepest: usize, take: &mut impl FnMut(&'a Map<String, Value>)) {
+fn each_object<'a>(value: &'a Value, deepest: usize, take: &mut impl FnMut(&'a Members)) {
     match value {
         Value::Array(elements) if deepest > 0 => {
             elements.iter().take(ELEMENTS).for_each(|element| each_object(element, deepest - 1, take));
@@ -77,7 +80,7 @@ fn each_object<'a>(value: &'a Value, deepest: usize, take: &mut impl FnMut(&'a M
     }
 }
 
-fn each_array<'a>(object: &'a Map<String, Value>, deepest: usize, take: &mut impl FnMut(&'a Map<String, Value>)) {
+fn each_array<'a>(object: &'a Members, deepest: usize, take: &mut impl FnMut(&'a Members)) {
     for (_, value) in object.iter().filter(|(name, _)| deepest > 0 && *name != "before") {
         match value {
             Value::Object(inner) => each_array(inner, deepest - 1, take),
@@ -86,7 +89,7 @@ fn each_array<'a>(object: &'a Map<String, Value>, deepest: usize, take: &mut imp
     }
 }
 
-fn each_object_in_array<'a>(value: &'a Value, deepest: usize, take: &mut impl FnMut(&'a Map<String, Value>)) {
+fn each_object_in_array<'a>(value: &'a Value, deepest: usize, take: &mut impl FnMut(&'a Members)) {
     if value.is_array() {
         each_object(value, deepest - 1, take);
     }
@@ -134,10 +137,7 @@ fn note_ways<'a>(value: &'a Value, above: &mut Vec<&'a str>, ways: &mut Vec<Vec<
 
 /// The first object that a way leads to, and the objects around it, the nearest first. Without a way the message
 /// itself, or the first of its elements.
-pub fn first_element<'a>(
-    message: &'a Value,
-    way: Option<&Path>,
-) -> Option<(&'a Map<String, Value>, Vec<&'a Map<String, Value>>)> {
+pub fn first_element<'a>(message: &'a Value, way: Option<&Path>) -> Option<(&'a Members, Vec<&'a Members>)> {
     let mut around = Vec::new();
     let mut at = first_object(message)?;
     for name in way.map(Path::names).unwrap_or_default() {
@@ -147,7 +147,7 @@ pub fn first_element<'a>(
     Some((at, around))
 }
 
-fn first_object(value: &Value) -> Option<&Map<String, Value>> {
+fn first_object(value: &Value) -> Option<&Members> {
     match value {
         Value::Object(object) => Some(object),
         Value::Array(elements) => elements.iter().find_map(first_object),

@@ -63,7 +63,7 @@ pub fn guess(message: &Value, way: Option<&Path>) -> Guess {
         return Guess::default();
     };
     let own = leaves(element);
-    let outer: Vec<Leaf<'_>> = around.into_iter().flat_map(|object| leaves(object)).collect();
+    let outer: Vec<Leaf<'_>> = around.into_iter().flat_map(leaves).collect();
     let mut found = Finder { own: &own, outer: &outer, guess: Vec::new(), doubts: Vec::new() };
     found.all();
     let Finder { guess, doubts, .. } = found;
