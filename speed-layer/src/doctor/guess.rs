@@ -64,6 +64,10 @@ pub fn guess(message: &Value, way: Option<&Path>) -> Guess {
     };
     let own = leaves(element);
     let outer: Vec<Leaf<'_>> = around.into_iter().flat_map(leaves).collect();
+    // A mark price is nobody's trade, and its `T` is the time of the next funding.
+    if own.iter().any(|leaf| leaf.path == ["e"] && *leaf.value == "markPriceUpdate") {
+        return Guess::default();
+    }
     let mut found = Finder { own: &own, outer: &outer, guess: Vec::new(), doubts: Vec::new() };
     found.all();
     let Finder { guess, doubts, .. } = found;
@@ -87,8 +91,10 @@ impl<'l, 'a> Finder<'l, 'a> {
             Prices::Letters(bar) => self.guess.extend(bar),
             Prices::Trade => self.field(Field::Price),
         }
-        if !self.is_ticker_of_a_day() {
-            self.field(Field::Volume);
+        match self.size_of_the_sale() {
+            Some(path) => self.guess.push((Field::Volume, path)),
+            None if self.is_ticker_of_a_day() => {}
+            None => self.field(Field::Volume),
         }
         self.time();
     }
@@ -104,6 +110,18 @@ impl<'l, 'a> Finder<'l, 'a> {
         if !is_found_anyway {
             self.guess.push((field, leaf.path.clone()));
         }
+    }
+
+    /// Beside `lastSalePrice` that is `lastSaleSize`: a `volume` there is that of the day.
+    fn size_of_the_sale(&self) -> Option<Vec<&'a str>> {
+        let (_, price) = self.guess.iter().find(|(field, _)| *field == Field::Price)?;
+        let of = plain(price.last()?).strip_suffix("price")?.to_owned();
+        let is_size = |leaf: &&Leaf<'_>| {
+            let size = plain(leaf.name()).strip_prefix(&of).map(str::to_owned);
+            size.is_some_and(|size| ["size", "qty", "quantity", "volume"].contains(&size.as_str()))
+        };
+        let leaf = self.own.iter().filter(is_size).find(|leaf| fits(Field::Volume, leaf))?;
+        (!of.is_empty()).then(|| leaf.path.clone())
     }
 
     /// A date and a time of day in two members are one time.
@@ -312,6 +330,12 @@ mod tests {
             "latestUpdate":1749218401123,"latestVolume":5}"#;
         let expected = "price=latestPrice,volume=latestVolume,timestamp=latestUpdate";
         assert_eq!(guessed(quote).as_deref(), Some(expected));
+        let sale =
+            r#"{"symbol":"A","lastSalePrice":1.5,"lastSaleSize":205,"lastSaleTime":1749218401123,"volume":177265}"#;
+        let expected = "price=lastSalePrice,volume=lastSaleSize,timestamp=lastSaleTime";
+        assert_eq!(guessed(sale).as_deref(), Some(expected));
+        let mark = r#"{"e":"markPriceUpdate","E":1749218401125,"s":"BTCUSDT","p":"11794.15","T":1749225600000}"#;
+        assert_eq!(guessed(mark), None);
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl<'s> Search<'s> {
         let other_kinds = found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
         Some(Merit {
             understood: tally.ticks + other_kinds,
-            is_own_preset: own.is_one && other_kinds > 0,
+            is_own_preset: own.is_one,
             lost: Reverse(tally.lost_times + if own.is_one { 0 } else { tally.lost_volumes }),
             close: tally.close,
             with_volume: tally.with_volume,
@@ -488,6 +488,9 @@ mod tests {
             "timestamp":"2025-06-06T14:00:01.123456Z"}]}"#;
         let ticker = r#"{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","last":1.5,"volume":9.5}]}"#;
         assert_eq!(flags(&[&[trade; 8][..], &[ticker]].concat()), Some(("--preset kraken".to_owned(), 8)));
+        // The volume of its day is none of a tick's.
+        let day = ticker.replace("\"volume\"", "\"timestamp\":\"2025-06-06T14:00:01Z\",\"volume\"");
+        assert_eq!(flags(&[&day]), Some(("--preset kraken".to_owned(), 1)));
         // The time of a trade among messages by letters.
         let letters = r#"{"s":"A","p":1,"q":2,"t":1749218401123}"#;
         assert_eq!(flags(&[letters]), Some(("--map symbol=s,price=p,volume=q,timestamp=t".to_owned(), 1)));
