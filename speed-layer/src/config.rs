@@ -115,8 +115,11 @@ impl Command {
 
     /// The flags of a run, and the subcommand with flags of its own.
     fn definition() -> clap::Command {
-        let doctor = DoctorArgs::command().name("doctor");
-        Config::command().subcommand(doctor).subcommand_negates_reqs(true).args_conflicts_with_subcommands(true)
+        let doctor = cli::without_empty_variables(DoctorArgs::command().name("doctor"));
+        cli::without_empty_variables(Config::command())
+            .subcommand(doctor)
+            .subcommand_negates_reqs(true)
+            .args_conflicts_with_subcommands(true)
     }
 
     fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {

@@ -12,9 +12,11 @@ use crate::timestamp::{EpochUnit, TimeRules, TimeZone};
 use clap::builder::BoolishValueParser;
 use std::fmt;
 
+const HEADING: &str = "Messages";
+
 /// How messages are read. Give both layers and `verify` the same.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Messages")]
+#[command(next_help_heading = HEADING)]
 pub struct MessageArgs {
     /// Where the fields of a tick stand in a message, as `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside
     /// objects are parted by dots, alternatives by `|`; names with dots or commas stand in double quotes. `price` stands
@@ -133,6 +135,19 @@ impl MessageArgs {
         entries.extend(preset.into_iter().filter(|(field, _)| is_left(field)));
         entries
     }
+}
+
+/// `command`, to which a variable about messages that is there and empty says nothing: so compose files pass on what is
+/// not set.
+#[must_use]
+pub fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    command.mut_args(|arg| match arg.get_help_heading() == Some(HEADING) && is_empty(&arg) {
+        true => arg.env(None::<&str>),
+        false => arg,
+    })
 }
 
 fn date(text: &str) -> Result<Oldest, String> {
