@@ -5,7 +5,7 @@ use crate::hour::{Hour, hours_covering};
 use crate::index::Index;
 use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
-use common::cli::{DatabaseArgs, MessageArgs, duration};
+use common::cli::{DatabaseArgs, MessageArgs, duration, without_empty_variables};
 use common::decode::ProvenanceNames;
 use common::telemetry::LogArgs;
 use common::{Failure, Timestamp};
@@ -90,14 +90,23 @@ impl Command {
 
     /// The flags of a run, and the subcommands with flags of their own.
     fn definition() -> clap::Command {
-        let verify = VerifyArgs::command().name("verify");
-        Args::command().subcommand(verify).subcommand_negates_reqs(true).args_conflicts_with_subcommands(true)
+        let verify = without_empty_variables(VerifyArgs::command().name("verify"));
+        without_empty_variables(Args::command())
+            .subcommand(verify)
+            .subcommand_negates_reqs(true)
+            .args_conflicts_with_subcommands(true)
     }
 
     fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
-            Some((_, flags)) => VerifyArgs::from_arg_matches(flags).map(Self::Verify),
-            None => Args::from_arg_matches(matches).map(Self::Run),
+            Some((_, flags)) => {
+                let args = VerifyArgs::from_arg_matches(flags)?;
+                args.archive.messages.check().map(|()| Self::Verify(args))
+            }
+            None => {
+                let args = Args::from_arg_matches(matches)?;
+                args.archive.messages.check().map(|()| Self::Run(args))
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 mod elements;
 mod fields;
 mod json;
+mod kinds;
 mod learn;
 mod mapping;
 mod minutes;
@@ -18,7 +19,7 @@ mod text;
 mod values;
 
 pub use elements::{MAX_DAYS, MAX_ELEMENTS};
-pub use mapping::{Field, MapEntries, Mapping, Path, Preset, usual_field};
+pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, usual_field};
 pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
 
 use crate::reject::{Reason, Reject};
@@ -92,8 +93,8 @@ pub struct Decoder {
     rules: Arc<Rules>,
     bounds: TimeBounds,
     shapes: Shapes,
-    /// Of the elements of messages.
-    element_shapes: Shapes,
+    /// Of the elements of messages, by what is said around them: see [`kinds::Around`].
+    element_shapes: [Shapes; 2],
     buffers: Buffers,
 }
 
@@ -115,7 +116,8 @@ impl Decoder {
     pub fn new(rules: impl Into<Arc<Rules>>, now: Timestamp) -> Self {
         let rules = rules.into();
         let bounds = TimeBounds { oldest: rules.times.oldest, latest: now.plus_micros(MAX_AHEAD) };
-        let (shapes, element_shapes) = (Shapes::new(&rules.times), Shapes::new(&rules.times));
+        let shapes = Shapes::new(&rules.times);
+        let element_shapes = [Shapes::new(&rules.times), Shapes::new(&rules.times)];
         Self { rules, bounds, shapes, element_shapes, buffers: Buffers::default() }
     }
 
@@ -199,8 +201,8 @@ impl Decoder {
     fn add_given<'a>(&self, beside: &Beside<'a>, given: &mut Given<'a>) {
         given.symbol = match self.rules.symbol_from {
             SymbolFrom::Value => None,
-            // What stands in quotes is unescaped by the strict path.
-            SymbolFrom::Key => beside.key.filter(|key| !key.starts_with(b"\"")).and_then(of_bytes),
+            // The strict path unescapes what stands in quotes, and refuses what is JSON otherwise.
+            SymbolFrom::Key => beside.key.filter(|key| !values::may_be_json(key)).and_then(of_bytes),
             SymbolFrom::Topic => beside.topic.and_then(Symbol::new),
         };
         if self.rules.timestamp_from == TimestampFrom::Record {
@@ -247,12 +249,17 @@ impl Decoder {
         if self.rules.timestamp_from == TimestampFrom::Record {
             given.timestamp = given.timestamp.or(elements.time);
         }
-        if let Some(record) = self.element_shapes.decode(value, &given) {
+        let Self { rules, bounds, element_shapes, buffers, .. } = self;
+        let strict = Strict { rules, beside, bounds: *bounds };
+        let Some(around) = kinds::around(Outside(Some((elements, element))), &rules.conditions) else {
+            return strict.decode_element(elements, element, buffers);
+        };
+        let shapes = &mut element_shapes[around as usize];
+        if let Some(record) = shapes.decode(value, &given) {
             return Ok(Record { provenance: elements.provenance, ..record });
         }
-        let Self { rules, bounds, element_shapes, buffers, .. } = self;
-        let record = Strict { rules, beside, bounds: *bounds }.decode_element(elements, element, buffers)?;
-        element_shapes.learn(value, rules);
+        let record = strict.decode_element(elements, element, buffers)?;
+        shapes.learn(value, rules);
         Ok(record)
     }
 
@@ -359,6 +366,7 @@ impl<'a> Strict<'_, 'a> {
     fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<Record<'a>, Reject> {
         let Buffers { unescaped, upper, reread } = buffers;
         let found = read_json(value, reread, |text| Found::of(text, self.rules))?;
+        self.check_kind(&found, Outside::NOTHING)?;
         let tick = self.tick(&found, Outside::NOTHING, unescaped, upper)?;
         Ok(Record { tick, provenance: found.provenance() })
     }
@@ -372,8 +380,18 @@ impl<'a> Strict<'_, 'a> {
     ) -> Result<Record<'a>, Reject> {
         let Buffers { unescaped, upper, .. } = buffers;
         let found = Found::of(element.raw.get(), self.rules)?;
-        let tick = self.tick(&found, Outside(Some((elements, element))), unescaped, upper)?;
+        let outside = Outside(Some((elements, element)));
+        self.check_kind(&found, outside)?;
+        let tick = self.tick(&found, outside, unescaped, upper)?;
         Ok(Record { tick, provenance: elements.provenance })
+    }
+
+    /// What says of which kind a tick is may stand outside, as symbol and time may.
+    fn check_kind(&self, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<(), Reject> {
+        self.rules.conditions.iter().enumerate().try_for_each(|(at, condition)| {
+            let inside = condition.find(found.object)?;
+            condition.check(inside.or_else(|| outside.said(at)))
+        })
     }
 
     /// Symbol and time may stand outside: they say of what all elements are. A price that stands there is none of theirs.
@@ -414,7 +432,12 @@ impl<'a> Strict<'_, 'a> {
 
     fn timestamp(&self, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<Timestamp, Reject> {
         if self.rules.timestamp_from == TimestampFrom::Value {
-            return values::timestamp(self.require(Field::Timestamp, found, outside)?, self.rules);
+            let written = self.require(Field::Timestamp, found, outside)?;
+            if self.rules.mapping.paths(Field::TimeOfDay).is_empty() {
+                return values::timestamp(written, self.rules, bounds(self.bounds, self.beside));
+            }
+            let time_of_day = self.require(Field::TimeOfDay, found, outside)?;
+            return values::date_and_time(written, time_of_day, self.rules);
         }
         let in_line = || outside.time().or_else(|| values::record_time(found.record_time?));
         self.beside.time.or_else(in_line).ok_or_else(|| {

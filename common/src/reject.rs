@@ -13,6 +13,8 @@ pub enum Reason {
     NotJson,
     NotObject,
     MissingField,
+    /// Of a kind that is not meant, as a feed's quotes beside its trades.
+    OtherKind,
     BadSymbol,
     BadTimestamp,
     /// A time without an offset that its zone never had: clocks went forward over it.
@@ -29,13 +31,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Empty,
         Self::TooLarge,
         Self::NotUtf8,
         Self::NotJson,
         Self::NotObject,
         Self::MissingField,
+        Self::OtherKind,
         Self::BadSymbol,
         Self::BadTimestamp,
         Self::NonexistentTime,
@@ -56,6 +59,7 @@ impl Reason {
             Self::NotJson => "not_json",
             Self::NotObject => "not_object",
             Self::MissingField => "missing_field",
+            Self::OtherKind => "other_kind",
             Self::BadSymbol => "bad_symbol",
             Self::BadTimestamp => "bad_timestamp",
             Self::NonexistentTime => "nonexistent_time",

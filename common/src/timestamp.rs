@@ -3,6 +3,7 @@
 mod epoch;
 mod rules;
 mod text;
+mod worded;
 
 pub use epoch::EpochUnit;
 pub use rules::{TimeRules, TimeZone};

@@ -115,14 +115,23 @@ impl Command {
 
     /// The flags of a run, and the subcommand with flags of its own.
     fn definition() -> clap::Command {
-        let doctor = DoctorArgs::command().name("doctor");
-        Config::command().subcommand(doctor).subcommand_negates_reqs(true).args_conflicts_with_subcommands(true)
+        let doctor = cli::without_empty_variables(DoctorArgs::command().name("doctor"));
+        cli::without_empty_variables(Config::command())
+            .subcommand(doctor)
+            .subcommand_negates_reqs(true)
+            .args_conflicts_with_subcommands(true)
     }
 
     fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
-            Some((_, flags)) => DoctorArgs::from_arg_matches(flags).map(|args| Self::Doctor(Box::new(args))),
-            None => Config::from_arg_matches(matches).map(|config| Self::Run(Box::new(config))),
+            Some((_, flags)) => {
+                let args = DoctorArgs::from_arg_matches(flags)?;
+                args.messages.check().map(|()| Self::Doctor(Box::new(args)))
+            }
+            None => {
+                let config = Config::from_arg_matches(matches)?;
+                config.messages.check().map(|()| Self::Run(Box::new(config)))
+            }
         }
     }
 

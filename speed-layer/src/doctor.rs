@@ -1,13 +1,17 @@
 //! `speed-layer doctor`: a newcomer's first minute. It reads the newest messages and says what share of them are ticks,
 //! why the others are none, and which flags would make them ticks. It writes nothing.
 
+mod anatomy;
 mod args;
 mod database;
 mod guess;
+mod notes;
 mod propose;
 mod reading;
 mod report;
 mod sampling;
+mod traits;
+mod trial;
 
 pub use args::DoctorArgs;
 
@@ -34,8 +38,8 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let (args, sampled) = read.unwrap_or_else(|error| Err(Failure::Infrastructure(error.into())))?;
     let now = Timestamp::now();
     let reading = Reading::of(&args.messages, &sampled.samples, now);
-    let proposal = propose::propose(&args.messages, &sampled.samples, now);
-    let report = Report { sampled: &sampled, reading: &reading, proposal: proposal.as_ref(), database: &database };
+    let advice = propose::advise(&args.messages, &sampled.samples, now);
+    let report = Report { sampled: &sampled, reading: &reading, advice: &advice, database: &database };
     let text = match args.format {
         Format::Text => report.to_text(),
         Format::Json => report.to_json() + "\n",

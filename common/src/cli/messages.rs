@@ -1,21 +1,26 @@
 //! [`MessageArgs`]: what messages look like, said to both layers in the same words.
 
+mod check;
 mod file;
 mod flags;
 
 use crate::Timestamp;
-use crate::decode::{Field, MapEntries, Mapping, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
+use crate::decode::{
+    Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom,
+};
 use crate::timestamp::{EpochUnit, TimeRules, TimeZone};
 use clap::builder::BoolishValueParser;
 use std::fmt;
 
+const HEADING: &str = "Messages";
+
 /// How messages are read. Give both layers and `verify` the same.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Messages")]
+#[command(next_help_heading = HEADING)]
 pub struct MessageArgs {
     /// Where the fields of a tick stand in a message, as `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside
     /// objects are parted by dots, alternatives by `|`; names with dots or commas stand in double quotes. `price` stands
-    /// for open and close. What is not mapped is looked for under its own name and those that many producers use.
+    /// for open and close, and `timestamp=date,time_of_day=time` for a time in two members. What is not mapped is looked for under its own name and those that many producers use.
     #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
     pub map: Option<MapEntries>,
 
@@ -25,6 +30,11 @@ pub struct MessageArgs {
     #[arg(long, env = "MESSAGE_EACH", value_name = "NAME")]
     pub each: Option<Path>,
 
+    /// Take only messages in which members say this, as `type=match|ticker`: several members, all of which must, are
+    /// parted by commas. Others are rejected, and counted. What stands around the elements of --each is asked as well.
+    #[arg(id = "where", long = "where", env = "MESSAGE_WHERE", value_name = "NAME=VALUE|..")]
+    pub conditions: Option<Conditions>,
+
     /// All of these flags from a file, in place of them: one a line without its dashes, as `timestamp-zone=UTC` or
     /// `map=symbol=ticker`. Lines that begin with `#` are passed over.
     #[arg(
@@ -32,7 +42,7 @@ pub struct MessageArgs {
         env = "MESSAGE_FILE",
         value_name = "FILE",
         value_parser = file::message_file,
-        conflicts_with_all = ["map", "each", "preset", "timestamp_zone", "allow_nonpositive_prices", "uppercase_symbols",
+        conflicts_with_all = ["map", "each", "where", "preset", "timestamp_zone", "allow_nonpositive_prices", "uppercase_symbols",
                               "symbol_from", "timestamp_from", "timestamp_unit", "oldest"]
     )]
     pub message_file: Option<Box<MessageArgs>>,
@@ -99,12 +109,22 @@ impl MessageArgs {
             names,
             mapping: Mapping::new(&self.entries()),
             each: self.each.clone().or_else(|| self.preset?.each()),
+            conditions: self.all_conditions(),
             times: TimeRules { unit: self.timestamp_unit, zone, oldest: self.oldest.0 },
             symbol_from: self.symbol_from,
             timestamp_from: self.timestamp_from,
             allow_nonpositive_prices: self.allow_nonpositive_prices,
             uppercase_symbols: self.uppercase_symbols,
         }
+    }
+
+    /// What is said of a member goes before what a preset says of it.
+    fn all_conditions(&self) -> Vec<Condition> {
+        let mut all = self.conditions.as_ref().map_or_else(Vec::new, |conditions| conditions.0.clone());
+        let own: Vec<Path> = all.iter().map(|condition| condition.path.clone()).collect();
+        let preset = self.preset.map_or_else(Vec::new, Preset::conditions);
+        all.extend(preset.into_iter().filter(|condition| !own.contains(&condition.path)));
+        all
     }
 
     fn entries(&self) -> Vec<(Field, Path)> {
@@ -115,6 +135,19 @@ impl MessageArgs {
         entries.extend(preset.into_iter().filter(|(field, _)| is_left(field)));
         entries
     }
+}
+
+/// `command`, to which a variable about messages that is there and empty says nothing: so compose files pass on what is
+/// not set.
+#[must_use]
+pub fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    command.mut_args(|arg| match arg.get_help_heading() == Some(HEADING) && is_empty(&arg) {
+        true => arg.env(None::<&str>),
+        false => arg,
+    })
 }
 
 fn date(text: &str) -> Result<Oldest, String> {
@@ -163,6 +196,9 @@ mod tests {
             &["--map", "symbol=a|b"],
             &["--each", "data"],
             &["--each", "\"data.all\""],
+            &["--where", "type=match"],
+            &["--where", "type=match|ticker"],
+            &["--map", "timestamp=date,time_of_day=time"],
             &["--preset", "binance"],
             &["--symbol-from", "key"],
             &["--timestamp-from", "record"],
@@ -207,6 +243,15 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_knows_its_kinds_and_a_flag_goes_before_it() {
+        let kinds = |flags: &[&str]| Conditions(rules(flags).unwrap().conditions).to_string();
+        assert_eq!(kinds(&["--preset", "binance"]), "e=trade|aggTrade");
+        assert_eq!(kinds(&["--preset", "binance", "--where", "e=24hrTicker"]), "e=24hrTicker");
+        assert_eq!(kinds(&["--preset", "binance", "--where", "m=true"]), "m=true,e=trade|aggTrade");
+        assert_eq!(kinds(&[]), "");
+    }
+
+    #[test]
     fn a_file_stands_in_place_of_the_flags() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "map=symbol=ticker\nuppercase-symbols\n").unwrap();
@@ -223,6 +268,8 @@ mod tests {
             ["--each", ""],
             ["--each", "data|trades"],
             ["--each", "data="],
+            ["--where", "type"],
+            ["--timestamp-zone", "EST"],
             ["--preset", "bloomberg"],
             ["--timestamp-zone", "Mars/Base"],
             ["--timestamp-unit", "minutes"],

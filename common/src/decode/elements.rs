@@ -1,7 +1,7 @@
 //! [`Elements`]: where a message that holds several ticks has them.
 
 use super::fields::Fields;
-use super::mapping::{Field, Path};
+use super::mapping::{Condition, Field, Path};
 use super::{Found, Provenance, Rules, values};
 use crate::Timestamp;
 use crate::reject::{Reason, Reject};
@@ -40,6 +40,8 @@ pub(super) struct Element<'a> {
 #[derive(Debug)]
 struct Around<'a> {
     fields: Fields<'a>,
+    /// What each condition asks of it.
+    said: Vec<Option<&'a RawValue>>,
     /// The one that it stands in itself.
     around: Option<usize>,
 }
@@ -48,6 +50,14 @@ struct Around<'a> {
 pub(super) fn may_have_several(value: &[u8], rules: &Rules) -> bool {
     let value = value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value);
     rules.each.is_some() || value.trim_ascii_start().starts_with(b"[")
+}
+
+impl<'a> Around<'a> {
+    fn new(object: &'a str, fields: Fields<'a>, around: Option<usize>, rules: &Rules) -> Result<Self, Reject> {
+        let find = |condition: &Condition| condition.find(object);
+        let said = rules.conditions.iter().map(find).collect::<Result<_, _>>()?;
+        Ok(Self { fields, said, around })
+    }
 }
 
 impl<'a> Elements<'a> {
@@ -69,7 +79,7 @@ impl<'a> Elements<'a> {
             };
             (elements.provenance, elements.time) =
                 (found.provenance(), found.record_time.and_then(values::record_time));
-            elements.around.push(Around { fields: found.fields, around: None });
+            elements.around.push(Around::new(found.object, found.fields, None, rules)?);
             elements.add_value(inner, rest, Some(0), rules)?;
         }
         match elements.all.iter().any(|element| element.raw.get().starts_with('{')) {
@@ -105,7 +115,8 @@ impl<'a> Elements<'a> {
             _ => None,
         };
         if let Some((inner, rest)) = inner {
-            self.around.push(Around { fields: Fields::parse(raw.get(), rules)?, around });
+            let fields = Fields::parse(raw.get(), rules)?;
+            self.around.push(Around::new(raw.get(), fields, around, rules)?);
             return self.add_value(inner, rest, Some(self.around.len() - 1), rules);
         }
         if self.all.len() == MAX_ELEMENTS {
@@ -127,17 +138,19 @@ impl<'a> Outside<'_, 'a> {
 
     /// A field that is not in the element, out of the nearest object around it.
     pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
-        let Self(Some((elements, element))) = self else {
-            return Ok(None);
-        };
-        let mut next = element.around;
-        while let Some(around) = next.and_then(|number| elements.around.get(number)) {
-            if let Some(raw) = around.fields.get(field)? {
-                return Ok(Some(raw));
-            }
-            next = around.around;
-        }
-        Ok(None)
+        self.nearest_first().map(|around| around.fields.get(field)).find_map(Result::transpose).transpose()
+    }
+
+    /// What the nearest object that says it says of the condition at this place.
+    pub fn said(&self, condition: usize) -> Option<&'a RawValue> {
+        self.nearest_first().find_map(|around| *around.said.get(condition)?)
+    }
+
+    fn nearest_first(&self) -> impl Iterator<Item = &Around<'a>> {
+        let elements = self.0.map(|(elements, _)| elements);
+        let of = move |number: Option<usize>| elements?.around.get(number?);
+        let first = of(self.0.and_then(|(_, element)| element.around));
+        std::iter::successors(first, move |around| of(around.around))
     }
 
     pub fn time(&self) -> Option<Timestamp> {
@@ -172,11 +185,15 @@ fn not_json(error: serde_json::Error) -> Reject {
     Reject::new(Reason::NotJson, error.to_string())
 }
 
-/// A member of an object, if it is an array or an object. Of several with the name the last counts.
+/// A member of an object, if it is an array or an object.
 fn member<'a>(object: &'a str, name: &str) -> Result<Option<&'a RawValue>, Reject> {
+    Ok(any_member(object, name)?.filter(|raw| raw.get().starts_with(['[', '{'])))
+}
+
+/// A member of an object. Of several with the name the last counts.
+pub(super) fn any_member<'a>(object: &'a str, name: &str) -> Result<Option<&'a RawValue>, Reject> {
     let mut json = serde_json::Deserializer::from_str(object);
-    let found = json.deserialize_map(Member(name)).map_err(not_json)?;
-    Ok(found.filter(|raw| raw.get().starts_with(['[', '{'])))
+    json.deserialize_map(Member(name)).map_err(not_json)
 }
 
 struct Member<'n>(&'n str);

@@ -1,7 +1,7 @@
 //! One pass over a JSON object that notes where the fields of a tick stand, without judging their values.
 
-use super::Rules;
 use super::mapping::{Field, Mapping, Member, Node, default_field};
+use super::{Rules, values};
 use crate::reject::{Reason, Reject};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
         };
         let mut best = found().filter(|found| found.rank == rank);
         match (best.next(), best.next()) {
-            (Some(one), Some(other)) => Err(ambiguous(field, &one.name, &other.name)),
+            (Some(one), Some(other)) => Err(ambiguous(field, one, other)),
             (one, _) => Ok(one.map(|one| one.raw)),
         }
     }
@@ -113,8 +113,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn ambiguous(field: Field, one: &str, other: &str) -> Reject {
-    let detail = format!("{field} may be {one:?} or {other:?}: say which, as --map {field}={one:?}");
+fn ambiguous(field: Field, one: &Candidate<'_>, other: &Candidate<'_>) -> Reject {
+    let time = [one, other].into_iter().find(|candidate| values::is_time_of_day(candidate.raw));
+    let date = [one, other].into_iter().find(|candidate| values::is_date(candidate.raw));
+    let (one, other) = (&one.name, &other.name);
+    let detail = match (field, date, time) {
+        (Field::Timestamp, Some(Candidate { name: date, .. }), Some(Candidate { name: time, .. })) => format!(
+            "timestamp stands in two members, {date:?} and {time:?}: say so with \
+             --map timestamp={date:?},time_of_day={time:?}"
+        ),
+        _ => format!("{field} may be {one:?} or {other:?}: say which, as --map {field}={one:?}"),
+    };
     Reject::new(Reason::MissingField, detail)
 }
 
@@ -133,8 +142,8 @@ fn missing(field: Field, mapping: &Mapping) -> Reject {
                 .to_owned()
         }
         (Field::Timestamp, true) => {
-            "timestamp is missing: name its member with --map timestamp=NAME, or take the record's \
-                                     own with --timestamp-from record"
+            "timestamp is missing: name its member with --map timestamp=NAME, name the array of ticks with --each, or, \
+             where messages have no time at all, take the record's own with --timestamp-from record"
                 .to_owned()
         }
         (_, true) => format!("{field} is missing: name its member with --map {field}=NAME"),

@@ -6,7 +6,7 @@
 use super::mapping::Field;
 use super::shape::{Part, Shape, Step};
 use super::text::Literal;
-use super::values::{is_number, number, plain_text};
+use super::values::{is_number, number, plain_text, unwrapped};
 use super::{Found, Rules, SymbolFrom, TimestampFrom};
 use crate::timestamp::EpochUnit;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -25,8 +25,8 @@ pub(super) fn shape(value: &[u8], rules: &Rules) -> Option<Shape> {
     (found == chosen.0.len()).then(|| Shape::new(steps, tail))
 }
 
-/// The values that the tick is made of, each with what it is.
-struct Chosen<'a>(Vec<(Part, &'a RawValue)>);
+/// The values that the tick is made of, each with what it is; and those that say of which kind it is, which do not vary.
+struct Chosen<'a>(Vec<(Part, &'a RawValue)>, Vec<&'a RawValue>);
 
 impl<'a> Chosen<'a> {
     fn of(text: &'a str, rules: &Rules) -> Option<Self> {
@@ -37,8 +37,10 @@ impl<'a> Chosen<'a> {
             chosen.push((Part::Symbol, get(Field::Symbol)?));
         }
         match rules.timestamp_from {
+            // It is made of two values.
+            TimestampFrom::Value if !rules.mapping.paths(Field::TimeOfDay).is_empty() => return None,
             TimestampFrom::Value => {
-                let raw = get(Field::Timestamp)?;
+                let raw = unwrapped(get(Field::Timestamp)?);
                 chosen.push((timestamp_part(raw, rules), raw));
             }
             TimestampFrom::Record => chosen.extend(found.record_time.map(|raw| (Part::Epoch(EpochUnit::Ms), raw))),
@@ -54,7 +56,11 @@ impl<'a> Chosen<'a> {
         if found.provenance().is_some() {
             chosen.extend([(Part::Partition, found.partition?), (Part::Offset, found.offset?)]);
         }
-        Some(Self(chosen))
+        let kinds = rules.conditions.iter().map(|condition| condition.find(found.object).ok());
+        let kinds: Vec<&RawValue> = kinds.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+        // A symbol that says the kind, say, is both: what varies cannot be fixed.
+        let is_both = kinds.iter().any(|kind| chosen.iter().any(|(_, raw)| is_within(raw, kind)));
+        (!is_both).then_some(Self(chosen, kinds))
     }
 
     /// Notes what varies in an object, in its order. `None` where it is unusual.
@@ -63,6 +69,8 @@ impl<'a> Chosen<'a> {
             let own = self.0.iter().find(|(_, chosen)| std::ptr::eq(*chosen, raw));
             if let Some((part, _)) = own {
                 is_readable(*part, raw).then(|| parts.push((*part, raw)))?;
+            } else if self.1.iter().any(|kind| std::ptr::eq(*kind, raw)) {
+                // It is compared as it is.
             } else if self.0.iter().any(|(_, chosen)| is_within(chosen, raw)) {
                 self.cut_object(raw.get(), rules, parts)?;
             } else if name == rules.names.partition || name == rules.names.offset || name == rules.names.record_time {

@@ -1,9 +1,11 @@
 //! [`Mapping`]: under which names the fields of a tick stand in a message.
 
+mod condition;
 mod defaults;
 mod path;
 mod preset;
 
+pub use condition::{Condition, Conditions};
 pub use path::{MapEntries, Path};
 pub use preset::Preset;
 
@@ -24,11 +26,22 @@ pub enum Field {
     Low,
     Close,
     Volume,
+    /// Of a time whose date stands in another member, which is the timestamp then. It has no usual name.
+    TimeOfDay,
 }
 
 impl Field {
-    pub const ALL: [Self; 8] =
-        [Self::Symbol, Self::Timestamp, Self::Price, Self::Open, Self::High, Self::Low, Self::Close, Self::Volume];
+    pub const ALL: [Self; 9] = [
+        Self::Symbol,
+        Self::Timestamp,
+        Self::Price,
+        Self::Open,
+        Self::High,
+        Self::Low,
+        Self::Close,
+        Self::Volume,
+        Self::TimeOfDay,
+    ];
 
     /// Its name in messages and flags.
     #[must_use]
@@ -42,6 +55,7 @@ impl Field {
             Self::Low => "low",
             Self::Close => "close",
             Self::Volume => "volume",
+            Self::TimeOfDay => "time_of_day",
         }
     }
 }
@@ -120,7 +134,7 @@ impl Mapping {
     /// Whether the field is looked for under the usual names.
     pub(super) fn has_defaults(&self, field: Field) -> bool {
         let mut mapped = Field::ALL.into_iter().filter(|mapped| !self.paths(*mapped).is_empty());
-        !mapped.any(|mapped| mapped.excludes(field))
+        field != Field::TimeOfDay && !mapped.any(|mapped| mapped.excludes(field))
     }
 
     pub(super) fn root(&self) -> &Node {

@@ -1,6 +1,6 @@
 //! [`Rules`]: how messages are read, the same in both layers.
 
-use super::mapping::{Field, Mapping, Path};
+use super::mapping::{Condition, Field, Mapping, Path};
 use crate::timestamp::TimeRules;
 
 /// The names under which the archive's connector inserts what Kafka keeps beside a value.
@@ -51,6 +51,8 @@ pub struct Rules {
     pub mapping: Mapping,
     /// Where a message holds several ticks. Those of an array at its top are found without being told.
     pub each: Option<Path>,
+    /// Which messages are meant; all where there is none.
+    pub conditions: Vec<Condition>,
     pub times: TimeRules,
     pub symbol_from: SymbolFrom,
     pub timestamp_from: TimestampFrom,
@@ -73,9 +75,11 @@ impl Rules {
         let each = self.each.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
         let (symbol, timestamp) = (self.symbol_from, self.timestamp_from);
         let (nonpositive, upper) = (self.allow_nonpositive_prices, self.uppercase_symbols);
+        let kinds = |condition: &Condition| format!(" where {condition} {}", condition.is_optional);
+        let kinds: String = self.conditions.iter().map(kinds).collect();
         format!(
             "{partition} {offset} {record_time} map {} each {each} unit {unit:?} zone {zone} oldest {oldest} symbol {symbol:?} \
-             timestamp {timestamp:?} nonpositive {nonpositive} upper {upper}",
+             timestamp {timestamp:?} nonpositive {nonpositive} upper {upper}{kinds}",
             map.join(",")
         )
     }

@@ -195,7 +195,7 @@ fn the_fast_path_takes_elements_like_those_it_has_seen() {
     let value = format!(r#"{{"data":[{}]}}"#, trade("AAPL", "201.5"));
     all_by(&mut decoder, &value, &Beside::NOTHING, false);
     let given = decoder.given(&Beside::NOTHING);
-    assert!(decoder.element_shapes.decode(trade("MSFT", "9.25").as_bytes(), &given).is_some());
+    assert!(decoder.element_shapes[0].decode(trade("MSFT", "9.25").as_bytes(), &given).is_some());
     assert!(decoder.decode_known(trade("MSFT", "9.25").as_bytes(), &Beside::NOTHING).is_none(), "that is no message");
 }
 
@@ -216,7 +216,7 @@ fn some_element() -> impl Strategy<Value = String> {
         || prop_oneof![4 => "[1-9][0-9]{0,3}\\.[0-9]{1,3}", 1 => "\"[0-9.]{1,5}\"", 1 => Just("null".to_owned())];
     let symbol = prop_oneof![4 => "\"[A-Z]{1,4}\"", 1 => "\"[a-zü]{1,3}\"", 1 => Just("null".to_owned()), 1 => "[0-9]"];
     let time = prop_oneof![4 => "17[0-9]{11}", 1 => "\"2025-06-0[1-9]T10:00:0[0-9]Z\"", 1 => Just("null".to_owned())];
-    (symbol, number(), number(), time, 0_u8..12).prop_map(|(symbol, price, volume, time, kind)| {
+    (symbol, number(), number(), time, 0_u8..16).prop_map(|(symbol, price, volume, time, kind)| {
         let mut members = vec![
             format!("\"s\":{symbol}"),
             format!("\"p\":{price}"),
@@ -233,6 +233,9 @@ fn some_element() -> impl Strategy<Value = String> {
             6 => members.push("\"data\":null".to_owned()),
             7 => members.rotate_left(2),
             8 => return volume,
+            9 => members.push("\"e\":\"trade\"".to_owned()),
+            10 => members.push("\"e\":\"other\"".to_owned()),
+            11 => members.push("\"e\":null".to_owned()),
             _ => {}
         }
         format!("{{{}}}", members.join(","))
@@ -263,12 +266,16 @@ proptest! {
     #[test]
     fn the_fast_path_decides_on_elements_as_the_strict_one(
         values in proptest::collection::vec(some_message(), 1..20),
-        each: bool, record: bool, keyed: bool, time: bool, upper: bool,
+        each: bool, record: bool, keyed: bool, time: bool, upper: bool, kinds in 0_u8..3,
     ) {
+        let Conditions(mut conditions) = "e=trade|x".parse().unwrap();
+        conditions.truncate(usize::from(kinds.min(1)));
+        conditions.iter_mut().for_each(|condition| condition.is_optional = kinds == 2);
         let rules = Rules {
             symbol_from: if keyed { SymbolFrom::Key } else { SymbolFrom::Value },
             timestamp_from: if record { TimestampFrom::Record } else { TimestampFrom::Value },
             uppercase_symbols: upper,
+            conditions,
             ..rules(if each { "data" } else { "" }, MAP)
         };
         let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));

@@ -206,7 +206,7 @@ fn a_timestamp_is_an_instant_that_can_be() {
     let in_a_day = NOW.micros() / 1000 + 86_400_000;
     assert!(accepts(&bare("timestamp", &in_a_day.to_string())));
     assert_eq!(reason_of("timestamp", &(in_a_day + 1).to_string()), Reason::TimestampOutOfRange);
-    for json in ["0", "-1", "631151999", "1.5", "1748869", "\"1969-12-31T23:59:59Z\"", "\"20250606\""] {
+    for json in ["0", "-1", "631151999", "1.5", "1748869", "\"1969-12-31T23:59:59Z\"", "\"20259999\""] {
         assert_eq!(reason_of("timestamp", json), Reason::TimestampOutOfRange, "{json}");
     }
     for json in ["\"2025-06-06T10:00:01\"", "\"2025-06-06\"", "\"yesterday\"", "1e300", "true", "{}", "\"\""] {
@@ -599,13 +599,77 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
         let missing = reject(&Beside { key, time: Some(NOW), ..ALONE }, &mut by_key);
         assert!(missing.detail.contains("has no key"), "{missing}");
     }
-    for key in [&b"\xff"[..], b"A B ", b"\"A"] {
+    for key in [&b"\xff"[..], b"A B ", b"\"A", br#"{"symbol":"A"}"#, b"[1]", b"null"] {
         assert_eq!(reject(&Beside { key: Some(key), time: Some(NOW), ..ALONE }, &mut by_key).reason, Reason::BadSymbol);
     }
     assert!(reject(&Beside { key: Some(b"A"), ..ALONE }, &mut by_key).detail.contains("--timestamp-from record"));
     let mut by_topic = Decoder::new(rules(SymbolFrom::Topic), NOW);
     let beside = Beside { topic: Some("AAPL"), time: Some(NOW), ..ALONE };
     assert_eq!(by_topic.decode(value, &beside).unwrap().tick.symbol().as_str(), "AAPL");
+}
+
+#[test]
+fn a_date_and_a_time_of_day_in_two_members_are_one_time() {
+    let times = TimeRules { zone: "America/New_York".parse().ok(), ..TimeRules::default() };
+    let map: MapEntries = "timestamp=date,time_of_day=time".parse().unwrap();
+    let mut decoder = Decoder::new(Rules { mapping: Mapping::new(&map.0), times, ..Rules::default() }, NOW);
+    let mut time_of = |date: &str, time: &str| {
+        let value = format!(r#"{{"symbol":"A","price":1,"date":{date},"time":{time}}}"#);
+        let read = decoder.decode(value.as_bytes(), &ALONE).map(|record| record.tick.timestamp().to_string());
+        read.map_err(|reject| reject.reason.as_str())
+    };
+    for (date, time, expected) in [
+        ("\"2025-06-06\"", "\"10:00:01\"", Ok("2025-06-06T14:00:01Z")),
+        ("\"2025-06-06\"", "\"15:59:59.5\"", Ok("2025-06-06T19:59:59.5Z")),
+        ("\"20250606\"", "\"09:30\"", Ok("2025-06-06T13:30:00Z")),
+        ("20250606", "\"10:00:01Z\"", Ok("2025-06-06T10:00:01Z")),
+        ("\"2025-11-02\"", "\"01:30\"", Err("ambiguous_time")),
+        ("\"2025-06-06T10:00:00\"", "\"10:00:01\"", Err("bad_timestamp")),
+        ("\"2025-06-06\"", "36001", Err("bad_timestamp")),
+        ("\"2025-06-06\"", "null", Err("missing_field")),
+        ("1749218401", "\"10:00:01\"", Err("bad_timestamp")),
+    ] {
+        assert_eq!(time_of(date, time), expected.map(str::to_owned), "{date} {time}");
+    }
+}
+
+#[test]
+fn a_time_in_two_members_is_rejected_with_the_flag_that_puts_it_together() {
+    let value = r#"{"symbol":"A","price":1,"date":"2025-06-06","time":"10:00:01"}"#;
+    let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
+    let said = r#"--map timestamp="date",time_of_day="time""#;
+    assert!(reject.reason == Reason::MissingField && reject.detail.contains(said), "{reject}");
+}
+
+#[test]
+fn a_time_as_mongodb_wraps_it_is_read_by_both_paths() {
+    let mut decoder = decoder();
+    for time in [
+        r#"{"$date":"2025-06-06T14:00:01.123Z"}"#,
+        r#"{"$date":1749218401123}"#,
+        r#"{ "$date" : {"$numberLong":"1749218401123"} }"#,
+    ] {
+        let value = format!(r#"{{"symbol":"A","price":1,"timestamp":{time}}}"#);
+        for _ in 0..2 {
+            let tick = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick;
+            assert_eq!(tick.timestamp(), Timestamp::from_micros(1_749_218_401_123_000), "{time}");
+        }
+        assert!(decoder.decode_known(value.as_bytes(), &ALONE).is_some(), "{time}");
+    }
+    for time in [r#"{"$date":null}"#, r#"{"$date":1,"x":2}"#, r#"{"date":1749218401123}"#, "{}"] {
+        let value = format!(r#"{{"symbol":"A","price":1,"timestamp":{time}}}"#);
+        assert_eq!(reason(value.as_bytes()), Reason::BadTimestamp, "{time}");
+    }
+}
+
+#[test]
+fn a_date_in_digits_is_named_as_such_and_sends_nobody_to_another_flag() {
+    for time in ["20250606", "\"20250606\"", "20250606140001", "\"20250606140001123\"", "202506061400"] {
+        let value = format!(r#"{{"symbol":"A","price":1,"timestamp":{time}}}"#);
+        let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
+        assert!(reject.detail.contains("a date in digits") && !reject.detail.contains("--"), "{time}: {reject}");
+    }
+    assert!(accepts(&bare("timestamp", "1749218401")));
 }
 
 #[test]

@@ -4,8 +4,10 @@ use super::Rules;
 use crate::decimal::{self, DecimalError, Rounding, parse_nanos};
 use crate::reject::{Reason, Reject, excerpt};
 use crate::timestamp::{EpochUnit, TimeError, TimeRules};
-use crate::{Price, Timestamp, Volume};
+use crate::{Price, TimeBounds, Timestamp, Volume};
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// The text of a JSON number; `None` for every other kind of value.
 pub(super) fn number(raw: &RawValue) -> Option<&str> {
@@ -66,10 +68,16 @@ pub(super) fn key_symbol<'a>(key: Option<&'a [u8]>, buffer: &'a mut String) -> R
         || Reject::new(Reason::BadSymbol, format!("the key {} is no text", excerpt(&String::from_utf8_lossy(key))));
     let text = str::from_utf8(key).map_err(|_| bad())?;
     if !text.starts_with('"') {
-        return Ok(text);
+        let is_json = may_be_json(key) && serde_json::from_str::<IgnoredAny>(text).is_ok();
+        return if is_json { Err(bad()) } else { Ok(text) };
     }
     *buffer = serde_json::from_str(text).map_err(|_| bad())?;
     Ok(buffer)
+}
+
+/// Whether a key may be JSON that is no plain text: a string in quotes, an object, an array, or null.
+pub(super) fn may_be_json(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'"' | b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n')) || key == b"null"
 }
 
 /// `symbol` in upper case, put into `buffer` only where it is not.
@@ -86,16 +94,79 @@ pub(super) fn is_plain_upper_case(symbol: &str) -> bool {
     symbol.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase())
 }
 
-pub(super) fn timestamp(raw: &RawValue, rules: &Rules) -> Result<Timestamp, Reject> {
-    let times = &rules.times;
-    let reject = |reason, what: &str| Err(Reject::new(reason, format!("timestamp {} {what}", excerpt(raw.get()))));
-    if let Some(number) = number_or_text(raw) {
-        let beyond = "is beyond all times that can be meant (--timestamp-unit)";
-        return times.unit.parse(number).map_or_else(|| reject(Reason::BadTimestamp, beyond), Ok);
+/// What MongoDB's extended JSON wraps a time in: `{"$date":".."}`, `{"$date":{"$numberLong":"1749218401123"}}`.
+pub(super) fn unwrapped(raw: &RawValue) -> &RawValue {
+    match only_member(raw, "$date") {
+        Some(date) => only_member(date, "$numberLong").unwrap_or(date),
+        None => raw,
     }
-    let Some(text) = plain_text(raw) else {
-        return reject(Reason::BadTimestamp, "is neither RFC 3339 text nor an epoch number");
+}
+
+pub(super) fn timestamp(raw: &RawValue, rules: &Rules, bounds: TimeBounds) -> Result<Timestamp, Reject> {
+    let raw = unwrapped(raw);
+    let bad = |what: &str| Err(bad_time(Reason::BadTimestamp, raw.get(), what));
+    if let Some(number) = number_or_text(raw) {
+        let Some(instant) = rules.times.unit.parse(number) else {
+            return bad("is beyond all times that can be meant (--timestamp-unit)");
+        };
+        return match !bounds.contain(instant) && is_date_in_digits(number) {
+            true => bad("is a date in digits, and no number since 1970: the producer must write it as 2025-06-06"),
+            false => Ok(instant),
+        };
+    }
+    match plain_text(raw) {
+        Some(text) => time_of_text(text, raw.get(), &rules.times),
+        None => bad("is neither text of a time nor a number since 1970"),
+    }
+}
+
+/// The instant that a date and a time of day in two members make.
+pub(super) fn date_and_time(date: &RawValue, time: &RawValue, rules: &Rules) -> Result<Timestamp, Reject> {
+    let written = format!("{} {}", date.get(), time.get());
+    match (number(date).or_else(|| plain_text(date)), plain_text(time)) {
+        (Some(date), Some(time)) => time_of_text(&format!("{date}T{time}"), &written, &rules.times),
+        _ => Err(bad_time(
+            Reason::BadTimestamp,
+            &written,
+            "is no date and time of day, as \"2025-06-06\" and \"10:00:01\"",
+        )),
+    }
+}
+
+/// Whether a value is a time of day alone, as `"10:00"` or `"10:00:01.5"`.
+pub(super) fn is_time_of_day(raw: &RawValue) -> bool {
+    let is_one =
+        |text: &str| TimeRules::default().parse_text(&format!("2000-01-01T{text}")) == Err(TimeError::NoOffset);
+    plain_text(raw).is_some_and(is_one)
+}
+
+/// Whether a value is a date alone, as `"2025-06-06"` or `20250606`.
+pub(super) fn is_date(raw: &RawValue) -> bool {
+    let is_one = |text: &str| TimeRules::default().parse_text(text) == Err(TimeError::NoOffset) && text.len() == 10;
+    number_or_text(raw).is_some_and(|number| number.len() == 8 && is_date_in_digits(number))
+        || plain_text(raw).is_some_and(is_one)
+}
+
+/// `20250606`, or with the time of day: as a number it would be a time of 1970, or in hundreds of years.
+fn is_date_in_digits(number: &str) -> bool {
+    let parts = || {
+        let part = |range: std::ops::Range<usize>| number.get(range)?.parse::<u32>().ok();
+        Some((part(0..4)?, part(4..6)?, part(6..8)?))
     };
+    let is_date =
+        |(year, month, day)| (1900..2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    matches!(number.len(), 8 | 12 | 14 | 17)
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && parts().is_some_and(is_date)
+}
+
+fn bad_time(reason: Reason, written: &str, what: &str) -> Reject {
+    Reject::new(reason, format!("timestamp {} {what}", excerpt(written)))
+}
+
+/// `written`: how the message has it.
+fn time_of_text(text: &str, written: &str, times: &TimeRules) -> Result<Timestamp, Reject> {
+    let reject = |reason, what: &str| Err(bad_time(reason, written, what));
     match times.parse_text(text) {
         Ok(timestamp) => Ok(timestamp),
         Err(TimeError::NoOffset) => reject(
@@ -108,8 +179,19 @@ pub(super) fn timestamp(raw: &RawValue, rules: &Rules) -> Result<Timestamp, Reje
         Err(TimeError::Ambiguous) => {
             reject(Reason::AmbiguousTime, &format!("was twice in {}: clocks went back over it", zone(times)))
         }
-        Err(TimeError::Malformed) => reject(Reason::BadTimestamp, "is not RFC 3339"),
+        Err(TimeError::Malformed) => {
+            reject(Reason::BadTimestamp, "is no time that is read: the producer must write it as 2025-06-06T14:00:01Z")
+        }
     }
+}
+
+/// The value of an object's only member, if that has this name.
+fn only_member<'a>(raw: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+    if !raw.get().starts_with('{') {
+        return None;
+    }
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+    if members.len() == 1 { members.get(name).copied() } else { None }
 }
 
 fn zone(times: &TimeRules) -> &str {

@@ -1,5 +1,6 @@
 //! A time's text as an instant: RFC 3339, and what common serializers make of it.
 
+use super::worded;
 use super::{MICROS_PER_SECOND, SECONDS_PER_DAY, TimeZone, Timestamp};
 use jiff::civil::DateTime;
 use jiff::tz::AmbiguousOffset;
@@ -18,18 +19,25 @@ pub enum TimeError {
 
 /// A date and time of day, as it is written.
 struct Civil {
-    year: i64,
-    month: i64,
-    day: i64,
+    date: Date,
     /// Seconds of the day, and microseconds of that second.
     second: i64,
     micros: i64,
 }
 
+/// A day that there is.
+#[derive(Clone, Copy)]
+pub(super) struct Date {
+    year: i64,
+    month: i64,
+    day: i64,
+}
+
 /// The instant that a text names. Date and time may be parted by a space, seconds may be left out, the fraction may
-/// follow a comma, and the offset may lack its colon or its minutes. What has no offset, or no time at all, is a time of
-/// `zone`, or its midnight. Digits below a microsecond are cut off, so that a tick stays in its minute. A leap second
-/// (`:60`) is malformed.
+/// follow a comma, and the offset may lack its colon or its minutes, have a blank in front, and the zone's name behind.
+/// Dates without dashes (ISO 8601's basic form), and with the month's name (RFC 2822), are read as well. What has no
+/// offset, or no time at all, is a time of `zone`, or its midnight. Digits below a microsecond are cut off, so that a
+/// tick stays in its minute. A leap second (`:60`) is malformed.
 ///
 /// Own code, because this runs for every tick: a property test holds it against jiff.
 pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, TimeError> {
@@ -42,50 +50,97 @@ pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, Ti
 }
 
 fn civil(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
-    let (date, rest) = bytes.split_at_checked(10).ok_or(TimeError::Malformed)?;
-    if (date[4], date[7]) != (b'-', b'-') {
-        return Err(TimeError::Malformed);
-    }
+    let Some((date, rest)) = bytes.split_at_checked(10).filter(|(date, _)| (date[4], date[7]) == (b'-', b'-')) else {
+        return civil_otherwise(bytes);
+    };
     let year = two(date, 0)? * 100 + two(date, 2)?;
-    let (month, day) = (two(date, 5)?, two(date, 8)?);
-    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
-        return Err(TimeError::Malformed);
-    }
+    let date = Date::new(year, two(date, 5)?, two(date, 8)?)?;
     let (second, micros, offset) = match rest {
         [] => (0, 0, None),
         [b'T' | b't' | b' ', time @ ..] => time_of_day(time)?,
         _ => return Err(TimeError::Malformed),
     };
-    Ok((Civil { year, month, day, second, micros }, offset))
+    Ok((Civil { date, second, micros }, offset))
+}
+
+/// `20250606T140001Z`, `20250606-14:00:01`, or with the month's name.
+#[cold]
+fn civil_otherwise(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
+    let (date, (second, micros, offset)) = match bytes.split_at_checked(8) {
+        Some((date, rest)) if date.iter().all(u8::is_ascii_digit) => {
+            let date = Date::new(two(date, 0)? * 100 + two(date, 2)?, two(date, 4)?, two(date, 6)?)?;
+            let time = match rest {
+                [b'T' | b't' | b' ' | b'-', _, _, b':', ..] => time_of_day(&rest[1..])?,
+                [b'T' | b't' | b' ', time @ ..] => basic_time_of_day(time)?,
+                _ => return Err(TimeError::Malformed),
+            };
+            (date, time)
+        }
+        _ => {
+            let (date, time) = worded::parts(bytes).ok_or(TimeError::Malformed)?;
+            (date, time_of_day(time)?)
+        }
+    };
+    Ok((Civil { date, second, micros }, offset))
 }
 
 /// Seconds of the day, microseconds, and the offset, if there is one.
 fn time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> {
-    let (clock, rest) = time.split_at_checked(5).ok_or(TimeError::Malformed)?;
-    let (hour, minute) = (two(clock, 0)?, two(clock, 3)?);
-    let (second, micros, rest) = match rest {
-        [b':', tens, ones, rest @ ..] => {
-            let (micros, rest) = fraction(rest)?;
-            (two(&[*tens, *ones], 0)?, micros, rest)
-        }
-        rest => (0, 0, rest),
-    };
-    if clock[2] != b':' || hour > 23 || minute > 59 || second > 59 {
+    let (clock, rest) = time.split_at_checked(5).filter(|(clock, _)| clock[2] == b':').ok_or(TimeError::Malformed)?;
+    let (seconds, rest) = match rest {
+        [b':', seconds @ ..] => seconds.split_at_checked(2).map(|(two, rest)| (Some(two), rest)),
+        rest => Some((None, rest)),
+    }
+    .ok_or(TimeError::Malformed)?;
+    clock_time([&clock[..2], &clock[3..], seconds.unwrap_or(b"00")], seconds.is_some(), rest)
+}
+
+/// The same without colons.
+fn basic_time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> {
+    let digits = time.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (clock, rest) = time.split_at(digits);
+    match digits {
+        4 => clock_time([&clock[..2], &clock[2..], b"00"], false, rest),
+        6 => clock_time([&clock[..2], &clock[2..4], &clock[4..]], true, rest),
+        _ => Err(TimeError::Malformed),
+    }
+}
+
+/// Hours, minutes and seconds, two digits each, and what follows them: a fraction only behind seconds.
+fn clock_time(
+    [hour, minute, second]: [&[u8]; 3],
+    has_seconds: bool,
+    rest: &[u8],
+) -> Result<(i64, i64, Option<i64>), TimeError> {
+    let (hour, minute, second) = (two(hour, 0)?, two(minute, 0)?, two(second, 0)?);
+    let (micros, rest) = if has_seconds { fraction(rest)? } else { (0, rest) };
+    if hour > 23 || minute > 59 || second > 59 {
         return Err(TimeError::Malformed);
     }
     Ok((hour * 3600 + minute * 60 + second, micros, utc_offset(rest)?))
 }
 
+impl Date {
+    pub fn new(year: i64, month: i64, day: i64) -> Result<Self, TimeError> {
+        let is_one = (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
+        if is_one { Ok(Self { year, month, day }) } else { Err(TimeError::Malformed) }
+    }
+
+    pub fn days_from_epoch(self) -> i64 {
+        days_from_epoch(self.year, self.month, self.day)
+    }
+}
+
 impl Civil {
     fn at_offset(&self, offset: i64) -> Timestamp {
-        let seconds = days_from_epoch(self.year, self.month, self.day) * SECONDS_PER_DAY + self.second - offset;
+        let seconds = self.date.days_from_epoch() * SECONDS_PER_DAY + self.second - offset;
         Timestamp(seconds * MICROS_PER_SECOND + self.micros)
     }
 
     fn in_zone(&self, zone: &TimeZone) -> Result<Timestamp, TimeError> {
         // All of them are in range: years have four digits, and the rest was looked at.
         let time = [self.second / 3600, self.second / 60 % 60, self.second % 60].map(|part| part as i8);
-        let date = (self.year as i16, self.month as i8, self.day as i8);
+        let date = (self.date.year as i16, self.date.month as i8, self.date.day as i8);
         let written = DateTime::new(date.0, date.1, date.2, time[0], time[1], time[2], 0);
         let written = written.map_err(|_| TimeError::Malformed)?;
         match zone.0.to_ambiguous_timestamp(written).offset() {
@@ -119,17 +174,21 @@ fn fraction(rest: &[u8]) -> Result<(i64, &[u8]), TimeError> {
     Ok((micros, &rest[digits..]))
 }
 
-/// Seconds east of UTC; `None` where nothing is said.
+/// Seconds east of UTC; `None` where nothing is said. A zone's name behind them is passed over: they say more.
 fn utc_offset(rest: &[u8]) -> Result<Option<i64>, TimeError> {
-    let (sign, hours, minutes) = match rest {
+    let (sign, hours, minutes, behind) = match rest {
         [] => return Ok(None),
-        [b'Z' | b'z'] => return Ok(Some(0)),
-        [sign @ (b'+' | b'-'), _, _] => (*sign, two(rest, 1)?, 0),
-        [sign @ (b'+' | b'-'), _, _, _, _] => (*sign, two(rest, 1)?, two(rest, 3)?),
-        [sign @ (b'+' | b'-'), _, _, b':', _, _] => (*sign, two(rest, 1)?, two(rest, 4)?),
+        [b'Z' | b'z', behind @ ..] => (b'+', 0, 0, behind),
+        [sign @ (b'+' | b'-'), _, _, b':', _, _, behind @ ..] => (*sign, two(rest, 1)?, two(rest, 4)?, behind),
+        [sign @ (b'+' | b'-'), _, _, b'0'..=b'9', _, behind @ ..] => (*sign, two(rest, 1)?, two(rest, 3)?, behind),
+        [sign @ (b'+' | b'-'), _, _, behind @ ..] => (*sign, two(rest, 1)?, 0, behind),
+        // JavaScript writes the zone and the offset from it.
+        [b' ', b'G', b'M', b'T', b'+' | b'-', ..] => return utc_offset(&rest[4..]),
+        [b' ', b'U', b'T', b'C', behind @ ..] | [b' ', b'G', b'M', b'T', behind @ ..] => (b'+', 0, 0, behind),
+        [b' ', b'Z' | b'z' | b'+' | b'-', ..] => return utc_offset(&rest[1..]),
         _ => return Err(TimeError::Malformed),
     };
-    if hours > 23 || minutes > 59 {
+    if hours > 23 || minutes > 59 || !worded::is_zone_name(behind) {
         return Err(TimeError::Malformed);
     }
     let seconds = hours * 3600 + minutes * 60;
@@ -191,6 +250,46 @@ mod tests {
             assert_eq!(micros(text), Ok(1_749_218_400_000_000), "{text}");
         }
         assert_eq!(micros("2025-06-06T14:00:00,5+00"), Ok(1_749_218_400_500_000));
+    }
+
+    #[test]
+    fn the_name_of_a_zone_behind_the_offset_is_passed_over() {
+        for text in [
+            "2025-06-06T10:00:01-04:00[America/New_York]",
+            "2025-06-06T14:00:01Z[UTC]",
+            "2025-06-06T14:00:01Z[Etc/GMT+5]",
+            "2025-06-06 10:00:01 -0400",
+            "2025-06-06 14:00:01 +00:00",
+            "2025-06-06 14:00:01 Z",
+            "2025-06-06 14:00:01 UTC",
+            "2025-06-06 14:00:01 GMT",
+            "2025-06-06 10:00:01 -0400 EDT",
+            "2025-06-06 11:00:01 -0300 -03",
+            "2025-06-06 10:00:01 -0400 EDT m=+0.000012345",
+            "Fri Jun 06 2025 10:00:01 GMT-0400 (Eastern Daylight Time)",
+        ] {
+            assert_eq!(micros(text), Ok(1_749_218_401_000_000), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_without_dashes_and_with_the_months_name_are_read() {
+        for text in [
+            "20250606T140001Z",
+            "20250606T100001-0400",
+            "20250606T140001.000+00:00",
+            "20250606T14:00:01Z",
+            "Fri, 06 Jun 2025 14:00:01 GMT",
+            "Fri, 6 Jun 2025 10:00:01 -0400",
+            "6 Jun 2025 14:00:01 +0000",
+        ] {
+            assert_eq!(micros(text), Ok(1_749_218_401_000_000), "{text}");
+        }
+        assert_eq!(micros("20250606T1400Z"), Ok(1_749_218_400_000_000));
+        for text in ["20250606T100001.5", "20250606-10:00:01.5", "06 Jun 2025 10:00:01.5"] {
+            assert_eq!(micros(text), Err(TimeError::NoOffset), "{text}");
+            assert_eq!(new_york(text).unwrap(), "2025-06-06T14:00:01.5Z");
+        }
     }
 
     #[test]
@@ -256,7 +355,29 @@ mod tests {
             "+025-06-06T10:00:01Z",
             "2025-06-06T10:00:01é",
             "２025-06-06T10:00:0",
-            "2025-06-06T10:00:01-04:00[X]",
+            "2025-06-06T10:00:01[America/New_York]",
+            "2025-06-06T10:00:01-04:00[]",
+            "2025-06-06T10:00:01-04:00[X",
+            "2025-06-06T10:00:01-04:00 ",
+            "2025-06-06T10:00:01-04:00 edt",
+            "2025-06-06 10:00:01 EDT",
+            "2025-06-06 10:00:01  +0000",
+            "2025-06-06T10:00:01UTC",
+            "2025-06-06 UTC",
+            "20250606T10Z",
+            "20250606T1000011Z",
+            "20250606T100060Z",
+            "20251306T100000Z",
+            "20250606-100001Z",
+            "20250606Z",
+            "20250606",
+            "Sat, 06 Jun 2025 14:00:01 GMT",
+            "Fri, 31 Jun 2025 14:00:01 GMT",
+            "Fri, 06 Jux 2025 14:00:01 GMT",
+            "Fri, 006 Jun 2025 14:00:01 GMT",
+            "Fri, 06 Jun 25 14:00:01 GMT",
+            "Fri, 06 Jun 2025 14:00:01 EST",
+            "Fri Jun 06 14:00:01 2025",
         ] {
             assert_eq!(micros(text), Err(TimeError::Malformed), "{text}");
         }
@@ -290,7 +411,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "[-0-9TZz:.,+ é]{0,40}") {
+        fn no_text_makes_it_panic(text in "([-0-9TZz:.,+ é\\[\\]()]|2025|0606|Fri, |Jun | GMT| m=){0,40}") {
             let zone = "Europe/Berlin".parse().unwrap();
             let _ = (parse(&text, None), parse(&text, Some(&zone)));
         }

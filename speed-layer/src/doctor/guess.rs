@@ -1,20 +1,18 @@
 //! Where the fields of a message may stand, by the names and kinds of its members: a guess, for a person to judge.
 
+use super::anatomy::{Leaf, first_element, leaves};
+use super::traits::{instant, is_date, is_date_alone, is_time_name, is_time_of_day, plain};
 use common::decode::{Field, MapEntries, Path, usual_field};
-use serde_json::{Map, Value};
-
-/// Objects inside one another that are looked into.
-const DEEPEST: usize = 4;
+use serde_json::Value;
 
 /// Parts of names that tell a field, where no usual name is there.
-const STEMS: [(Field, &[&str]); 4] = [
+const STEMS: [(Field, &[&str]); 3] = [
     (Field::Symbol, &["symbol", "ticker", "coin", "pair", "instrument", "stockname", "stockcode", "security", "isin"]),
-    (Field::Timestamp, &["time", "date", "epoch", "createdat"]),
     (Field::Price, &["price", "rate", "ltp"]),
-    (Field::Volume, &["volume", "quantity", "qty", "shares"]),
+    (Field::Volume, &["volume", "quantity", "qty", "shares", "lastsize"]),
 ];
 /// Parts of names of other prices, times and volumes.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 24] = [
     "change",
     "percent",
     "prev",
@@ -31,48 +29,200 @@ const OTHERS: [&str; 16] = [
     "24h",
     "volumeusd",
     "expir",
+    "limit",
+    "close",
+    "extended",
+    "delayed",
+    "listing",
+    "issue",
+    "strike",
+    "stop",
 ];
+/// Short names, the likelier first.
+const LETTERS: [(Field, &[&str]); 4] = [
+    (Field::Symbol, &["s", "S", "instId"]),
+    (Field::Timestamp, &["T", "t", "E"]),
+    (Field::Price, &["p", "px"]),
+    (Field::Volume, &["v", "q", "sz", "s"]),
+];
+/// Short names of a bar's prices.
+const BAR: [(Field, &str); 4] = [(Field::Open, "o"), (Field::High, "h"), (Field::Low, "l"), (Field::Close, "c")];
 
-/// A member that is no object, and the names that lead to it.
-struct Leaf<'a> {
-    path: Vec<&'a str>,
-    value: &'a Value,
+/// What is guessed of a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guess {
+    /// The fields that have no usual name, each with its likeliest place.
+    pub entries: Option<MapEntries>,
+    /// Fields that may stand in one of two places, which is for a person to say.
+    pub doubts: Vec<String>,
 }
 
-/// The fields that have no usual name at the top of the message, each with its likeliest place; `None` where there is
-/// none of them.
-pub fn guess(message: &[u8]) -> Option<MapEntries> {
-    let Ok(Value::Object(object)) = serde_json::from_slice(message) else {
-        return None;
+/// Guesses at an element of a message, to which `way` leads, and at symbol and time around it.
+pub fn guess(message: &Value, way: Option<&Path>) -> Guess {
+    let Some((element, around)) = first_element(message, way) else {
+        return Guess::default();
     };
-    let mut leaves = Vec::new();
-    collect(&object, &mut Vec::new(), &mut leaves);
-    let place = |field| likeliest(field, &leaves);
-    let is_bar = place(Field::Open).is_some() && place(Field::Close).is_some();
-    let prices: &[Field] = match is_bar {
-        true => &[Field::Open, Field::High, Field::Low, Field::Close],
-        false => &[Field::Price],
-    };
-    let fields = std::iter::once(&Field::Symbol).chain(prices).chain(&[Field::Volume, Field::Timestamp]);
-    let mapped = fields.filter_map(|field| {
-        let leaf = place(*field)?;
-        let is_found_anyway = only_usual(*field, &leaves).is_some_and(|usual| std::ptr::eq(usual, leaf));
-        if is_found_anyway { None } else { Some((*field, Path::new(&leaf.path)?)) }
-    });
-    let entries: Vec<_> = mapped.collect();
-    (!entries.is_empty()).then_some(MapEntries(entries))
-}
-
-fn collect<'a>(object: &'a Map<String, Value>, above: &mut Vec<&'a str>, leaves: &mut Vec<Leaf<'a>>) {
-    for (name, value) in object {
-        above.push(name);
-        match value {
-            Value::Object(inner) if above.len() < DEEPEST => collect(inner, above, leaves),
-            Value::Object(_) | Value::Array(_) | Value::Null => {}
-            value => leaves.push(Leaf { path: above.clone(), value }),
-        }
-        above.pop();
+    let own = leaves(element);
+    let outer: Vec<Leaf<'_>> = around.into_iter().flat_map(leaves).collect();
+    // A mark price is nobody's trade, and its `T` is the time of the next funding.
+    if own.iter().any(|leaf| leaf.path == ["e"] && *leaf.value == "markPriceUpdate") {
+        return Guess::default();
     }
+    let mut found = Finder { own: &own, outer: &outer, guess: Vec::new(), doubts: Vec::new() };
+    found.all();
+    let Finder { guess, doubts, .. } = found;
+    let entries: Vec<_> = guess.into_iter().filter_map(|(field, path)| Some((field, Path::new(&path)?))).collect();
+    Guess { entries: (!entries.is_empty()).then_some(MapEntries(entries)), doubts }
+}
+
+struct Finder<'l, 'a> {
+    own: &'l [Leaf<'a>],
+    /// Of symbol and time alone.
+    outer: &'l [Leaf<'a>],
+    guess: Vec<(Field, Vec<&'a str>)>,
+    doubts: Vec<String>,
+}
+
+impl<'l, 'a> Finder<'l, 'a> {
+    fn all(&mut self) {
+        self.field(Field::Symbol);
+        match self.prices() {
+            Prices::Bar => BAR.iter().for_each(|(field, _)| self.field(*field)),
+            Prices::Letters(bar) => self.guess.extend(bar),
+            Prices::Trade => self.field(Field::Price),
+        }
+        match self.size_of_the_sale() {
+            Some(path) => self.guess.push((Field::Volume, path)),
+            None if self.is_ticker_of_a_day() => {}
+            None => self.field(Field::Volume),
+        }
+        self.time();
+    }
+
+    /// Notes where a field stands, if that is not where it is looked for anyway.
+    fn field(&mut self, field: Field) {
+        let Some(leaf) = self.likeliest(field) else {
+            return;
+        };
+        let is_found_anyway = only_usual(field, self.own).is_some_and(|usual| std::ptr::eq(usual, leaf))
+            || (!self.own.iter().any(|own| std::ptr::eq(own, leaf))
+                && only_usual(field, self.outer).is_some_and(|usual| std::ptr::eq(usual, leaf)));
+        if !is_found_anyway {
+            self.guess.push((field, leaf.path.clone()));
+        }
+    }
+
+    /// Beside `lastSalePrice` that is `lastSaleSize`: a `volume` there is that of the day.
+    fn size_of_the_sale(&self) -> Option<Vec<&'a str>> {
+        let (_, price) = self.guess.iter().find(|(field, _)| *field == Field::Price)?;
+        let of = plain(price.last()?).strip_suffix("price")?.to_owned();
+        let is_size = |leaf: &&Leaf<'_>| {
+            let size = plain(leaf.name()).strip_prefix(&of).map(str::to_owned);
+            size.is_some_and(|size| ["size", "qty", "quantity", "volume"].contains(&size.as_str()))
+        };
+        let leaf = self.own.iter().filter(is_size).find(|leaf| fits(Field::Volume, leaf))?;
+        (!of.is_empty()).then(|| leaf.path.clone())
+    }
+
+    /// A date and a time of day in two members are one time.
+    fn time(&mut self) {
+        let whole = |leaf: &&Leaf<'_>| !is_date_alone(leaf.value) && fits(Field::Timestamp, leaf);
+        let is_named = |leaf: &&Leaf<'_>| rank(Field::Timestamp, leaf.name()).is_some();
+        let has_whole = self.own.iter().filter(is_named).any(|leaf| whole(&leaf));
+        let date = self.own.iter().filter(is_named).find(|leaf| is_date_alone(leaf.value));
+        let clock = self.own.iter().find(|leaf| is_time_of_day(leaf));
+        match (date, clock) {
+            (Some(date), Some(clock)) if !has_whole => {
+                self.guess.push((Field::Timestamp, date.path.clone()));
+                self.guess.push((Field::TimeOfDay, clock.path.clone()));
+            }
+            _ => self.field(Field::Timestamp),
+        }
+    }
+
+    fn top(&self, name: &str) -> Option<&'l Leaf<'a>> {
+        self.own.iter().find(|leaf| leaf.path == [name])
+    }
+
+    /// Binance's 24hrTicker: `p` is the change, `c` the last price, and `v` the volume of a day.
+    fn is_ticker_of_a_day(&self) -> bool {
+        ["p", "P", "w", "c"].iter().all(|name| self.top(name).is_some())
+    }
+
+    fn prices(&self) -> Prices<'a> {
+        let is_latest = |leaf: &&Leaf<'_>| {
+            let name = plain(leaf.name());
+            fits(Field::Price, leaf) && name.contains("price") && (name.contains("last") || name.contains("latest"))
+        };
+        let named = |field| self.likeliest_silently(field);
+        if named(Field::Open).is_some() && named(Field::Close).is_some() {
+            // Beside the latest price they are those of the day.
+            let is_quote = self.own.iter().any(|leaf| is_latest(&leaf));
+            return if is_quote { Prices::Trade } else { Prices::Bar };
+        }
+        if named(Field::Price).is_some_and(|leaf| leaf.name() != "p") {
+            return Prices::Trade;
+        }
+        let letter = |name: &'static str| self.top(name).filter(|leaf| fits(Field::Price, leaf));
+        let close = letter("c").map(|leaf| leaf.path.clone());
+        let is_bar = BAR.iter().all(|(_, name)| letter(name).is_some()) && self.top("p").is_none();
+        let is_quote = self.is_ticker_of_a_day() || self.top("pc").is_some();
+        match (close, is_bar && !is_quote) {
+            (Some(_), true) => {
+                let bar = BAR.iter().filter_map(|(field, name)| Some((*field, letter(name)?.path.clone())));
+                Prices::Letters(bar.collect())
+            }
+            (Some(close), false) if is_quote => Prices::Letters(vec![(Field::Price, close)]),
+            _ => Prices::Trade,
+        }
+    }
+
+    /// The member that fits best: by a usual name before a part of one, and the outer before the inner. None where two fit
+    /// as well as one another, which is said.
+    fn likeliest(&mut self, field: Field) -> Option<&'l Leaf<'a>> {
+        let ranked = self.ranked(field);
+        if let [(best, one), (next, other), ..] = ranked.as_slice()
+            && best == next
+        {
+            self.doubt(field, one, other);
+            return None;
+        }
+        ranked.first().map(|(_, leaf)| *leaf)
+    }
+
+    fn likeliest_silently(&self, field: Field) -> Option<&'l Leaf<'a>> {
+        self.ranked(field).first().map(|(_, leaf)| *leaf)
+    }
+
+    /// The best first.
+    fn ranked(&self, field: Field) -> Vec<((u8, usize), &'l Leaf<'a>)> {
+        let of = |all: &'l [Leaf<'a>]| {
+            let fitting = all.iter().filter(|leaf| fits(field, leaf));
+            let ranked = fitting.filter_map(|leaf| Some(((rank(field, leaf.name())?, leaf.path.len()), leaf)));
+            let mut ranked: Vec<_> = ranked.collect();
+            ranked.sort_by_key(|(rank, _)| *rank);
+            ranked
+        };
+        let own = of(self.own);
+        match own.is_empty() && matches!(field, Field::Symbol | Field::Timestamp) {
+            true => of(self.outer),
+            false => own,
+        }
+    }
+
+    fn doubt(&mut self, field: Field, one: &Leaf<'_>, other: &Leaf<'_>) {
+        if let (Some(one), Some(other)) = (Path::new(&one.path), Path::new(&other.path)) {
+            self.doubts.push(format!("{field} may be {one} or {other}: say which with --map {field}={one}"));
+        }
+    }
+}
+
+enum Prices<'a> {
+    /// By its names.
+    Bar,
+    /// By letters.
+    Letters(Vec<(Field, Vec<&'a str>)>),
+    Trade,
 }
 
 /// The one member at the top that has a usual name of the field.
@@ -83,13 +233,7 @@ fn only_usual<'l, 'a>(field: Field, leaves: &'l [Leaf<'a>]) -> Option<&'l Leaf<'
     own.or_else(|| usual.next().filter(|_| usual.next().is_none()))
 }
 
-/// The member that fits best: by a usual name before a part of one, and the outer before the inner.
-fn likeliest<'l, 'a>(field: Field, leaves: &'l [Leaf<'a>]) -> Option<&'l Leaf<'a>> {
-    let fitting = leaves.iter().filter(|leaf| fits(field, leaf.value));
-    let ranked = fitting.filter_map(|leaf| Some((rank(field, leaf.path.last()?)?, leaf.path.len(), leaf)));
-    ranked.min_by_key(|(rank, depth, _)| (*rank, *depth)).map(|(_, _, leaf)| leaf)
-}
-
+/// How little of a guess a name is: its field's own, one of the usual ones, a part of one, a letter.
 fn rank(field: Field, name: &str) -> Option<u8> {
     if name == field.as_str() {
         return Some(0);
@@ -97,41 +241,48 @@ fn rank(field: Field, name: &str) -> Option<u8> {
     if usual_field(name) == Some(field) {
         return Some(1);
     }
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    let (_, stems) = STEMS.into_iter().find(|(of, _)| *of == field)?;
-    (has(stems) && !has(&OTHERS)).then_some(2)
+    let letters = LETTERS.into_iter().find(|(of, _)| *of == field).map_or(&[][..], |(_, letters)| letters);
+    if let Some(at) = (3..).zip(letters).find_map(|(rank, letter)| (*letter == name).then_some(rank)) {
+        return Some(at);
+    }
+    let plain = plain(name);
+    let has = |parts: &[&str]| parts.iter().any(|part| plain.contains(part));
+    let is_part = match field {
+        Field::Timestamp => is_time_name(&Leaf { path: vec![name], value: &Value::Null }),
+        _ => has(STEMS.into_iter().find(|(of, _)| *of == field)?.1) && !has(&OTHERS),
+    };
+    is_part.then_some(2)
 }
 
 /// Whether the value is of the field's kind.
-fn fits(field: Field, value: &Value) -> bool {
-    let number = match value {
+fn fits(field: Field, leaf: &Leaf<'_>) -> bool {
+    let number = match leaf.value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
-    let text = value.as_str().unwrap_or_default();
+    let text = leaf.value.as_str().unwrap_or_default();
+    let is_letter = leaf.name().len() == 1;
     match field {
-        Field::Symbol => number.is_none() && (1..=64).contains(&text.len()) && !is_date(text),
-        // Later than 1973 in seconds.
+        Field::Symbol => {
+            let is_side = ["buy", "sell", "b", "s"].contains(&text.to_ascii_lowercase().as_str()) && leaf.name() == "S";
+            number.is_none() && (1..=64).contains(&text.len()) && !is_date(text) && !is_side
+        }
+        // Later than 1973 in seconds; of a letter later than 1990.
+        Field::Timestamp if is_letter => is_date(text) || instant(leaf.value).is_some(),
         Field::Timestamp => number.map_or_else(|| is_date(text), |number| number > 1e8),
         Field::Volume => number.is_some_and(|number| number >= 0.0),
         _ => number.is_some_and(|number| number != 0.0),
     }
 }
 
-/// `2025-06-06..`
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 10 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-'
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::anatomy::parse;
     use super::*;
 
     fn guessed(message: &str) -> Option<String> {
-        guess(message.as_bytes()).map(|entries| entries.to_string())
+        guess(&parse(message.as_bytes())?, None).entries.map(|entries| entries.to_string())
     }
 
     #[test]
@@ -152,9 +303,85 @@ mod tests {
     }
 
     #[test]
-    fn one_of_two_usual_names_is_chosen() {
-        let message = r#"{"symbol":"A","last":1.5,"last_price":2,"ts":1749218401}"#;
-        assert_eq!(guessed(message).as_deref(), Some("price=last"));
+    fn of_two_that_fit_as_well_none_is_chosen_and_both_are_said() {
+        for (message, doubt) in [
+            (r#"{"symbol":"A","last":1.5,"last_price":2,"ts":1749218401}"#, "price may be last or last_price"),
+            (
+                r#"{"symbol":"A","price":1,"exchangeTime":1749218401123,"systemTime":1749218401124}"#,
+                "timestamp may be exchangeTime or systemTime",
+            ),
+            (
+                r#"{"symbol":"A","price":1,"createdAt":1749218401123,"executedAt":1749218401124}"#,
+                "timestamp may be createdAt or executedAt",
+            ),
+        ] {
+            let guess = guess(&parse(message.as_bytes()).unwrap(), None);
+            assert_eq!(guess.entries, None, "{message}");
+            assert!(guess.doubts.len() == 1 && guess.doubts[0].starts_with(doubt), "{:?}", guess.doubts);
+        }
+    }
+
+    #[test]
+    fn a_limit_and_a_listing_are_no_price_and_no_time() {
+        assert_eq!(guessed(r#"{"symbol":"A","mark":201.5,"limitPrice":300,"ts":1749218401}"#), None);
+        let message = r#"{"symbol":"A","price":1,"listingDate":"2001-01-01","updated":1749218401123}"#;
+        assert_eq!(guessed(message).as_deref(), Some("timestamp=updated"));
+        let quote = r#"{"symbol":"A","open":200,"close":201,"closeTime":1749131200000,"latestPrice":202.5,
+            "latestUpdate":1749218401123,"latestVolume":5}"#;
+        let expected = "price=latestPrice,volume=latestVolume,timestamp=latestUpdate";
+        assert_eq!(guessed(quote).as_deref(), Some(expected));
+        let sale =
+            r#"{"symbol":"A","lastSalePrice":1.5,"lastSaleSize":205,"lastSaleTime":1749218401123,"volume":177265}"#;
+        let expected = "price=lastSalePrice,volume=lastSaleSize,timestamp=lastSaleTime";
+        assert_eq!(guessed(sale).as_deref(), Some(expected));
+        let mark = r#"{"e":"markPriceUpdate","E":1749218401125,"s":"BTCUSDT","p":"11794.15","T":1749225600000}"#;
+        assert_eq!(guessed(mark), None);
+    }
+
+    #[test]
+    fn single_letters_are_a_trade_a_bar_or_the_ticker_of_a_day() {
+        for (message, expected) in [
+            (r#"{"s":"A","p":1,"q":2,"t":1749218401123}"#, "symbol=s,price=p,volume=q,timestamp=t"),
+            (
+                r#"{"symbol":"A","o":1,"h":2,"l":1,"c":2,"v":5,"t":1749218401123}"#,
+                "open=o,high=h,low=l,close=c,volume=v,timestamp=t",
+            ),
+            (
+                r#"{"c":203.5,"d":0.2,"dp":0.1,"h":204,"l":203,"o":203,"pc":203,"t":1749218402,"ticker":"A"}"#,
+                "price=c,timestamp=t",
+            ),
+            (
+                r#"{"e":"24hrTicker","E":1749218401125,"s":"BNBBTC","p":"0.0015","P":"250.00","w":"0.0018","c":"0.0025",
+                    "Q":"10","o":"0.0010","h":"0.0025","l":"0.0010","v":"10000","q":"18"}"#,
+                "symbol=s,price=c,timestamp=E",
+            ),
+            (
+                r#"{"T":1749218401486,"s":"BTCUSDT","S":"Buy","v":"0.001","p":"16578.50"}"#,
+                "symbol=s,price=p,volume=v,timestamp=T",
+            ),
+        ] {
+            assert_eq!(guessed(message).as_deref(), Some(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_date_and_a_time_of_day_are_put_together() {
+        let message = r#"{"symbol":"A","date":"2025-06-06","time":"10:00:01","price":1}"#;
+        assert_eq!(guessed(message).as_deref(), Some("timestamp=date,time_of_day=time"));
+        let bar = r#"{"date":"2025-06-06","minute":"09:30","open":1,"high":2,"low":1,"close":2,"volume":5}"#;
+        assert_eq!(guessed(bar).as_deref(), Some("timestamp=date,time_of_day=minute"));
+    }
+
+    #[test]
+    fn symbol_and_time_may_stand_around_an_element() {
+        let message = parse(br#"{"instrument":"A","ts":1749218401,"rows":[{"px":"1.5","sz":"2"}]}"#).unwrap();
+        let guess = guess(&message, "rows".parse().ok().as_ref());
+        assert_eq!(guess.entries.unwrap().to_string(), "symbol=instrument,price=px,volume=sz");
+    }
+
+    #[test]
+    fn the_row_before_a_change_is_never_guessed_at() {
+        assert_eq!(guessed(r#"{"before":{"symbol":"A","price":1,"ts":1749218401},"after":null,"op":"d"}"#), None);
     }
 
     #[test]

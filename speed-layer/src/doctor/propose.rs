@@ -1,17 +1,29 @@
 //! Which flags would make more messages ticks: every choice of them is tried on samples.
+//!
+//! What a message has is never passed over: the record's time is tried only where no message could have one of its own,
+//! what is a tick already stays the tick it is, and a feed's preset that loses a volume is for other messages.
 
-use super::guess::guess;
+use super::anatomy::{parse, ways};
+use super::guess::{Guess, guess};
+use super::notes;
 use super::reading::Reading;
 use super::sampling::Sample;
+use super::trial::{Outcome, Tally, Tried, outcomes};
 use clap::ValueEnum;
 use common::Timestamp;
 use common::cli::{MessageArgs, Oldest};
-use common::decode::{MapEntries, Preset, SymbolFrom, TimestampFrom};
+use common::decode::{MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
+use serde_json::Value;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
-/// How many samples each choice is tried on.
+/// How many samples each choice is tried on, and about how many bytes of them.
 const TRIED: usize = 200;
+const TRIED_BYTES: usize = 256 << 10;
+/// Ways to arrays that are tried: the commonest.
+const WAYS: usize = 3;
+/// What guards against nonsense is lifted where so large a part of the messages needs it: a tenth.
+const GOOD_SHARE: usize = 10;
 /// Whose zone it is nobody but a person knows.
 pub const SOME_ZONE: &str = "America/New_York";
 
@@ -21,114 +33,325 @@ pub struct Proposal {
     pub args: MessageArgs,
     /// Of all samples.
     pub reading: Reading,
+    /// What a person should look at.
+    pub notes: Vec<String>,
+}
+
+/// What is to be said of the flags.
+#[derive(Debug, Clone, Default)]
+pub struct Advice {
+    /// What to look at in the ticks as they are.
+    pub notes: Vec<String>,
+    pub proposal: Option<Proposal>,
+    /// Fields of which two members may be meant, where they keep messages from being ticks.
+    pub doubts: Vec<String>,
 }
 
 /// The flags that make the most samples ticks, in place of `args`, whose choices they keep: of those that make as many
-/// the fewest. `None` where none make more than `args` do.
-pub fn propose(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Option<Proposal> {
+/// the fewest. None where none do better than `args`.
+pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice {
     // Beside a file no flag may stand: what it says becomes flags.
     let args = args.message_file.as_deref().unwrap_or(args);
-    let step = samples.len().div_ceil(TRIED).max(1);
-    let some = || samples.iter().step_by(step);
-    let mut best = (merit(args, args, some(), now), args.clone());
-    for candidate in candidates(args, samples) {
-        let merit = merit(args, &candidate, some(), now);
-        if merit > best.0 {
-            best = (merit, candidate);
-        }
-    }
-    let ticks = Reading::of(args, samples, now).ticks;
-    let reading = Reading::of(&best.1, samples, now);
-    (reading.ticks > ticks).then_some(Proposal { args: best.1, reading })
-}
-
-/// Ticks, those of them that are surely meant, and how little had to be chosen for it.
-type Merit = (usize, usize, usize, Reverse<usize>);
-
-fn merit<'s>(
-    before: &MessageArgs,
-    args: &MessageArgs,
-    samples: impl Iterator<Item = &'s Sample>,
-    now: Timestamp,
-) -> Merit {
+    let search = Search::new(args, samples, now);
+    let found = search.best();
     let reading = Reading::of(args, samples, now);
-    // By the record's time whatever the message says of its own is passed over: so it comes last.
-    let passes_over = usize::from(args.timestamp_from != before.timestamp_from);
-    let cost = args.flags().len() + 2 * passes_over;
-    (reading.ticks, reading.close, reading.ticks - reading.without_volume, Reverse(cost))
-}
-
-/// Every combination of choices that leaves alone what was chosen already. What is less of a guess stands in front.
-fn candidates(args: &MessageArgs, samples: &[Sample]) -> Vec<MessageArgs> {
-    let steps = [
-        zones(args),
-        record_time(args),
-        symbols(args, samples),
-        layouts(args, samples),
-        older_days(args),
-        any_prices(args),
-    ];
-    let mut all = vec![args.clone()];
-    for choices in steps {
-        let so_far = all.clone();
-        for choice in choices {
-            all.extend(so_far.iter().map(|made| choice.made_in(made)));
+    let of_ticks = |args: &MessageArgs| notes::of_ticks(&search.tally(args), &search.tried);
+    let mut advice = Advice { notes: of_ticks(args), ..Advice::default() };
+    if let Some(found) = found {
+        let proposed = Reading::of(&found, samples, now);
+        if proposed.ticks > reading.ticks || search.tally(&found).other_kinds > 0 {
+            let notes = [notes::of_flags(&found, args), of_ticks(&found)].concat();
+            advice.proposal = Some(Proposal { notes, args: found, reading: proposed });
         }
     }
-    all
+    let reached = advice.proposal.as_ref().map_or(reading.ticks, |proposal| proposal.reading.ticks);
+    if reached * GOOD_SHARE < samples.len() * (GOOD_SHARE - 1) && advice.proposal.is_none() {
+        advice.doubts = search.doubts();
+    }
+    advice
 }
 
-fn zones(args: &MessageArgs) -> Vec<Choice> {
-    let is_open = args.timestamp_zone.is_none() && args.timestamp_from == TimestampFrom::Value;
-    if is_open { vec![Choice::Zone] } else { Vec::new() }
+/// How good a choice is, the most important first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Merit {
+    /// Messages that are ticks, or of a kind that is known and not meant.
+    understood: usize,
+    /// Whether it is the preset of a feed that says which messages it sends.
+    is_own_preset: bool,
+    /// Volumes and times of day that are passed over.
+    lost: Reverse<usize>,
+    /// Ticks that are surely meant.
+    close: usize,
+    with_volume: usize,
+    /// How much had to be chosen.
+    cost: Reverse<usize>,
 }
 
-fn record_time(args: &MessageArgs) -> Vec<Choice> {
-    if args.timestamp_from == TimestampFrom::Value { vec![Choice::RecordTime] } else { Vec::new() }
+/// What is looked through.
+struct Search<'s> {
+    args: &'s MessageArgs,
+    now: Timestamp,
+    samples: &'s [Sample],
+    tried: Vec<Tried<'s>>,
+    /// What becomes of them by the flags as they are.
+    before: Vec<Outcome>,
+    /// Guesses, each for the way to the elements that it was made of.
+    guesses: Vec<(Option<Path>, Guess)>,
 }
 
-/// A key is a symbol only where it comes again and again; a topic only where it is one of several.
-fn symbols(args: &MessageArgs, samples: &[Sample]) -> Vec<Choice> {
-    if args.symbol_from != SymbolFrom::Value {
-        return Vec::new();
+impl<'s> Search<'s> {
+    fn new(args: &'s MessageArgs, samples: &'s [Sample], now: Timestamp) -> Self {
+        let bytes: usize = samples.iter().map(|sample| sample.value.len()).sum();
+        let step = samples.len().div_ceil(TRIED).max(bytes.div_ceil(TRIED_BYTES)).max(1);
+        let tried: Vec<Tried<'_>> = samples.iter().step_by(step).map(Tried::new).collect();
+        let before = outcomes(args.rules(ProvenanceNames::default()), &tried, now);
+        let guesses = guesses(args, &tried);
+        Self { args, now, samples, tried, before, guesses }
     }
-    let keys: HashSet<_> = samples.iter().filter_map(|sample| sample.key.as_deref()).collect();
-    let topics: HashSet<_> = samples.iter().map(|sample| sample.topic.as_str()).collect();
-    let come_again = samples.len() < 10 || keys.len() * 2 <= samples.len();
-    let mut choices = Vec::new();
-    if !keys.is_empty() && come_again {
-        choices.push(Choice::Key);
+
+    fn tally(&self, args: &MessageArgs) -> Tally {
+        let rules = args.rules(ProvenanceNames::default());
+        Tally::of(&outcomes(rules, &self.tried, self.now), &self.tried)
     }
-    if topics.len() > 1 {
-        choices.push(Choice::Topic);
+
+    /// `None` where nothing is better than the flags as they are.
+    fn best(&self) -> Option<MessageArgs> {
+        let mut best = self.best_from(self.args);
+        for guard in self.guards() {
+            let (merit, lifted) = self.best_from(&guard.made_in(&best.1));
+            let (merit, lifted) = match merit.understood > best.0.understood {
+                true => (merit, lifted),
+                // With other choices beside it, too.
+                false => self.best_from(&guard.made_in(self.args)),
+            };
+            if (merit.understood.saturating_sub(best.0.understood)) * GOOD_SHARE >= self.tried.len() {
+                best = (merit, lifted);
+            }
+        }
+        let current = self.merit(self.args)?;
+        (best.0 > current).then_some(best.1)
     }
-    choices
+
+    fn best_from(&self, args: &MessageArgs) -> (Merit, MessageArgs) {
+        const WORST: Merit = Merit {
+            understood: 0,
+            is_own_preset: false,
+            lost: Reverse(usize::MAX),
+            close: 0,
+            with_volume: 0,
+            cost: Reverse(usize::MAX),
+        };
+        let mut best = (self.merit(args).unwrap_or(WORST), args.clone());
+        if best.0.understood == self.tried.len() && !best.0.is_own_preset && self.is_chosen(args) {
+            return best;
+        }
+        for candidate in self.candidates(args) {
+            let merit = self.merit(&candidate);
+            if merit.is_some_and(|merit| merit > best.0) {
+                best = (merit.unwrap_or(WORST), candidate);
+            }
+        }
+        best
+    }
+
+    /// Whether it was said where the fields are.
+    fn is_chosen(&self, args: &MessageArgs) -> bool {
+        args.preset.is_some() || args.map.is_some()
+    }
+
+    /// `None` for a choice that passes over what messages have, or contradicts itself.
+    fn merit(&self, args: &MessageArgs) -> Option<Merit> {
+        args.check().ok()?;
+        let rules = args.rules(ProvenanceNames::default());
+        let is_current = args.flags() == self.args.flags();
+        let found = outcomes(rules.clone(), &self.tried, self.now);
+        let tally = Tally::of(&found, &self.tried);
+        let own = if self.is_chosen(self.args) { Own::default() } else { self.own(args, rules) };
+        if !is_current && self.changes(&found, &own) {
+            return None;
+        }
+        let is_anothers = args.preset.is_some() && !self.is_chosen(self.args) && !own.is_one;
+        if is_anothers && tally.lost_volumes > 0 {
+            return None;
+        }
+        let is_known =
+            |(outcome, is_read): (&Outcome, &bool)| *outcome == Outcome::OtherKind && (*is_read || own.is_common);
+        let other_kinds = found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
+        Some(Merit {
+            understood: tally.ticks + other_kinds,
+            is_own_preset: own.is_one,
+            lost: Reverse(tally.lost_times + if own.is_one { 0 } else { tally.lost_volumes }),
+            close: tally.close,
+            with_volume: tally.with_volume,
+            cost: Reverse(cost(args, self.args)),
+        })
+    }
+
+    /// Whether a message that is a tick would become another, or none. It may turn out to be of another kind, where the
+    /// feed's own preset would read it otherwise.
+    fn changes(&self, found: &[Outcome], own: &Own) -> bool {
+        self.before.iter().zip(found).enumerate().any(|(at, (before, now))| match (before, now) {
+            (Outcome::Tick(before), Outcome::Tick(now)) => before.id != now.id,
+            (Outcome::Tick(_), Outcome::OtherKind) => {
+                !own.is_one || !own.loosely.get(at).is_some_and(|is_read| *is_read)
+            }
+            (Outcome::Tick(_), Outcome::Reject) => true,
+            _ => false,
+        })
+    }
+
+    /// Whether the messages are those of the preset: whether some say so.
+    fn own(&self, args: &MessageArgs, rules: Rules) -> Own {
+        if args.preset.is_none() || rules.conditions.is_empty() {
+            return Own::default();
+        }
+        let ticks =
+            |outcomes: &[Outcome]| outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Tick(_))).count();
+        let mut strict = rules.clone();
+        strict.conditions.iter_mut().for_each(|condition| condition.is_optional = false);
+        let said = ticks(&outcomes(strict, &self.tried, self.now));
+        let loose = outcomes(Rules { conditions: Vec::new(), ..rules }, &self.tried, self.now);
+        Own {
+            is_one: said > 0,
+            is_common: said * GOOD_SHARE >= self.tried.len(),
+            loosely: loose.iter().map(|outcome| matches!(outcome, Outcome::Tick(_))).collect(),
+        }
+    }
+
+    /// What is uncertain in the guesses at messages as they are, or else at their elements.
+    fn doubts(&self) -> Vec<String> {
+        let doubts = self.guesses.iter().map(|(_, guess)| &guess.doubts).find(|doubts| !doubts.is_empty());
+        doubts.cloned().unwrap_or_default()
+    }
 }
 
-fn layouts(args: &MessageArgs, samples: &[Sample]) -> Vec<Choice> {
-    if args.preset.is_some() || args.map.is_some() {
-        return Vec::new();
+/// Of a preset: whether the messages are of its feed.
+#[derive(Default)]
+struct Own {
+    is_one: bool,
+    is_common: bool,
+    /// Which samples it would read whatever their kind.
+    loosely: Vec<bool>,
+}
+
+/// A flag counts once, and each member that was guessed at. By the record's time whatever the message says of its own is
+/// passed over: so it comes last.
+fn cost(args: &MessageArgs, before: &MessageArgs) -> usize {
+    let mapped = args.map.as_ref().map_or(0, |map| map.0.len().saturating_sub(1));
+    let passes_over = usize::from(args.timestamp_from != before.timestamp_from);
+    args.flags().len() + mapped + 2 * passes_over
+}
+
+impl Search<'_> {
+    /// Every combination of choices that leaves alone what was chosen already. What is less of a guess stands in front.
+    fn candidates(&self, args: &MessageArgs) -> Vec<MessageArgs> {
+        let steps = [self.zones(args), self.record_time(args), self.symbols(args), self.layouts(args)];
+        let mut all = vec![args.clone()];
+        for choices in steps {
+            let so_far = all.clone();
+            for choice in choices {
+                all.extend(so_far.iter().map(|made| choice.made_in(made)));
+            }
+        }
+        all
     }
-    let presets = Preset::value_variants().iter().copied().map(Choice::Preset);
-    presets.chain(commonest_guess(samples).map(Choice::Map)).collect()
+
+    fn zones(&self, args: &MessageArgs) -> Vec<Choice> {
+        let is_open = args.timestamp_zone.is_none() && args.timestamp_from == TimestampFrom::Value;
+        if is_open { vec![Choice::Zone] } else { Vec::new() }
+    }
+
+    /// Only of messages that have no time of their own, be it one that is not read.
+    fn record_time(&self, args: &MessageArgs) -> Vec<Choice> {
+        let has_time = self.tried.iter().any(|tried| tried.traits.time.is_some());
+        let is_open = args.timestamp_from == TimestampFrom::Value && !has_time;
+        if is_open { vec![Choice::RecordTime] } else { Vec::new() }
+    }
+
+    /// A key is a symbol only where it comes again and again, or looks like one; a topic only where it is one of several.
+    fn symbols(&self, args: &MessageArgs) -> Vec<Choice> {
+        if args.symbol_from != SymbolFrom::Value {
+            return Vec::new();
+        }
+        let keys: HashSet<_> = self.samples.iter().filter_map(|sample| sample.key.as_deref()).collect();
+        let topics: HashSet<_> = self.samples.iter().map(|sample| sample.topic.as_str()).collect();
+        let come_again = match self.samples.len() {
+            0..10 => keys.iter().all(|key| looks_like_a_symbol(key)),
+            all => keys.len() * 2 <= all,
+        };
+        let mut choices = Vec::new();
+        if !keys.is_empty() && come_again {
+            choices.push(Choice::Key);
+        }
+        if topics.len() > 1 {
+            choices.push(Choice::Topic);
+        }
+        choices
+    }
+
+    fn layouts(&self, args: &MessageArgs) -> Vec<Choice> {
+        let ways = self.guesses.iter().filter(|(way, _)| way.is_none() || args.each.is_none());
+        let mut choices = Vec::new();
+        for (way, guess) in ways {
+            let mut add = |layout: Layout| choices.push(Choice::Layout(way.clone(), layout));
+            if way.is_some() {
+                add(Layout::Usual);
+            }
+            if !self.is_chosen(args) {
+                Preset::value_variants().iter().for_each(|preset| add(Layout::Preset(*preset)));
+                guess.entries.iter().for_each(|entries| add(Layout::Map(entries.clone())));
+            }
+        }
+        choices
+    }
+
+    /// What may be lifted beside: where many messages look as if they needed it.
+    fn guards(&self) -> Vec<Choice> {
+        let old = self.tried.iter().filter(|tried| tried.traits.is_old).count();
+        let mut guards = Vec::new();
+        if self.args.oldest == Oldest::default() && old > 0 && old * GOOD_SHARE >= self.tried.len() {
+            guards.push(Choice::OlderDays);
+        }
+        if !self.args.allow_nonpositive_prices {
+            guards.push(Choice::AnyPrice);
+        }
+        guards
+    }
+}
+
+fn looks_like_a_symbol(key: &[u8]) -> bool {
+    let text = str::from_utf8(key).unwrap_or_default();
+    let is_id = text.len() > 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let has_letter = text.chars().any(char::is_alphabetic);
+    has_letter && text.len() <= 32 && !is_id && !text.starts_with(['{', '['])
+}
+
+/// A guess for messages as they are, and one for each of the commonest ways to what may be elements of them.
+fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)> {
+    let values: Vec<Value> = tried.iter().filter_map(|tried| parse(&tried.sample.value)).collect();
+    let mut found: BTreeMap<String, (usize, Path)> = BTreeMap::new();
+    for way in values.iter().flat_map(ways) {
+        found.entry(way.to_string()).or_insert((0, way)).0 += 1;
+    }
+    let mut found: Vec<(usize, Path)> = found.into_values().collect();
+    found.sort_by_key(|(count, way)| (Reverse(*count), way.names().len()));
+    let ways = found.into_iter().take(WAYS).map(|(_, way)| Some(way));
+    let all = std::iter::once(None).chain(ways);
+    all.map(|way| {
+        let from = way.as_ref().or(args.each.as_ref()).cloned();
+        let guess = commonest_guess(&values, from.as_ref());
+        (way, guess)
+    })
+    .collect()
 }
 
 /// What is guessed of the most samples.
-fn commonest_guess(samples: &[Sample]) -> Option<MapEntries> {
-    let step = samples.len().div_ceil(TRIED).max(1);
-    let mut guesses: BTreeMap<String, (usize, MapEntries)> = BTreeMap::new();
-    for entries in samples.iter().step_by(step).filter_map(|sample| guess(&sample.value)) {
-        guesses.entry(entries.to_string()).or_insert((0, entries)).0 += 1;
+fn commonest_guess(values: &[Value], way: Option<&Path>) -> Guess {
+    let mut guesses: BTreeMap<String, (usize, Guess)> = BTreeMap::new();
+    for guess in values.iter().map(|value| guess(value, way)).filter(|guess| *guess != Guess::default()) {
+        guesses.entry(format!("{guess:?}")).or_insert((0, guess)).0 += 1;
     }
-    guesses.into_values().max_by_key(|(count, _)| *count).map(|(_, entries)| entries)
-}
-
-fn older_days(args: &MessageArgs) -> Vec<Choice> {
-    if args.oldest == Oldest::default() { vec![Choice::OlderDays] } else { Vec::new() }
-}
-
-fn any_prices(args: &MessageArgs) -> Vec<Choice> {
-    if args.allow_nonpositive_prices { Vec::new() } else { vec![Choice::AnyPrice] }
+    guesses.into_values().max_by_key(|(count, _)| *count).map(|(_, guess)| guess).unwrap_or_default()
 }
 
 /// What can be chosen beside what was.
@@ -138,10 +361,18 @@ enum Choice {
     RecordTime,
     Key,
     Topic,
-    Preset(Preset),
-    Map(MapEntries),
+    /// Where the elements are, and the fields in them.
+    Layout(Option<Path>, Layout),
     OlderDays,
     AnyPrice,
+}
+
+#[derive(Debug, Clone)]
+enum Layout {
+    /// By the usual names.
+    Usual,
+    Preset(Preset),
+    Map(MapEntries),
 }
 
 impl Choice {
@@ -152,8 +383,14 @@ impl Choice {
             Self::RecordTime => args.timestamp_from = TimestampFrom::Record,
             Self::Key => args.symbol_from = SymbolFrom::Key,
             Self::Topic => args.symbol_from = SymbolFrom::Topic,
-            Self::Preset(preset) => args.preset = Some(*preset),
-            Self::Map(entries) => args.map = Some(entries.clone()),
+            Self::Layout(way, layout) => {
+                args.each = way.clone().or(args.each);
+                match layout {
+                    Layout::Usual => {}
+                    Layout::Preset(preset) => args.preset = Some(*preset),
+                    Layout::Map(entries) => args.map = Some(entries.clone()),
+                }
+            }
             Self::OlderDays => args.oldest = Oldest(Timestamp::from_micros(0)),
             Self::AnyPrice => args.allow_nonpositive_prices = true,
         }
@@ -179,9 +416,26 @@ mod tests {
         }
     }
 
+    fn advice(values: &[&str]) -> Advice {
+        let samples: Vec<Sample> = values.iter().map(|value| sample(value, None)).collect();
+        advise(&MessageArgs::default(), &samples, NOW)
+    }
+
     fn proposed(samples: &[Sample]) -> Option<(String, usize)> {
-        let proposal = propose(&MessageArgs::default(), samples, NOW)?;
+        let proposal = advise(&MessageArgs::default(), samples, NOW).proposal?;
         Some((command_line(&proposal.args), proposal.reading.ticks))
+    }
+
+    /// Of messages without a key.
+    fn flags(values: &[&str]) -> Option<(String, usize)> {
+        let samples: Vec<Sample> = values.iter().map(|value| sample(value, None)).collect();
+        proposed(&samples)
+    }
+
+    const GOOD: &str = r#"{"symbol":"AAPL","price":201.5,"volume":1,"timestamp":1749218401123}"#;
+
+    fn and_200_good(value: &str) -> Vec<&str> {
+        [vec![GOOD; 200], vec![value]].concat()
     }
 
     #[test]
@@ -209,10 +463,163 @@ mod tests {
             (
                 r#"{"data":{"ticker":"A","price":1,"time":"2025-06-06 10:00"}}"#,
                 None,
-                "--map symbol=data.ticker,price=data.price,timestamp=data.time --timestamp-zone America/New_York",
+                "--each data --timestamp-zone America/New_York",
+            ),
+            (
+                r#"{"quote":{"ticker":"A","price":1,"time":"2025-06-06 10:00"}}"#,
+                None,
+                "--map symbol=quote.ticker,price=quote.price,timestamp=quote.time --timestamp-zone America/New_York",
             ),
         ] {
             assert_eq!(proposed(&[sample(value, key)]), Some((flags.to_owned(), 1)), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_record_s_time_is_proposed_only_where_no_message_could_have_one_of_its_own() {
+        for broken in [r#""n/a""#, "[2025,6,6,10,0,1,123000000]", r#""06/07/2025 10:00:01""#, "0", r#""10:00:01""#] {
+            let broken = format!(r#"{{"symbol":"AAPL","price":201.5,"volume":1,"timestamp":{broken}}}"#);
+            assert_eq!(flags(&and_200_good(&broken)), None, "{broken}");
+            let is_none = broken.contains("n/a");
+            assert_eq!(flags(&[&broken]).is_some(), is_none || broken.contains(":0}"), "{broken}");
+        }
+        // Kraken's ticker may come without a time, its trades have one.
+        let trade = r#"{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","price":1.5,"qty":0.1,
+            "timestamp":"2025-06-06T14:00:01.123456Z"}]}"#;
+        let ticker = r#"{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","last":1.5,"volume":9.5}]}"#;
+        assert_eq!(flags(&[&[trade; 8][..], &[ticker]].concat()), Some(("--preset kraken".to_owned(), 8)));
+        // The volume of its day is none of a tick's.
+        let day = ticker.replace("\"volume\"", "\"timestamp\":\"2025-06-06T14:00:01Z\",\"volume\"");
+        assert_eq!(flags(&[&day]), Some(("--preset kraken".to_owned(), 1)));
+        // The time of a trade among messages by letters.
+        let letters = r#"{"s":"A","p":1,"q":2,"t":1749218401123}"#;
+        assert_eq!(flags(&[letters]), Some(("--map symbol=s,price=p,volume=q,timestamp=t".to_owned(), 1)));
+    }
+
+    #[test]
+    fn a_date_and_a_time_of_day_are_put_together_and_no_midnight_goes_without_a_word() {
+        let zone = "--timestamp-zone America/New_York";
+        let trade = r#"{"symbol":"AAPL","date":"2025-06-06","time":"10:00:01","price":201.5,"volume":1}"#;
+        let proposal = advice(&[trade]).proposal.unwrap();
+        assert_eq!(command_line(&proposal.args), format!("--map timestamp=date,time_of_day=time {zone}"));
+        assert!(proposal.reading.example.unwrap().contains("2025-06-06T14:00:01Z"));
+        let bar = r#"{"date":"2025-06-06","minute":"09:30","open":1,"high":2,"low":1,"close":2,"volume":5}"#;
+        let expected = format!("--map timestamp=date,time_of_day=minute --symbol-from key {zone}");
+        assert_eq!(proposed(&[sample(bar, Some("AAPL"))]), Some((expected, 1)));
+        let day = r#"{"symbol":"A","date":"2025-06-06","open":1,"close":2,"volume":5}"#;
+        let notes = advice(&[day]).proposal.unwrap().notes;
+        assert!(notes.iter().any(|note| note.starts_with("All times are midnights")), "{notes:?}");
+    }
+
+    #[test]
+    fn the_change_of_a_price_is_no_price() {
+        let ticker = |change: &str| {
+            format!(
+                r#"{{"e":"24hrTicker","E":1749218401125,"s":"BNBBTC","p":"{change}","P":"250.00","w":"0.0018","c":"0.0025",
+                    "Q":"10","o":"0.0010","h":"0.0025","l":"0.0010","v":"10000","q":"18","O":0,"C":1749218401125}}"#
+            )
+        };
+        let expected = Some(("--map symbol=s,price=c,timestamp=E".to_owned(), 2));
+        assert_eq!(flags(&[&ticker("0.0015"), &ticker("-0.0015")]), expected);
+    }
+
+    #[test]
+    fn a_feed_in_a_wrapper_is_read_by_its_own_preset() {
+        let combined = r#"{"stream":"btcusdt@trade","data":{"e":"trade","E":1749218401125,"s":"BTCUSDT","t":12345,
+            "p":"104250.01000000","q":"0.00100000","T":1749218401123,"m":true,"M":true}}"#;
+        assert_eq!(flags(&[combined]), Some(("--preset binance --each data".to_owned(), 1)));
+        let bybit = r#"{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1749218401124,"data":[{"T":1749218401123,
+            "s":"BTCUSDT","S":"Buy","v":"0.001","p":"16578.50","L":"PlusTick","i":"x","BT":false}]}"#;
+        let expected = "--map symbol=s,price=p,volume=v,timestamp=T --each data";
+        assert_eq!(flags(&[bybit]), Some((expected.to_owned(), 1)));
+    }
+
+    #[test]
+    fn arrays_of_ticks_are_found_and_no_preset_that_loses_their_volume() {
+        for (value, expected) in [
+            (
+                r#"{"type":"trade","data":[{"symbol":"AAPL","price":201.5,"size":1,"timestamp":1749218401123}]}"#,
+                "--each data",
+            ),
+            (
+                r#"{"table":"trade","data":[{"timestamp":"2025-06-06T14:00:01.123Z","symbol":"XBTUSD","side":"Buy",
+                    "size":100,"price":16578.5}]}"#,
+                "--each data",
+            ),
+            (r#"{"symbol":"AAPL","candles":[{"ts":1749218401123,"open":1,"close":2}]}"#, "--each candles"),
+            (
+                r#"{"channel":"market_trades","timestamp":"2025-06-06T14:00:02Z","events":[{"type":"update","trades":[
+                    {"trade_id":"1","product_id":"BTC-USD","price":"1.5","size":"0.1","side":"BUY",
+                     "time":"2025-06-06T14:00:01Z"}]}]}"#,
+                "--each events.trades",
+            ),
+            (
+                r#"{"ticker":"AAPL","results":[{"c":2,"h":2,"l":1,"n":5,"o":1,"t":1749218400000,"v":10,"vw":1.5}]}"#,
+                "--map open=o,high=h,low=l,close=c,volume=v,timestamp=t --each results",
+            ),
+            (
+                r#"{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"1",
+                    "px":"42219.9","sz":"0.12","side":"buy","ts":"1749218401123"}]}"#,
+                "--map symbol=instId,price=px,volume=sz --each data",
+            ),
+        ] {
+            assert_eq!(flags(&[value]), Some((expected.to_owned(), 1)), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_row_before_a_change_is_never_proposed() {
+        let row = r#"{"symbol":"A","price":1,"volume":1,"ts":1749218401123}"#;
+        let created = format!(r#"{{"before":null,"after":{row},"op":"c"}}"#);
+        let deleted = format!(r#"{{"before":{row},"after":null,"op":"d"}}"#);
+        let expected = "--map symbol=after.symbol,price=after.price,volume=after.volume,timestamp=after.ts";
+        assert_eq!(flags(&[&deleted, &created]), Some((expected.to_owned(), 1)));
+        assert_eq!(flags(&[&deleted]), None);
+    }
+
+    #[test]
+    fn a_guard_is_lifted_only_where_many_need_it_and_with_a_word() {
+        let zero = GOOD.replace("201.5", "0");
+        assert_eq!(flags(&and_200_good(&zero)), None);
+        assert_eq!(flags(&and_200_good(&GOOD.replace("1749218401123", "0"))), None);
+        let below = GOOD.replace("201.5", "-37.63");
+        let proposal = advice(&[GOOD, GOOD, &below]).proposal.unwrap();
+        assert_eq!(command_line(&proposal.args), "--allow-nonpositive-prices");
+        assert!(proposal.notes.iter().any(|note| note.contains("no trade")), "{:?}", proposal.notes);
+    }
+
+    #[test]
+    fn a_feed_s_own_preset_is_proposed_though_others_of_its_messages_pass_for_ticks() {
+        let of = |kind: &str| {
+            format!(
+                r#"{{"type":"{kind}","product_id":"BTC-USD","price":"23886.96","size":"0.00775887","side":"buy",
+                    "sequence":1,"time":"2025-06-06T14:00:01.123456Z"}}"#
+            )
+        };
+        let values: Vec<String> = ["received", "open", "match", "done", "received"].map(of).into();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let advice = advice(&values);
+        let proposal = advice.proposal.unwrap();
+        assert_eq!((command_line(&proposal.args).as_str(), proposal.reading.ticks), ("--preset coinbase", 1));
+        assert!(proposal.notes.iter().any(|note| note.contains("4 of 5")), "{:?}", proposal.notes);
+        // Messages of others that name a kind stay the ticks that they are.
+        let quote = r#"{"type":"quote","symbol":"A","price":1,"volume":1,"ts":1749218401123}"#;
+        assert_eq!(flags(&[quote, quote, values[2]]), None);
+    }
+
+    #[test]
+    fn of_two_times_that_fit_as_well_both_are_said_and_none_is_proposed() {
+        let value = r#"{"symbol":"A","price":1,"volume":1,"exchangeTime":1749218401123,"systemTime":1749218401124}"#;
+        let advice = advice(&[value]);
+        assert!(advice.proposal.is_none(), "{:?}", advice.proposal);
+        assert!(advice.doubts[0].contains("exchangeTime or systemTime"), "{:?}", advice.doubts);
+    }
+
+    #[test]
+    fn ids_as_keys_are_no_symbols() {
+        let value = r#"{"price":1,"ts":1749218401123}"#;
+        for key in ["8f14e45f-ceea-467f-a8d2-0d1b5e0c1a2b", "12345", r#"{"id":1}"#] {
+            assert_eq!(proposed(&[sample(value, Some(key))]), None, "{key}");
         }
     }
 
@@ -231,12 +638,12 @@ mod tests {
         let chosen = MessageArgs { timestamp_from: TimestampFrom::Record, ..MessageArgs::default() };
         let file = MessageArgs { message_file: Some(Box::new(chosen.clone())), ..MessageArgs::default() };
         for args in [chosen, file] {
-            let proposal = propose(&args, &[sample(r#"{"price":1}"#, Some("A"))], NOW).unwrap();
+            let proposal = advise(&args, &[sample(r#"{"price":1}"#, Some("A"))], NOW).proposal.unwrap();
             assert_eq!(command_line(&proposal.args), "--symbol-from key --timestamp-from record");
         }
     }
 
-    /// Of 30 shapes that need flags, those of 28 are found: the others have names in another language, or single letters.
+    /// Of 30 shapes that need flags, those of 28 are found: the others have names in another language, or `name`.
     #[test]
     fn the_flags_of_most_public_shapes_are_found() {
         let lines = include_str!("../../../common/src/cli/messages/shapes.jsonl").lines();
@@ -251,7 +658,7 @@ mod tests {
                 Some(topic) => vec![of(topic), of("MSFT")],
                 None => vec![of("stock_prices")],
             };
-            let Some(proposal) = propose(&MessageArgs::default(), &samples, NOW) else {
+            let Some(proposal) = advise(&MessageArgs::default(), &samples, NOW).proposal else {
                 missed.push(flags.join(" "));
                 continue;
             };
@@ -265,11 +672,9 @@ mod tests {
         }
         assert_eq!(
             missed,
-            // It looks for no array of its own.
             [
                 "--each=tickers --map=symbol=name --timestamp-from=record",
                 "--map=price=preco,volume=quantidade --timestamp-from=record",
-                "--map=price=c,timestamp=t"
             ]
         );
     }

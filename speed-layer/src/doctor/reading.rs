@@ -2,12 +2,9 @@
 
 use super::sampling::Sample;
 use common::cli::MessageArgs;
-use common::decode::{Beside, Decoder, ProvenanceNames, TimestampFrom};
+use common::decode::{Beside, Decoder, ProvenanceNames};
 use common::{Reject, Tick, Timestamp};
 use std::collections::BTreeMap;
-
-/// A tick this close to its record's time was meant for it.
-const CLOSE: i64 = 2 * Timestamp::DAY;
 
 /// What comes of samples.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,8 +13,6 @@ pub struct Reading {
     pub ticks: usize,
     /// Ticks without a volume among them.
     pub without_volume: usize,
-    /// Ticks whose own time is close to that of their record.
-    pub close: usize,
     /// The first tick, for a person.
     pub example: Option<String>,
     pub rejects: BTreeMap<&'static str, Rejects>,
@@ -37,7 +32,6 @@ impl Reading {
     /// Reads `samples` as a layer with these flags does, at the time `now`.
     pub fn of<'s>(args: &MessageArgs, samples: impl IntoIterator<Item = &'s Sample>, now: Timestamp) -> Self {
         let rules = args.rules(ProvenanceNames::default());
-        let has_own_time = rules.timestamp_from == TimestampFrom::Value;
         let mut decoder = Decoder::new(rules, now);
         let mut reading = Self::default();
         for (index, sample) in samples.into_iter().enumerate() {
@@ -46,7 +40,7 @@ impl Reading {
             let read = decoder.decode_each(&sample.value, &beside, &mut |element| match element.read {
                 // Of several the first stands for all.
                 Ok(record) if !std::mem::replace(&mut holds_ticks, true) => {
-                    reading.take(&record.tick, sample.time.filter(|_| has_own_time));
+                    reading.take(&record.tick);
                 }
                 Ok(_) => {}
                 Err(reject) => reading.reject(index, reject),
@@ -58,11 +52,9 @@ impl Reading {
         reading
     }
 
-    fn take(&mut self, tick: &Tick<'_>, record_time: Option<Timestamp>) {
-        let distance = record_time.map(|time| tick.timestamp().micros().abs_diff(time.micros()));
+    fn take(&mut self, tick: &Tick<'_>) {
         self.ticks += 1;
         self.without_volume += usize::from(tick.volume().is_none());
-        self.close += usize::from(distance.is_some_and(|micros| micros <= CLOSE.unsigned_abs()));
         self.example.get_or_insert_with(|| describe(tick));
     }
 

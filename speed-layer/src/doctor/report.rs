@@ -1,7 +1,7 @@
 //! What was found, for a person and for a program.
 
 use super::database::State;
-use super::propose::{Proposal, SOME_ZONE};
+use super::propose::{Advice, Proposal};
 use super::reading::{Reading, Rejects};
 use super::sampling::{Partition, Sampled};
 use common::cli::MessageArgs;
@@ -15,7 +15,7 @@ const SHOWN: usize = 200;
 pub struct Report<'a> {
     pub sampled: &'a Sampled,
     pub reading: &'a Reading,
-    pub proposal: Option<&'a Proposal>,
+    pub advice: &'a Advice,
     pub database: &'a State,
 }
 
@@ -37,13 +37,16 @@ impl Report<'_> {
             _ => writeln!(to, "With the flags as they are, {} are ticks.", share(self.reading.ticks, all))?,
         }
         self.write_reading(to)?;
-        match self.proposal {
+        write_notes(to, &self.advice.notes)?;
+        match &self.advice.proposal {
             Some(proposal) => write_proposal(to, proposal, all)?,
-            None if self.reading.ticks < all => {
-                writeln!(to, "No flags were found that help the others; docs/message-format.md has them all.")?;
+            None if self.reading.ticks == all => {}
+            None if self.reading.ticks * 10 >= all * 9 => {
+                writeln!(to, "No flag is needed for the others: a run keeps them in rejected_ticks.")?;
             }
-            None => {}
+            None => writeln!(to, "No flags were found that help the others; docs/message-format.md has them all.")?,
         }
+        write_notes(to, &self.advice.doubts)?;
         writeln!(to, "PostgreSQL: {}", self.database.words)
     }
 
@@ -69,11 +72,14 @@ impl Report<'_> {
             "without_volume": self.reading.without_volume,
             "example": self.reading.example,
             "rejects": self.rejects().into_iter().map(|(reason, of)| self.reject(reason, of)).collect::<Vec<_>>(),
-            "proposal": self.proposal.map(|proposal| json!({
+            "notes": self.advice.notes,
+            "doubts": self.advice.doubts,
+            "proposal": self.advice.proposal.as_ref().map(|proposal| json!({
                 "flags": command_line(&proposal.args),
                 "ticks": proposal.reading.ticks,
                 "without_volume": proposal.reading.without_volume,
                 "example": proposal.reading.example,
+                "notes": proposal.notes,
             })),
             "partitions": self.sampled.partitions.iter().map(partition).collect::<Vec<_>>(),
             "postgresql": { "is_ready": self.database.is_ready, "detail": self.database.words },
@@ -117,16 +123,11 @@ fn write_proposal(to: &mut String, proposal: &Proposal, all: usize) -> std::fmt:
     writeln!(to, "With these flags {} are:", share(proposal.reading.ticks, all))?;
     writeln!(to, "  {flags}")?;
     write_ticks(to, &proposal.reading)?;
-    if flags.contains(&format!("--timestamp-zone {SOME_ZONE}")) {
-        writeln!(to, "  Name the zone in which the producer wrote its times.")?;
-    }
-    if flags.contains("--timestamp-from record") {
-        writeln!(to, "  The tick's time is then its record's; if messages have one of their own, name it with --map.")?;
-    }
-    if flags.contains("--map ") {
-        writeln!(to, "  Which member is which was guessed by their names: see whether the tick is what was meant.")?;
-    }
-    Ok(())
+    write_notes(to, &proposal.notes)
+}
+
+fn write_notes(to: &mut String, notes: &[String]) -> std::fmt::Result {
+    notes.iter().try_for_each(|note| writeln!(to, "  {note}"))
 }
 
 /// The flags in one line, to be copied.

@@ -23,6 +23,30 @@ async fn a_wrong_flag_ends_it_with_a_word() {
 }
 
 #[tokio::test]
+async fn flags_of_which_one_has_no_effect_beside_another_are_refused_with_both_names() {
+    let scene = Scene::new(1).await;
+    let flags = ["--timestamp-from", "record", "--map", "timestamp=T"];
+    for before in [&[][..], &["doctor"]] {
+        let mut command = scene.command();
+        command.args(before).args(flags);
+        let line = last_words(Child::spawn(command)).await;
+        assert!(line.contains("--map timestamp=T") && line.contains("--timestamp-from record"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_variable_about_messages_says_nothing() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 5).await;
+    let mut command = scene.command();
+    for name in ["MESSAGE_PRESET", "MESSAGE_MAP", "MESSAGE_WHERE", "TIMESTAMP_ZONE", "SYMBOL_FROM", "OLDEST"] {
+        command.env(name, "");
+    }
+    let _speed_layer = Child::spawn(command);
+    scene.wait_all_in().await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_named_without_showing_it() {
     let scene = Scene::new(1).await;
     let mut command = scene.command();

@@ -11,7 +11,7 @@ struct File {
 }
 
 /// Reads lines that are the flags without their dashes, as `timestamp-zone=UTC`; a switch may say `true` or `false`. Empty
-/// ones and those that begin with `#` are passed over; those of `map` are put together.
+/// ones and those that begin with `#` are passed over; those of `map`, and those of `where`, are put together.
 ///
 /// # Errors
 /// A sentence for clap to show, with the number of the line.
@@ -19,7 +19,7 @@ pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
     let text = crate::cli::files::read(path)?;
     // What the environment says is said beside the file.
     let command = File::command().mut_args(|arg| arg.env(None::<&str>));
-    let (mut maps, mut flags, mut names) = (Vec::new(), Vec::new(), HashSet::new());
+    let (mut maps, mut kinds, mut flags, mut names) = (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
     let lines = (1..).zip(text.lines().map(str::trim));
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         let (name, value) = match line.split_once('=') {
@@ -30,14 +30,21 @@ pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
         let flag = flag.map_err(|error| format!("line {number}: {error}"))?;
         match (name, value) {
             ("map", Some(map)) => maps.push(map),
+            ("where", Some(kind)) => kinds.push(kind),
             _ if names.insert(name) => flags.extend(flag),
             _ => return Err(format!("line {number}: {name} is there twice")),
         }
     }
-    if !maps.is_empty() {
-        flags.push(format!("--map={}", maps.join(",")));
+    for (name, values) in [("map", maps), ("where", kinds)] {
+        if !values.is_empty() {
+            flags.push(format!("--{name}={}", values.join(",")));
+        }
     }
-    read(&command, &flags).map(Box::new)
+    let args = read(&command, &flags)?;
+    match args.contradiction() {
+        Some(what) => Err(what),
+        None => Ok(Box::new(args)),
+    }
 }
 
 /// A line as a flag; none for a switch that is off.
@@ -79,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_file_holds_the_flags_a_line_each_and_the_map_in_as_many_lines_as_one_likes() {
-        let text = "# ours\nmap=symbol=ticker\n\nmap = price=q.last, volume=\"a.b\"\ntimestamp-zone=Asia/Tokyo\n\
+        let text = "# ours\nmap=timestamp=at\n\nmap = price=q.last, volume=\"a.b\"\ntimestamp-zone=Asia/Tokyo\n\
                     symbol-from=key\nallow-nonpositive-prices\n";
         let rules = written(text).unwrap().rules(ProvenanceNames::default());
         assert_eq!(rules.mapping.paths(Field::Price)[0].to_string(), "q.last");
@@ -100,6 +107,8 @@ mod tests {
             ("zone=UTC", "line 1: unexpected argument 'zone'"),
             ("\n\nmap=symbol=a,b", "line 3: "),
             ("map=symbol=a\nmap=symbol=b", "symbol is there twice"),
+            ("where=e=trade\nwhere=e=x", "e is there twice"),
+            ("timestamp-from=record\nmap=timestamp=T", "no effect beside --timestamp-from record"),
             ("oldest=1980-01-01\noldest=1985-01-01", "line 2: oldest is there twice"),
             ("uppercase-symbols=perhaps", "line 1: uppercase-symbols is true or false"),
             ("message-file = /dev/null", "line 1: it names another file"),

@@ -16,6 +16,7 @@ impl MessageArgs {
             ("preset", self.preset.and_then(name)),
             ("map", self.map.as_ref().map(ToString::to_string)),
             ("each", self.each.as_ref().map(ToString::to_string)),
+            ("where", self.conditions.as_ref().map(ToString::to_string)),
             ("symbol-from", chosen(self.symbol_from)),
             ("timestamp-from", chosen(self.timestamp_from)),
             ("timestamp-unit", chosen(self.timestamp_unit)),
@@ -56,6 +57,7 @@ mod tests {
         let all = [
             "--preset=binance",
             r#"--map=symbol=a."b.c"|d,volume=q"#,
+            "--where=e=trade|x,m=true",
             "--symbol-from=key",
             "--timestamp-from=record",
             "--timestamp-unit=ms",

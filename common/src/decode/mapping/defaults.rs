@@ -30,7 +30,7 @@ pub fn usual_field(name: &str) -> Option<Field> {
 /// before the others (1).
 pub(in crate::decode) fn default_field(name: &str) -> Option<(Field, u8)> {
     if let Some(field) = Field::ALL.into_iter().find(|field| field.as_str() == name) {
-        return Some((field, 0));
+        return (field != Field::TimeOfDay).then_some((field, 0));
     }
     let (mut buffer, mut len) = ([0; LONGEST], 0);
     for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' ')) {

@@ -27,7 +27,7 @@ impl FromStr for Path {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut reader = Reader(text.chars().peekable());
+        let mut reader = Reader::new(text);
         let path = reader.path("the path")?;
         reader.end("a dot or the end")?;
         Ok(path)
@@ -37,14 +37,16 @@ impl FromStr for Path {
 /// As flags write it.
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, name) in self.0.iter().enumerate() {
-            let dot = if number > 0 { "." } else { "" };
-            match name.contains(QUOTED) || name.trim().len() < name.len() || name.is_empty() {
-                true => write!(f, "{dot}\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))?,
-                false => write!(f, "{dot}{name}")?,
-            }
-        }
-        Ok(())
+        let names: Vec<String> = self.0.iter().map(|name| quoted(name)).collect();
+        f.write_str(&names.join("."))
+    }
+}
+
+/// A name or a value, in quotes where it would be read otherwise.
+pub(super) fn quoted(name: &str) -> String {
+    match name.contains(QUOTED) || name.trim().len() < name.len() || name.is_empty() {
+        true => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
+        false => name.to_owned(),
     }
 }
 
@@ -76,7 +78,7 @@ impl FromStr for MapEntries {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut reader = Reader(text.chars().peekable());
+        let mut reader = Reader::new(text);
         let mut entries: Vec<(Field, Path)> = Vec::new();
         loop {
             let field = reader.field()?;
@@ -96,10 +98,15 @@ impl FromStr for MapEntries {
     }
 }
 
-struct Reader<'a>(Peekable<Chars<'a>>);
+/// Reads what flags write, from the left to the right.
+pub(super) struct Reader<'a>(Peekable<Chars<'a>>);
 
-impl Reader<'_> {
-    fn skip(&mut self, wanted: char) -> bool {
+impl<'a> Reader<'a> {
+    pub fn new(text: &'a str) -> Self {
+        Self(text.chars().peekable())
+    }
+
+    pub fn skip(&mut self, wanted: char) -> bool {
         self.blanks();
         self.0.next_if_eq(&wanted).is_some()
     }
@@ -118,7 +125,7 @@ impl Reader<'_> {
         if self.skip('=') { Ok(field) } else { Err(format!("expected = behind {field}")) }
     }
 
-    fn end(&mut self, expected: &str) -> Result<(), String> {
+    pub fn end(&mut self, expected: &str) -> Result<(), String> {
         match self.0.next() {
             None => Ok(()),
             Some(other) => Err(format!("{other:?} behind a name: expected {expected}")),
@@ -126,7 +133,7 @@ impl Reader<'_> {
     }
 
     /// `of`: whose path it is.
-    fn path(&mut self, of: &str) -> Result<Path, String> {
+    pub fn path(&mut self, of: &str) -> Result<Path, String> {
         let mut names = Vec::new();
         loop {
             self.blanks();
@@ -143,6 +150,22 @@ impl Reader<'_> {
             if !self.skip('.') {
                 return Ok(Path(names));
             }
+        }
+    }
+
+    /// A value, up to a comma or `|`; `of`: whose it is.
+    pub fn value(&mut self, of: &Path) -> Result<String, String> {
+        self.blanks();
+        if self.0.next_if_eq(&'"').is_some() {
+            return self.quoted();
+        }
+        let mut value = String::new();
+        while let Some(next) = self.0.next_if(|next| !matches!(next, ',' | '|')) {
+            value.push(next);
+        }
+        match value.trim() {
+            "" => Err(format!("{of} has an empty value; quote it if it is meant")),
+            value => Ok(value.to_owned()),
         }
     }
 

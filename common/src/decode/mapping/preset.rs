@@ -1,6 +1,6 @@
 //! [`Preset`]: the messages of well-known feeds and libraries.
 
-use super::{Field, MapEntries, Path};
+use super::{Condition, Conditions, Field, MapEntries, Path};
 use crate::timestamp::TimeZone;
 
 /// Whose messages these are.
@@ -10,9 +10,10 @@ pub enum Preset {
     Finnhub,
     /// Trades: `{"s":"BTCUSDT","p":"45123.50","q":"1","T":1749218401123}`.
     Binance,
-    /// The ticker: `product_id`, `price`, `last_size`, `time`.
+    /// Matches and the ticker: `product_id`, `price`, `last_size` or `size`, `time`.
     Coinbase,
-    /// Version 2's trades and ticker: `symbol`, `price` or `last`, `qty` or `volume`, `timestamp`, alone or in `data`.
+    /// Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone or in `data`. The ticker's
+    /// `volume` is that of a day, and of no tick.
     Kraken,
     /// Trades `{"S":"AAPL","p":201.5,"s":100,"t":".."}`, and bars with `o`, `h`, `l`, `c`, `v`.
     Alpaca,
@@ -34,8 +35,8 @@ impl Preset {
         match self {
             Self::Finnhub => "symbol=s,price=p,volume=v,timestamp=t",
             Self::Binance => "symbol=s,price=p,volume=q,timestamp=T",
-            Self::Coinbase => "symbol=product_id,price=price,volume=last_size,timestamp=time",
-            Self::Kraken => "symbol=symbol,price=price|last,volume=qty|volume,timestamp=timestamp",
+            Self::Coinbase => "symbol=product_id,price=price,volume=last_size|size,timestamp=time",
+            Self::Kraken => "symbol=symbol,price=price|last,volume=qty,timestamp=timestamp",
             Self::Alpaca => "symbol=S,price=p,open=o,high=h,low=l,close=c,volume=s|v,timestamp=t",
             Self::Massive => "symbol=sym,price=p,volume=s,timestamp=t",
             Self::Cryptofeed => "symbol=symbol,price=price,volume=amount,timestamp=timestamp",
@@ -51,6 +52,26 @@ impl Preset {
                  timestamp=timestamp|\"Global Quote\".\"07. latest trading day\"|\"07. latest trading day\""
             }
         }
+    }
+
+    /// The kinds of its messages that are ticks, as `--where` would say them, where it says which they are.
+    const fn kinds(self) -> Option<&'static str> {
+        match self {
+            Self::Binance => Some("e=trade|aggTrade"),
+            Self::Coinbase => Some("type=match|last_match|ticker"),
+            Self::Kraken => Some("channel=trade|ticker"),
+            Self::Alpaca => Some("T=t|b"),
+            Self::Massive => Some("ev=T"),
+            Self::Finnhub | Self::Cryptofeed | Self::Yfinance | Self::AlphaVantage => None,
+        }
+    }
+
+    /// Which of its messages are ticks. One that does not say of which kind it is may be one.
+    #[must_use]
+    pub fn conditions(self) -> Vec<Condition> {
+        // A test reads them all.
+        let Conditions(all) = self.kinds().and_then(|kinds| kinds.parse().ok()).unwrap_or_default();
+        all.into_iter().map(|condition| Condition { is_optional: true, ..condition }).collect()
     }
 
     /// Where it has its fields.
@@ -91,6 +112,9 @@ mod tests {
             for field in [Field::Symbol, Field::Timestamp, Field::Volume] {
                 assert!(entries.iter().any(|(mapped, _)| *mapped == field), "{preset:?}: {field}");
             }
+        }
+        for preset in Preset::value_variants() {
+            assert_eq!(preset.conditions().len(), usize::from(preset.kinds().is_some()), "{preset:?}");
         }
         assert!(Preset::Yfinance.zone().is_some());
         assert!(Preset::Finnhub.each().is_some() && Preset::Alpaca.each().is_none());

@@ -1,0 +1,68 @@
+//! What a person should look at in ticks that flags make.
+
+use super::propose::SOME_ZONE;
+use super::trial::{Tally, Tried};
+use common::cli::MessageArgs;
+use common::decode::{SymbolFrom, TimestampFrom};
+
+/// A sentence for each of the flags that `before` had not.
+pub fn of_flags(args: &MessageArgs, before: &MessageArgs) -> Vec<String> {
+    let is_some_zone = args.timestamp_zone.as_ref().is_some_and(|zone| zone.name() == SOME_ZONE);
+    let said = [
+        (
+            is_some_zone && before.timestamp_zone.is_none(),
+            "Name the zone in which the producer wrote its times.".to_owned(),
+        ),
+        (
+            args.timestamp_from == TimestampFrom::Record && before.timestamp_from != TimestampFrom::Record,
+            "A tick's time is its record's: a replay of the topic's messages has others.".to_owned(),
+        ),
+        (
+            args.symbol_from == SymbolFrom::Key && before.symbol_from != SymbolFrom::Key,
+            "A tick's symbol is its record's key: see whether that is one.".to_owned(),
+        ),
+        (
+            args.map.is_some() && before.map.is_none(),
+            "Which member is which was guessed by their names: see whether the tick is what was meant.".to_owned(),
+        ),
+        (
+            args.oldest != before.oldest,
+            "Times from 1970 on are taken: one in a wrong unit shows as a tick of 1970, and as a reject no more."
+                .to_owned(),
+        ),
+        (
+            args.allow_nonpositive_prices && !before.allow_nonpositive_prices,
+            "Prices of zero and below are taken: a 0 that means \"no trade\" is the low of its minute, hour and day."
+                .to_owned(),
+        ),
+    ];
+    said.into_iter().filter_map(|(is_so, note)| is_so.then_some(note)).collect()
+}
+
+/// What seems to be passed over.
+pub fn of_ticks(tally: &Tally, tried: &[Tried<'_>]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if tally.ticks > 0 && tally.midnights == tally.ticks {
+        notes.push(match tried.iter().find_map(|tried| tried.traits.time_of_day.as_ref()) {
+            Some(name) => format!(
+                "All times are midnights, and {name:?} is passed over: put the two together with \
+                 --map timestamp=NAME,time_of_day={name:?}."
+            ),
+            None => "All times are midnights: right for days, and for nothing else.".to_owned(),
+        });
+    }
+    if let Some(name) = tried.iter().find_map(|tried| tried.traits.volume.as_ref()).filter(|_| tally.lost_volumes > 0) {
+        notes.push(format!(
+            "Ticks have no volume, though {name:?} looks like one: name it with --map volume={name:?}, unless it is the \
+             running total of a day."
+        ));
+    }
+    if tally.other_kinds > 0 {
+        notes.push(format!(
+            "{} of {} messages tried are of other kinds than the flags take (--where), and no ticks.",
+            tally.other_kinds,
+            tried.len()
+        ));
+    }
+    notes
+}

@@ -1,0 +1,222 @@
+//! What a message has, whoever reads it: a time, a time of day beside its date, a volume. No proposal may pass it over.
+
+use super::anatomy::{Leaf, each_leaf, parse};
+use super::sampling::Sample;
+use common::Timestamp;
+use common::decode::{Field, usual_field};
+use common::timestamp::EpochUnit;
+use serde_json::Value;
+
+/// This close to its record's time a number is surely one.
+const CLOSE: u64 = 2 * Timestamp::DAY.unsigned_abs();
+
+/// Parts of names of times, and of those that are no tick's.
+const TIMES: [&str; 6] = ["time", "date", "epoch", "timestamp", "clock", "minute"];
+const OTHER_TIMES: [&str; 15] = [
+    "expir",
+    "listing",
+    "birth",
+    "matur",
+    "founded",
+    "settle",
+    "ipo",
+    "zone",
+    "frame",
+    "timein",
+    "interval",
+    "candidate",
+    "open",
+    "close",
+    "uptime",
+];
+/// Parts of names of volumes, and of those that are no tick's.
+const VOLUMES: [&str; 4] = ["volume", "quantity", "qty", "size"];
+const OTHER_VOLUMES: [&str; 17] = [
+    "avg", "average", "24h", "usd", "quote", "bid", "ask", "min", "max", "total", "lot", "tick", "prev", "change",
+    "page", "order", "step",
+];
+
+/// What was seen in a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// A member that could be a time, readable or not.
+    pub time: Option<String>,
+    /// One that is a time of day alone.
+    pub time_of_day: Option<String>,
+    /// A date or a number of the seventies or eighties.
+    pub is_old: bool,
+    pub volume: Option<String>,
+}
+
+impl Traits {
+    pub fn of(sample: &Sample) -> Self {
+        let mut traits = Self::default();
+        if let Some(value) = parse(&sample.value) {
+            each_leaf(&value, &mut |leaf| traits.note(leaf, sample.time));
+        }
+        traits
+    }
+
+    fn note(&mut self, leaf: &Leaf<'_>, record_time: Option<Timestamp>) {
+        let name = || Some(leaf.name().to_owned());
+        if is_time(leaf, record_time) {
+            self.time = self.time.take().or_else(name);
+        }
+        if is_time_of_day(leaf) {
+            self.time_of_day = self.time_of_day.take().or_else(name);
+        }
+        if is_volume(leaf) {
+            self.volume = self.volume.take().or_else(name);
+        }
+        self.is_old |= is_old(leaf);
+    }
+}
+
+/// Letters of a name, and its digits, in lower case.
+pub fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+}
+
+fn has(name: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| name.contains(part))
+}
+
+/// Whether a member is named as a tick's time is.
+pub fn is_time_name(leaf: &Leaf<'_>) -> bool {
+    let one = |name: &&str| {
+        let known = usual_field(name) == Some(Field::Timestamp) || matches!(*name, "t" | "T" | "E" | "ts");
+        let ends = name.ends_with("At") || name.ends_with("_at") || name.ends_with("Updated") || name.ends_with("_ts");
+        let plain = plain(name);
+        let part = (has(&plain, &TIMES) || plain.contains("update")) && !has(&plain, &OTHER_TIMES);
+        known || ends || part
+    };
+    // MongoDB's `$date` is named by what is around it.
+    leaf.path.iter().rev().take(2).any(one)
+}
+
+/// Whether a member could be a time, be it one that is not read.
+fn is_time(leaf: &Leaf<'_>, record_time: Option<Timestamp>) -> bool {
+    let is_named = is_time_name(leaf);
+    let is_other = has(&plain(leaf.name()), &OTHER_TIMES);
+    match leaf.value {
+        Value::String(text) if is_date(text) => !is_other,
+        Value::String(text) if text.parse::<f64>().is_err() => is_named && text.contains(|c: char| c.is_ascii_digit()),
+        Value::Array(parts) => is_named && parts.len() >= 3,
+        value => instant(value).is_some_and(|instant| is_named || is_close(instant, record_time)),
+    }
+}
+
+fn is_close(instant: Timestamp, record_time: Option<Timestamp>) -> bool {
+    record_time.is_some_and(|time| instant.micros().abs_diff(time.micros()) <= CLOSE)
+}
+
+/// The instant from 1990 on that a number, or its text, may mean.
+pub fn instant(value: &Value) -> Option<Timestamp> {
+    const FIRST: i64 = 631_152_000_000_000;
+    const LAST: i64 = 4_102_444_800_000_000;
+    let is_plain = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let number = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.split_once('.').map_or(is_plain(text), |(a, b)| is_plain(a) && is_plain(b)) => {
+            text.clone()
+        }
+        _ => return None,
+    };
+    EpochUnit::Auto.parse(&number).filter(|instant| (FIRST..LAST).contains(&instant.micros()))
+}
+
+/// `2025-06-06..`
+pub fn is_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 10 && bytes[..4].iter().all(u8::is_ascii_digit) && (bytes[4], bytes[7]) == (b'-', b'-')
+}
+
+/// A date without a time: `2025-06-06`, `20250606`.
+pub fn is_date_alone(value: &Value) -> bool {
+    let digits = match value {
+        Value::String(text) if text.len() == 10 => return is_date(text),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return false,
+    };
+    digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.starts_with(['1', '2'])
+}
+
+/// `10:00`, `10:00:01.5`: named as a tick's.
+pub fn is_time_of_day(leaf: &Leaf<'_>) -> bool {
+    let is_clock = |text: &str| {
+        let bytes = text.as_bytes();
+        bytes.len() >= 5 && bytes[2] == b':' && [0, 1, 3, 4].iter().all(|at| bytes[*at].is_ascii_digit())
+    };
+    leaf.value.as_str().is_some_and(is_clock) && is_time_name(leaf)
+}
+
+fn is_old(leaf: &Leaf<'_>) -> bool {
+    match leaf.value {
+        Value::String(text) => is_date(text) && (text.starts_with("197") || text.starts_with("198")),
+        value => is_time_name(leaf) && value.as_f64().is_some_and(|seconds| (1e8..6.3e8).contains(&seconds)),
+    }
+}
+
+/// Whether a member is named as a tick's volume is, and may be one.
+fn is_volume(leaf: &Leaf<'_>) -> bool {
+    let name = plain(leaf.name());
+    let is_letter = matches!(leaf.name(), "v" | "q" | "sz");
+    let is_named = usual_field(leaf.name()) == Some(Field::Volume) || has(&name, &VOLUMES);
+    let is_amount = match leaf.value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number >= 0.0),
+        Value::String(text) => text.parse::<f64>().is_ok_and(|number| number >= 0.0),
+        _ => false,
+    };
+    is_amount && (is_letter || (is_named && !has(&name, &OTHER_VOLUMES)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traits(value: &str) -> Traits {
+        let time = Some(Timestamp::from_micros(1_749_218_405_000_000));
+        Traits::of(&Sample { value: value.as_bytes().to_vec(), time, ..Sample::default() })
+    }
+
+    #[test]
+    fn a_time_is_seen_whether_it_is_read_or_not() {
+        for value in [
+            r#"{"timestamp":"06/07/2025 10:00:01"}"#,
+            r#"{"timestamp":"10:00:01"}"#,
+            r#"{"timestamp":[2025,6,6,10,0,1,123000000]}"#,
+            r#"{"time":"Fri Jun 06 2025 10:00:01 GMT-0400 (Eastern Daylight Time)"}"#,
+            r#"{"x":1749218401123}"#,
+            r#"{"data":[{"t":1749218401123}]}"#,
+            r#"{"at":{"$date":"2025-06-06T10:00:01Z"}}"#,
+            r#"{"day":"2025-06-06"}"#,
+            r#"{"executedAt":"1149218401"}"#,
+        ] {
+            assert!(traits(value).time.is_some(), "{value}");
+        }
+        for value in [
+            r#"{"timestamp":"n/a"}"#,
+            r#"{"timestamp":null}"#,
+            r#"{"price":1749.5,"market_cap":3100000000000.0}"#,
+            r#"{"expirationDate":"2025-09-19"}"#,
+            r#"{"before":{"ts":1749218401123}}"#,
+            "x",
+        ] {
+            assert_eq!(traits(value).time, None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_volume_and_a_time_of_day_are_seen_by_their_names() {
+        let seen = |value: &str| (traits(value).volume, traits(value).time_of_day);
+        assert_eq!(
+            seen(r#"{"tradedVolume":"5","minute":"09:30"}"#),
+            (Some("tradedVolume".into()), Some("minute".into()))
+        );
+        assert_eq!(seen(r#"{"q":"0.5","openTime":"09:30"}"#), (Some("q".into()), None));
+        assert_eq!(seen(r#"{"bidSize":5,"volumeUsd":1,"volume":"n/a"}"#), (None, None));
+    }
+}

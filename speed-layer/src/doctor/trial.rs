@@ -1,0 +1,128 @@
+//! What a choice of flags makes of a few samples, and whether it passes over something that they have.
+
+use super::sampling::Sample;
+use super::traits::Traits;
+use common::decode::{Beside, Decoder, Rules, TimestampFrom};
+use common::timestamp::TimeZone;
+use common::{Reason, Tick, Timestamp};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A tick this close to its record's time was meant for it.
+const CLOSE: i64 = 2 * Timestamp::DAY;
+
+/// A sample, and what it has.
+#[derive(Debug)]
+pub struct Tried<'s> {
+    pub sample: &'s Sample,
+    pub traits: Traits,
+}
+
+impl<'s> Tried<'s> {
+    pub fn new(sample: &'s Sample) -> Self {
+        Self { sample, traits: Traits::of(sample) }
+    }
+}
+
+/// What becomes of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Tick(Facts),
+    OtherKind,
+    Reject,
+}
+
+/// Of the first tick of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Two that are the same tick have the same.
+    pub id: u64,
+    pub has_volume: bool,
+    /// Its own time is close to that of its record.
+    pub is_close: bool,
+    /// Where its zone is, or in UTC.
+    pub is_midnight: bool,
+}
+
+/// What becomes of each sample by these rules.
+pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcome> {
+    let has_own_time = rules.timestamp_from == TimestampFrom::Value;
+    let zone = rules.times.zone.clone().or_else(|| "UTC".parse().ok());
+    let mut decoder = Decoder::new(rules, now);
+    let one = |tried: &Tried<'_>| {
+        let sample = tried.sample;
+        let beside = Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
+        let mut outcome = Outcome::Reject;
+        let read = decoder.decode_each(&sample.value, &beside, &mut |element| match (outcome, element.read) {
+            // Of several the first stands for all.
+            (Outcome::Tick(_), _) => {}
+            (_, Ok(record)) => {
+                let record_time = sample.time.filter(|_| has_own_time);
+                outcome = Outcome::Tick(Facts::of(&record.tick, record_time, zone.as_ref()));
+            }
+            (_, Err(reject)) if reject.reason == Reason::OtherKind => outcome = Outcome::OtherKind,
+            (_, Err(_)) => {}
+        });
+        match read {
+            Err(reject) if reject.reason == Reason::OtherKind => Outcome::OtherKind,
+            _ => outcome,
+        }
+    };
+    tried.iter().map(one).collect()
+}
+
+impl Facts {
+    fn of(tick: &Tick<'_>, record_time: Option<Timestamp>, zone: Option<&TimeZone>) -> Self {
+        let (prices, at) = (tick.prices(), tick.timestamp());
+        let mut id = DefaultHasher::new();
+        let volume = tick.volume().map(|volume| volume.to_string());
+        (tick.symbol().as_str(), at, prices.open.nanos(), prices.close.nanos(), &volume).hash(&mut id);
+        let distance = record_time.map(|time| at.micros().abs_diff(time.micros()));
+        Self {
+            id: id.finish(),
+            has_volume: volume.is_some(),
+            is_close: distance.is_some_and(|micros| micros <= CLOSE.unsigned_abs()),
+            is_midnight: has_midnight(zone, at),
+        }
+    }
+}
+
+fn has_midnight(zone: Option<&TimeZone>, at: Timestamp) -> bool {
+    zone.is_some_and(|zone| zone.is_midnight(at))
+}
+
+/// A count of outcomes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub ticks: usize,
+    pub other_kinds: usize,
+    pub close: usize,
+    pub with_volume: usize,
+    pub midnights: usize,
+    /// Ticks without a volume, of messages that have one.
+    pub lost_volumes: usize,
+    /// Ticks at midnight, of messages with a time of day.
+    pub lost_times: usize,
+}
+
+impl Tally {
+    pub fn of(outcomes: &[Outcome], tried: &[Tried<'_>]) -> Self {
+        let mut tally = Self::default();
+        for (outcome, Tried { traits, .. }) in outcomes.iter().zip(tried) {
+            match outcome {
+                Outcome::Tick(facts) => tally.take(facts, traits),
+                Outcome::OtherKind => tally.other_kinds += 1,
+                Outcome::Reject => {}
+            }
+        }
+        tally
+    }
+
+    fn take(&mut self, facts: &Facts, traits: &Traits) {
+        self.ticks += 1;
+        self.close += usize::from(facts.is_close);
+        self.with_volume += usize::from(facts.has_volume);
+        self.midnights += usize::from(facts.is_midnight);
+        self.lost_volumes += usize::from(!facts.has_volume && traits.volume.is_some());
+        self.lost_times += usize::from(facts.is_midnight && traits.time_of_day.is_some());
+    }
+}
