@@ -164,11 +164,7 @@ async fn summed(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Resul
 
 /// Deletes earlier versions of the objects; the hours that those touched become stale, but for those that they
 /// hold the same of.
-async fn withdraw(
-    transaction: &mut PgTransaction<'_>,
-    entries: &[Entry],
-    summed: &Summed,
-) -> Result<(), sqlx::Error> {
+async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry], summed: &Summed) -> Result<(), sqlx::Error> {
     let holdings = entries.iter().flat_map(|entry| entry.hours.iter().map(move |of| (entry, of)));
     let same = holdings.filter(|(entry, of)| is_same(summed, entry, of).1);
     let (same_keys, same_hours): (Vec<&str>, Vec<Timestamp>) =

@@ -50,7 +50,16 @@ impl Line<'_> {
 
 impl<R: Read> Lines<R> {
     pub fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; SMALL_BUFFER], start: 0, end: 0, number: 0, behind: 0, without_newline: 0, at_end: false }
+        Self {
+            input,
+            buffer: vec![0; SMALL_BUFFER],
+            start: 0,
+            end: 0,
+            number: 0,
+            behind: 0,
+            without_newline: 0,
+            at_end: false,
+        }
     }
 
     /// Lines that follow `number` others.

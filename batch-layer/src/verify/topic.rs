@@ -177,13 +177,13 @@ impl Topic {
         part: &mut Part,
     ) -> Result<(), Failure> {
         let nothing = HourHoldings::default();
-        let [archive, realtime] =
-            [&part.archived.holdings, &part.realtime].map(|side| side.hours.get(&hour).unwrap_or(&nothing));
-        let expired = part.expired.keys().filter(|(of, _)| *of == hour).map(|(_, partition)| *partition);
+        let Part { archived, realtime, expired: gone, parsed_otherwise, rejected_ticks, rejected_unread, .. } = part;
+        let [archive, realtime] = [&archived.holdings, realtime].map(|side| side.hours.get(&hour).unwrap_or(&nothing));
+        let expired = gone.keys().filter(|(of, _)| *of == hour).map(|(_, partition)| *partition);
         let partitions: BTreeSet<i32> = archive.shares.keys().copied().chain(expired).collect();
         for partition in partitions {
             let mut missing = archive.offsets(partition);
-            if let Some(expired) = part.expired.get(&(hour, partition)) {
+            if let Some(expired) = gone.get(&(hour, partition)) {
                 missing |= expired;
             }
             missing -= realtime.offsets(partition);
@@ -194,8 +194,9 @@ impl Topic {
             let (ticks, others) = self.ticks_among(index, partition, rules, &rejected).await?;
             rejected -= &ticks;
             rejected -= &others;
-            let Part { parsed_otherwise, rejected_ticks, rejected_unread, .. } = &mut *part;
-            for (found, places) in [(parsed_otherwise, others), (rejected_ticks, ticks), (rejected_unread, rejected)] {
+            let sorted =
+                [(&mut *parsed_otherwise, others), (&mut *rejected_ticks, ticks), (&mut *rejected_unread, rejected)];
+            for (found, places) in sorted {
                 if !places.is_empty() {
                     found.insert((hour, partition), places);
                 }
@@ -220,7 +221,11 @@ impl Topic {
             let mut is_tick = false;
             // What is no message holds no tick.
             let _ = decoder.decode_each(&value, &beside, &mut |element| is_tick |= element.read.is_ok());
-            if is_tick { ticks.insert(place) } else { others.insert(place) };
+            if is_tick {
+                ticks.insert(place)
+            } else {
+                others.insert(place)
+            };
         }
         Ok((ticks, others))
     }

@@ -54,7 +54,8 @@ impl Due<'_> {
 /// none now, unless their objects have expired.
 fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool) -> u64 {
     let missing = known.sum.as_ref().map_or(0, |before| before.offsets.missing_in(&sum.offsets));
-    let by_place = missing.saturating_sub(if is_read_otherwise && known.gone_objects == 0 { placeless(sum) } else { 0 });
+    let by_place =
+        missing.saturating_sub(if is_read_otherwise && known.gone_objects == 0 { placeless(sum) } else { 0 });
     // Of ticks that do not tell their place only the number is known, and that of those whose objects are gone.
     by_place.max(known.ticks.saturating_sub(sum.ticks)).max(known.gone_placeless)
 }
@@ -358,7 +359,8 @@ impl Work {
                     self.fail_moved(hour, other);
                 } else if let Some(indexed) = folder_of(&object.key) {
                     let folder = self.folder_of(&indexed.folder);
-                    let change = Change { object, folder, kind: ChangeKind::Replaced, by_other_rules: false, twin: None };
+                    let change =
+                        Change { object, folder, kind: ChangeKind::Replaced, by_other_rules: false, twin: None };
                     self.index_again(vec![change]).await?;
                 }
                 self.note_retry(hour);

@@ -80,7 +80,8 @@ async fn an_object_that_was_replaced_and_is_put_back_leaves_nothing_to_mend() {
 
 #[tokio::test]
 async fn an_object_that_lies_there_compressed_as_well_counts_once_until_one_of_them_is_gone() {
-    for (text, is_known) in [(placed as fn(i64) -> String, true), (placed, false), (unplaced, true), (unplaced, false)] {
+    for (text, is_known) in [(placed as fn(i64) -> String, true), (placed, false), (unplaced, true), (unplaced, false)]
+    {
         let world = World::create().await;
         let packed = format!("{}.gz", key(10, 0, 0));
         world.bucket.put(&key(10, 0, 0), text(0)).await.unwrap();
@@ -183,7 +184,8 @@ async fn values_without_a_newline_between_them_are_each_read() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 20_000);
     world.bucket.put(&key(10, 0, 0), lines(&ticks[..19_990]).replace('\n', "")).await.unwrap();
-    let arrays = [&ticks[19_990..19_995], &ticks[19_995..]].map(|part| format!("[{}]", lines(part).trim_end().replace('\n', ",")));
+    let arrays = [&ticks[19_990..19_995], &ticks[19_995..]]
+        .map(|part| format!("[{}]", lines(part).trim_end().replace('\n', ",")));
     world.bucket.put(&key(10, 0, 19_990), "{}\n".to_owned() + &arrays.concat()).await.unwrap();
     world.run_ok(&DAY).await;
     assert_eq!(world.number(TICKS).await, 20_000);
