@@ -162,16 +162,18 @@ fn date(text: &str) -> Result<Oldest, String> {
 
 #[cfg(test)]
 mod shapes;
+/// A program that takes these flags alone.
+#[cfg(test)]
+#[derive(clap::Parser)]
+struct Flags {
+    #[command(flatten)]
+    messages: MessageArgs,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::Parser;
-
-    #[derive(Parser)]
-    struct Flags {
-        #[command(flatten)]
-        messages: MessageArgs,
-    }
 
     fn rules(flags: &[&str]) -> Result<Rules, clap::Error> {
         let parsed = Flags::try_parse_from(["test"].iter().chain(flags))?;

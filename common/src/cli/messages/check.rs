@@ -45,14 +45,8 @@ impl MessageArgs {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::Flags;
     use clap::Parser;
-
-    #[derive(Parser)]
-    struct Flags {
-        #[command(flatten)]
-        messages: MessageArgs,
-    }
 
     fn said(flags: &[&str]) -> Option<String> {
         let parsed = Flags::try_parse_from(["test"].iter().chain(flags)).unwrap();

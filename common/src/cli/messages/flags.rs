@@ -42,15 +42,10 @@ fn chosen<T: ValueEnum + Default + PartialEq>(value: T) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Flags;
     use super::*;
     use crate::decode::ProvenanceNames;
     use clap::Parser;
-
-    #[derive(Parser)]
-    struct Flags {
-        #[command(flatten)]
-        messages: MessageArgs,
-    }
 
     #[test]
     fn flags_that_are_written_down_say_the_same_when_they_are_read() {

@@ -1,7 +1,7 @@
 //! Messages as public producers send them: their layouts, with values of our own. Each line of `shapes.jsonl` says which
 //! flags it needs and which tick it then is, or why it is none.
 
-use super::MessageArgs;
+use super::{Flags, MessageArgs};
 use crate::decode::{Beside, Decoder, Element, ProvenanceNames};
 use crate::{Price, Reason, Reject, Tick, Timestamp};
 use clap::Parser;
@@ -18,12 +18,6 @@ struct Shape {
     tick: Option<String>,
     /// What the sentence for a person begins with, after the reason.
     reason: Option<String>,
-}
-
-#[derive(Parser)]
-struct Flags {
-    #[command(flatten)]
-    messages: MessageArgs,
 }
 
 fn shapes() -> Vec<Shape> {
