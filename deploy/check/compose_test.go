@@ -96,7 +96,7 @@ func TestPortsAreOnLoopbackUnlessAskedFor(t *testing.T) {
 func TestServicesArePinnedLimitedAndRestarted(t *testing.T) {
 	forEachSelection(t, func(t *testing.T, project *types.Project) {
 		for name, service := range project.Services {
-			if service.Build == nil {
+			if _, ours := builders(project)[service.Image]; !ours {
 				_, version, found := strings.Cut(service.Image, ":")
 				if !found || version == "latest" {
 					t.Errorf("%s: image %s has no version", name, service.Image)
@@ -116,6 +116,99 @@ func TestServicesArePinnedLimitedAndRestarted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// builders gives the services that build each image.
+func builders(project *types.Project) map[string][]string {
+	found := map[string][]string{}
+	for name, service := range project.Services {
+		if service.Build != nil {
+			found[service.Image] = append(found[service.Image], name)
+		}
+	}
+	return found
+}
+
+// Two services that build one image export it side by side, and one of them fails: "already exists".
+func TestEachImageIsBuiltByOneServiceAndTheOthersNameIt(t *testing.T) {
+	forEachSelection(t, func(t *testing.T, project *types.Project) {
+		builders := builders(project)
+		for image, services := range builders {
+			if len(services) != 1 {
+				t.Errorf("%s is built by %v", image, services)
+			}
+		}
+		for name, service := range project.Services {
+			if !strings.HasPrefix(service.Image, "stock-lambda/") || service.Build != nil {
+				continue
+			}
+			if len(builders[service.Image]) == 0 || service.PullPolicy != types.PullPolicyNever {
+				t.Errorf("%s: nobody builds %s, or it is looked for in a registry", name, service.Image)
+			}
+		}
+	})
+}
+
+func TestTheProjectsImagesTakeTheirBasesFromTheEnvironment(t *testing.T) {
+	forEachSelection(t, func(t *testing.T, project *types.Project) {
+		for name, service := range project.Services {
+			if service.Build == nil || service.Build.Target == "" {
+				continue // the connector's image has Kafka's as its base
+			}
+			for _, argument := range []string{"RUST_IMAGE", "RUNTIME_IMAGE"} {
+				if service.Build.Args[argument] == nil {
+					t.Errorf("%s: no %s for the build", name, argument)
+				}
+			}
+		}
+	})
+}
+
+// What listens everywhere is no address that a client can go to: Kafka refuses it.
+func TestKafkaNamesItselfApartFromWhereItListens(t *testing.T) {
+	t.Setenv("BIND_ADDRESS", "0.0.0.0")
+	for _, files := range [][]string{{composeFile}, {composeFile, zookeeperFile}} {
+		options, err := cli.NewProjectOptions(files, cli.WithName("check"), cli.WithOsEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		project, err := options.LoadProject(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kafka := project.Services["kafka"]
+		if kafka.Ports[0].HostIP != "0.0.0.0" {
+			t.Errorf("BIND_ADDRESS does not count: %v", kafka.Ports)
+		}
+		advertised := strings.Join(kafka.Command, " ")
+		if setting := kafka.Environment["KAFKA_ADVERTISED_LISTENERS"]; len(files) == 1 && setting != nil {
+			advertised = *setting
+		}
+		if !strings.Contains(advertised, "HOST://127.0.0.1:9092") || strings.Contains(advertised, "0.0.0.0") {
+			t.Errorf("Kafka advertises %s", advertised)
+		}
+	}
+}
+
+// A clone made under umask 077 has files that only their owner reads; an image must not.
+func TestWhatIsCopiedIntoTheConnectImageCanBeReadByItsUser(t *testing.T) {
+	text, err := os.ReadFile("../../connect/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, last, _ := strings.Cut(string(text), "\nFROM ${KAFKA_IMAGE}\n")
+	if last == "" || strings.Contains(last, "\nCOPY worker.properties") || !strings.Contains(string(text), "chmod -R a+rX /opt/connect-plugins /etc/kafka-connect") {
+		t.Error("files get into the image with the rights that they have in the clone")
+	}
+}
+
+func TestVerifyIsTriedAgainUntilNothingDiffers(t *testing.T) {
+	script := strings.Join(load(t, nil, composeFile).Services["batch-schedule"].Command, "\n")
+	for _, part := range []string{"if wait \"$child\"; then pause=86400; else", "pause=120"} {
+		if !strings.Contains(strings.ReplaceAll(script, "$$", "$"), part) {
+			t.Errorf("the schedule lacks %q", part)
+		}
+	}
 }
 
 func TestWhatOthersWaitForHasAHealthCheckOrEnds(t *testing.T) {

@@ -1,10 +1,14 @@
 package check
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,18 +17,57 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	securityapi "k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/yaml"
 )
 
 // The longest time that speed-layer takes to write what it has decoded (DRAIN_TIMEOUT), and some more.
 const flushSeconds = 10
 
+// Copies what kustomize reads, and gives prod its addresses as its head says. The copy's `deploy/kubernetes`.
+func prepared(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, folder := range []string{"deploy/kubernetes", "grafana"} {
+		if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(filepath.Join("../..", folder))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prod := filepath.Join(root, "deploy/kubernetes/overlays/prod")
+	for _, name := range []string{"speed-layer.env", "batch-layer.env"} {
+		text, err := os.ReadFile(filepath.Join(prod, name+".example"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(prod, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(root, "deploy/kubernetes")
+}
+
+func overlay(t *testing.T, name string) []runtime.Object {
+	t.Helper()
+	objects, err := Build(filepath.Join(prepared(t), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// Each overlay, and the chart with the values of each and with everything on.
 func forEachOverlay(t *testing.T, check func(t *testing.T, objects []runtime.Object)) {
-	for _, overlay := range []string{"../kubernetes/base", "../kubernetes/overlays/dev", "../kubernetes/overlays/prod"} {
-		t.Run(overlay, func(t *testing.T) {
-			objects, err := Build(overlay)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for name, build := range map[string]func(t *testing.T) []runtime.Object{
+		"base":               func(t *testing.T) []runtime.Object { return overlay(t, "base") },
+		"overlays dev":       func(t *testing.T) []runtime.Object { return overlay(t, "overlays/dev") },
+		"overlays prod":      func(t *testing.T) []runtime.Object { return overlay(t, "overlays/prod") },
+		"chart, as dev":      func(t *testing.T) []runtime.Object { return chartObjects(t, "dev") },
+		"chart, as prod":     func(t *testing.T) []runtime.Object { return chartObjects(t, "prod") },
+		"chart, all that is": func(t *testing.T) []runtime.Object { return chartObjects(t, "all") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := build(t)
 			if len(Pods(objects)) != 4 {
 				t.Fatalf("expected speed-layer, batch-layer, batch-verify and migrate, found %d workloads", len(Pods(objects)))
 			}
@@ -160,6 +203,9 @@ func TestJobsEndAndDoNotPileUp(t *testing.T) {
 					t.Errorf("CronJob %s may overlap, start late or leave all of its Jobs", workload.Name)
 				}
 				checkJob(t, workload.Name, spec.JobTemplate.Spec)
+				if limit := spec.JobTemplate.Spec.ActiveDeadlineSeconds; workload.Name == "batch-layer" && *limit > 1800 {
+					t.Errorf("a pod of batch-layer that cannot start holds up its schedule for %d s", *limit)
+				}
 			case *batchv1.Job:
 				checkJob(t, workload.Name, workload.Spec)
 			}
@@ -171,8 +217,16 @@ func checkJob(t *testing.T, name string, spec batchv1.JobSpec) {
 	if spec.BackoffLimit == nil || spec.ActiveDeadlineSeconds == nil {
 		t.Errorf("Job %s may run or be tried for ever", name)
 	}
+	if spec.TTLSecondsAfterFinished != nil {
+		t.Errorf("Job %s vanishes after a while, and would be made anew by each apply", name)
+	}
 	if spec.PodFailurePolicy == nil || spec.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
 		t.Errorf("Job %s is tried again after a configuration error", name)
+		return
+	}
+	first := spec.PodFailurePolicy.Rules[0]
+	if first.Action != batchv1.PodFailurePolicyActionIgnore || len(first.OnPodConditions) != 1 || first.OnPodConditions[0].Type != corev1.DisruptionTarget {
+		t.Errorf("Job %s: a pod that is evicted counts as a failure", name)
 	}
 }
 
@@ -204,16 +258,16 @@ func TestNothingMayReachAPodUnlessAPolicySaysSo(t *testing.T) {
 	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
 		for _, object := range objects {
 			policy, ok := object.(*networkingv1.NetworkPolicy)
-			if !ok || policy.Name != "deny-all" {
+			if !ok || policy.Name != "stock-lambda-deny-all" {
 				continue
 			}
 			denies := len(policy.Spec.Ingress) == 0 && len(policy.Spec.Egress) == 0 && len(policy.Spec.PolicyTypes) == 2
 			if selector := policy.Spec.PodSelector.MatchLabels; !denies || len(selector) != 1 || selector["app.kubernetes.io/part-of"] == "" {
-				t.Errorf("deny-all is %+v", policy.Spec)
+				t.Errorf("stock-lambda-deny-all is %+v", policy.Spec)
 			}
 			return
 		}
-		t.Error("there is no policy deny-all")
+		t.Error("there is no policy stock-lambda-deny-all")
 	})
 }
 
@@ -256,6 +310,153 @@ func selectorOf(object runtime.Object) (string, *metav1.LabelSelector) {
 		return "NetworkPolicy " + object.Name, &object.Spec.PodSelector
 	}
 	return "", nil
+}
+
+// The admission of the namespaces itself.
+func TestPodSecurityRestrictedAdmitsEveryPod(t *testing.T) {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := securityapi.LevelVersion{Level: securityapi.LevelRestricted, Version: securityapi.LatestVersion()}
+	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
+		for _, pod := range Pods(objects) {
+			result := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &metav1.ObjectMeta{}, &pod.Spec))
+			if !result.Allowed {
+				t.Errorf("%s: %s", pod.Workload, result.ForbiddenDetail())
+			}
+		}
+	})
+}
+
+func TestARolloutSpreadsItsOwnPods(t *testing.T) {
+	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
+		for _, object := range objects {
+			deployment, ok := object.(*appsv1.Deployment)
+			if !ok {
+				continue
+			}
+			if deployment.Spec.Strategy.Type == "" {
+				t.Errorf("%s: a strategy without its type is another one at each apply", deployment.Name)
+			}
+			for _, constraint := range deployment.Spec.Template.Spec.TopologySpreadConstraints {
+				if !slices.Contains(constraint.MatchLabelKeys, "pod-template-hash") {
+					t.Errorf("%s: the pods of the old ReplicaSet count over %s", deployment.Name, constraint.TopologyKey)
+				}
+			}
+		}
+	})
+}
+
+func TestObjectsAreTheProjectsByNameOrLabel(t *testing.T) {
+	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
+		for _, object := range objects {
+			meta := object.(metav1.Object)
+			if _, ok := object.(*corev1.Namespace); !ok && meta.GetLabels()["app.kubernetes.io/part-of"] != "stock-lambda" {
+				t.Errorf("%T %s has no label part-of", object, meta.GetName())
+			}
+			if policy, ok := object.(*networkingv1.NetworkPolicy); ok && slices.Contains([]string{"deny-all", "names"}, policy.Name) {
+				t.Errorf("NetworkPolicy %s: others use that name too", policy.Name)
+			}
+			if monitor, ok := object.(*monitoringv1.PodMonitor); ok && monitor.Spec.JobLabel != "app.kubernetes.io/name" {
+				t.Errorf("PodMonitor %s: the alerts ask for job=\"speed-layer\"", monitor.Name)
+			}
+		}
+	})
+}
+
+func TestARequiredAuthorityIsWaitedForInProd(t *testing.T) {
+	for _, objects := range [][]runtime.Object{overlay(t, "overlays/prod"), chartObjects(t, "prod")} {
+		for _, pod := range Pods(objects) {
+			for _, volume := range pod.Spec.Volumes {
+				if volume.ConfigMap != nil && isTrue(volume.ConfigMap.Optional) {
+					t.Errorf("%s starts without %s", pod.Workload, volume.ConfigMap.Name)
+				}
+			}
+		}
+	}
+}
+
+func TestProdIsNotBuiltWithoutAddresses(t *testing.T) {
+	_, err := Build("../kubernetes/overlays/prod")
+	if err == nil || !strings.Contains(err.Error(), "-layer.env") {
+		t.Errorf("the error names no file: %v", err)
+	}
+}
+
+func TestProdLeavesTheNamespaceToWhoeverMadeIt(t *testing.T) {
+	for _, object := range overlay(t, "overlays/prod") {
+		if _, ok := object.(*corev1.Namespace); ok {
+			t.Error("`kubectl delete -k` would take the Secrets along")
+		}
+	}
+}
+
+func TestEachReleaseHasAJobOfItsOwn(t *testing.T) {
+	for _, name := range []string{"overlays/dev", "overlays/prod"} {
+		for _, object := range overlay(t, name) {
+			if job, ok := object.(*batchv1.Job); ok && job.Name != "migrate-0.1.0" {
+				t.Errorf("%s: the Job of tag 0.1.0 is called %s", name, job.Name)
+			}
+		}
+	}
+}
+
+func TestKedaAsksForWhatTheSpeedLayerReads(t *testing.T) {
+	for _, objects := range [][]runtime.Object{overlay(t, "overlays/prod"), chartObjects(t, "prod")} {
+		settings, trigger := map[string]string{}, map[string]string{}
+		for _, object := range objects {
+			switch object := object.(type) {
+			case *corev1.ConfigMap:
+				if strings.HasPrefix(object.Name, "speed-layer") {
+					settings = object.Data
+				}
+			case *kedav1alpha1.ScaledObject:
+				trigger = object.Spec.Triggers[0].Metadata
+			}
+		}
+		for key, variable := range map[string]string{
+			"bootstrapServers": "KAFKA_BROKERS", "topic": "KAFKA_TOPIC", "consumerGroup": "KAFKA_GROUP_ID",
+		} {
+			if trigger[key] == "" || trigger[key] != settings[variable] {
+				t.Errorf("KEDA: %s is %q, the speed layer's %s is %q", key, trigger[key], variable, settings[variable])
+			}
+		}
+	}
+}
+
+// `UPDATE=1 go test -run PrometheusRules` writes the file anew.
+func TestPrometheusRulesAreThoseOfPrometheus(t *testing.T) {
+	const file = "../kubernetes/components/alerts/prometheus-rules.yaml"
+	wanted := "# Generated from prometheus/rules by `UPDATE=1 go test -run PrometheusRules` in deploy/check.\n"
+	for _, name := range []string{"archive-sink", "speed-layer"} {
+		text, err := os.ReadFile("../../prometheus/rules/" + name + ".rules.yml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var groups map[string]any
+		if err := yaml.UnmarshalStrict(text, &groups); err != nil {
+			t.Fatal(err)
+		}
+		labels := map[string]string{"app.kubernetes.io/part-of": "stock-lambda", "app.kubernetes.io/name": name}
+		rule, err := yaml.Marshal(map[string]any{
+			"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "spec": groups,
+			"metadata": map[string]any{"name": "stock-lambda-" + name, "labels": labels},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted += "---\n" + string(rule)
+	}
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(file, []byte(wanted), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := os.ReadFile(file)
+	if err != nil || string(found) != wanted {
+		t.Errorf("%s is not what prometheus/rules says (%v): UPDATE=1 go test -run PrometheusRules", file, err)
+	}
 }
 
 func containers(pod Pod) []corev1.Container {

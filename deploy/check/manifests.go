@@ -13,7 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -26,7 +28,7 @@ func Build(overlay string) ([]runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	var objects []runtime.Object
+	objects := []runtime.Object{}
 	for _, resource := range resources.Resources() {
 		manifest, err := resource.AsYAML()
 		if err != nil {
@@ -45,7 +47,7 @@ func Build(overlay string) ([]runtime.Object, error) {
 func Decode(manifest []byte) (runtime.Object, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		appsv1.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
+		addExternalSecrets, appsv1.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
 		monitoringv1.AddToScheme, kedav1alpha1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
@@ -79,4 +81,36 @@ func Pods(objects []runtime.Object) []Pod {
 		}
 	}
 	return pods
+}
+
+// What the chart says to the External Secrets Operator (external-secrets.io/v1). Its own types bring a hundred modules.
+type externalSecret struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		RefreshInterval string `json:"refreshInterval"`
+		SecretStoreRef  struct {
+			Name string `json:"name"`
+			Kind string `json:"kind"`
+		} `json:"secretStoreRef"`
+		Target struct {
+			Name string `json:"name"`
+		} `json:"target"`
+		DataFrom []struct {
+			Extract struct {
+				Key string `json:"key"`
+			} `json:"extract"`
+		} `json:"dataFrom"`
+	} `json:"spec"`
+}
+
+func (secret *externalSecret) DeepCopyObject() runtime.Object {
+	same := *secret
+	return &same
+}
+
+func addExternalSecrets(scheme *runtime.Scheme) error {
+	version := schema.GroupVersion{Group: "external-secrets.io", Version: "v1"}
+	scheme.AddKnownTypeWithName(version.WithKind("ExternalSecret"), &externalSecret{})
+	return nil
 }

@@ -1,4 +1,5 @@
-//! The checks of `deploy/check`, a Go module: kustomize, Kubernetes' types and Compose's own loader are Go.
+//! The checks of `deploy/check` and `deploy/check-workflows`, Go modules: kustomize, Helm, Kubernetes' types, Compose's own
+//! loader and actionlint are Go.
 
 use std::process::{Command, ExitCode};
 
@@ -11,8 +12,14 @@ pub fn run() -> Result<ExitCode> {
     if setup::on_path("go").is_none() {
         bail!("deploy/check is written in Go, and there is no `go` on the PATH: install Go 1.26 or newer");
     }
-    let mut go = Command::new("go");
-    // Always anew: what is looked at are files that Go does not know of.
-    go.args(["test", "-count=1", "-mod=readonly", "./..."]).current_dir(files::workspace().join("deploy/check"));
-    Ok(test::exit_code(go.status().context("cannot run go")?))
+    for module in ["deploy/check", "deploy/check-workflows"] {
+        let mut go = Command::new("go");
+        // Always anew: what is looked at are files that Go does not know of.
+        go.args(["test", "-count=1", "-mod=readonly", "./..."]).current_dir(files::workspace().join(module));
+        let status = go.status().context("cannot run go")?;
+        if !status.success() {
+            return Ok(test::exit_code(status));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,325 @@
+package check
+
+import (
+	"encoding/json"
+	"io"
+	"log"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/lint"
+	"helm.sh/helm/v3/pkg/lint/support"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+)
+
+const chartFolder = "../helm/stock-lambda"
+
+// Everything that can be turned on or filled in.
+const everything = `
+image: { registry: "registry.invalid:5000/stocks", digests: { batchLayer: "sha256:0123" }, pullPolicy: Always, pullSecrets: [pull] }
+kafka: { brokers: "a:9093,b:9093", topic: trades }
+settings: { speedLayer: { MESSAGE_PRESET: finnhub } }
+externalSecrets: { enabled: true, store: { name: vault } }
+serviceAccounts: { annotations: { batchLayer: { "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x" } } }
+pods: { priorityClassName: high, nodeSelector: { pool: stocks }, tolerations: [{ key: pool, operator: Exists }] }
+speedLayer: { minReadySeconds: 5 }
+networkPolicies: { extraEgress: [{ to: [{ ipBlock: { cidr: "169.254.169.254/32" } }] }] }
+keda: { enabled: true, partitions: 12, secret: "" }
+podMonitor: { enabled: true, labels: { release: prometheus } }
+prometheusRules: { enabled: true, labels: { release: prometheus } }
+dashboards: { enabled: true }
+`
+
+// render is `helm template` with the values of a text; the schema is asked first, as Helm does.
+func render(values string) ([]runtime.Object, error) {
+	log.SetOutput(io.Discard) // it tells of each symbolic link
+	defer log.SetOutput(os.Stderr)
+	chart, err := loader.Load(chartFolder)
+	if err != nil {
+		return nil, err
+	}
+	given, err := chartutil.ReadValues([]byte(values))
+	if err != nil {
+		return nil, err
+	}
+	release := chartutil.ReleaseOptions{Name: "stocks", Namespace: "stocks", Revision: 1, IsInstall: true}
+	merged, err := chartutil.ToRenderValues(chart, given, release, nil)
+	if err != nil {
+		return nil, err
+	}
+	files, err := engine.Render(chart, merged)
+	if err != nil {
+		return nil, err
+	}
+	objects := []runtime.Object{}
+	for name, text := range files {
+		if !strings.HasSuffix(name, ".yaml") {
+			continue
+		}
+		for _, manifest := range regexp.MustCompile(`(?m)^---$`).Split(text, -1) {
+			if content, err := yaml.YAMLToJSON([]byte(manifest)); err != nil || string(content) == "null" {
+				if err != nil {
+					return nil, err
+				}
+				continue
+			}
+			object, err := Decode([]byte(manifest))
+			if err != nil {
+				return nil, err
+			}
+			objects = append(objects, object)
+		}
+	}
+	return objects, nil
+}
+
+func valuesOf(t *testing.T, name string) string {
+	t.Helper()
+	if name == "all" {
+		return everything
+	}
+	text, err := os.ReadFile(chartFolder + "/ci/" + name + "-values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func chartObjects(t *testing.T, name string) []runtime.Object {
+	t.Helper()
+	objects, err := render(valuesOf(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// Names that hold a sum of a content are the tools' own, and so are the marks of who made an object.
+var sums = regexp.MustCompile(`^((?:speed|batch)-layer|migrate)-[a-z0-9]{10}$|^(migrate)-.+$`)
+
+// comparable gives the objects by kind and name, as plain data and without the tools' own marks. What only one side can
+// have is left out: the namespace, and the Secrets that dev makes.
+func comparable(t *testing.T, objects []runtime.Object) map[string]any {
+	t.Helper()
+	found := map[string]any{}
+	for _, object := range objects {
+		switch object.(type) {
+		case *corev1.Namespace, *corev1.Secret:
+			continue
+		}
+		meta := object.(metav1.Object)
+		meta.SetNamespace("")
+		labels := meta.GetLabels()
+		for _, label := range []string{"app.kubernetes.io/managed-by", "app.kubernetes.io/instance", "app.kubernetes.io/version", "helm.sh/chart", "app.kubernetes.io/name"} {
+			delete(labels, label)
+		}
+		text, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plain map[string]any
+		if err := json.Unmarshal(text, &plain); err != nil {
+			t.Fatal(err)
+		}
+		plain = normal(plain).(map[string]any)
+		name := plain["metadata"].(map[string]any)["name"].(string)
+		key := plain["kind"].(string) + " " + name
+		if found[key] != nil {
+			t.Errorf("two objects are %s", key)
+		}
+		found[key] = plain
+	}
+	return found
+}
+
+func normal(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, inner := range value {
+			if key == "checksum/settings" || key == "status" {
+				delete(value, key)
+				continue
+			}
+			inner = normal(inner)
+			// {} and nothing are the same.
+			if inner == nil || reflect.DeepEqual(inner, map[string]any{}) {
+				delete(value, key)
+				continue
+			}
+			if name, ok := inner.(string); ok && (key == "name" || key == "secretName") {
+				if match := sums.FindStringSubmatch(name); match != nil {
+					inner = match[1] + match[2]
+				}
+			}
+			value[key] = inner
+		}
+	case []any:
+		for index := range value {
+			value[index] = normal(value[index])
+		}
+	}
+	return value
+}
+
+func TestTheChartGivesWhatTheOverlaysGive(t *testing.T) {
+	for _, name := range []string{"dev", "prod"} {
+		t.Run(name, func(t *testing.T) {
+			kustomize, helm := comparable(t, overlay(t, "overlays/"+name)), comparable(t, chartObjects(t, name))
+			for key, object := range kustomize {
+				if helm[key] == nil {
+					t.Errorf("the chart has no %s", key)
+				} else if !reflect.DeepEqual(object, helm[key]) {
+					t.Errorf("%s differs: %s", key, difference("", object, helm[key]))
+				}
+			}
+			for key := range helm {
+				if kustomize[key] == nil {
+					t.Errorf("the overlay has no %s", key)
+				}
+			}
+		})
+	}
+}
+
+// The first place at which two values differ.
+func difference(path string, one, other any) string {
+	if mine, ok := one.(map[string]any); ok {
+		if yours, ok := other.(map[string]any); ok {
+			for key := range yours {
+				if mine[key] == nil {
+					return path + "." + key + " is only in the chart"
+				}
+			}
+			for key := range mine {
+				if !reflect.DeepEqual(mine[key], yours[key]) {
+					return difference(path+"."+key, mine[key], yours[key])
+				}
+			}
+		}
+	}
+	if mine, ok := one.([]any); ok {
+		if yours, ok := other.([]any); ok && len(mine) == len(yours) {
+			for index := range mine {
+				if !reflect.DeepEqual(mine[index], yours[index]) {
+					return difference(path+"[]", mine[index], yours[index])
+				}
+			}
+		}
+	}
+	left, _ := json.Marshal(one)
+	right, _ := json.Marshal(other)
+	return path + ": " + string(left) + " in the overlay, " + string(right) + " in the chart"
+}
+
+func TestHelmLintFindsNothing(t *testing.T) {
+	for _, name := range []string{"dev", "prod", "all"} {
+		values, err := chartutil.ReadValues([]byte(valuesOf(t, name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.SetOutput(io.Discard)
+		for _, message := range lint.All(chartFolder, values, "stocks", true).Messages {
+			if message.Severity > support.InfoSev {
+				t.Errorf("with the values %s: %v", name, message)
+			}
+		}
+	}
+}
+
+func TestTheChartSaysWhichValueIsMissingOrWrong(t *testing.T) {
+	for part, values := range map[string]string{
+		"image.registry":           "kafka: { brokers: x }",
+		"kafka.brokers":            "image: { registry: x }",
+		"externalSecrets.store":    "image: { registry: x }\nkafka: { brokers: x }\nexternalSecrets: { enabled: true }",
+		"replica":                  "image: { registry: x }\nkafka: { brokers: x }\nspeedLayer: { replica: 3 }",
+		"partitions":               "image: { registry: x }\nkafka: { brokers: x }\nkeda: { partitions: many }",
+		"DATABASE_URL":             "image: { registry: x }\nkafka: { brokers: x }\nsettings: { speedLayer: { DATABASE_URL: x } }",
+		"activeDeadlineSeconds":    "image: { registry: x }\nkafka: { brokers: x }\nbatchLayer: { activeDeadlineSeconds: 10 }",
+		"AWS_SECRET_ACCESS_KEY":    "image: { registry: x }\nkafka: { brokers: x }\nsettings: { batchLayer: { AWS_SECRET_ACCESS_KEY: x } }",
+		"settings/speedLayer/PORT": "image: { registry: x }\nkafka: { brokers: x }\nsettings: { speedLayer: { PORT: 1 } }",
+	} {
+		if _, err := render(values); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), ".", "/"), strings.ReplaceAll(part, ".", "/")) {
+			t.Errorf("%s: %v", part, err)
+		}
+	}
+}
+
+// Each value has a type and a sentence in the schema, each property of the schema a default in values.yaml.
+func TestEveryValueIsDescribed(t *testing.T) {
+	read := func(name string, parse func([]byte, any) error) map[string]any {
+		text, err := os.ReadFile(chartFolder + "/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]any{}
+		if err := parse(text, &found); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	values := read("values.yaml", func(text []byte, into any) error { return yaml.Unmarshal(text, into) })
+	described(t, "", read("values.schema.json", json.Unmarshal), values)
+}
+
+func described(t *testing.T, path string, schema map[string]any, value any) {
+	if reference, ok := schema["$ref"]; ok && reference != "" {
+		return // one of the shapes at its end
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	if schema["description"] == nil {
+		t.Errorf("values.schema.json: %s has no description", path)
+	}
+	values, _ := value.(map[string]any)
+	if properties == nil {
+		return
+	}
+	if schema["additionalProperties"] != false {
+		t.Errorf("values.schema.json: %s takes names that nobody knows", path)
+	}
+	for key, inner := range properties {
+		if _, ok := values[key]; !ok && !slices.Contains([]string{"", "global"}, key) {
+			t.Errorf("values.yaml: no %s.%s", path, key)
+		}
+		described(t, path+"."+key, inner.(map[string]any), values[key])
+	}
+	for key := range values {
+		if properties[key] == nil {
+			t.Errorf("values.schema.json: no %s.%s", path, key)
+		}
+	}
+}
+
+// A Job cannot be changed.
+func TestAnotherPodOfTheMigrationIsAnotherJob(t *testing.T) {
+	name := func(values string) string {
+		objects, err := render(values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range objects {
+			if job, ok := object.(*batchv1.Job); ok {
+				return job.Name
+			}
+		}
+		return ""
+	}
+	const values = "kafka: { brokers: x }\nimage: { registry: x, tag: %s }\nsettings: { speedLayer: { RETENTION_DAYS: '%s' } }"
+	one := name(strings.Replace(strings.Replace(values, "%s", "'1'", 1), "%s", "3", 1))
+	if other := name(strings.Replace(strings.Replace(values, "%s", "'1'", 1), "%s", "4", 1)); one != other {
+		t.Error("a setting of another layer makes a new Job")
+	}
+	if other := name(strings.Replace(strings.Replace(values, "%s", "'2'", 1), "%s", "3", 1)); one == other {
+		t.Error("another tag leaves the Job's name")
+	}
+}
