@@ -223,12 +223,13 @@ func difference(path string, one, other any) string {
 }
 
 func TestHelmLintFindsNothing(t *testing.T) {
+	log.SetOutput(io.Discard) // as in render
+	defer log.SetOutput(os.Stderr)
 	for _, name := range []string{"dev", "prod", "all"} {
 		values, err := chartutil.ReadValues([]byte(valuesOf(t, name)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		log.SetOutput(io.Discard)
 		for _, message := range lint.All(chartFolder, values, "stocks", true).Messages {
 			if message.Severity > support.InfoSev {
 				t.Errorf("with the values %s: %v", name, message)
