@@ -4,7 +4,7 @@ mod files;
 mod messages;
 
 pub use files::{PropertiesFile, SecretFile, properties};
-pub use messages::{MessageArgs, Oldest, without_empty_variables};
+pub use messages::{MessageArgs, Oldest, REGISTRY_HEADING, without_empty_variables};
 
 use crate::failure::Failure;
 use crate::pg::{Database, Migrations};

@@ -14,6 +14,7 @@ mod learn;
 mod mapping;
 mod minutes;
 mod rules;
+mod schemas;
 mod shape;
 mod text;
 mod values;
@@ -21,6 +22,7 @@ mod values;
 pub use elements::{MAX_DAYS, MAX_ELEMENTS};
 pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, usual_field};
 pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
+pub use schemas::{Reference, Schema, SchemaKind, SchemaText, Schemas, Scratch, schema_id};
 
 use crate::reject::{Reason, Reject};
 use crate::tick::Prices;
@@ -96,6 +98,8 @@ pub struct Decoder {
     /// Of the elements of messages, by what is said around them: see [`kinds::Around`].
     element_shapes: [Shapes; 2],
     buffers: Buffers,
+    /// Those of a registry, where there is one.
+    schemas: Option<Schemas>,
 }
 
 /// What no borrowed slice of a value can show.
@@ -118,7 +122,7 @@ impl Decoder {
         let bounds = TimeBounds { oldest: rules.times.oldest, latest: now.plus_micros(MAX_AHEAD) };
         let shapes = Shapes::new(&rules.times);
         let element_shapes = [Shapes::new(&rules.times), Shapes::new(&rules.times)];
-        Self { rules, bounds, shapes, element_shapes, buffers: Buffers::default() }
+        Self { rules, bounds, shapes, element_shapes, buffers: Buffers::default(), schemas: None }
     }
 
     /// Moves the clock on.

@@ -12,6 +12,10 @@ pub enum Reason {
     NotUtf8,
     NotJson,
     NotObject,
+    /// In a schema registry's format, and its schema is none that values can be read by.
+    UnknownSchema,
+    /// Bytes that its schema says nothing of.
+    NotOfSchema,
     MissingField,
     /// Of a kind that is not meant, as a feed's quotes beside its trades.
     OtherKind,
@@ -31,12 +35,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Empty,
         Self::TooLarge,
         Self::NotUtf8,
         Self::NotJson,
         Self::NotObject,
+        Self::UnknownSchema,
+        Self::NotOfSchema,
         Self::MissingField,
         Self::OtherKind,
         Self::BadSymbol,
@@ -58,6 +64,8 @@ impl Reason {
             Self::NotUtf8 => "not_utf8",
             Self::NotJson => "not_json",
             Self::NotObject => "not_object",
+            Self::UnknownSchema => "unknown_schema",
+            Self::NotOfSchema => "not_of_schema",
             Self::MissingField => "missing_field",
             Self::OtherKind => "other_kind",
             Self::BadSymbol => "bad_symbol",

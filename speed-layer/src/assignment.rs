@@ -3,7 +3,7 @@
 use crate::batch::Gap;
 use crate::handover::{Answer, Position, Question};
 use crate::kafka::End;
-use crate::partition::{Action, Event, Partition, State, Taken};
+use crate::partition::{Action, Event, Partition, Stall, State, Taken};
 use crate::source::{Source, SourcePartition, TopicIdentity, TopicPartition};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
@@ -187,6 +187,18 @@ impl Assignment {
         self.is_unsettled = true;
         let topic = self.topic_mut(&source.topic);
         topic.source = Some(source);
+    }
+
+    /// More schemas are known: partitions that stood for one of them go on.
+    pub fn schemas_are_known(&mut self, is_known: impl Fn(u32) -> bool, now: Instant) {
+        for partition in self.topics.iter_mut().flat_map(|topic| topic.partitions.values_mut()) {
+            if let State::Stalled(Stall::Schema(id)) = partition.state
+                && is_known(id)
+            {
+                self.is_unsettled = true;
+                partition.on(Event::SchemaKnown, now);
+            }
+        }
     }
 
     /// Something happened to a partition, if it is still ours.

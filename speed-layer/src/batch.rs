@@ -12,7 +12,7 @@ pub use rejects::RejectedMessage;
 pub use rows::Rows;
 
 use crate::source::SourcePartition;
-use common::decode::{Beside, Decoder};
+use common::decode::{Beside, Decoder, Scratch, schema_id};
 use common::{Place, Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -35,6 +35,13 @@ pub struct Message<'a> {
     pub key: Option<&'a [u8]>,
     /// `None` for a tombstone.
     pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Message<'a> {
+    #[inline]
+    fn beside(&self) -> Beside<'a> {
+        Beside { key: self.key, topic: Some(self.topic), time: self.timestamp }
+    }
 }
 
 /// Offsets that were not read, to be recorded in `kafka_gaps`.
@@ -74,6 +81,8 @@ pub struct Batch {
     /// Ticks whose producer gives no volume.
     pub without_volume: u32,
     rejected_bytes: usize,
+    /// What values become that are not JSON.
+    scratch: Scratch,
     opened: Option<Instant>,
     last_day: Option<Timestamp>,
 }
@@ -88,7 +97,7 @@ impl Batch {
         message: &Message<'_>,
         at: SourcePartition,
         expected: i64,
-        mut rejected: impl FnMut(&Message<'_>, u16, &Reject),
+        rejected: impl FnMut(&Message<'_>, u16, &Reject),
     ) {
         self.messages += 1;
         self.pass(at, expected, message.offset + 1);
@@ -96,12 +105,49 @@ impl Batch {
             self.note_sent(sent);
         }
         let value = message.value.unwrap_or_default();
-        let beside = Beside { key: message.key, topic: Some(message.topic), time: message.timestamp };
-        if let Some(record) = decoder.decode_known(value, &beside) {
+        if let Some(record) = decoder.decode_known(value, &message.beside()) {
             return self.accept(&record.tick, at, message.offset, 0);
         }
+        // What begins as a registry's values do was no JSON, so JSON pays nothing for this look.
+        match schema_id(value) {
+            None => self.push_json(decoder, message, value, at, rejected),
+            Some(_) => self.push_by_schema(decoder, message, at, rejected),
+        }
+    }
+
+    fn push_by_schema(
+        &mut self,
+        decoder: &mut Decoder,
+        message: &Message<'_>,
+        at: SourcePartition,
+        mut rejected: impl FnMut(&Message<'_>, u16, &Reject),
+    ) {
+        // It is lent to what this batch takes in.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        match decoder.json(message.value.unwrap_or_default(), &mut scratch) {
+            Ok(json) => match decoder.decode_known(json, &message.beside()) {
+                Some(record) => self.accept(&record.tick, at, message.offset, 0),
+                None => self.push_json(decoder, message, json, at, rejected),
+            },
+            Err(reject) => {
+                rejected(message, 0, &reject);
+                self.reject(message, at, 0, reject);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// `json`: the message's value, or what its schema makes of it.
+    fn push_json(
+        &mut self,
+        decoder: &mut Decoder,
+        message: &Message<'_>,
+        json: &[u8],
+        at: SourcePartition,
+        mut rejected: impl FnMut(&Message<'_>, u16, &Reject),
+    ) {
         let mut broken = 0_usize;
-        let read = decoder.decode_each(value, &beside, &mut |element| match element.read {
+        let read = decoder.decode_each(json, &message.beside(), &mut |element| match element.read {
             Ok(record) => self.accept(&record.tick, at, message.offset, element.index),
             Err(reject) => {
                 broken += 1;

@@ -1,6 +1,7 @@
 //! The flags; their comments are the manual (`speed-layer --help`).
 
 use crate::doctor::DoctorArgs;
+use crate::registry::RegistryArgs;
 use anyhow::anyhow;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use common::Failure;
@@ -47,6 +48,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub messages: MessageArgs,
+
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 
     /// Where to begin with a topic that was never read. Partitions that are added to it later are read whole.
     #[arg(long, env = "START", value_enum, default_value_t = Start::Earliest)]

@@ -10,6 +10,7 @@ mod propose;
 mod reading;
 mod report;
 mod sampling;
+mod schemas;
 mod traits;
 mod trial;
 
@@ -30,9 +31,11 @@ use std::io::Write;
 pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let database = args.database()?;
     let asking = database::look_at(database, args.migrations);
+    let registry = args.registry.client()?;
     let reading = tokio::task::spawn_blocking(move || {
-        let sampled = sampling::read(&args);
-        sampled.map(|sampled| (args, sampled))
+        let mut sampled = sampling::read(&args)?;
+        schemas::translate(registry.as_ref(), &mut sampled.samples)?;
+        Ok((args, sampled))
     });
     let (database, read) = tokio::join!(asking, reading);
     let (args, sampled) = read.unwrap_or_else(|error| Err(Failure::Infrastructure(error.into())))?;

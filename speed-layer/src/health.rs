@@ -17,6 +17,8 @@ pub struct Health {
     pub partitions: Fact,
     /// Rejected messages reach `--dead-letter-topic`, where there is one.
     pub letters: Fact,
+    /// The schema registry answers, where there is one.
+    pub registry: Fact,
 }
 
 /// A fact that changes.
@@ -78,8 +80,11 @@ impl Default for Health {
     fn default() -> Self {
         let letters = Fact::new("rejected messages are not delivered");
         letters.set(true);
+        let registry = Fact::new("the schema registry is away");
+        registry.set(true);
         Self {
             letters,
+            registry,
             database: Fact::new("PostgreSQL is away"),
             kafka: Fact::new("Kafka is away"),
             group: Fact::new("no assignment from the consumer group yet"),
@@ -91,7 +96,7 @@ impl Default for Health {
 impl Health {
     /// What is missing; empty where the process is ready.
     pub fn missing(&self) -> Vec<String> {
-        let facts = [&self.database, &self.kafka, &self.group, &self.partitions, &self.letters];
+        let facts = [&self.database, &self.kafka, &self.group, &self.partitions, &self.letters, &self.registry];
         facts.into_iter().filter_map(Fact::trouble).collect()
     }
 }

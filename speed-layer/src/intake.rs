@@ -3,6 +3,7 @@
 mod failures;
 mod letters;
 mod rebalance;
+mod schemas;
 mod strangers;
 
 use crate::Shared;
@@ -12,6 +13,7 @@ use crate::handover::Reply;
 use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueue, Polled};
 use crate::kafka_watch::KafkaWatch;
 use crate::partition::Event;
+use crate::registry;
 use crate::session::Ended;
 use crate::source::TopicPartition;
 use crate::writer::{self, Writers};
@@ -37,6 +39,9 @@ const LETTERS_PATIENCE: Duration = Duration::from_secs(3);
 const LAST_WORD: Duration = Duration::from_secs(3);
 /// So long after the stores held up reading, a partition of which nothing comes is no news.
 const HELD_UP: Duration = Duration::from_secs(15);
+/// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only look like a registry's
+/// name others in each message.
+const ASKED_AT_ONCE: usize = 100;
 
 /// Why the intake cannot go on.
 enum Interrupt {
@@ -81,6 +86,8 @@ pub struct Intake {
     brokers_asked: bool,
     /// Topics that cannot be read, with what was said of each.
     absent: BTreeMap<String, String>,
+    /// What the decoder knows of the registry's schemas.
+    schemas_seen: registry::Seen,
 }
 
 impl Intake {
@@ -124,6 +131,7 @@ impl Intake {
             rights_asked: BTreeSet::new(),
             brokers_asked: false,
             absent: BTreeMap::new(),
+            schemas_seen: registry::Seen::default(),
         })
     }
 
@@ -162,6 +170,7 @@ impl Intake {
             self.take_reply(reply);
         }
         self.serve_consumer()?;
+        self.take_schemas()?;
         self.take_findings()?;
         self.take_reports()?;
         self.look_after_partitions()?;
@@ -182,10 +191,19 @@ impl Intake {
     fn read_burst(&mut self) -> Step {
         let (wait, room) = (self.writers.patience(IDLE), self.writers.room());
         let Self { messages, writers, decoder, assignment, dead_letters, shared, .. } = self;
-        let mut failures = Vec::new();
+        let (mut failures, mut lacking) = (Vec::new(), BTreeSet::new());
+        let has_registry = shared.registry.is_some();
         messages.drain(wait, room, |polled| match polled {
             Polled::Message(message) => {
                 let (partition, offset) = (message.partition, message.offset);
+                if has_registry && let Some(id) = decoder.lacks_schema(message.value.unwrap_or_default()) {
+                    let at = TopicPartition { topic: message.topic.to_owned(), partition };
+                    assignment.event(&at, Event::LacksSchema(id), Instant::now());
+                    if lacking.len() < ASKED_AT_ONCE {
+                        lacking.insert(id);
+                    }
+                    return;
+                }
                 let Some(step) = assignment.advance(message.topic, partition, offset, offset + 1) else {
                     return;
                 };
@@ -207,6 +225,7 @@ impl Intake {
                 failures.push(PartitionFailure { at, offset, code, why });
             }
         });
+        lacking.into_iter().for_each(|id| self.ask_for_schema(id));
         failures.into_iter().try_for_each(|failure| self.take_failure(failure))
     }
 

@@ -22,6 +22,7 @@ mod latency;
 mod metrics;
 mod outage;
 mod partition;
+mod registry;
 mod session;
 mod source;
 mod store;
@@ -34,17 +35,22 @@ pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 
 use common::Failure;
+use common::decode::ProvenanceNames;
 use common::failure::one_line;
 use common::pg::{Database, Migrations};
 use health::Health;
 use metrics::Metrics;
 use outage::Outage;
+use registry::Registry;
 use session::Ended;
 use source::{SourceId, TopicIdentity};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Store;
 use tokio_util::sync::CancellationToken;
+
+/// What a schema registry is called where it is away.
+const REGISTRY: &str = "schema registry";
 
 /// What all parts of the process share.
 struct Shared {
@@ -53,6 +59,8 @@ struct Shared {
     metrics: Metrics,
     health: Arc<Health>,
     stop: CancellationToken,
+    /// Where the schemas of messages come from, if they have any.
+    registry: Option<Registry>,
     /// What tells this database from every other one.
     database_id: Mutex<String>,
     /// The topics by the numbers that the database has given them.
@@ -99,13 +107,20 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
         return database.migrate_only().await;
     }
     config.check()?;
-    let (metrics, health) = (Metrics::new(), Arc::default());
+    let client = config.registry.client()?;
+    let (metrics, health) = (Metrics::new(), Arc::<Health>::default());
+    let start = |client| {
+        let outage = Outage::new(REGISTRY, metrics.retries(REGISTRY), stop.clone());
+        Registry::start(client, config.messages.rules(ProvenanceNames::default()), Arc::clone(&health), outage)
+    };
+    let registry = client.map(start).transpose()?;
     let shared = Arc::new(Shared {
         config,
         database,
         metrics,
         health,
         stop,
+        registry,
         database_id: Mutex::default(),
         topics: Mutex::default(),
     });

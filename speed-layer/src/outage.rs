@@ -32,13 +32,18 @@ impl Outage {
         Self { target, retries, stop, since: None, said: HashSet::new(), pauses: pauses() }
     }
 
-    /// Notes a failure, and waits before the next try: exponentially longer, with jitter. Ends early on shutdown.
-    pub async fn failed(&mut self, error: &impl Display) {
+    /// Notes a failure; gives how long to wait before the next try: exponentially longer, with jitter.
+    pub fn note(&mut self, error: &impl Display) -> Duration {
         self.retries.inc();
         if let Some(text) = self.news(&one_line(error), "trying again until it works") {
             tracing::warn!("{text}");
         }
-        let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
+        self.pauses.next().unwrap_or(LONGEST_PAUSE)
+    }
+
+    /// Notes a failure, and waits before the next try. Ends early on shutdown.
+    pub async fn failed(&mut self, error: &impl Display) {
+        let pause = self.note(error);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = self.stop.cancelled() => {}

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// One whose last owner is still writing, after this time.
 const ASK_SOON: Duration = Duration::from_millis(200);
+/// A registry that gives a schema within this time has not kept anybody waiting.
+const GIVEN_WITHIN: Duration = Duration::from_secs(3);
 /// Kafka's client may be told of a partition again so long after it was to leave it: it ends its reading aside, and
 /// would then forget where its messages go.
 const FORGETS_AFTER: Duration = Duration::from_millis(500);
@@ -38,6 +40,8 @@ pub enum Stall {
     Silent,
     /// Kafka does not let this user read it any more; in its words.
     Forbidden(String),
+    /// The next message is of this schema, which the registry has not given yet.
+    Schema(u32),
 }
 
 /// What happens to a partition.
@@ -68,6 +72,10 @@ pub enum Event {
     Readable(i64),
     /// Kafka lets this user read it.
     Allowed,
+    /// A message is of a schema that is not known.
+    LacksSchema(u32),
+    /// The schema that it stands for is known.
+    SchemaKnown,
     /// Kafka has more, and nothing has come for a while.
     NothingComes,
     /// It has stood for [`ASK_AGAIN`].
@@ -87,6 +95,8 @@ pub enum Action {
     FindReadable,
     /// Ask Kafka whether it lets this user read on.
     AskAllowed,
+    /// Ask the registry for the schema.
+    AskSchema(u32),
     /// Tell Kafka's client to read on at [`Partition::resume_at`].
     Seek,
     /// Tell Kafka's client to wait with it.
@@ -210,7 +220,7 @@ impl Partition {
                 self.is_displaced = true;
                 (S::Stalled(St::Forbidden(why)), Some((A::Seek, now)))
             }
-            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::NotTaken | E::Unknown) => {
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_)), E::NotTaken | E::Unknown) => {
                 self.since = now;
                 (S::Assigned, Some((A::LetGo, now)))
             }
@@ -236,6 +246,16 @@ impl Partition {
                 self.is_displaced = true;
                 (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
             }
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::LacksSchema(id)) => {
+                // That the registry is away is said once, and not for each partition.
+                (self.is_displaced, self.said, self.since) = (true, true, now);
+                (S::Stalled(St::Schema(id)), Some((A::Pause, now)))
+            }
+            (S::Stalled(St::Schema(_)), E::SchemaKnown) => {
+                self.said = false;
+                (S::Reading, Some((A::Seek, now)))
+            }
+            (S::Stalled(St::Schema(id)), E::Waited) => (self.state.clone(), Some((A::AskSchema(*id), now))),
             (S::Stalled(St::Damaged(why)), E::Readable(offset)) if offset >= self.next => {
                 self.damage = Some(Damage { why: why.clone(), end: offset });
                 (S::Reading, Some((A::Seek, now)))
@@ -372,9 +392,12 @@ impl Partition {
             State::Stalled(Stall::Forbidden(why)) => {
                 Some(format!("Kafka forbids reading it: {why}; grant READ on the topic"))
             }
+            State::Stalled(Stall::Schema(id)) if now.saturating_duration_since(self.since) >= GIVEN_WITHIN => Some(
+                format!("the messages from offset {} on need schema {id}, which the registry has not given", self.next),
+            ),
             // It is being asked again, and stands all the same.
             State::Stalled(Stall::OutOfRange) => self.gap.clone(),
-            State::Reading | State::Located | State::Assigned => None,
+            State::Reading | State::Located | State::Assigned | State::Stalled(Stall::Schema(_)) => None,
         }
     }
 }

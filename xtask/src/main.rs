@@ -11,6 +11,7 @@ mod interrupt;
 mod manifests;
 mod process;
 mod python;
+mod schema_registry;
 mod setup;
 mod stack;
 mod supply_chain;

@@ -8,8 +8,8 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
-use crate::python;
 use crate::stack::{StoreKind, postgres};
+use crate::{python, schema_registry};
 
 /// Something that must be there, and the Debian packages (12 and 13) that bring it.
 struct Need {
@@ -47,6 +47,7 @@ static TEST_TOOLS: [Need; 3] = [
 pub fn ensure_all(store: StoreKind) -> Result<()> {
     ensure(BUILD_TOOLS.iter().chain(&SERVICES).chain(&TEST_TOOLS))?;
     python::interpreter()?;
+    schema_registry::program()?;
     ensure_services(store)
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
-use crate::{build, python, setup};
+use crate::{build, python, schema_registry, setup};
 
 /// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack down, whatever happens.
 ///
@@ -24,6 +24,9 @@ pub fn run(store: Option<StoreKind>, arguments: &[OsString]) -> Result<ExitCode>
     let owned = OwnedStack::start(&folder(), &options)?;
     let mut tests = cargo_test(&[], arguments);
     tests.env("STACK_PYTHON", python::interpreter()?);
+    if let Some(program) = schema_registry::program()? {
+        tests.env("STACK_SCHEMA_REGISTRY", program);
+    }
     // A test says what failed; a hundred lines of the runtime's own would only hide it.
     tests.env("RUST_BACKTRACE", "0");
     if std::env::var_os("RUST_TEST_THREADS").is_none() {

@@ -13,6 +13,8 @@ use clap::builder::BoolishValueParser;
 use std::fmt;
 
 const HEADING: &str = "Messages";
+/// Over flags about the registry of messages' schemas, which the speed layer has.
+pub const REGISTRY_HEADING: &str = "Schema registry";
 
 /// How messages are read. Give both layers and `verify` the same.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -144,7 +146,8 @@ pub fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &clap::Arg| {
         arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
     };
-    command.mut_args(|arg| match arg.get_help_heading() == Some(HEADING) && is_empty(&arg) {
+    let is_of_messages = |arg: &clap::Arg| matches!(arg.get_help_heading(), Some(HEADING | REGISTRY_HEADING));
+    command.mut_args(|arg| match is_of_messages(&arg) && is_empty(&arg) {
         true => arg.env(None::<&str>),
         false => arg,
     })

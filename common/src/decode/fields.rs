@@ -284,6 +284,11 @@ impl<'r> Name<'r> {
     }
 }
 
+/// Whether a member of this name says something of its message's place, or is an envelope's.
+pub(super) fn is_special(name: &str, rules: &Rules) -> bool {
+    special(name, rules).is_some()
+}
+
 fn special(name: &str, rules: &Rules) -> Option<Special> {
     match name {
         "schema" => Some(Special::Schema),

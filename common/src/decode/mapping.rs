@@ -137,6 +137,11 @@ impl Mapping {
         field != Field::TimeOfDay && !mapped.any(|mapped| mapped.excludes(field))
     }
 
+    /// Whether a path has this name in it.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.paths.iter().flatten().flat_map(Path::names).any(|step| **step == *name)
+    }
+
     pub(super) fn root(&self) -> &Node {
         &self.root
     }

@@ -1,6 +1,7 @@
 //! [`Rules`]: how messages are read, the same in both layers.
 
-use super::mapping::{Condition, Field, Mapping, Path};
+use super::fields::is_special;
+use super::mapping::{Condition, Field, Mapping, Path, default_field};
 use crate::timestamp::TimeRules;
 
 /// The names under which the archive's connector inserts what Kafka keeps beside a value.
@@ -82,6 +83,13 @@ impl Rules {
              timestamp {timestamp:?} nonpositive {nonpositive} upper {upper}{kinds}",
             map.join(",")
         )
+    }
+
+    /// Whether something may be looked for in a member of this name, wherever it stands. `false` where surely not.
+    pub(super) fn may_want(&self, name: &str) -> bool {
+        let conditions = self.conditions.iter().map(|condition| &condition.path);
+        let is_on_a_way = self.each.iter().chain(conditions).flat_map(Path::names).any(|step| **step == *name);
+        is_on_a_way || default_field(name).is_some() || is_special(name, self) || self.mapping.has_name(name)
     }
 
     /// The lowest price that is one, in units of 10^-9.

@@ -1,5 +1,6 @@
 //! The flags of `speed-layer doctor`: those of a run that say what is read and how.
 
+use crate::registry::RegistryArgs;
 use clap::{Parser, ValueEnum};
 use common::Failure;
 use common::cli::{MessageArgs, SecretFile};
@@ -35,6 +36,9 @@ pub struct DoctorArgs {
     #[command(flatten)]
     pub messages: MessageArgs,
 
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+
     /// PostgreSQL, to see whether it is ready; as for a run.
     #[arg(
         long,
@@ -66,7 +70,7 @@ Exit codes:
   0  every message that was read is a tick, and PostgreSQL, where its URL was given, is ready
   1  some messages are no ticks, or PostgreSQL is not ready: the report says why
   2  configuration: a wrong flag, or a topic that is not there
-  3  no Kafka broker answers
+  3  no Kafka broker answers, or the schema registry does not
   4  some partitions could not be read: the report names them";
 
 /// How a report looks.

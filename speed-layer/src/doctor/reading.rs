@@ -35,6 +35,10 @@ impl Reading {
         let mut decoder = Decoder::new(rules, now);
         let mut reading = Self::default();
         for (index, sample) in samples.into_iter().enumerate() {
+            if let Some(reject) = &sample.unread {
+                reading.reject(index, reject.clone());
+                continue;
+            }
             let beside = Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
             let mut holds_ticks = false;
             let read = decoder.decode_each(&sample.value, &beside, &mut |element| match element.read {

@@ -3,7 +3,7 @@
 use super::args::DoctorArgs;
 use anyhow::{Context as _, anyhow};
 use common::kafka::{Quiet, partitions};
-use common::{Failure, Timestamp};
+use common::{Failure, Reject, Timestamp};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
@@ -28,6 +28,8 @@ pub struct Sample {
     pub key: Option<Vec<u8>>,
     /// Empty for a tombstone.
     pub value: Vec<u8>,
+    /// Why it names a schema and is not read by it.
+    pub unread: Option<Reject>,
 }
 
 /// A partition as it stands.
@@ -164,6 +166,7 @@ impl Partition {
             time,
             key: message.key().map(<[u8]>::to_vec),
             value,
+            unread: None,
         }
     }
 }

@@ -126,6 +126,7 @@ impl Intake {
                         self.inquiry.about_right(at, next);
                     }
                 }
+                Action::AskSchema(id) => self.ask_for_schema(id),
                 Action::Pause => self.pause(&at),
                 Action::LetGo => self.let_go(&at),
             }

@@ -201,3 +201,31 @@ fn an_answer_that_comes_too_late_changes_nothing() {
         assert_eq!((partition.state.clone(), partition.next), (State::Reading, 5));
     }
 }
+
+#[test]
+fn a_partition_waits_for_the_schema_of_its_next_message_and_goes_on_with_it() {
+    let mut partition = reading(false, 5);
+    assert_eq!(after(&mut partition, Event::LacksSchema(7)), Some(Action::Pause));
+    assert_eq!(after(&mut partition, Event::Paused), None);
+    assert_eq!(partition.advance(5, 6), Taken::No);
+    // What was fetched with it lacks the same, or another one.
+    assert_eq!(after(&mut partition, Event::LacksSchema(8)), None);
+    assert_eq!(partition.state, State::Stalled(Stall::Schema(7)));
+    assert_eq!(partition.trouble(Instant::now()), None, "a registry answers in no time");
+    let trouble = partition.trouble(Instant::now() + GIVEN_WITHIN).unwrap();
+    assert!(trouble.contains("schema 7") && trouble.contains("offset 5"), "{trouble}");
+    assert!(partition.is_due(Instant::now() + ASK_AGAIN));
+    assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskSchema(7)));
+    assert_eq!(after(&mut partition, Event::SchemaKnown), Some(Action::Seek));
+    assert_eq!(partition.resume_at(), 5);
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(after(&mut partition, Event::SchemaKnown), None, "it is of no more concern");
+}
+
+#[test]
+fn a_partition_that_waits_for_a_schema_and_whose_topic_is_gone_is_begun_anew() {
+    let mut partition = reading(false, 5);
+    partition.on(Event::LacksSchema(7), Instant::now());
+    assert_eq!(after(&mut partition, Event::Unknown), Some(Action::LetGo));
+    assert_eq!(partition.state, State::Assigned);
+}

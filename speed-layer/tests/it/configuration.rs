@@ -39,9 +39,9 @@ async fn an_empty_variable_about_messages_says_nothing() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 5).await;
     let mut command = scene.command();
-    for name in ["MESSAGE_PRESET", "MESSAGE_MAP", "MESSAGE_WHERE", "TIMESTAMP_ZONE", "SYMBOL_FROM", "OLDEST"] {
-        command.env(name, "");
-    }
+    let of_messages = ["MESSAGE_PRESET", "MESSAGE_MAP", "MESSAGE_WHERE", "TIMESTAMP_ZONE", "SYMBOL_FROM", "OLDEST"];
+    let of_schemas = ["URL", "USER", "PASSWORD_FILE", "CA_FILE"].map(|name| format!("SCHEMA_REGISTRY_{name}"));
+    command.envs(of_messages.map(|name| (name, ""))).envs(of_schemas.map(|name| (name, "")));
     let _speed_layer = Child::spawn(command);
     scene.wait_all_in().await;
 }

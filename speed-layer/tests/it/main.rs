@@ -20,6 +20,7 @@ mod membership;
 mod outages;
 mod prometheus;
 mod refused;
+mod registry;
 mod retention;
 mod rights;
 mod roles;

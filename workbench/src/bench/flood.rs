@@ -25,7 +25,14 @@ pub async fn run(args: &FloodArgs) -> anyhow::Result<serde_json::Value> {
     rows::send(&bad, args.messages, Shape::Bare, 1.0)?;
     let mut ratios = Vec::new();
     for round in 1..=args.rounds {
-        let of = |topic| Backlog { topic, messages: args.messages, batch_rows: 50_000, workers: 1, writers: 1 };
+        let of = |topic| Backlog {
+            topic,
+            messages: args.messages,
+            batch_rows: 50_000,
+            workers: 1,
+            writers: 1,
+            registry: None,
+        };
         let ticks = drain(&of(&good)).await?.rows_per_second;
         let rejects = drain(&of(&bad)).await?.rows_per_second;
         println!("round {round}: ticks {ticks:.0}/s, broken messages {rejects:.0}/s ({:.2})", rejects / ticks);

@@ -4,9 +4,9 @@ use crate::kafka::{Outgoing, Sender, client_config};
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
 use crate::testing::TestTopic;
-use anyhow::Context;
-use common::Timestamp;
-use common::decode::{Decoder, Rules};
+use anyhow::{Context, anyhow};
+use common::decode::{Beside, Decoder, Rules};
+use common::{Tick, Timestamp};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
@@ -22,15 +22,76 @@ const SPAN: i64 = 23_400_000_000;
 const START: i64 = 1_749_216_600_000_000;
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The number that a registry has for [`AVRO`].
+pub const AVRO_ID: u32 = 1;
+/// What bare ticks are as Avro: with the types that most producers take.
+pub const AVRO: &str = r#"{"type":"record","name":"Tick","fields":[{"name":"symbol","type":"string"},
+    {"name":"timestamp","type":{"type":"long","logicalType":"timestamp-micros"}},{"name":"open","type":"double"},
+    {"name":"close","type":"double"},{"name":"volume","type":["null","long"]}]}"#;
+
 /// Fills the topic with `ticks` messages of a simulated trading day, of which the part `broken` is no tick.
 pub fn send(topic: &TestTopic, ticks: u64, shape: Shape, broken: f64) -> anyhow::Result<()> {
+    send_as(topic, ticks, shape, broken, |json, value| {
+        value.extend_from_slice(json);
+        Ok(())
+    })
+}
+
+/// Fills the topic with the ticks of [`Shape::Bare`] as [`AVRO`].
+pub fn send_avro(topic: &TestTopic, ticks: u64) -> anyhow::Result<()> {
+    let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
+    send_as(topic, ticks, Shape::Bare, 0.0, |json, value| {
+        let record = decoder.decode(json, &Beside::NOTHING);
+        write_avro(&record.map_err(|reject| anyhow!("a simulated message is no tick: {reject}"))?.tick, value);
+        Ok(())
+    })
+}
+
+/// In the registry's wire format.
+fn write_avro(tick: &Tick<'_>, value: &mut Vec<u8>) {
+    value.push(0);
+    value.extend_from_slice(&AVRO_ID.to_be_bytes());
+    let symbol = tick.symbol().as_str().as_bytes();
+    write_long(value, symbol.len() as i64);
+    value.extend_from_slice(symbol);
+    write_long(value, tick.timestamp().micros());
+    for price in [tick.prices().open, tick.prices().close] {
+        value.extend_from_slice(&(price.nanos() as f64 / 1e9).to_le_bytes());
+    }
+    write_long(value, i64::from(tick.volume().is_some()));
+    if let Some(volume) = tick.volume() {
+        write_long(value, volume.whole().cast_signed());
+    }
+}
+
+fn write_long(value: &mut Vec<u8>, number: i64) {
+    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    while rest >= 0x80 {
+        value.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    value.push(rest as u8);
+}
+
+/// `encode` makes the message of what is simulated.
+fn send_as(
+    topic: &TestTopic,
+    ticks: u64,
+    shape: Shape,
+    broken: f64,
+    mut encode: impl FnMut(&[u8], &mut Vec<u8>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let pace = Pace::Spread { start: START, span: SPAN, ticks };
     let volumes = Volumes::default();
     let plan = Plan { seed: 1, symbols: SYMBOLS, shape, high_low: false, volumes, late: 0.0, broken, pace };
     let mut feed = Feed::new(plan)?;
     let sender = Sender::new(client_config(topic.brokers()), topic.name())?;
+    let mut buffer = Vec::new();
     while let Some(message) = feed.next_message() {
-        sender.send(Outgoing { key: Some(message.key.as_bytes()), value: message.value, ..Outgoing::default() })?;
+        buffer.clear();
+        let encoded = message.value.map(|json| encode(json, &mut buffer)).transpose()?;
+        let value = encoded.map(|()| buffer.as_slice());
+        sender.send(Outgoing { key: Some(message.key.as_bytes()), value, ..Outgoing::default() })?;
     }
     sender.finish(PATIENCE)?;
     Ok(())

@@ -4,7 +4,7 @@ use super::consuming::cpu_of_consuming;
 use super::process::{Measured, Usage};
 use super::{median, rounded, rows, without_tls};
 use crate::simulate::Shape;
-use crate::testing::{TestDatabase, TestTopic};
+use crate::testing::{HttpProxy, HttpRequest, TestDatabase, TestTopic, Treatment};
 use anyhow::{Context, ensure};
 use serde_json::json;
 use speed_layer::batch::Batch;
@@ -36,6 +36,8 @@ pub(super) struct Backlog<'a> {
     pub workers: u32,
     /// Connections that each writes through.
     pub writers: u32,
+    /// Where its schemas are, if it has any.
+    pub registry: Option<&'a str>,
 }
 
 /// What one drain took.
@@ -49,6 +51,7 @@ pub(super) struct Drain {
 struct Figures {
     bare_ratio: Vec<f64>,
     envelope_ratio: Vec<f64>,
+    avro_ratio: Vec<f64>,
     two_workers_ratio: Vec<f64>,
     two_writers_ratio: Vec<f64>,
     rate: Vec<f64>,
@@ -62,30 +65,41 @@ struct Figures {
 /// Services that are not there, or a binary that is not built.
 pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     let (bare, enveloped) = (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
-    eprintln!("sending {} ticks, bare and enveloped", args.ticks);
+    let avro = TestTopic::create(rows::PARTITIONS).await;
+    eprintln!("sending {} ticks, bare, enveloped and as Avro", args.ticks);
     rows::send(&bare, args.ticks, Shape::Bare, 0.0)?;
     rows::send(&enveloped, args.ticks, Shape::Envelope, 0.0)?;
+    rows::send_avro(&avro, args.ticks)?;
+    // It has the one schema, and needs no server behind it.
+    let schema = json!({ "schema": rows::AVRO }).to_string();
+    let answer = move |_: &HttpRequest| Treatment::Answer { status: 200, body: schema.clone() };
+    let registry_server = HttpProxy::start("127.0.0.1:1", answer).await;
+    let registry = format!("http://{}", registry_server.address());
     let batches = rows::encoded(&bare, args.ticks, args.batch_rows)?;
     let mut figures = Figures::default();
     for round in 1..=args.rounds {
         let copy = bare_copy(&batches).await?;
         let of = |topic, workers, writers| {
             let (messages, batch_rows) = (args.ticks, args.batch_rows);
-            Backlog { topic, messages, batch_rows, workers, writers }
+            Backlog { topic, messages, batch_rows, workers, writers, registry: None }
         };
         let consuming = cpu_of_consuming(&of(&bare, 1, 1))? * 1e6 / args.ticks as f64;
         let one = drain(&of(&bare, 1, 1)).await?;
         let cpu = one.usage.cpu_seconds * 1e6 / args.ticks as f64;
         let envelope = drain(&of(&enveloped, 1, 1)).await?;
+        let as_avro = drain(&Backlog { registry: Some(&registry), ..of(&avro, 1, 1) }).await?;
         let two = drain(&of(&bare, 2, 1)).await?;
         let two_writers = drain(&of(&bare, 1, 2)).await?;
         println!(
-            "round {round}: bare COPY {copy:.0} rows/s; speed-layer {:.0} ({:.2}), enveloped {:.0} ({:.2}), two workers {:.0} \
+            "round {round}: bare COPY {copy:.0} rows/s; speed-layer {:.0} ({:.2}), enveloped {:.0} ({:.2}), Avro {:.0} ({:.2}, {:.2} of bare), two workers {:.0} \
              ({:.2} of one), two writers {:.2} of one; {cpu:.2} CPU s per million ({:.2} times {consuming:.2} for consuming alone), {:.0} MB",
             one.rows_per_second,
             one.rows_per_second / copy,
             envelope.rows_per_second,
             envelope.rows_per_second / copy,
+            as_avro.rows_per_second,
+            as_avro.rows_per_second / copy,
+            as_avro.rows_per_second / one.rows_per_second,
             two.rows_per_second,
             two.rows_per_second / one.rows_per_second,
             two_writers.rows_per_second / one.rows_per_second,
@@ -94,6 +108,7 @@ pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
         );
         figures.bare_ratio.push(one.rows_per_second / copy);
         figures.envelope_ratio.push(envelope.rows_per_second / copy);
+        figures.avro_ratio.push(as_avro.rows_per_second / one.rows_per_second);
         figures.two_workers_ratio.push(two.rows_per_second / one.rows_per_second);
         figures.two_writers_ratio.push(two_writers.rows_per_second / one.rows_per_second);
         figures.rate.push(one.rows_per_second);
@@ -114,6 +129,7 @@ impl Figures {
             ("two workers to one", &self.two_workers_ratio),
             ("two writers of one worker to one", &self.two_writers_ratio),
             ("CPU to that of consuming alone", &self.cpu_to_consuming),
+            ("Avro to bare", &self.avro_ratio),
         ];
         for (name, ratios) in spreads {
             let min = ratios.iter().copied().fold(f64::INFINITY, f64::min);
@@ -134,6 +150,7 @@ impl Figures {
             "consuming_cpu_s_per_million": rounded(median(&self.consuming)),
             "cpu_to_consuming": rounded(median(&self.cpu_to_consuming)),
             "rss_mb": median(&self.memory).round(),
+            "ratio_avro_to_bare": rounded(median(&self.avro_ratio)),
         })
     }
 }
@@ -204,5 +221,8 @@ fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measu
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("RUST_LOG", "warn")
         .args(["--batch-rows", &backlog.batch_rows.to_string(), "--writers", &backlog.writers.to_string()]);
+    if let Some(registry) = backlog.registry {
+        command.args(["--schema-registry", registry]);
+    }
     Measured::spawn(command)
 }

@@ -1,0 +1,312 @@
+//! Avro's binary encoding, read by the schema that it was written with.
+//!
+//! Own code, because it runs for every message: what no rule looks for is passed over, and the rest goes straight into the
+//! text. Tests hold it against what another library has written.
+
+mod parse;
+
+use super::json::{self, Unit};
+use crate::decode::MAX_VALUE_BYTES;
+pub use parse::parse;
+
+/// Records, arrays and unions inside one another.
+const MAX_DEPTH: u32 = 100;
+/// Records, items and unions in one value: those of no length would have no end.
+const MAX_ITEMS: u64 = 1_000_000;
+
+/// Where a node stands among all of a schema.
+type NodeId = usize;
+
+/// A schema, ready to be read by.
+#[derive(Debug)]
+pub struct Schema {
+    nodes: Vec<Node>,
+    root: NodeId,
+}
+
+#[derive(Debug)]
+enum Node {
+    Null,
+    Boolean,
+    /// An int or a long: they are written alike.
+    Integer,
+    Float,
+    Double,
+    Bytes,
+    Text,
+    Fixed(usize),
+    /// Of bytes, or of as many as are said.
+    Decimal {
+        size: Option<usize>,
+        scale: u32,
+    },
+    /// Of 16 bytes.
+    Uuid,
+    /// Local ones are of a zone that is not said.
+    Instant {
+        unit: Unit,
+        is_local: bool,
+    },
+    Date,
+    TimeOfDay(Unit),
+    /// Its symbols, in quotes.
+    Enum(Vec<Box<[u8]>>),
+    Array(NodeId),
+    Map(NodeId),
+    Union(Vec<NodeId>),
+    Record(Vec<Member>),
+}
+
+#[derive(Debug)]
+struct Member {
+    /// What stands in front of its value: `,"name":`, or `{"name":` for the first that is written. `None` where it is
+    /// passed over.
+    literal: Option<Box<[u8]>>,
+    node: NodeId,
+}
+
+/// Why bytes are no value of a schema.
+type Broken = String;
+
+impl Schema {
+    /// Writes the value that `body` begins with as JSON. Bytes behind it are left alone, as Kafka Connect leaves them.
+    pub fn write(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        let mut reader = Reader { schema: self, whole: body.len(), rest: body, items: 0 };
+        let written = reader.write(self.root, out, 0);
+        written.map_err(|why| format!("{why}, at byte {} of {}", body.len() - reader.rest.len(), body.len()))
+    }
+}
+
+/// A value of few bytes may have a long text.
+fn within_limit(text: &[u8]) -> Result<(), Broken> {
+    match text.len() < MAX_VALUE_BYTES {
+        true => Ok(()),
+        false => Err(format!("as text it has {MAX_VALUE_BYTES} bytes and more")),
+    }
+}
+
+struct Reader<'s, 'b> {
+    schema: &'s Schema,
+    whole: usize,
+    rest: &'b [u8],
+    items: u64,
+}
+
+impl<'b> Reader<'_, 'b> {
+    fn write(&mut self, id: NodeId, out: &mut Vec<u8>, depth: u32) -> Result<(), Broken> {
+        let schema = self.schema;
+        match &schema.nodes[id] {
+            Node::Null => out.extend_from_slice(b"null"),
+            Node::Boolean => out.extend_from_slice(if self.byte()? == 0 { b"false" } else { b"true" }),
+            Node::Integer => json::write_integer(out, self.long()?),
+            Node::Float => json::write_float(out, f32::from_le_bytes(self.array()?)),
+            Node::Double => json::write_double(out, f64::from_le_bytes(self.array()?)),
+            Node::Bytes => json::write_bytes(out, self.sized()?),
+            Node::Text => json::write_text(out, self.sized()?),
+            Node::Fixed(size) => json::write_bytes(out, self.take(*size)?),
+            Node::Decimal { size, scale } => {
+                let bytes = match size {
+                    Some(size) => self.take(*size)?,
+                    None => self.sized()?,
+                };
+                json::write_decimal(out, bytes, *scale);
+            }
+            Node::Uuid => json::write_uuid(out, &self.array::<16>()?),
+            Node::Instant { unit, is_local } => {
+                json::write_instant(out, self.long()?, *unit, if *is_local { "" } else { "Z" });
+            }
+            Node::Date => json::write_date(out, self.long()?),
+            Node::TimeOfDay(unit) => json::write_time_of_day(out, self.long()?, *unit),
+            Node::Enum(symbols) => out.extend_from_slice(self.choose(symbols, "symbol of an enum")?),
+            Node::Union(branches) => {
+                let depth = self.enter(depth)?;
+                let branch = *self.choose(branches, "branch of a union")?;
+                self.write(branch, out, depth)?;
+            }
+            Node::Record(members) => self.write_record(members, out, depth)?,
+            Node::Array(of) => self.write_items(*of, false, out, depth)?,
+            Node::Map(of) => self.write_items(*of, true, out, depth)?,
+        }
+        Ok(())
+    }
+
+    fn write_record(&mut self, members: &[Member], out: &mut Vec<u8>, depth: u32) -> Result<(), Broken> {
+        let (depth, begin) = (self.enter(depth)?, out.len());
+        for member in members {
+            match &member.literal {
+                Some(literal) => {
+                    out.extend_from_slice(literal);
+                    self.write(member.node, out, depth)?;
+                }
+                None => self.skip(member.node, depth)?,
+            }
+        }
+        if out.len() == begin {
+            out.push(b'{');
+        }
+        out.push(b'}');
+        within_limit(out)
+    }
+
+    /// Blocks of items, each with its count in front, up to an empty one.
+    fn write_items(&mut self, of: NodeId, has_names: bool, out: &mut Vec<u8>, depth: u32) -> Result<(), Broken> {
+        let depth = self.enter(depth)?;
+        let (open, close) = if has_names { (b'{', b'}') } else { (b'[', b']') };
+        out.push(open);
+        let mut is_first = true;
+        loop {
+            let (count, _) = self.block()?;
+            for _ in 0..count {
+                if !std::mem::take(&mut is_first) {
+                    out.push(b',');
+                }
+                if has_names {
+                    json::write_text(out, self.sized()?);
+                    out.push(b':');
+                }
+                self.write(of, out, depth)?;
+                within_limit(out)?;
+            }
+            if count == 0 {
+                break;
+            }
+        }
+        out.push(close);
+        Ok(())
+    }
+
+    fn skip(&mut self, id: NodeId, depth: u32) -> Result<(), Broken> {
+        let schema = self.schema;
+        match &schema.nodes[id] {
+            Node::Null => {}
+            Node::Boolean => self.byte().map(drop)?,
+            Node::Integer | Node::Instant { .. } | Node::Date | Node::TimeOfDay(_) | Node::Enum(_) => {
+                self.long().map(drop)?
+            }
+            Node::Float => self.take(4).map(drop)?,
+            Node::Double => self.take(8).map(drop)?,
+            Node::Uuid => self.take(16).map(drop)?,
+            Node::Bytes | Node::Text | Node::Decimal { size: None, .. } => self.sized().map(drop)?,
+            Node::Fixed(size) | Node::Decimal { size: Some(size), .. } => self.take(*size).map(drop)?,
+            Node::Union(branches) => {
+                let depth = self.enter(depth)?;
+                let branch = *self.choose(branches, "branch of a union")?;
+                self.skip(branch, depth)?;
+            }
+            Node::Record(members) => {
+                let depth = self.enter(depth)?;
+                members.iter().try_for_each(|member| self.skip(member.node, depth))?;
+            }
+            Node::Array(of) => self.skip_items(*of, false, depth)?,
+            Node::Map(of) => self.skip_items(*of, true, depth)?,
+        }
+        Ok(())
+    }
+
+    fn skip_items(&mut self, of: NodeId, has_names: bool, depth: u32) -> Result<(), Broken> {
+        let depth = self.enter(depth)?;
+        loop {
+            let (count, bytes) = self.block()?;
+            if let Some(bytes) = bytes {
+                self.take(bytes)?;
+                continue;
+            }
+            for _ in 0..count {
+                if has_names {
+                    self.sized()?;
+                }
+                self.skip(of, depth)?;
+            }
+            if count == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes into what holds others; gives the depth in there.
+    fn enter(&mut self, depth: u32) -> Result<u32, Broken> {
+        self.count(1)?;
+        match depth < MAX_DEPTH {
+            true => Ok(depth + 1),
+            false => Err(format!("nested deeper than {MAX_DEPTH}")),
+        }
+    }
+
+    fn count(&mut self, items: u64) -> Result<(), Broken> {
+        self.items = self.items.saturating_add(items);
+        match self.items <= MAX_ITEMS {
+            true => Ok(()),
+            false => Err(format!("more than {MAX_ITEMS} items")),
+        }
+    }
+
+    /// How many items follow, and how many bytes they have, where that is said.
+    fn block(&mut self) -> Result<(u64, Option<usize>), Broken> {
+        let count = self.long()?;
+        let bytes = if count < 0 { Some(self.length()?) } else { None };
+        let count = count.unsigned_abs();
+        self.count(count)?;
+        Ok((count, bytes))
+    }
+
+    fn choose<'c, T>(&mut self, choices: &'c [T], what: &str) -> Result<&'c T, Broken> {
+        let number = self.long()?;
+        let choice = usize::try_from(number).ok().and_then(|number| choices.get(number));
+        choice.ok_or_else(|| format!("there is no {what} {number}"))
+    }
+
+    fn sized(&mut self) -> Result<&'b [u8], Broken> {
+        let length = self.length()?;
+        self.take(length)
+    }
+
+    fn length(&mut self) -> Result<usize, Broken> {
+        let length = self.long()?;
+        usize::try_from(length).map_err(|_| format!("a length of {length}"))
+    }
+
+    /// A number in zigzag, seven bits a byte, the lowest first.
+    #[inline]
+    fn long(&mut self) -> Result<i64, Broken> {
+        let mut number = 0_u64;
+        for (shift, (at, byte)) in (0..70).step_by(7).zip(self.rest.iter().enumerate()) {
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                self.rest = &self.rest[at + 1..];
+                return Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
+            }
+        }
+        Err(if self.rest.len() < 10 { self.ends() } else { "a number of more than ten bytes".to_owned() })
+    }
+
+    fn byte(&mut self) -> Result<u8, Broken> {
+        self.array().map(|[byte]| byte)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
+        match self.rest.split_first_chunk() {
+            Some((array, rest)) => {
+                self.rest = rest;
+                Ok(*array)
+            }
+            None => Err(self.ends()),
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize) -> Result<&'b [u8], Broken> {
+        match self.rest.split_at_checked(length) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(self.ends()),
+        }
+    }
+
+    #[cold]
+    fn ends(&self) -> Broken {
+        format!("it ends after {} bytes, in the midst of a value", self.whole)
+    }
+}

@@ -1,0 +1,496 @@
+//! Protobuf's wire format, read by the messages that a schema describes.
+//!
+//! Own code for the same reason as Avro's. Tests hold it against the `prost-reflect` crate, which reads the schema.
+
+mod parse;
+
+use super::json::{self, Unit};
+use crate::decode::MAX_VALUE_BYTES;
+#[cfg(test)]
+pub use parse::compiled;
+pub use parse::parse;
+use rustc_hash::FxHashMap;
+
+/// Messages inside one another, as in Protobuf's own readers.
+const MAX_DEPTH: u32 = 100;
+
+type TypeId = usize;
+
+/// A schema, ready to be read by.
+#[derive(Debug)]
+pub struct Schema {
+    types: Vec<Type>,
+    enums: Vec<FxHashMap<i32, Box<[u8]>>>,
+    /// The messages of the file, which values name by their place.
+    tops: Vec<Top>,
+}
+
+#[derive(Debug)]
+struct Top {
+    id: TypeId,
+    nested: Vec<Top>,
+}
+
+/// A message's type.
+#[derive(Debug)]
+enum Type {
+    Message(Vec<Field>),
+    /// `google.protobuf.Timestamp`
+    Timestamp,
+    /// One of `google.protobuf`'s wrappers, or `google.type.Decimal`: its only field is what it means.
+    Wrapper(Kind),
+    /// `confluent.type.Decimal`
+    Decimal,
+}
+
+#[derive(Debug)]
+struct Field {
+    number: u32,
+    /// `"name":`; `None` where it is passed over.
+    literal: Option<Box<[u8]>>,
+    kind: Kind,
+    shape: Shape,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Where it is absent it is its kind's zero.
+    Plain,
+    /// It may be absent.
+    Optional,
+    Repeated,
+    /// Its kind is that of entries.
+    Map,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Double,
+    Float,
+    /// int32 and int64.
+    Varint,
+    Unsigned,
+    Zigzag,
+    Fixed32,
+    Fixed64,
+    Signed32,
+    Signed64,
+    Bool,
+    Text,
+    Bytes,
+    Enum(usize),
+    Message(TypeId),
+}
+
+/// Why bytes are no message of a schema.
+type Broken = String;
+
+/// How a number is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    Varint,
+    Fixed64,
+    Fixed32,
+}
+
+/// What was last read of a field.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Slot {
+    #[default]
+    Absent,
+    Bits(u64, Wire),
+    Bytes {
+        start: usize,
+        end: usize,
+    },
+    /// A message that came in several parts.
+    Parts,
+}
+
+impl Schema {
+    /// Writes the message that `body` holds as JSON: the way to its type, and then itself.
+    pub fn write(&self, body: &[u8], out: &mut Vec<u8>, slots: &mut Vec<Slot>) -> Result<(), Broken> {
+        slots.clear();
+        let mut reader = Reader(body);
+        let id = self.type_of(&mut reader)?;
+        Writer { schema: self, out, slots }.message(id, reader.0, 0)
+    }
+
+    fn type_of(&self, reader: &mut Reader<'_>) -> Result<TypeId, Broken> {
+        let none = || "its message's type is none of its schema".to_owned();
+        let count = zigzag(reader.varint()?);
+        if count == 0 {
+            // The first message of the file is written in short.
+            return self.tops.first().map(|top| top.id).ok_or_else(none);
+        }
+        let (mut all, mut found) = (&self.tops, None);
+        for _ in 0..u8::try_from(count).map_err(|_| none())? {
+            let index = usize::try_from(zigzag(reader.varint()?));
+            let top = index.ok().and_then(|index| all.get(index)).ok_or_else(none)?;
+            (all, found) = (&top.nested, Some(top.id));
+        }
+        found.ok_or_else(none)
+    }
+}
+
+struct Writer<'s, 'o> {
+    schema: &'s Schema,
+    out: &'o mut Vec<u8>,
+    /// Those of the messages that are being written, the innermost last.
+    slots: &'o mut Vec<Slot>,
+}
+
+impl Writer<'_, '_> {
+    fn message(&mut self, id: TypeId, body: &[u8], depth: u32) -> Result<(), Broken> {
+        if depth >= MAX_DEPTH {
+            return Err(format!("nested deeper than {MAX_DEPTH}"));
+        }
+        if self.out.len() >= MAX_VALUE_BYTES {
+            return Err(too_long());
+        }
+        let schema = self.schema;
+        match &schema.types[id] {
+            Type::Message(fields) => self.fields(fields, body, depth),
+            Type::Timestamp => self.timestamp(body),
+            Type::Wrapper(kind) => {
+                let value = last(body, 1, kind.wire())?.unwrap_or_default();
+                self.value(*kind, value, body, depth)
+            }
+            Type::Decimal => {
+                let unscaled = last(body, 1, None)?.unwrap_or_default();
+                let scale = integer(body, 3)?;
+                let is_one = |scale: &u32| *scale <= json::MAX_SCALE;
+                let scale = u32::try_from(scale).ok().filter(is_one).ok_or("a decimal's scale is none")?;
+                json::write_decimal(self.out, bytes_of(unscaled, body), scale);
+                Ok(())
+            }
+        }
+    }
+
+    fn fields(&mut self, fields: &[Field], body: &[u8], depth: u32) -> Result<(), Broken> {
+        let base = self.slots.len();
+        self.slots.resize(base + fields.len(), Slot::Absent);
+        let read = self.read(fields, body, base);
+        let written = read.and_then(|()| self.write_fields(fields, body, base, depth));
+        self.slots.truncate(base);
+        written
+    }
+
+    /// Notes what is there of each field.
+    fn read(&mut self, fields: &[Field], body: &[u8], base: usize) -> Result<(), Broken> {
+        let mut entries = Entries::new(body);
+        while let Some((number, slot)) = entries.next()? {
+            // Producers write fields in their order, and they are few.
+            let Some(at) = fields.iter().position(|field| field.number == number) else {
+                continue;
+            };
+            if !fields[at].takes(slot) {
+                // Another type than the schema's is as good as another field.
+                continue;
+            }
+            let known = &mut self.slots[base + at];
+            *known = match (&fields[at], *known) {
+                (Field { kind: Kind::Message(_), shape: Shape::Optional, .. }, Slot::Bytes { .. } | Slot::Parts) => {
+                    Slot::Parts
+                }
+                _ => slot,
+            };
+        }
+        Ok(())
+    }
+
+    fn write_fields(&mut self, fields: &[Field], body: &[u8], base: usize, depth: u32) -> Result<(), Broken> {
+        self.out.push(b'{');
+        let mut is_first = true;
+        for (at, field) in fields.iter().enumerate() {
+            let (Some(literal), slot) = (&field.literal, self.slots[base + at]) else {
+                continue;
+            };
+            if field.shape == Shape::Optional && matches!(slot, Slot::Absent) {
+                continue;
+            }
+            if !std::mem::take(&mut is_first) {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(literal);
+            match field.shape {
+                Shape::Plain | Shape::Optional => self.singular(field, slot, body, depth)?,
+                Shape::Repeated => self.repeated(field, body, depth)?,
+                Shape::Map => self.map(field, body, depth)?,
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn singular(&mut self, field: &Field, slot: Slot, body: &[u8], depth: u32) -> Result<(), Broken> {
+        let Slot::Parts = slot else {
+            return self.value(field.kind, slot, body, depth);
+        };
+        let mut whole = Vec::new();
+        let mut entries = Entries::new(body);
+        while let Some((number, slot)) = entries.next()? {
+            if number == field.number {
+                whole.extend_from_slice(bytes_of(slot, body));
+            }
+        }
+        let all = Slot::Bytes { start: 0, end: whole.len() };
+        self.value(field.kind, all, &whole, depth)
+    }
+
+    fn repeated(&mut self, field: &Field, body: &[u8], depth: u32) -> Result<(), Broken> {
+        self.out.push(b'[');
+        let begin = self.out.len();
+        let mut entries = Entries::new(body);
+        while let Some((number, slot)) = entries.next()? {
+            match (slot, field.kind.wire()) {
+                _ if number != field.number || !field.takes(slot) => {}
+                (Slot::Bytes { start, end }, Some(wire)) => {
+                    let mut packed = Reader(&body[start..end]);
+                    while !packed.0.is_empty() {
+                        let slot = packed.number(wire)?;
+                        self.item(field.kind, slot, body, begin, depth)?;
+                    }
+                }
+                _ => self.item(field.kind, slot, body, begin, depth)?,
+            }
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn item(&mut self, kind: Kind, slot: Slot, body: &[u8], begin: usize, depth: u32) -> Result<(), Broken> {
+        if self.out.len() > begin {
+            self.out.push(b',');
+        }
+        self.value(kind, slot, body, depth)?;
+        match self.out.len() < MAX_VALUE_BYTES {
+            true => Ok(()),
+            false => Err(too_long()),
+        }
+    }
+
+    /// Its entries are messages of a key and a value.
+    fn map(&mut self, field: &Field, body: &[u8], depth: u32) -> Result<(), Broken> {
+        let schema = self.schema;
+        let members = match field.kind {
+            Kind::Message(id) => match &schema.types[id] {
+                Type::Message(members) => members.as_slice(),
+                _ => &[],
+            },
+            _ => &[],
+        };
+        self.out.push(b'{');
+        let begin = self.out.len();
+        let mut entries = Entries::new(body);
+        while let Some((number, slot)) = entries.next()? {
+            if number != field.number || !field.takes(slot) {
+                continue;
+            }
+            let entry = bytes_of(slot, body);
+            if self.out.len() > begin {
+                self.out.push(b',');
+            }
+            for (member, end) in members.iter().zip([b":".as_slice(), b""]) {
+                let value = last(entry, member.number, member.kind.wire())?.unwrap_or_default();
+                let start = self.out.len();
+                self.value(member.kind, value, entry, depth + 1)?;
+                if !end.is_empty() && self.out[start] != b'"' {
+                    self.out.insert(start, b'"');
+                    self.out.push(b'"');
+                }
+                self.out.extend_from_slice(end);
+            }
+            if self.out.len() >= MAX_VALUE_BYTES {
+                return Err(too_long());
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// An absent one is its kind's zero.
+    fn value(&mut self, kind: Kind, slot: Slot, body: &[u8], depth: u32) -> Result<(), Broken> {
+        let bits = if let Slot::Bits(bits, _) = slot { bits } else { 0 };
+        match kind {
+            Kind::Double => json::write_double(self.out, f64::from_bits(bits)),
+            Kind::Float => json::write_float(self.out, f32::from_bits(bits as u32)),
+            Kind::Varint | Kind::Signed64 => json::write_integer(self.out, bits.cast_signed()),
+            Kind::Unsigned | Kind::Fixed64 | Kind::Fixed32 => json::write_unsigned(self.out, bits),
+            Kind::Zigzag => json::write_integer(self.out, zigzag(bits)),
+            Kind::Signed32 => json::write_integer(self.out, i64::from((bits as u32).cast_signed())),
+            Kind::Bool => self.out.extend_from_slice(if bits == 0 { b"false" } else { b"true" }),
+            Kind::Text => json::write_text(self.out, bytes_of(slot, body)),
+            Kind::Bytes => json::write_bytes(self.out, bytes_of(slot, body)),
+            Kind::Enum(id) => {
+                let number = bits as i32;
+                match self.schema.enums[id].get(&number) {
+                    Some(name) => self.out.extend_from_slice(name),
+                    None => json::write_integer(self.out, number.into()),
+                }
+            }
+            Kind::Message(id) => return self.message(id, bytes_of(slot, body), depth + 1),
+        }
+        Ok(())
+    }
+
+    fn timestamp(&mut self, body: &[u8]) -> Result<(), Broken> {
+        let (seconds, nanos) = (integer(body, 1)?, integer(body, 2)?);
+        let micros = seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(nanos.div_euclid(1000)));
+        match micros {
+            Some(micros) => json::write_instant(self.out, micros, Unit::Micros, "Z"),
+            None => json::write_text(self.out, format!("{seconds} seconds since 1970").as_bytes()),
+        }
+        Ok(())
+    }
+}
+
+impl Field {
+    /// Whether this may be of the field.
+    fn takes(&self, slot: Slot) -> bool {
+        let is_packed = self.shape == Shape::Repeated && matches!(slot, Slot::Bytes { .. });
+        is_packed || slot.wire() == self.kind.wire()
+    }
+}
+
+impl Kind {
+    /// `None` for what stands behind its length.
+    fn wire(self) -> Option<Wire> {
+        match self {
+            Self::Double | Self::Fixed64 | Self::Signed64 => Some(Wire::Fixed64),
+            Self::Float | Self::Fixed32 | Self::Signed32 => Some(Wire::Fixed32),
+            Self::Varint | Self::Unsigned | Self::Zigzag | Self::Bool | Self::Enum(_) => Some(Wire::Varint),
+            Self::Text | Self::Bytes | Self::Message(_) => None,
+        }
+    }
+}
+
+impl Slot {
+    fn wire(self) -> Option<Wire> {
+        if let Self::Bits(_, wire) = self { Some(wire) } else { None }
+    }
+}
+
+/// The bytes of a field; none where it is absent.
+fn bytes_of(slot: Slot, body: &[u8]) -> &[u8] {
+    match slot {
+        Slot::Bytes { start, end } => &body[start..end],
+        Slot::Absent | Slot::Bits(..) | Slot::Parts => &[],
+    }
+}
+
+/// The last that is there of the field with this number, if it is written so.
+fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>, Broken> {
+    let (mut entries, mut found) = (Entries::new(body), None);
+    while let Some((number, slot)) = entries.next()? {
+        if number == wanted && slot.wire() == wire {
+            found = Some(slot);
+        }
+    }
+    Ok(found)
+}
+
+/// The field that has this number and is an int32 or int64.
+fn integer(body: &[u8], number: u32) -> Result<i64, Broken> {
+    Ok(if let Some(Slot::Bits(bits, _)) = last(body, number, Some(Wire::Varint))? { bits.cast_signed() } else { 0 })
+}
+
+fn zigzag(bits: u64) -> i64 {
+    (bits >> 1).cast_signed() ^ -(bits & 1).cast_signed()
+}
+
+/// The fields of a message as they stand in its bytes.
+struct Entries<'b> {
+    whole: usize,
+    reader: Reader<'b>,
+}
+
+impl<'b> Entries<'b> {
+    fn new(body: &'b [u8]) -> Self {
+        Self { whole: body.len(), reader: Reader(body) }
+    }
+
+    fn at(&self) -> usize {
+        self.whole - self.reader.0.len()
+    }
+
+    /// The next field's number and place. Groups, which nobody writes any more, are passed over.
+    fn next(&mut self) -> Result<Option<(u32, Slot)>, Broken> {
+        let mut groups = 0_u32;
+        while !self.reader.0.is_empty() {
+            let key = self.reader.varint()?;
+            let number = u32::try_from(key >> 3).ok().filter(|number| *number > 0).ok_or("a field without a number")?;
+            let slot = match key & 7 {
+                0 => self.reader.number(Wire::Varint)?,
+                1 => self.reader.number(Wire::Fixed64)?,
+                5 => self.reader.number(Wire::Fixed32)?,
+                2 => {
+                    let length = usize::try_from(self.reader.varint()?).map_err(|_| "a length beyond all messages")?;
+                    let start = self.at();
+                    self.reader.take(length)?;
+                    Slot::Bytes { start, end: start + length }
+                }
+                3 => {
+                    groups += 1;
+                    continue;
+                }
+                4 => {
+                    groups = groups.checked_sub(1).ok_or("the end of a group that did not begin")?;
+                    continue;
+                }
+                other => return Err(format!("there is no wire type {other}")),
+            };
+            if groups == 0 {
+                return Ok(Some((number, slot)));
+            }
+        }
+        if groups == 0 { Ok(None) } else { Err("it ends in a group".to_owned()) }
+    }
+}
+
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    #[inline]
+    fn varint(&mut self) -> Result<u64, Broken> {
+        let mut number = 0_u64;
+        for (shift, (at, byte)) in (0..70).step_by(7).zip(self.0.iter().enumerate()) {
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                self.0 = &self.0[at + 1..];
+                return Ok(number);
+            }
+        }
+        Err(if self.0.len() < 10 { ends() } else { "a number of more than ten bytes".to_owned() })
+    }
+
+    fn number(&mut self, wire: Wire) -> Result<Slot, Broken> {
+        let bits = match wire {
+            Wire::Varint => self.varint()?,
+            Wire::Fixed64 => u64::from_le_bytes(self.array()?),
+            Wire::Fixed32 => u32::from_le_bytes(self.array()?).into(),
+        };
+        Ok(Slot::Bits(bits, wire))
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
+        let (array, rest) = self.0.split_first_chunk().ok_or_else(ends)?;
+        self.0 = rest;
+        Ok(*array)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'b [u8], Broken> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(ends)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+}
+
+#[cold]
+fn too_long() -> Broken {
+    format!("as text it has {MAX_VALUE_BYTES} bytes and more")
+}
+
+fn ends() -> Broken {
+    "it ends in the midst of a value".to_owned()
+}

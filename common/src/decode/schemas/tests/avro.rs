@@ -1,0 +1,365 @@
+//! Avro, held against values that another library has written (`avro.jsonl`, by Python's fastavro).
+
+use super::super::*;
+use crate::Timestamp;
+use crate::cli::MessageArgs;
+use crate::decode::{Beside, Decoder, Element, MapEntries, Mapping, ProvenanceNames};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
+
+fn avro(text: &str) -> SchemaText {
+    SchemaText { kind: SchemaKind::Avro, text: text.to_owned(), references: Vec::new() }
+}
+
+fn framed(id: u32, body: &[u8]) -> Vec<u8> {
+    [&[0], &id.to_be_bytes()[..], body].concat()
+}
+
+/// What `schema` makes of a value that was written with it.
+fn json_of(schema: &str, body: &[u8]) -> Result<String, String> {
+    let mut text = Vec::new();
+    match Schema::parse(&avro(schema), None)?.0 {
+        Format::Avro(schema) => schema.write(body, &mut text)?,
+        _ => return Err("is it Avro?".to_owned()),
+    }
+    String::from_utf8(text).map_err(|_| "it is no UTF-8".to_owned())
+}
+
+/// A number as Avro writes it.
+fn long(number: i64) -> Vec<u8> {
+    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    let mut bytes = Vec::new();
+    while rest >= 0x80 {
+        bytes.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes
+}
+
+/// A text or bytes.
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    [long(bytes.len() as i64), bytes.to_vec()].concat()
+}
+
+#[test]
+fn what_another_library_writes_is_read_as_it_means() {
+    for line in include_str!("avro.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let (schema, hex) = (case["schema"].to_string(), case["bytes"].as_str().unwrap());
+        let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
+        let bytes: Vec<u8> = bytes.collect();
+        assert_eq!(json_of(&schema, &bytes).as_deref(), Ok(case["json"].as_str().unwrap()), "{line}");
+        // Not a byte of it may be missing, and what follows is nobody's.
+        let whole = json_of(&schema, &[&bytes[..], b"more"].concat());
+        assert_eq!(whole.as_deref(), Ok(case["json"].as_str().unwrap()), "{line}");
+        if let Some(cut) = bytes.len().checked_sub(1) {
+            assert!(json_of(&schema, &bytes[..cut]).is_err(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn types_that_few_write_are_what_they_mean() {
+    for (kind, bytes, expected) in [
+        (r#""int""#, long(-7), "-7"),
+        (r#""double""#, f64::NAN.to_le_bytes().to_vec(), r#""NaN""#),
+        (r#""string""#, sized("A\"B\nä".as_bytes()), r#""A\"B\u000aä""#),
+        (r#"{"type":"array","items":"int"}"#, vec![0], "[]"),
+        // A block that says how long it is, and another one.
+        (r#"{"type":"array","items":"int"}"#, vec![3, 4, 2, 4, 2, 6, 0], "[1,2,3]"),
+        (
+            r#"{"type":"long","logicalType":"timestamp-nanos"}"#,
+            long(1_749_218_401_123_456_789),
+            r#""2025-06-06T14:00:01.123456Z""#,
+        ),
+        (
+            r#"{"type":"long","logicalType":"local-timestamp-nanos"}"#,
+            long(1_749_218_401_123_456_789),
+            r#""2025-06-06T14:00:01.123456""#,
+        ),
+        (
+            r#"{"type":"long","logicalType":"local-timestamp-millis"}"#,
+            long(1_749_218_401_123),
+            r#""2025-06-06T14:00:01.123""#,
+        ),
+        (r#"{"type":"long","logicalType":"time-micros"}"#, long(36_001_123_456), r#""10:00:01.123456""#),
+        (
+            r#"{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}"#,
+            vec![0x12; 16],
+            r#""12121212-1212-1212-1212-121212121212""#,
+        ),
+        // What does not fit its type says nothing.
+        (r#"{"type":"long","logicalType":"no-such-thing"}"#, long(5), "5"),
+        (r#"{"type":"int","logicalType":"timestamp-millis"}"#, long(5), "5"),
+        (r#"{"type":"bytes","logicalType":"decimal","precision":4,"scale":-2}"#, sized(b"A"), r#""A""#),
+        (r#"{"type":{"type":"long","logicalType":"timestamp-millis"}}"#, long(0), r#""1970-01-01T00:00:00.000Z""#),
+    ] {
+        assert_eq!(json_of(kind, &bytes).as_deref(), Ok(expected), "{kind}");
+    }
+}
+
+#[test]
+fn names_are_found_in_their_namespace_and_a_record_may_hold_itself() {
+    let schema = r#"{"type":"record","name":"a.b.Tick","fields":[
+        {"name":"side","type":{"type":"enum","name":"Side","symbols":["BUY"]}},
+        {"name":"other","type":"a.b.Side"},
+        {"name":"next","type":["null","Tick"]}]}"#;
+    let expected = r#"{"side":"BUY","other":"BUY","next":{"side":"BUY","other":"BUY","next":null}}"#;
+    assert_eq!(json_of(schema, &[0, 0, 2, 0, 0, 0]).as_deref(), Ok(expected));
+}
+
+#[test]
+fn a_schema_may_refer_to_others() {
+    let reference = Reference {
+        name: "com.Money".to_owned(),
+        text: r#"{"type":"record","name":"Money","namespace":"com","fields":[{"name":"units","type":"int"}]}"#
+            .to_owned(),
+    };
+    let text = r#"{"type":"record","name":"T","fields":[{"name":"price","type":"com.Money"}]}"#.to_owned();
+    let schema =
+        Schema::parse(&SchemaText { kind: SchemaKind::Avro, text, references: vec![reference] }, None).unwrap();
+    let Format::Avro(schema) = schema.0 else { panic!("it is Avro") };
+    let mut json = Vec::new();
+    schema.write(&[14], &mut json).unwrap();
+    assert_eq!(json, br#"{"price":{"units":7}}"#);
+}
+
+#[test]
+fn what_is_no_schema_is_said() {
+    for (text, said) in [
+        ("{", "it is no JSON"),
+        ("5", "5 is no type"),
+        (r#""money""#, "there is no type \"money\""),
+        (r#"{"name":"a"}"#, "without \"type\""),
+        (r#"{"type":"record","name":"R"}"#, "without \"fields\""),
+        (r#"{"type":"record","name":"R","fields":[{"name":"f","type":"x"}]}"#, "field \"f\": there is no type \"x\""),
+        (r#"{"type":"array"}"#, "without \"items\""),
+        (r#"{"type":"fixed","name":"F","size":-1}"#, "size"),
+        (r#"{"type":"enum","name":"E","symbols":[1]}"#, "symbol"),
+    ] {
+        let error = Schema::parse(&avro(text), None).unwrap_err();
+        assert!(error.contains(said), "{text}: {error}");
+    }
+}
+
+#[test]
+fn bytes_that_do_not_follow_the_schema_are_said_and_never_take_for_ever() {
+    let array = r#"{"type":"array","items":"null"}"#;
+    for (schema, body, said) in [
+        (r#""double""#, &[0; 7][..], "it ends after 7 bytes"),
+        (r#""string""#, &[0x20, b'a'], "it ends after 2 bytes"),
+        (r#""string""#, &[1], "a length of -1"),
+        (r#""long""#, &[0xff; 12], "more than ten bytes"),
+        (r#"["null","int"]"#, &[4], "no branch of a union 2"),
+        (r#"{"type":"enum","name":"E","symbols":["A"]}"#, &[2], "no symbol of an enum 1"),
+        (array, &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], "items"),
+        (r#"{"type":"record","name":"R","fields":[{"name":"r","type":"R"}]}"#, &[], "nested deeper"),
+    ] {
+        let error = json_of(schema, body).unwrap_err();
+        assert!(error.contains(said) && error.contains("at byte"), "{schema}: {error}");
+    }
+    // Records of no length inside one another have a long text.
+    let long = (0..20).fold(r#""null""#.to_owned(), |inner, number| {
+        let other = if number == 0 { "null".to_owned() } else { format!("R{}", number - 1) };
+        let fields = format!(r#"[{{"name":"a","type":{inner}}},{{"name":"b","type":"{other}"}}]"#);
+        format!(r#"{{"type":"record","name":"R{number}","fields":{fields}}}"#)
+    });
+    assert!(json_of(&long, &[]).unwrap_err().contains("as text it has"));
+    // A record of no length that holds itself twice would take 2^100 steps.
+    let twice = r#"{"type":"record","name":"R","fields":[{"name":"price","type":"R"},{"name":"b","type":"R"}]}"#;
+    assert!(json_of(twice, &[]).unwrap_err().contains("nested deeper"));
+}
+
+fn decoder(rules: Rules, known: &[(u32, SchemaText)]) -> Decoder {
+    let mut schemas = Schemas::default();
+    for (id, text) in known {
+        schemas.insert(*id, Schema::parse(text, Some(&rules)));
+    }
+    let mut decoder = Decoder::new(rules, NOW);
+    decoder.set_schemas(schemas);
+    decoder
+}
+
+/// The ticks of a message, or why there are none.
+fn ticks(decoder: &mut Decoder, value: &[u8]) -> Vec<String> {
+    let mut scratch = Scratch::default();
+    let json = match decoder.json(value, &mut scratch) {
+        Ok(json) => json,
+        Err(reject) => return vec![reject.to_string()],
+    };
+    let mut all = Vec::new();
+    let read = decoder.decode_each(json, &Beside::NOTHING, &mut |Element { index, read, .. }| {
+        all.push(match read {
+            Ok(record) => {
+                let (tick, prices) = (record.tick, record.tick.prices());
+                let volume = tick.volume().map(|volume| volume.to_string()).unwrap_or_default();
+                format!(
+                    "{index} {} {} {} {} {volume}",
+                    tick.symbol().as_str(),
+                    tick.timestamp(),
+                    prices.open,
+                    prices.close
+                )
+            }
+            Err(reject) => reject.to_string(),
+        });
+    });
+    if let Err(reject) = read {
+        all.push(reject.to_string());
+    }
+    all
+}
+
+const QUOTE: &str = r#"{"type":"record","name":"Quote","fields":[
+    {"name":"venue","type":"string"},
+    {"name":"symbol","type":"string"},
+    {"name":"flags","type":{"type":"array","items":"string"}},
+    {"name":"price","type":{"type":"bytes","logicalType":"decimal","precision":20,"scale":6}},
+    {"name":"qty","type":["null","long"],"default":null},
+    {"name":"meta","type":{"type":"map","values":"string"}},
+    {"name":"ts","type":{"type":"long","logicalType":"timestamp-micros"}}]}"#;
+
+fn quote(price: i128, qty: Option<i64>) -> Vec<u8> {
+    let qty = qty.map_or_else(|| long(0), |qty| [long(1), long(qty)].concat());
+    let flags = [long(1), sized(b"@"), long(0)].concat();
+    let meta = [long(1), sized(b"a"), sized(b"b"), long(0)].concat();
+    let parts =
+        [sized(b"XNAS"), sized(b"AAPL"), flags, sized(&price.to_be_bytes()), qty, meta, long(1_749_218_401_123_456)];
+    framed(7, &parts.concat())
+}
+
+#[test]
+fn a_message_is_a_tick_by_its_schema_and_by_the_usual_names() {
+    let mut decoder = decoder(Rules::default(), &[(7, avro(QUOTE))]);
+    assert_eq!(decoder.lacks_schema(&quote(1, None)), None);
+    // Twice, so that the second is read by what was learned of the first.
+    for _ in 0..2 {
+        assert_eq!(
+            ticks(&mut decoder, &quote(201_500_001, Some(100))),
+            ["0 AAPL 2025-06-06T14:00:01.123456Z 201.500001 201.500001 100"]
+        );
+        assert_eq!(ticks(&mut decoder, &quote(201_500_000, None)), ["0 AAPL 2025-06-06T14:00:01.123456Z 201.5 201.5 "]);
+    }
+    // JSON in the same topic is read as ever.
+    let json = br#"{"symbol":"A","price":1,"ts":1749218401}"#;
+    assert_eq!(ticks(&mut decoder, json), ["0 A 2025-06-06T14:00:01Z 1 1 "]);
+}
+
+#[test]
+fn what_no_rule_looks_for_is_passed_over() {
+    let text_of = |rules: Option<&Rules>| {
+        let Format::Avro(schema) = Schema::parse(&avro(QUOTE), rules).unwrap().0 else { panic!("it is Avro") };
+        let mut json = Vec::new();
+        schema.write(&quote(1_000_000, Some(5))[HEADER..], &mut json).unwrap();
+        String::from_utf8(json).unwrap()
+    };
+    let all = r#"{"venue":"XNAS","symbol":"AAPL","flags":["@"],"price":1.000000,"qty":5,"meta":{"a":"b"},"ts":"2025-06-06T14:00:01.123456Z"}"#;
+    assert_eq!(text_of(None), all);
+    let some = r#"{"symbol":"AAPL","price":1.000000,"qty":5,"meta":{"a":"b"},"ts":"2025-06-06T14:00:01.123456Z"}"#;
+    assert_eq!(text_of(Some(&Rules::default())), some);
+    let MapEntries(entries) = "symbol=venue,volume=meta.a".parse().unwrap();
+    let mapped = Rules { mapping: Mapping::new(&entries), ..Rules::default() };
+    assert!(text_of(Some(&mapped)).contains(r#""venue":"XNAS""#));
+}
+
+#[test]
+fn several_ticks_and_nested_ones_are_read_as_of_json() {
+    let schema = r#"{"type":"record","name":"M","fields":[
+        {"name":"head","type":{"type":"record","name":"H","fields":[{"name":"sym","type":"string"}]}},
+        {"name":"bars","type":{"type":"array","items":{"type":"record","name":"B","fields":[
+            {"name":"o","type":"float"},{"name":"c","type":"double"},{"name":"n","type":"int"},
+            {"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}}}]}"#;
+    let bar = |open: f32, close: f64| {
+        [open.to_le_bytes().to_vec(), close.to_le_bytes().to_vec(), long(0), long(1_749_218_401_123)].concat()
+    };
+    let body = [sized(b"A"), long(2), bar(150.72, 1.5), bar(2.5, f64::NAN), long(0)].concat();
+    let MapEntries(entries) = "open=o,close=c,timestamp=at,volume=n".parse().unwrap();
+    let rules = Rules { mapping: Mapping::new(&entries), each: Some("bars".parse().unwrap()), ..Rules::default() };
+    let missing = ticks(&mut decoder(rules.clone(), &[(1, avro(schema))]), &framed(1, &body));
+    assert!(missing[0].starts_with("missing_field: symbol"), "{missing:?}");
+    let MapEntries(entries) = "symbol=head.sym,open=o,close=c,timestamp=at,volume=n".parse().unwrap();
+    let rules = Rules { mapping: Mapping::new(&entries), ..rules };
+    let read = ticks(&mut decoder(rules, &[(1, avro(schema))]), &framed(1, &body));
+    assert_eq!(read[0], "0 A 2025-06-06T14:00:01.123Z 150.72 1.5 0");
+    assert_eq!(read[1], r#"bad_price: close "NaN" is not a number"#);
+}
+
+#[test]
+fn json_schema_is_json_behind_a_number() {
+    let json = SchemaText { kind: SchemaKind::Json, text: r#"{"type":"object"}"#.to_owned(), references: Vec::new() };
+    let mut decoder = decoder(Rules::default(), &[(9, json)]);
+    let read = ticks(&mut decoder, &framed(9, br#"{"symbol":"A","price":"1.5","ts":1749218401}"#));
+    assert_eq!(read, ["0 A 2025-06-06T14:00:01Z 1.5 1.5 "]);
+    assert!(ticks(&mut decoder, &framed(9, b"x"))[0].starts_with("not_json"));
+}
+
+#[test]
+fn a_value_whose_schema_is_none_is_rejected_with_the_reason() {
+    let mut schemas = Schemas::default();
+    schemas.insert(5, Err("no such schema".to_owned()));
+    let mut knowing = Decoder::new(Rules::default(), NOW);
+    let value = framed(5, b"abc");
+    // Without a registry the flag is named.
+    assert_eq!(knowing.lacks_schema(&value), None);
+    let read = ticks(&mut knowing, &value);
+    assert!(read[0].starts_with("unknown_schema: ") && read[0].contains("--schema-registry"), "{read:?}");
+    knowing.set_schemas(schemas);
+    assert_eq!(ticks(&mut knowing, &value), ["unknown_schema: schema 5 of the registry: no such schema"]);
+    assert_eq!(knowing.lacks_schema(&framed(6, b"")), Some(6));
+    // No registry gives such a number, so none is asked.
+    let beyond = framed(u32::MAX, b"");
+    assert_eq!(knowing.lacks_schema(&beyond), None);
+    assert!(ticks(&mut knowing, &beyond)[0].contains("none that a registry may have"));
+    // Four bytes are no header.
+    assert_eq!(knowing.lacks_schema(&[0, 0, 0, 1]), None);
+    assert!(ticks(&mut knowing, &[0, 0, 0, 1])[0].starts_with("not_json"));
+}
+
+#[test]
+fn a_value_that_does_not_follow_its_schema_is_rejected_with_the_place() {
+    let mut decoder = decoder(Rules::default(), &[(7, avro(QUOTE))]);
+    let read = ticks(&mut decoder, &quote(1, None)[..12]);
+    assert!(read[0].starts_with("not_of_schema: ") && read[0].contains("at byte") && read[0].contains('7'), "{read:?}");
+}
+
+#[test]
+fn presets_and_record_times_mean_the_same_as_for_json() {
+    let schema = r#"{"type":"record","name":"T","fields":[{"name":"s","type":"string"},{"name":"p","type":"double"},
+        {"name":"q","type":"double"},{"name":"T","type":{"type":"long","logicalType":"timestamp-millis"}}]}"#;
+    let numbers = [45_123.5_f64.to_le_bytes(), 0.01234_f64.to_le_bytes()].concat();
+    let body = [sized(b"BTCUSDT"), numbers, long(1_749_218_401_123)].concat();
+    let args = MessageArgs { preset: Some(crate::decode::Preset::Binance), ..MessageArgs::default() };
+    let rules = args.rules(ProvenanceNames::default());
+    let mut decoder = decoder(rules, &[(1, avro(schema))]);
+    let read = ticks(&mut decoder, &framed(1, &body));
+    assert_eq!(read, ["0 BTCUSDT 2025-06-06T14:00:01.123Z 45123.5 45123.5 0.01234"]);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(body: Vec<u8>, line in 0_usize..90) {
+        let line = include_str!("avro.jsonl").lines().nth(line).unwrap();
+        let case: Value = serde_json::from_str(line).unwrap();
+        for schema in [QUOTE, &case["schema"].to_string()] {
+            if let Ok(json) = json_of(schema, &body) {
+                prop_assert!(serde_json::from_str::<Value>(&json).is_ok(), "{}", json);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_does_not_change_the_tick(price in 1_i128..1_000_000_000_000, qty: Option<i32>, cut in 5_usize..60) {
+        let mut pruned = decoder(Rules::default(), &[(7, avro(QUOTE))]);
+        let mut whole = Decoder::new(Rules::default(), NOW);
+        let mut schemas = Schemas::default();
+        schemas.insert(7, Schema::parse(&avro(QUOTE), None));
+        whole.set_schemas(schemas);
+        let value = quote(price, qty.map(i64::from));
+        for value in [&value[..], &value[..cut.min(value.len())]] {
+            prop_assert_eq!(ticks(&mut pruned, value), ticks(&mut whole, value));
+        }
+    }
+}

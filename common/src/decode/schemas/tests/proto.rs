@@ -1,0 +1,257 @@
+//! Protobuf, held against the crate that reads its schemas.
+
+use super::super::*;
+use crate::Timestamp;
+use crate::decode::{Beside, Decoder, Element};
+use proptest::prelude::*;
+use protox::prost_reflect::prost::Message as _;
+use protox::prost_reflect::{DescriptorPool, DynamicMessage, MapKey, Value};
+
+const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
+
+fn proto(text: &str) -> SchemaText {
+    SchemaText { kind: SchemaKind::Protobuf, text: text.to_owned(), references: Vec::new() }
+}
+
+/// What the schema makes of bytes, the way to the message's type in front.
+fn json_of(text: &SchemaText, rules: Option<&Rules>, body: &[u8]) -> Result<String, String> {
+    let mut scratch = Scratch::default();
+    match Schema::parse(text, rules)?.0 {
+        Format::Protobuf(schema) => schema.write(body, &mut scratch.text, &mut scratch.slots)?,
+        _ => return Err("is it Protobuf?".to_owned()),
+    }
+    Ok(String::from_utf8(scratch.text).unwrap())
+}
+
+/// An empty message of the schema's, for the crate to fill.
+fn message(text: &str, name: &str) -> DynamicMessage {
+    let pool: DescriptorPool = proto::compiled(&proto(text)).unwrap();
+    DynamicMessage::new(pool.get_message_by_name(name).unwrap())
+}
+
+/// Behind the place of the file's first message.
+fn first(message: &DynamicMessage) -> Vec<u8> {
+    [&[0], &message.encode_to_vec()[..]].concat()
+}
+
+const ALL: &str = r#"syntax = "proto3"; package t;
+    import "google/protobuf/timestamp.proto"; import "google/protobuf/wrappers.proto"; import "confluent/type/decimal.proto";
+    enum Side { UNKNOWN = 0; BUY = 1; }
+    message All {
+        double d = 1; float f = 2; int32 i = 3; int64 l = 4; uint32 u = 5; uint64 ul = 6; sint32 s = 7; sint64 sl = 8;
+        fixed32 f32 = 9; fixed64 f64 = 10; sfixed32 sf32 = 11; sfixed64 sf64 = 12; bool b = 13; string t = 14; bytes y = 15;
+        Side side = 16; Inner inner = 17; repeated int32 many = 18; repeated Inner inners = 19; map<string, double> by_name = 20;
+        google.protobuf.Timestamp at = 21; google.protobuf.DoubleValue wrapped = 22; optional int64 may = 23;
+        confluent.type.Decimal price = 24; oneof one { int32 left = 25; string right = 26; } map<int32, Inner> by_number = 27;
+    }
+    message Inner { string name = 1; int32 n = 2; }"#;
+
+#[test]
+fn every_type_is_what_it_means() {
+    let mut all = message(ALL, "t.All");
+    let empty = json_of(&proto(ALL), None, &first(&all)).unwrap();
+    // Without presence absent is zero; what may be absent is not there.
+    let zeros = r#"{"d":0.0,"f":0.0,"i":0,"l":0,"u":0,"ul":0,"s":0,"sl":0,"f32":0,"f64":0,"sf32":0,"sf64":0,"b":false,"t":"","y":"","side":"UNKNOWN","many":[],"inners":[],"by_name":{},"by_number":{}}"#;
+    assert_eq!(empty, zeros);
+    let inner = |name: &str, n| {
+        let mut inner = message(ALL, "t.Inner");
+        inner.set_field_by_name("name", Value::String(name.to_owned()));
+        inner.set_field_by_name("n", Value::I32(n));
+        Value::Message(inner)
+    };
+    let mut at = message(ALL, "google.protobuf.Timestamp");
+    at.set_field_by_name("seconds", Value::I64(1_749_218_401));
+    at.set_field_by_name("nanos", Value::I32(123_456_789));
+    let mut wrapped = message(ALL, "google.protobuf.DoubleValue");
+    wrapped.set_field_by_name("value", Value::F64(0.0));
+    let mut price = message(ALL, "confluent.type.Decimal");
+    price.set_field_by_name("value", Value::Bytes(2_015_001_i64.to_be_bytes().to_vec().into()));
+    price.set_field_by_name("scale", Value::I32(4));
+    for (name, value) in [
+        ("d", Value::F64(201.5)),
+        ("f", Value::F32(150.72)),
+        ("i", Value::I32(-7)),
+        ("l", Value::I64(i64::MIN)),
+        ("u", Value::U32(u32::MAX)),
+        ("ul", Value::U64(u64::MAX)),
+        ("s", Value::I32(i32::MIN)),
+        ("sl", Value::I64(i64::MAX)),
+        ("f32", Value::U32(u32::MAX)),
+        ("f64", Value::U64(u64::MAX)),
+        ("sf32", Value::I32(-1)),
+        ("sf64", Value::I64(-1)),
+        ("b", Value::Bool(true)),
+        ("t", Value::String("A\"ä".to_owned())),
+        ("y", Value::Bytes(b"\x01z".to_vec().into())),
+        ("side", Value::EnumNumber(1)),
+        ("inner", inner("x", 0)),
+        ("many", Value::List(vec![Value::I32(1), Value::I32(-1)])),
+        ("inners", Value::List(vec![inner("a", 1), inner("b", 2)])),
+        ("by_name", Value::Map([(MapKey::String("k".to_owned()), Value::F64(0.1))].into())),
+        ("at", Value::Message(at)),
+        ("wrapped", Value::Message(wrapped)),
+        ("may", Value::I64(0)),
+        ("price", Value::Message(price)),
+        ("right", Value::String("r".to_owned())),
+        ("by_number", Value::Map([(MapKey::I32(-3), inner("m", 5))].into())),
+    ] {
+        all.set_field_by_name(name, value);
+    }
+    let full = r#"{"d":201.5,"f":150.72,"i":-7,"l":-9223372036854775808,"u":4294967295,"ul":18446744073709551615,"s":-2147483648,"sl":9223372036854775807,"f32":4294967295,"f64":18446744073709551615,"sf32":-1,"sf64":-1,"b":true,"t":"A\"ä","y":"\u0001z","side":"BUY","inner":{"name":"x","n":0},"many":[1,-1],"inners":[{"name":"a","n":1},{"name":"b","n":2}],"by_name":{"k":0.1},"at":"2025-06-06T14:00:01.123456Z","wrapped":0.0,"may":0,"price":201.5001,"right":"r","by_number":{"-3":{"name":"m","n":5}}}"#;
+    assert_eq!(json_of(&proto(ALL), None, &first(&all)).unwrap(), full);
+}
+
+#[test]
+fn a_message_in_parts_is_one_and_of_a_number_the_last_counts() {
+    let text = r#"syntax = "proto3"; message A { B b = 1; int32 n = 2; } message B { string s = 1; int32 n = 2; }"#;
+    // b { s: "x" }, n: 1, b { n: 5 }, n: 2; and a field that is not in the schema, and n as text.
+    let body = [0, 10, 3, 10, 1, b'x', 16, 1, 10, 2, 16, 5, 16, 2, 0x7a, 1, b'?', 18, 1, b'9'];
+    assert_eq!(json_of(&proto(text), None, &body).unwrap(), r#"{"b":{"s":"x","n":5},"n":2}"#);
+}
+
+#[test]
+fn a_number_that_is_written_otherwise_than_its_type_is_another_field() {
+    let text = r#"syntax = "proto3"; message A { double d = 1; repeated float f = 2; map<int32, fixed32> m = 3; }"#;
+    // d as an int64, f as fixed64, and an entry of m whose value is an int32; 1.0 packed into f.
+    let body = [&[0, 8, 5, 17, 1, 2, 3, 4, 5, 6, 7, 8, 26, 4, 8, 1, 16, 5, 18, 4][..], &1_f32.to_le_bytes()].concat();
+    assert_eq!(json_of(&proto(text), None, &body).unwrap(), r#"{"d":0.0,"f":[1.0],"m":{"1":0}}"#);
+}
+
+/// It has 40 kB, and would have a text of gigabytes.
+#[test]
+fn a_short_message_has_no_endless_text() {
+    let names: String = (3..60).map(|number| format!("int32 {}{number} = {number}; ", "n".repeat(200))).collect();
+    let text = format!("syntax = \"proto3\"; message A {{ A l = 1; A r = 2; {names} }}");
+    let deep = (0..14).fold(vec![], |inner: Vec<u8>, _| {
+        let length =
+            [(inner.len() & 0x7f) as u8 | 0x80, (inner.len() >> 7 & 0x7f) as u8 | 0x80, (inner.len() >> 14) as u8];
+        [&[10][..], &length, &inner, &[18], &length, &inner].concat()
+    });
+    let error = json_of(&proto(&text), None, &[&[0], &deep[..]].concat()).unwrap_err();
+    assert!(error.contains("as text it has"), "{error}");
+}
+
+#[test]
+fn a_schema_that_is_nested_without_end_is_none() {
+    let text = format!("{}{}", "message A { ".repeat(100_000), "}".repeat(100_000));
+    let error = Schema::parse(&proto(&format!("syntax = \"proto3\"; {text}")), None).unwrap_err();
+    assert!(error.contains("nested"), "{error}");
+}
+
+#[test]
+fn a_value_names_its_message_by_its_place_in_the_file() {
+    let text = r#"syntax = "proto3"; message A { map<string, int32> m = 1; message X { int32 x = 1; } message Y { int32 y = 1; } }
+        message B { int32 b = 1; }"#;
+    let read = |place: &[u8]| json_of(&proto(text), None, &[place, &[8, 7]].concat());
+    assert_eq!(read(&[2, 2]).unwrap(), r#"{"b":7}"#);
+    assert_eq!(read(&[4, 0, 2]).unwrap(), r#"{"y":7}"#, "a map's entries do not count");
+    for place in [&[2, 8][..], &[2, 1], &[6, 0, 0, 0], &[0x81, 1]] {
+        assert!(read(place).unwrap_err().contains("type is none"), "{place:?}");
+    }
+}
+
+#[test]
+fn a_schema_may_refer_to_others_and_know_confluents() {
+    let reference = Reference {
+        name: "money.proto".to_owned(),
+        text: r#"syntax = "proto3"; package m; message Money { int64 units = 1; }"#.to_owned(),
+    };
+    let text = r#"syntax = "proto3"; import "money.proto"; import "confluent/meta.proto";
+        message T { m.Money price = 1 [(confluent.field_meta) = { doc: "the price" }]; }"#;
+    let with = SchemaText { references: vec![reference], ..proto(text) };
+    assert_eq!(json_of(&with, None, &[0, 10, 2, 8, 7]).unwrap(), r#"{"price":{"units":7}}"#);
+    let error = Schema::parse(&proto(text), None).unwrap_err();
+    assert!(error.contains("money.proto"), "{error}");
+    let error = Schema::parse(&proto("syntax = \"proto3\"; message A { B b = 1; }"), None).unwrap_err();
+    assert!(error.contains('B'), "{error}");
+}
+
+#[test]
+fn bytes_that_are_no_message_are_said() {
+    let text = r#"syntax = "proto3"; message A { A a = 1; repeated A all = 2; string s = 3; }"#;
+    let deep = (0..200).fold(vec![], |inner: Vec<u8>, _| {
+        let length = [(inner.len() & 0x7f) as u8 | 0x80, (inner.len() >> 7) as u8];
+        [&[10][..], &length, &inner].concat()
+    });
+    for (body, said) in [
+        (&[][..], "in the midst"),
+        (&[0, 26, 5, b'a'], "in the midst"),
+        (&[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], "more than ten bytes"),
+        (&[0, 0], "without a number"),
+        (&[0, 15], "no wire type 7"),
+        (&[0, 12], "end of a group"),
+        (&[0, 11], "in a group"),
+        (&[&[0], &deep[..]].concat(), "nested deeper"),
+    ] {
+        let error = json_of(&proto(text), None, body).unwrap_err();
+        assert!(error.contains(said), "{body:?}: {error}");
+    }
+}
+
+#[test]
+fn a_message_is_a_tick_by_its_names_and_a_volume_of_zero_is_one() {
+    let text = r#"syntax = "proto3"; import "google/protobuf/timestamp.proto";
+        message Trade { string venue = 1; string symbol = 2; double price = 3; int64 size = 4; google.protobuf.Timestamp ts = 5; }"#;
+    let mut trade = message(text, "Trade");
+    trade.set_field_by_name("venue", Value::String("XNAS".to_owned()));
+    trade.set_field_by_name("symbol", Value::String("AAPL".to_owned()));
+    trade.set_field_by_name("price", Value::F64(201.5));
+    let mut at = message(text, "google.protobuf.Timestamp");
+    at.set_field_by_name("seconds", Value::I64(1_749_218_401));
+    trade.set_field_by_name("ts", Value::Message(at));
+    let pruned = json_of(&proto(text), Some(&Rules::default()), &first(&trade)).unwrap();
+    assert_eq!(pruned, r#"{"symbol":"AAPL","price":201.5,"size":0,"ts":"2025-06-06T14:00:01.000000Z"}"#);
+    let mut schemas = Schemas::default();
+    schemas.insert(3, Schema::parse(&proto(text), Some(&Rules::default())));
+    let mut decoder = Decoder::new(Rules::default(), NOW);
+    decoder.set_schemas(schemas);
+    let (mut scratch, value) = (Scratch::default(), [&[0, 0, 0, 0, 3], &first(&trade)[..]].concat());
+    let json = decoder.json(&value, &mut scratch).unwrap();
+    let mut seen = 0;
+    let read = decoder.decode_each(json, &Beside::NOTHING, &mut |Element { read, .. }| {
+        let tick = read.unwrap().tick;
+        assert_eq!(tick.volume().map(|volume| volume.to_string()).as_deref(), Some("0"));
+        seen += 1;
+    });
+    assert!(read.is_ok() && seen == 1);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(body: Vec<u8>) {
+        let Format::Protobuf(schema) = Schema::parse(&proto(ALL), None).unwrap().0 else { panic!("it is Protobuf") };
+        let mut scratch = Scratch::default();
+        if schema.write(&body, &mut scratch.text, &mut scratch.slots).is_ok() {
+            // A text may be no UTF-8, which the decoder says.
+            let text = String::from_utf8_lossy(&scratch.text);
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn any_message_that_the_crate_writes_is_read(d: f64, l: i64, s: i32, t: String, many: Vec<i32>, right: Option<String>, may: Option<i64>) {
+        let mut all = message(ALL, "t.All");
+        all.set_field_by_name("d", Value::F64(if d.is_finite() { d } else { 0.5 }));
+        all.set_field_by_name("l", Value::I64(l));
+        all.set_field_by_name("s", Value::I32(s));
+        all.set_field_by_name("t", Value::String(t.clone()));
+        all.set_field_by_name("many", Value::List(many.iter().copied().map(Value::I32).collect()));
+        if let Some(right) = &right {
+            all.set_field_by_name("right", Value::String(right.clone()));
+        }
+        if let Some(may) = may {
+            all.set_field_by_name("may", Value::I64(may));
+        }
+        let text = json_of(&proto(ALL), None, &first(&all)).unwrap();
+        // Value reads a float to the next but one.
+        let written = text.strip_prefix(r#"{"d":"#).and_then(|text| text.split(',').next()).unwrap();
+        prop_assert_eq!(written.parse::<f64>().unwrap(), if d.is_finite() { d } else { 0.5 });
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!((json["l"].as_i64(), json["s"].as_i64()), (Some(l), Some(i64::from(s))));
+        prop_assert_eq!(json["t"].as_str(), Some(t.as_str()));
+        prop_assert_eq!(json["right"].as_str(), right.as_deref());
+        prop_assert_eq!(json["may"].as_i64(), may);
+        let read: Vec<i64> = json["many"].as_array().unwrap().iter().map(|item| item.as_i64().unwrap()).collect();
+        prop_assert_eq!(read, many.into_iter().map(i64::from).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,311 @@
+//! [`Client`]: one question to the registry, and its answer. It waits for nobody: trying again is the caller's business.
+
+use super::args::Login;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use common::decode::{Reference, SchemaKind, SchemaText};
+use common::failure::one_line;
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::time::Duration;
+use ureq::Agent;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use url::Url;
+
+/// How long an answer may take, and reaching the registry.
+const PATIENCE: Duration = Duration::from_secs(10);
+const REACHED_WITHIN: Duration = Duration::from_secs(4);
+/// The longest answer; schemas have kilobytes.
+const MAX_BYTES: u64 = 4 << 20;
+/// Schemas that one may refer to, with all that these refer to.
+const MAX_REFERENCES: usize = 500;
+/// What is shown of an answer that is none of a registry's.
+const SHOWN: usize = 200;
+
+/// Why there is no answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The registry says that there is no such schema, in its words.
+    None(String),
+    /// The registry does not let this user in, in its words.
+    Refused(String),
+    /// This user may not see the schema, in the registry's words.
+    Forbidden(String),
+    /// Nobody answers, or nobody who knows.
+    Away(String),
+}
+
+/// Asks a registry. It has no `Debug`: it knows a password.
+pub struct Client {
+    agent: Agent,
+    bases: Vec<Url>,
+    login: Option<Login>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    schema: String,
+    #[serde(default)]
+    schema_type: Option<String>,
+    #[serde(default)]
+    references: Option<Vec<Referred>>,
+}
+
+#[derive(Deserialize)]
+struct Referred {
+    name: String,
+    subject: String,
+    version: i64,
+}
+
+/// What a registry says where it has no answer.
+#[derive(Deserialize)]
+struct Complaint {
+    error_code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+impl Client {
+    /// `authorities`: certificates in PEM that are trusted besides the system's.
+    ///
+    /// # Errors
+    /// A sentence without the URL, which may hold a password.
+    pub fn new(urls: &[&str], login: Option<Login>, authorities: Option<&[u8]>) -> Result<Self, String> {
+        let (mut bases, mut login) = (Vec::new(), login);
+        for url in urls {
+            let (base, of_url) = parse(url)?;
+            bases.push(base);
+            login = login.or(of_url);
+        }
+        let is_secure = bases.iter().any(|base| base.scheme() == "https");
+        let roots = if is_secure { roots(authorities)? } else { Vec::new() };
+        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).build();
+        let agent = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .timeout_connect(Some(REACHED_WITHIN))
+            .user_agent("stock-lambda")
+            .build();
+        Ok(Self { agent: agent.into(), bases, login })
+    }
+
+    /// Whether the registry is there and lets this user in.
+    ///
+    /// # Errors
+    /// [`Trouble`]
+    pub fn probe(&self) -> Result<(), Trouble> {
+        // Whatever it says of the first schema, it is there; there is no question that all registries know besides.
+        match self.ask(&["schemas", "ids", "1"]) {
+            Err(Trouble::None(_)) => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// The schema of this number, with all that it refers to.
+    ///
+    /// # Errors
+    /// [`Trouble`]
+    pub fn schema(&self, id: u32) -> Result<SchemaText, Trouble> {
+        let Answer { schema, schema_type, references } = self.answer(&["schemas", "ids", &id.to_string()])?;
+        let kind = match schema_type.as_deref() {
+            None | Some("AVRO") => SchemaKind::Avro,
+            Some("PROTOBUF") => SchemaKind::Protobuf,
+            Some("JSON") => SchemaKind::Json,
+            Some(other) => return Err(Trouble::None(format!("it is of the type {other}, which is not read here"))),
+        };
+        let mut found = Vec::new();
+        if kind != SchemaKind::Json {
+            self.add_references(&references.unwrap_or_default(), &mut HashSet::new(), &mut found)?;
+        }
+        Ok(SchemaText { kind, text: schema, references: found })
+    }
+
+    /// Each behind those that it needs itself.
+    fn add_references(
+        &self,
+        references: &[Referred],
+        known: &mut HashSet<(String, i64)>,
+        found: &mut Vec<Reference>,
+    ) -> Result<(), Trouble> {
+        for Referred { name, subject, version } in references {
+            if !known.insert((subject.clone(), *version)) {
+                continue;
+            }
+            if known.len() > MAX_REFERENCES {
+                return Err(Trouble::None(format!("it refers to more than {MAX_REFERENCES} schemas")));
+            }
+            let answer = self.answer(&["subjects", subject, "versions", &version.to_string()])?;
+            self.add_references(&answer.references.unwrap_or_default(), known, found)?;
+            found.push(Reference { name: name.clone(), text: answer.schema });
+        }
+        Ok(())
+    }
+
+    fn answer(&self, path: &[&str]) -> Result<Answer, Trouble> {
+        let text = self.ask(path)?;
+        serde_json::from_str(&text)
+            .map_err(|error| Trouble::Away(format!("{} says no schema: {error}", self.shown(path))))
+    }
+
+    /// The first registry that answers is right; where none does, the first trouble is said.
+    fn ask(&self, path: &[&str]) -> Result<String, Trouble> {
+        let mut first = None;
+        for base in &self.bases {
+            match self.ask_one(base, path) {
+                Err(Trouble::Away(why)) => drop(first.get_or_insert(Trouble::Away(why))),
+                answer => return answer,
+            }
+        }
+        Err(first.unwrap_or_else(|| Trouble::Away("no registry is named".to_owned())))
+    }
+
+    fn ask_one(&self, base: &Url, path: &[&str]) -> Result<String, Trouble> {
+        let url = extended(base, path);
+        let mut request =
+            self.agent.get(url.as_str()).header("Accept", "application/vnd.schemaregistry.v1+json, */*;q=0.5");
+        if let Some(Login { user, password }) = &self.login {
+            let login = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
+            request = request.header("Authorization", format!("Basic {login}"));
+        }
+        let away = |error: ureq::Error| Trouble::Away(format!("{url}: {}", one_line(&error)));
+        let mut response = request.call().map_err(away)?;
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(away)?;
+        match status {
+            200 => Ok(text),
+            status => Err(trouble(&url, status, &text)),
+        }
+    }
+
+    fn shown(&self, path: &[&str]) -> String {
+        self.bases.first().map(|base| extended(base, path).to_string()).unwrap_or_default()
+    }
+}
+
+/// What an answer other than 200 means. A registry's own code of five digits speaks of what was asked for; anything else,
+/// as a web server's 404, of who was asked.
+fn trouble(url: &Url, status: u16, text: &str) -> Trouble {
+    let complaint = serde_json::from_str::<Complaint>(text).ok();
+    let words = match &complaint {
+        Some(complaint) => complaint.message.clone(),
+        None => text.chars().take(SHOWN).collect(),
+    };
+    let said = one_line(&format!("{url} answers {status}: {words}"));
+    let is_of_schema = complaint.is_some_and(|complaint| complaint.error_code / 100 == i64::from(status));
+    match status {
+        401 => Trouble::Refused(format!("{said} (--schema-registry-user, SCHEMA_REGISTRY_PASSWORD)")),
+        403 => Trouble::Forbidden(format!("{said} (--schema-registry-user must be allowed to read schemas)")),
+        404 | 422 if is_of_schema => Trouble::None(said),
+        404 => Trouble::Away(format!("{said}; is this a schema registry? (--schema-registry)")),
+        _ => Trouble::Away(said),
+    }
+}
+
+/// The URL without a login, and the login that it held.
+fn parse(text: &str) -> Result<(Url, Option<Login>), String> {
+    const EXAMPLE: &str = "expected http://host:8081 or https://host:8081";
+    let text = if text.ends_with('/') { text.to_owned() } else { format!("{text}/") };
+    let mut url = Url::parse(&text).map_err(|error| format!("{error}; {EXAMPLE}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || url.query().is_some() {
+        return Err(EXAMPLE.to_owned());
+    }
+    let login = (!url.username().is_empty()).then(|| login_of(&url));
+    // Neither fails where there is a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Ok((url, login))
+}
+
+fn login_of(url: &Url) -> Login {
+    let decoded = |text: &str| percent_decoded(text);
+    Login {
+        user: decoded(url.username()),
+        password: super::args::Password::Text(decoded(url.password().unwrap_or_default())),
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    // As in a form, but for the plus sign, which is itself.
+    let form = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+fn extended(base: &Url, path: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
+}
+
+fn roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String> {
+    let system = rustls_native_certs::load_native_certs();
+    let mut roots: Vec<_> = system.certs.iter().map(|found| Certificate::from_der(found).to_owned()).collect();
+    let Some(pem) = authorities else {
+        return Ok(roots);
+    };
+    let before = roots.len();
+    for item in parse_pem(pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(format!("the certificates of --schema-registry-ca-file: {error}")),
+        }
+    }
+    match roots.len() > before {
+        true => Ok(roots),
+        false => Err("--schema-registry-ca-file holds no certificate".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_a_url_is_taken_out_of_it() {
+        let (url, login) = parse("https://me:p%40ss+w@registry:8081/sub").unwrap();
+        assert_eq!(url.as_str(), "https://registry:8081/sub/");
+        let Login { user, password } = login.unwrap();
+        assert_eq!((user.as_str(), password.expose().as_str()), ("me", "p@ss+w"));
+        assert_eq!(
+            extended(&url, &["subjects", "a/b c", "versions", "1"]).path(),
+            "/sub/subjects/a%2Fb%20c/versions/1"
+        );
+        assert!(parse("http://registry:8081").unwrap().1.is_none());
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_registry_is_refused_without_showing_it() {
+        for text in
+            ["registry:8081", "ftp://me:s3cret@h", "http://me:s3cret@", "http://me:s3cret@h:x", "http://h/?a=s3cret"]
+        {
+            let error = parse(text).err().unwrap();
+            assert!(error.contains("http://host:8081") && !error.contains("s3cret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_a_registrys_own_word_says_that_there_is_no_schema() {
+        let url = Url::parse("http://h/").unwrap();
+        let of = |status, text: &str| trouble(&url, status, text);
+        assert!(
+            matches!(of(404, r#"{"error_code":40403,"message":"Schema not found"}"#), Trouble::None(why) if why.contains("Schema not found"))
+        );
+        for (status, text) in [
+            (404, r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#),
+            (404, "<html>nothing here</html>"),
+            (500, r#"{"error_code":50001,"message":"backend"}"#),
+            (429, ""),
+            (503, "x"),
+        ] {
+            assert!(matches!(of(status, text), Trouble::Away(_)), "{status} {text}");
+        }
+        let words = r#"{"error_code":40101,"message":"who?"}"#;
+        assert!(matches!(of(401, words), Trouble::Refused(why) if why.contains("who?")));
+        assert!(matches!(of(403, words), Trouble::Forbidden(why) if why.contains("who?")));
+    }
+}
