@@ -35,7 +35,7 @@ use crate::reader::Reader;
 use crate::totals::MAX_SYMBOLS;
 use archive::Archive;
 use common::{Failure, Timestamp};
-use compare::Sides;
+use compare::{Sides, Unplaced};
 use holdings::HourHoldings;
 use log::Span;
 use outcome::{HourOutcome, PartitionOutcome, Status};
@@ -134,6 +134,34 @@ impl Stretch {
 
     fn archive(&self, hour: Hour) -> Sum<'_> {
         Sum::of(self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour)))
+    }
+
+    /// What is known of expired ticks whose lines told no places.
+    fn expired_unplaced(&self, hour: Hour) -> Unplaced {
+        let (computed, there) = (&self.computed[&hour], self.archive(hour).ticks);
+        let gone = computed.archived(there) - there;
+        match gone.saturating_sub(self.expired_placed(hour)) {
+            _ if computed.gone_objects == 0 => Unplaced::None,
+            _ if computed.is_stale => Unplaced::Unknown,
+            0 => Unplaced::None,
+            _ if self.realtime(hour).ticks == there + gone => Unplaced::AsMany,
+            _ => Unplaced::Otherwise,
+        }
+    }
+
+    /// How many ticks of an hour have expired whose places are known.
+    fn expired_placed(&self, hour: Hour) -> u64 {
+        let of_part = |part: &Part| -> u64 {
+            let there = part.archived.holdings.hours.get(&hour);
+            let expired = part.expired.iter().filter(|((of, _), _)| *of == hour);
+            expired
+                .map(|((_, partition), offsets)| match there {
+                    Some(there) => (offsets - there.offsets(*partition)).len(),
+                    None => offsets.len(),
+                })
+                .sum()
+        };
+        self.parts.iter().map(of_part).sum()
     }
 
     /// Why not all of the archive could be read.
@@ -388,6 +416,7 @@ impl Verification {
             kafka: kafka_ranges(hour, &stretch.hours, &part.spans),
             kafka_ends: part.spans.iter().map(|(partition, span)| (*partition, span.high)).collect(),
             expired: &part.expired,
+            expired_unplaced: stretch.expired_unplaced(hour),
             parsed_otherwise: &part.parsed_otherwise,
             rejected_ticks: &part.rejected_ticks,
             rejected_unread: &part.rejected_unread,

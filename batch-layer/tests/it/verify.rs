@@ -1,5 +1,6 @@
 //! `batch-layer verify`: what it finds, and what it does not take for a finding.
 
+use crate::changes::placeless;
 use crate::support::{LONG, Outcome, Tick, World, finish, gzip, key, key_of, lines, some_ticks};
 use batch_layer::hour::Hour;
 use common::Timestamp;
@@ -663,6 +664,32 @@ async fn objects_that_have_expired_are_no_difference() {
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("1 objects of the archive have expired"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn expired_objects_whose_lines_told_no_offsets_are_compared_by_number() {
+    let world = World::create().await;
+    for partition in 0..2 {
+        let name = key(10, partition, 0);
+        world.bucket.put(&name, placeless(10, partition, 20)).await.unwrap();
+        world.insert_realtime(&some_ticks(10, partition, 0, 20)).await;
+    }
+    settle(&world).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // One after the other.
+    for partition in 0..2 {
+        world.bucket.delete(&key(10, partition, 0)).await.unwrap();
+        world.run_ok(&HOURS).await;
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        let word = "20 ticks of realtime_stock were in objects that have expired, whose lines told no offsets";
+        assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    }
+    world.execute("delete from realtime_stock where kafka_partition = 0 and kafka_offset = 7").await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
 }
 
 #[tokio::test]

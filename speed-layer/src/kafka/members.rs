@@ -3,8 +3,19 @@
 //! By Kafka's older question for a group and not by librdkafka's admin interface: one of its questions to a coordinator
 //! that has run out of time ends the process as soon as the coordinator is found (librdkafka 2.12.1).
 
+//!
+//! Every broker is asked, and only the group's coordinator has members to tell. So where another one is down, its part is
+//! missing and the answer is whole all the same; rdkafka's own wrapper takes that for a failure.
+#![allow(
+    unsafe_code,
+    reason = "rdkafka's wrapper of rd_kafka_list_groups gives no partial answer, and does not free it"
+)]
+
+use rdkafka::bindings as c;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaResult;
+use rdkafka::types::RDKafkaErrorCode;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr::NonNull;
 use std::time::Duration;
 
 /// A member of the group.
@@ -16,24 +27,99 @@ pub struct Member {
     pub topics: Vec<String>,
 }
 
-/// Asks every broker for the group's members; only its coordinator has some.
+/// Asks every broker for the group's members.
 ///
 /// # Errors
-/// A broker does not answer within `patience`, or refuses to.
+/// No broker tells them within `patience`: the coordinator is away, or refuses to.
 pub fn members<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     group: &str,
     patience: Duration,
-) -> KafkaResult<Vec<Member>> {
-    let found = consumer.fetch_group_list(Some(group), patience)?;
-    let members = found.groups().iter().flat_map(rdkafka::groups::GroupInfo::members);
-    Ok(members
-        .map(|member| Member {
-            client_id: member.client_id().to_owned(),
-            host: member.client_host().to_owned(),
-            topics: member.assignment().and_then(topics).unwrap_or_default(),
-        })
-        .collect())
+) -> Result<Vec<Member>, RDKafkaErrorCode> {
+    let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+    let millis = c_int::try_from(patience.as_millis()).unwrap_or(c_int::MAX);
+    let mut list = std::ptr::null();
+    // SAFETY: the client is valid, the name outlives the call, and the list is only read where there is one.
+    let code = unsafe { c::rd_kafka_list_groups(consumer.client().native_ptr(), name.as_ptr(), &raw mut list, millis) };
+    let code = RDKafkaErrorCode::from(code);
+    let Some(list) = GroupList::of(list) else { return Err(code) };
+    match code {
+        RDKafkaErrorCode::NoError => Ok(list.members()),
+        RDKafkaErrorCode::Partial if list.tells_members() => Ok(list.members()),
+        _ => Err(code),
+    }
+}
+
+/// An answer of librdkafka's, which is given back to it.
+struct GroupList(NonNull<c::rd_kafka_group_list>);
+
+impl GroupList {
+    fn of(list: *const c::rd_kafka_group_list) -> Option<Self> {
+        NonNull::new(list.cast_mut()).map(Self)
+    }
+
+    fn groups(&self) -> &[c::rd_kafka_group_info] {
+        // SAFETY: librdkafka made the list, and it lives until it is dropped.
+        unsafe {
+            let list = self.0.as_ref();
+            slice(list.groups, list.group_cnt)
+        }
+    }
+
+    /// Whether a coordinator is among those that have answered.
+    fn tells_members(&self) -> bool {
+        self.groups()
+            .iter()
+            .any(|group| RDKafkaErrorCode::from(group.err) == RDKafkaErrorCode::NoError && group.member_cnt > 0)
+    }
+
+    fn members(&self) -> Vec<Member> {
+        // SAFETY: as above; a member's texts and bytes live as long as the list.
+        let members = self.groups().iter().flat_map(|group| unsafe { slice(group.members, group.member_cnt) });
+        members
+            .map(|member| unsafe {
+                Member {
+                    client_id: text(member.client_id),
+                    host: text(member.client_host),
+                    topics: topics(bytes(member.member_assignment, member.member_assignment_size)).unwrap_or_default(),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Drop for GroupList {
+    fn drop(&mut self) {
+        // SAFETY: it came from rd_kafka_list_groups, and is freed once.
+        unsafe { c::rd_kafka_group_list_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// # Safety
+/// `first` must be null or the first of `count` values that live as long as `'a`.
+unsafe fn slice<'a, T>(first: *const T, count: c_int) -> &'a [T] {
+    match usize::try_from(count) {
+        // SAFETY: by the caller.
+        Ok(count @ 1..) if !first.is_null() => unsafe { std::slice::from_raw_parts(first, count) },
+        _ => &[],
+    }
+}
+
+/// # Safety
+/// As [`slice`].
+unsafe fn bytes<'a>(first: *const c_void, count: c_int) -> &'a [u8] {
+    // SAFETY: by the caller.
+    unsafe { slice(first.cast(), count) }
+}
+
+/// # Safety
+/// `words` must be null or a C string.
+unsafe fn text(words: *const c_char) -> String {
+    if words.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the caller.
+    unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned()
 }
 
 /// The topics of an assignment as consumers write it (ConsumerProtocolAssignment of Kafka's protocol): a version, then

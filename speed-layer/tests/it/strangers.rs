@@ -1,10 +1,11 @@
 //! Others in the consumer group.
 
+use crate::elections::TURN;
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::time::Duration;
-use workbench::testing::{Child, TestDatabase, eventually};
+use workbench::testing::{Child, TestCluster, TestDatabase, TestTopic, eventually};
 
 fn start_with_group(scene: &Scene, group: &str, database: &str) -> Child {
     let mut command = scene.command();
@@ -40,20 +41,8 @@ async fn another_program_that_takes_a_part_of_the_partitions_is_named_as_long_as
     let speed_layer = start_with_group(&scene, group, scene.database.url());
     let address = http_address(&speed_layer).await;
     wait_ready(&address, 200).await;
-    let thief: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", scene.topic.brokers())
-        .set("group.id", group)
-        .set("client.id", "thief")
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .create()
-        .unwrap();
-    thief.subscribe(&[scene.topic.name()]).unwrap();
-    eventually("the thief to be named", PATIENCE, || async {
-        thief.poll(Duration::from_millis(10));
-        let (status, body) = get(&address, "/readyz");
-        if status == 503 && body.contains("client \"thief\"") { Ok(()) } else { Err(body) }
-    })
-    .await;
+    let thief = steal(&scene, group);
+    wait_named(&thief, &address).await;
     drop(thief);
     wait_ready(&address, 200).await;
 }
@@ -69,4 +58,40 @@ async fn a_group_that_agrees_on_another_strategy_is_named() {
     let second = Child::spawn(command);
     let line = second.wait_stderr("does not take this instance", PATIENCE).await;
     assert!(line.contains("partition.assignment.strategy"), "{line}");
+}
+
+#[tokio::test]
+async fn another_program_is_named_while_a_broker_that_is_not_the_coordinator_is_away() {
+    let _turn = TURN.lock().await;
+    let mut cluster = TestCluster::start(&[1]).await;
+    let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1], &[1]]).await).await;
+    let group = scene.database.name();
+    let speed_layer = start_with_group(&scene, group, scene.database.url());
+    let address = http_address(&speed_layer).await;
+    wait_ready(&address, 200).await;
+    cluster.kill_second();
+    let thief = steal(&scene, group);
+    wait_named(&thief, &address).await;
+}
+
+/// Another program that joins the group.
+fn steal(scene: &Scene, group: &str) -> BaseConsumer {
+    let thief: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", scene.topic.brokers())
+        .set("group.id", group)
+        .set("client.id", "thief")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .create()
+        .unwrap();
+    thief.subscribe(&[scene.topic.name()]).unwrap();
+    thief
+}
+
+async fn wait_named(thief: &BaseConsumer, address: &str) {
+    eventually("the thief to be named", PATIENCE, || async {
+        thief.poll(Duration::from_millis(10));
+        let (status, body) = get(address, "/readyz");
+        if status == 503 && body.contains("client \"thief\"") { Ok(()) } else { Err(body) }
+    })
+    .await;
 }

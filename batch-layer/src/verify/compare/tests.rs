@@ -50,6 +50,7 @@ impl Case {
             newest: &[(0, 99)].into(),
             kafka: BTreeMap::new(),
             expired: &self.expired,
+            expired_unplaced: Unplaced::None,
             parsed_otherwise: &self.parsed_otherwise,
             rejected_ticks: &self.rejected_ticks,
             rejected_unread: &self.rejected_unread,
