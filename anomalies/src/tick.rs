@@ -90,8 +90,8 @@ pub struct Finding {
     pub at: i64,
     /// How far beyond its limit: 1 at the limit, 2 twice as far.
     pub score: f64,
-    /// The price, volume, range, time or number that was to be expected, in the unit of what was
-    /// seen.
+    /// The price, time or number that was to be expected, in the unit of what was seen; of a burst
+    /// its limit.
     pub expected: f64,
 }
 
