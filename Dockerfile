@@ -18,12 +18,13 @@ WORKDIR /src
 # removed again, and so is what was built from them; cargo would otherwise take it for newer than the real sources.
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
+COPY anomalies/Cargo.toml anomalies/
 COPY common/Cargo.toml common/
 COPY speed-layer/Cargo.toml speed-layer/
 COPY batch-layer/Cargo.toml batch-layer/
 COPY workbench/Cargo.toml workbench/
 COPY xtask/Cargo.toml xtask/
-RUN for crate in common speed-layer batch-layer workbench xtask; do \
+RUN for crate in anomalies common speed-layer batch-layer workbench xtask; do \
         mkdir $crate/src && touch $crate/src/lib.rs && echo 'fn main() {}' > $crate/src/main.rs || exit 1; \
     done \
  && cargo build --release --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \

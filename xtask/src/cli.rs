@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
-use crate::{chaos, containers, demo, files, interrupt, manifests, setup, supply_chain, test, workbench};
+use crate::{anomalies, chaos, containers, demo, files, interrupt, manifests, setup, supply_chain, test, workbench};
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers, and what runs on them.
 #[derive(Parser)]
@@ -66,7 +66,7 @@ enum Command {
     Report(PassThrough),
     /// Check that topic, tables and archive agree (`prove --help`: all options)
     Prove(PassThrough),
-    /// Measure (`bench --help`: all options)
+    /// Measure (`bench --help`: all options; `bench anomalies --help`: the detectors, without services)
     Bench(PassThrough),
 }
 
@@ -169,6 +169,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Archive(rest) => pass("archive", rest),
         Command::Report(rest) => pass("report", rest),
         Command::Prove(rest) => pass("prove", rest),
+        Command::Bench(rest) if rest.arguments.first().is_some_and(|first| first == "anomalies") => {
+            anomalies::bench(&rest.arguments[1..])
+        }
         Command::Bench(rest) => pass("bench", rest),
     }
 }

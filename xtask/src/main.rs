@@ -1,5 +1,6 @@
 //! Developer commands of this workspace: `cargo xtask --help`.
 
+mod anomalies;
 mod build;
 mod cache;
 mod chaos;

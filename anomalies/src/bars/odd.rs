@@ -1,0 +1,142 @@
+//! The bars' detector: several views of a series, each by what it has not seen before, and one
+//! score.
+
+use serde::{Deserialize, Serialize};
+
+use super::BarDetector;
+use super::forest::{Forest, Growth};
+use super::history::{Episodes, Mean, Novelty, Rank, Season};
+use super::spectral::SpectralResidual;
+
+/// Values that are smoothed together.
+const SMOOTHED: usize = 20;
+const SMOOTHED_SEASONAL: usize = 10;
+/// What novelty of the smoothed values counts beside that of the values themselves.
+const OF_SMOOTHED: f64 = 0.3;
+const OF_SMOOTHED_SEASONAL: f64 = 0.2;
+/// What the spectral residual's rank counts beside the others'.
+const OF_SPECTRAL: f64 = 0.5;
+/// What a power of ten of rarity counts beside a whole range of novelty.
+const OF_RARITY: f64 = 0.003;
+/// The sum that is halfway between usual and odd.
+const HALFWAY: f64 = 0.02;
+/// Values of an episode: within it only what is odder than before is said.
+const EPISODE: usize = 100;
+
+/// Novelty (how far outside everything seen), for the value, its moving mean, and the moving mean
+/// without the time of day's; or rarity (the rank of isolation, of the distance from the time of
+/// day, of spectral saliency), if that is more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OddBar {
+    value: Novelty,
+    smooth: Mean,
+    smoothed: Novelty,
+    season: Season,
+    smooth_seasonal: Mean,
+    smoothed_seasonal: Novelty,
+    forest: Forest,
+    isolation: Rank,
+    distance: Rank,
+    spectral: SpectralResidual,
+    saliency: Rank,
+    episodes: Episodes,
+}
+
+impl Default for OddBar {
+    fn default() -> Self {
+        Self {
+            value: Novelty::default(),
+            smooth: Mean::of(SMOOTHED),
+            smoothed: Novelty::default(),
+            season: Season::default(),
+            smooth_seasonal: Mean::of(SMOOTHED_SEASONAL),
+            smoothed_seasonal: Novelty::default(),
+            forest: Forest::of(Growth { shingle: 4, ..Growth::default() }),
+            isolation: Rank::default(),
+            distance: Rank::default(),
+            spectral: SpectralResidual::default(),
+            saliency: Rank::default(),
+            episodes: Episodes::of(EPISODE),
+        }
+    }
+}
+
+impl OddBar {
+    fn novelty(&mut self, value: f64, residual: f64) -> f64 {
+        let smooth = self.smooth.next(value);
+        let smooth_seasonal = self.smooth_seasonal.next(residual);
+        let of_smoothed = OF_SMOOTHED * self.smoothed.next(smooth);
+        let of_seasonal = OF_SMOOTHED_SEASONAL * self.smoothed_seasonal.next(smooth_seasonal);
+        self.value.next(value).max(of_smoothed).max(of_seasonal)
+    }
+
+    fn rarity(&mut self, value: f64, residual: f64) -> f64 {
+        let isolation = self.isolation.next(self.forest.score(value));
+        let distance = self.distance.next(residual.abs());
+        let saliency = self.saliency.next(self.spectral.saliency(value));
+        isolation + distance + OF_SPECTRAL * saliency
+    }
+}
+
+impl BarDetector for OddBar {
+    const NAME: &'static str = "odd_bar";
+    const VERSION: u32 = 1;
+
+    fn score(&mut self, at: i64, value: f64) -> f64 {
+        if !value.is_finite() {
+            return 0.0;
+        }
+        let residual = self.season.residual(at, value);
+        let raw = self.novelty(value, residual).max(OF_RARITY * self.rarity(value, residual));
+        self.episodes.next(raw / (raw + HALFWAY))
+    }
+}
+
+/// The isolation forest alone, by the rank of its score.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IsolationAlone {
+    forest: Forest,
+    rank: Rank,
+    episodes: Episodes,
+}
+
+impl Default for IsolationAlone {
+    fn default() -> Self {
+        let forest = Forest::of(Growth { shingle: 4, ..Growth::default() });
+        Self { forest, rank: Rank::default(), episodes: Episodes::of(EPISODE) }
+    }
+}
+
+impl BarDetector for IsolationAlone {
+    const NAME: &'static str = "isolation_forest";
+    const VERSION: u32 = 1;
+
+    fn score(&mut self, _at: i64, value: f64) -> f64 {
+        let rarity = self.rank.next(self.forest.score(value));
+        self.episodes.next(rarity / (rarity + 1.0))
+    }
+}
+
+/// The spectral residual alone, by the rank of its saliency.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SpectralAlone {
+    spectral: SpectralResidual,
+    rank: Rank,
+    episodes: Episodes,
+}
+
+impl Default for SpectralAlone {
+    fn default() -> Self {
+        Self { spectral: SpectralResidual::default(), rank: Rank::default(), episodes: Episodes::of(EPISODE) }
+    }
+}
+
+impl BarDetector for SpectralAlone {
+    const NAME: &'static str = "spectral_residual";
+    const VERSION: u32 = 1;
+
+    fn score(&mut self, _at: i64, value: f64) -> f64 {
+        let rarity = self.rank.next(self.spectral.saliency(value));
+        self.episodes.next(rarity / (rarity + 1.0))
+    }
+}

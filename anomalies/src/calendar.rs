@@ -1,0 +1,72 @@
+//! When an exchange trades.
+
+use serde::{Deserialize, Serialize};
+
+/// One stretch of continuous trading, in nanoseconds since 1970: from `opens` until before
+/// `closes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub opens: i64,
+    pub closes: i64,
+}
+
+impl Session {
+    #[must_use]
+    pub fn contains(&self, at: i64) -> bool {
+        (self.opens..self.closes).contains(&at)
+    }
+}
+
+/// The sessions of an exchange, in order. Whoever knows time zones, holidays and half days makes
+/// it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calendar {
+    sessions: Vec<Session>,
+}
+
+impl Calendar {
+    /// Sorts `sessions`, which do not overlap.
+    #[must_use]
+    pub fn of(mut sessions: Vec<Session>) -> Self {
+        sessions.sort_by_key(|session| session.opens);
+        Self { sessions }
+    }
+
+    /// The session that is open at `at`.
+    #[must_use]
+    pub fn at(&self, at: i64) -> Option<Session> {
+        let after = self.sessions.partition_point(|session| session.opens <= at);
+        self.sessions[..after].last().copied().filter(|session| session.contains(at))
+    }
+
+    /// The nanoseconds of trading in [from, until).
+    #[must_use]
+    pub fn trading_between(&self, from: i64, until: i64) -> i64 {
+        let first = self.sessions.partition_point(|session| session.closes <= from);
+        let overlap = |session: &Session| session.closes.min(until) - session.opens.max(from);
+        self.sessions[first..].iter().take_while(|session| session.opens < until).map(overlap).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calendar() -> Calendar {
+        Calendar::of(vec![Session { opens: 100, closes: 150 }, Session { opens: 10, closes: 60 }])
+    }
+
+    #[test]
+    fn a_session_is_open_from_its_opening_until_before_its_close() {
+        let opens = |at| calendar().at(at).map(|session| session.opens);
+        assert_eq!([9, 10, 59, 60, 99, 100, 150].map(opens), [None, Some(10), Some(10), None, None, Some(100), None]);
+    }
+
+    #[test]
+    fn nights_are_no_time_of_trading() {
+        assert_eq!(calendar().trading_between(50, 110), 20);
+        assert_eq!(calendar().trading_between(60, 100), 0);
+        assert_eq!(calendar().trading_between(0, 1000), 100);
+        assert_eq!(calendar().trading_between(20, 30), 10);
+    }
+}

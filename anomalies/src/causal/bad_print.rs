@@ -1,0 +1,263 @@
+//! Bad prints, as ticks arrive: by the quotes, by the sale condition, or by what the next trades
+//! say.
+//!
+//! A price outside the quotes by more than a spread is said at once. Any other that lies off the
+//! last accepted prices waits. If a later one returns, it was a spike; if enough in a row stay
+//! away, they are a new level, and nothing is said.
+
+use serde::{Deserialize, Serialize};
+
+use crate::tick::{Detector, Finding, Kind, Place, Tick};
+
+/// Of this detector.
+pub const DETECTOR: Detector = Detector { name: "bad_print", version: 1 };
+
+/// Prices that are the level.
+const LEVEL: usize = 8;
+/// Ticks that wait, at most.
+const WAITING: usize = 4;
+/// What a new step between prices counts in the usual one.
+const NEW: f64 = 1.0 / 64.0;
+/// A step counts as so many usual ones at most.
+const CLIPPED: f64 = 4.0;
+
+/// How far off is too far. Shares are of the price.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// Usual steps between two prices that one may lie outside the last ones.
+    pub steps: f64,
+    /// It may always lie this share outside.
+    pub least: f64,
+    /// The same for a tick with an excluded condition.
+    pub steps_excluded: f64,
+    pub least_excluded: f64,
+    /// What it has to lie outside the last ones, beside the quotes: a quote may lag.
+    pub least_quoted: f64,
+    /// Nothing less than one step of prices is odd, in units of 10^-9.
+    pub price_step: i64,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            steps: 4.0,
+            least: 0.001,
+            steps_excluded: 3.0,
+            least_excluded: 0.0005,
+            least_quoted: 0.0006,
+            price_step: 10_000_000,
+        }
+    }
+}
+
+/// A tick that waits for the next ones.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Waiting {
+    place: Place,
+    at: i64,
+    price: i64,
+    is_excluded: bool,
+    #[serde(with = "crate::exact")]
+    score: f64,
+}
+
+/// The last accepted prices, the usual step between them, and who waits.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    level: [i64; LEVEL],
+    known: u8,
+    next: u8,
+    #[serde(with = "crate::exact")]
+    step: f64,
+    low: i64,
+    high: i64,
+    waiting: Vec<Waiting>,
+}
+
+impl State {
+    /// Looks at the price of `tick`, and judges those that waited for it.
+    #[inline]
+    pub fn observe(&mut self, tick: &Tick, to: &Parameters, found: &mut Vec<Finding>) {
+        let off = self.distance(tick.price);
+        if let Some(finding) = outside_quotes(tick, to)
+            && (self.known < 2 || off as f64 > to.least_quoted * tick.price as f64)
+        {
+            found.push(finding);
+            return;
+        }
+        let margin = self.margin(tick, to);
+        if off as f64 <= margin {
+            self.return_to_level(found);
+            if !tick.is_excluded {
+                self.accept(tick.price);
+            }
+        } else if tick.quote.is_some_and(|quote| quote.is_usable()) {
+            // The quotes have moved as well.
+            self.move_level(tick.price);
+        } else {
+            self.wait(tick, off as f64 / margin);
+        }
+    }
+
+    /// How far outside the last accepted prices; 0 while there are too few.
+    #[inline]
+    fn distance(&self, price: i64) -> i64 {
+        if self.known < 2 { 0 } else { (price - self.high).max(self.low - price).max(0) }
+    }
+
+    #[inline]
+    fn margin(&self, tick: &Tick, to: &Parameters) -> f64 {
+        let price = self.high as f64;
+        let (least, steps) =
+            if tick.is_excluded { (to.least_excluded, to.steps_excluded) } else { (to.least, to.steps) };
+        (least * price).max(steps * self.step).max(to.price_step as f64)
+    }
+
+    #[inline]
+    fn return_to_level(&mut self, found: &mut Vec<Finding>) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let expected = (self.low + (self.high - self.low) / 2) as f64;
+        found.extend(self.waiting.drain(..).map(|waiting| {
+            let Waiting { place, at, is_excluded, score, .. } = waiting;
+            let kind = if is_excluded { Kind::ExcludedCondition } else { Kind::Spike };
+            Finding { detector: DETECTOR, kind, place, at, score, expected }
+        }));
+    }
+
+    #[cold]
+    fn wait(&mut self, tick: &Tick, score: f64) {
+        let Tick { place, at, price, is_excluded, .. } = *tick;
+        self.waiting.push(Waiting { place, at, price, is_excluded, score });
+        if self.waiting.len() > WAITING {
+            let mut prices: Vec<i64> = self.waiting.iter().map(|waiting| waiting.price).collect();
+            let middle = WAITING / 2;
+            let level = *prices.select_nth_unstable(middle).1;
+            self.move_level(level);
+        }
+    }
+
+    /// What waited was the beginning of a new level.
+    fn move_level(&mut self, price: i64) {
+        self.waiting.clear();
+        (self.known, self.next) = (0, 0);
+        self.put(price);
+        self.put(price);
+    }
+
+    #[inline]
+    fn accept(&mut self, price: i64) {
+        if self.known > 0 {
+            let last = self.level[(usize::from(self.next) + LEVEL - 1) % LEVEL];
+            let step = (price - last).abs() as f64;
+            let clipped = if self.step > 0.0 { step.min(CLIPPED * self.step) } else { step };
+            self.step += (clipped - self.step) * NEW;
+        }
+        self.put(price);
+    }
+
+    #[inline]
+    fn put(&mut self, price: i64) {
+        let old = std::mem::replace(&mut self.level[usize::from(self.next)], price);
+        self.next = (self.next + 1) % LEVEL as u8;
+        if usize::from(self.known) < LEVEL {
+            (self.low, self.high) =
+                if self.known == 0 { (price, price) } else { (self.low.min(price), self.high.max(price)) };
+            self.known += 1;
+        } else if old == self.low || old == self.high {
+            self.low = self.level.into_iter().min().unwrap_or(price);
+            self.high = self.level.into_iter().max().unwrap_or(price);
+        } else {
+            (self.low, self.high) = (self.low.min(price), self.high.max(price));
+        }
+    }
+}
+
+/// As Barndorff-Nielsen et al. (2009) clean trades by quotes (rule T4).
+#[inline]
+fn outside_quotes(tick: &Tick, to: &Parameters) -> Option<Finding> {
+    let quote = tick.quote.filter(|quote| quote.is_usable())?;
+    let beyond = (tick.price - quote.ask).max(quote.bid - tick.price);
+    let spread = (quote.ask - quote.bid).max(to.price_step);
+    (beyond > spread).then(|| Finding {
+        detector: DETECTOR,
+        kind: Kind::OutsideQuotes,
+        place: tick.place,
+        at: tick.at,
+        score: beyond as f64 / spread as f64,
+        expected: (quote.bid + (quote.ask - quote.bid) / 2) as f64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tick::Quote;
+
+    const CENT: i64 = 10_000_000;
+
+    fn tick(offset: usize, cents: i64) -> Tick {
+        Tick::of(Place { offset: offset as i64, index: 0 }, 0, cents * CENT)
+    }
+
+    fn found(ticks: impl IntoIterator<Item = Tick>) -> Vec<(i64, Kind)> {
+        let (mut state, mut found) = (State::default(), Vec::new());
+        ticks.into_iter().for_each(|tick| state.observe(&tick, &Parameters::default(), &mut found));
+        found.into_iter().map(|finding| (finding.place.offset, finding.kind)).collect()
+    }
+
+    /// Ten ticks that bounce by a cent, then the given ones.
+    fn prices(then: &[i64]) -> Vec<Tick> {
+        let before = (0..10).map(|offset| 10_000 + offset % 2);
+        before.chain(then.iter().copied()).enumerate().map(|(offset, cents)| tick(offset, cents)).collect()
+    }
+
+    #[test]
+    fn a_spike_is_said_when_the_next_trade_returns() {
+        assert_eq!(found(prices(&[10_050])), []);
+        assert_eq!(found(prices(&[10_050, 10_001])), [(10, Kind::Spike)]);
+        assert_eq!(found(prices(&[9_950, 9_940, 10_001])), [(10, Kind::Spike), (11, Kind::Spike)]);
+    }
+
+    #[test]
+    fn a_new_level_is_accepted_after_five_trades_and_nothing_is_said() {
+        assert_eq!(found(prices(&[2500, 2501, 2500, 2501, 2500, 2501, 2500])), []);
+        assert_eq!(found(prices(&[2500, 2501, 2500, 2501, 2500, 2501, 2550, 2500])), [(16, Kind::Spike)]);
+    }
+
+    #[test]
+    fn four_trades_away_that_return_are_spikes() {
+        assert_eq!(found(prices(&[10_100, 10_100, 10_100, 10_100, 10_000])).len(), 4);
+    }
+
+    #[test]
+    fn an_excluded_condition_is_said_where_its_price_is_off_by_less() {
+        let mut ticks = prices(&[10_008, 10_001]);
+        assert_eq!(found(ticks.clone()), []);
+        ticks[10].is_excluded = true;
+        assert_eq!(found(ticks), [(10, Kind::ExcludedCondition)]);
+    }
+
+    #[test]
+    fn a_price_outside_the_quotes_by_more_than_a_spread_is_said_at_once() {
+        let quote = Some(Quote { bid: 9_999 * CENT, ask: 10_001 * CENT });
+        let quoted = |cents| Tick { quote, ..tick(0, cents) };
+        assert_eq!(found([quoted(10_003)]), []);
+        assert_eq!(found([quoted(10_004)]), [(0, Kind::OutsideQuotes)]);
+        assert_eq!(found([quoted(9_996)]), [(0, Kind::OutsideQuotes)]);
+    }
+
+    #[test]
+    fn a_level_that_the_quotes_share_is_no_spike() {
+        let mut ticks = prices(&[10_100, 10_001]);
+        ticks[10].quote = Some(Quote { bid: 10_099 * CENT, ask: 10_101 * CENT });
+        assert_eq!(found(ticks), []);
+    }
+
+    #[test]
+    fn crossed_quotes_say_nothing() {
+        let quote = Some(Quote { bid: 10_001 * CENT, ask: 9_999 * CENT });
+        assert_eq!(found([Tick { quote, ..tick(0, 20_000) }]), []);
+    }
+}

@@ -1,0 +1,160 @@
+//! Bands in the manner of the United States' limit up, limit down: a share around the mean of the
+//! last five minutes, doubled at the beginning and the end of a session.
+
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::Session;
+use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
+
+/// Of this detector.
+pub const DETECTOR: Detector = Detector { name: "band", version: 1 };
+
+const MINUTES: usize = 5;
+/// So many trades in a row outside are the new price.
+const ACCEPTED_AFTER: u8 = 5;
+
+/// How wide the bands are.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// As a share of the mean.
+    pub width: f64,
+    /// For a mean below three.
+    pub width_of_cheap: f64,
+    /// Nanoseconds behind the opening in which the bands are doubled.
+    pub at_opening: i64,
+    /// And before the close.
+    pub at_close: i64,
+    /// Trades that the mean needs.
+    pub trades: u32,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self { width: 0.05, width_of_cheap: 0.2, at_opening: 15 * MINUTE, at_close: 25 * MINUTE, trades: 5 }
+    }
+}
+
+const CHEAP: f64 = 3e9;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Sum {
+    prices: i128,
+    trades: u32,
+}
+
+/// Sums of the last minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct State {
+    minutes: [Sum; MINUTES],
+    total: Sum,
+    /// The newest minute, since 1970.
+    newest: i64,
+    outside: u8,
+}
+
+impl State {
+    /// Looks at the price of `tick`, which came in `session`.
+    #[inline]
+    pub fn observe(&mut self, tick: &Tick, to: &Parameters, session: Session, found: &mut Vec<Finding>) {
+        self.turn_to(tick.at.div_euclid(MINUTE));
+        if self.total.trades >= to.trades {
+            let mean = self.total.prices as f64 / f64::from(self.total.trades);
+            let limit = width(mean, tick.at, to, session) * mean;
+            let off = (tick.price as f64 - mean).abs();
+            if off > limit {
+                self.outside += 1;
+                let (place, at, score) = (tick.place, tick.at, off / limit);
+                let kind = Kind::OutsideBands;
+                found.push(Finding { detector: DETECTOR, kind, place, at, score, expected: mean });
+                if self.outside < ACCEPTED_AFTER {
+                    return;
+                }
+                *self = Self { newest: self.newest, ..Self::default() };
+            }
+        }
+        self.outside = 0;
+        self.add(tick.price);
+    }
+
+    #[inline]
+    fn turn_to(&mut self, minute: i64) {
+        let passed = minute - self.newest;
+        if passed <= 0 {
+            // A late tick counts in the newest minute.
+            return;
+        }
+        for step in 0..passed.min(MINUTES as i64) {
+            let gone = std::mem::take(&mut self.minutes[((minute - step).rem_euclid(MINUTES as i64)) as usize]);
+            self.total.prices -= gone.prices;
+            self.total.trades -= gone.trades;
+        }
+        self.newest = minute;
+    }
+
+    #[inline]
+    fn add(&mut self, price: i64) {
+        let minute = &mut self.minutes[self.newest.rem_euclid(MINUTES as i64) as usize];
+        for sum in [minute, &mut self.total] {
+            sum.prices += i128::from(price);
+            sum.trades += 1;
+        }
+    }
+}
+
+#[inline]
+fn width(mean: f64, at: i64, to: &Parameters, session: Session) -> f64 {
+    let width = if mean < CHEAP { to.width_of_cheap } else { to.width };
+    let is_wide = at < session.opens + to.at_opening || at >= session.closes - to.at_close;
+    if is_wide { 2.0 * width } else { width }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tick::{Place, SECOND};
+
+    const SESSION: Session = Session { opens: 0, closes: 390 * MINUTE };
+
+    fn found(start: i64, prices: &[i64]) -> Vec<usize> {
+        let (mut state, mut found) = (State::default(), Vec::new());
+        for (number, price) in prices.iter().enumerate() {
+            let place = Place { offset: number as i64, index: 0 };
+            let tick = Tick::of(place, start + number as i64 * SECOND, price * 1_000_000_000);
+            state.observe(&tick, &Parameters::default(), SESSION, &mut found);
+        }
+        found.iter().map(|finding| finding.place.offset as usize).collect()
+    }
+
+    #[test]
+    fn a_price_outside_the_band_is_said() {
+        assert_eq!(found(60 * MINUTE, &[100, 100, 100, 100, 100, 104, 107, 94, 100]), [6, 7]);
+    }
+
+    #[test]
+    fn bands_are_twice_as_wide_at_the_opening_and_before_the_close() {
+        for start in [0, 370 * MINUTE] {
+            assert_eq!(found(start, &[100, 100, 100, 100, 100, 107, 93, 112]), [7]);
+        }
+    }
+
+    #[test]
+    fn of_a_split_five_trades_are_said() {
+        let prices: Vec<i64> = [100; 50].into_iter().chain([25; 50]).collect();
+        assert_eq!(found(60 * MINUTE, &prices), [50, 51, 52, 53, 54]);
+    }
+
+    #[test]
+    fn the_mean_is_that_of_the_last_five_minutes() {
+        let (mut state, mut found) = (State::default(), Vec::new());
+        for minute in 60..200 {
+            // One percent a minute: five percent in five.
+            let price = (1e11 * 1.01f64.powi(minute - 60)) as i64;
+            for second in 0..30 {
+                let at = i64::from(minute) * MINUTE + second * SECOND;
+                state.observe(&Tick::of(Place::default(), at, price), &Parameters::default(), SESSION, &mut found);
+            }
+        }
+        assert_eq!(found, []);
+        assert_eq!(state.total.trades, state.minutes.iter().map(|minute| minute.trades).sum::<u32>());
+    }
+}

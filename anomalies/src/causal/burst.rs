@@ -1,0 +1,174 @@
+//! Bursts: more volume, or a wider range, in a minute than this time of the session usually has.
+
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::Session;
+use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
+
+/// Of this detector.
+pub const DETECTOR: Detector = Detector { name: "burst", version: 1 };
+
+/// Parts of a session that are learnt apart: twelve minutes each of a day of 390. A half day has
+/// parts half as long.
+const PARTS: usize = 32;
+/// What a new minute counts in the mean of its part, and in the deviation of all.
+const NEW: f32 = 1.0 / 32.0;
+
+/// What is a burst.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// Deviations of the logarithm above the part's mean.
+    pub deviations: f32,
+    /// Minutes of a part before it is judged.
+    pub minutes: u8,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self { deviations: 6.0, minutes: 12 }
+    }
+}
+
+/// The logarithm of one quantity, in each part of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Profile {
+    means: [f32; PARTS],
+    /// The mean absolute deviation from them.
+    deviation: f32,
+    /// What the current minute has, and may have.
+    #[serde(with = "crate::exact")]
+    now: f64,
+    #[serde(with = "crate::exact")]
+    limit: f64,
+    is_said: bool,
+}
+
+/// Both quantities, and the minute that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    volume: Profile,
+    range: Profile,
+    minutes: [u8; PARTS],
+    /// The minute since 1970, and the part of its session.
+    minute: i64,
+    part: u8,
+    low: i64,
+    high: i64,
+}
+
+impl State {
+    /// Adds `tick`, which came in `session`, to its minute.
+    #[inline]
+    pub fn observe(&mut self, tick: &Tick, to: &Parameters, session: Session, found: &mut Vec<Finding>) {
+        let minute = tick.at.div_euclid(MINUTE);
+        if minute > self.minute {
+            self.begin(minute, tick, to, session);
+        }
+        (self.low, self.high) = (self.low.min(tick.price), self.high.max(tick.price));
+        self.volume.now += tick.volume;
+        self.range.now = (self.high - self.low) as f64 / self.low.max(1) as f64;
+        self.volume.judge(Kind::VolumeBurst, tick, found);
+        self.range.judge(Kind::RangeBurst, tick, found);
+    }
+
+    fn begin(&mut self, minute: i64, tick: &Tick, to: &Parameters, session: Session) {
+        if self.minute != 0 {
+            let part = usize::from(self.part);
+            let seen = &mut self.minutes[part];
+            self.volume.learn(part, *seen, 1.0);
+            self.range.learn(part, *seen, SMALLEST_RANGE);
+            *seen = seen.saturating_add(1);
+        }
+        let length = (session.closes - session.opens).max(1);
+        let part = ((tick.at - session.opens) as i128 * PARTS as i128 / i128::from(length)) as usize;
+        self.part = part.min(PARTS - 1) as u8;
+        self.minute = minute;
+        (self.low, self.high) = (tick.price, tick.price);
+        let is_known = self.minutes[usize::from(self.part)] >= to.minutes;
+        for profile in [&mut self.volume, &mut self.range] {
+            profile.begin(usize::from(self.part), is_known, to);
+        }
+    }
+}
+
+/// Ranges below a basis point are alike.
+const SMALLEST_RANGE: f64 = 1e-4;
+/// The deviation of the logarithm is this at least: nothing is so regular that a twofold minute
+/// would be a burst.
+const LEAST_DEVIATION: f32 = 0.25;
+/// A normal distribution's deviation is so many mean absolute ones.
+const OF_MEAN: f32 = 1.25;
+
+impl Profile {
+    fn begin(&mut self, part: usize, is_known: bool, to: &Parameters) {
+        let deviation = (OF_MEAN * self.deviation).max(LEAST_DEVIATION);
+        let limit = f64::from(self.means[part] + to.deviations * deviation).exp();
+        (self.now, self.is_said) = (0.0, false);
+        self.limit = if is_known { limit } else { f64::MAX };
+    }
+
+    #[inline]
+    fn judge(&mut self, kind: Kind, tick: &Tick, found: &mut Vec<Finding>) {
+        if self.now <= self.limit || self.is_said {
+            return;
+        }
+        self.is_said = true;
+        let (place, at, score) = (tick.place, tick.at, self.now / self.limit);
+        found.push(Finding { detector: DETECTOR, kind, place, at, score, expected: self.limit });
+    }
+
+    /// `least` is the smallest amount that is told from nothing.
+    fn learn(&mut self, part: usize, seen: u8, least: f64) {
+        let logarithm = self.now.max(least).ln() as f32;
+        let off = logarithm - self.means[part];
+        self.means[part] += off * (1.0 / (f32::from(seen) + 1.0)).max(NEW);
+        if seen > 0 {
+            let cap = if self.deviation > 0.0 { 4.0 * self.deviation } else { f32::MAX };
+            self.deviation += (off.abs().min(cap) - self.deviation) * NEW;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use crate::tick::{Place, SECOND};
+
+    /// Ten days of a market that trades ten times as much in the first hour; at the end one minute
+    /// with `times` as much.
+    fn found(at_minute: i64, times: f64) -> Vec<Kind> {
+        let (mut state, mut found, mut random) = (State::default(), Vec::new(), Random::of(1));
+        for day in 1..=11 {
+            let session = Session { opens: day * 1440 * MINUTE, closes: (day * 1440 + 390) * MINUTE };
+            for minute in 0..390 {
+                let usual = if minute < 60 { 1000.0 } else { 100.0 };
+                let factor = if day == 11 && minute == at_minute { times } else { 1.0 };
+                for part in 0..10 {
+                    let at = session.opens + minute * MINUTE + part * 6 * SECOND;
+                    let price = 100_000_000_000 + random.below(40_000_000) as i64;
+                    let volume = usual * factor * random.unit();
+                    let tick = Tick { volume, ..Tick::of(Place::default(), at, price) };
+                    state.observe(&tick, &Parameters::default(), session, &mut found);
+                }
+            }
+        }
+        found.iter().map(|finding| finding.kind).collect()
+    }
+
+    #[test]
+    fn a_usual_minute_is_nothing_at_any_time_of_day() {
+        assert_eq!(found(0, 1.0), []);
+    }
+
+    #[test]
+    fn a_burst_is_said_once_a_minute() {
+        assert_eq!(found(200, 10.0), [Kind::VolumeBurst]);
+    }
+
+    #[test]
+    fn what_the_opening_has_is_a_burst_at_noon_only() {
+        assert_eq!(found(30, 1.2), []);
+        assert_eq!(found(200, 12.0), [Kind::VolumeBurst]);
+    }
+}

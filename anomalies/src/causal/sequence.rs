@@ -1,0 +1,82 @@
+//! A feed's own numbers: a step back, or a hole.
+
+use serde::{Deserialize, Serialize};
+
+use crate::tick::{Detector, Finding, Kind, Tick};
+
+/// Of this detector.
+pub const DETECTOR: Detector = Detector { name: "sequence", version: 1 };
+
+/// How far a number may lie back and be late; farther back the feed counts anew.
+const LATE: u64 = 1000;
+
+/// The highest number seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct State {
+    last: Option<u64>,
+}
+
+impl State {
+    /// Looks at the number of `tick`, where it has one.
+    #[inline]
+    pub fn observe(&mut self, tick: &Tick, found: &mut Vec<Finding>) {
+        let Some(number) = tick.sequence else { return };
+        let Some(last) = self.last.replace(number) else { return };
+        if number == last.wrapping_add(1) {
+            return;
+        }
+        if number > last {
+            found.push(finding(tick, Kind::SequenceHole, (number - last - 1) as f64, last + 1));
+            return;
+        }
+        found.push(finding(tick, Kind::SequenceStep, (last - number + 1) as f64, last.saturating_add(1)));
+        if last - number <= LATE {
+            self.last = Some(last);
+        }
+    }
+}
+
+fn finding(tick: &Tick, kind: Kind, score: f64, expected: u64) -> Finding {
+    Finding { detector: DETECTOR, kind, place: tick.place, at: tick.at, score, expected: expected as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tick::Place;
+
+    fn found(numbers: &[u64]) -> Vec<(i64, Kind, f64)> {
+        let (mut state, mut found) = (State::default(), Vec::new());
+        for (offset, &number) in numbers.iter().enumerate() {
+            let place = Place { offset: offset as i64, index: 0 };
+            state.observe(&Tick { sequence: Some(number), ..Tick::of(place, 0, 1) }, &mut found);
+        }
+        found.into_iter().map(|finding| (finding.place.offset, finding.kind, finding.score)).collect()
+    }
+
+    #[test]
+    fn numbers_in_order_are_nothing() {
+        assert_eq!(found(&[7, 8, 9]), []);
+    }
+
+    #[test]
+    fn a_hole_is_as_large_as_what_is_missing() {
+        assert_eq!(found(&[7, 11, 12]), [(1, Kind::SequenceHole, 3.0)]);
+    }
+
+    #[test]
+    fn a_late_number_is_one_finding_and_does_not_make_a_hole() {
+        assert_eq!(found(&[7, 8, 7, 9]), [(2, Kind::SequenceStep, 2.0)]);
+    }
+
+    #[test]
+    fn a_feed_that_counts_anew_is_one_finding() {
+        assert_eq!(found(&[5000, 1, 2, 3]), [(1, Kind::SequenceStep, 5000.0)]);
+    }
+
+    #[test]
+    fn the_highest_number_of_all_is_no_panic() {
+        assert_eq!(found(&[u64::MAX, u64::MAX]), [(1, Kind::SequenceStep, 1.0)]);
+        assert_eq!(found(&[u64::MAX, 0]).len(), 0);
+    }
+}

@@ -1,0 +1,134 @@
+//! A symbol, or a whole market, that says nothing for longer than usual while its exchange trades.
+
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::Calendar;
+use crate::tick::{Detector, Finding, Kind, SECOND, Tick};
+
+/// Of this detector.
+pub const DETECTOR: Detector = Detector { name: "silence", version: 1 };
+
+/// What is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// No silence is shorter, in nanoseconds.
+    pub shortest: i64,
+    /// Nor shorter than so many usual times between ticks.
+    pub usual: f64,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self { shortest: 60 * SECOND, usual: 30.0 }
+    }
+}
+
+/// What a new time between ticks counts in their mean.
+const NEW: f64 = 1.0 / 64.0;
+/// Times between ticks before the mean is believed.
+const FIRST: u32 = 32;
+
+/// The last tick, and the usual time between two. Take one for each symbol, and one more for all
+/// ticks of a partition: that one sees a market's silence.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    last: Option<i64>,
+    gaps: u32,
+    #[serde(with = "crate::exact")]
+    usual: f64,
+}
+
+impl State {
+    /// Says a silence that `tick` ends.
+    #[inline]
+    pub fn observe(&mut self, tick: &Tick, to: &Parameters, calendar: &Calendar, found: &mut Vec<Finding>) {
+        let last = self.last.unwrap_or(tick.at);
+        self.last = Some(last.max(tick.at));
+        let gap = tick.at - last;
+        // Most ticks come soon, and need no calendar.
+        let gap = if gap >= SECOND { calendar.trading_between(last, tick.at) } else { gap };
+        if gap < 0 {
+            return;
+        }
+        let (limit, usual) = (self.limit(to), self.usual);
+        if gap > limit {
+            let score = gap as f64 / limit as f64;
+            let (place, at) = (tick.place, tick.at);
+            found.push(Finding { detector: DETECTOR, kind: Kind::Silence, place, at, score, expected: usual });
+        }
+        self.learn((gap as f64).min(limit as f64));
+    }
+
+    /// How many nanoseconds of trading have passed since the last tick, if that is too long at
+    /// `now`.
+    ///
+    /// `now` is the newest time of any tick, not that of a clock, so that the answer is the same
+    /// after a replay.
+    #[must_use]
+    pub fn is_silent(&self, now: i64, to: &Parameters, calendar: &Calendar) -> Option<i64> {
+        let gap = calendar.trading_between(self.last?, now);
+        (gap > self.limit(to)).then_some(gap)
+    }
+
+    fn limit(&self, to: &Parameters) -> i64 {
+        if self.gaps < FIRST {
+            return i64::MAX;
+        }
+        to.shortest.max((to.usual * self.usual) as i64)
+    }
+
+    #[inline]
+    fn learn(&mut self, gap: f64) {
+        self.gaps = self.gaps.saturating_add(1);
+        // A plain mean at first.
+        let weight = if self.gaps < 64 { 1.0 / f64::from(self.gaps) } else { NEW };
+        self.usual += (gap - self.usual) * weight;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calendar::Session;
+    use crate::tick::{MINUTE, Place};
+
+    fn days() -> Calendar {
+        let day = |number: i64| Session { opens: number * 1000 * MINUTE, closes: (number * 1000 + 390) * MINUTE };
+        Calendar::of((0..3).map(day).collect())
+    }
+
+    fn after(times: impl Iterator<Item = i64>) -> (State, Vec<Finding>) {
+        let (mut state, mut found) = (State::default(), Vec::new());
+        for at in times {
+            state.observe(&Tick::of(Place::default(), at, 1), &Parameters::default(), &days(), &mut found);
+        }
+        (state, found)
+    }
+
+    #[test]
+    fn a_silence_in_trading_hours_is_said_by_the_tick_that_ends_it() {
+        let (_, found) = after((0..100).map(|number| number * SECOND).chain([400 * SECOND]));
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].kind, found[0].at), (Kind::Silence, 400 * SECOND));
+        assert!((found[0].score - 301.0 / 60.0).abs() < 1e-9, "{}", found[0].score);
+    }
+
+    #[test]
+    fn a_night_is_no_silence() {
+        let evening = (389 * MINUTE..390 * MINUTE).step_by(SECOND as usize);
+        assert_eq!(after(evening.chain([1000 * MINUTE])).1, []);
+    }
+
+    #[test]
+    fn a_slow_symbol_may_be_silent_for_longer() {
+        assert_eq!(after((0..100).map(|number| number * MINUTE).chain([110 * MINUTE])).1, []);
+    }
+
+    #[test]
+    fn a_silence_is_seen_before_it_ends_too() {
+        let (state, _) = after((0..100).map(|number| number * SECOND));
+        let is_silent = |now| state.is_silent(now, &Parameters::default(), &days());
+        assert_eq!(is_silent(150 * SECOND), None);
+        assert_eq!(is_silent(200 * SECOND), Some(101 * SECOND));
+    }
+}

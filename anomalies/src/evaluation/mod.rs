@@ -1,0 +1,6 @@
+//! Yardsticks: a benchmark's scoring, a market whose faults are known, and counts of what was found
+//! of them.
+
+pub mod count;
+pub mod market;
+pub mod nab;

@@ -1,0 +1,222 @@
+//! An hour of ticks, judged from both sides.
+//!
+//! A price is off its neighbours if it lies further from their trimmed mean than their deviations
+//! and a granularity allow (Brownlees and Gallo 2006), and not between the middles of the nearest
+//! ones before and behind it: the first keeps to what the time is like, the second leaves steps to
+//! new levels alone. Where a tick has a quote, its price is bad if it lies outside that quote and
+//! the middle ones of both sides, so that one quote that lags accuses nobody.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::tick::{Detector, Finding, Kind, Quote, Tick};
+
+/// Of this detector.
+pub const DETECTOR: Detector = Detector { name: "two_sided", version: 1 };
+
+/// How far off is too far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// Neighbours, half of them on each side.
+    pub neighbours: usize,
+    /// Share of them that is left out at each end before mean and deviation are taken.
+    pub trimmed: f64,
+    /// Deviations that are usual.
+    pub deviations: f64,
+    /// And what is allowed beyond them, as a share of the price.
+    pub granularity: f64,
+    /// Neighbours on each side whose middles a bad print does not lie between.
+    pub nearest: usize,
+    /// Spreads outside the quotes around it.
+    pub spreads: f64,
+    /// And the least share of the price outside them: sweeps go beyond a quote that lags.
+    pub least_quoted: f64,
+    /// One step of prices, in units of 10^-9: nothing less is odd, nor less than two beside quotes.
+    pub price_step: i64,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            neighbours: 60,
+            trimmed: 0.1,
+            deviations: 3.0,
+            granularity: 0.0008,
+            nearest: 5,
+            spreads: 0.5,
+            least_quoted: 0.0006,
+            price_step: 10_000_000,
+        }
+    }
+}
+
+/// Judges the ticks in `judged`; those before and behind it are the margin that neighbours may lie
+/// in.
+///
+/// `ticks` are those of one symbol in the order of their times and places.
+/// [`Parameters::neighbours`] of margin on each side make the result independent of where hours are
+/// cut.
+#[must_use]
+pub fn judge(ticks: &[Tick], judged: Range<usize>, to: &Parameters) -> Vec<Finding> {
+    let mut room = Vec::with_capacity(to.neighbours + 1);
+    judged
+        .filter_map(|index| match ticks[index].quote.filter(|quote| quote.is_usable()) {
+            Some(_) => outside_quotes(ticks, index, to),
+            None => off_neighbours(ticks, index, to, &mut room),
+        })
+        .collect()
+}
+
+fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Finding> {
+    let tick = &ticks[index];
+    let (mut bid, mut ask) = (i64::MAX, i64::MIN);
+    let sides = sides(ticks, index, to.nearest);
+    for quote in sides.into_iter().filter_map(middle_quote).chain(tick.quote) {
+        (bid, ask) = (bid.min(quote.bid), ask.max(quote.ask));
+    }
+    let spread = tick.quote.map_or(0, |quote| quote.ask - quote.bid) as f64;
+    let limit = (to.spreads * spread).max(to.least_quoted * tick.price as f64).max(2.0 * to.price_step as f64);
+    let beyond = (tick.price - ask).max(bid - tick.price) as f64 / limit;
+    (beyond > 1.0).then(|| finding(tick, Kind::OutsideQuotes, beyond, (bid + (ask - bid) / 2) as f64))
+}
+
+fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<f64>) -> Option<Finding> {
+    let tick = &ticks[index];
+    let price = tick.price as f64;
+    let (low, high) = between(ticks, index, to.nearest)?;
+    let beyond = (tick.price - high).max(low - tick.price);
+    let granularity = (to.granularity * price).max(to.price_step as f64);
+    // Cheap, and true of nearly every tick.
+    if (beyond as f64) <= granularity {
+        return None;
+    }
+    room.clear();
+    room.extend(sides(ticks, index, to.neighbours / 2).into_iter().flatten().map(|tick| tick.price as f64));
+    let (mean, deviation) = trimmed(room, to.trimmed)?;
+    let score = (price - mean).abs() / (to.deviations * deviation + granularity);
+    (score > 1.0).then(|| finding(tick, Kind::OffNeighbours, score, mean))
+}
+
+/// The ticks before and behind, `count` at most.
+fn sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
+    [&ticks[index.saturating_sub(count)..index], &ticks[index + 1..(index + 1 + count).min(ticks.len())]]
+}
+
+/// The middle prices of both sides, the lower one first. Middles, so that a second bad print beside
+/// the first hides neither.
+fn between(ticks: &[Tick], index: usize, count: usize) -> Option<(i64, i64)> {
+    let [before, behind] = sides(ticks, index, count).map(|side| middle(side.iter().map(|tick| tick.price)));
+    let one = before.or(behind)?;
+    let other = behind.unwrap_or(one);
+    Some((one.min(other), one.max(other)))
+}
+
+/// The middle bid and ask, so that one quote that lags shows nothing.
+fn middle_quote(side: &[Tick]) -> Option<Quote> {
+    let usable = || side.iter().filter_map(|tick| tick.quote).filter(|quote| quote.is_usable());
+    Some(Quote { bid: middle(usable().map(|quote| quote.bid))?, ask: middle(usable().map(|quote| quote.ask))? })
+}
+
+fn middle(values: impl Iterator<Item = i64>) -> Option<i64> {
+    let mut sorted: Vec<i64> = values.collect();
+    let middle = sorted.len() / 2;
+    (!sorted.is_empty()).then(|| *sorted.select_nth_unstable(middle).1)
+}
+
+/// Mean and deviation of what is left of `prices` without its ends.
+fn trimmed(prices: &mut [f64], share: f64) -> Option<(f64, f64)> {
+    if prices.len() < 4 {
+        return None;
+    }
+    prices.sort_unstable_by(f64::total_cmp);
+    let left_out = (prices.len() as f64 * share) as usize;
+    let kept = &prices[left_out..prices.len() - left_out];
+    let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+    let variance = kept.iter().map(|price| (price - mean).powi(2)).sum::<f64>() / kept.len() as f64;
+    Some((mean, variance.sqrt()))
+}
+
+fn finding(tick: &Tick, kind: Kind, score: f64, expected: f64) -> Finding {
+    Finding { detector: DETECTOR, kind, place: tick.place, at: tick.at, score, expected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tick::Place;
+
+    const CENT: i64 = 10_000_000;
+
+    fn ticks(cents: impl IntoIterator<Item = i64>) -> Vec<Tick> {
+        let place = |offset| Place { offset, index: 0 };
+        (0..).zip(cents).map(|(offset, cents)| Tick::of(place(offset), offset, cents * CENT)).collect()
+    }
+
+    /// A hundred ticks that bounce by a cent, some of them replaced.
+    fn bouncing(replaced: &[(usize, i64)]) -> Vec<Tick> {
+        let mut cents: Vec<i64> = (0..100).map(|number| 10_000 + number % 2).collect();
+        replaced.iter().for_each(|&(number, other)| cents[number] = other);
+        ticks(cents)
+    }
+
+    fn found(ticks: &[Tick]) -> Vec<i64> {
+        judge(ticks, 0..ticks.len(), &Parameters::default()).iter().map(|finding| finding.place.offset).collect()
+    }
+
+    #[test]
+    fn a_price_off_both_sides_is_found_wherever_it_stands() {
+        for number in [0, 1, 50, 98, 99] {
+            assert_eq!(found(&bouncing(&[(number, 10_030)])), [number as i64]);
+        }
+    }
+
+    #[test]
+    fn two_in_a_row_are_found_both() {
+        assert_eq!(found(&bouncing(&[(50, 10_050), (51, 9_950)])), [50, 51]);
+        assert_eq!(found(&bouncing(&[(50, 10_050), (51, 10_051)])), [50, 51]);
+    }
+
+    #[test]
+    fn a_new_level_is_no_bad_print_on_either_of_its_sides() {
+        assert_eq!(found(&ticks((0..100).map(|number| if number < 50 { 10_000 } else { 2_500 } + number % 2))), []);
+        assert_eq!(found(&ticks((0..100).map(|number| if number < 95 { 10_000 } else { 2_500 } + number % 2))), []);
+    }
+
+    #[test]
+    fn a_price_outside_the_quotes_is_found_unless_its_own_quote_lags_alone() {
+        // From the sixtieth tick on prices and quotes are 30 cents higher.
+        let mut ticks = ticks((0..100).map(|number| if number < 60 { 10_000 } else { 10_030 }));
+        for tick in &mut ticks {
+            tick.quote = Some(Quote { bid: tick.price - CENT, ask: tick.price + 2 * CENT });
+        }
+        ticks[62].quote = ticks[50].quote;
+        assert_eq!(found(&ticks), []);
+        ticks[30].price += 30 * CENT;
+        ticks[80].price -= 30 * CENT;
+        assert_eq!(found(&ticks), [30, 80]);
+    }
+
+    #[test]
+    fn where_an_hour_is_cut_does_not_show() {
+        let market = crate::evaluation::market::draw(&crate::evaluation::market::HARD, 5).without_quotes();
+        let ticks = &market.ticks[..3000];
+        let to = Parameters::default();
+        let whole = judge(ticks, 0..3000, &to);
+        let margin = to.neighbours;
+        let parts = [0..1000, 1000..1001, 1001..3000].into_iter().flat_map(|part: Range<usize>| {
+            let from = part.start.saturating_sub(margin);
+            let until = (part.end + margin).min(ticks.len());
+            judge(&ticks[from..until], part.start - from..part.end - from, &to)
+        });
+        assert!(!whole.is_empty());
+        assert_eq!(parts.collect::<Vec<_>>(), whole);
+    }
+
+    #[test]
+    fn a_few_ticks_alone_are_not_judged() {
+        assert_eq!(found(&ticks([10_000, 20_000])), []);
+        assert_eq!(found(&ticks([10_000])), []);
+        assert_eq!(found(&[]), []);
+    }
+}

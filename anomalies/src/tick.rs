@@ -1,0 +1,103 @@
+//! What detectors see ([`Tick`]) and what they say ([`Finding`]).
+
+use serde::{Deserialize, Serialize};
+
+/// One nanosecond is the unit of all times, 10^-9 that of all prices.
+pub const SECOND: i64 = 1_000_000_000;
+pub const MINUTE: i64 = 60 * SECOND;
+
+/// Where a tick stands in its partition, which is its identity there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Place {
+    pub offset: i64,
+    pub index: u16,
+}
+
+/// The best bid and ask at the time of a trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    pub bid: i64,
+    pub ask: i64,
+}
+
+impl Quote {
+    /// Crossed or empty quotes say nothing about a price.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.bid > 0 && self.ask >= self.bid
+    }
+}
+
+/// One trade of one symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Tick {
+    pub place: Place,
+    /// Nanoseconds since 1970.
+    pub at: i64,
+    /// In units of 10^-9.
+    pub price: i64,
+    /// 0 where it is not known.
+    pub volume: f64,
+    pub quote: Option<Quote>,
+    /// Whether one of its sale conditions is among those that bars should leave out.
+    pub is_excluded: bool,
+    /// The feed's own number of the message.
+    pub sequence: Option<u64>,
+}
+
+impl Tick {
+    /// A tick that has a price and nothing else.
+    #[must_use]
+    pub fn of(place: Place, at: i64, price: i64) -> Self {
+        Self { place, at, price, volume: 0.0, quote: None, is_excluded: false, sequence: None }
+    }
+}
+
+/// What is odd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A price outside the quotes by more than a spread.
+    OutsideQuotes,
+    /// A price off the others whose sale condition is excluded.
+    ExcludedCondition,
+    /// A price off those before it, to which the next ones returned.
+    Spike,
+    /// A price outside the bands around the mean of the last minutes.
+    OutsideBands,
+    /// More volume in a minute than this time of day has.
+    VolumeBurst,
+    /// A wider range in a minute than this time of day has.
+    RangeBurst,
+    /// No tick for longer than usual, in trading hours.
+    Silence,
+    /// The feed's number is no higher than the last one.
+    SequenceStep,
+    /// Numbers of the feed are missing.
+    SequenceHole,
+    /// A price off its neighbours on both sides, judged with hindsight.
+    OffNeighbours,
+}
+
+/// One thing that a detector found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Finding {
+    /// Name and version of the detector.
+    pub detector: Detector,
+    pub kind: Kind,
+    /// The tick that it is about.
+    pub place: Place,
+    pub at: i64,
+    /// How far beyond its limit: 1 at the limit, 2 twice as far.
+    pub score: f64,
+    /// The price, time or number that was to be expected, in the unit of what was seen; of a burst
+    /// its limit.
+    pub expected: f64,
+}
+
+/// A detector's name, and the version that changes with what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Detector {
+    pub name: &'static str,
+    pub version: u32,
+}
