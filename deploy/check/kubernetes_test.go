@@ -378,8 +378,12 @@ func TestARequiredAuthorityIsWaitedForInProd(t *testing.T) {
 }
 
 func TestProdIsNotBuiltWithoutAddresses(t *testing.T) {
-	_, err := Build("../kubernetes/overlays/prod")
-	if err == nil || !strings.Contains(err.Error(), "-layer.env") {
+	prod := filepath.Join(prepared(t), "overlays/prod")
+	if err := os.Remove(filepath.Join(prod, "speed-layer.env")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Build(prod)
+	if err == nil || !strings.Contains(err.Error(), "speed-layer.env") {
 		t.Errorf("the error names no file: %v", err)
 	}
 }

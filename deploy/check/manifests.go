@@ -83,7 +83,8 @@ func Pods(objects []runtime.Object) []Pod {
 	return pods
 }
 
-// What the chart says to the External Secrets Operator (external-secrets.io/v1). Its own types bring a hundred modules.
+// What the chart says to the External Secrets Operator (external-secrets.io/v1), written down here by hand and not the
+// operator's own type: it finds a misspelt field of ours, but not one that the operator would refuse.
 type externalSecret struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`

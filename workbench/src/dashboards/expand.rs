@@ -29,7 +29,8 @@ impl View {
     pub fn of(dashboard: &Dashboard, now: Timestamp, symbols: &[String]) -> anyhow::Result<Self> {
         let from = text(&dashboard.json["time"], "from");
         let back = range(from).with_context(|| format!("{}: time.from {from:?}", dashboard.file()))?;
-        let chart = symbols.first().context("no symbol to look at")?.clone();
+        // An empty database has no symbol to choose.
+        let chart = symbols.first().cloned().unwrap_or_default();
         Ok(Self { from: now.plus_micros(-back), to: now, symbols: symbols.to_vec(), chart })
     }
 
@@ -86,6 +87,8 @@ fn variables(query: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<
     out = out.replace("$__interval", "\u{1}");
     for variable in dashboard.variables() {
         let name = text(variable, "name");
+        // The explicit form: every value as a literal, and nothing at all where none is chosen, as `$symbol` is then too.
+        out = out.replace(&format!("${{{name}:sqlstring}}"), &value(variable, view)?);
         out = out.replace(&format!("${name}"), &value(variable, view)?);
     }
     Ok(out.replace('\u{1}', "$__interval"))
@@ -122,12 +125,16 @@ mod tests {
     use serde_json::json;
 
     fn expanded(sql: &str) -> anyhow::Result<String> {
+        expanded_for(sql, &["A".to_owned(), "B".to_owned()])
+    }
+
+    fn expanded_for(sql: &str, symbols: &[String]) -> anyhow::Result<String> {
         let variables = json!([{"name": "symbol", "type": "query"}, {"name": "chart", "type": "query"},
             {"name": "interval", "type": "custom", "current": {"value": "hour"}}]);
         let json = json!({"time": {"from": "now-6h"}, "templating": {"list": variables}});
         let dashboard = Dashboard { path: "some.json".into(), json };
         let now = Timestamp::from_micros(20_000 * Timestamp::DAY);
-        let view = View::of(&dashboard, now, &["A".to_owned(), "B".to_owned()])?;
+        let view = View::of(&dashboard, now, symbols)?;
         expand_sql(sql, &dashboard, &view)
     }
 
@@ -141,9 +148,16 @@ mod tests {
                 "symbol in ($symbol) and s = '$chart' and i = '$interval'",
                 "symbol in ('A','B') and s = 'A' and i = 'hour'",
             ),
+            ("s = any(array[${symbol:sqlstring}]::text[])", "s = any(array['A','B']::text[])"),
         ] {
             assert_eq!(expanded(sql).unwrap(), sent);
         }
+    }
+
+    #[test]
+    fn of_no_symbols_nothing_is_put_in() {
+        let sent = expanded_for("s = any(array[${symbol:sqlstring}]::text[])", &[]).unwrap();
+        assert_eq!(sent, "s = any(array[]::text[])");
     }
 
     #[test]

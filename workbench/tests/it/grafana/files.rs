@@ -81,9 +81,56 @@ fn every_panel_explains_itself_with_a_unit_and_a_legend() {
             let queries = panel["targets"].as_array().map_or(0, Vec::len);
             assert!(queries > 0, "{place}: asks for nothing");
             if kind == "timeseries" {
-                assert!(panel["fieldConfig"]["defaults"]["decimals"].is_u64(), "{place}: no decimals");
+                let defaults = &panel["fieldConfig"]["defaults"];
+                // Of seconds Grafana makes 15 s or 500 ms, and knows best how many digits these take.
+                assert_eq!(defaults["decimals"].is_u64(), text(defaults, "unit") != "s", "{place}: decimals");
                 assert!(panel["options"]["legend"]["showLegend"].is_boolean(), "{place}: no legend");
             }
+        }
+    }
+}
+
+/// `short` makes 5 K of 4,987, where no digit is left to tell 2,493 from 2,507.
+#[test]
+fn counts_are_shown_whole() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            let defaults = &panel["fieldConfig"]["defaults"];
+            let coarse = text(defaults, "unit") == "short" && defaults["decimals"] == 0;
+            assert!(!coarse, "{}: {:?}", dashboard.file(), text(panel, "title"));
+        }
+    }
+}
+
+/// Grafana gives a column 150 pixels unless it is told otherwise, and 20 of each heading to a funnel.
+#[test]
+fn columns_of_tables_may_be_narrow() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels().into_iter().filter(|panel| text(panel, "type") == "table") {
+            let custom = &panel["fieldConfig"]["defaults"]["custom"];
+            assert_eq!(custom["minWidth"], 70, "{}: {:?}", dashboard.file(), text(panel, "title"));
+            assert_eq!(custom["filterable"], false, "{}: {:?}", dashboard.file(), text(panel, "title"));
+        }
+    }
+}
+
+/// A mark for each run covers the charts: runs are marked by whoever wants to see them.
+#[test]
+fn nothing_is_marked_over_the_data_unasked_that_happens_all_the_time() {
+    for dashboard in dashboards() {
+        for annotation in dashboard.json["annotations"]["list"].as_array().unwrap() {
+            let often = text(annotation, "name") == "Batch runs";
+            assert!(!often || annotation["enable"] == false, "{}", dashboard.file());
+        }
+    }
+}
+
+/// An empty database has no symbol to choose: `in ()` is a syntax error.
+#[test]
+fn the_chosen_symbols_may_be_none() {
+    for dashboard in dashboards() {
+        for query in dashboard.queries() {
+            assert!(!query.text.contains("($symbol)"), "{}", query.place);
         }
     }
 }

@@ -84,11 +84,12 @@ fn check_overrides(place: &str, panel: &Value, answer: &Answer) {
     }
 }
 
-/// Asks every query of panels, variables and annotations, and hands the answers to `check`.
-async fn for_each_query(database: &TestDatabase, check: impl Fn(&Query<'_>, &Answer)) {
+/// Asks every query of panels, variables and annotations with these symbols chosen, and hands the answers to `check`.
+async fn for_each_query(database: &TestDatabase, symbols: &[&str], check: impl Fn(&Query<'_>, &Answer)) {
+    let symbols: Vec<String> = symbols.iter().map(|&symbol| symbol.to_owned()).collect();
     let mut connection = reading(database).await;
     for dashboard in dashboards() {
-        let view = View::of(&dashboard, Timestamp::now(), &SYMBOLS.map(str::to_owned)).unwrap();
+        let view = View::of(&dashboard, Timestamp::now(), &symbols).unwrap();
         let all = [dashboard.queries(), dashboard.variable_queries(), dashboard.annotation_queries()];
         for query in all.iter().flatten().filter(|query| query.language == Language::Sql) {
             let sql = expand_sql(query.text, &dashboard, &view).unwrap();
@@ -101,7 +102,7 @@ async fn for_each_query(database: &TestDatabase, check: impl Fn(&Query<'_>, &Ans
 #[tokio::test]
 async fn every_query_gives_rows_that_its_panel_can_draw() {
     let database = seeded().await;
-    for_each_query(&database, |query, answer| match query.panel {
+    for_each_query(&database, &SYMBOLS, |query, answer| match query.panel {
         Some(panel) => check_shape(&query.place, panel, query.format, answer),
         None if query.place.contains("variable") => {
             let values: Vec<&str> = answer.rows.iter().map(|row| text(row, "symbol")).collect();
@@ -118,7 +119,13 @@ async fn every_query_gives_rows_that_its_panel_can_draw() {
 
 #[tokio::test]
 async fn no_query_fails_on_a_database_that_is_still_empty() {
-    for_each_query(&migrated().await, |_, _| {}).await;
+    // Grafana finds no symbol there, and then puts nothing in for the variable.
+    for_each_query(&migrated().await, &[], |query, answer| {
+        if query.panel.is_some_and(|panel| text(panel, "type") == "heatmap") {
+            assert!(!answer.rows.is_empty(), "{}: Grafana 12 fails on a heatmap without a row", query.place);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
