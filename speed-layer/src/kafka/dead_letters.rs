@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use common::{Failure, Reject};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
@@ -28,6 +29,7 @@ const CUT_TO: usize = 16 * 1024;
 /// topic) is cut, or left to the table. A crash between sending and committing sends a message again: at least once.
 pub struct DeadLetters {
     producer: BaseProducer<Deliveries>,
+    settings: ClientConfig,
     topic: String,
     /// Letters that were cut, or are not in the topic at all.
     cut: Counter,
@@ -37,6 +39,8 @@ pub struct DeadLetters {
     trying: Option<OwnedMessage>,
     /// Not acknowledged, for another reason than what they are.
     again: Vec<OwnedMessage>,
+    /// Some of them were answered by nobody.
+    unanswered: bool,
     send_again_at: Option<Instant>,
     /// Why; in the client's words.
     trouble: Option<String>,
@@ -161,11 +165,13 @@ impl DeadLetters {
             .map_err(Failure::Configuration)?;
         Ok(Some(Self {
             producer,
+            settings,
             topic,
             cut: cut.clone(),
             alone: VecDeque::new(),
             trying: None,
             again: Vec::new(),
+            unanswered: false,
             send_again_at: None,
             trouble: None,
         }))
@@ -218,6 +224,7 @@ impl DeadLetters {
         };
         for (letter, error) in failed {
             self.trying = None;
+            self.unanswered |= error.rdkafka_error_code() == Some(Code::MessageTimedOut);
             self.keep(letter, &error);
         }
         match waiting == 0 && self.trying.take().is_some() {
@@ -238,9 +245,24 @@ impl DeadLetters {
         }
         if self.send_again_at.is_none_or(|at| at <= Instant::now()) {
             self.send_again_at = None;
+            self.renew_producer();
             std::mem::take(&mut self.again).into_iter().for_each(|letter| self.send_again(letter));
         }
         false
+    }
+
+    /// librdkafka's may have let go of every broker, and then connects to none of those that are there. Nothing is on its
+    /// way by the old one.
+    fn renew_producer(&mut self) {
+        if !std::mem::take(&mut self.unanswered) {
+            return;
+        }
+        // The settings were taken before.
+        if let Ok(new) = self.settings.create_with_context(Deliveries::default()) {
+            tracing::debug!("nobody answers what is sent to topic \"{}\": sending by a new client", self.topic);
+            let old = std::mem::replace(&mut self.producer, new);
+            super::bury(move || drop(old));
+        }
     }
 
     fn keep(&mut self, letter: OwnedMessage, error: &KafkaError) {
@@ -308,5 +330,45 @@ impl DeadLetters {
                 Err((error, _)) => return Err(error),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use common::Reason;
+    use workbench::testing::ForgettingBroker;
+
+    #[test]
+    fn letters_arrive_though_the_client_has_let_go_of_every_broker() {
+        let broker = ForgettingBroker::start();
+        let config = Config::try_parse_from([
+            "speed-layer",
+            "--database-url=postgres://h/d",
+            "--dead-letter-topic=letters",
+            "--kafka-property=topic.metadata.refresh.interval.ms=100",
+            &format!("--kafka-brokers={}", broker.address()),
+        ]);
+        let mut letters = DeadLetters::new(&config.unwrap(), &Counter::default()).unwrap().unwrap();
+        send(&mut letters);
+        assert!(letters.settle(TIMEOUT));
+
+        // The client is lost in nearly each of them.
+        for round in 1..=2 {
+            broker.name_no_broker(true);
+            while broker.answers_without_brokers() < round {
+                send(&mut letters);
+                letters.settle(POLL);
+            }
+            broker.name_no_broker(false);
+            assert!(letters.settle(3 * TIMEOUT), "{:?}", letters.trouble());
+        }
+    }
+
+    fn send(letters: &mut DeadLetters) {
+        let (key, value) = (None, Some(&b"no tick"[..]));
+        let message = Message { topic: "ticks", partition: 0, offset: 0, timestamp: None, key, value };
+        letters.send(&message, 0, &Reject { reason: Reason::NotJson, detail: String::new() });
     }
 }

@@ -1,15 +1,24 @@
+#![allow(unsafe_code, reason = "rd_kafka_brokers_add has no safe wrapper in rdkafka")]
+
+use std::ffi::CString;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rdkafka::ClientContext;
+use rdkafka::bindings;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use super::Quiet;
+
+/// A client that has sent nothing for so long, though it has messages to send, is told again where Kafka is.
+const REMIND_AFTER: Duration = Duration::from_secs(5);
+/// How long one wait for acknowledgements may take.
+const POLL: Duration = Duration::from_millis(50);
 
 /// One message to be sent. Without a partition the key decides (murmur2, as the Java client does it); without a
 /// timestamp (milliseconds of the epoch) the moment of sending is the record's.
@@ -27,10 +36,19 @@ pub struct Sender {
     producer: BaseProducer<Deliveries>,
     deliveries: Arc<Counts>,
     topic: String,
+    brokers: CString,
+    progress: Mutex<Progress>,
+}
+
+/// When messages were last seen to arrive.
+struct Progress {
+    delivered: u64,
+    at: Instant,
 }
 
 #[derive(Default)]
 struct Counts {
+    delivered: AtomicU64,
     failed: AtomicU64,
     first_failure: Mutex<Option<String>>,
     per_partition: Mutex<Vec<u64>>,
@@ -50,6 +68,7 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
             Ok(message) => {
+                self.0.delivered.fetch_add(1, Ordering::Relaxed);
                 let mut counts = lock(&self.0.per_partition);
                 let partition = usize::try_from(message.partition()).unwrap_or_default();
                 if counts.len() <= partition {
@@ -87,10 +106,12 @@ impl Sender {
             .set("queue.buffering.max.messages", "500000")
             .set("queue.buffering.max.kbytes", "131072")
             .set("compression.type", "lz4");
+        let brokers = CString::new(config.get("bootstrap.servers").unwrap_or_default()).context("the brokers' list")?;
         let deliveries = Arc::new(Counts::default());
         let producer =
             config.create_with_context(Deliveries(Arc::clone(&deliveries))).context("set up the Kafka producer")?;
-        Ok(Self { producer, deliveries, topic: topic.to_owned() })
+        let progress = Mutex::new(Progress { delivered: 0, at: Instant::now() });
+        Ok(Self { producer, deliveries, topic: topic.to_owned(), brokers, progress })
     }
 
     /// Queues one message, and waits where the queue is full.
@@ -109,7 +130,7 @@ impl Sender {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
                     record = refused;
-                    self.producer.poll(Duration::from_millis(50));
+                    self.poll_for(POLL);
                     self.check()?;
                 }
                 Err((error, _)) => bail!("send to topic {}: {error}", self.topic),
@@ -119,7 +140,7 @@ impl Sender {
 
     /// Serves delivery reports without waiting; called every now and then while sending.
     pub fn poll(&self) {
-        self.producer.poll(Duration::ZERO);
+        self.poll_for(Duration::ZERO);
     }
 
     /// Waits until the brokers have acknowledged everything, and gives the messages per partition.
@@ -127,15 +148,35 @@ impl Sender {
     /// # Errors
     /// Messages that could not be delivered, or brokers that do not answer within `timeout`.
     pub fn finish(&self, timeout: Duration) -> anyhow::Result<Vec<u64>> {
-        self.producer.flush(timeout).with_context(|| {
-            format!(
-                "{} messages for topic {} were not acknowledged within {timeout:?}",
-                self.producer.in_flight_count(),
-                self.topic
-            )
-        })?;
+        let deadline = Instant::now() + timeout;
+        while self.producer.flush(POLL).is_err() {
+            self.remind_if_stuck();
+            if Instant::now() >= deadline {
+                let (left, topic) = (self.producer.in_flight_count(), &self.topic);
+                bail!("{left} messages for topic {topic} were not acknowledged within {timeout:?}");
+            }
+        }
         self.check()?;
         Ok(lock(&self.deliveries.per_partition).clone())
+    }
+
+    fn poll_for(&self, time: Duration) {
+        self.producer.poll(time);
+        self.remind_if_stuck();
+    }
+
+    /// librdkafka lets go of every broker that an answer does not name, and a broker that has just started may name none:
+    /// the client then connects to nobody for ever (its issue 5301). One that has its brokers takes no harm.
+    fn remind_if_stuck(&self) {
+        let delivered = self.deliveries.delivered.load(Ordering::Relaxed);
+        let mut progress = lock(&self.progress);
+        if progress.delivered != delivered || self.producer.in_flight_count() == 0 {
+            *progress = Progress { delivered, at: Instant::now() };
+        } else if progress.at.elapsed() >= REMIND_AFTER {
+            progress.at = Instant::now();
+            // SAFETY: the client lives as long as this value; the list is copied.
+            unsafe { bindings::rd_kafka_brokers_add(self.producer.client().native_ptr(), self.brokers.as_ptr()) };
+        }
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -154,4 +195,40 @@ fn owned_headers(headers: &[(&'static str, String)]) -> Option<OwnedHeaders> {
     let insert =
         |owned: OwnedHeaders, (key, value): &(&'static str, String)| owned.insert(Header { key, value: Some(value) });
     Some(headers.iter().fold(OwnedHeaders::new(), insert))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::client_config;
+    use crate::testing::ForgettingBroker;
+
+    #[test]
+    fn a_producer_whose_broker_named_none_for_a_while_sends_on() {
+        let broker = ForgettingBroker::start();
+        let mut config = client_config(broker.address());
+        // The client asks again and again who is there.
+        config.set("topic.metadata.refresh.interval.ms", "100");
+        let sender = Sender::new(config, "ticks").expect("the settings are right");
+        send(&sender);
+        sender.finish(REMIND_AFTER).expect("the broker acknowledges");
+
+        // The client is lost in nearly each of them.
+        for round in 1..=4 {
+            broker.name_no_broker(true);
+            while broker.answers_without_brokers() < round {
+                send(&sender);
+                std::thread::sleep(POLL);
+            }
+            broker.name_no_broker(false);
+            send(&sender);
+            sender.finish(4 * REMIND_AFTER).expect("the producer finds its broker again");
+        }
+        assert_eq!(broker.produced(), sender.deliveries.delivered.load(Ordering::Relaxed));
+    }
+
+    fn send(sender: &Sender) {
+        sender.send(Outgoing { value: Some(b"a tick"), ..Outgoing::default() }).expect("the queue has room");
+        sender.poll();
+    }
 }

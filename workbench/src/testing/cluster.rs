@@ -106,7 +106,7 @@ impl TestCluster {
         let cluster = Self { first: run(FIRST, &folder), second, port, folder };
         eventually("both brokers to be there", PATIENCE, || cluster.brokers_are_there()).await;
         // Kafka would place it by itself, on either.
-        create(&cluster.brokers(), &placed(GROUPS, &[coordinator]).set("cleanup.policy", "compact")).await;
+        create(&cluster.brokers(), &placed(GROUPS, &[coordinator]).set("cleanup.policy", "compact"), true).await;
         cluster
     }
 

@@ -3,13 +3,15 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 
 use super::{clean_up, eventually, stack, unique_name};
 use crate::kafka::{Outgoing, Quiet, Sender, client_config, watermarks};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one try may wait for its answer.
+const TRY: Duration = Duration::from_secs(20);
 /// A broker that starts while much else does takes its time.
-const DELIVERED_WITHIN: Duration = Duration::from_secs(180);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(180);
 
 /// A topic of its own. It is deleted with the value, as far as the broker is there.
 pub struct TestTopic {
@@ -62,14 +64,14 @@ impl TestTopic {
         for (setting, value) in settings {
             topic = topic.set(setting, value);
         }
-        create(&brokers, &topic).await;
+        create(&brokers, &topic, true).await;
         Self { name, brokers }
     }
 
     /// On other brokers than the stack's. `replicas`: the nodes that hold each partition, the one that shall lead first.
     pub async fn placed(brokers: &str, replicas: &[&[i32]]) -> Self {
         let name = unique_name("topic");
-        create(brokers, &placed(&name, replicas)).await;
+        create(brokers, &placed(&name, replicas), true).await;
         Self { name, brokers: brokers.to_owned() }
     }
 
@@ -80,22 +82,20 @@ impl TestTopic {
     }
 
     pub async fn make_anew_after_delete(&self, partitions: i32) {
-        let topic = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1));
-        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-        eventually("the topic's name to be free again", PATIENCE, || async {
-            let results = admin(&self.brokers).create_topics([&topic], &options).await;
-            let results = results.map_err(|error| error.to_string())?;
-            results.into_iter().try_for_each(|result| result.map(drop)).map_err(|(_, code)| code.to_string())
-        })
-        .await;
+        // The name is free again only after a while.
+        create(&self.brokers, &NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1)), false).await;
     }
 
     pub async fn delete(&self) {
-        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-        let results = admin(&self.brokers).delete_topics(&[&self.name], &options).await.expect("ask Kafka to delete");
-        for result in results {
-            result.expect("delete the test's topic");
-        }
+        eventually("Kafka to delete the test's topic", ANSWERED_WITHIN, || async {
+            let results = admin(&self.brokers).delete_topics(&[&self.name], &one_try()).await;
+            results.map_err(|error| error.to_string())?.into_iter().try_for_each(|result| match result {
+                // By a try whose answer did not come.
+                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(()),
+                Err((_, code)) => Err(code.to_string()),
+            })
+        })
+        .await;
     }
 
     pub fn name(&self) -> &str {
@@ -120,7 +120,7 @@ impl TestTopic {
                     timestamp: record.timestamp,
                 })?;
             }
-            sender.finish(DELIVERED_WITHIN)
+            sender.finish(ANSWERED_WITHIN)
         };
         tokio::task::spawn_blocking(sending)
             .await
@@ -130,24 +130,27 @@ impl TestTopic {
 
     /// The next offset of each partition.
     pub async fn high_watermarks(&self) -> Vec<i64> {
-        let (consumer, name) = (self.inquirer(), self.name.clone());
-        tokio::task::spawn_blocking(move || watermarks(&consumer, &name))
-            .await
-            .expect("the asking thread does not panic")
-            .expect("ask for watermarks")
-            .into_iter()
-            .map(|(_, high)| high)
-            .collect()
+        let asked = self.ask(|consumer, name| watermarks(consumer, name)).await;
+        asked.into_iter().map(|(_, high)| high).collect()
     }
 
     /// The next offset of one partition; the others need no leader for it.
     pub async fn high_watermark(&self, partition: i32) -> i64 {
-        let (consumer, name) = (self.inquirer(), self.name.clone());
-        tokio::task::spawn_blocking(move || consumer.fetch_watermarks(&name, partition, PATIENCE))
-            .await
-            .expect("the asking thread does not panic")
-            .expect("ask for a watermark")
-            .1
+        self.ask(move |consumer, name| Ok(consumer.fetch_watermarks(name, partition, TRY)?)).await.1
+    }
+
+    /// A leader may just be moving, and a client may have no broker left: it is asked until one answers, each time by
+    /// a client of its own.
+    async fn ask<T, F>(&self, question: F) -> T
+    where
+        T: Send + 'static,
+        F: Fn(&BaseConsumer<Quiet>, &str) -> anyhow::Result<T> + Copy + Send + 'static,
+    {
+        eventually("Kafka to tell the topic's watermarks", ANSWERED_WITHIN, || async {
+            let (consumer, name) = (self.inquirer(), self.name.clone());
+            tokio::task::spawn_blocking(move || question(&consumer, &name)).await.expect("the asking thread does not panic")
+        })
+        .await
     }
 
     fn inquirer(&self) -> BaseConsumer<Quiet> {
@@ -171,14 +174,24 @@ pub(super) fn placed<'a>(name: &'a str, replicas: &'a [&'a [i32]]) -> NewTopic<'
     NewTopic::new(name, partitions, TopicReplication::Variable(replicas))
 }
 
-pub(super) async fn create(brokers: &str, topic: &NewTopic<'_>) {
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-    let results = admin(brokers).create_topics([topic], &options).await.expect("ask Kafka for the test's topic");
-    for result in results {
-        result.expect("create the test's topic");
-    }
+/// Asks until a broker answers, each time by a client of its own: one that has just started names nobody for a while, and
+/// a client may then wait for ever. `or_is_there`: a topic of that name is one that an earlier try has made.
+pub(super) async fn create(brokers: &str, topic: &NewTopic<'_>, or_is_there: bool) {
+    eventually("Kafka to create the test's topic", ANSWERED_WITHIN, || async {
+        let results = admin(brokers).create_topics([topic], &one_try()).await.map_err(|error| error.to_string())?;
+        results.into_iter().try_for_each(|result| match result {
+            Ok(_) => Ok(()),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) if or_is_there => Ok(()),
+            Err((_, code)) => Err(code.to_string()),
+        })
+    })
+    .await;
 }
 
 fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
     client_config(brokers).create().expect("set up Kafka's admin client")
+}
+
+fn one_try() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TRY)).operation_timeout(Some(TRY))
 }
