@@ -148,7 +148,9 @@ impl TestTopic {
     {
         eventually("Kafka to tell the topic's watermarks", ANSWERED_WITHIN, || async {
             let (consumer, name) = (self.inquirer(), self.name.clone());
-            tokio::task::spawn_blocking(move || question(&consumer, &name)).await.expect("the asking thread does not panic")
+            tokio::task::spawn_blocking(move || question(&consumer, &name))
+                .await
+                .expect("the asking thread does not panic")
         })
         .await
     }
