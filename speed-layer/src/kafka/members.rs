@@ -2,7 +2,6 @@
 //!
 //! By Kafka's older question for a group and not by librdkafka's admin interface: one of its questions to a coordinator
 //! that has run out of time ends the process as soon as the coordinator is found (librdkafka 2.12.1).
-
 //!
 //! Every broker is asked, and only the group's coordinator has members to tell. So where another one is down, its part is
 //! missing and the answer is whole all the same; rdkafka's own wrapper takes that for a failure.
