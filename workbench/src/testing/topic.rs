@@ -130,7 +130,7 @@ impl TestTopic {
 
     /// The next offset of each partition.
     pub async fn high_watermarks(&self) -> Vec<i64> {
-        let asked = self.ask(|consumer, name| watermarks(consumer, name)).await;
+        let asked = self.ask(watermarks).await;
         asked.into_iter().map(|(_, high)| high).collect()
     }
 
