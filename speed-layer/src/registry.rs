@@ -130,9 +130,9 @@ impl Asker {
                     self.health.registry.set(true);
                     self.outage.over();
                 }
-                // A right that is missing from the beginning is a mistake of the configuration's. One that is taken away
-                // later may come back.
-                Err(Trouble::Refused(why) | Trouble::Forbidden(why)) if !self.was_let_in => {
+                // A login that was never taken is a mistake of the configuration's. One that is not taken later may be again,
+                // and a right that is missing for one schema says nothing of the others.
+                Err(Trouble::Refused(why)) if !self.was_let_in => {
                     lock(&self.found).refusal = Some(why);
                     return;
                 }

@@ -2,7 +2,7 @@
 
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use workbench::testing::{
     Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden, eventually, framed,
     stack,
@@ -206,6 +206,32 @@ async fn a_partition_waits_for_a_registry_that_is_away_and_the_others_are_read()
     // Each schema was given once.
     let asked = proxy.requests().iter().filter(|request| request.path == format!("/schemas/ids/{first}")).count();
     assert!(asked <= 2, "once to see whether the registry is there, and once for the schema: {asked}");
+}
+
+#[tokio::test]
+async fn a_schema_that_this_user_may_not_see_holds_up_its_own_partition_alone() {
+    let Some(registry) = TestRegistry::start().await else { return };
+    let scene = Scene::new(2).await;
+    let (first, second) = (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
+    // It is also the one by which it is looked whether the registry is there.
+    let (forbids, path) = (Arc::new(AtomicBool::new(true)), format!("/schemas/ids/{first}"));
+    let now = Arc::clone(&forbids);
+    let proxy = HttpProxy::start(&registry.address(), move |request| {
+        if !now.load(Ordering::Relaxed) || request.path != path {
+            return Treatment::Forward;
+        }
+        Treatment::Answer { status: 403, body: r#"{"error_code":40301,"message":"not yours"}"#.to_owned() }
+    })
+    .await;
+    scene.topic.produce([Record::new(0, trade(first, "A", 1))]).await;
+    let mut speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
+    speed_layer.wait_stderr("answers 403: not yours", PATIENCE).await;
+    scene.topic.produce([Record::new(1, trade(second, "B", 1))]).await;
+    wait_for_ticks(&scene, 1).await;
+    assert_eq!(speed_layer.exit_status(), None);
+    forbids.store(false, Ordering::Relaxed);
+    wait_for_ticks(&scene, 2).await;
+    assert_eq!(rejects(&scene).await, [""; 0]);
 }
 
 #[tokio::test]
