@@ -150,16 +150,19 @@ impl Client {
             .map_err(|error| Trouble::Away(format!("{} says no schema: {error}", self.shown(path))))
     }
 
-    /// The first registry that answers is right; where none does, the first trouble is said.
+    /// The first registry that has it is right. That there is none only counts where all have said so: one that lags, or
+    /// another one's outage, must not make a good message a reject.
     fn ask(&self, path: &[&str]) -> Result<String, Trouble> {
-        let mut first = None;
+        let mut told = None;
         for base in &self.bases {
             match self.ask_one(base, path) {
-                Err(Trouble::Away(why)) => drop(first.get_or_insert(Trouble::Away(why))),
+                Err(Trouble::None(why)) => drop(told.get_or_insert(Trouble::None(why))),
+                Err(Trouble::Away(why)) if !matches!(told, Some(Trouble::Away(_))) => told = Some(Trouble::Away(why)),
+                Err(Trouble::Away(_)) => {}
                 answer => return answer,
             }
         }
-        Err(first.unwrap_or_else(|| Trouble::Away("no registry is named".to_owned())))
+        Err(told.unwrap_or_else(|| Trouble::Away("no registry is named".to_owned())))
     }
 
     fn ask_one(&self, base: &Url, path: &[&str]) -> Result<String, Trouble> {
@@ -264,6 +267,8 @@ fn roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
 
     #[test]
     fn a_login_in_a_url_is_taken_out_of_it() {
@@ -276,6 +281,31 @@ mod tests {
             "/sub/subjects/a%2Fb%20c/versions/1"
         );
         assert!(parse("http://registry:8081").unwrap().1.is_none());
+    }
+
+    /// Each connection gets one answer.
+    fn server(status: &'static str, body: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut connection in listener.incoming().flatten() {
+                let _ = connection.read(&mut [0; 4096]);
+                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let _ = connection.write_all(format!("{head}{body}").as_bytes());
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn of_several_registries_all_must_have_none_before_there_is_none() {
+        let none = || server("404 Not Found", r#"{"error_code":40403,"message":"Schema not found"}"#);
+        let (away, has) = (server("500 Oh", "no"), server("200 OK", r#"{"schema":"\"int\""}"#));
+        let ask = |urls: &[&str]| Client::new(urls, None, None).unwrap().schema(7);
+        assert!(ask(&[&none(), &has]).is_ok() && ask(&[&away, &none(), &has]).is_ok());
+        assert!(matches!(ask(&[&none(), &away]), Err(Trouble::Away(_))));
+        assert!(matches!(ask(&[&away, &none()]), Err(Trouble::Away(_))));
+        assert!(matches!(ask(&[&none(), &none()]), Err(Trouble::None(_))));
     }
 
     #[test]

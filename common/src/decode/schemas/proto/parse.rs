@@ -18,14 +18,27 @@ const KNOWN: [(&str, &str); 2] = [
     ("confluent/type/decimal.proto", include_str!("confluent/decimal.proto")),
 ];
 
+/// How many messages may hold one another: each takes its part of the thread's stack while the schema is read.
+const MAX_CHAIN: usize = 500;
+
 /// # Errors
 /// What is no schema of Protobuf's.
 pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
     let file = compiled(text)?;
     let file = file.get_file_by_name(ROOT).ok_or("it is not found")?;
-    let mut parser =
-        Parser { types: Vec::new(), enums: Vec::new(), known: HashMap::new(), enums_known: HashMap::new(), is_wanted };
+    let mut parser = Parser {
+        types: Vec::new(),
+        enums: Vec::new(),
+        known: HashMap::new(),
+        enums_known: HashMap::new(),
+        depth: 0,
+        is_too_deep: false,
+        is_wanted,
+    };
     let tops = file.messages().map(|message| parser.top(&message)).collect();
+    if parser.is_too_deep {
+        return Err(format!("its messages hold one another more than {MAX_CHAIN} deep"));
+    }
     Ok(Schema { types: parser.types, enums: parser.enums, tops })
 }
 
@@ -59,6 +72,9 @@ struct Parser<'w> {
     enums: Vec<FxHashMap<i32, Box<[u8]>>>,
     known: HashMap<String, TypeId>,
     enums_known: HashMap<String, usize>,
+    /// Messages that the one being read is held by.
+    depth: usize,
+    is_too_deep: bool,
     is_wanted: &'w dyn Fn(&str) -> bool,
 }
 
@@ -76,6 +92,11 @@ impl Parser<'_> {
             return *known;
         }
         let id = self.types.len();
+        if self.depth >= MAX_CHAIN {
+            self.is_too_deep = true;
+            return id;
+        }
+        self.depth += 1;
         self.known.insert(name.to_owned(), id);
         // It may hold itself, so it is known before its fields are.
         self.types.push(Type::Message(Vec::new()));
@@ -90,6 +111,7 @@ impl Parser<'_> {
                 Type::Message(message.fields().filter_map(|field| self.field(&field, message.is_map_entry())).collect())
             }
         };
+        self.depth -= 1;
         id
     }
 

@@ -255,3 +255,15 @@ proptest! {
         prop_assert_eq!(read, many.into_iter().map(i64::from).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn a_chain_of_messages_that_is_longer_than_the_stack_is_no_schema() {
+    let chain = |length: usize| {
+        let link = |at: usize| format!("message M{at} {{ M{} next = 1; }}", at + 1);
+        let links: Vec<String> = (0..length).map(link).collect();
+        format!("syntax = \"proto3\"; {} message M{length} {{ int32 end = 1; }}", links.join(" "))
+    };
+    assert!(Schema::parse(&proto(&chain(400)), None).is_ok());
+    let why = Schema::parse(&proto(&chain(5_000)), None).err().unwrap();
+    assert!(why.contains("more than 500 deep"), "{why}");
+}
