@@ -8,6 +8,7 @@ mod cli;
 mod containers;
 mod demo;
 mod files;
+mod go;
 mod interrupt;
 mod manifests;
 mod process;

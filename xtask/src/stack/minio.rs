@@ -1,14 +1,13 @@
 //! MinIO: the one on the PATH, or one built by Go into the cache.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use super::s3;
 use crate::process::detached;
-use crate::{cache, setup};
+use crate::{cache, go, setup};
 
 /// The last release; the module proxy knows releases by commit only.
 const VERSION: &str = "v0.0.0-20260212201848-7aac2a2c5b7c";
@@ -22,21 +21,10 @@ pub fn program() -> Result<PathBuf> {
 }
 
 fn build(into: &Path) -> Result<()> {
-    let started = Instant::now();
     println!("building MinIO by Go (2 to 3 minutes) ...");
-    let output = Command::new("go")
-        .arg("install")
-        .arg(format!("github.com/minio/minio@{VERSION}"))
-        .env("GOBIN", into)
-        .env("CGO_ENABLED", "0")
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run go")?;
-    if !output.status.success() {
-        bail!("Go cannot build MinIO: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    println!("  built in {:.0} s", started.elapsed().as_secs_f64());
-    Ok(())
+    let mut go = Command::new("go");
+    go.arg("install").arg(format!("github.com/minio/minio@{VERSION}")).env("GOBIN", into);
+    go::build("MinIO", &mut go)
 }
 
 pub fn command(port: u16, data: &Path) -> Result<Command> {
