@@ -10,8 +10,9 @@ use std::path::PathBuf;
 #[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = REGISTRY_HEADING)]
 pub struct RegistryArgs {
-    /// Where the schemas of Avro, Protobuf and JSON Schema values are kept, as `https://host:8081`. Of several, separated by commas,
-    /// the first that answers is asked. Values without a schema's number are read as JSON all the same.
+    /// Where the schemas of Avro, Protobuf and JSON Schema values are kept, as `https://host:8081`. Several, separated by
+    /// commas, are asked in turn; a schema is unknown only where all of them say so. Values without a schema's number are read
+    /// as JSON all the same.
     #[arg(
         id = "schema-registry",
         long = "schema-registry",

@@ -267,8 +267,7 @@ fn roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
+    use workbench::testing::{HttpProxy, HttpRequest, Treatment};
 
     #[test]
     fn a_login_in_a_url_is_taken_out_of_it() {
@@ -283,29 +282,24 @@ mod tests {
         assert!(parse("http://registry:8081").unwrap().1.is_none());
     }
 
-    /// Each connection gets one answer.
-    fn server(status: &'static str, body: &'static str) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for mut connection in listener.incoming().flatten() {
-                let _ = connection.read(&mut [0; 4096]);
-                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                let _ = connection.write_all(format!("{head}{body}").as_bytes());
-            }
-        });
-        url
+    async fn registry(status: u16, body: &'static str) -> (HttpProxy, String) {
+        let answer = move |_: &HttpRequest| Treatment::Answer { status, body: body.to_owned() };
+        // It has no server behind it.
+        let proxy = HttpProxy::start("127.0.0.1:1", answer).await;
+        let url = format!("http://{}", proxy.address());
+        (proxy, url)
     }
 
-    #[test]
-    fn of_several_registries_all_must_have_none_before_there_is_none() {
-        let none = || server("404 Not Found", r#"{"error_code":40403,"message":"Schema not found"}"#);
-        let (away, has) = (server("500 Oh", "no"), server("200 OK", r#"{"schema":"\"int\""}"#));
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_several_registries_all_must_have_none_before_there_is_none() {
+        let (_first, none) = registry(404, r#"{"error_code":40403,"message":"Schema not found"}"#).await;
+        let (_second, away) = registry(500, "no").await;
+        let (_third, has) = registry(200, r#"{"schema":"\"int\""}"#).await;
         let ask = |urls: &[&str]| Client::new(urls, None, None).unwrap().schema(7);
-        assert!(ask(&[&none(), &has]).is_ok() && ask(&[&away, &none(), &has]).is_ok());
-        assert!(matches!(ask(&[&none(), &away]), Err(Trouble::Away(_))));
-        assert!(matches!(ask(&[&away, &none()]), Err(Trouble::Away(_))));
-        assert!(matches!(ask(&[&none(), &none()]), Err(Trouble::None(_))));
+        assert!(ask(&[&none, &has]).is_ok() && ask(&[&away, &none, &has]).is_ok());
+        assert!(matches!(ask(&[&none, &away]), Err(Trouble::Away(_))));
+        assert!(matches!(ask(&[&away, &none]), Err(Trouble::Away(_))));
+        assert!(matches!(ask(&[&none, &none]), Err(Trouble::None(_))));
     }
 
     #[test]
