@@ -143,6 +143,15 @@ create table begun_partitions
     constraint begun_partitions_source_fkey foreign key (source) references kafka_sources
 );
 
+-- The instances that write into this database, by their names in Kafka. Each renews its mark every ten seconds: a member
+-- of their group that does not writes somewhere else, say into a copy of this server.
+create table speed_instances
+(
+    client_id text        not null,
+    seen_at   timestamptz not null default clock_timestamp(),
+    constraint speed_instances_pkey primary key (client_id)
+);
+
 -- Messages, and elements of messages, that are no valid tick, kept aside with the reason. `value` holds at most the first 16 KiB;
 -- value_bytes is the length of the whole (null for a tombstone), value_sha256 its hash where it was cut.
 create table rejected_ticks

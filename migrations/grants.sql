@@ -20,6 +20,7 @@ begin
             ('speed_writer', 'kafka_gaps', '{insert}'),
             ('speed_writer', 'realtime_partitions', '{select}'),
             ('speed_writer', 'realtime_upkeep', '{select, update}'),
+            ('speed_writer', 'speed_instances', '{select, insert, update, delete}'),
             ('speed_writer', '_sqlx_migrations', '{select}'),
             ('batch_writer', 'hourly_stock_summary', '{select, insert, update, delete}'),
             ('batch_writer', 'batch_hours', '{select, insert, update, delete}'),

@@ -78,6 +78,8 @@ pub struct Intake {
     all_leaderless: Option<Instant>,
     /// Whom else the group gives partitions that should be ours.
     stranger: Option<String>,
+    /// Members that call themselves as we do and have no mark in our database, each since when.
+    unmarked: strangers::Unmarked,
     /// By which this session joins the group.
     client_id: String,
     /// Topics of which it is being asked whether they may be read.
@@ -127,6 +129,7 @@ impl Intake {
             held_up: None,
             all_leaderless: None,
             stranger: None,
+            unmarked: strangers::Unmarked::default(),
             client_id,
             rights_asked: BTreeSet::new(),
             brokers_asked: false,

@@ -22,6 +22,7 @@ mod latency;
 mod metrics;
 mod outage;
 mod partition;
+mod presence;
 mod registry;
 mod session;
 mod source;
@@ -41,6 +42,7 @@ use common::pg::{Database, Migrations};
 use health::Health;
 use metrics::Metrics;
 use outage::Outage;
+use presence::Presence;
 use registry::Registry;
 use session::Ended;
 use source::{SourceId, TopicIdentity};
@@ -61,16 +63,18 @@ struct Shared {
     stop: CancellationToken,
     /// Where the schemas of messages come from, if they have any.
     registry: Option<Registry>,
-    /// What tells this database from every other one.
+    /// What tells this database from every other one, but not from a copy of its whole server.
     database_id: Mutex<String>,
+    presence: Presence,
     /// The topics by the numbers that the database has given them.
     topics: Mutex<BTreeMap<SourceId, TopicIdentity>>,
 }
 
 impl Shared {
-    /// How Kafka knows the instances that write into this database.
+    /// How Kafka knows this instance: by its database, and by a number of its own.
     fn client_id(&self) -> String {
-        format!("speed-layer-{}", self.database_id.lock().unwrap_or_else(PoisonError::into_inner))
+        let database = self.database_id.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("speed-layer-{database}-{}", self.presence.number())
     }
 
     fn topics(&self) -> MutexGuard<'_, BTreeMap<SourceId, TopicIdentity>> {
@@ -122,6 +126,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
         stop,
         registry,
         database_id: Mutex::default(),
+        presence: Presence::new(),
         topics: Mutex::default(),
     });
     http::serve(&shared).await?;
@@ -131,6 +136,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     let more = (1..shared.config.writers).map(|writer| Store::another(writer, &shared));
     let mut stores: Vec<Store> = std::iter::once(first).chain(more).collect();
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
+    tokio::spawn(presence::run(Arc::clone(&shared)));
     tokio::spawn(first_minute::watch(Arc::clone(&shared)));
     let mut rejoining = shared.outage("consumer group");
     while !shared.stop.is_cancelled() {

@@ -17,13 +17,13 @@ use crate::Shared;
 use crate::batch::Batch;
 use crate::handover::{Answer, Begin, Position, Question};
 use crate::outage::Outage;
+use crate::presence;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
 use common::failure::one_line;
 use common::{Failure, Timestamp, pg};
 use limits::Limits;
 use offsets::Moved;
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -100,6 +100,7 @@ impl Store {
             let open = async {
                 let mut connection = shared.database.connect_ready().await?;
                 note_database(shared, &mut connection).await?;
+                presence::show(shared, &mut connection).await?;
                 Ok(connection)
             };
             let opened = tokio::select! {
@@ -526,8 +527,7 @@ async fn note_database(shared: &Shared, connection: &mut PgConnection) -> Result
     };
     let asked = pg::in_time(LOOK_TIMEOUT, ask).await;
     let (system, database) = asked.map_err(|error| shared.database.failure("asking for the identity of", error))?;
-    let digest = Sha256::digest(format!("{system}/{database}"));
-    shared.note_database(digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect());
+    shared.note_database(presence::short_digest(&format!("{system}/{database}")));
     Ok(())
 }
 

@@ -18,7 +18,8 @@ const FORBIDDEN: &str = "
                  ('begun_partitions', '{select, insert}'),
                  ('kafka_gaps', '{insert}'),
                  ('realtime_partitions', '{select}'),
-                 ('realtime_upkeep', '{select, update}')) as needed (name, privileges),
+                 ('realtime_upkeep', '{select, update}'),
+                 ('speed_instances', '{select, insert, update, delete}')) as needed (name, privileges),
          unnest(privileges) as privilege
     where not has_table_privilege(name, privilege)";
 

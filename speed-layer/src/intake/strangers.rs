@@ -3,21 +3,46 @@
 
 use super::{Intake, Interrupt, Step};
 use crate::kafka::{self, Member};
+use crate::presence::{Look, SILENT};
 use anyhow::anyhow;
 use common::Failure;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long the coordinator may take to name the members.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How long one may be there that died without a word: longer than its session (`session.timeout.ms`).
 const OUTLIVED: Duration = Duration::from_secs(20);
+/// How long a member may be without a mark: several looks, since a database that was away, or a standby that took over,
+/// gets the marks of its instances one by one.
+const UNMARKED: Duration = Duration::from_secs(30);
 /// How often it is asked again meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// Of the members, one that is not ours and has partitions of a topic that we read.
-fn stranger<'a>(members: &'a [Member], ours: &str, is_read: impl Fn(&str) -> bool) -> Option<(&'a Member, &'a str)> {
-    let others = members.iter().filter(|member| member.client_id != ours);
-    others.filter_map(|member| member.topics.iter().find(|topic| is_read(topic)).map(|topic| (member, &**topic))).next()
+/// Members that call themselves as instances of our database do, and were never found in it, each since when.
+#[derive(Debug, Default)]
+pub(super) struct Unmarked(HashMap<String, Instant>);
+
+impl Unmarked {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes what `look` says of `members`; gives those of whom it is certain that they write somewhere else.
+    fn take<'a>(&mut self, members: &[&'a Member], look: &Look) -> Option<&'a Member> {
+        let lacking: Vec<&Member> =
+            members.iter().filter(|member| !look.awake.contains(&member.client_id)).copied().collect();
+        self.0.retain(|id, _| lacking.iter().any(|member| member.client_id == *id));
+        lacking.into_iter().find(|member| {
+            let since = *self.0.entry(member.client_id.clone()).or_insert_with(Instant::now);
+            look.at.saturating_duration_since(since) >= UNMARKED
+        })
+    }
+}
+
+/// What a client id says of the database: instances of one and the same differ behind it.
+fn family(client_id: &str) -> &str {
+    client_id.rsplit_once('-').map_or(client_id, |(family, _)| family)
 }
 
 impl Intake {
@@ -27,23 +52,24 @@ impl Intake {
         while let Ok(members) = kafka::members(&self.consumer, &self.shared.config.group_id, ANSWER_WITHIN) {
             self.take_members(&members);
             let is_rebalancing = !members.is_empty() && members.iter().all(|member| member.topics.is_empty());
-            if is_rebalancing && begun.elapsed() < ANSWER_WITHIN && !self.shared.stop.is_cancelled() {
-                std::thread::sleep(ASK_EVERY);
-                continue;
+            let is_early = is_rebalancing && begun.elapsed() < ANSWER_WITHIN;
+            let is_first = !self.shared.health.group.has_held();
+            if is_first && let Some(why) = self.stranger.as_ref().filter(|_| begun.elapsed() >= OUTLIVED) {
+                return Err(Interrupt::Failed(Failure::Configuration(anyhow!(why.clone()))));
             }
-            let Some(why) = self.stranger.clone().filter(|_| !self.shared.health.group.has_held()) else {
-                return Ok(());
-            };
-            if begun.elapsed() >= OUTLIVED {
-                return Err(Interrupt::Failed(Failure::Configuration(anyhow!(why))));
-            }
-            if self.shared.stop.is_cancelled() {
+            let is_to_wait = is_early || is_first && (self.stranger.is_some() || self.is_in_doubt());
+            if !is_to_wait || self.shared.stop.is_cancelled() {
                 return Ok(());
             }
             std::thread::sleep(ASK_EVERY);
         }
         // Nobody says who is in it; that is found out later.
         Ok(())
+    }
+
+    /// A member may yet be found to write somewhere else.
+    fn is_in_doubt(&self) -> bool {
+        !self.unmarked.is_empty() && self.shared.presence.look().is_some_and(|look| look.is_of_now())
     }
 
     /// Who is in the group. One who has no business there is said once, and keeps this instance from being ready.
@@ -57,10 +83,21 @@ impl Intake {
         let is_read = |topic: &str| {
             config.named_topics().any(|named| named == topic) || has_pattern && self.assignment.has_topic(topic)
         };
-        let found = stranger(members, &self.client_id, is_read).map(|(member, topic)| {
+        let topic_of = |member: &&Member| member.topics.iter().find(|topic| is_read(topic)).cloned();
+        let readers = members.iter().filter(|member| topic_of(member).is_some());
+        let (relatives, others): (Vec<&Member>, Vec<&Member>) =
+            readers.partition(|member| family(&member.client_id) == family(&self.client_id));
+        let unmarked = self.shared.presence.look().and_then(|look| self.unmarked.take(&relatives, &look));
+        let found = match (others.first(), unmarked) {
+            (Some(other), _) => Some((*other, "does not write into this database".to_owned())),
+            (None, Some(relative)) => Some((relative, no_mark())),
+            (None, None) => None,
+        };
+        let found = found.map(|(member, what)| {
+            let topic = topic_of(&member).unwrap_or_default();
             format!(
-                "group \"{}\" (--group-id) has a member that does not write into this database: client \"{}\" at {} has \
-                 partitions of topic \"{topic}\", whose messages are missing here; give each database a group of its own",
+                "group \"{}\" (--group-id) has a member that {what}: client \"{}\" at {} has partitions of topic \"{topic}\", \
+                 whose messages are missing here; give each database a group of its own",
                 config.group_id, member.client_id, member.host
             )
         });
@@ -71,24 +108,43 @@ impl Intake {
     }
 }
 
+fn no_mark() -> String {
+    let silent = SILENT.as_secs();
+    format!("has left no mark in this database for {silent} s (speed_instances), as if it wrote into a copy of it")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
-    fn member(client_id: &str, topics: &[&str]) -> Member {
-        Member {
-            client_id: client_id.into(),
-            host: "/10.0.0.1".into(),
-            topics: topics.iter().map(ToString::to_string).collect(),
-        }
+    fn member(client_id: &str) -> Member {
+        Member { client_id: client_id.into(), host: "/10.0.0.1".into(), topics: vec!["t".into()] }
+    }
+
+    fn look(at: Instant, awake: &[&str]) -> Look {
+        Look { at, awake: Arc::new(awake.iter().map(ToString::to_string).collect()) }
     }
 
     #[test]
-    fn a_stranger_is_who_has_partitions_of_our_topics_by_another_name() {
-        let is_read = |topic: &str| topic == "t";
-        let ours = [member("a", &["t"]), member("b", &["other"]), member("c", &[])];
-        assert_eq!(stranger(&ours, "a", is_read), None);
-        let all = [member("a", &["t"]), member("b", &["other", "t"])];
-        assert_eq!(stranger(&all, "a", is_read), Some((&all[1], "t")));
+    fn instances_of_a_database_are_of_one_family() {
+        assert_eq!(family("speed-layer-0a-1"), family("speed-layer-0a-2"));
+        assert_ne!(family("speed-layer-0a-1"), family("speed-layer-0b-1"));
+        assert_eq!(family("thief"), "thief");
+    }
+
+    #[test]
+    fn who_has_no_mark_in_looks_of_half_a_minute_writes_somewhere_else_and_who_leaves_one_is_forgiven() {
+        let (here, there) = (member("s-a-1"), member("s-a-2"));
+        let members = [&here, &there];
+        let mut unmarked = Unmarked::default();
+        let now = Instant::now();
+        assert_eq!(unmarked.take(&members, &look(now, &["s-a-1"])), None);
+        assert!(!unmarked.is_empty());
+        let later = now + UNMARKED + Duration::from_secs(5);
+        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1"])), Some(&there));
+        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1", "s-a-2"])), None);
+        assert!(unmarked.is_empty());
+        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1"])), None, "its time begins anew");
     }
 }

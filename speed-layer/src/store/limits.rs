@@ -16,6 +16,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub const WRITER: &str = "speed-layer";
 /// And those that look after the days.
 pub const UPKEEP: &str = "speed-layer upkeep";
+/// And those that show who writes.
+pub const PRESENCE: &str = "speed-layer presence";
 
 /// How a batch's transaction begins. A table that somebody has locked is waited for before anything is written: a try that
 /// fails later leaves dead rows.

@@ -5,7 +5,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::time::Duration;
-use workbench::testing::{Child, TestCluster, TestDatabase, TestTopic, eventually};
+use workbench::testing::{Child, TestCluster, TestDatabase, TestPostgres, TestTopic, eventually};
 
 fn start_with_group(scene: &Scene, group: &str, database: &str) -> Child {
     let mut command = scene.command();
@@ -72,6 +72,42 @@ async fn another_program_is_named_while_a_broker_that_is_not_the_coordinator_is_
     cluster.kill_second();
     let thief = steal(&scene, group);
     wait_named(&thief, &address).await;
+}
+
+/// It has the same identity in everything that a server tells of itself.
+#[tokio::test]
+async fn an_instance_that_writes_into_a_copy_of_the_whole_server_is_named_by_the_one_that_does_not() {
+    let (scene, postgres) = (Scene::new(2).await, TestPostgres::start().await);
+    let group = scene.database.name();
+    let first = start_with_group(&scene, group, &postgres.url());
+    let address = http_address(&first).await;
+    wait_ready(&address, 200).await;
+    let copy = postgres.copy().await;
+    let second = start_with_group(&scene, group, &copy.url());
+    second.wait_stderr("assigned partitions", PATIENCE).await;
+    let line = first.wait_stderr("as if it wrote into a copy", PATIENCE).await;
+    assert!(line.contains(group) && line.contains("a group of its own"), "{line}");
+    wait_ready(&address, 503).await;
+
+    second.sigkill();
+    wait_ready(&address, 200).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_starts_on_an_older_copy_of_the_whole_server_is_refused_by_the_group() {
+    let (scene, postgres) = (Scene::new(2).await, TestPostgres::start().await);
+    let group = scene.database.name();
+    let first = start_with_group(&scene, group, &postgres.url());
+    let address = http_address(&first).await;
+    wait_ready(&address, 200).await;
+    let copy = postgres.copy().await;
+    let age = "update speed_instances set seen_at = seen_at - interval '1 hour'";
+    sqlx::raw_sql(age).execute(&mut copy.connection().await).await.unwrap();
+    let mut second = start_with_group(&scene, group, &copy.url());
+    assert_eq!(second.wait_exit(PATIENCE).await.code(), Some(2));
+    let said = second.stderr().last().cloned().unwrap();
+    assert!(said.contains("as if it wrote into a copy"), "{said}");
+    assert_eq!(get(&address, "/readyz").0, 200);
 }
 
 /// Another program that joins the group.

@@ -27,6 +27,23 @@ impl TestPostgres {
         let status = making.wait_exit(PATIENCE).await;
         assert!(status.success(), "initdb: {:?}", making.stderr());
 
+        Self::serve(folder, port).await
+    }
+
+    /// A copy of the whole server as it is now, as a backup makes it; it runs beside this one.
+    pub async fn copy(&self) -> Self {
+        let (folder, port) = (Folder::new("postgres"), free_port());
+        let mut copying = program("pg_basebackup");
+        copying.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-w"]);
+        copying.args(["--checkpoint=fast", "--no-sync", "-D", "data"]);
+        unprivileged::run_in(&folder, &mut copying);
+        let mut copying = Child::spawn(copying);
+        let status = copying.wait_exit(PATIENCE).await;
+        assert!(status.success(), "pg_basebackup: {:?}", copying.stderr());
+        Self::serve(folder, port).await
+    }
+
+    async fn serve(folder: Folder, port: u16) -> Self {
         let mut command = program("postgres");
         command.args(["-D", "data", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         command.args(["-c", &format!("port={port}"), "-c", "fsync=off"]);
