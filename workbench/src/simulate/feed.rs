@@ -120,9 +120,13 @@ impl Feed {
         let time = self.time_of_next()?;
         self.number += 1;
         let activity = self.activity(time);
-        let mut quote = self.market.quote(activity, &mut self.rng);
-        self.change_volume(&mut quote);
         let kind = self.draw_kind();
+        let timestamp = match kind {
+            Kind::Late => (time - self.rng.random_range(LATE_MICROS)).max(0),
+            Kind::OnTime | Kind::Broken(_) => time,
+        };
+        let mut quote = self.market.quote(timestamp, activity, &mut self.rng);
+        self.change_volume(&mut quote);
         if let (Kind::Broken(_), None) = (kind, quote.volume) {
             // What is wrong may be the volume.
             quote.volume = Volume::from_parts(100, 0);
@@ -131,10 +135,6 @@ impl Feed {
             Shape::Envelope => true,
             Shape::Mixed => self.rng.random(),
             _ => false,
-        };
-        let timestamp = match kind {
-            Kind::Late => (time - self.rng.random_range(LATE_MICROS)).max(0),
-            Kind::OnTime | Kind::Broken(_) => time,
         };
         let stock = &self.market.stocks[quote.stock];
         let (serial, shape, high_low) = (self.number, self.plan.shape, self.plan.high_low);

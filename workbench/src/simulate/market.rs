@@ -1,5 +1,6 @@
-//! The random walk.
+//! Symbols with their prices and volumes.
 
+use super::path::Path;
 use common::Volume;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -12,8 +13,11 @@ pub struct Stock {
     pub symbol: String,
     /// Decimals that its prices have, 2 to 4.
     pub decimals: u32,
-    base: i64,
-    last: i64,
+    /// In units of 10^-4.
+    base: f64,
+    path: Path,
+    /// The newest tick: its time, in microseconds of the epoch, and its close.
+    last: (i64, i64),
 }
 
 /// One trade interval of one symbol: prices in units of 10^-4, multiples of the symbol's smallest step.
@@ -33,16 +37,17 @@ pub struct Market {
 }
 
 impl Market {
-    pub fn new(symbols: Vec<String>, rng: &mut impl Rng) -> Self {
-        let stocks = symbols.into_iter().map(|symbol| Stock::new(symbol, rng)).collect();
+    pub fn new(symbols: Vec<(String, Option<f64>)>, rng: &mut impl Rng) -> Self {
+        let stocks = symbols.into_iter().map(|(symbol, price)| Stock::new(symbol, price, rng)).collect();
         Self { stocks }
     }
 
-    /// The next tick of some symbol, the first ones more often. `activity` scales the volume.
-    pub fn quote(&mut self, activity: f64, rng: &mut impl Rng) -> Quote {
+    /// A tick of some symbol at `time`, in microseconds of the epoch; of the first symbols more often. `activity` scales
+    /// the volume.
+    pub fn quote(&mut self, time: i64, activity: f64, rng: &mut impl Rng) -> Quote {
         let pick: f64 = rng.random();
         let stock = ((pick * pick * self.stocks.len() as f64) as usize).min(self.stocks.len() - 1);
-        let (open, close) = self.stocks[stock].step(rng);
+        let (open, close) = self.stocks[stock].trade(time, rng);
         let step = self.stocks[stock].smallest_step();
         let reach: f64 = rng.random();
         let above = (reach * 3.0) as i64 * step;
@@ -61,35 +66,65 @@ impl Market {
 }
 
 impl Stock {
-    fn new(symbol: String, rng: &mut impl Rng) -> Self {
+    fn new(symbol: String, price: Option<f64>, rng: &mut impl Rng) -> Self {
         let normal: f64 = rng.sample(StandardNormal);
-        let price = 70.0 * normal.exp();
+        let price = price.unwrap_or(70.0 * normal.exp());
         // Penny stocks and some others are quoted more finely.
         let decimals = match rng.random_range(0..10) {
             _ if price < 10.0 => 4,
             0 => 3,
             _ => 2,
         };
-        let mut stock = Self { symbol, decimals, base: 0, last: 0 };
-        let step = stock.smallest_step();
-        stock.base = ((price * 10_f64.powi(DECIMALS.cast_signed())) as i64 / step).max(100) * step;
-        stock.last = stock.base;
-        stock
+        let base = price * 10_f64.powi(DECIMALS.cast_signed());
+        Self { symbol, decimals, base, path: Path::new(rng.random()), last: (i64::MIN, 0) }
     }
 
     fn smallest_step(&self) -> i64 {
         10_i64.pow(DECIMALS - self.decimals)
     }
 
-    /// Open is the last close. A weak pull to the base keeps the walk in sight however long it runs.
-    fn step(&mut self, rng: &mut impl Rng) -> (i64, i64) {
-        let normal: f64 = rng.sample(StandardNormal);
+    /// Open is the last close, or the price of a second before where that is older, or the tick comes late. The close is
+    /// a trade at the bid, at the ask or between.
+    fn trade(&mut self, time: i64, rng: &mut impl Rng) -> (i64, i64) {
         let step = self.smallest_step();
-        let pull = (self.base - self.last) as f64 * 0.0005;
-        let change = (normal * 0.0006).mul_add(self.last as f64, pull);
-        let steps = (change / step as f64).round() as i64;
-        let open = self.last;
-        self.last = (open + steps * step).max(step);
-        (open, self.last)
+        let side = rng.random_range(-1..=1) * step;
+        let close = (self.price(time) + side).max(step);
+        let since = time.saturating_sub(self.last.0);
+        let open = if (0..INTERVAL).contains(&since) { self.last.1 } else { self.price(time - INTERVAL) };
+        if since >= 0 {
+            self.last = (time, close);
+        }
+        (open, close)
+    }
+
+    fn price(&self, time: i64) -> i64 {
+        let step = self.smallest_step();
+        ((self.base * self.path.at(time) / step as f64).round() as i64).max(1) * step
+    }
+}
+
+/// What a tick tells of at most, in microseconds.
+const INTERVAL: i64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn a_tick_that_comes_late_has_the_price_of_its_own_time() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut market = Market::new(vec![("AAPL".to_owned(), Some(230.0))], &mut rng);
+        let start = 1_749_200_000_000_000;
+        let then = market.quote(start, 1.0, &mut rng);
+        for second in 1..10_000 {
+            market.quote(start + second * 1_000_000, 1.0, &mut rng);
+        }
+        let late = market.quote(start, 1.0, &mut rng);
+        let (ticks_apart, step) = ((late.close - then.close).abs(), market.stocks[0].smallest_step());
+        assert!(ticks_apart <= 2 * step, "{then:?} {late:?}");
+        let next = market.quote(start + 10_000 * 1_000_000, 1.0, &mut rng);
+        assert!((next.open - next.close).abs() < next.close / 1_000, "{next:?}");
     }
 }
