@@ -26,6 +26,8 @@ pub fn start(stack: &Stack, prometheus: Option<&str>) -> Result<Option<(Program,
         .port();
     let folder = stack.dir().join("grafana");
     provision(&folder)?;
+    let plugins = folder.join("plugins");
+    files::create_dir(&plugins)?;
     let mut command = program;
     command
         .arg(format!("--homepath={home}"))
@@ -37,6 +39,11 @@ pub fn start(stack: &Stack, prometheus: Option<&str>) -> Result<Option<(Program,
         .env("GF_AUTH_ANONYMOUS_ENABLED", "true")
         .env("GF_ANALYTICS_REPORTING_ENABLED", "false")
         .env("GF_ANALYTICS_CHECK_FOR_UPDATES", "false")
+        // It asks nobody for plugins either: a demo works without a network.
+        .env("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false")
+        .env("GF_PLUGINS_PREINSTALL_DISABLED", "true")
+        .env("GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true")
+        .env("GF_PATHS_PLUGINS", &plugins)
         .envs(reader::environment(stack))
         .env("GRAFANA_PROMETHEUS_URL", prometheus.unwrap_or("http://127.0.0.1:9090"));
     let program = stack.start_program("grafana", command)?;
@@ -55,6 +62,8 @@ fn server() -> Option<Command> {
 /// Copies the provisioning files, because they name the folder of the dashboards as it is in the container.
 fn provision(folder: &Path) -> Result<()> {
     let source = files::workspace().join("grafana");
+    // It complains where this one is missing.
+    files::create_dir(&folder.join("provisioning").join("plugins"))?;
     for kind in ["datasources", "dashboards", "alerting"] {
         let to = folder.join("provisioning").join(kind);
         files::create_dir(&to)?;

@@ -34,6 +34,8 @@ pub struct Play<'a> {
     archive: Option<Program>,
     /// Everything that must go on running.
     running: Vec<Program>,
+    /// What looks on, and is not missed where it ends.
+    watching: Vec<Program>,
 }
 
 impl<'a> Play<'a> {
@@ -51,6 +53,7 @@ impl<'a> Play<'a> {
             grafana: None,
             archive: None,
             running: vec![speed_layer],
+            watching: Vec::new(),
         };
         play.wait_for_speed_layer(&http)?;
         println!("the speed layer is ready");
@@ -67,11 +70,11 @@ impl<'a> Play<'a> {
 
     fn start_monitoring(&mut self, metrics: &str) -> Result<()> {
         if let Some((program, url)) = prometheus::start(self.stack, metrics)? {
-            self.running.push(program);
+            self.watching.push(program);
             self.prometheus = Some(url);
         }
         if let Some((program, url)) = grafana::start(self.stack, self.prometheus.as_deref())? {
-            self.running.push(program);
+            self.watching.push(program);
             self.grafana = Some(url);
         }
         Ok(())
@@ -183,9 +186,8 @@ impl<'a> Play<'a> {
         let mut view = View::new(self.stack, &self.binaries, self.options, self.places());
         while end.is_none_or(|end| Instant::now() < end) {
             interrupt::check()?;
-            for program in self.running.iter_mut().chain(&mut self.archive) {
-                program.check()?;
-            }
+            check(&mut self.running, &mut self.watching)?;
+            self.archive.iter_mut().try_for_each(Program::check)?;
             view.update()?;
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -211,7 +213,7 @@ impl<'a> Play<'a> {
     }
 
     fn check(&mut self) -> Result<()> {
-        self.running.iter_mut().try_for_each(Program::check)
+        check(&mut self.running, &mut self.watching)
     }
 
     fn wait_for_speed_layer(&mut self, http: &str) -> Result<()> {
@@ -225,6 +227,18 @@ impl<'a> Play<'a> {
         }
         Ok(())
     }
+}
+
+/// Fails where one of `running` has ended, and lets go of those of `watching` that have.
+fn check(running: &mut [Program], watching: &mut Vec<Program>) -> Result<()> {
+    watching.retain_mut(|program| match program.check() {
+        Ok(()) => true,
+        Err(ended) => {
+            println!("{ended}\nthe demo goes on without it");
+            false
+        }
+    });
+    running.iter_mut().try_for_each(Program::check)
 }
 
 /// The usual metrics address, or any free one.
