@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
 /// What Grafana 12 draws without a further plugin, as far as these dashboards use it.
-const PANELS: [&str; 9] =
-    ["row", "stat", "timeseries", "table", "barchart", "candlestick", "heatmap", "bargauge", "text"];
+const PANELS: [&str; 10] =
+    ["row", "stat", "timeseries", "table", "barchart", "candlestick", "heatmap", "bargauge", "text", "alertlist"];
 
 /// Every `uid` of a data source that anything in the dashboard refers to.
 fn referenced_uids(value: &Value, found: &mut BTreeSet<String>) {
@@ -77,6 +77,9 @@ fn every_panel_explains_itself_with_a_unit_and_a_legend() {
                 continue;
             }
             assert!(!title.is_empty() && text(panel, "description").len() > 20, "{place}: no description");
+            if kind == "alertlist" {
+                continue;
+            }
             assert!(!text(&panel["fieldConfig"]["defaults"], "unit").is_empty(), "{place}: no unit");
             let queries = panel["targets"].as_array().map_or(0, Vec::len);
             assert!(queries > 0, "{place}: asks for nothing");
@@ -144,10 +147,29 @@ fn no_panel_is_too_small_to_be_read() {
             let (width, height) = (panel["gridPos"]["w"].as_u64().unwrap(), panel["gridPos"]["h"].as_u64().unwrap());
             match text(panel, "type") {
                 "row" => assert_eq!((width, height), (24, 1), "{place}"),
-                "stat" => assert!(width >= 4 && height >= 4, "{place}: {width} x {height}"),
+                // One of several figures gives each its part of the width.
+                "stat" => {
+                    let figures = panel["fieldConfig"]["overrides"].as_array().map_or(0, Vec::len) as u64;
+                    assert!(width >= 4.max(2 * figures) && height >= 4, "{place}: {width} x {height}");
+                }
+                "alertlist" => assert!(width >= 12 && height >= 4, "{place}: {width} x {height}"),
                 _ => assert!(width >= 8 && height >= 8, "{place}: {width} x {height}"),
             }
         }
+    }
+}
+
+#[test]
+fn every_alert_leads_to_the_panel_that_shows_its_matter() {
+    let file = repository().join("grafana/provisioning/alerting/batch-layer.json");
+    let alerting: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let dashboards = dashboards();
+    let groups = alerting["groups"].as_array().unwrap();
+    for rule in groups.iter().flat_map(|group| group["rules"].as_array().unwrap()) {
+        let name = text(rule, "title");
+        let dashboard = dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == text(rule, "dashboardUid"));
+        let panels = dashboard.unwrap_or_else(|| panic!("{name} leads to no dashboard")).panels();
+        assert!(panels.iter().any(|panel| panel["id"] == rule["panelId"]), "{name} leads to no panel");
     }
 }
 
