@@ -159,6 +159,21 @@ fn no_panel_is_too_small_to_be_read() {
     }
 }
 
+/// What says the same in two places is asked for in the same words.
+#[test]
+fn the_overview_asks_nothing_that_another_dashboard_does_not() {
+    let dashboards = dashboards();
+    let (overview, others): (Vec<_>, Vec<_>) =
+        dashboards.iter().partition(|dashboard| text(&dashboard.json, "uid") == "overview");
+    let asked: HashSet<&str> =
+        others.iter().flat_map(|dashboard| dashboard.queries()).map(|query| query.text).collect();
+    let of_overview = overview[0].queries();
+    assert!(of_overview.len() > 10);
+    for query in of_overview {
+        assert!(asked.contains(query.text), "{}", query.place);
+    }
+}
+
 #[test]
 fn every_alert_leads_to_the_panel_that_shows_its_matter() {
     let file = repository().join("grafana/provisioning/alerting/batch-layer.json");
