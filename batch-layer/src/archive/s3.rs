@@ -9,6 +9,8 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::{AfterDeserializationInterceptorContextRef, InterceptorContext};
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
@@ -23,7 +25,9 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use common::{Failure, Timestamp};
 use rustc_hash::FxHashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +37,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(13);
 /// A body of which nothing more comes for this long is given up.
 const STALL: Duration = Duration::from_secs(8);
 const ATTEMPTS: u32 = 5;
+/// How long whoever gives the credentials may take. Within a request the SDK would call a refusal of theirs a timeout.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
 /// With it the pauses between five attempts are 11 s at most, so that a store's own words come before the timeout's.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
 const DEFAULT_REGION: &str = "us-east-1";
@@ -60,6 +66,9 @@ pub struct S3Store {
     client: Client,
     bucket: String,
     address: String,
+    /// Where requests' signatures come from, and whether there were any once.
+    credentials: Option<SharedCredentialsProvider>,
+    are_given: Arc<OnceCell<()>>,
 }
 
 /// Which page of a listing.
@@ -108,7 +117,13 @@ impl S3Store {
             .retry_classifier(Throttling)
             .build();
         let address = endpoint.unwrap_or_else(|| "AWS".to_owned());
-        Ok(Self { client: Client::from_conf(config), bucket: options.bucket.clone(), address })
+        Ok(Self {
+            client: Client::from_conf(config),
+            bucket: options.bucket.clone(),
+            address,
+            credentials: shared.credentials_provider(),
+            are_given: Arc::default(),
+        })
     }
 
     pub fn location(&self) -> String {
@@ -158,6 +173,7 @@ impl S3Store {
 
     /// One page, whole: a listing that broke off would look like an archive with fewer objects.
     async fn page(&self, asked: &Page<'_>) -> Result<ListObjectsV2Output, StoreError> {
+        self.are_given.get_or_try_init(|| self.ask_for_credentials()).await?;
         let Page { prefix, folders_from, token } = asked;
         for attempt in 1.. {
             let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(*prefix);
@@ -182,6 +198,21 @@ impl S3Store {
             tokio::time::sleep(PAGE_PAUSE * attempt).await;
         }
         unreachable!("the loop has no end but a return")
+    }
+
+    /// Once, before the first request, for the sake of the words in which it fails.
+    async fn ask_for_credentials(&self) -> Result<(), StoreError> {
+        let Some(provider) = &self.credentials else { return Ok(()) };
+        let asked = tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await;
+        let error = match asked {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT),
+        };
+        let (hint, is_refusal) = no_credentials(&error);
+        let cause = anyhow::anyhow!("{}", innermost(&error));
+        let error = cause.context(format!("cannot sign requests to {}: {hint}", self.address));
+        Err(if is_refusal { StoreError::Refused(error) } else { StoreError::Unavailable(error) })
     }
 
     /// The object as it was listed. Its etag tells; where the store lists none, its size.
@@ -284,10 +315,10 @@ fn is_as_listed(answer: &GetObjectOutput, object: &Object) -> bool {
 
 /// Without an answer: the store cannot be reached, or there is nothing to sign the request with.
 fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E>) -> (&'static str, bool) {
-    let text = format!("{}", DisplayErrorContext(error));
-    if text.contains("Credentials") || text.contains("credentials") {
-        return ("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role", true);
+    if let Some(error) = find::<CredentialsError>(error) {
+        return no_credentials(error);
     }
+    let text = format!("{}", DisplayErrorContext(error));
     if text.contains("invalid peer certificate") {
         return (
             "its certificate is not trusted: check --s3-endpoint-url, or give its authority with --s3-ca-file",
@@ -300,6 +331,39 @@ fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E>) -> (&'static s
     }
 }
 
+/// What services that give credentials call a refusal: nobody need ask them again.
+const REFUSALS: [&str; 7] = [
+    "AccessDenied",
+    "ExpiredToken",
+    "IDPRejectedClaim",
+    "InvalidClientTokenId",
+    "InvalidIdentityToken",
+    "SignatureDoesNotMatch",
+    "UnauthorizedException",
+];
+
+/// Whether there are none, or whoever gives them was not to be had.
+fn no_credentials(error: &CredentialsError) -> (&'static str, bool) {
+    let text = format!("{}", DisplayErrorContext(error));
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            ("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role", true)
+        }
+        CredentialsError::InvalidConfiguration(_) => {
+            ("the settings of the credentials are wrong: check profile and role", true)
+        }
+        _ if REFUSALS.iter().any(|refusal| text.contains(refusal)) => {
+            ("the credentials were refused: check role and token", true)
+        }
+        _ => ("the service that gives the credentials (STS, SSO or the machine's metadata) failed", false),
+    }
+}
+
+/// The first of its kind among an error and its causes.
+fn find<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref::<T>())
+}
+
 /// The innermost cause, which is the one that tells something; the SDK's own layers do not.
 fn causes<E>(error: &SdkError<E>, code: &str) -> String
 where
@@ -308,14 +372,14 @@ where
     if let Some(message) = error.message() {
         return format!("{code}: {message}");
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
     match error.raw_response() {
         Some(response) => format!("HTTP status {} {code}", response.status()),
-        None => cause.to_string(),
+        None => innermost(error),
     }
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn trust(options: &S3Options) -> anyhow::Result<TlsContext> {

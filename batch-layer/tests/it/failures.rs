@@ -4,8 +4,8 @@ use crate::support::{Outcome, World, finish};
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
-use workbench::testing::TcpProxy;
 use workbench::testing::stack;
+use workbench::testing::{HttpProxy, TcpProxy, Treatment};
 
 /// One line of standard error that holds every one of `words`, no panic, and no later than 15 s.
 fn assert_fails(outcome: &Outcome, code: i32, words: &[&str]) {
@@ -47,6 +47,35 @@ async fn missing_credentials_are_named() {
     let mut command = world.command(&[]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     assert_fails(&finish(command).await, 2, &["no credentials", "AWS_ACCESS_KEY_ID"]);
+}
+
+/// A pod that takes the keys of a role, which `sts` should give.
+fn with_web_identity(world: &World, token: &std::path::Path, sts: &str) -> Command {
+    let mut command = world.command(&[]);
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    command.env("AWS_WEB_IDENTITY_TOKEN_FILE", token).env("AWS_ROLE_ARN", "arn:aws:iam::1:role/batch");
+    command.env("AWS_ENDPOINT_URL_STS", format!("http://{sts}"));
+    command
+}
+
+#[tokio::test]
+async fn a_service_that_gives_credentials_and_is_away_is_an_infrastructure_failure_and_its_refusal_is_none() {
+    const REFUSAL: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code>
+        <Message>no such token</Message></Error><RequestId>1</RequestId></ErrorResponse>";
+    const FAULT: &str = "<ErrorResponse><Error><Type>Receiver</Type><Code>InternalFailure</Code>
+        <Message>of ours</Message></Error><RequestId>1</RequestId></ErrorResponse>";
+    let (world, folder) = (World::create().await, tempfile::tempdir().unwrap());
+    let token = folder.path().join("token");
+    std::fs::write(&token, "a-token").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let outcome = finish(with_web_identity(&world, &token, &free.to_string())).await;
+    assert_fails(&outcome, 3, &["the service that gives the credentials"]);
+    for (status, body, code, words) in [(400, REFUSAL, 2, "were refused"), (500, FAULT, 3, "the service that gives")] {
+        let answer = move |_: &_| Treatment::Answer { status, body: body.into() };
+        let sts = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), answer).await;
+        let outcome = finish(with_web_identity(&world, &token, &sts.address().to_string())).await;
+        assert_fails(&outcome, code, &[words]);
+    }
 }
 
 #[tokio::test]
