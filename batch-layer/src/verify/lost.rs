@@ -74,6 +74,8 @@ impl Rejected {
 struct Found {
     /// Of the message, or of the one element of it that is missing.
     place: u64,
+    /// Of the element.
+    element: u64,
     /// `None`: it is no tick.
     hour: Option<Hour>,
 }
@@ -183,7 +185,7 @@ impl Search<'_> {
     ) -> Result<RoaringTreemap, Failure> {
         let mut held = self.archived.elsewhere.get(&partition).cloned().unwrap_or_default();
         let mut by_hour: BTreeMap<Hour, RoaringTreemap> = BTreeMap::new();
-        for Found { place, hour } in found {
+        for Found { place, hour, .. } in found {
             if let Some(hour) = hour.filter(|hour| !self.hours.contains(hour)) {
                 by_hour.entry(hour).or_default().insert(Place::offset_of(*place));
             }
@@ -220,7 +222,7 @@ impl Search<'_> {
         let found = reading.await.context("reading Kafka").and_then(|read| read).map_err(Failure::Infrastructure)?;
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
         let elsewhere = self.held_elsewhere(index, partition, &found).await?;
-        for Found { place, hour } in found {
+        for Found { place, element, hour } in found {
             let (offset, is_tick) = (Place::offset_of(place), hour.is_some());
             // A tick of an hour that is not looked at is found in that of its record, unless some side has it.
             let own = hour.filter(|hour| self.hours.contains(hour));
@@ -232,7 +234,7 @@ impl Search<'_> {
             };
             match (offset < next, is_tick) {
                 (true, _) => drop(lost.lost.entry((hour, partition)).or_default().insert(place)),
-                (false, true) => drop(lost.pending.entry((hour, partition)).or_default().insert(place)),
+                (false, true) => drop(lost.pending.entry((hour, partition)).or_default().insert(element)),
                 (false, false) => {}
             }
         }
@@ -289,15 +291,17 @@ fn look_at(
     let is_known = rejected.messages.contains(offset);
     let read = decoder.decode_each(value.unwrap_or_default(), beside, &mut |element| {
         let hour = element.read.ok().map(|record| Hour::of(record.tick.timestamp()));
-        let place = places::number(offset, element.index);
+        let element = places::number(offset, element.index);
         match is_known {
-            false => found.push(Found { place: offset, hour }),
-            true if hour.is_some() && !rejected.places.contains(place) => found.push(Found { place, hour }),
+            false => found.push(Found { place: offset, element, hour }),
+            true if hour.is_some() && !rejected.places.contains(element) => {
+                found.push(Found { place: element, element, hour });
+            }
             true => {}
         }
     });
     if read.is_err() && !is_known {
-        found.push(Found { place: offset, hour: None });
+        found.push(Found { place: offset, element: offset, hour: None });
     }
 }
 
