@@ -52,7 +52,7 @@ pub struct Search<'a> {
     pub rules: &'a Arc<Rules>,
 }
 
-/// What `rejected_ticks` has of some messages.
+/// What is known of some messages: what `rejected_ticks` has of them and, where they may hold several ticks, any side.
 #[derive(Debug, Default)]
 struct Rejected {
     /// Messages, or elements of them.
@@ -91,18 +91,22 @@ impl Search<'_> {
             let span = self.spans.get(&partition);
             let mut in_log = RoaringTreemap::new();
             in_log.insert_range(span.map(Span::range).unwrap_or_default());
-            in_log -= &known_messages;
             let before_log = self.holes(&known_messages, span.map_or(u64::MAX, |span| span.low));
 
-            let (left, mut rejected) = self.without_gaps(index, partition, in_log, &mut lost).await?;
-            let left = match places::have_elements(&known) || places::have_elements(&rejected.places) {
-                // Only Kafka tells whether the elements that were rejected are all of their message.
-                true => left,
-                false => left - std::mem::take(&mut rejected).messages,
-            };
+            let (mut left, mut rejected) =
+                self.without_gaps(index, partition, (in_log, &known_messages), &mut lost).await?;
+            if places::have_elements(&known) || places::have_elements(&rejected.places) {
+                // Only Kafka tells whether the elements that are known or were rejected are all of their message.
+                rejected.places |= &known;
+                rejected.messages |= &known_messages;
+            } else {
+                left -= &known_messages;
+                left -= std::mem::take(&mut rejected).messages;
+            }
             self.ask_log(index, partition, (left, rejected), &mut lost).await?;
 
-            let (left, rejected) = self.without_gaps(index, partition, before_log, &mut lost).await?;
+            let (left, rejected) =
+                self.without_gaps(index, partition, (before_log, &known_messages), &mut lost).await?;
             let left = left - (rejected.messages - places::with_holes(&rejected.places));
             self.note_unaccounted(index, partition, &left, &mut lost).await?;
         }
@@ -138,12 +142,13 @@ impl Search<'_> {
         holes - known
     }
 
-    /// Those messages that the speed layer has read, and what was rejected of them.
+    /// Those messages that the speed layer has read, and what was rejected of them. Of those that are not known otherwise
+    /// that is noted.
     async fn without_gaps(
         &self,
         index: &mut Index,
         partition: i32,
-        mut offsets: RoaringTreemap,
+        (mut offsets, known): (RoaringTreemap, &RoaringTreemap),
         lost: &mut Lost,
     ) -> Result<(RoaringTreemap, Rejected), Failure> {
         if let Some(gaps) = self.gaps.get(&partition) {
@@ -151,7 +156,7 @@ impl Search<'_> {
         }
         let places = tables::rejected(index, self.topic, partition, &offsets).await?;
         let messages = places::messages(&places);
-        self.attribute(partition, &messages, &mut lost.rejected);
+        self.attribute(partition, &(&messages - known), &mut lost.rejected);
         Ok((offsets, Rejected { places, messages, lengths: FxHashMap::default() }))
     }
 
@@ -281,7 +286,7 @@ impl Search<'_> {
     }
 }
 
-/// Notes what a message of Kafka's holds. Of one that was rejected in part, only its other ticks are missing.
+/// Notes what a message of Kafka's holds. Of one that is known or was rejected in part, only its other ticks are missing.
 fn look_at(
     decoder: &mut Decoder,
     (offset, value, beside): (u64, Option<&[u8]>, &Beside<'_>),
