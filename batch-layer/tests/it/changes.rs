@@ -156,7 +156,8 @@ async fn an_hour_that_would_lose_records_is_written_only_where_that_is_allowed()
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     let word = "hour 2025-06-02T10:00Z: not written, because it would lose 200 of 400 records";
     assert!(outcome.stderr.contains(word) && outcome.stderr.contains("--allow-shrink"), "{}", outcome.stderr);
-    assert_eq!(world.summary().await, before);
+    let of_ten = |rows: Vec<String>| rows.into_iter().filter(|row| row.contains(" 10:00:00 ")).collect::<Vec<_>>();
+    assert_eq!(of_ten(world.summary().await), of_ten(before.clone()));
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, before, "nothing is left of the refused attempt");
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::verify::checksum::Content;
-use crate::verify::holdings::{Holdings, Presumed};
+use crate::verify::holdings::{Holdings, Presumed, common_in_blurred_blocks};
 use common::{Price, Timestamp, Volume};
 
 /// One hour of partition 0: ticks by offset, each with its volume.
@@ -39,13 +39,15 @@ struct Case {
 impl Case {
     /// Compares two sides; the speed layer has come to offset 100, the archive too.
     fn compare(&self, realtime: &[(u64, u64)], archive: &[(u64, u64)]) -> PartitionOutcome {
-        let of_both = |ticks: &[(u64, u64)], others: &[(u64, u64)]| {
-            let is_common = |(offset, _): &&(u64, u64)| others.iter().any(|(other, _)| other == offset);
-            ticks.iter().filter(is_common).copied().collect::<Vec<_>>()
+        let places = |ticks: &[(u64, u64)]| ticks.iter().map(|(offset, _)| *offset).collect::<RoaringTreemap>();
+        let common = common_in_blurred_blocks(&places(realtime), &places(archive));
+        let of_both = |ticks: &[(u64, u64)]| {
+            let is_common = |(offset, _): &&(u64, u64)| common.contains(*offset);
+            side(&ticks.iter().filter(is_common).copied().collect::<Vec<_>>())
         };
         let again = match &self.again {
             Some([ours, theirs]) => [side(ours), side(theirs)],
-            None => [side(&of_both(realtime, archive)), side(&of_both(archive, realtime))],
+            None => [of_both(realtime), of_both(archive)],
         };
         self.compare_sides(&side(realtime), &side(archive), Some(&again))
     }
