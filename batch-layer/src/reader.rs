@@ -171,7 +171,7 @@ impl Reader {
         &self,
         object: &Object,
         exclude: Option<Arc<Exclusions>>,
-        scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
+        scan: impl Fn(Body, &ScanOptions) -> Result<T, ScanError> + Clone + Send + Sync + 'static,
     ) -> Result<T, ReadError> {
         let (reader, object) = (self.clone(), object.clone());
         let reading = tokio::spawn(async move { reader.read_patiently(&object, exclude, scan).await });
@@ -184,10 +184,10 @@ impl Reader {
         &self,
         object: &Object,
         exclude: Option<Arc<Exclusions>>,
-        scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
+        scan: impl Fn(Body, &ScanOptions) -> Result<T, ScanError> + Clone + Send + Sync + 'static,
     ) -> Result<T, ReadError> {
         for attempt in 1.. {
-            let (why, hours) = match self.read_once(object, exclude.clone(), scan).await {
+            let (why, hours) = match self.read_once(object, exclude.clone(), scan.clone()).await {
                 Ok(Ok(scan)) => {
                     self.note_given(object);
                     return Ok(scan);
@@ -267,7 +267,7 @@ impl Reader {
         &self,
         object: &Object,
         exclude: Option<Arc<Exclusions>>,
-        scan: fn(Body, &ScanOptions) -> Result<T, ScanError>,
+        scan: impl Fn(Body, &ScanOptions) -> Result<T, ScanError> + Send + 'static,
     ) -> Result<Result<T, ScanError>, StoreError> {
         let FileName::Records(origin) = self.name(&object.key) else {
             let error = std::io::Error::other("its name is not one of the sink's");

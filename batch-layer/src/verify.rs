@@ -12,6 +12,7 @@ mod checksum;
 mod compare;
 mod holdings;
 mod indicators;
+mod kept;
 mod log;
 mod lost;
 mod minutes;
@@ -37,6 +38,7 @@ use archive::Archive;
 use common::{Failure, Timestamp};
 use compare::{Sides, Unplaced};
 use holdings::HourHoldings;
+use kept::Kept;
 use log::Span;
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use repair::Repair;
@@ -105,8 +107,9 @@ struct Verification {
 /// What the tables say of an hour's symbols that does not follow from the ticks.
 #[derive(Debug, Default)]
 struct Strays {
-    of_the_archive: Vec<String>,
-    /// Of minute and hour bars.
+    /// That --repair cannot mend.
+    others: Vec<String>,
+    /// Of minute and hour bars beside `realtime_stock`.
     bars: Vec<String>,
 }
 
@@ -119,6 +122,8 @@ struct Stretch {
     /// Of each topic.
     parts: Vec<Part>,
     computed: BTreeMap<Hour, Computed>,
+    /// Of hours of which objects have expired.
+    kept: BTreeMap<Hour, Kept>,
     /// Of which moment the tables were read, and when reading the archive began.
     read_at: Timestamp,
     began_at: Timestamp,
@@ -136,10 +141,39 @@ impl Stretch {
         Sum::of(self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour)))
     }
 
+    /// How many ticks the archive has, or has had.
+    fn archived(&self, hour: Hour) -> u64 {
+        let there = self.archive(hour).ticks;
+        let Some(kept) = self.kept.get(&hour) else {
+            return there;
+        };
+        let Some(ticks) = kept.ticks else {
+            return there.max(self.computed[&hour].summary_ticks.unwrap_or_default());
+        };
+        let holdings = self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour));
+        let placeless: u64 = holdings.flat_map(|held| held.shares.values()).map(|share| share.placeless).sum();
+        ticks - kept.placeless + self.new_places(hour) + placeless.max(kept.placeless)
+    }
+
+    /// How many ticks the archive has at places that are not in the hour's sums, of which something has expired.
+    fn new_places(&self, hour: Hour) -> u64 {
+        let of_part = |part: &Part| -> u64 {
+            let there = part.archived.holdings.hours.get(&hour);
+            let places = there.into_iter().flat_map(|held| held.offsets.iter());
+            places
+                .map(|(_, partition, places)| match part.expired.get(&(hour, partition)) {
+                    Some(kept) => places.difference_len(kept),
+                    None => places.len(),
+                })
+                .sum()
+        };
+        self.parts.iter().map(of_part).sum()
+    }
+
     /// What is known of expired ticks whose lines told no places.
     fn expired_unplaced(&self, hour: Hour) -> Unplaced {
         let (computed, there) = (&self.computed[&hour], self.archive(hour).ticks);
-        let gone = computed.archived(there) - there;
+        let gone = self.archived(hour) - there;
         match gone.saturating_sub(self.expired_placed(hour)) {
             _ if computed.gone_objects == 0 => Unplaced::None,
             _ if computed.is_stale => Unplaced::Unknown,
@@ -179,10 +213,17 @@ impl Stretch {
         if has(|partition| partition.missing_in_archive > 0 || partition.differing_blocks > 0) {
             return Some(repair::CONTRADICTED);
         }
+        let is_contradicted = |kept: &Kept| {
+            let has_as_many = outcome.realtime_ticks == kept.ticks;
+            !kept.other_values.is_empty() || (has_as_many && !kept.other_counts.is_empty())
+        };
+        if self.kept.get(&outcome.hour).is_some_and(is_contradicted) {
+            return Some(repair::CONTRADICTED);
+        }
         let computed = &self.computed[&outcome.hour];
         let counted = computed.minute_bar_ticks.max(computed.hour_bar_ticks);
         let is_read = self.unread(outcome.hour).is_none();
-        let is_confirmed = |ticks| is_read && computed.archived(outcome.archive_ticks) == ticks;
+        let is_confirmed = |ticks| is_read && self.archived(outcome.hour) == ticks;
         let ticks = outcome.realtime_ticks.filter(|ticks| *ticks > 0)?;
         (counted > ticks && !is_confirmed(ticks)).then_some(repair::UNSURE)
     }
@@ -200,8 +241,13 @@ impl Verification {
             };
             for hour in Hour::each(hours) {
                 let mut outcome = self.judge(hour, &stretch);
-                if let Some(symbols) = indicators.get(&hour) {
+                if let Some(symbols) = indicators.strays.get(&hour) {
                     outcome.find(Status::Mismatch, describe_strays("technical_indicators", symbols, ANEW));
+                }
+                let waiting = indicators.waiting(hour);
+                if !waiting.is_empty() && !outcome.is_empty() {
+                    let what = "batch-layer has still to compute indicators, which were not compared";
+                    outcome.find(Status::Open, format!("{what}: of {waiting}"));
                 }
                 for repair in repaired.remove(&hour).unwrap_or_default() {
                     outcome.find(Status::Ok, repair.describe());
@@ -287,6 +333,7 @@ impl Verification {
             hours,
             parts,
             computed: BTreeMap::new(),
+            kept: BTreeMap::new(),
             read_at,
             began_at,
             strays: BTreeMap::new(),
@@ -294,7 +341,13 @@ impl Verification {
         };
         let is_whole = self.read_tables(&mut stretch).await?;
         tables::end_snapshot(&mut self.index).await?;
-        Ok(is_whole.then_some(stretch))
+        if !is_whole {
+            return Ok(None);
+        }
+        for part in stretch.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
+            part.again[1] = self.archive.read_among(&part.archived, &part.blurred).await?;
+        }
+        Ok(Some(stretch))
     }
 
     /// `false` where several hours hold more together than there is memory for.
@@ -305,13 +358,10 @@ impl Verification {
                 return Ok(false);
             };
             part.realtime = realtime;
+            topic.read_blurred(&mut self.index, part).await?;
         }
         for hour in Hour::each(hours.clone()) {
-            stretch.computed.insert(hour, tables::computed(&mut self.index, hour).await?);
-            let expired = tables::expired(&mut self.index, hour).await?;
-            for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
-                part.expired.extend(topic.own_places(hour, &expired));
-            }
+            self.read_computed(hour, stretch).await?;
         }
         let purged = stretch.computed.iter().filter(|(_, computed)| computed.is_purged()).map(|(hour, _)| *hour);
         let purged = purged.collect();
@@ -332,14 +382,53 @@ impl Verification {
         Ok(true)
     }
 
+    /// What was computed of an hour, and what was kept of it, where objects have expired.
+    async fn read_computed(&mut self, hour: Hour, stretch: &mut Stretch) -> Result<(), Failure> {
+        let mut computed = tables::computed(&mut self.index, hour, &self.archive.store.location()).await?;
+        if computed.is_of_this_archive {
+            // Those that batch-layer has not missed yet.
+            let vanished = stretch.parts.iter().filter_map(|part| part.archived.vanished.get(&hour));
+            computed.gone_objects += vanished.sum::<u32>();
+        }
+        if computed.gone_objects > 0 {
+            let realtime = stretch.realtime(hour);
+            let is_asked = !computed.is_purged() && !realtime.is_too_wide;
+            let bars = is_asked.then_some(realtime.bars());
+            let (kept, places) = Kept::read(&mut self.index, hour, &computed, bars).await?;
+            for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
+                part.expired.extend(topic.own_places(hour, &places));
+            }
+            stretch.kept.insert(hour, kept);
+        }
+        stretch.computed.insert(hour, computed);
+        Ok(())
+    }
+
     /// What the tables that follow from the ticks say otherwise.
     async fn strays(&mut self, hour: Hour, stretch: &Stretch, sources: Sources<'_>) -> Result<Strays, Failure> {
         let (archive, realtime, mut found) = (stretch.archive(hour), stretch.realtime(hour), Strays::default());
         let computed = &stretch.computed[&hour];
         let is_compared = !archive.is_too_wide && !computed.is_stale && stretch.unread(hour).is_none();
-        if is_compared && computed.summary_ticks == Some(archive.ticks) {
+        let is_counted = computed.summary_ticks.unwrap_or_default() == archive.ticks;
+        if let Some(kept) = stretch.kept.get(&hour) {
+            note_strays(&mut found.others, Derived::Summary.name(), &kept.summary, ANEW);
+        } else if is_compared && is_counted {
             let symbols = tables::differing(&mut self.index, hour, Derived::Summary, archive.bars()).await?;
-            note_strays(&mut found.of_the_archive, Derived::Summary.name(), &symbols, ANEW);
+            note_strays(&mut found.others, Derived::Summary.name(), &symbols, ANEW);
+        }
+        let is_all_there = is_compared && !stretch.kept.contains_key(&hour);
+        if computed.is_purged() && is_all_there && computed.hour_bar_ticks == archive.ticks {
+            let has_places = |part: &Part| {
+                let there = part.archived.holdings.hours.get(&hour);
+                there.is_none_or(|held| held.shares.values().all(|share| share.placeless == 0))
+            };
+            let derived = Derived::Archived { is_ordered: stretch.parts.iter().all(has_places) };
+            let symbols = tables::differing(&mut self.index, hour, derived, archive.bars()).await?;
+            note_strays(&mut found.others, derived.name(), &symbols, "the archive says otherwise");
+        }
+        if computed.is_purged() && computed.minute_bar_ticks > 0 {
+            let symbols = tables::minutes_beside_hours(&mut self.index, hour).await?;
+            note_strays(&mut found.others, "minute_bars", &symbols, "hour_bars say otherwise");
         }
         if !computed.is_purged() && !realtime.is_too_wide {
             let why = "they do not follow from realtime_stock";
@@ -384,11 +473,12 @@ impl Verification {
             let detail = format!("its bars are not compared: they are of more than {MAX_SYMBOLS} symbols");
             outcome.find(Status::Open, detail);
         }
-        judge_computed(&mut outcome, &computed, unread.is_some());
+        judge_computed(&mut outcome, &computed, (stretch.archived(hour), unread.is_some()));
+        self.judge_kept(&mut outcome, stretch);
         let strays = &stretch.strays[&hour];
         let cure = stretch.why_left(&outcome).unwrap_or("--repair brings them in line");
         let bars = strays.bars.iter().map(|stray| format!("{stray}; {cure}"));
-        strays.of_the_archive.iter().cloned().chain(bars).for_each(|stray| outcome.find(Status::Mismatch, stray));
+        strays.others.iter().cloned().chain(bars).for_each(|stray| outcome.find(Status::Mismatch, stray));
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
         if is_computed_since || stretch.others.contains(&hour) {
             // What differs may be new to one side alone, or another topic's.
@@ -398,6 +488,47 @@ impl Verification {
             outcome.find(Status::Open, "batch-layer has computed the hour while it was compared: verify again".into());
         }
         outcome
+    }
+
+    /// What there is to say of ticks whose objects have expired.
+    fn judge_kept(&self, outcome: &mut HourOutcome, stretch: &Stretch) {
+        let (hour, worst) = (outcome.hour, outcome.partitions.iter().map(|partition| partition.status).max());
+        let Some(kept) = stretch.kept.get(&hour) else {
+            return;
+        };
+        let count = stretch.computed[&hour].gone_objects;
+        let Some(ticks) = kept.ticks else {
+            let detail = format!(
+                "{count} objects of the archive have expired, and what batch-layer has kept of their ticks is of another \
+                 version: they are not compared"
+            );
+            return outcome.find(Status::Open, detail);
+        };
+        let detail = format!(
+            "{count} objects of the archive have expired; the summary keeps their ticks, which are compared by their \
+             places and by the sums of each symbol"
+        );
+        outcome.find(Status::Ok, detail);
+        // Where one side has ticks that the other lacks, or may lack, its sums are others.
+        if worst.is_some_and(|worst| worst > Status::Purged) || stretch.archived(hour) != ticks {
+            return;
+        }
+        if !kept.other_values.is_empty() {
+            let symbols = &kept.other_values;
+            let detail = format!("the speed layer and the archive have other sums of as many ticks of {symbols}");
+            outcome.find(Status::Mismatch, detail);
+        }
+        if !kept.other_counts.is_empty() {
+            let symbols = &kept.other_counts;
+            let skipped: u64 = outcome.partitions.iter().map(|partition| partition.skipped).sum();
+            let lacks = skipped > 0 || stretch.parts.iter().any(|part| part.has_parsed_otherwise(hour));
+            let (status, why) = match lacks {
+                true => (Status::Open, "so the values of those whose objects have expired could not be compared"),
+                false => (Status::Mismatch, "and nothing explains it"),
+            };
+            outcome
+                .find(status, format!("the speed layer and the archive do not have as many ticks of {symbols}, {why}"));
+        }
     }
 
     fn judge_topic(&self, (hour, topic): (Hour, &Topic), part: &Part, stretch: &Stretch) -> Vec<PartitionOutcome> {
@@ -420,13 +551,15 @@ impl Verification {
             parsed_otherwise: &part.parsed_otherwise,
             rejected_ticks: &part.rejected_ticks,
             rejected_unread: &part.rejected_unread,
+            again: part.again(hour),
+            presumed_ends: &part.archived.presumed_ends,
         };
         sides.compare()
     }
 }
 
 /// How rows of batch-layer's are mended.
-const ANEW: &str = "batch-layer --recompute writes them anew";
+const ANEW: &str = "batch-layer --recompute, over this hour (--hour), writes them anew";
 
 fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str) {
     if !symbols.is_empty() {
@@ -446,23 +579,18 @@ fn kafka_ranges(hour: Hour, hours: &Range<Hour>, spans: &BTreeMap<i32, Span>) ->
 }
 
 /// Whether what was computed from the ticks has counted them all.
-fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, is_unread: bool) {
+fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, (archived, is_unread): (u64, bool)) {
     // Minutes may be trimmed; the hours are kept.
     let is_trimmed = computed.minute_bar_ticks == 0 && computed.hour_bar_ticks > 0;
     let (bars, table) = match is_trimmed {
         true => (computed.hour_bar_ticks, "hour_bars"),
         false => (computed.minute_bar_ticks, "minute_bars"),
     };
-    if computed.gone_objects > 0 {
-        let count = computed.gone_objects;
-        outcome.find(Status::Ok, format!("{count} objects of the archive have expired; the summary keeps their ticks"));
-    }
     if computed.conflicts > 0 {
         let count = computed.conflicts;
         let detail = format!("of {count} records several objects tell different things; the first by key counts");
         outcome.find(Status::Ok, detail);
     }
-    let archived = computed.archived(outcome.archive_ticks);
     let rows: u64 = outcome.partitions.iter().map(|partition| partition.realtime_duplicates).sum();
     match outcome.realtime_ticks.map(|ticks| ticks + rows) {
         Some(rows) if rows != bars => {
@@ -476,15 +604,19 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, is_unread: boo
     match computed.summary_ticks {
         _ if is_unread => {}
         _ if computed.is_stale => {
-            outcome.find(Status::Open, "the archive has changed since batch-layer computed the hour: run it".into());
+            outcome.find(
+                Status::Open,
+                "the archive has changed since batch-layer computed the hour: run it over this hour (--hour)".into(),
+            );
         }
         None if outcome.archive_ticks > 0 => {
-            outcome.find(Status::Open, "batch-layer has not computed the hour: run it".into());
+            outcome.find(Status::Open, "batch-layer has not computed the hour: run it over this hour (--hour)".into());
         }
         Some(summed) if summed != archived => {
-            let lines = archived;
-            let detail =
-                format!("hourly_stock_summary counts {summed} ticks, the archive has {lines}: run batch-layer");
+            let detail = format!(
+                "hourly_stock_summary counts {summed} ticks, the archive has {archived}: run batch-layer over this hour \
+                 (--hour)"
+            );
             outcome.find(Status::Mismatch, detail);
         }
         _ => {}

@@ -1,16 +1,18 @@
 //! What the archive holds of a stretch of hours.
 
-use super::holdings::{self, Holdings};
-use crate::archive::{FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, StoreError};
+use super::holdings::{Holdings, of_object};
+use super::lost::Places;
+use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, StoreError};
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
-use crate::scan::{Exclusions, places};
+use crate::scan::{Exclusions, ScanOptions, places};
 use crate::totals::MAX_BARS;
 use common::Failure;
 use futures::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +37,44 @@ pub struct Archived {
     pub newest: BTreeMap<i32, u64>,
     /// Messages with ticks of hours that are not looked at, by partition.
     pub elsewhere: BTreeMap<i32, RoaringTreemap>,
+    /// Behind the last line of each partition, of whatever hour, where lines do not tell their offsets.
+    pub presumed_ends: BTreeMap<i32, u64>,
+    /// How many objects of which batch-layer has kept an hour's ticks are no longer there, though it has not noticed.
+    pub vanished: BTreeMap<Hour, u32>,
+    /// What was read, by key.
+    read: Vec<ReadObject>,
+}
+
+/// An object, and where what it holds of the hours lies.
+#[derive(Debug)]
+struct ReadObject {
+    object: Object,
+    spans: Box<[Span]>,
+}
+
+/// The smallest and the largest place in an hour and a partition.
+#[derive(Debug)]
+struct Span {
+    hour: Hour,
+    partition: i32,
+    first: u64,
+    last: u64,
+}
+
+impl Span {
+    fn all(holdings: &Holdings) -> Box<[Self]> {
+        let places = holdings.hours.iter().flat_map(|(hour, held)| held.offsets.iter().map(|of| (*hour, of)));
+        let span = |(hour, (_, partition, places)): (Hour, (&str, i32, &RoaringTreemap))| {
+            Some(Self { hour, partition, first: places.min()?, last: places.max()? })
+        };
+        places.filter_map(span).collect()
+    }
+
+    fn touches(&self, places: &Places) -> bool {
+        let below = |places: &RoaringTreemap, end: Option<u64>| end.map_or(0, |end| places.rank(end));
+        let places = places.get(&(self.hour, self.partition));
+        places.is_some_and(|places| below(places, Some(self.last)) > below(places, self.first.checked_sub(1)))
+    }
 }
 
 impl Archived {
@@ -60,7 +100,7 @@ impl Archive {
     ) -> Result<Option<Archived>, Failure> {
         let mut archived = Archived::default();
         let may_be_cut = hours.start.plus(1) < hours.end;
-        let mut objects = self.objects(index, hours, &mut archived).await?;
+        let mut objects = self.objects(index, hours, topic, &mut archived).await?;
         if let Some(topic) = topic {
             self.leave_out_others(topic, &mut objects, &mut archived);
         }
@@ -72,7 +112,7 @@ impl Archive {
             .map(|(object, folder)| {
                 let sharing = sharing.clone();
                 async move {
-                    let read = sharing.read_with(&object, None, holdings::of_object).await;
+                    let read = sharing.read_with(&object, None, |body, options| of_object(body, options, None)).await;
                     (object, folder, read)
                 }
             })
@@ -80,7 +120,7 @@ impl Archive {
             .buffered(IN_FLIGHT);
         while let Some((object, folder, mut read)) = reads.next().await {
             if matches!(read, Err(ReadError::Wide)) {
-                read = self.holdings_of(&object, None).await;
+                read = self.holdings_of(&object, None, None).await;
             }
             let read = match read {
                 Ok(part) => self.absorb(&mut archived, &object, part, hours).await,
@@ -109,16 +149,49 @@ impl Archive {
         objects.retain(|(object, _)| self.reader.topic(&object.key) == topic);
     }
 
-    /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted as unread.
+    /// Reads the objects once more that hold any of some places, for the checksums of those alone. What is no longer there as
+    /// it was is left out.
+    ///
+    /// # Errors
+    /// Where the store fails, or the run is stopped.
+    pub async fn read_among(&self, archived: &Archived, places: &Arc<Places>) -> Result<Holdings, Failure> {
+        let holds = |read: &&ReadObject| read.spans.iter().any(|span| span.touches(places));
+        let objects: Vec<Object> =
+            archived.read.iter().filter(holds).map(|ReadObject { object, .. }| object.clone()).collect();
+        let mut reads = stream::iter(objects)
+            .map(async |object| {
+                let read = self.holdings_of(&object, None, Some(Arc::clone(places))).await;
+                (object, read)
+            })
+            .buffered(IN_FLIGHT);
+        let mut found = Holdings::default();
+        while let Some((object, read)) = reads.next().await {
+            let read = match read {
+                Ok(part) => self.absorb_into(&mut found, &object, part, Some(places)).await,
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok(()) | Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => {}
+                Err(ReadError::Outage(failure)) => return Err(failure),
+                Err(ReadError::Stopped) => return Err(super::stopped()),
+            }
+        }
+        found.settle();
+        Ok(found)
+    }
+
+    /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted as unread, and objects
+    /// that only the index knows any more as vanished.
     async fn objects(
         &self,
         index: &mut Index,
         hours: &Range<Hour>,
+        topic: Option<&str>,
         archived: &mut Archived,
     ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
         let mut objects = BTreeMap::new();
         let folders = self.template.folders(self.plan.around(hours));
-        let listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
+        let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
         let mut unlisted: BTreeMap<Arc<str>, String> = BTreeMap::new();
         for folder in folders {
             let listing = match self.store.list(&folder.prefix).await {
@@ -136,22 +209,47 @@ impl Archive {
                 }
             }
         }
+        let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
             for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
+                if !self.template.owns(&folder) {
+                    if merged {
+                        archived.note_unread([hour], &format!("{}: it lies below another --prefix", object.key));
+                    }
+                    continue;
+                }
+                if !listed.contains(&folder) {
+                    listed.insert(Arc::clone(&folder));
+                    match self.store.list(&folder).await {
+                        Err(error @ StoreError::TooMany) => {
+                            let why = format!("{}{folder}: {error}", self.store.location());
+                            unlisted.insert(Arc::clone(&folder), why);
+                        }
+                        listing => far.extend(listing?.into_iter().map(|object| (Arc::clone(&object.key), object))),
+                    }
+                }
                 if let Some(why) = unlisted.get(&folder) {
                     archived.note_unread([hour], why);
-                } else if merged && !self.template.owns(&folder) {
-                    archived.note_unread([hour], &format!("{}: it lies below another --prefix", object.key));
-                } else if self.template.owns(&folder) && !listed.contains(&folder) {
-                    objects.insert(Arc::clone(&object.key), (object, None));
+                } else if let Some(object) = far.get(&object.key) {
+                    objects.insert(Arc::clone(&object.key), (object.clone(), None));
+                } else if merged && !objects.contains_key(&object.key) {
+                    // Of another topic it is that one's.
+                    let is_own = topic.is_none_or(|topic| self.reader.topic(&object.key) == topic);
+                    *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                 }
             }
         }
         Ok(objects.into_values().collect())
     }
 
-    async fn holdings_of(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Holdings, ReadError> {
-        self.reader.read_with(object, exclude, holdings::of_object).await
+    async fn holdings_of(
+        &self,
+        object: &Object,
+        exclude: Option<Arc<Exclusions>>,
+        among: Option<Arc<Places>>,
+    ) -> Result<Holdings, ReadError> {
+        let scan = move |body: Body, options: &ScanOptions| of_object(body, options, among.as_ref());
+        self.reader.read_with(object, exclude, scan).await
     }
 
     /// Adds what an object holds; reads it again where records of it are there already.
@@ -166,23 +264,44 @@ impl Archive {
             let known = archived.newest.entry(partition).or_default();
             *known = newest.max(*known);
         }
+        for (partition, share) in part.hours.values().flat_map(|hour| &hour.shares) {
+            for presumed in &share.presumed {
+                let end = archived.presumed_ends.entry(*partition).or_default();
+                *end = presumed.end.max(*end);
+            }
+        }
         for (_, other) in part.hours.extract_if(.., |hour, _| !hours.contains(hour)) {
             for (_, partition, offsets) in other.offsets.iter() {
                 *archived.elsewhere.entry(partition).or_default() |= places::messages(offsets);
             }
         }
-        let again = archived.holdings.absorb(part);
+        let spans = Span::all(&part);
+        self.absorb_into(&mut archived.holdings, object, part, None).await?;
+        if !spans.is_empty() {
+            archived.read.push(ReadObject { object: object.clone(), spans });
+        }
+        Ok(())
+    }
+
+    async fn absorb_into(
+        &self,
+        holdings: &mut Holdings,
+        object: &Object,
+        part: Holdings,
+        among: Option<&Arc<Places>>,
+    ) -> Result<(), ReadError> {
+        let again = holdings.absorb(part);
         if !again.is_empty() {
             let known: BTreeSet<Hour> = again.keys().copied().collect();
-            let mut rest = self.holdings_of(object, Some(Arc::new(again))).await?;
+            let mut rest = self.holdings_of(object, Some(Arc::new(again)), among.cloned()).await?;
             rest.hours.retain(|hour, _| known.contains(hour));
-            let left = archived.holdings.absorb(rest);
+            let left = holdings.absorb(rest);
             debug_assert!(left.is_empty(), "what overlapped was left out");
         }
         Ok(())
     }
 
-    /// `folder`: `None` where the index alone knows the object; once that is gone, it has nothing to do with the hours.
+    /// `folder`: `None` where the index alone tells that the object has to do with the hours.
     async fn note_unread(
         &self,
         index: &mut Index,
@@ -191,7 +310,6 @@ impl Archive {
         error: ReadError,
     ) -> Result<(), Failure> {
         let (why, seen) = match error {
-            ReadError::Moved if folder.is_none() => return Ok(()),
             ReadError::Moved => ("it was replaced or deleted while it was read: verify again".to_owned(), Vec::new()),
             ReadError::Broken(Broken { why, hours, .. }) => (why, hours),
             ReadError::Wide => ("it holds too many symbols".to_owned(), Vec::new()),

@@ -115,7 +115,8 @@ fn parts(volume: Volume) -> (u64, u32) {
     (volume.whole(), volume.nanos())
 }
 
-fn is_exact_price(price: Price) -> bool {
+/// Whether a float tells it from all others.
+pub fn is_exact_price(price: Price) -> bool {
     price.nanos().unsigned_abs() < EXACT_IN_FLOAT * Price::ONE
 }
 
@@ -126,7 +127,7 @@ fn is_exact_volume(volume: Volume) -> bool {
 
 /// What becomes of a price on the way through Connect. It must be the number itself, and not the float's bits: what it has
 /// become may be one that is exact.
-fn carried_nanos(price: Price) -> u64 {
+pub fn carried_nanos(price: Price) -> u64 {
     if is_exact_price(price) {
         return nanos(price);
     }

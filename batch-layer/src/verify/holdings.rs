@@ -1,6 +1,7 @@
 //! [`Holdings`]: which ticks one side has, by hour and partition, in a form that two sides can be compared by.
 
 use super::checksum::{Checksum, Content};
+use super::lost::Places;
 use crate::archive::Origin;
 use crate::hour::Hour;
 use crate::scan::{
@@ -52,12 +53,39 @@ pub struct Share {
     pub content: Checksum,
     /// By the number of the block.
     pub blocks: FxHashMap<u64, Checksum>,
+    /// Where objects whose lines tell no places stand in the topic, as far as their names tell.
+    pub presumed: Vec<Presumed>,
+}
+
+/// Where the ticks of one object and hour stand in a partition: the offsets [start, end), by the object's name and their
+/// order. Their true offsets are at least these, as messages in between may not have been archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presumed {
+    pub start: u64,
+    pub end: u64,
+    pub ticks: u64,
 }
 
 /// The numbers of the places that a block stands for.
 #[must_use]
 pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
     block << BLOCK_BITS..(block + 1) << BLOCK_BITS
+}
+
+/// The places that two sides have in common in those blocks in which one of them has others, too: there the checksums of
+/// the blocks tell nothing. Both must be settled.
+#[must_use]
+pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) -> RoaringTreemap {
+    let (mut blocks, mut last) = (RoaringTreemap::new(), None);
+    for place in one ^ other {
+        let block = place >> BLOCK_BITS;
+        if last != Some(block) {
+            blocks.insert_range(block_offsets(block));
+            last = Some(block);
+        }
+    }
+    blocks &= one;
+    blocks & other
 }
 
 impl Holdings {
@@ -78,6 +106,16 @@ impl Holdings {
         share.checksum.add(checksum);
         share.content.add(Checksum::of(content, None));
         true
+    }
+
+    /// Notes where a tick that tells no place may stand; what an object holds comes in order.
+    fn presume(&mut self, hour: Hour, place: Place) {
+        let presumed = &mut self.hours.entry(hour).or_default().shares.entry(place.partition).or_default().presumed;
+        let offset = place.offset.cast_unsigned();
+        match presumed.first_mut() {
+            Some(first) => (first.end, first.ticks) = (offset + 1, first.ticks + 1),
+            None => presumed.push(Presumed { start: offset, end: offset + 1, ticks: 1 }),
+        }
     }
 
     /// Takes a tick that was added into its symbol's bar, too. `place` is for the order.
@@ -159,6 +197,12 @@ impl HourHoldings {
 }
 
 impl Share {
+    /// How many ticks may stand at an offset or behind it, where lines tell none: all of those objects that reach so far.
+    #[must_use]
+    pub fn presumed_from(&self, offset: u64) -> u64 {
+        self.presumed.iter().filter(|presumed| presumed.end > offset).map(|presumed| presumed.ticks).sum()
+    }
+
     fn merge(&mut self, other: Self) {
         self.ticks += other.ticks;
         self.duplicates += other.duplicates;
@@ -168,18 +212,20 @@ impl Share {
         for (block, checksum) in other.blocks {
             self.blocks.entry(block).or_default().add(checksum);
         }
+        self.presumed.extend(other.presumed);
     }
 }
 
-/// What an object of the archive holds.
+/// What an object of the archive holds. `among`: of these places alone, and by their checksums alone.
 ///
 /// # Errors
 /// Where it cannot be read to its end.
-pub fn of_object(body: impl Read, options: &ScanOptions) -> Result<Holdings, ScanError> {
+pub fn of_object(body: impl Read, options: &ScanOptions, among: Option<&Arc<Places>>) -> Result<Holdings, ScanError> {
     let mut reading = Reading {
         holdings: Holdings::default(),
         origin: options.origin,
         exclude: options.exclude.clone(),
+        among: among.cloned(),
         max_bars: options.max_bars,
         records: 0,
         is_too_wide: false,
@@ -200,6 +246,7 @@ struct Reading {
     holdings: Holdings,
     origin: Origin,
     exclude: Option<Arc<Exclusions>>,
+    among: Option<Arc<Places>>,
     max_bars: usize,
     records: u64,
     is_too_wide: bool,
@@ -213,19 +260,27 @@ impl Visitor for Reading {
         }
         let content = Content::of(record);
         let Some((place, number)) = record.provenance.and_then(|told| scan::place_of(told, spot.index)) else {
-            let place = self.origin.place(spot.order);
-            self.holdings.add(place.partition, None, &content);
-            return self.holdings.sum_up(&record.tick, place);
+            if self.among.is_none() {
+                let place = self.origin.place(spot.order);
+                self.holdings.add(place.partition, None, &content);
+                self.holdings.presume(Hour::of(content.timestamp), place);
+                self.holdings.sum_up(&record.tick, place);
+            }
+            return;
         };
         let partition = place.partition;
         let hour = Hour::of(content.timestamp);
+        let among = self.among.as_ref().map(|among| among.get(&(hour, partition)));
+        if among.is_some_and(|places| !places.is_some_and(|places| places.contains(number))) {
+            return;
+        }
         let excluded = self.exclude.as_ref().and_then(|exclude| exclude.get(&hour));
         if excluded.is_some_and(|offsets| offsets.contains("", partition, number)) {
             let hour = self.holdings.hours.entry(hour).or_default();
             hour.shares.entry(partition).or_default().duplicates += 1;
             return;
         }
-        if self.holdings.add(partition, Some(number), &content) {
+        if self.holdings.add(partition, Some(number), &content) && among.is_none() {
             self.holdings.sum_up(&record.tick, place);
         }
     }
@@ -283,6 +338,15 @@ mod tests {
         assert_eq!(share(&known).ticks, 3);
     }
 
+    #[test]
+    fn of_blocks_in_which_one_side_has_others_the_common_places_are_asked_for() {
+        let places = |places: &[u64]| places.iter().copied().collect::<RoaringTreemap>();
+        let (one, other) = (places(&[0, 1, 1024, 1025, 2048, 5000]), places(&[0, 1, 2, 1024, 1025, 2048, 2050, 9000]));
+        assert_eq!(common_in_blurred_blocks(&one, &other), places(&[0, 1, 2048]));
+        assert!(common_in_blurred_blocks(&one, &one).is_empty());
+        assert!(common_in_blurred_blocks(&one, &places(&[])).is_empty());
+    }
+
     /// In milliseconds.
     const AT: i64 = 1_748_869_200_000;
 
@@ -301,7 +365,7 @@ mod tests {
             max_bars: 5000,
             exclude: None,
         };
-        let error = of_object(endless, &options).unwrap_err().error;
+        let error = of_object(endless, &options, None).unwrap_err().error;
         assert!(TooWide::caused(&error), "{error}");
     }
 

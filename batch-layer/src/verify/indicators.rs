@@ -19,23 +19,41 @@ const SYMBOLS_AT_ONCE: usize = 1000;
 
 /// Symbols of which rows are wrong, missing or too many, by the hour in which those begin; a day that begins before all hours
 /// counts as the first one's.
-pub type Strays = BTreeMap<Hour, Named>;
+type Strays = BTreeMap<Hour, Named>;
+
+/// What was found of indicators.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub strays: Strays,
+    /// Symbols of which batch-layer knows that something is still to be computed, by the hour from which on that is so; what
+    /// is from before all hours is with the first.
+    waiting: Strays,
+}
+
+impl Found {
+    /// Those symbols of which something in an hour is still to be computed.
+    pub fn waiting(&self, hour: Hour) -> Named {
+        let mut all = Named::default();
+        self.waiting.range(..=hour).for_each(|(_, symbols)| all.add_all(symbols));
+        all
+    }
+}
 
 /// Compares the rows of some hours, and of the days that hold them. Symbols of which batch-layer knows that something is
-/// still to be computed are left out.
+/// still to be computed are not compared.
 ///
 /// Each step is of one moment; what PostgreSQL cleans up waits for no more than that.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn strays(index: &mut Index, hours: &Range<Hour>) -> Result<Strays, Failure> {
+pub async fn strays(index: &mut Index, hours: &Range<Hour>) -> Result<Found, Failure> {
     let failed = |index: &Index, error| index.failed("reading technical_indicators in", error);
     let days = first_day(&mut index.connection, index.patience, hours).await;
     let first_day = days.map_err(|error| failed(index, error))?;
     let window = Rows { from: first_day, to: hours.end.start() };
     let symbols = in_time(index.patience, window.symbols(&mut index.connection)).await;
     let symbols = symbols.map_err(|error| failed(index, error))?;
-    let (mut rest, mut found) = (&symbols[..], Strays::new());
+    let (mut rest, mut found) = (&symbols[..], Found::default());
     while !rest.is_empty() {
         tables::begin_snapshot(index).await?;
         let step = Step { hours, window, symbols: &rest[..rest.len().min(SYMBOLS_AT_ONCE)] };
@@ -70,7 +88,7 @@ impl Step<'_> {
         &self,
         connection: &mut PgConnection,
         patience: Duration,
-        found: &mut Strays,
+        found: &mut Found,
     ) -> Result<usize, sqlx::Error> {
         let mut asked: Vec<Asked<'_>> = self.symbols.iter().map(|symbol| (&**symbol, None)).collect();
         let mut counts = in_time(patience, count_bars(connection, &asked)).await?;
@@ -79,13 +97,16 @@ impl Step<'_> {
         asked.truncate(how_many(&counts));
         let done = asked.len();
         let stale = in_time(patience, stale(connection, &self.symbols[..done])).await?;
-        asked.retain(|(symbol, _)| !stale.contains(*symbol));
+        asked.retain(|(symbol, _)| !stale.contains_key(*symbol));
+        for (symbol, since) in &stale {
+            found.waiting.entry((*since).max(self.hours.start)).or_default().add(symbol);
+        }
         let mut hours_of: BTreeMap<&str, BTreeSet<Hour>> = BTreeMap::new();
         for interval in [Interval::Hour, Interval::Day] {
             self.look_at(interval, &asked, (&mut *connection, patience), &mut hours_of).await?;
         }
         for (symbol, hours) in hours_of {
-            hours.into_iter().for_each(|hour| found.entry(hour).or_default().add(symbol));
+            hours.into_iter().for_each(|hour| found.strays.entry(hour).or_default().add(symbol));
         }
         Ok(done)
     }
@@ -115,13 +136,14 @@ impl Step<'_> {
     }
 }
 
-/// Symbols of which something is still to be computed.
-async fn stale(connection: &mut PgConnection, symbols: &[String]) -> Result<BTreeSet<String>, sqlx::Error> {
-    let stale: Vec<String> = pg::query_scalar("select symbol from stale_indicators where symbol = any($1)")
-        .bind(symbols)
-        .fetch_all(connection)
-        .await?;
-    Ok(stale.into_iter().collect())
+/// Symbols of which something is still to be computed, and from which hour on.
+async fn stale(connection: &mut PgConnection, symbols: &[String]) -> Result<BTreeMap<String, Hour>, sqlx::Error> {
+    let stale: Vec<(String, Timestamp)> =
+        pg::query_as("select symbol, hour from stale_indicators where symbol = any($1)")
+            .bind(symbols)
+            .fetch_all(connection)
+            .await?;
+    Ok(stale.into_iter().map(|(symbol, hour)| (symbol, Hour::of(hour))).collect())
 }
 
 /// What a row says: close, volume and [`COLUMNS`].

@@ -52,7 +52,7 @@ pub struct Search<'a> {
     pub rules: &'a Arc<Rules>,
 }
 
-/// What `rejected_ticks` has of some messages.
+/// What is known of some messages: what `rejected_ticks` has of them and, where they may hold several ticks, any side.
 #[derive(Debug, Default)]
 struct Rejected {
     /// Messages, or elements of them.
@@ -74,6 +74,8 @@ impl Rejected {
 struct Found {
     /// Of the message, or of the one element of it that is missing.
     place: u64,
+    /// Of the element.
+    element: u64,
     /// `None`: it is no tick.
     hour: Option<Hour>,
 }
@@ -89,18 +91,22 @@ impl Search<'_> {
             let span = self.spans.get(&partition);
             let mut in_log = RoaringTreemap::new();
             in_log.insert_range(span.map(Span::range).unwrap_or_default());
-            in_log -= &known_messages;
             let before_log = self.holes(&known_messages, span.map_or(u64::MAX, |span| span.low));
 
-            let (left, mut rejected) = self.without_gaps(index, partition, in_log, &mut lost).await?;
-            let left = match places::have_elements(&known) || places::have_elements(&rejected.places) {
-                // Only Kafka tells whether the elements that were rejected are all of their message.
-                true => left,
-                false => left - std::mem::take(&mut rejected).messages,
-            };
+            let (mut left, mut rejected) =
+                self.without_gaps(index, partition, (in_log, &known_messages), &mut lost).await?;
+            if places::have_elements(&known) || places::have_elements(&rejected.places) {
+                // Only Kafka tells whether the elements that are known or were rejected are all of their message.
+                rejected.places |= &known;
+                rejected.messages |= &known_messages;
+            } else {
+                left -= &known_messages;
+                left -= std::mem::take(&mut rejected).messages;
+            }
             self.ask_log(index, partition, (left, rejected), &mut lost).await?;
 
-            let (left, rejected) = self.without_gaps(index, partition, before_log, &mut lost).await?;
+            let (left, rejected) =
+                self.without_gaps(index, partition, (before_log, &known_messages), &mut lost).await?;
             let left = left - (rejected.messages - places::with_holes(&rejected.places));
             self.note_unaccounted(index, partition, &left, &mut lost).await?;
         }
@@ -136,12 +142,13 @@ impl Search<'_> {
         holes - known
     }
 
-    /// Those messages that the speed layer has read, and what was rejected of them.
+    /// Those messages that the speed layer has read, and what was rejected of them. Of those that are not known otherwise
+    /// that is noted.
     async fn without_gaps(
         &self,
         index: &mut Index,
         partition: i32,
-        mut offsets: RoaringTreemap,
+        (mut offsets, known): (RoaringTreemap, &RoaringTreemap),
         lost: &mut Lost,
     ) -> Result<(RoaringTreemap, Rejected), Failure> {
         if let Some(gaps) = self.gaps.get(&partition) {
@@ -149,7 +156,7 @@ impl Search<'_> {
         }
         let places = tables::rejected(index, self.topic, partition, &offsets).await?;
         let messages = places::messages(&places);
-        self.attribute(partition, &messages, &mut lost.rejected);
+        self.attribute(partition, &(&messages - known), &mut lost.rejected);
         Ok((offsets, Rejected { places, messages, lengths: FxHashMap::default() }))
     }
 
@@ -183,7 +190,7 @@ impl Search<'_> {
     ) -> Result<RoaringTreemap, Failure> {
         let mut held = self.archived.elsewhere.get(&partition).cloned().unwrap_or_default();
         let mut by_hour: BTreeMap<Hour, RoaringTreemap> = BTreeMap::new();
-        for Found { place, hour } in found {
+        for Found { place, hour, .. } in found {
             if let Some(hour) = hour.filter(|hour| !self.hours.contains(hour)) {
                 by_hour.entry(hour).or_default().insert(Place::offset_of(*place));
             }
@@ -220,7 +227,7 @@ impl Search<'_> {
         let found = reading.await.context("reading Kafka").and_then(|read| read).map_err(Failure::Infrastructure)?;
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
         let elsewhere = self.held_elsewhere(index, partition, &found).await?;
-        for Found { place, hour } in found {
+        for Found { place, element, hour } in found {
             let (offset, is_tick) = (Place::offset_of(place), hour.is_some());
             // A tick of an hour that is not looked at is found in that of its record, unless some side has it.
             let own = hour.filter(|hour| self.hours.contains(hour));
@@ -232,7 +239,7 @@ impl Search<'_> {
             };
             match (offset < next, is_tick) {
                 (true, _) => drop(lost.lost.entry((hour, partition)).or_default().insert(place)),
-                (false, true) => drop(lost.pending.entry((hour, partition)).or_default().insert(place)),
+                (false, true) => drop(lost.pending.entry((hour, partition)).or_default().insert(element)),
                 (false, false) => {}
             }
         }
@@ -279,7 +286,7 @@ impl Search<'_> {
     }
 }
 
-/// Notes what a message of Kafka's holds. Of one that was rejected in part, only its other ticks are missing.
+/// Notes what a message of Kafka's holds. Of one that is known or was rejected in part, only its other ticks are missing.
 fn look_at(
     decoder: &mut Decoder,
     (offset, value, beside): (u64, Option<&[u8]>, &Beside<'_>),
@@ -289,15 +296,17 @@ fn look_at(
     let is_known = rejected.messages.contains(offset);
     let read = decoder.decode_each(value.unwrap_or_default(), beside, &mut |element| {
         let hour = element.read.ok().map(|record| Hour::of(record.tick.timestamp()));
-        let place = places::number(offset, element.index);
+        let element = places::number(offset, element.index);
         match is_known {
-            false => found.push(Found { place: offset, hour }),
-            true if hour.is_some() && !rejected.places.contains(place) => found.push(Found { place, hour }),
+            false => found.push(Found { place: offset, element, hour }),
+            true if hour.is_some() && !rejected.places.contains(element) => {
+                found.push(Found { place: element, element, hour });
+            }
             true => {}
         }
     });
     if read.is_err() && !is_known {
-        found.push(Found { place: offset, hour: None });
+        found.push(Found { place: offset, element: offset, hour: None });
     }
 }
 

@@ -47,6 +47,11 @@ impl Named {
         }
     }
 
+    pub fn add_all(&mut self, others: &Self) {
+        others.first.iter().for_each(|symbol| self.add(symbol));
+        self.count += others.count - others.first.len();
+    }
+
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count == 0

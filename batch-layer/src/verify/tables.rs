@@ -2,11 +2,11 @@
 
 use super::checksum::Content;
 use super::holdings::Holdings;
+use super::lost::Places;
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::scan::{Offsets, places};
-use crate::state;
+use crate::scan::places;
 use common::pg;
 use common::pg::bars::{Columns, Row};
 use common::pg::in_time;
@@ -42,6 +42,8 @@ pub struct Computed {
     pub has_day: bool,
     /// Objects in the hour's sums that are no longer in the archive.
     pub gone_objects: u32,
+    /// Whether the hour was computed from this archive.
+    pub is_of_this_archive: bool,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
     /// When the hour was computed last.
@@ -54,15 +56,6 @@ impl Computed {
     #[must_use]
     pub fn is_purged(&self) -> bool {
         !self.has_day && self.hour_bar_ticks > 0
-    }
-
-    /// How many ticks the archive has, or has had, of which `there` are still to be read.
-    #[must_use]
-    pub fn archived(&self, there: u64) -> u64 {
-        match self.gone_objects {
-            0 => there,
-            _ => there.max(self.summary_ticks.unwrap_or_default()),
-        }
     }
 }
 
@@ -123,6 +116,28 @@ pub async fn each_tick(
     Ok(())
 }
 
+/// Adds those ticks of an hour to `holdings` that are at some places, by partition, for their checksums.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn read_among(
+    index: &mut Index,
+    hour: Hour,
+    sources: Sources<'_>,
+    (places, holdings): (&Places, &mut Holdings),
+) -> Result<(), Failure> {
+    let patience = index.patience;
+    let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
+    let read = each_tick(&mut index.connection, patience, asked, |row| {
+        let (partition, place) = (row.place.partition, row.place.number());
+        let wanted = places.get(&(hour, partition));
+        if place.zip(wanted).is_some_and(|(place, wanted)| wanted.contains(place)) {
+            holdings.add(partition, place, &row.content);
+        }
+    });
+    read.await.map_err(|error| index.failed("reading realtime_stock in", error))
+}
+
 /// Adds the ticks of `realtime_stock` in an hour to `holdings`.
 ///
 /// # Errors
@@ -160,8 +175,8 @@ fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
     })
 }
 
-/// What was computed of an hour.
-pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure> {
+/// What was computed of an hour. `location`: that of the archive.
+pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<Computed, Failure> {
     let row = pg::query(
         "select (select coalesce(sum(ticks), 0)::bigint from minute_bars where minute >= $1 and minute < $2) as bars,
                 (select coalesce(sum(ticks), 0)::bigint from hour_bars where hour = $1) as hour_bars,
@@ -169,11 +184,13 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
                 (select computed_at from batch_hours where hour = $1) as computed_at,
                 coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
                 coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
+                coalesce((select location = $3 from batch_hours where hour = $1), false) as is_of_this_archive,
                 exists (select from stale_hours where hour = $1) as stale,
                 not exists (select from dropped_days where day = ($1 at time zone 'UTC')::date) as has_day",
     )
     .bind(hour.start())
     .bind(hour.plus(1).start())
+    .bind(location)
     .fetch_one(&mut index.connection);
     let computed = in_time(index.patience, row).await.and_then(|row| {
         Ok(Computed {
@@ -184,6 +201,7 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
             conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
             summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
             is_stale: row.try_get("stale")?,
+            is_of_this_archive: row.try_get("is_of_this_archive")?,
             has_day: row.try_get("has_day")?,
         })
     });
@@ -195,6 +213,11 @@ pub async fn computed(index: &mut Index, hour: Hour) -> Result<Computed, Failure
 pub enum Derived {
     Summary,
     HourBars,
+    /// `hour_bars` beside the archive, whose numbers went through 64-bit floats. Without order, open and close are not
+    /// compared.
+    Archived {
+        is_ordered: bool,
+    },
 }
 
 impl Derived {
@@ -202,7 +225,7 @@ impl Derived {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Summary => "hourly_stock_summary",
-            Self::HourBars => "hour_bars",
+            Self::HourBars | Self::Archived { .. } => "hour_bars",
         }
     }
 
@@ -213,24 +236,46 @@ impl Derived {
             "(select * from {} where hour = {hour} and symbol >= {from} and ({to}::text is null or symbol < {to}))",
             self.name()
         );
-        let (theirs, ours) = match self {
-            Self::Summary => (
-                "t.open, t.high, t.low, t.close, t.volume, t.ticks, t.avg_close, t.avg_volume, t.vwap".to_owned(),
-                "e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close / e.ticks, e.volume / e.ticks,
-                 e.notional / nullif(e.volume, 0)"
-                    .to_owned(),
-            ),
-            Self::HourBars => (EXPECTED.of("t"), EXPECTED.of("e")),
+        let differs = match self {
+            Self::Summary => "(t.open, t.high, t.low, t.close, t.volume, t.ticks, t.avg_close, t.avg_volume, t.vwap)
+                 is distinct from
+                 (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close / e.ticks, e.volume / e.ticks,
+                  e.notional / nullif(e.volume, 0))"
+                .to_owned(),
+            Self::HourBars => format!("({}) is distinct from ({})", EXPECTED.of("t"), EXPECTED.of("e")),
+            Self::Archived { is_ordered } => differ_beyond_floats(is_ordered),
         };
         format!(
             "with expected as (select * from {})
              select coalesce(e.symbol, t.symbol)
              from expected e full join {rows} t on t.symbol = e.symbol
-             where ({theirs}) is distinct from ({ours})
+             where {differs}
              order by 1",
             EXPECTED.rows()
         )
     }
+}
+
+/// Whether a table's row says something else than sums whose parts have gone through 64-bit floats. Those tell apart what is
+/// less than 8,388,608.
+fn differ_beyond_floats(is_ordered: bool) -> String {
+    let price = "greatest(abs(e.high), abs(e.low))";
+    let rounded = |size: &str, all: &str| format!("(case when {size} < 8388608 then 0 else 4e-15 * {all} end)");
+    let of_prices = |names: &[&str]| {
+        let differences: Vec<_> = names.iter().map(|name| format!("abs(e.{name} - t.{name})")).collect();
+        format!("greatest({}) > {}", differences.join(", "), rounded(price, price))
+    };
+    let sums = [
+        "(e.ticks, e.volume is null) is distinct from (t.ticks, t.volume is null)".to_owned(),
+        of_prices(if is_ordered { &["open", "high", "low", "close"] } else { &["high", "low"] }),
+        format!("abs(e.sum_close - t.sum_close) > {}", rounded(price, &format!("{price} * e.ticks"))),
+        format!("abs(e.volume - t.volume) > {}", rounded("e.volume", "e.volume")),
+        format!(
+            "abs(e.notional - t.notional) > {}",
+            rounded("greatest(abs(e.high), abs(e.low), e.volume)", &format!("{price} * e.volume"))
+        ),
+    ];
+    sums.join(" or ")
 }
 
 /// What is expected of bars.
@@ -253,6 +298,33 @@ pub async fn differing(
     Ok(found)
 }
 
+/// The symbols of an hour of which its minutes, put together, say something else than the hour.
+pub async fn minutes_beside_hours(index: &mut Index, hour: Hour) -> Result<Named, Failure> {
+    let symbols = pg::query_scalar(
+        "with minutes as
+             (select symbol, (array_agg(open order by minute))[1] as open, max(high) as high, min(low) as low,
+                     (array_agg(close order by minute desc))[1] as close,
+                     case when count(volume) = count(*) then sum(volume) end as volume, sum(ticks) as ticks,
+                     sum(sum_close) as sum_close, case when count(notional) = count(*) then sum(notional) end as notional
+              from minute_bars
+              where minute >= $1 and minute < $2
+              group by symbol)
+         select coalesce(m.symbol, h.symbol)
+         from minutes m full join (select * from hour_bars where hour = $1) h on h.symbol = m.symbol
+         where (m.open, m.high, m.low, m.close, m.volume, m.ticks, m.sum_close, m.notional)
+                   is distinct from (h.open, h.high, h.low, h.close, h.volume, h.ticks, h.sum_close, h.notional)
+         order by 1",
+    )
+    .bind(hour.start())
+    .bind(hour.plus(1).start())
+    .fetch_all(&mut index.connection);
+    let symbols: Result<Vec<String>, _> = in_time(index.patience, symbols).await;
+    let symbols = symbols.map_err(|error| index.failed("reading minute_bars in", error))?;
+    let mut named = Named::default();
+    named.extend(symbols);
+    Ok(named)
+}
+
 /// As [`differing`], of the symbols in a range.
 async fn differing_of(
     connection: &mut PgConnection,
@@ -266,18 +338,6 @@ async fn differing_of(
         .bind(to)
         .fetch_all(connection)
         .await
-}
-
-/// The records that were archived and have expired, as far as the hour's sums tell.
-pub async fn expired(index: &mut Index, hour: Hour) -> Result<Offsets, Failure> {
-    let bytes = pg::query_scalar(
-        "select offsets from hour_sums join batch_hours using (hour) where hour = $1 and gone_objects > 0",
-    )
-    .bind(hour.start())
-    .fetch_optional(&mut index.connection);
-    let bytes: Result<Option<Vec<u8>>, _> = in_time(index.patience, bytes).await;
-    let bytes = bytes.map_err(|error| index.failed("reading hour_sums in", error))?;
-    Ok(bytes.and_then(|bytes| state::decode_offsets(&bytes).ok()).unwrap_or_default())
 }
 
 /// All that is read until [`end_snapshot`] is of one moment, which is given back.

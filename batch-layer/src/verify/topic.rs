@@ -2,7 +2,7 @@
 
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
-use super::holdings::{Holdings, HourHoldings};
+use super::holdings::{Holdings, HourHoldings, common_in_blurred_blocks};
 use super::log::{Asked, Log, Span};
 use super::lost::{Lost, Places, Search};
 use super::tables::{self, Known, Sources};
@@ -34,6 +34,10 @@ pub struct Part {
     pub archived: Archived,
     /// Ticks that were archived once, of hours of which objects have expired.
     pub expired: Places,
+    /// Places that both sides have, in blocks in which one of them has others, too.
+    pub blurred: Arc<Places>,
+    /// What the sides hold at those, read once more: `realtime_stock` and the archive.
+    pub again: [Holdings; 2],
     pub spans: BTreeMap<i32, Span>,
     pub lost: Lost,
     /// Ticks of the archive that the speed layer has rejected.
@@ -42,6 +46,19 @@ pub struct Part {
     pub rejected_ticks: Places,
     /// Such of which that is not known.
     pub rejected_unread: Places,
+}
+
+impl Part {
+    /// What was read again of an hour, where both sides have something of it.
+    pub fn again(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
+        let [realtime, archive] = self.again.each_ref().map(|side| side.hours.get(&hour));
+        Some([realtime?, archive?])
+    }
+
+    /// Whether ticks of the archive in an hour stand in rejected_ticks.
+    pub fn has_parsed_otherwise(&self, hour: Hour) -> bool {
+        self.parsed_otherwise.keys().any(|(of, _)| *of == hour)
+    }
 }
 
 /// The topics that are asked for, and whether Kafka could be asked about them where it was to be.
@@ -117,6 +134,31 @@ impl Topic {
         }
         realtime.settle();
         Ok(Some(realtime))
+    }
+
+    /// Reads those ticks of `realtime_stock` once more whose block tells nothing of them.
+    pub async fn read_blurred(&self, index: &mut Index, part: &mut Part) -> Result<(), Failure> {
+        let mut blurred = Places::new();
+        for (hour, ours) in &part.realtime.hours {
+            let Some(theirs) = part.archived.holdings.hours.get(hour) else {
+                continue;
+            };
+            for (_, partition, offsets) in ours.offsets.iter() {
+                let others = theirs.offsets.partition(partition);
+                let common = others.map(|others| common_in_blurred_blocks(offsets, others)).unwrap_or_default();
+                if !common.is_empty() {
+                    blurred.insert((*hour, partition), common);
+                }
+            }
+        }
+        let hours: BTreeSet<Hour> = blurred.keys().map(|(hour, _)| *hour).collect();
+        let mut found = Holdings::default();
+        for hour in hours {
+            tables::read_among(index, hour, self.sources(), (&blurred, &mut found)).await?;
+        }
+        found.settle();
+        (part.blurred, part.again[0]) = (Arc::new(blurred), found);
+        Ok(())
     }
 
     /// Those of an hour's places that are its own, by partition.

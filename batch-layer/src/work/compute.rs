@@ -133,6 +133,7 @@ impl Work {
             }
         }
         match (objects.is_empty(), foreign.is_empty()) {
+            (true, true) if is_forced && self.is_written_from_kept(&stale, known.as_ref()) => {}
             (true, true) => return self.empty(stale, known.as_ref()).await,
             (true, false) if known.is_none() => return self.settle(hour, &foreign).await,
             _ => self.engine.forget_before(hour),
@@ -161,13 +162,19 @@ impl Work {
     async fn write(&mut self, due: &Due<'_>, new: New<'_>) -> Result<(), Failure> {
         let New { mut sum, added } = new;
         let before = due.known.and_then(|known| known.sum.as_ref());
-        let changed = before.filter(|_| !due.is_forced).map(|before| changed_symbols(before, &mut sum));
+        // Rows of what has expired are mended by nothing else.
+        let has_expired = due.known.is_some_and(|known| known.gone_objects > 0);
+        let are_kept = before.filter(|_| !due.is_forced && !has_expired);
+        let changed = are_kept.map(|before| changed_symbols(before, &mut sum));
         // What comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest follows.
         let mut withdrawn = due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
         let comparable = before.filter(|_| !due.is_read_otherwise);
         withdrawn.add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
         // Of an hour that is only added to, what was found before stays true.
         let kept = due.known.filter(|_| added.is_some());
+        // What is written from what was kept was read as that was.
+        let is_read = added.as_ref().is_none_or(|added| !added.is_empty());
+        let format = kept.filter(|_| !is_read).map_or_else(|| self.format.to_string(), |known| known.format.clone());
         let gone = kept.map_or(0, |known| known.gone_objects);
         if due.foreign.iter().any(|indexed| !indexed.merged) {
             self.left.insert(due.stale.hour);
@@ -187,7 +194,7 @@ impl Work {
             gone_objects: gone,
             withdrawn,
             conflicts,
-            format: &self.format,
+            format: &format,
             location: &self.store.location(),
             run_id: self.run_id,
         };
@@ -296,8 +303,18 @@ impl Work {
         // What has expired cannot be read again, and stays as it is known; only new records come to it.
         // What was read in another way cannot be added to: the same records would count twice.
         let may_be_known = due.stale.reread && placeless(&sum) > 0;
-        let is_added_to = !added.is_empty() && !due.stale.replaced && !due.is_read_otherwise && !may_be_known;
+        let is_anew = due.is_forced && self.is_written_from_kept(&due.stale, Some(known));
+        let is_added_to =
+            (is_anew || !added.is_empty()) && !due.stale.replaced && !due.is_read_otherwise && !may_be_known;
         if let Some(before) = known.sum.as_ref().filter(|_| is_added_to) {
+            if is_anew {
+                self.progress.warn(format_args!(
+                    "hour {hour}: {lost} of {} records are no longer in {}: all of its rows are written anew from what \
+                     was kept of them",
+                    known.ticks,
+                    self.store.location()
+                ));
+            }
             let Some(part) = self.sum(due, &added, Some(&before.offsets)).await? else {
                 return Ok(None);
             };
@@ -315,6 +332,14 @@ impl Work {
             self.index.settle(hour).await?;
         }
         Ok(None)
+    }
+
+    /// Whether an hour whose objects are not all there any more may be written anew from what was kept of it.
+    fn is_written_from_kept(&self, stale: &Stale, known: Option<&Computed>) -> bool {
+        let is_kept = known.is_some_and(|known| {
+            known.gone_objects > 0 && known.sum.is_some() && known.location == self.store.location()
+        });
+        is_kept && !stale.replaced && !stale.reread && !self.may_shrink(stale.hour)
     }
 
     /// What an hour was, and what `added` hold; `None` where that is too much, which has been noted.

@@ -72,6 +72,33 @@ async fn of_a_message_that_was_rejected_in_part_the_lost_ticks_are_found() {
 }
 
 #[tokio::test]
+async fn an_element_that_was_lost_of_a_message_that_is_known_otherwise_is_found_in_kafka() {
+    let live = Live::create().await;
+    let ticks: Vec<_> = lines(&live.ticks[..3]).lines().map(|line| line.replace("kafka_", "former_")).collect();
+    let end = live.ticks[199].at.micros() / 1000;
+    live.topic.produce([Record::new(0, format!("[{}]", ticks.join(",")).as_str()).at(end)]).await;
+    live.world.set_next_offset(live.topic.name(), 0, 202).await;
+    let insert = |offsets: &str| {
+        format!(
+            "insert into realtime_stock
+                 (symbol, timestamp, open, close, volume, kafka_partition, source, kafka_offset, kafka_index)
+             select symbol, timestamp, open, close, volume, kafka_partition, source, 201, kafka_offset
+             from realtime_stock where kafka_offset in ({offsets})"
+        )
+    };
+    live.world.execute(&insert("0, 2")).await;
+    live.world.fill_minute_bars().await;
+    let word = "1 records of Kafka are neither in a table nor in the archive: offsets 201[1]";
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    live.world.execute(&insert("1")).await;
+    live.world.fill_minute_bars().await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 4, "the sink has not come to it: {}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
 async fn without_kafka_a_message_counts_as_rejected_where_no_element_is_missing_before_a_rejected_one() {
     let world = agreeing().await;
     world

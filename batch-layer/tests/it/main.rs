@@ -8,6 +8,7 @@ mod backfill;
 mod changes;
 mod completeness;
 mod damage;
+mod expired;
 mod failures;
 mod faults;
 mod identity;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::verify::checksum::Content;
-use crate::verify::holdings::Holdings;
+use crate::verify::holdings::{Holdings, Presumed, common_in_blurred_blocks};
 use common::{Price, Timestamp, Volume};
 
 /// One hour of partition 0: ticks by offset, each with its volume.
@@ -32,17 +32,38 @@ struct Case {
     gaps: Known,
     unread: Option<&'static str>,
     is_purged: bool,
+    /// What is read again, of either side; `None`: what it was when it was read first.
+    again: Option<[Vec<(u64, u64)>; 2]>,
 }
 
 impl Case {
     /// Compares two sides; the speed layer has come to offset 100, the archive too.
     fn compare(&self, realtime: &[(u64, u64)], archive: &[(u64, u64)]) -> PartitionOutcome {
-        let (realtime, archive) = (side(realtime), side(archive));
+        let places = |ticks: &[(u64, u64)]| ticks.iter().map(|(offset, _)| *offset).collect::<RoaringTreemap>();
+        let common = common_in_blurred_blocks(&places(realtime), &places(archive));
+        let of_both = |ticks: &[(u64, u64)]| {
+            let is_common = |(offset, _): &&(u64, u64)| common.contains(*offset);
+            side(&ticks.iter().filter(is_common).copied().collect::<Vec<_>>())
+        };
+        let again = match &self.again {
+            Some([ours, theirs]) => [side(ours), side(theirs)],
+            None => [of_both(realtime), of_both(archive)],
+        };
+        self.compare_sides(&side(realtime), &side(archive), Some(&again))
+    }
+
+    fn compare_sides(
+        &self,
+        realtime: &HourHoldings,
+        archive: &HourHoldings,
+        again: Option<&[HourHoldings; 2]>,
+    ) -> PartitionOutcome {
+        let ends = archive.shares.get(&0).into_iter().flat_map(|share| &share.presumed).map(|presumed| presumed.end);
         let sides = Sides {
             hour: Hour::of(Timestamp::from_micros(0)),
             topic: "t",
-            realtime: (!self.is_purged).then_some(&realtime),
-            archive: &archive,
+            realtime: (!self.is_purged).then_some(realtime),
+            archive,
             unread: self.unread,
             lost: &self.lost,
             gaps: &self.gaps,
@@ -55,6 +76,8 @@ impl Case {
             rejected_ticks: &self.rejected_ticks,
             rejected_unread: &self.rejected_unread,
             kafka_ends: self.kafka_end.map(|end| (0, end)).into_iter().collect(),
+            again: again.map(<[HourHoldings; 2]>::each_ref),
+            presumed_ends: &ends.max().map(|end| (0, end)).into_iter().collect(),
         };
         sides.compare().remove(0)
     }
@@ -114,6 +137,62 @@ fn a_changed_value_is_found_though_all_counts_agree() {
     let outcome = Case::default().compare(&ticks(0..2000), &changed);
     assert_eq!((outcome.status, outcome.differing_blocks), (Status::Mismatch, 1));
     assert!(outcome.details[0].contains("offsets 1024-1999"), "{outcome:?}");
+}
+
+#[test]
+fn values_are_compared_beside_offsets_that_one_side_alone_has() {
+    // Offset 7 is a gap: its block tells nothing.
+    let realtime = [&ticks(0..7)[..], &ticks(8..50)].concat();
+    let mut changed = ticks(0..50);
+    changed[20].1 += 1;
+    for (archive, again, status, differing_blocks) in [
+        (ticks(0..50), None, Status::Ok, 0),
+        (changed.clone(), None, Status::Mismatch, 1),
+        // An object was replaced before it could be read again.
+        (changed.clone(), Some([realtime.clone(), realtime[..30].to_vec()]), Status::Open, 0),
+        (changed, Some([realtime.clone(), Vec::new()]), Status::Open, 0),
+    ] {
+        let case = Case { gaps: [(0, [7].into_iter().collect())].into(), again, ..Case::default() };
+        let outcome = case.compare(&realtime, &archive);
+        assert_eq!((outcome.status, outcome.differing_blocks), (status, differing_blocks), "{outcome:?}");
+        if status == Status::Open {
+            assert!(outcome.details.iter().any(|detail| detail.starts_with("49 ticks of both sides could not be")));
+        }
+    }
+}
+
+/// An archive whose lines tell no offsets, but for where its object begins.
+fn placeless(start: u64, ticks: u64) -> HourHoldings {
+    let offsets: Vec<_> = (start..start + ticks).map(|offset| (offset, 1)).collect();
+    let mut side = side(&offsets);
+    side.offsets = crate::scan::Offsets::default();
+    let share = side.shares.get_mut(&0).unwrap();
+    share.placeless = ticks;
+    share.presumed = vec![Presumed { start, end: start + ticks, ticks }];
+    side
+}
+
+#[test]
+fn without_offsets_what_one_side_has_not_come_to_is_no_difference() {
+    let compare = |rows: std::ops::Range<u64>, archive: HourHoldings, case: Case| {
+        case.compare_sides(&side(&ticks(rows)), &archive, None)
+    };
+    // The speed layer has come to offset 100.
+    let behind = compare(50..100, placeless(50, 70), Case::default());
+    assert_eq!((behind.status, behind.missing_in_realtime), (Status::Open, 0), "{behind:?}");
+    assert!(behind.details[0].contains("20 ticks wait for the speed layer"), "{behind:?}");
+    let lost = compare(50..90, placeless(50, 50), Case::default());
+    assert_eq!((lost.status, lost.missing_in_realtime), (Status::Mismatch, 10), "{lost:?}");
+    let pending = |count: u64| Lost { pending: at_zero(100..100 + count), ..Lost::default() };
+    for (count, status) in [(20, Status::Open), (19, Status::Mismatch)] {
+        let case = Case { lost: pending(count), kafka_end: Some(200), ..Case::default() };
+        assert_eq!(compare(50..100, placeless(50, 70), case).status, status, "{count}");
+    }
+    // And the sink to offset 80.
+    let ahead = compare(50..100, placeless(50, 30), Case::default());
+    assert_eq!((ahead.status, ahead.missing_in_archive), (Status::Open, 0), "{ahead:?}");
+    let lost = compare(40..100, placeless(50, 30), Case::default());
+    assert_eq!((lost.status, lost.missing_in_archive), (Status::Mismatch, 30), "{lost:?}");
 }
 
 #[test]

@@ -1,0 +1,243 @@
+//! `verify`, and what batch-layer writes anew, of hours whose objects have expired.
+
+use crate::changes::placeless;
+use crate::support::{Tick, World, key, some_ticks};
+use crate::verify::{HOURS, agreeing, bars, verify};
+
+const AT_TEN: [&str; 2] = ["--hour", "2025-06-02T10"];
+/// Those of one partition alone.
+const FALSE_ROWS: &str =
+    "update hourly_stock_summary set high = high + 1000 where hour = '2025-06-02T10:00Z' and symbol = 'MSFT'";
+
+/// As [`agreeing`], where objects of hour 10 have expired, of some partitions.
+async fn expired(partitions: std::ops::Range<i32>) -> World {
+    let world = agreeing().await;
+    for partition in partitions {
+        world.bucket.delete(&key(10, partition, 10_000)).await.unwrap();
+    }
+    world
+}
+
+async fn recompute(world: &World) {
+    world.run_ok(&[&AT_TEN[..], &["--recompute"]].concat()).await;
+}
+
+#[tokio::test]
+async fn a_false_or_missing_summary_of_an_hour_with_expired_objects_is_found_and_written_anew() {
+    for (partitions, statement, symbols) in [
+        (0..2, FALSE_ROWS, "MSFT"),
+        (0..1, FALSE_ROWS, "MSFT"),
+        (
+            0..2,
+            "update hourly_stock_summary set ticks = 1 where symbol = 'AAPL' and hour = '2025-06-02T10:00Z'",
+            "AAPL",
+        ),
+        (0..2, "update hourly_stock_summary set vwap = vwap + 0.000001 where symbol = 'AAPL'", "AAPL"),
+        (
+            0..2,
+            "delete from hourly_stock_summary where hour = '2025-06-02T10:00Z'",
+            "AAPL, BRK-B, BTC-USD, MSFT, ^GSPC",
+        ),
+        (0..1, "delete from hourly_stock_summary where symbol in ('AAPL', 'MSFT')", "AAPL, MSFT"),
+    ] {
+        let world = expired(partitions).await;
+        world.run_ok(&HOURS).await;
+        let before = (world.summary().await, world.rows("select concat(t) from batch_hours t order by 1").await);
+        assert_eq!(verify(&world, &AT_TEN).await.code, 0);
+        world.execute(statement).await;
+        let outcome = verify(&world, &AT_TEN).await;
+        assert_eq!(outcome.code, 1, "{statement}: {}{}", outcome.stdout, outcome.stderr);
+        let word = format!(
+            "rows of hourly_stock_summary are wrong, missing or too many: {symbols}; batch-layer --recompute, over this \
+             hour (--hour), writes them anew"
+        );
+        assert!(outcome.stdout.contains(&word), "{statement}: {}", outcome.stdout);
+        world.run_ok(&[&HOURS[..], &["--recompute"]].concat()).await;
+        assert_eq!(world.summary().await, before.0, "{statement}");
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 0, "{statement}: {}{}", outcome.stdout, outcome.stderr);
+        let gone = "select gone_objects::bigint from batch_hours where hour = '2025-06-02T10:00Z'";
+        assert!(world.number(gone).await > 0, "{statement}: what has expired stays known as such");
+    }
+}
+
+#[tokio::test]
+async fn a_late_tick_of_an_hour_whose_objects_have_expired_writes_all_of_its_rows_anew() {
+    let world = expired(0..2).await;
+    world.run_ok(&HOURS).await;
+    world.execute(FALSE_ROWS).await;
+    world.execute("delete from hourly_stock_summary where hour = '2025-06-02T10:00Z' and symbol = 'AAPL'").await;
+    let late = Tick { symbol: "BRK-B".into(), ..some_ticks(10, 0, 10_700, 1).remove(0) };
+    world.put(&key(10, 0, 10_700), std::slice::from_ref(&late)).await;
+    world.insert_realtime(&[late]).await;
+    world.execute("delete from rejected_ticks where kafka_partition = 0 and kafka_offset = 10700").await;
+    world.fill_minute_bars().await;
+    world.run_ok(&HOURS).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
+async fn expired_ticks_whose_values_changed_in_the_speed_layer_are_found_by_their_symbols_sums() {
+    for statement in [
+        "update realtime_stock set close = close + 0.0001 where kafka_partition = 0 and kafka_offset = 10007",
+        "update realtime_stock set volume = volume + 1 where kafka_partition = 0 and kafka_offset = 10007",
+        "update realtime_stock set symbol = 'GHOST' where kafka_partition = 0 and kafka_offset = 10007",
+        // Bars that were right are not spoilt by a false tick.
+        "update realtime_stock set high = 1000000 where kafka_partition = 0 and kafka_offset = 10007",
+    ] {
+        let world = expired(0..1).await;
+        world.run_ok(&HOURS).await;
+        let before = bars(&world).await;
+        world.execute(statement).await;
+        let outcome = verify(&world, &[&AT_TEN[..], &["--repair"]].concat()).await;
+        assert_eq!(outcome.code, 1, "{statement}: {}{}", outcome.stdout, outcome.stderr);
+        let said = match statement.contains("GHOST") {
+            true => "the speed layer and the archive do not have as many ticks of",
+            false => "the speed layer and the archive have other sums of as many ticks of",
+        };
+        assert!(outcome.stdout.contains(said), "{statement}: {}", outcome.stdout);
+        assert_eq!(bars(&world).await, before, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_of_expired_objects_and_cannot_be_read_is_not_compared_and_not_ok() {
+    let world = expired(0..2).await;
+    world.run_ok(&HOURS).await;
+    world.execute("update hour_sums set bars = '\\x00', offsets = '\\x00'").await;
+    let outcome = verify(&world, &AT_TEN).await;
+    assert_ne!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("is of another version: they are not compared"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_gap_beside_expired_objects_leaves_the_symbols_open_that_it_touches() {
+    let world = expired(1..2).await;
+    world
+        .execute(
+            "delete from realtime_stock where kafka_partition = 0 and kafka_offset = 10010;
+             insert into kafka_gaps (source, partition, from_offset, to_offset, detail) values (1, 0, 10010, 10011, '')",
+        )
+        .await;
+    world.fill_minute_bars().await;
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &AT_TEN).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "so the values of those whose objects have expired could not be compared";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn objects_that_expired_without_any_run_having_noticed_are_no_difference() {
+    let world = expired(0..2).await;
+    let before = world.footprint().await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("2 objects of the archive have expired"), "{}", outcome.stdout);
+    assert_eq!(world.footprint().await, before);
+    // What they held is still asked of realtime_stock and of the summary.
+    world.execute(FALSE_ROWS).await;
+    assert_eq!(verify(&world, &HOURS).await.code, 1);
+    recompute(&world).await;
+    assert_eq!(verify(&world, &HOURS).await.code, 0);
+    world.execute("delete from realtime_stock where kafka_partition = 1 and kafka_offset = 10010").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "1 ticks of objects that have expired are not in realtime_stock: offsets 10010";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn objects_in_a_folder_far_off_that_expired_unnoticed_are_no_difference() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 300);
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 300).await;
+    world.put(&key(10, 0, 0), &ticks[..200]).await;
+    world.put(&key(19, 0, 200), &ticks[200..]).await;
+    world.run_ok(&["--from", "2025-06-02T00", "--to", "2025-06-03T00"]).await;
+    assert_eq!(verify(&world, &AT_TEN).await.code, 0);
+    world.bucket.delete(&key(19, 0, 200)).await.unwrap();
+    let outcome = verify(&world, &AT_TEN).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 objects of the archive have expired"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn objects_without_offsets_that_expired_unnoticed_are_compared_by_number_and_sums() {
+    let world = World::create().await;
+    world.bucket.put(&key(10, 0, 0), placeless(10, 0, 20)).await.unwrap();
+    world.insert_realtime(&some_ticks(10, 0, 0, 20)).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 20).await;
+    world.run_ok(&HOURS).await;
+    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    world.execute("update realtime_stock set close = close + 0.0001 where kafka_offset = 3").await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
+async fn another_archive_is_no_archive_that_has_expired() {
+    let world = agreeing().await;
+    world.execute("update batch_hours set location = 's3://another/'").await;
+    for partition in 0..2 {
+        world.bucket.delete(&key(10, partition, 10_000)).await.unwrap();
+    }
+    let outcome = verify(&world, &AT_TEN).await;
+    assert_ne!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
+async fn bars_of_a_day_that_retention_has_dropped_are_compared_with_the_archives_symbol_by_symbol() {
+    for is_expired in [false, true] {
+        let world = expired(0..i32::from(is_expired)).await;
+        world.run_ok(&HOURS).await;
+        world
+            .execute(
+                "truncate realtime_stock;
+                 insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
+            )
+            .await;
+        let outcome = verify(&world, &AT_TEN).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        for (change, back, said) in [
+            ("hour_bars set low = low - 0.0001", "hour_bars set low = low + 0.0001", "AAPL"),
+            (
+                "minute_bars set volume = volume + 1",
+                "minute_bars set volume = volume - 1",
+                "rows of minute_bars are wrong, missing or too many: AAPL; hour_bars say otherwise",
+            ),
+        ] {
+            world.execute(&format!("update {change} where symbol = 'AAPL'")).await;
+            let outcome = verify(&world, &AT_TEN).await;
+            assert_eq!(outcome.code, 1, "{change}: {}{}", outcome.stdout, outcome.stderr);
+            assert!(outcome.stdout.contains(said), "{change}: {}", outcome.stdout);
+            world.execute(&format!("update {back} where symbol = 'AAPL'")).await;
+            assert_eq!(verify(&world, &AT_TEN).await.code, 0, "{back}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_of_an_hour_that_nobody_has_ticks_of_is_found() {
+    let world = agreeing().await;
+    world
+        .execute(
+            "insert into hourly_stock_summary
+             select (jsonb_populate_record(s, '{\"hour\": \"2025-06-02T08:00Z\"}')).* from hourly_stock_summary s
+             where symbol = 'AAPL' and hour = '2025-06-02T10:00Z';
+             delete from technical_indicators",
+        )
+        .await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T08"]).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "rows of hourly_stock_summary are wrong, missing or too many: AAPL";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
