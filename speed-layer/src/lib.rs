@@ -10,6 +10,7 @@
 mod assignment;
 pub mod batch;
 mod config;
+mod detection;
 mod doctor;
 mod first_minute;
 mod handover;
