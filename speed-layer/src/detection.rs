@@ -23,6 +23,8 @@ const ENTRIES: usize = 512;
 /// So many bytes of them do, or this many times as much as a whole one has.
 const BYTES: usize = 4 << 20;
 const TIMES: usize = 8;
+/// Symbols of a partition that are watched: the first ones. A feed may have millions of names.
+pub const MOST_SYMBOLS: usize = 20_000;
 
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
@@ -63,6 +65,7 @@ struct Watched {
     /// The offset that the next batch begins with.
     next: i64,
     market: silence::State,
+    is_touched: bool,
     symbols: Vec<Symbol>,
     by_name: SymbolMap<u32>,
     /// Of the log since its last whole entry.
@@ -134,12 +137,12 @@ impl Detection {
 impl Judged {
     fn look_at(&mut self, seen: &Seen, to: &Parameters, calendar: &Calendar) {
         let (states, mut found) = (&mut self.states, Vec::new());
-        // Where each series' state is: in which partition, and which there.
+        // Where each series' state is: in which partition, and which there, if it has one.
         let place = |series: &crate::batch::Series| {
             let partition = states.iter().position(|(at, _)| *at == series.at)?;
-            Some((partition, states[partition].1.symbol(&series.symbol)?))
+            Some((partition, states[partition].1.symbol(&series.symbol)))
         };
-        let places: Vec<Option<(usize, usize)>> = seen.series().iter().map(place).collect();
+        let places: Vec<Option<(usize, Option<usize>)>> = seen.series().iter().map(place).collect();
         for tick in seen.ticks() {
             let Some((partition, symbol)) = places[tick.series as usize] else { continue };
             let (at, watched) = &mut states[partition];
@@ -147,9 +150,12 @@ impl Judged {
                 volume: tick.volume,
                 ..Tick::of(Place { offset: tick.offset, index: tick.index }, tick.at, tick.price)
             };
+            watched.is_touched = true;
             watched.market.observe(&of, &to.silence, calendar, &mut found);
             found.iter_mut().for_each(|finding: &mut Finding| finding.kind = Kind::MarketSilence);
-            watched.symbols[symbol].state.observe(&of, to, calendar, &mut found);
+            if let Some(symbol) = symbol {
+                watched.symbols[symbol].state.observe(&of, to, calendar, &mut found);
+            }
             for finding in found.drain(..) {
                 let symbol = seen.series()[tick.series as usize].symbol.clone();
                 self.findings.push(Found { at: *at, symbol, finding });
@@ -159,12 +165,13 @@ impl Judged {
 }
 
 impl Watched {
-    /// Where the state of a symbol is that has a tick now.
+    /// Where the state of a symbol is that has a tick now; `None` where there are too many.
     fn symbol(&mut self, name: &str) -> Option<usize> {
         // It was valid when it was read.
         let symbol = common::Symbol::new(name)?;
         let place = match self.by_name.get_mut(symbol) {
             Some(place) => *place as usize,
+            None if self.symbols.len() >= MOST_SYMBOLS => return None,
             None => {
                 let place = self.symbols.len();
                 self.by_name.insert(symbol, place as u32);
@@ -178,7 +185,7 @@ impl Watched {
 
     /// What the log needs to know; `None` where nothing has changed.
     fn write(&mut self, at: SourcePartition) -> Option<Entry> {
-        if !self.symbols.iter().any(|symbol| symbol.is_touched) {
+        if !std::mem::take(&mut self.is_touched) {
             return None;
         }
         let is_whole = self.whole == 0 || self.entries >= ENTRIES || self.bytes >= BYTES.max(TIMES * self.whole);
@@ -422,6 +429,17 @@ mod tests {
         }
         assert!(database.log.values().all(|log| log[0].0 && log.len() <= ENTRIES + 1));
         assert_eq!(database.found(), undisturbed());
+    }
+
+    #[test]
+    fn of_more_symbols_than_can_be_watched_the_first_are() {
+        let mut watched = Watched::default();
+        for number in 0..=MOST_SYMBOLS {
+            assert_eq!(watched.symbol(&format!("S{number}")).is_some(), number < MOST_SYMBOLS);
+        }
+        assert!(watched.symbol("S0").is_some());
+        watched.is_touched = true;
+        assert!(watched.write(at(0)).unwrap().states.len() < 8 << 20);
     }
 
     #[test]

@@ -55,11 +55,19 @@ fn price_step(text: &str) -> Result<i64, String> {
 
 impl AnomalyArgs {
     /// A store's detectors; `None` where there are to be none.
-    pub fn detection(&self) -> Option<Detection> {
+    pub(crate) fn detection(&self) -> Option<Detection> {
+        self.settings().map(|(parameters, calendar)| Detection::new(parameters, calendar))
+    }
+
+    /// What they are set to.
+    #[must_use]
+    pub fn settings(&self) -> Option<(Parameters, Arc<Calendar>)> {
+        if self.anomalies == Switch::Off {
+            return None;
+        }
         let mut parameters = Parameters::default();
         parameters.bad_print.price_step = self.price_step;
-        let calendar = self.calendar.get_or_init(|| Arc::new(self.calendar()));
-        (self.anomalies == Switch::On).then(|| Detection::new(parameters, Arc::clone(calendar)))
+        Some((parameters, Arc::clone(self.calendar.get_or_init(|| Arc::new(self.calendar())))))
     }
 
     fn calendar(&self) -> Calendar {
