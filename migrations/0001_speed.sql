@@ -174,6 +174,52 @@ create table rejected_ticks
 -- Rows come in the order of rejected_at, so the smallest index serves.
 create index rejected_ticks_rejected_at_idx on rejected_ticks using brin (rejected_at);
 
+-- What the detectors found in ticks as they came (docs/anomalies.md). Written in the transaction of the batch that shows
+-- it: a tick that waits for the next ones is found with those.
+create table anomalies
+(
+    source          smallint         not null,
+    -- A kind says more of what its detector found. Its version changes with what it finds.
+    version         integer          not null,
+    kafka_partition integer          not null,
+    kafka_offset    bigint           not null,
+    kafka_index     smallint         not null,
+    detector        text             not null,
+    kind            text             not null,
+    symbol          text             not null collate "C",
+    -- Of the tick.
+    time            timestamptz      not null,
+    -- How far beyond the limit: 1 at it, 2 twice as far.
+    score           double precision not null,
+    -- In the unit of what was seen: a price, seconds, a number of the feed's. Of a burst its limit.
+    expected        double precision not null,
+    verdict         text             not null default 'provisional',
+    found_at        timestamptz      not null default now(),
+    constraint anomalies_pkey primary key (source, kafka_partition, kafka_offset, kafka_index, kind, detector, version)
+);
+
+-- Rows come nearly in the order of both times.
+create index anomalies_time_brin on anomalies using brin (time, found_at) with (pages_per_range = 16);
+
+-- What the detectors know of each symbol, appended to in each batch's transaction: whoever has a partition next goes on
+-- from there. An entry has the symbols of its batch; a whole one has all, and those before it are deleted.
+create table detector_log
+(
+    source    smallint not null,
+    is_whole  boolean  not null,
+    partition integer  not null,
+    -- Entries of a partition are written one after the other, so their numbers are in order.
+    number    bigint generated always as identity,
+    states    bytea    not null,
+    constraint detector_log_pkey primary key (source, partition, number)
+)
+    with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+        toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 20000);
+
+-- To compress them would cost more than to write them.
+alter table detector_log
+    alter column states set storage external;
+
 -- Offsets that were not read because Kafka no longer had them, or had them damaged (speed-layer --on-gap skip): never
 -- silence.
 create table kafka_gaps

@@ -24,6 +24,24 @@ select topic,
 from rejected_ticks
          join kafka_sources using (source);
 
+create view found_anomalies as
+select topic,
+       source,
+       kafka_partition,
+       kafka_offset,
+       kafka_index,
+       symbol,
+       time,
+       kind,
+       detector,
+       version,
+       score,
+       expected,
+       verdict,
+       found_at
+from anomalies
+         join kafka_sources using (source);
+
 create view rejected_archive_lines as
 select key, line, element, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at
 from rejected_lines;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pack::pack;
+
 /// One stretch of continuous trading, in nanoseconds since 1970: from `opens` until before
 /// `closes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,6 +11,8 @@ pub struct Session {
     pub opens: i64,
     pub closes: i64,
 }
+
+pack!(Session { opens, closes });
 
 impl Session {
     #[must_use]
@@ -35,8 +39,22 @@ impl Calendar {
     /// The session that is open at `at`.
     #[must_use]
     pub fn at(&self, at: i64) -> Option<Session> {
+        let (stretch, is_open) = self.stretch_at(at);
+        is_open.then_some(stretch)
+    }
+
+    /// The session that is open at `at`, or the pause between two, and whether it is a session.
+    #[must_use]
+    pub fn stretch_at(&self, at: i64) -> (Session, bool) {
         let after = self.sessions.partition_point(|session| session.opens <= at);
-        self.sessions[..after].last().copied().filter(|session| session.contains(at))
+        match self.sessions[..after].last() {
+            Some(session) if session.contains(at) => (*session, true),
+            before => {
+                let opens = before.map_or(i64::MIN, |session| session.closes);
+                let closes = self.sessions.get(after).map_or(i64::MAX, |session| session.opens);
+                (Session { opens, closes }, false)
+            }
+        }
     }
 
     /// The nanoseconds of trading in [from, until).
@@ -51,6 +69,17 @@ impl Calendar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stretch_is_a_session_or_the_pause_between_two() {
+        let stretch = |at| {
+            let (Session { opens, closes }, is_open) = calendar().stretch_at(at);
+            (opens, closes, is_open)
+        };
+        assert_eq!([stretch(9), stretch(10)], [(i64::MIN, 10, false), (10, 60, true)]);
+        assert_eq!([stretch(60), stretch(99)], [(60, 100, false); 2]);
+        assert_eq!(stretch(150), (150, i64::MAX, false));
+    }
 
     fn calendar() -> Calendar {
         Calendar::of(vec![Session { opens: 100, closes: 150 }, Session { opens: 10, closes: 60 }])

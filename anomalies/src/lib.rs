@@ -11,6 +11,7 @@ pub mod causal;
 pub mod evaluation;
 mod exact;
 pub mod hindsight;
+pub mod pack;
 pub mod random;
 pub mod tick;
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pack::pack;
+
 /// One nanosecond is the unit of all times, 10^-9 that of all prices.
 pub const SECOND: i64 = 1_000_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
@@ -12,6 +14,8 @@ pub struct Place {
     pub offset: i64,
     pub index: u16,
 }
+
+pack!(Place { offset, index });
 
 /// The best bid and ask at the time of a trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,12 +75,48 @@ pub enum Kind {
     RangeBurst,
     /// No tick for longer than usual, in trading hours.
     Silence,
+    /// The same of all symbols of a partition.
+    MarketSilence,
     /// The feed's number is no higher than the last one.
     SequenceStep,
     /// Numbers of the feed are missing.
     SequenceHole,
     /// A price off its neighbours on both sides, judged with hindsight.
     OffNeighbours,
+}
+
+impl Kind {
+    /// What is found as ticks come.
+    pub const CAUSAL: [Self; 10] = [
+        Self::OutsideQuotes,
+        Self::ExcludedCondition,
+        Self::Spike,
+        Self::OutsideBands,
+        Self::VolumeBurst,
+        Self::RangeBurst,
+        Self::Silence,
+        Self::MarketSilence,
+        Self::SequenceStep,
+        Self::SequenceHole,
+    ];
+
+    /// Its name in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OutsideQuotes => "outside_quotes",
+            Self::ExcludedCondition => "excluded_condition",
+            Self::Spike => "spike",
+            Self::OutsideBands => "outside_bands",
+            Self::VolumeBurst => "volume_burst",
+            Self::RangeBurst => "range_burst",
+            Self::Silence => "silence",
+            Self::MarketSilence => "market_silence",
+            Self::SequenceStep => "sequence_step",
+            Self::SequenceHole => "sequence_hole",
+            Self::OffNeighbours => "off_neighbours",
+        }
+    }
 }
 
 /// One thing that a detector found.

@@ -31,11 +31,19 @@ fn market(seed: u64) -> Market {
     market
 }
 
+/// At the first of `cuts` the state is written down whole, then what has changed; each time it goes
+/// on from what is read.
 fn found(market: &Market, cuts: &[usize]) -> Vec<Finding> {
     let (mut state, mut found, to) = (State::default(), Vec::new(), Parameters::default());
+    let mut log = Vec::new();
     for (index, tick) in market.ticks.iter().enumerate() {
         if cuts.contains(&index) {
-            state = restored(&state);
+            state.write(log.is_empty(), &mut log);
+            state = State::default();
+            let mut from = &log[..];
+            while !from.is_empty() {
+                state.read(&mut from).unwrap();
+            }
         }
         state.observe(tick, &to, &market.calendar, &mut found);
     }

@@ -19,6 +19,7 @@ pub mod symbol;
 pub mod telemetry;
 pub mod tick;
 pub mod timestamp;
+pub mod trading_hours;
 pub mod volume;
 pub mod wide_sum;
 

@@ -5,11 +5,13 @@ mod parts;
 mod ranges;
 mod rejects;
 mod rows;
+mod seen;
 
 pub use bars::MinuteBars;
 pub use ranges::Ranges;
 pub use rejects::RejectedMessage;
 pub use rows::Rows;
+pub use seen::{Seen, SeenTick, Series};
 
 use crate::source::SourcePartition;
 use common::decode::{Beside, Decoder, Scratch, schema_id};
@@ -70,6 +72,7 @@ impl Gap {
 pub struct Batch {
     pub rows: Rows,
     pub bars: MinuteBars,
+    pub seen: Seen,
     pub rejects: Vec<RejectedMessage>,
     pub ranges: Ranges,
     pub gaps: Vec<Gap>,
@@ -183,6 +186,7 @@ impl Batch {
     fn accept(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
         self.rows.push(tick, at, offset, index);
         self.bars.add(tick, Place { partition: at.partition, offset, index });
+        self.seen.push(tick, at, offset, index);
         self.note_day(tick.timestamp());
         self.without_volume += u32::from(tick.volume().is_none());
     }
@@ -205,6 +209,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.bars.clear();
+        self.seen.clear();
         self.rejects.clear();
         self.ranges.clear();
         self.gaps.clear();

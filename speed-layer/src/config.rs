@@ -1,5 +1,9 @@
 //! The flags; their comments are the manual (`speed-layer --help`).
 
+mod anomalies;
+
+pub use anomalies::AnomalyArgs;
+
 use crate::doctor::DoctorArgs;
 use crate::registry::RegistryArgs;
 use anyhow::anyhow;
@@ -98,6 +102,9 @@ pub struct Config {
     /// Ask the instance that serves on --http-addr whether it is alive, and end: 0 if it is. For a container's health check.
     #[arg(long)]
     pub healthcheck: bool,
+
+    #[command(flatten)]
+    pub anomalies: AnomalyArgs,
 
     #[command(flatten)]
     pub logs: LogArgs,
@@ -213,6 +220,16 @@ mod tests {
         let run = parse(&["speed-layer", "--kafka-brokers", "b", "--database-url", "postgres://h/d"]);
         assert!(matches!(run, Ok(Command::Run(_))));
         assert!(parse(&["speed-layer", "--kafka-brokers", "b", "doctor"]).is_err());
+    }
+
+    #[test]
+    fn a_step_of_prices_is_a_number_above_zero() {
+        let parse = |step: &str| {
+            let flags = ["speed-layer", "--database-url", "postgres://h/d", "--kafka-brokers", "b", "--price-step"];
+            Config::try_parse_from(flags.into_iter().chain([step])).is_ok()
+        };
+        assert!(["0.01", "5", "1e-8"].into_iter().all(parse));
+        assert!(!["0", "-1", "x", "", "0.0000000001", "1e30"].into_iter().any(parse));
     }
 
     #[test]

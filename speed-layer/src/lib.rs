@@ -10,6 +10,7 @@
 mod assignment;
 pub mod batch;
 mod config;
+mod detection;
 mod doctor;
 mod first_minute;
 mod handover;
@@ -30,7 +31,7 @@ mod store;
 mod upkeep;
 mod writer;
 
-pub use config::{Command, Config};
+pub use config::{AnomalyArgs, Command, Config};
 pub use doctor::run as doctor;
 pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};

@@ -1,6 +1,7 @@
 //! The metrics; docs/metrics.md says what each means and when to worry.
 
 use crate::batch::Batch;
+use crate::detection::Found;
 use crate::latency::LatencyHistogram;
 use crate::source::TopicPartition;
 use common::{Reason, Timestamp};
@@ -46,6 +47,7 @@ pub struct Metrics {
     ticks: Counter,
     without_volume: Counter,
     rejected: Family<ByReason, Counter>,
+    anomalies: Family<ByKind, Counter>,
     batches: Counter,
     batch_messages: Histogram,
     batch_write: Histogram,
@@ -71,6 +73,7 @@ impl Metrics {
             ticks: Counter::default(),
             without_volume: Counter::default(),
             rejected: Family::default(),
+            anomalies: Family::default(),
             batches: Counter::default(),
             batch_messages: Histogram::new(exponential_buckets(1.0, 4.0, 10)),
             batch_write: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
@@ -90,6 +93,9 @@ impl Metrics {
         for reason in Reason::ALL {
             drop(metrics.rejected.get_or_create(&ByReason { reason: reason.as_str() }));
         }
+        for kind in anomalies::Kind::CAUSAL {
+            drop(metrics.anomalies.get_or_create(&ByKind { kind: kind.name() }));
+        }
         metrics.register();
         metrics
     }
@@ -100,6 +106,7 @@ impl Metrics {
         let help = "Ticks among them without a volume: sums that hold one are null";
         r.register("ticks_without_volume", help, self.without_volume.clone());
         r.register("messages_rejected", "Messages committed to rejected_ticks", self.rejected.clone());
+        r.register("anomalies_found", "Anomalies committed to anomalies", self.anomalies.clone());
         r.register("batches_written", "Transactions committed", self.batches.clone());
         r.register("batch_messages", "Messages in a batch", self.batch_messages.clone());
         let help = "From beginning to commit of a batch's transaction, without retries";
@@ -134,6 +141,13 @@ impl Metrics {
             // A producer's clock may be ahead of ours.
             let micros = u64::try_from(now.micros() - sent.micros()).unwrap_or(0);
             self.visible.observe(Duration::from_micros(micros), *messages);
+        }
+    }
+
+    /// What the detectors found was committed.
+    pub fn found(&self, all: &[Found]) {
+        for found in all {
+            self.anomalies.get_or_create(&ByKind { kind: found.finding.kind.name() }).inc();
         }
     }
 

@@ -1,6 +1,7 @@
 //! [`Store`]: the one connection to PostgreSQL, and trying again until it works.
 
 pub mod day_partitions;
+mod findings;
 pub mod limits;
 #[cfg(test)]
 mod model;
@@ -15,6 +16,7 @@ pub use transaction::write_ticks;
 
 use crate::Shared;
 use crate::batch::Batch;
+use crate::detection::{Detection, Judged};
 use crate::handover::{Answer, Begin, Position, Question};
 use crate::outage::Outage;
 use crate::presence;
@@ -45,6 +47,8 @@ pub struct Store {
     limits: Arc<Limits>,
     connection: Option<PgConnection>,
     days: DayPartitions,
+    /// `None` with --anomalies off.
+    detection: Option<Detection>,
     outage: Outage,
     /// Messages that one transaction may hold: fewer than a batch where PostgreSQL was too slow for it.
     messages_at_once: u32,
@@ -132,6 +136,7 @@ impl Store {
     /// Forgets the session before: its positions are read anew.
     pub fn begin_session(&mut self) {
         self.reached.clear();
+        self.detection.iter_mut().for_each(Detection::forget_all);
     }
 
     fn new(writer: u8, shared: &Arc<Shared>, connection: Option<PgConnection>, outage: Outage) -> Self {
@@ -141,6 +146,7 @@ impl Store {
             limits: Arc::new(Limits::new(shared.config.writer_timeout)),
             connection,
             days: DayPartitions::default(),
+            detection: shared.config.anomalies.detection(),
             outage,
             messages_at_once: u32::MAX,
             is_held_up: false,
@@ -185,11 +191,14 @@ impl Store {
     /// `None` once it is in.
     async fn write_at_once(&mut self, batch: &Batch, tries: u32) -> Result<Option<Smaller>, StoreError> {
         let mut refused = 0;
+        // Once for all tries of the same.
+        let judged = self.judge(batch).await?;
         loop {
             self.make_days(&batch.days).await?;
             let begun = Instant::now();
             let limits = Arc::clone(&self.limits);
-            let write = async |connection: &mut PgConnection| transaction::write(connection, &limits, batch).await;
+            let write =
+                async |connection: &mut PgConnection| transaction::write(connection, &limits, batch, &judged).await;
             match self.attempt(write).await? {
                 Try::Again => {}
                 Try::Refused(words) => {
@@ -204,14 +213,14 @@ impl Store {
                     self.works();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
-                    self.note_reached(batch);
+                    self.note_reached(batch, judged);
                     return Ok(None);
                 }
                 // The commit of an earlier try got through although its answer was lost.
                 Try::Done(Outcome::WrittenBefore) => {
                     self.works();
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
-                    self.note_reached(batch);
+                    self.note_reached(batch, judged);
                     return Ok(None);
                 }
                 Try::Done(Outcome::Fenced(moved)) => {
@@ -228,7 +237,36 @@ impl Store {
         }
     }
 
-    fn note_reached(&mut self, batch: &Batch) {
+    /// What the detectors say of the batch, by states that are those of all that was committed before it.
+    async fn judge(&mut self, batch: &Batch) -> Result<Judged, StoreError> {
+        loop {
+            let Some(detection) = &mut self.detection else {
+                return Ok(Judged::default());
+            };
+            let missing = detection.missing(batch);
+            if missing.is_empty() {
+                return Ok(detection.judge(batch));
+            }
+            let limits = Arc::clone(&self.limits);
+            let read = async |connection: &mut PgConnection| findings::read(connection, &limits, &missing).await;
+            match self.attempt(read).await? {
+                Try::Done(logs) => {
+                    for ((at, next), log) in missing.iter().zip(logs) {
+                        self.detection.iter_mut().for_each(|detection| detection.restore(*at, *next, &log));
+                    }
+                }
+                Try::Again => {}
+                Try::Refused(words) => self.pause_for(&words).await,
+                Try::TooMuch => self.pause_for("reading what the detectors know takes too long").await,
+            }
+        }
+    }
+
+    fn note_reached(&mut self, batch: &Batch, judged: Judged) {
+        self.shared.metrics.found(&judged.findings);
+        if let Some(detection) = &mut self.detection {
+            detection.adopt(judged);
+        }
         self.reached.extend(batch.ranges.iter().map(|range| (range.at, range.next)));
     }
 
@@ -300,6 +338,9 @@ impl Store {
 
     /// Where to begin with each of the partitions.
     pub async fn locate(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
+        if let Some(detection) = &mut self.detection {
+            questions.iter().for_each(|question| detection.forget(question.at));
+        }
         let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
         let (config, metrics) = (&shared.config, &shared.metrics);
         let ask = async |connection: &mut PgConnection| {

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, Place, Tick};
 
 /// Of this detector.
@@ -51,28 +52,30 @@ impl Default for Parameters {
 }
 
 /// A tick that waits for the next ones.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Waiting {
     place: Place,
     at: i64,
     price: i64,
     is_excluded: bool,
-    #[serde(with = "crate::exact")]
     score: f64,
 }
 
+pack!(Waiting { place, at, price, is_excluded, score });
+
 /// The last accepted prices, the usual step between them, and who waits.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     level: [i64; LEVEL],
     known: u8,
     next: u8,
-    #[serde(with = "crate::exact")]
     step: f64,
     low: i64,
     high: i64,
     waiting: Vec<Waiting>,
 }
+
+pack!(State { level, known, next, step, low, high, waiting });
 
 impl State {
     /// Looks at the price of `tick`, and judges those that waited for it.
@@ -97,6 +100,11 @@ impl State {
         } else {
             self.wait(tick, off as f64 / margin);
         }
+    }
+
+    /// Whether its places are places of the level.
+    pub(super) fn is_sound(&self) -> bool {
+        usize::from(self.known) <= LEVEL && usize::from(self.next) < LEVEL
     }
 
     /// How far outside the last accepted prices; 0 while there are too few.

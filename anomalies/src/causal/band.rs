@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Session;
+use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
 /// Of this detector.
@@ -36,14 +37,16 @@ impl Default for Parameters {
 
 const CHEAP: f64 = 3e9;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Sum {
     prices: i128,
     trades: u32,
 }
 
+pack!(Sum { prices, trades });
+
 /// Sums of the last minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct State {
     minutes: [Sum; MINUTES],
     total: Sum,
@@ -51,6 +54,8 @@ pub struct State {
     newest: i64,
     outside: u8,
 }
+
+pack!(State { minutes, total, newest, outside });
 
 impl State {
     /// Looks at the price of `tick`, which came in `session`.
@@ -61,7 +66,8 @@ impl State {
             let mean = self.total.prices as f64 / f64::from(self.total.trades);
             let limit = width(mean, tick.at, to, session) * mean;
             let off = (tick.price as f64 - mean).abs();
-            if off > limit {
+            // A share of what is not above zero is no band.
+            if off > limit && limit > 0.0 {
                 self.outside += 1;
                 let (place, at, score) = (tick.place, tick.at, off / limit);
                 let kind = Kind::OutsideBands;
@@ -111,6 +117,7 @@ fn width(mean: f64, at: i64, to: &Parameters, session: Session) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pack::pack;
     use crate::tick::{Place, SECOND};
 
     const SESSION: Session = Session { opens: 0, closes: 390 * MINUTE };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Session;
+use crate::pack::Pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
 /// Of this detector.
@@ -30,21 +31,19 @@ impl Default for Parameters {
 }
 
 /// The logarithm of one quantity, in each part of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Profile {
     means: [f32; PARTS],
     /// The mean absolute deviation from them.
     deviation: f32,
     /// What the current minute has, and may have.
-    #[serde(with = "crate::exact")]
     now: f64,
-    #[serde(with = "crate::exact")]
     limit: f64,
     is_said: bool,
 }
 
 /// Both quantities, and the minute that is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct State {
     volume: Profile,
     range: Profile,
@@ -54,6 +53,8 @@ pub struct State {
     part: u8,
     low: i64,
     high: i64,
+    /// Something was learnt since it was last written down.
+    has_learnt: bool,
 }
 
 impl State {
@@ -71,6 +72,42 @@ impl State {
         self.range.judge(Kind::RangeBurst, tick, found);
     }
 
+    /// Appends the current minute, and behind it what was learnt: where `is_whole` all of it, else
+    /// only if there is news, which a symbol has once a minute.
+    pub(super) fn write(&mut self, is_whole: bool, to: &mut Vec<u8>) {
+        let Self { volume, range, minutes, minute, part, low, high, has_learnt } = self;
+        (*minute, *low, *high).put(to);
+        part.put(to);
+        for profile in [&*volume, &*range] {
+            (profile.now, profile.limit, profile.is_said).put(to);
+        }
+        let with_learnt = std::mem::take(has_learnt) || is_whole;
+        with_learnt.put(to);
+        if with_learnt {
+            minutes.put(to);
+            for profile in [&*volume, &*range] {
+                (profile.means, profile.deviation).put(to);
+            }
+        }
+    }
+
+    /// Reads on from what [`State::write`] appended after what this state knows.
+    pub(super) fn read(&mut self, from: &mut &[u8]) -> Option<()> {
+        (self.minute, self.low, self.high) = Pack::take(from)?;
+        self.part = Pack::take(from)?;
+        for profile in [&mut self.volume, &mut self.range] {
+            (profile.now, profile.limit, profile.is_said) = Pack::take(from)?;
+        }
+        if bool::take(from)? {
+            self.minutes = Pack::take(from)?;
+            for profile in [&mut self.volume, &mut self.range] {
+                (profile.means, profile.deviation) = Pack::take(from)?;
+            }
+        }
+        // A part is an index.
+        (usize::from(self.part) < PARTS).then_some(())
+    }
+
     fn begin(&mut self, minute: i64, tick: &Tick, to: &Parameters, session: Session) {
         if self.minute != 0 {
             let part = usize::from(self.part);
@@ -78,6 +115,7 @@ impl State {
             self.volume.learn(part, *seen, 1.0);
             self.range.learn(part, *seen, SMALLEST_RANGE);
             *seen = seen.saturating_add(1);
+            self.has_learnt = true;
         }
         let length = (session.closes - session.opens).max(1);
         let part = ((tick.at - session.opens) as i128 * PARTS as i128 / i128::from(length)) as usize;
@@ -132,6 +170,7 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pack::Pack;
     use crate::random::Random;
     use crate::tick::{Place, SECOND};
 

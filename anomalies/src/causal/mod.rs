@@ -13,6 +13,7 @@ pub mod silence;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Calendar, Session};
+use crate::pack::Pack;
 use crate::tick::{Finding, Tick};
 
 /// What all detectors are set to.
@@ -26,15 +27,15 @@ pub struct Parameters {
 
 /// What all detectors know of one symbol. Written down and read again, it goes on as if nothing had
 /// been.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     bad_print: bad_print::State,
     band: band::State,
     burst: burst::State,
     silence: silence::State,
     sequence: sequence::State,
-    /// The session of the last tick.
-    session: Option<Session>,
+    /// The session of the last tick, or the pause between two; and whether it is a session.
+    stretch: Option<(Session, bool)>,
 }
 
 impl State {
@@ -46,13 +47,34 @@ impl State {
         self.sequence.observe(tick, found);
         self.bad_print.observe(tick, &to.bad_print, found);
         self.silence.observe(tick, &to.silence, calendar, found);
-        if self.session.is_none_or(|session| !session.contains(tick.at)) {
-            self.session = calendar.at(tick.at);
+        if self.stretch.is_none_or(|(stretch, _)| !stretch.contains(tick.at)) {
+            self.stretch = Some(calendar.stretch_at(tick.at));
         }
-        if let Some(session) = self.session {
+        if let Some((session, true)) = self.stretch {
             self.band.observe(tick, &to.band, session, found);
             self.burst.observe(tick, &to.burst, session, found);
         }
+    }
+
+    /// Appends what has changed since it was written down last; where `is_whole`, everything.
+    ///
+    /// Half of a state changes once a minute, and the other with each tick.
+    pub fn write(&mut self, is_whole: bool, to: &mut Vec<u8>) {
+        let Self { bad_print, band, burst, silence, sequence, stretch } = self;
+        bad_print.put(to);
+        (*band, *silence, *sequence).put(to);
+        stretch.put(to);
+        burst.write(is_whole, to);
+    }
+
+    /// Reads on from what [`State::write`] appended after what this state knows. `None` where it is
+    /// something else; the state is then of no use.
+    pub fn read(&mut self, from: &mut &[u8]) -> Option<()> {
+        self.bad_print = Pack::take(from)?;
+        (self.band, self.silence, self.sequence) = Pack::take(from)?;
+        self.stretch = Pack::take(from)?;
+        self.burst.read(from)?;
+        self.bad_print.is_sound().then_some(())
     }
 
     /// As [`silence::State::is_silent`].

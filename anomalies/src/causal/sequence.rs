@@ -1,7 +1,6 @@
 //! A feed's own numbers: a step back, or a hole.
 
-use serde::{Deserialize, Serialize};
-
+use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, Tick};
 
 /// Of this detector.
@@ -11,10 +10,12 @@ pub const DETECTOR: Detector = Detector { name: "sequence", version: 1 };
 const LATE: u64 = 1000;
 
 /// The highest number seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct State {
     last: Option<u64>,
 }
+
+pack!(State { last });
 
 impl State {
     /// Looks at the number of `tick`, where it has one.

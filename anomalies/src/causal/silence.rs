@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
+use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, SECOND, Tick};
 
 /// Of this detector.
@@ -30,13 +31,14 @@ const FIRST: u32 = 32;
 
 /// The last tick, and the usual time between two. Take one for each symbol, and one more for all
 /// ticks of a partition: that one sees a market's silence.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct State {
     last: Option<i64>,
     gaps: u32,
-    #[serde(with = "crate::exact")]
     usual: f64,
 }
+
+pack!(State { last, gaps, usual });
 
 impl State {
     /// Says a silence that `tick` ends.

@@ -70,6 +70,10 @@ impl TimeZone {
         instant.is_ok_and(|instant| self.0.to_datetime(instant).time() == jiff::civil::Time::midnight())
     }
 
+    pub(crate) fn into_inner(self) -> jiff::tz::TimeZone {
+        self.0
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("its zone")

@@ -21,7 +21,7 @@ pub const PRESENCE: &str = "speed-layer presence";
 
 /// How a batch's transaction begins. A table that somebody has locked is waited for before anything is written: a try that
 /// fails later leaves dead rows.
-const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars in row exclusive mode";
+const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode";
 /// How it ends: a standby that is waited for has no limit, since giving it up would call a batch safe that is not.
 pub const COMMIT: &str = "set local statement_timeout = 0; commit";
 

@@ -170,3 +170,23 @@ pub const INSERT_REJECTS: &str = "
                          $7::bytea[], $8::bigint[], $9::bytea[], $10::timestamptz[])
     -- A row that is there already must not hold up the ticks beside it.
     on conflict do nothing";
+
+/// What the detectors found. A row that is there already must not hold up the ticks beside it.
+pub const INSERT_ANOMALIES: &str = "
+    insert into anomalies
+        (source, kafka_partition, kafka_offset, kafka_index, symbol, time, detector, version, kind, score, expected)
+    select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[], $6::timestamptz[],
+                         $7::text[], $8::integer[], $9::text[], $10::float8[], $11::float8[])
+    on conflict do nothing";
+
+pub const READ_DETECTOR_LOG: &str = "
+    select is_whole, states from detector_log where source = $1 and partition = $2 order by number";
+
+/// What the entries that follow say whole.
+pub const CLEAR_DETECTOR_LOG: &str = "
+    delete from detector_log
+    where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))";
+
+pub const APPEND_DETECTOR_LOG: &str = "
+    insert into detector_log (source, partition, is_whole, states)
+    select * from unnest($1::smallint[], $2::integer[], $3::boolean[], $4::bytea[])";

@@ -1,9 +1,10 @@
-//! One batch, one transaction: ticks, bars, rejects and offsets together, or nothing.
+//! One batch, one transaction: ticks, bars, anomalies, rejects and offsets together, or nothing.
 
 use super::limits::{COMMIT, Limits};
 use super::offsets::Moved;
-use super::{offsets, statements};
+use super::{findings, offsets, statements};
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
+use crate::detection::Judged;
 use common::pg::bars::Columns;
 use common::{Bar, Timestamp, pg};
 use sqlx::PgConnection;
@@ -21,7 +22,12 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no use.
-pub async fn write(connection: &mut PgConnection, limits: &Limits, batch: &Batch) -> sqlx::Result<Outcome> {
+pub async fn write(
+    connection: &mut PgConnection,
+    limits: &Limits,
+    batch: &Batch,
+    judged: &Judged,
+) -> sqlx::Result<Outcome> {
     limits.begin_batch(connection).await?;
     let stored = offsets::lock(connection, &batch.ranges).await?;
     if let Some(not_ours) = offsets::compare(&stored, &batch.ranges) {
@@ -29,6 +35,7 @@ pub async fn write(connection: &mut PgConnection, limits: &Limits, batch: &Batch
         return Ok(not_ours);
     }
     write_ticks(connection, batch).await?;
+    findings::write(connection, judged).await?;
     insert_rejects(connection, &batch.rejects).await?;
     offsets::record(connection, &batch.gaps).await?;
     offsets::advance(connection, &batch.ranges).await?;

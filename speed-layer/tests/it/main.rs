@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may say so with a panic")]
 
 mod abandoned;
+mod anomalies;
 mod bars;
 mod compacted;
 mod configuration;

@@ -1,5 +1,6 @@
 //! The proof that topic, tables and archive hold the same records, and that both layers' numbers agree.
 
+mod anomalies;
 mod archive;
 mod checks;
 mod lag;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use common::cli::{DatabaseArgs, duration};
+use speed_layer::AnomalyArgs;
 use sqlx::PgConnection;
 
 use crate::kafka::KafkaArgs;
@@ -52,6 +54,9 @@ pub struct ProveArgs {
     /// What the topic's values look like.
     #[arg(long, value_enum, default_value_t = Shape::Bare)]
     pub shape: Shape,
+    /// As the speed layer has them.
+    #[command(flatten)]
+    pub anomalies: AnomalyArgs,
     /// Nothing writes any more: the stored offsets must be the topic's ends, and nothing may be left behind.
     #[arg(long)]
     pub at_rest: bool,
@@ -74,11 +79,13 @@ pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
     staging::finish(&mut connection).await.context("prepare the comparison")?;
     let rows = tables::read(&mut connection, name).await.context("read realtime_stock and rejected_ticks")?;
     let checks = checks::run(&mut connection, name, args.at_rest).await.context("compare values")?;
+    let anomalies = anomalies::compare(&mut connection, &args.anomalies).await.context("compare anomalies")?;
     let [hours, archived_hours] = hours(args, &mut connection).await.context("compare hourly_stock_summary")?;
     let mut verdict = Verdict::new(&topic, &rows, &archive, lags);
     verdict.judge_hours("the ticks in realtime_stock", hours);
     verdict.judge_hours("the ticks in the archive", archived_hours);
     verdict.judge_checks(checks);
+    verdict.judge_checks(anomalies.into_iter().collect());
     if args.at_rest {
         let next = tables::next_offsets(&mut connection, &args.group_id, name).await.context("read kafka_offsets")?;
         verdict.judge_ends(&topic, &next);

@@ -12,7 +12,7 @@ use crate::market::read;
 use crate::pipeline::Pipeline;
 
 /// What is done to the database behind the pipeline's back, and how the proof must name it.
-const SPOILED: [(&str, &str); 16] = [
+const SPOILED: [(&str, &str); 17] = [
     (
         "delete from realtime_stock where (kafka_partition, kafka_offset) = (0, 700)",
         "partition 0: 1 records of the topic are in no table: offsets 700",
@@ -69,6 +69,12 @@ const SPOILED: [(&str, &str); 16] = [
         "summary against the ticks in the archive",
     ),
     ("delete from hourly_stock_summary where ctid = (select min(ctid) from hourly_stock_summary)", "no summary of"),
+    (
+        "insert into anomalies (source, kafka_partition, kafka_offset, kafka_index, symbol, time, detector, version, kind, score, expected)
+         select source, kafka_partition, kafka_offset, kafka_index, symbol, timestamp, 'guess', 1, 'spike', 1, 1
+         from realtime_stock where (kafka_partition, kafka_offset) = (0, 700)",
+        "1 anomalies differ from what the detectors find in realtime_stock: 0/700",
+    ),
     (
         "create table realtime_stock_20300101 (like realtime_stock)",
         "1 day partitions hang in the air: made, but not attached: realtime_stock_20300101",

@@ -1,0 +1,94 @@
+//! What the detectors look at: the ticks of a batch, without what they do not need.
+
+use crate::source::SourcePartition;
+use common::{SymbolMap, Tick, Timestamp};
+
+/// Numbers of detectors are halved, so that the distance of two of them is a number as well.
+const LARGEST: i64 = i64::MAX / 2;
+
+/// The ticks of one batch in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Seen {
+    ticks: Vec<SeenTick>,
+    /// Each symbol of each partition once.
+    series: Vec<Series>,
+    partitions: Vec<(SourcePartition, SymbolMap<u32>)>,
+    /// Where the last tick's partition stands: neighbours mostly share it.
+    last: usize,
+}
+
+/// One tick.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenTick {
+    pub offset: i64,
+    /// Nanoseconds since 1970.
+    pub at: i64,
+    /// The close, in units of 10^-9.
+    pub price: i64,
+    /// 0 where the producer gives none.
+    pub volume: f64,
+    /// Which of [`Seen::series`] it belongs to.
+    pub series: u32,
+    pub index: u16,
+}
+
+/// The ticks of one symbol in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    pub at: SourcePartition,
+    pub symbol: Box<str>,
+}
+
+impl Seen {
+    #[inline]
+    pub fn push(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
+        let series = self.series_of(tick, at);
+        let volume = tick.volume().map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) * 1e-9);
+        self.ticks.push(SeenTick {
+            offset,
+            at: nanos(tick.timestamp()),
+            price: tick.prices().close.nanos().clamp(-LARGEST, LARGEST),
+            volume,
+            series,
+            index,
+        });
+    }
+
+    #[inline]
+    fn series_of(&mut self, tick: &Tick<'_>, at: SourcePartition) -> u32 {
+        if self.partitions.get(self.last).is_none_or(|(last, _)| *last != at) {
+            self.last = self.partitions.iter().position(|(known, _)| *known == at).unwrap_or_else(|| {
+                self.partitions.push((at, SymbolMap::default()));
+                self.partitions.len() - 1
+            });
+        }
+        let symbols = &mut self.partitions[self.last].1;
+        if let Some(series) = symbols.get_mut(tick.symbol()) {
+            return *series;
+        }
+        // A batch has at most a million messages, and a message ten thousand ticks.
+        let series = self.series.len() as u32;
+        symbols.insert(tick.symbol(), series);
+        self.series.push(Series { at, symbol: tick.symbol().as_str().into() });
+        series
+    }
+
+    pub fn ticks(&self) -> &[SeenTick] {
+        &self.ticks
+    }
+
+    pub fn series(&self) -> &[Series] {
+        &self.series
+    }
+
+    pub fn clear(&mut self) {
+        self.ticks.clear();
+        self.series.clear();
+        self.partitions.clear();
+        self.last = 0;
+    }
+}
+
+fn nanos(at: Timestamp) -> i64 {
+    at.micros().saturating_mul(1000).clamp(-LARGEST, LARGEST)
+}

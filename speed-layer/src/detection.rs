@@ -1,0 +1,478 @@
+//! [`Detection`]: what the detectors say of the ticks that a store writes. It knows no SQL.
+//!
+//! A detector's state is that of committed ticks. So a batch is judged when it is about to be
+//! written, by states that are taken out of here and come back only when it is committed
+//! ([`Judged`]). If it is not, they are gone, and are read again from the log that each batch's
+//! transaction has appended to.
+
+use crate::batch::{Batch, Seen};
+use crate::source::SourcePartition;
+use anomalies::causal::silence;
+use anomalies::causal::{Parameters, State};
+use anomalies::pack::Pack;
+use anomalies::{Calendar, Finding, Kind, Place, Tick};
+use common::{SymbolMap, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The first byte of an entry of the log. One that another release has written is not read: the
+/// states begin anew.
+const FORMAT: u8 = 1;
+/// So many entries make the next one whole, which replaces all of them.
+const ENTRIES: usize = 512;
+/// So many bytes of them do, or this many times as much as a whole one has.
+const BYTES: usize = 4 << 20;
+const TIMES: usize = 8;
+/// Symbols of a partition that are watched: the first ones. A feed may have millions of names.
+pub const MOST_SYMBOLS: usize = 20_000;
+
+/// The detectors, and the states of the partitions that one store writes.
+pub struct Detection {
+    parameters: Parameters,
+    calendar: Arc<Calendar>,
+    partitions: BTreeMap<SourcePartition, Watched>,
+}
+
+/// What a batch shows.
+#[derive(Default)]
+pub struct Judged {
+    pub findings: Vec<Found>,
+    pub log: Vec<Entry>,
+    /// As they are once the batch is committed.
+    states: Vec<(SourcePartition, Watched)>,
+}
+
+/// A finding, and whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub at: SourcePartition,
+    pub symbol: Box<str>,
+    pub finding: Finding,
+}
+
+/// What the log gets of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub at: SourcePartition,
+    /// It says everything: those before it are of no use any more.
+    pub is_whole: bool,
+    pub states: Vec<u8>,
+}
+
+/// The states of one partition.
+#[derive(Default)]
+struct Watched {
+    /// The offset that the next batch begins with.
+    next: i64,
+    market: silence::State,
+    is_touched: bool,
+    symbols: Vec<Symbol>,
+    by_name: SymbolMap<u32>,
+    /// Of the log since its last whole entry.
+    entries: usize,
+    bytes: usize,
+    /// Of that one.
+    whole: usize,
+}
+
+struct Symbol {
+    name: Box<str>,
+    state: State,
+    is_touched: bool,
+}
+
+impl Detection {
+    pub fn new(parameters: Parameters, calendar: Arc<Calendar>) -> Self {
+        Self { parameters, calendar, partitions: BTreeMap::new() }
+    }
+
+    /// The partitions of the batch whose states have to be read first, with the offset that the
+    /// batch begins with.
+    pub fn missing(&self, batch: &Batch) -> Vec<(SourcePartition, i64)> {
+        let is_known = |at: &SourcePartition, start| self.partitions.get(at).is_some_and(|known| known.next == start);
+        let ranges = batch.ranges.iter().filter(|range| !is_known(&range.at, range.start));
+        ranges.map(|range| (range.at, range.start)).collect()
+    }
+
+    /// Takes in the log of a partition that has been written up to `next`.
+    pub fn restore(&mut self, at: SourcePartition, next: i64, log: &[(bool, Vec<u8>)]) {
+        let watched = Watched::read(log).unwrap_or_else(|| {
+            let SourcePartition { source, partition } = at;
+            tracing::warn!(
+                "source {source}, partition {partition}: what its detectors knew is of another release; they begin \
+                 anew"
+            );
+            Watched::default()
+        });
+        self.partitions.insert(at, Watched { next, ..watched });
+    }
+
+    /// What the batch shows. Until [`Detection::adopt`] its partitions are missing here.
+    pub fn judge(&mut self, batch: &Batch) -> Judged {
+        let taken = batch.ranges.iter().map(|range| {
+            let watched = self.partitions.remove(&range.at).unwrap_or_default();
+            (range.at, Watched { next: range.next, ..watched })
+        });
+        let mut judged = Judged { states: taken.collect(), ..Judged::default() };
+        judged.look_at(&batch.seen, &self.parameters, &self.calendar);
+        judged.log = judged.states.iter_mut().filter_map(|(at, watched)| watched.write(*at)).collect();
+        judged
+    }
+
+    /// The batch is committed.
+    pub fn adopt(&mut self, judged: Judged) {
+        self.partitions.extend(judged.states);
+    }
+
+    /// Whoever asks where to begin may find that others have written meanwhile.
+    pub fn forget(&mut self, at: SourcePartition) {
+        self.partitions.remove(&at);
+    }
+
+    pub fn forget_all(&mut self) {
+        self.partitions.clear();
+    }
+}
+
+impl Judged {
+    fn look_at(&mut self, seen: &Seen, to: &Parameters, calendar: &Calendar) {
+        let (states, mut found) = (&mut self.states, Vec::new());
+        // Where each series' state is: in which partition, and which there, if it has one.
+        let place = |series: &crate::batch::Series| {
+            let partition = states.iter().position(|(at, _)| *at == series.at)?;
+            Some((partition, states[partition].1.symbol(&series.symbol)))
+        };
+        let places: Vec<Option<(usize, Option<usize>)>> = seen.series().iter().map(place).collect();
+        for tick in seen.ticks() {
+            let Some((partition, symbol)) = places[tick.series as usize] else { continue };
+            let (at, watched) = &mut states[partition];
+            let of = Tick {
+                volume: tick.volume,
+                ..Tick::of(Place { offset: tick.offset, index: tick.index }, tick.at, tick.price)
+            };
+            watched.is_touched = true;
+            watched.market.observe(&of, &to.silence, calendar, &mut found);
+            found.iter_mut().for_each(|finding: &mut Finding| finding.kind = Kind::MarketSilence);
+            if let Some(symbol) = symbol {
+                watched.symbols[symbol].state.observe(&of, to, calendar, &mut found);
+            }
+            for finding in found.drain(..) {
+                let symbol = seen.series()[tick.series as usize].symbol.clone();
+                self.findings.push(Found { at: *at, symbol, finding });
+            }
+        }
+    }
+}
+
+impl Watched {
+    /// Where the state of a symbol is that has a tick now; `None` where there are too many.
+    fn symbol(&mut self, name: &str) -> Option<usize> {
+        // It was valid when it was read.
+        let symbol = common::Symbol::new(name)?;
+        let place = match self.by_name.get_mut(symbol) {
+            Some(place) => *place as usize,
+            None if self.symbols.len() >= MOST_SYMBOLS => return None,
+            None => {
+                let place = self.symbols.len();
+                self.by_name.insert(symbol, place as u32);
+                self.symbols.push(Symbol { name: name.into(), state: State::default(), is_touched: false });
+                place
+            }
+        };
+        self.symbols[place].is_touched = true;
+        Some(place)
+    }
+
+    /// What the log needs to know; `None` where nothing has changed.
+    fn write(&mut self, at: SourcePartition) -> Option<Entry> {
+        if !std::mem::take(&mut self.is_touched) {
+            return None;
+        }
+        let is_whole = self.whole == 0 || self.entries >= ENTRIES || self.bytes >= BYTES.max(TIMES * self.whole);
+        let mut states = vec![FORMAT];
+        self.market.put(&mut states);
+        for symbol in self.symbols.iter_mut().filter(|symbol| symbol.is_touched || is_whole) {
+            symbol.is_touched = false;
+            (symbol.name.len() as u8).put(&mut states);
+            states.extend_from_slice(symbol.name.as_bytes());
+            symbol.state.write(is_whole, &mut states);
+        }
+        self.note(is_whole, states.len());
+        Some(Entry { at, is_whole, states })
+    }
+
+    fn note(&mut self, is_whole: bool, bytes: usize) {
+        if is_whole {
+            (self.whole, self.entries, self.bytes) = (bytes, 0, 0);
+        } else {
+            (self.entries, self.bytes) = (self.entries + 1, self.bytes + bytes);
+        }
+    }
+
+    fn read(log: &[(bool, Vec<u8>)]) -> Option<Self> {
+        let mut watched = Self::default();
+        for (is_whole, states) in log {
+            let mut from = states.strip_prefix(&[FORMAT])?;
+            watched.market = Pack::take(&mut from)?;
+            while !from.is_empty() {
+                let (name, rest) = from.split_at_checked(1 + usize::from(from[0]))?;
+                from = rest;
+                let place = watched.symbol(str::from_utf8(&name[1..]).ok()?)?;
+                watched.symbols[place].state.read(&mut from)?;
+                watched.symbols[place].is_touched = false;
+            }
+            watched.note(*is_whole, states.len());
+        }
+        Some(watched)
+    }
+}
+
+impl Found {
+    pub fn time(&self) -> Timestamp {
+        Timestamp::from_micros(self.finding.at / 1000)
+    }
+
+    /// What was to be expected, in the unit that people know: prices in that of the currency, times
+    /// in seconds.
+    pub fn expected(&self) -> f64 {
+        let Finding { kind, expected, .. } = self.finding;
+        match kind {
+            Kind::VolumeBurst | Kind::RangeBurst | Kind::SequenceStep | Kind::SequenceHole => expected,
+            _ => expected * 1e-9,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Message;
+    use anomalies::Session;
+    use common::decode::{Decoder, Rules};
+    use proptest::prelude::*;
+
+    const SECOND: i64 = 1_000_000_000;
+    /// 2025-06-06, 13:30 UTC.
+    const OPENS: i64 = 1_749_216_600 * SECOND;
+    const PARTITIONS: i64 = 2;
+
+    fn at(partition: i64) -> SourcePartition {
+        SourcePartition { source: 1, partition: partition as i32 }
+    }
+
+    fn detection() -> Detection {
+        let session = Session { opens: OPENS, closes: OPENS + 390 * 60 * SECOND };
+        Detection::new(Parameters::default(), Arc::new(Calendar::of(vec![session])))
+    }
+
+    /// A market of two partitions and five symbols: every 37th price is wrong, and the eighth now and
+    /// then too; there is one long silence; every 50th message is no tick.
+    fn message(number: i64) -> String {
+        if number % 50 == 49 {
+            return "no tick".to_owned();
+        }
+        let cents = 10_000 + number * number % 7;
+        let cents = if number % 37 == 0 { cents * 2 } else { cents };
+        let pause = if number > 3000 { 600 } else { 0 };
+        let millis = OPENS / 1_000_000 + number * 20 + pause * 1000;
+        let symbol = number / PARTITIONS % 5;
+        format!(
+            r#"{{"symbol":"S{symbol}","timestamp":{millis},"price":{}.{:02},"volume":{}}}"#,
+            cents / 100,
+            cents % 100,
+            number % 100
+        )
+    }
+
+    /// The messages `numbers`; of each partition the offset is the number without it.
+    fn batch(numbers: std::ops::Range<i64>) -> Batch {
+        let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(i64::MAX / 2));
+        let mut batch = Batch::default();
+        for number in numbers {
+            let (partition, offset) = (number % PARTITIONS, number / PARTITIONS);
+            let value = message(number);
+            let value = Some(value.as_bytes());
+            let message =
+                Message { topic: "t", partition: partition as i32, offset, timestamp: None, key: None, value };
+            batch.push(&mut decoder, &message, at(partition), offset, |_, _, _| ());
+        }
+        batch
+    }
+
+    /// What the database would hold.
+    #[derive(Default)]
+    struct Database {
+        log: BTreeMap<SourcePartition, Vec<(bool, Vec<u8>)>>,
+        found: Vec<Found>,
+        written: BTreeMap<SourcePartition, i64>,
+    }
+
+    impl Database {
+        fn judge(&self, detection: &mut Detection, batch: &Batch) -> Judged {
+            for (at, start) in detection.missing(batch) {
+                assert_eq!(self.written.get(&at).copied().unwrap_or_default(), start);
+                detection.restore(at, start, self.log.get(&at).map_or(&[], Vec::as_slice));
+            }
+            assert_eq!(detection.missing(batch), []);
+            detection.judge(batch)
+        }
+
+        fn commit(&mut self, batch: &Batch, judged: &Judged) {
+            self.found.extend_from_slice(&judged.findings);
+            for entry in &judged.log {
+                let log = self.log.entry(entry.at).or_default();
+                if entry.is_whole {
+                    log.clear();
+                }
+                log.push((entry.is_whole, entry.states.clone()));
+            }
+            self.written.extend(batch.ranges.iter().map(|range| (range.at, range.next)));
+        }
+
+        fn write(&mut self, detection: &mut Detection, batch: &Batch) {
+            let judged = self.judge(detection, batch);
+            self.commit(batch, &judged);
+            detection.adopt(judged);
+        }
+
+        fn found(mut self) -> Vec<Found> {
+            self.found.sort_by_key(|found| (found.at, found.finding.place, found.finding.kind));
+            self.found
+        }
+    }
+
+    const MESSAGES: i64 = 4000;
+
+    fn undisturbed() -> Vec<Found> {
+        let (mut database, mut detection) = (Database::default(), detection());
+        database.write(&mut detection, &batch(0..MESSAGES));
+        database.found()
+    }
+
+    /// What becomes of a batch.
+    #[derive(Debug, Clone, Copy)]
+    enum Fate {
+        Written,
+        /// The process is killed before it is committed, and another goes on.
+        Lost,
+        /// The process is killed behind that.
+        Last,
+        /// It fails; another try of the same is committed.
+        Retried,
+        /// It is too much, and written in parts of this many messages.
+        InParts(u32),
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![
+            4 => Just(Fate::Written),
+            1 => Just(Fate::Lost),
+            1 => Just(Fate::Last),
+            1 => Just(Fate::Retried),
+            1 => (1_u32..40).prop_map(Fate::InParts),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_found_does_not_depend_on_batches_nor_on_what_becomes_of_them(
+            fates in prop::collection::vec((1_i64..400, fate()), 1..40),
+        ) {
+            let (mut database, mut detection, mut from) = (Database::default(), detection(), 0);
+            for (length, fate) in fates.into_iter().cycle().take(2000) {
+                let batch = batch(from..MESSAGES.min(from + length));
+                match fate {
+                    Fate::Written => database.write(&mut detection, &batch),
+                    Fate::Lost => {
+                        drop(database.judge(&mut detection, &batch));
+                        detection = self::detection();
+                        database.write(&mut detection, &batch);
+                    }
+                    Fate::Last => {
+                        database.write(&mut detection, &batch);
+                        detection = self::detection();
+                    }
+                    Fate::Retried => {
+                        drop(database.judge(&mut detection, &batch));
+                        database.write(&mut detection, &batch);
+                    }
+                    Fate::InParts(messages) => {
+                        drop(database.judge(&mut detection, &batch));
+                        batch.parts(messages).iter().for_each(|part| database.write(&mut detection, part));
+                    }
+                }
+                from += length;
+                if from >= MESSAGES {
+                    break;
+                }
+            }
+            database.write(&mut detection, &batch(from.min(MESSAGES)..MESSAGES));
+            prop_assert_eq!(database.found(), undisturbed());
+        }
+    }
+
+    #[test]
+    fn the_market_of_these_tests_has_spikes_that_wait_and_a_silence_of_symbols_and_of_all() {
+        let mut kinds: Vec<Kind> = undisturbed().iter().map(|found| found.finding.kind).collect();
+        kinds.sort();
+        kinds.dedup();
+        assert_eq!(kinds, [Kind::Spike, Kind::OutsideBands, Kind::Silence, Kind::MarketSilence]);
+    }
+
+    #[test]
+    fn the_log_is_no_longer_than_a_few_hundred_entries() {
+        let (mut database, mut detection) = (Database::default(), detection());
+        for from in (0..MESSAGES).step_by(4) {
+            database.write(&mut detection, &batch(from..from + 4));
+        }
+        assert!(database.log.values().all(|log| log[0].0 && log.len() <= ENTRIES + 1));
+        assert_eq!(database.found(), undisturbed());
+    }
+
+    #[test]
+    fn of_more_symbols_than_can_be_watched_the_first_are() {
+        let mut watched = Watched::default();
+        for number in 0..=MOST_SYMBOLS {
+            assert_eq!(watched.symbol(&format!("S{number}")).is_some(), number < MOST_SYMBOLS);
+        }
+        assert!(watched.symbol("S0").is_some());
+        watched.is_touched = true;
+        assert!(watched.write(at(0)).unwrap().states.len() < 8 << 20);
+    }
+
+    #[test]
+    fn a_log_of_another_release_is_no_trouble() {
+        let mut detection = detection();
+        for log in [vec![(true, vec![FORMAT + 1, 7])], vec![(true, vec![FORMAT])], vec![(true, vec![])]] {
+            detection.restore(at(0), 0, &log);
+            detection.restore(at(1), 0, &[]);
+            let judged = detection.judge(&batch(0..10));
+            assert!(judged.log.iter().all(|entry| entry.is_whole), "{log:?}");
+        }
+    }
+
+    #[test]
+    fn prices_at_the_ends_of_what_there_is_are_no_panic() {
+        let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(i64::MAX / 2));
+        let mut batch = Batch::default();
+        for offset in 0..40 {
+            let price = if offset % 3 == 0 { "9223372036.8" } else { "0.000000001" };
+            let value = format!(r#"{{"symbol":"S","timestamp":{},"price":{price}}}"#, OPENS / SECOND + offset);
+            let value = Some(value.as_bytes());
+            let message = Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
+            batch.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
+        }
+        assert_eq!(batch.rows.count(), 40);
+        let _ = detection().judge(&batch);
+    }
+
+    #[test]
+    fn what_was_expected_is_in_peoples_units() {
+        let found = undisturbed();
+        let expected = |kind| found.iter().find(|found| found.finding.kind == kind).unwrap().expected();
+        assert!((expected(Kind::Spike) - 100.0).abs() < 1.0);
+        assert!((expected(Kind::Silence) - 0.2).abs() < 0.1, "{}", expected(Kind::Silence));
+    }
+}

@@ -1,0 +1,71 @@
+//! The tables of the detectors: what they found, and the log of what they know.
+
+use super::limits::Limits;
+use super::statements;
+use crate::detection::{Entry, Found, Judged};
+use crate::source::{SourceId, SourcePartition};
+use common::pg;
+use sqlx::PgConnection;
+
+/// The log of a partition: whether an entry is whole, and its bytes.
+pub type Log = Vec<(bool, Vec<u8>)>;
+
+/// Reads the logs of partitions, each in the order in which it was written.
+pub async fn read(
+    connection: &mut PgConnection,
+    limits: &Limits,
+    partitions: &[(SourcePartition, i64)],
+) -> sqlx::Result<Vec<Log>> {
+    let mut transaction = limits.begin(connection).await?;
+    let mut logs = Vec::with_capacity(partitions.len());
+    for (at, _) in partitions {
+        let log = pg::query_as(statements::READ_DETECTOR_LOG).bind(at.source).bind(at.partition);
+        logs.push(log.fetch_all(&mut *transaction).await?);
+    }
+    transaction.commit().await?;
+    Ok(logs)
+}
+
+/// Appends what a batch shows.
+pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Result<()> {
+    insert_findings(connection, &judged.findings).await?;
+    let whole: Vec<&Entry> = judged.log.iter().filter(|entry| entry.is_whole).collect();
+    if !whole.is_empty() {
+        pg::query(statements::CLEAR_DETECTOR_LOG)
+            .bind(whole.iter().map(|entry| entry.at.source).collect::<Vec<_>>())
+            .bind(whole.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !judged.log.is_empty() {
+        pg::query(statements::APPEND_DETECTOR_LOG)
+            .bind(judged.log.iter().map(|entry| entry.at.source).collect::<Vec<SourceId>>())
+            .bind(judged.log.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
+            .bind(judged.log.iter().map(|entry| entry.is_whole).collect::<Vec<_>>())
+            .bind(judged.log.iter().map(|entry| entry.states.as_slice()).collect::<Vec<_>>())
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn insert_findings(connection: &mut PgConnection, all: &[Found]) -> sqlx::Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    pg::query(statements::INSERT_ANOMALIES)
+        .bind(all.iter().map(|found| found.at.source).collect::<Vec<_>>())
+        .bind(all.iter().map(|found| found.at.partition).collect::<Vec<_>>())
+        .bind(all.iter().map(|found| found.finding.place.offset).collect::<Vec<_>>())
+        .bind(all.iter().map(|found| found.finding.place.index.cast_signed()).collect::<Vec<_>>())
+        .bind(all.iter().map(|found| &*found.symbol).collect::<Vec<_>>())
+        .bind(all.iter().map(Found::time).collect::<Vec<_>>())
+        .bind(all.iter().map(|found| found.finding.detector.name).collect::<Vec<_>>())
+        .bind(all.iter().map(|found| found.finding.detector.version.cast_signed()).collect::<Vec<_>>())
+        .bind(all.iter().map(|found| found.finding.kind.name()).collect::<Vec<_>>())
+        .bind(all.iter().map(|found| found.finding.score).collect::<Vec<_>>())
+        .bind(all.iter().map(Found::expected).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! What the detectors find is a function of the ticks that are committed.
+
+use crate::scene::{PATIENCE, Scene};
+use std::collections::BTreeSet;
+use workbench::testing::{Record, eventually};
+
+const PARTITIONS: i64 = 2;
+const TICKS: i64 = 6000;
+
+/// Of two partitions and six symbols; one price in 41 is wrong, and the market is silent once for ten minutes.
+fn tick(number: i64) -> Record {
+    let cents = 20_000 + number * number % 11;
+    let cents = if number % 41 == 0 { cents * 21 / 20 } else { cents };
+    let pause = if number > TICKS / 2 { 600_000 } else { 0 };
+    // From 2025-06-06, 10:00 in New York, on.
+    let millis = 1_749_218_400_000 + number * 50 + pause;
+    let symbol = number / PARTITIONS % 3 + 3 * (number % PARTITIONS);
+    let json = format!(
+        r#"{{"symbol":"S{symbol}","timestamp":{millis},"price":{}.{:02},"volume":10}}"#,
+        cents / 100,
+        cents % 100
+    );
+    Record::new((number % PARTITIONS) as i32, json)
+}
+
+/// Partition, offset, symbol, kind, and how far beyond the limit to the last bit.
+type Row = (i32, i64, String, String, String);
+
+async fn rows(scene: &Scene) -> BTreeSet<Row> {
+    let sql = "select kafka_partition, kafka_offset, symbol, kind, score::text from anomalies";
+    sqlx::query_as(sql).fetch_all(scene.database.pool()).await.unwrap().into_iter().collect()
+}
+
+/// Writes the ticks by instances that are killed when so many of them are in.
+async fn found(flags: &[&str], kills: &[i64]) -> BTreeSet<Row> {
+    let scene = Scene::new(PARTITIONS as i32).await;
+    let flags = [flags, &["--kafka-property", "session.timeout.ms=6000"]].concat();
+    let sent = kills.len() as i64 + 1;
+    for (number, kill) in kills.iter().chain([&TICKS]).enumerate() {
+        let (from, number) = (TICKS * number as i64 / sent, number as i64);
+        scene.topic.produce((from..TICKS * (number + 1) / sent).map(tick)).await;
+        let speed_layer = scene.start(&flags);
+        eventually("ticks to be written", PATIENCE, || async {
+            let written = scene.count("select count(*) from realtime_stock").await;
+            if written >= *kill { Ok(()) } else { Err(format!("{written} of {kill}")) }
+        })
+        .await;
+        speed_layer.sigkill();
+    }
+    scene.assert_each_once().await;
+    rows(&scene).await
+}
+
+#[tokio::test]
+async fn what_is_found_is_the_same_after_kills_and_with_any_batches() {
+    let (undisturbed, killed) = tokio::join!(
+        found(&["--batch-rows", "100000"], &[]),
+        found(&["--batch-rows", "97", "--linger", "1ms"], &[300, 2100, 2600]),
+    );
+    let kinds: BTreeSet<&str> = undisturbed.iter().map(|row| row.3.as_str()).collect();
+    assert_eq!(kinds, BTreeSet::from(["market_silence", "silence", "spike"]));
+    let spikes = undisturbed.iter().filter(|row| row.3 == "spike").count();
+    assert!(spikes >= TICKS as usize / 41 - 12, "{spikes}");
+    assert_eq!(killed, undisturbed);
+}
+
+#[tokio::test]
+async fn nothing_is_looked_for_where_that_is_off() {
+    assert!(found(&["--anomalies", "off"], &[]).await.is_empty());
+}

@@ -1,0 +1,84 @@
+//! What the speed layer's detectors have found, against what they find in the ticks that are there.
+
+use super::checks::Found;
+use anomalies::causal::{State, silence};
+use anomalies::{Finding, Kind, Place, Tick};
+use futures::TryStreamExt;
+use speed_layer::AnomalyArgs;
+use sqlx::{PgConnection, Row};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Each partition's ticks in the order in which they were written. Volumes as the speed layer makes
+/// floating-point numbers of them.
+const TICKS: &str = "
+    select source, kafka_partition, kafka_offset, kafka_index, symbol,
+           (extract(epoch from timestamp) * 1000000)::bigint                             as micros,
+           (close * 1000000000)::bigint                                                  as price,
+           coalesce(trunc(volume), 0)::float8                                            as whole,
+           coalesce((volume - trunc(volume)) * 1000000000, 0)::float8                    as nanos
+    from realtime_stock
+    order by source, kafka_partition, kafka_offset, kafka_index";
+
+const FOUND: &str = "
+    select source, kafka_partition, kafka_offset, kafka_index, symbol, kind, detector, version, score
+    from anomalies";
+
+/// Source, partition, place, symbol, what was found by whom, and its score's bits.
+type Shown = (i16, i32, Place, String, String, String, i32, u64);
+
+/// `None` where both are the same, or where no detectors ran.
+pub async fn compare(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Result<Option<Found>> {
+    // Both as they are at one moment.
+    sqlx::raw_sql("begin isolation level repeatable read").execute(&mut *connection).await?;
+    let expected = expected(connection, args).await?;
+    let found = sqlx::query(FOUND).fetch_all(&mut *connection).await?;
+    sqlx::raw_sql("commit").execute(connection).await?;
+    let found: BTreeSet<Shown> = found
+        .iter()
+        .map(|row| {
+            let score: f64 = row.get(8);
+            let names = (row.get(4), row.get(5), row.get(6));
+            (row.get(0), row.get(1), place(row), names.0, names.1, names.2, row.get(7), score.to_bits())
+        })
+        .collect();
+    let differences: Vec<&Shown> = expected.symmetric_difference(&found).collect();
+    let say = |row: &&Shown| {
+        let (_, partition, place, symbol, kind, ..) = row;
+        let which = if expected.contains(*row) { "is missing" } else { "should not be there" };
+        format!("{partition}/{} {symbol} {kind} {which}", place.offset)
+    };
+    let what = "anomalies differ from what the detectors find in realtime_stock";
+    let examples = differences.iter().take(3).map(say).collect();
+    Ok((!differences.is_empty()).then_some(Found { what, count: differences.len() as i64, examples }))
+}
+
+async fn expected(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Result<BTreeSet<Shown>> {
+    let mut all = BTreeSet::new();
+    let Some((parameters, calendar)) = args.settings() else {
+        return Ok(all);
+    };
+    let mut markets: BTreeMap<(i16, i32), silence::State> = BTreeMap::new();
+    let mut states: BTreeMap<(i16, i32, String), State> = BTreeMap::new();
+    let (mut found, mut rows) = (Vec::<Finding>::new(), sqlx::query(TICKS).fetch(connection));
+    while let Some(row) = rows.try_next().await? {
+        let (source, partition, symbol): (i16, i32, String) = (row.get(0), row.get(1), row.get(4));
+        let (whole, nanos): (f64, f64) = (row.get(7), row.get(8));
+        let tick =
+            Tick { volume: whole + nanos * 1e-9, ..Tick::of(place(&row), row.get::<i64, _>(5) * 1000, row.get(6)) };
+        let market = markets.entry((source, partition)).or_default();
+        market.observe(&tick, &parameters.silence, &calendar, &mut found);
+        found.iter_mut().for_each(|finding| finding.kind = Kind::MarketSilence);
+        let state = states.entry((source, partition, symbol.clone())).or_default();
+        state.observe(&tick, &parameters, &calendar, &mut found);
+        all.extend(found.drain(..).map(|Finding { detector, kind, place, score, .. }| {
+            let (kind, name, version) =
+                (kind.name().to_owned(), detector.name.to_owned(), detector.version.cast_signed());
+            (source, partition, place, symbol.clone(), kind, name, version, score.to_bits())
+        }));
+    }
+    Ok(all)
+}
+
+fn place(row: &sqlx::postgres::PgRow) -> Place {
+    Place { offset: row.get(2), index: row.get::<i16, _>(3).cast_unsigned() }
+}
