@@ -7,7 +7,7 @@ mod name;
 mod prefix;
 mod s3;
 
-pub use body::{Body, Interrupted};
+pub use body::{Body, Interrupted, Longer};
 pub use format::{CsvFields, Format};
 pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin, uncompressed};
 pub use prefix::{Folder, PrefixTemplate};
@@ -61,6 +61,9 @@ pub enum StoreError {
     /// A folder holds more objects than there is memory for.
     #[error("more than {MAX_OBJECTS} objects lie in it, for which there is no memory: let the sink write larger ones")]
     TooMany,
+    /// The listing of a folder goes round in circles, or on and on.
+    #[error("the store's fault: {0}")]
+    Endless(String),
     /// A person must change something: a right, a key, the name of the bucket.
     #[error("{0:#}")]
     Refused(anyhow::Error),
@@ -74,7 +77,9 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Refused(error) => Self::Configuration(error),
             StoreError::Unavailable(error) => Self::Infrastructure(error),
-            StoreError::Moved | StoreError::Frozen | StoreError::TooMany => Self::Infrastructure(error.into()),
+            StoreError::Moved | StoreError::Frozen | StoreError::TooMany | StoreError::Endless(_) => {
+                Self::Infrastructure(error.into())
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
         let listing = match store.list(&folder.prefix).await {
-            Err(error @ StoreError::TooMany) => {
+            Err(error @ (StoreError::TooMany | StoreError::Endless(_))) => {
                 let why = format!("not written: {}{}: {error}", store.location(), folder.prefix);
                 hours.entry(folder.hours.start).or_default().why.push(why);
                 continue;

@@ -71,6 +71,10 @@ pub struct Indexed {
     pub folder: Arc<str>,
     /// Whether it is in the hour's sums.
     pub merged: bool,
+    /// Whether it or an earlier version of it is.
+    pub is_known: bool,
+    /// What it holds of the hour.
+    pub ticks: u64,
     /// How it was read.
     pub format: String,
 }
@@ -215,7 +219,8 @@ impl Index {
     pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
         let mut objects = Vec::new();
         let mut rows = pg::query(
-            r#"select o.key, o.etag, o.size, o.last_modified, o.folder, o.format, h.merged
+            r#"select o.key, o.etag, o.size, o.last_modified, o.folder, o.format, h.merged, h.ticks,
+                      h.summed is not null as is_known
                from archive_object_hours h join archive_objects o using (key)
                where h.hour = $1 and not o.gone
                order by o.key collate "C""#,
@@ -310,7 +315,8 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
         last_modified: row.try_get("last_modified")?,
     };
     let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
-    Ok(Indexed { object, folder, merged, format: row.try_get("format")? })
+    let (is_known, ticks) = (row.try_get("is_known")?, row.try_get::<i64, _>("ticks")?.cast_unsigned());
+    Ok(Indexed { object, folder, merged, is_known, ticks, format: row.try_get("format")? })
 }
 
 fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {

@@ -1,6 +1,6 @@
 //! [`Reader`]: objects out of the store through the scan, several at a time.
 
-use crate::archive::{Body, FileName, Format, Interrupted, Object, Store, StoreError};
+use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
 use common::Failure;
@@ -193,6 +193,7 @@ impl Reader {
                     return Ok(scan);
                 }
                 Ok(Err(failed)) if Interrupted::caused(&failed.error) => (failed.error.to_string(), failed.hours),
+                Ok(Err(failed)) if Longer::caused(&failed.error) => return Err(ReadError::Moved),
                 Ok(Err(failed)) if TooWide::caused(&failed.error) && self.max_bars < BARS_OF_ONE => {
                     return Err(ReadError::Wide);
                 }
@@ -243,7 +244,7 @@ impl Reader {
             StoreError::Moved => return ReadError::Moved,
             StoreError::Frozen => return broken(BrokenKind::Frozen, error.to_string(), Vec::new()),
             StoreError::Refused(_) => BrokenKind::Refused,
-            StoreError::Unavailable(_) | StoreError::TooMany => BrokenKind::Unavailable,
+            StoreError::Unavailable(_) | StoreError::TooMany | StoreError::Endless(_) => BrokenKind::Unavailable,
         };
         let news = u32::from(!self.health.known_broken.contains(&*object.key));
         let in_a_row = self.health.failures.fetch_add(news, Ordering::Relaxed) + news;

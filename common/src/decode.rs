@@ -111,6 +111,8 @@ struct Buffers {
     upper: String,
     /// What Connect would read of a value that is not JSON.
     reread: Vec<u8>,
+    /// Nothing may stand behind a value.
+    refuses_rest: bool,
 }
 
 impl Decoder {
@@ -128,6 +130,12 @@ impl Decoder {
     /// Moves the clock on.
     pub fn set_now(&mut self, now: Timestamp) {
         self.bounds.latest = now.plus_micros(MAX_AHEAD);
+    }
+
+    /// Whether what stands behind a value makes it none. In a message it is ignored, as Kafka Connect does; in a line of
+    /// the archive it is something else that was archived.
+    pub fn refuse_rest(&mut self, refuses: bool) {
+        self.buffers.refuses_rest = refuses;
     }
 
     /// The tick that `value` is, a bare JSON object or one in Connect's envelope of `schema` and `payload`. For messages
@@ -224,8 +232,9 @@ impl Decoder {
     ) -> Result<(), Reject> {
         let rules = Arc::clone(&self.rules);
         let mut reread = Vec::new();
+        let refuses_rest = self.buffers.refuses_rest;
         let elements = match elements::may_have_several(value, &rules) {
-            true => read_json(value, &mut reread, |text| Elements::of(text, &rules))?,
+            true => read_json((value, refuses_rest), &mut reread, |text| Elements::of(text, &rules))?,
             false => None,
         };
         let Some(elements) = elements else {
@@ -368,8 +377,8 @@ struct Strict<'r, 'a> {
 
 impl<'a> Strict<'_, 'a> {
     fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<Record<'a>, Reject> {
-        let Buffers { unescaped, upper, reread } = buffers;
-        let found = read_json(value, reread, |text| Found::of(text, self.rules))?;
+        let Buffers { unescaped, upper, reread, refuses_rest } = buffers;
+        let found = read_json((value, *refuses_rest), reread, |text| Found::of(text, self.rules))?;
         self.check_kind(&found, Outside::NOTHING)?;
         let tick = self.tick(&found, Outside::NOTHING, unescaped, upper)?;
         Ok(Record { tick, provenance: found.provenance() })
@@ -453,9 +462,10 @@ impl<'a> Strict<'_, 'a> {
     }
 }
 
-/// What `read` makes of a value. What is no JSON is read once more as Connect would read it.
+/// What `read` makes of a value. What is no JSON is read once more as Connect would read it; `refuses_rest`: unless
+/// something stands behind it.
 fn read_json<'a, T>(
-    value: &'a [u8],
+    (value, refuses_rest): (&'a [u8], bool),
     reread: &'a mut Vec<u8>,
     read: impl Fn(&'a str) -> Result<T, Reject>,
 ) -> Result<T, Reject> {
@@ -463,7 +473,7 @@ fn read_json<'a, T>(
         Err(reject) if matches!(reject.reason, Reason::NotJson | Reason::NotUtf8) => reject,
         found => return found,
     };
-    *reread = match json::as_connect(value) {
+    *reread = match json::as_connect(value, refuses_rest) {
         Some(reread) => reread,
         None => return Err(reject),
     };

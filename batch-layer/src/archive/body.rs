@@ -35,6 +35,19 @@ enum Source {
 #[error("{0}")]
 pub struct Interrupted(String);
 
+/// More bytes come than the listing shows: it is another object by now, or a body that may never end.
+#[derive(Debug, thiserror::Error)]
+#[error("it is longer than the store lists it")]
+pub struct Longer;
+
+impl Longer {
+    /// Whether this is why reading failed.
+    #[must_use]
+    pub fn caused(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|cause| cause.is::<Self>())
+    }
+}
+
 impl Body {
     /// `size`: how many bytes there must be, here and below.
     pub fn file(file: File, size: u64, stop: CancellationToken) -> Self {
@@ -112,7 +125,7 @@ impl Read for Body {
                 count
             }
         };
-        self.left = self.left.saturating_sub(count as u64);
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| io::Error::other(Longer))?;
         if count == 0 && !buffer.is_empty() && self.left > 0 {
             return Err(io::Error::other(Interrupted(format!("{} bytes short of its end", self.left))));
         }
@@ -135,5 +148,23 @@ mod tests {
         assert!((0..1000).all(|_| pace.note(SECOND, 1100).is_ok()));
         // The end of a body may be short.
         assert_eq!(pace.note(SECOND, 5), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_body_of_more_bytes_than_the_listing_says_is_another_object() {
+        for (size, expected) in [(9, None), (8, Some(true)), (10, Some(false))] {
+            let stop = CancellationToken::new();
+            let streamed = Body::streamed(ByteStream::from_static(b"{}\n{}\n{}\n"), size, stop.clone());
+            let path = std::env::temp_dir().join(format!("body-{}-{size}", std::process::id()));
+            std::fs::write(&path, b"{}\n{}\n{}\n").unwrap();
+            let file = Body::file(File::open(&path).unwrap(), size, stop);
+            std::fs::remove_file(&path).unwrap();
+            for mut body in [streamed, file] {
+                let read = tokio::task::spawn_blocking(move || io::copy(&mut body, &mut io::sink()));
+                let failed = read.await.unwrap().err();
+                assert_eq!(failed.as_ref().map(Longer::caused), expected, "{size}: {failed:?}");
+                assert_eq!(failed.is_some_and(|error| Interrupted::caused(&error)), expected == Some(false));
+            }
+        }
     }
 }

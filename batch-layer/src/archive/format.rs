@@ -48,8 +48,8 @@ impl Format {
     /// All that decides what an object holds, in a line: the flags, and the version of the sums.
     #[must_use]
     pub fn describe(&self) -> String {
-        let csv = self.csv.as_ref().map_or("json".to_owned(), |fields| format!("{fields:?}"));
-        format!("{VERSION} {} {} {csv}", self.file_name.as_str(), self.rules.describe())
+        let csv = self.csv.as_ref().map_or(String::new(), |fields| format!(" --csv-fields {}", fields.describe()));
+        format!("{VERSION} --file-name {} {}{csv}", self.file_name.as_str(), self.rules.describe())
     }
 }
 
@@ -73,6 +73,11 @@ impl FromStr for CsvFields {
 }
 
 impl CsvFields {
+    fn describe(&self) -> String {
+        let fields = self.before.iter().chain([&CsvField::Value]).chain(self.after.iter().rev());
+        fields.map(|field| format!("{field:?}").to_lowercase()).collect::<Vec<_>>().join(",")
+    }
+
     /// The fields of a line. They are not quoted, and only a value may hold commas: so the others are cut off from both
     /// ends. `None` for a line with fewer fields, or with an offset that is none.
     #[must_use]

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
+use xxhash_rust::xxh3::xxh3_64;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +45,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
 const DEFAULT_REGION: &str = "us-east-1";
 /// How often a page of a listing is asked for that breaks off in the middle.
 const PAGE_ATTEMPTS: u32 = 3;
+/// Pages in a row that may show nothing, as where many objects were deleted.
+const EMPTY_PAGES: u32 = 1000;
 const PAGE_PAUSE: Duration = Duration::from_millis(300);
 /// With these a store asks for fewer requests or for another try, as with 503, for which the SDK waits by itself.
 const THROTTLING: [u16; 3] = [408, 425, 429];
@@ -78,6 +81,36 @@ struct Page<'a> {
     /// Folders are listed, from this name on, and not objects.
     folders_from: Option<&'a str>,
     token: Option<String>,
+}
+
+/// What the pages of a listing have shown: it might never end.
+#[derive(Debug, Default)]
+struct Seen {
+    tokens: FxHashSet<String>,
+    /// Hashes of what was shown. Not every store lists in the order of names.
+    names: FxHashSet<u64>,
+    /// Pages in a row that show nothing.
+    empty: u32,
+}
+
+impl Seen {
+    /// Notes what a page shows. Gives what is wrong with it.
+    fn note<'n>(&mut self, names: impl Iterator<Item = &'n str>, page: &ListObjectsV2Output) -> Option<String> {
+        let mut is_empty = true;
+        for name in names {
+            is_empty = false;
+            if !self.names.insert(xxh3_64(name.as_bytes())) {
+                return Some(format!("{name} is shown twice"));
+            }
+        }
+        self.empty = if is_empty { self.empty + 1 } else { 0 };
+        let next = page.next_continuation_token().filter(|_| page.is_truncated() == Some(true))?;
+        if self.empty >= EMPTY_PAGES {
+            return Some(format!("{EMPTY_PAGES} pages in a row show nothing and say that more follow"));
+        }
+        let is_new = self.tokens.insert(next.to_owned());
+        (!is_new).then(|| "a page says that one follows which was there before".to_owned())
+    }
 }
 
 impl S3Store {
@@ -132,43 +165,45 @@ impl S3Store {
 
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
         let (mut objects, mut next) = (Vec::new(), Some(Page { prefix, ..Page::default() }));
-        let mut seen = FxHashSet::default();
+        let mut seen = Seen::default();
         while let Some(asked) = next {
             let page = self.page(&asked).await?;
+            let shown = objects.len();
             objects.extend(page.contents().iter().filter_map(object));
-            next = self.after(asked, &page, &mut seen)?.filter(|_| objects.len() <= MAX_OBJECTS);
+            let names = objects[shown..].iter().map(|object| &*object.key);
+            next = self.after(asked, &page, seen.note(names, &page))?.filter(|_| objects.len() <= MAX_OBJECTS);
         }
         Ok(objects)
     }
 
     pub async fn folders(&self, stem: &str, from: &str, all: bool) -> Result<Vec<String>, StoreError> {
         let (mut folders, mut next) = (Vec::new(), Some(Page { prefix: stem, folders_from: Some(from), token: None }));
-        let mut seen = FxHashSet::default();
+        let mut seen = Seen::default();
         while let Some(asked) = next {
             let page = self.page(&asked).await?;
+            let shown = folders.len();
             folders.extend(page.common_prefixes().iter().filter_map(|folder| folder.prefix().map(str::to_owned)));
-            next = self.after(asked, &page, &mut seen)?.filter(|_| all);
+            let names = folders[shown..].iter().map(String::as_str);
+            next = self.after(asked, &page, seen.note(names, &page))?.filter(|_| all);
         }
         Ok(folders)
     }
 
-    /// The page that follows, if any. `seen`: the tokens of those that came before, or the listing might never end.
+    /// The page that follows, if any. `faults`: what is wrong with this one.
     fn after<'p>(
         &self,
         asked: Page<'p>,
         page: &ListObjectsV2Output,
-        seen: &mut FxHashSet<String>,
+        fault: Option<String>,
     ) -> Result<Option<Page<'p>>, StoreError> {
-        let fault = match (page.is_truncated(), page.next_continuation_token()) {
-            (Some(true), Some(next)) if seen.insert(next.to_owned()) => {
-                return Ok(Some(Page { token: Some(next.to_owned()), ..asked }));
-            }
-            (Some(true), Some(_)) => "a page says that one follows which was there before",
-            (Some(true), None) => "a page says that more follow, and not where",
+        let fault = match (fault, page.is_truncated(), page.next_continuation_token()) {
+            (Some(fault), ..) => fault,
+            (None, Some(true), Some(next)) => return Ok(Some(Page { token: Some(next.to_owned()), ..asked })),
+            (None, Some(true), None) => "a page says that more follow, and not where".to_owned(),
             _ => return Ok(None),
         };
         let (bucket, prefix) = (&self.bucket, asked.prefix);
-        Err(StoreError::Unavailable(anyhow::anyhow!("cannot list s3://{bucket}/{prefix}: {fault}")))
+        Err(StoreError::Endless(format!("listing s3://{bucket}/{prefix}, {fault}")))
     }
 
     /// One page, whole: a listing that broke off would look like an archive with fewer objects.

@@ -190,7 +190,7 @@ proptest! {
     fn no_text_makes_it_panic(text in r#"([{}\[\]":,.eE0-9a-z\n -]|"symbol"|"timestamp"|"open"|"close"|"volume"){0,80}"#) {
         // What looks like an array may have no end.
         if let Ok(scan) = scan(text.as_bytes(), &options()) {
-            prop_assert!(scan.rejected <= scan.lines);
+            prop_assert!(scan.rejected <= text.len() as u64);
         }
     }
 }
@@ -311,4 +311,109 @@ fn elements_of_an_array_that_is_the_whole_object_stay_in_their_order_and_before_
     let [first, last] = ends(&format!("[{elements}]"));
     assert_eq!((first, last.2), ((100, 0, "1".into()), "70000".into()));
     assert!(last.0 < 100 + 70_000, "{}", last.0);
+}
+
+/// A record that tells its offset, as the sink writes it.
+fn told(offset: i64) -> String {
+    let place = format!(r#","kafka_partition":3,"kafka_offset":{offset}}}"#);
+    line("A", AT, "1").replace('}', &place)
+}
+
+/// The offsets of an object's ticks, and the texts of what is rejected of it.
+fn offsets_and_rejects(text: &[u8]) -> (Vec<u64>, Vec<String>) {
+    let scan = scan(text, &options()).unwrap();
+    assert_eq!(scan.rejected as usize, scan.rejects.len());
+    let ticks: u64 = scan.hours.iter().map(|(_, bars)| bars.ticks).sum();
+    let offsets: Vec<u64> = (0..100)
+        .filter(|offset| {
+            let number = place_of(Provenance { partition: 3, offset: *offset as i64 }, 0).unwrap().1;
+            scan.hours.iter().any(|(_, bars)| bars.offsets.contains("t", 3, number))
+        })
+        .collect();
+    assert_eq!(offsets.len() as u64, ticks, "each tick has its place");
+    let mut places: Vec<_> = scan.rejects.iter().map(|reject| (reject.number, reject.index)).collect();
+    places.dedup();
+    assert_eq!(places.len(), scan.rejects.len(), "each has a place of its own");
+    (offsets, scan.rejects.iter().map(|reject| String::from_utf8_lossy(&reject.value).into_owned()).collect())
+}
+
+#[test]
+fn no_tick_of_a_line_is_lost_by_what_stands_between_it_and_others() {
+    let all: Vec<String> = (0..10).map(told).collect();
+    for separator in ["", " ", ",", "\t,\r", "\u{1e}", "\u{feff}"] {
+        for ending in ["", "\n", ",\n"] {
+            let (offsets, rejects) = offsets_and_rejects((all.join(separator) + ending).as_bytes());
+            assert_eq!((offsets.len(), rejects), (10, vec![]), "{separator:?} {ending:?}");
+        }
+    }
+    for garbage in ["xx", "\0", "\0\0\0", "]}", "\"", "{\"a\":", "null", "{\"symbol\":\"A", "[{", "{x}", "{}", "[1]"] {
+        let (offsets, rejects) = offsets_and_rejects((all.join(garbage) + "\n").as_bytes());
+        assert_eq!((offsets.len(), rejects), (10, vec![garbage.to_owned(); 9]), "{garbage:?}");
+        let (offsets, rejects) = offsets_and_rejects(format!("{}{garbage}\n{}\n", all[0], all[1]).as_bytes());
+        assert_eq!((offsets.len(), rejects), (2, vec![garbage.to_owned()]), "{garbage:?} at the end");
+    }
+    let broken = [told(0).as_bytes(), b"\xff", told(1).as_bytes(), b"\n"].concat();
+    assert_eq!(offsets_and_rejects(&broken), (vec![0, 1], vec!["\u{fffd}".to_owned()]));
+}
+
+#[test]
+fn a_value_that_is_cut_off_in_the_middle_of_a_line_takes_no_other_along() {
+    for end in 1..told(1).len() {
+        let cut = told(1)[..end].to_owned();
+        let text = format!("{}{cut}{}{}\n", told(0), told(2), told(3));
+        assert_eq!(offsets_and_rejects(text.as_bytes()), (vec![0, 2, 3], vec![cut.clone()]), "{cut}");
+        let text = format!("{cut}{}{}\n", told(2), told(3));
+        assert_eq!(offsets_and_rejects(text.as_bytes()), (vec![2, 3], vec![cut.clone()]), "{cut} in front");
+        // At the object's end it is damage.
+        let text = format!("{}xx{}", told(0), &told(2)[..end]);
+        assert!(scan(text.as_bytes(), &options()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_stands_behind_the_value_of_a_message_in_an_envelope_is_ignored_as_connect_does() {
+    let value = serde_json::to_string(&(line("A", AT, "1") + "xx{}")).unwrap();
+    let wrapped = |offset: i64| format!(r#"{{"key":"k","value":{value},"offset":{offset}}}"#);
+    let text = format!("{}\n{}{}xx{}\n", wrapped(0), wrapped(1), wrapped(2), wrapped(3));
+    assert_eq!(offsets_and_rejects(text.as_bytes()), (vec![0, 1, 2, 3], vec!["xx".to_owned()]));
+}
+
+#[test]
+fn an_array_of_records_in_a_line_is_its_records_wherever_it_stands() {
+    let list = |offsets: std::ops::Range<i64>| format!("[{}]", offsets.map(told).collect::<Vec<_>>().join(","));
+    for text in [
+        format!("{}{}\n", told(0), list(1..10)),
+        format!("{}\n{}\n", told(0), list(1..10)),
+        format!("{}\n{}{}\n", told(0), list(1..5), list(5..10)),
+        format!("{}{}\n", list(0..5), list(5..10)),
+        format!("{}\n{},{}\n", told(0), list(1..9), told(9)),
+        // Once more by itself, or as an element: each counts once.
+        format!("{}\n{}\n{}\n", told(0), list(0..10), told(3)),
+    ] {
+        assert_eq!(offsets_and_rejects(text.as_bytes()), ((0..10).collect(), vec![]), "{text}");
+    }
+    let text = format!("{}xx[{},{{}},{}]\n", told(0), told(1), told(2));
+    assert_eq!(offsets_and_rejects(text.as_bytes()), (vec![0, 1, 2], vec!["xx".to_owned(), "{}".to_owned()]));
+}
+
+#[test]
+fn a_line_longer_than_any_tick_loses_none_of_its_ticks_whatever_stands_between_them() {
+    let count = 3 * common::decode::MAX_VALUE_BYTES as i64 / told(0).len() as i64;
+    for separator in [",", "xx"] {
+        let text = (0..count).map(told).collect::<Vec<_>>().join(separator) + "\n";
+        let scan = scan(text.as_bytes(), &options()).unwrap();
+        let rejected = if separator == "," { 0 } else { count as u64 - 1 };
+        assert_eq!((scan.hours[0].1.ticks, scan.rejected), (count as u64, rejected), "{separator}");
+    }
+}
+
+#[test]
+fn a_line_of_what_might_begin_a_record_again_and_again_is_given_up() {
+    for text in ["{", "[", "x{\"a\":", "{\"a\":[\"", "[{},"] {
+        let line = text.repeat(900_000 / text.len());
+        let content = format!("{}\n{line}\n{}\n", told(0), told(1));
+        let scan = scan(content.as_bytes(), &options()).unwrap();
+        assert_eq!(scan.hours[0].1.ticks, 2, "{text}");
+        assert!(scan.rejected > 0, "{text}");
+    }
 }

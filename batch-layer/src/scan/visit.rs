@@ -3,11 +3,13 @@
 use super::elements::{self, Elements};
 use super::envelope::Envelope;
 use super::lines::{Line, Lines};
-use super::values::end_of_first;
-use super::{ScanOptions, decompress};
+use super::{ScanOptions, decompress, values};
 use common::decode::{Beside, Decoder, Element, MAX_VALUE_BYTES, Provenance, Record};
 use common::{Reason, Reject};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use std::io::{self, ErrorKind, Read};
+use std::iter;
 use std::sync::Arc;
 
 /// Where in an object a tick stands.
@@ -153,6 +155,9 @@ impl Order {
 /// looks.
 const MAX_STRANGE_LINES: u64 = 1_000_000;
 
+/// How many bytes of a line are looked through for records behind what is none, all attempts together.
+const MAX_WORK: usize = 16 * MAX_VALUE_BYTES;
+
 impl<V: Visitor> LineTaker for Reading<'_, V> {
     #[inline(always)]
     fn take_first(&mut self, bytes: &[u8], number: u64) -> Option<usize> {
@@ -171,7 +176,11 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         }
         if line.length >= MAX_VALUE_BYTES as u64 {
             let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", line.length);
-            return self.reject(line, 0, Reject { reason: Reason::TooLarge, detail });
+            let why = Reject { reason: Reason::TooLarge, detail };
+            return match line.bytes.len() as u64 == line.length {
+                true => self.show_parts(line, why),
+                false => self.reject(line, line.behind, why),
+            };
         }
         if self.is_wrapped || line.behind > 0 {
             return self.show(line);
@@ -191,44 +200,132 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
 }
 
 impl<V: Visitor> Reading<'_, V> {
-    /// Shows each of the values of a line: one, nearly always.
+    /// Shows what a line holds: one value, nearly always.
     fn show(&mut self, line: &Line<'_>) {
-        let (mut rest, mut behind) = (line.bytes, line.behind);
-        while let Some(end) = end_of_first(rest) {
-            self.show_value(&Line { bytes: &rest[..end], length: end as u64, is_open: false, ..*line }, behind);
-            rest = rest[end..].trim_ascii_start();
+        match self.show_value(line, line.behind) {
+            Ok(()) => {}
+            Err(reject) if matches!(reject.reason, Reason::NotJson | Reason::NotUtf8) => self.show_parts(line, reject),
+            Err(reject) => self.reject(line, line.behind, reject),
+        }
+    }
+
+    /// Shows each of the values of a line that is none as a whole. What stands between them, or is cut off, is a rejected
+    /// part of its own; it goes on to the next record that tells its offset. `why` the line is no value.
+    fn show_parts(&mut self, line: &Line<'_>, why: Reject) {
+        let (mut rest, mut behind) = (values::skip_separators(line.bytes), line.behind);
+        if rest.is_empty() {
+            return self.reject(line, behind, why);
+        }
+        let mut work = MAX_WORK;
+        while !rest.is_empty() {
+            let end = values::end_of_value(rest);
+            let shown = end.map(|end| self.show_value(&part_of(line, rest, end), behind));
+            let length = match (end, shown) {
+                (Some(end), Some(Ok(()))) => end,
+                (Some(end), Some(Err(reject))) if is_value(&rest[..end], &reject) => {
+                    self.reject(&part_of(line, rest, end), behind, reject);
+                    end
+                }
+                _ => {
+                    let end = self.next_record(rest, &mut work).unwrap_or(rest.len());
+                    let part = part_of(line, rest, end);
+                    if let Err(reject) = self.show_value(&part, behind) {
+                        self.reject(&part, behind, reject);
+                    }
+                    end
+                }
+            };
+            rest = values::skip_separators(&rest[length..]);
             behind = behind.saturating_add(1);
         }
-        self.show_value(&Line { bytes: rest, length: rest.len() as u64, ..*line }, behind);
+    }
+
+    /// Where behind what a text begins with the next record begins that tells its offset. `work`: how many bytes may be
+    /// looked through for it.
+    fn next_record(&mut self, text: &[u8], work: &mut usize) -> Option<usize> {
+        memchr::memchr2_iter(b'{', b'[', text).filter(|at| *at > 0).find(|at| {
+            let value = &text[*at..];
+            let end = if *work > 0 { values::end_of_value(value) } else { None };
+            *work = work.saturating_sub(end.unwrap_or(value.len()));
+            end.is_some_and(|end| self.tells_offset(&value[..end]))
+        })
+    }
+
+    /// Whether a value is a record that tells its offset, or a list of such.
+    fn tells_offset(&mut self, value: &[u8]) -> bool {
+        let mut tells = false;
+        let mut note = |element: Element<'_>, told: Option<Provenance>| {
+            tells |= element.read.is_ok_and(|record| told.or(record.provenance).is_some());
+        };
+        let Self { envelope, beside, decoder, .. } = self;
+        decoder.refuse_rest(true);
+        if decoder.decode_each(value, beside, &mut |element| note(element, None)).is_err()
+            && let Some(content) = envelope.open(value)
+        {
+            let beside = Beside { key: content.key, time: content.time, ..*beside };
+            decoder.refuse_rest(false);
+            let told = content.provenance;
+            // Why it is none is said where it is shown.
+            let _ = decoder.decode_each(content.value, &beside, &mut |element| note(element, told));
+        }
+        tells || self.is_list(value)
+    }
+
+    /// Whether a value is an array of records, each with an offset of its own, and not a message with several ticks.
+    fn is_list(&mut self, value: &[u8]) -> bool {
+        values::first_of_array(value).is_some_and(|first| self.tells_offset(first))
+    }
+
+    /// Shows the elements of such an array. `false` where it is no JSON.
+    fn show_list(&mut self, line: &Line<'_>, behind: u16) -> bool {
+        let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(line.bytes) else {
+            return false;
+        };
+        for (at, element) in (behind..=u16::MAX).chain(iter::repeat(u16::MAX)).zip(elements) {
+            let element = part(line.number, element.get().as_bytes());
+            if let Err(reject) = self.show_value(&element, at) {
+                self.reject(&element, at, reject);
+            }
+        }
+        true
     }
 
     /// A value is a message as it is, or holds one in an envelope. What the last one was is tried first; where neither is
     /// true, the reason is that of the envelope's content, if there is any. `behind`: how many stand before it in its line.
-    fn show_value(&mut self, line: &Line<'_>, behind: u16) {
+    ///
+    /// # Errors
+    /// Why it is none; nothing was shown then.
+    fn show_value(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Reject> {
+        if self.is_list(line.bytes) && self.show_list(line, behind) {
+            return Ok(());
+        }
         let mut inner = None;
         if self.is_wrapped {
             match self.show_content(line, behind) {
-                Ok(()) => return,
+                Ok(()) => return Ok(()),
                 Err(why) => inner = why,
             }
         }
         let outer = match self.show_message(line, behind) {
-            Ok(()) => return,
+            Ok(()) => return Ok(()),
             Err(why) => why,
         };
         if !self.is_wrapped {
             match self.show_content(line, behind) {
-                Ok(()) => return self.is_wrapped = true,
+                Ok(()) => {
+                    self.is_wrapped = true;
+                    return Ok(());
+                }
                 Err(why) => inner = why,
             }
         }
         self.has_records |= inner.is_some();
-        self.reject(line, behind, inner.unwrap_or(outer));
+        Err(inner.unwrap_or(outer))
     }
 
     fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
         // Of a line of other fields than JSON nothing tells whether it is whole.
-        if line.is_open && (self.is_csv || is_cut(line.bytes)) {
+        if line.is_open && (self.is_csv || is_cut(line.bytes, index > 0)) {
             self.cut_line = Some(line.number);
         }
         self.has_records |= match reject.reason {
@@ -262,6 +359,7 @@ impl<V: Visitor> Reading<'_, V> {
         let content = envelope.open(line.bytes).ok_or(None)?;
         let beside = Beside { key: content.key, time: content.time, ..*beside };
         let message = Message { value: content.value, number: line.number, behind, provenance: content.provenance };
+        decoder.refuse_rest(false);
         show_each(decoder, (*visitor, order), &message, &beside)?;
         self.has_records = true;
         Ok(())
@@ -271,15 +369,30 @@ impl<V: Visitor> Reading<'_, V> {
     fn show_message(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Reject> {
         let Self { decoder, beside, visitor, order, .. } = self;
         let message = Message { value: line.bytes, number: line.number, behind, provenance: None };
+        decoder.refuse_rest(true);
         show_each(decoder, (*visitor, order), &message, beside)?;
         self.has_records = true;
         Ok(())
     }
 }
 
-/// Whether it is the beginning of a JSON value.
-fn is_cut(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err_and(|error| error.is_eof())
+/// Whether it is the beginning of a JSON value, or `after_others`, which something may stand in front of.
+fn is_cut(bytes: &[u8], after_others: bool) -> bool {
+    let begins = |bytes: &[u8]| serde_json::from_slice::<IgnoredAny>(bytes).is_err_and(|error| error.is_eof());
+    let behind = memchr::memchr2(b'{', b'[', bytes).filter(|_| after_others);
+    begins(bytes) || behind.is_some_and(|at| begins(&bytes[at..]))
+}
+
+/// Whether what was rejected is a value all the same.
+fn is_value(bytes: &[u8], reject: &Reject) -> bool {
+    let is_strange = matches!(reject.reason, Reason::NotJson | Reason::NotUtf8);
+    !is_strange || serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+}
+
+/// The part of a line that `rest` of it begins with.
+fn part_of<'l>(line: &Line<'_>, rest: &'l [u8], end: usize) -> Line<'l> {
+    let bytes = rest[..end].trim_ascii_end();
+    Line { bytes, length: bytes.len() as u64, is_open: line.is_open && end == rest.len(), ..*line }
 }
 
 /// What stands behind another value is a record of its own only if it says so: a producer may send two values in one message,

@@ -256,6 +256,7 @@ impl Work {
             return Ok(Some(New { sum, added: None }));
         };
         match lost(known, &sum, due.is_read_otherwise) {
+            0 if self.refuses_more(due, known, &sum) => Ok(None),
             0 => Ok(Some(New { sum, added: None })),
             lost => self.shrink(due, known, (sum, lost), added).await,
         }
@@ -340,6 +341,15 @@ impl Work {
             known.gone_objects > 0 && known.sum.is_some() && known.location == self.store.location()
         });
         is_kept && !stale.replaced && !stale.reread && !self.may_shrink(stale.hour)
+    }
+
+    /// Whether by other rules the same objects hold more ticks than by those that the hour was computed by, which no person
+    /// has asked for; it has been noted then.
+    fn refuses_more(&mut self, due: &Due<'_>, known: &Computed, sum: &HourBars) -> bool {
+        let new: u64 = due.objects.iter().filter(|indexed| !indexed.is_known).map(|indexed| indexed.ticks).sum();
+        let is_more = sum.ticks > known.ticks + new;
+        let refuses = is_more && due.is_read_otherwise && !due.is_forced && !due.stale.replaced;
+        refuses && self.fail_more(due.stale.hour, known, sum.ticks)
     }
 
     /// What an hour was, and what `added` hold; `None` where that is too much, which has been noted.

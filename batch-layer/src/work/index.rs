@@ -67,7 +67,7 @@ impl Work {
             moved = self.index_once(folders, false).await?;
         }
         for Change { object, folder, .. } in moved {
-            let why = "it is replaced again and again while it is read".to_owned();
+            let why = "it is replaced again and again while it is read, or is longer than it is listed".to_owned();
             let broken = Broken { kind: BrokenKind::Unavailable, why, hours: Vec::new() };
             self.note_broken(&object, &folder, broken).await?;
         }
@@ -85,7 +85,7 @@ impl Work {
             let mut known = self.index.folders(&prefixes, &self.format).await?;
             for (folder, listing) in listed {
                 let listing = match listing {
-                    Err(error @ StoreError::TooMany) => {
+                    Err(error @ (StoreError::TooMany | StoreError::Endless(_))) => {
                         self.fail_folder(&folder, &error);
                         continue;
                     }

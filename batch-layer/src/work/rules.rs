@@ -1,30 +1,33 @@
 //! What other rules of messages do to hours that are known.
 //!
-//! A forgotten flag makes every line of an archive be rejected. So an object that was read by other rules before, and that
-//! holds fewer ticks of a computed hour by this run's, stays in the index as it was: the hour is not written and keeps what
-//! it knows, and the next run with the right flags has nothing to mend.
+//! A forgotten flag makes every line of an archive be rejected, or lets lines be ticks that are none. So an object that was
+//! read by other rules before, and that holds fewer or more ticks of a computed hour by this run's, stays in the index as
+//! it was: the hour is not written and keeps what it knows, and the next run with the right flags has nothing to mend.
 
 use super::Work;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
 use crate::scan::Scan;
-use crate::survey::Change;
+use crate::survey::{Change, ChangeKind};
 use common::Failure;
 use rustc_hash::FxHashMap;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// What this run's rules would take from an hour.
+/// What this run's rules would take from an hour, or add to it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fewer {
+pub(super) struct Otherwise {
     objects: u64,
     before: u64,
     now: u64,
+    /// Some of the objects hold fewer.
+    is_less: bool,
 }
 
-/// What objects hold by this run's rules that held more by others.
+/// What objects hold by this run's rules that held more or fewer by others.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
-    hours: BTreeMap<Hour, Fewer>,
+    hours: BTreeMap<Hour, Otherwise>,
     is_explained: bool,
     is_rewrite_said: bool,
 }
@@ -35,7 +38,13 @@ impl Work {
         self.allow_shrink && self.plan.window.contains(&hour)
     }
 
-    /// Whether an object is to stay as it was read before, because by this run's rules computed hours would lose ticks.
+    /// Whether a person asks for what this run's flags make of an hour.
+    fn may_grow(&self, hour: Hour) -> bool {
+        (self.recompute || self.allow_shrink) && self.plan.window.contains(&hour)
+    }
+
+    /// Whether an object is to stay as it was read before, because by this run's rules computed hours would lose ticks, or
+    /// have more of the same messages.
     pub(super) async fn refuses(&mut self, change: &Change, scan: &Scan) -> Result<bool, Failure> {
         if !change.by_other_rules {
             return Ok(false);
@@ -44,25 +53,32 @@ impl Work {
         let now: FxHashMap<Hour, u64> =
             scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
         let now = |hour: &Hour| now.get(hour).copied().unwrap_or(0);
-        let lost: Vec<_> =
-            held.into_iter().filter(|(hour, before)| now(hour) < *before && !self.may_shrink(*hour)).collect();
-        for (hour, before) in &lost {
-            let fewer = self.refused.hours.entry(*hour).or_default();
-            fewer.objects += 1;
-            fewer.before += before;
-            fewer.now += now(hour);
+        // An object that was replaced, or that another version of this program reads, may well hold more.
+        let may_be_more = change.kind != ChangeKind::Forced || rules(&format) == rules(&self.format);
+        let is_refused = |(hour, before): &(Hour, u64)| match now(hour).cmp(before) {
+            Ordering::Less => !self.may_shrink(*hour),
+            Ordering::Equal => false,
+            Ordering::Greater => !may_be_more && !self.may_grow(*hour),
+        };
+        let refused: Vec<_> = held.into_iter().filter(is_refused).collect();
+        for (hour, before) in &refused {
+            let otherwise = self.refused.hours.entry(*hour).or_default();
+            otherwise.objects += 1;
+            otherwise.before += before;
+            otherwise.now += now(hour);
+            otherwise.is_less |= now(hour) < *before;
         }
-        if !lost.is_empty() && !std::mem::replace(&mut self.refused.is_explained, true) {
+        if !refused.is_empty() && !std::mem::replace(&mut self.refused.is_explained, true) {
             self.explain(change, scan, &format);
         }
-        Ok(!lost.is_empty())
+        Ok(!refused.is_empty())
     }
 
     fn explain(&self, change: &Change, scan: &Scan, format: &str) {
         let (before, now) = differences(format, &self.format);
         let first = scan.rejects.first().map(|first| format!(", the first: {}", first.reject)).unwrap_or_default();
         self.progress.warn(format_args!(
-            "{}{} was read by other rules of messages before: then \"{before}\", now \"{now}\" (is a flag missing?); \
+            "{}{} was read by other rules of messages before: then {before}, now {now} (is a flag missing?); \
              {} of its {} lines are rejected now{first}",
             self.store.location(),
             change.object.key,
@@ -78,24 +94,42 @@ impl Work {
         }
         let (before, now) = differences(&known.format, &self.format);
         self.progress.warn(format_args!(
-            "hour {hour}, and perhaps others, was computed by other rules of messages: then \"{before}\", now \"{now}\" \
+            "hour {hour}, and perhaps others, was computed by other rules of messages: then {before}, now {now} \
              (is a flag missing?); what these rules read otherwise is written anew"
         ));
     }
 
     /// Notes the hours of such objects as not written.
     pub(super) fn fail_refused(&mut self) {
-        for (hour, fewer) in std::mem::take(&mut self.refused.hours) {
+        for (hour, otherwise) in std::mem::take(&mut self.refused.hours) {
             if self.failed.contains(&hour) {
                 continue;
             }
-            let Fewer { objects, before, now } = fewer;
+            let Otherwise { objects, before, now, is_less } = otherwise;
+            let flag = if is_less { "--allow-shrink" } else { "--recompute" };
             let why = format!(
                 "not written, because by this run's rules of messages {objects} of its objects hold {now} ticks where \
-                 they held {before}: it stays as it is known; --allow-shrink, with a window that holds it, writes it"
+                 they held {before}: it stays as it is known; {flag}, with a window that holds it, writes it"
             );
             self.fail(hour, &why);
         }
+    }
+
+    /// Notes that an hour is not written because it would have more ticks of the same objects. `false` where that is not
+    /// for other flags, but for another version of this program.
+    pub(super) fn fail_more(&mut self, hour: Hour, known: &Computed, now: u64) -> bool {
+        if rules(&known.format) == rules(&self.format) {
+            return false;
+        }
+        let (before, ours) = differences(&known.format, &self.format);
+        let why = format!(
+            "not written, because by this run's rules of messages it would have {now} ticks of the same objects where \
+             it has {}: then {before}, now {ours} (is a flag missing?); --recompute, with a window that holds it, \
+             writes it",
+            known.ticks
+        );
+        self.fail(hour, &why);
+        true
     }
 
     /// Whether an object can only be read by a run with another prefix, whose rules are not known here.
@@ -111,7 +145,7 @@ impl Work {
         let (theirs, ours) = differences(&example.format, &self.format);
         let why = format!(
             "not written, because all of its objects would have to be read again, and {} of another --prefix, {} among \
-             them, were read by other rules of messages: theirs \"{theirs}\", this run's \"{ours}\". Read all prefixes \
+             them, were read by other rules of messages: theirs {theirs}, this run's {ours}. Read all prefixes \
              of a database by the same flags (--map takes alternatives, as symbol=a|b)",
             foreign.len(),
             example.object.key
@@ -125,15 +159,35 @@ fn rules(format: &str) -> &str {
     format.split_once(' ').map_or(format, |(_, rules)| rules)
 }
 
-/// The words in which two formats differ, and the one before them, which names them.
+/// The flags in which two formats differ.
 fn differences(one: &str, other: &str) -> (String, String) {
-    let (one, other): (Vec<&str>, Vec<&str>) = (one.split(' ').collect(), other.split(' ').collect());
-    let same_front = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
-    let least = one.len().min(other.len());
-    let same_back =
-        one.iter().rev().zip(other.iter().rev()).take(least - same_front).take_while(|(a, b)| a == b).count();
-    let middle = |words: &[&str]| words[same_front.saturating_sub(1)..words.len() - same_back].join(" ");
-    (middle(&one), middle(&other))
+    let (one, other) = (flags(one), flags(other));
+    let only = |these: &[&str], those: &[&str]| {
+        let mut shown: Vec<String> =
+            these.iter().filter(|flag| !those.contains(flag)).map(|flag| format!("`{flag}`")).collect();
+        let lacks = |flag: &&&str| !these.iter().any(|other| name(other) == name(flag));
+        let mut missing: Vec<String> = those.iter().filter(lacks).map(|flag| format!("no `{}`", name(flag))).collect();
+        missing.dedup();
+        shown.append(&mut missing);
+        if shown.is_empty() { "without it".to_owned() } else { shown.join(" ") }
+    };
+    (only(&one, &other), only(&other, &one))
+}
+
+/// The flags of a format with their values, and in front of them the version of this program's sums.
+fn flags(format: &str) -> Vec<&str> {
+    let starts = format.match_indices(" --").map(|(at, _)| at + 1);
+    let starts: Vec<usize> = std::iter::once(0).chain(starts).collect();
+    let ends = starts[1..].iter().map(|start| start - 1).chain([format.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &format[*start..end]).collect()
+}
+
+/// A flag without its value; all versions are called alike.
+fn name(flag: &str) -> &str {
+    match flag.starts_with("--") {
+        true => flag.split_once(' ').map_or(flag, |(name, _)| name),
+        false => "version",
+    }
 }
 
 #[cfg(test)]
@@ -141,14 +195,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_shown_by_what_differs_in_them() {
-        let shown = |one, other| differences(one, other);
+    fn formats_are_shown_by_the_flags_that_differ_in_them() {
+        let shown = |one: &str, other: &str| differences(one, other);
         let texts = |one: &str, other: &str| (one.to_owned(), other.to_owned());
-        assert_eq!(shown("2 n map a=b unit Auto zone none", "2 n map a=c unit Auto zone none").0, "map a=b");
-        assert_eq!(shown("2 n zone none x", "2 n zone Asia/Tokyo x"), texts("zone none", "zone Asia/Tokyo"));
-        assert_eq!(shown("2 a map x b", "2 a map x y b"), texts("x", "x y"));
-        assert_eq!(shown("1 a b", "2 a b"), texts("1", "2"));
-        assert_eq!(shown("a b", "a b"), texts("b", "b"));
+        let base = "2 --file-name n --map a=b --timestamp-zone none";
+        let with = |flags: &str| format!("{base}{flags}");
+        assert_eq!(shown(base, &base.replace("a=b", "a=c d")), texts("`--map a=b`", "`--map a=c d`"));
+        assert_eq!(shown(&with(" --where type=match"), base), texts("`--where type=match`", "no `--where`"));
+        let (one, two) = (with(" --where a=1 --where b=2"), with(" --where b=2"));
+        assert_eq!(shown(&one, &two), texts("`--where a=1`", "without it"));
+        assert_eq!(shown(base, &one), texts("no `--where`", "`--where a=1` `--where b=2`"));
+        assert_eq!(shown(base, &base.replace('2', "3")), texts("`2`", "`3`"));
         assert_eq!((rules("1 a b"), rules("2 a c")), ("a b", "a c"));
     }
 }

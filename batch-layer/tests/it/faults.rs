@@ -388,8 +388,8 @@ async fn throttling_by_whatever_status_is_waited_for_in_listings_and_reads() {
     }
 }
 
-#[tokio::test]
-async fn a_listing_whose_pages_go_round_in_a_circle_is_the_stores_fault_and_ends() {
+/// Runs over a store whose listing of the hour of 10:00 has no end: what its page with a number shows, and its token.
+async fn endless_listing(page: impl Fn(usize) -> (String, usize) + Send + Sync + 'static) -> (World, Outcome) {
     let world = World::create().await;
     three_hours(&world).await;
     let number = AtomicUsize::new(0);
@@ -397,14 +397,36 @@ async fn a_listing_whose_pages_go_round_in_a_circle_is_the_stores_fault_and_ends
         if !(request.path.contains("list-type") && request.path.contains("2025-06-02-10")) {
             return Treatment::Forward;
         }
-        let token = number.fetch_add(1, Ordering::Relaxed) % 3;
+        let (shown, token) = page(number.fetch_add(1, Ordering::Relaxed));
         let next = format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>");
-        answer(200, &format!("<ListBucketResult>{next}</ListBucketResult>"))
+        answer(200, &format!("<ListBucketResult>{next}{shown}</ListBucketResult>"))
     })
     .await;
     let outcome = run_through(&world, &store).await;
-    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("one follows which was there before"), "{}", outcome.stderr);
+    (world, outcome)
+}
+
+#[tokio::test]
+async fn a_listing_that_has_no_end_is_the_stores_fault_and_holds_back_that_folder_alone() {
+    let object = |number: usize| {
+        let key = key(10, 0, number as i64);
+        format!("<Contents><Key>{key}</Key><Size>9</Size><ETag>x</ETag></Contents>")
+    };
+    let circle = endless_listing(|number| (String::new(), number % 3)).await;
+    let same = endless_listing(move |number| (object(7), number)).await;
+    let back = endless_listing(move |number| (object(number % 5), number)).await;
+    let nothing = endless_listing(|number| (String::new(), number)).await;
+    for ((world, outcome), word) in [
+        (circle, "one follows which was there before"),
+        (same, "stock_prices+0+0000000007.json is shown twice"),
+        (back, "stock_prices+0+0000000000.json is shown twice"),
+        (nothing, "1000 pages in a row show nothing"),
+    ] {
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(word), "{word}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("hour 2025-06-02T10:00Z: not written"), "{}", outcome.stderr);
+        assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"], "{word}");
+    }
 }
 
 #[tokio::test]

@@ -185,13 +185,20 @@ async fn values_without_a_newline_between_them_are_each_read() {
     world.bucket.put(&key(10, 0, 0), lines(&some_ticks(10, 0, 0, 20_000)).replace('\n', "")).await.unwrap();
     world.run_ok(&DAY).await;
     assert_eq!(world.number(TICKS).await, 20_000);
-    // Arrays, whose elements tell no offset.
+    // Arrays, whose elements tell their offsets.
     let world = World::create().await;
     let array = |partition: i64| format!("[{}]", placed(partition).trim_end().replace('\n', ","));
     world.bucket.put(&key(10, 0, 0), format!("{}{}{}\n", placed(2), array(0), array(1))).await.unwrap();
     world.run_ok(&DAY).await;
-    assert_eq!(world.number(TICKS).await, 20);
-    assert_eq!(world.number("select rejected_lines from archive_objects").await, 10);
+    assert_eq!(world.number(TICKS).await, 30);
+    assert_eq!(world.number("select rejected_lines from archive_objects").await, 0);
+    // What stands between is kept.
+    let world = World::create().await;
+    world.bucket.put(&key(10, 0, 0), placed(0).trim_end().replace('\n', "xx")).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 10);
+    let rejects = "select count(*) from rejected_lines where convert_from(value, 'UTF8') = 'xx'";
+    assert_eq!(world.number(rejects).await, 9);
     // Without offsets nobody can tell them from one message of several values, of which Connect takes the first.
     let world = World::create().await;
     world.bucket.put(&key(10, 0, 0), unplaced(0).replace('\n', "") + "\n" + &unplaced(1)).await.unwrap();

@@ -78,8 +78,71 @@ async fn an_hour_that_would_lose_a_part_by_other_rules_keeps_it_unless_a_person_
     let outcome = world.run_ok(&with(&strict, &["--allow-shrink"])).await;
     assert!(outcome.stderr.contains("40 of 100 records are taken out: --allow-shrink says so"), "{}", outcome.stderr);
     assert_eq!(world.number("select ticks from batch_hours").await, 60);
-    world.run_ok(&DAY).await;
+    // Nobody has said that more is right, either.
+    let outcome = world.run(&DAY).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    world.run_ok(&with(&DAY, &["--recompute"])).await;
     assert_eq!(world.summary().await, before, "what can be read again comes back");
+}
+
+#[tokio::test]
+async fn a_forgotten_flag_that_lets_more_be_ticks_writes_nothing_and_leaves_nothing_to_mend() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 20);
+    let of_kind = |kind: &str, ticks: &[Tick]| lines(ticks).replace('{', &format!("{{\"type\":\"{kind}\","));
+    world.bucket.put(&key(10, 0, 0), of_kind("match", &ticks[..10]) + &of_kind("book", &ticks[10..])).await.unwrap();
+    let right = with(&DAY, &["--where", "type=match"]);
+    world.run_ok(&right).await;
+    let before = world.footprint().await;
+    let outcome = world.run(&DAY).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    for word in [
+        "1 of its objects hold 20 ticks where they held 10: it stays as it is known; --recompute, with a window",
+        "then `--where type=match`, now no `--where` (is a flag missing?)",
+    ] {
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    }
+    assert_eq!(world.footprint().await, before);
+    world.run_ok(&right).await;
+    let reads = "select objects_read from batch_runs order by run_id desc limit 1";
+    assert_eq!((world.footprint().await, world.number(reads).await), (before, 0), "nothing is to be mended");
+    // An object that has come to hold more explains itself, whatever the flags.
+    let more = some_ticks(10, 0, 0, 30);
+    world.bucket.put(&key(10, 0, 0), of_kind("match", &more)).await.unwrap();
+    world.run_ok(&with(&right, &["--each", "data"])).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 30);
+    // What a person asks for is done.
+    world.run_ok(&right).await;
+    world.bucket.put(&key(10, 0, 0), of_kind("match", &more[..5]) + &of_kind("book", &more[5..])).await.unwrap();
+    world.run_ok(&right).await;
+    world.run_ok(&with(&DAY, &["--recompute"])).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 30);
+}
+
+#[tokio::test]
+async fn an_hour_whose_repeated_records_would_count_twice_by_other_flags_stays_as_it_is_known() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 15);
+    let named = |ticks: &[Tick]| lines(ticks).replace("kafka_offset", "off");
+    world.bucket.put(&key(10, 0, 0), named(&ticks[..10])).await.unwrap();
+    world.bucket.put(&key(10, 0, 5), named(&ticks[5..])).await.unwrap();
+    let right = with(&DAY, &["--offset-field", "off"]);
+    world.run_ok(&right).await;
+    let (before, ticks) = (world.summary().await, "select ticks from batch_hours");
+    assert_eq!(world.number(ticks).await, 15);
+    for _ in 0..2 {
+        let outcome = world.run(&DAY).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        let word = "it would have 20 ticks of the same objects where it has 15: then `--offset-field off`, now \
+                    `--offset-field kafka_offset`";
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, before);
+    }
+    let outcome = world.run_ok(&right).await;
+    assert!(outcome.stderr.contains("0 hours computed"), "{}", outcome.stderr);
+    assert_eq!((world.summary().await, world.number(ticks).await), (before, 15));
+    world.run_ok(&with(&DAY, &["--recompute"])).await;
+    assert_eq!(world.number(ticks).await, 20);
 }
 
 #[tokio::test]
@@ -199,7 +262,7 @@ async fn an_hour_that_needs_the_objects_of_a_prefix_with_other_rules_says_which_
     let words = [
         "hour 2025-06-02T10:00Z: not written, because all of its objects would have to be read again",
         &tokyo_key(10, 0, 0),
-        "were read by other rules of messages: theirs \"map symbol=s,",
+        "were read by other rules of messages: theirs `--map symbol=s,",
         "by the same flags",
     ];
     assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{}", outcome.stderr);

@@ -29,8 +29,9 @@ pub(super) fn check(value: &[u8]) -> Result<&str, Reject> {
 }
 
 /// What Connect reads of `value`, where that is something else than the whole of it: without what stands in front of the
-/// first object or array and behind it, and without zeros in front of numbers. `None` where nothing would change.
-pub(super) fn as_connect(value: &[u8]) -> Option<Vec<u8>> {
+/// first object or array and behind it, and without zeros in front of numbers. `None` where nothing would change; `refuses_rest`:
+/// or where anything stands behind it.
+pub(super) fn as_connect(value: &[u8], refuses_rest: bool) -> Option<Vec<u8>> {
     let start = if value.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let bytes = value[start..].trim_ascii_start();
     if !bytes.first().is_some_and(|first| is_opening(*first)) || value.len() >= MAX_VALUE_BYTES {
@@ -45,6 +46,9 @@ pub(super) fn as_connect(value: &[u8]) -> Option<Vec<u8>> {
             read.push(byte);
         }
         if walk.ends_with(byte) {
+            if refuses_rest && !bytes[at + 1..].trim_ascii_start().is_empty() {
+                return None;
+            }
             break;
         }
     }
@@ -108,7 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(value: &str) -> Option<String> {
-        as_connect(value.as_bytes()).map(|read| String::from_utf8(read).unwrap())
+        as_connect(value.as_bytes(), false).map(|read| String::from_utf8(read).unwrap())
     }
 
     #[test]
@@ -122,7 +126,9 @@ mod tests {
         for value in ["{\"a\":1}", " {\"a\":1} ", "", "[1]", "{\"a\":1", "x{\"a\":1}", "{\"a\":\"}\""] {
             assert_eq!(read(value), None, "{value}");
         }
-        assert_eq!(as_connect(b"{\"a\":1}\xff").as_deref(), Some(&b"{\"a\":1}"[..]));
+        assert_eq!(as_connect(b"{\"a\":1}\xff", false).as_deref(), Some(&b"{\"a\":1}"[..]));
+        assert_eq!(as_connect(b"{\"a\":1}\xff", true), None);
+        assert_eq!(as_connect(b"{\"a\":01} ", true).as_deref(), Some(&b"{\"a\":1}"[..]));
         assert_eq!(read("\u{feff}[{\"a\":[01]}]]").as_deref(), Some("[{\"a\":[1]}]"));
     }
 

@@ -64,7 +64,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// All of them in a line: what is computed by others is to be computed again.
+    /// All of them in a line, by their flags: what is computed by others is to be computed again.
     #[must_use]
     pub fn describe(&self) -> String {
         let fields = Field::ALL.into_iter().filter(|field| !self.mapping.paths(*field).is_empty());
@@ -76,11 +76,14 @@ impl Rules {
         let each = self.each.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
         let (symbol, timestamp) = (self.symbol_from, self.timestamp_from);
         let (nonpositive, upper) = (self.allow_nonpositive_prices, self.uppercase_symbols);
-        let kinds = |condition: &Condition| format!(" where {condition} {}", condition.is_optional);
+        // A preset's conditions pass messages that do not say what they are.
+        let or_none = |condition: &Condition| if condition.is_optional { "|none" } else { "" };
+        let kinds = |condition: &Condition| format!(" --where {condition}{}", or_none(condition));
         let kinds: String = self.conditions.iter().map(kinds).collect();
         format!(
-            "{partition} {offset} {record_time} map {} each {each} unit {unit:?} zone {zone} oldest {oldest} symbol {symbol:?} \
-             timestamp {timestamp:?} nonpositive {nonpositive} upper {upper}{kinds}",
+            "--partition-field {partition} --offset-field {offset} --record-time-field {record_time} --map {} \
+             --each {each} --timestamp-unit {unit:?} --timestamp-zone {zone} --oldest {oldest} --symbol-from {symbol:?} \
+             --timestamp-from {timestamp:?} --allow-nonpositive-prices {nonpositive} --uppercase-symbols {upper}{kinds}",
             map.join(",")
         )
     }
