@@ -213,8 +213,10 @@ create table detector_log
     states    bytea    not null,
     constraint detector_log_pkey primary key (source, partition, number)
 )
-    with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
-        toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 20000);
+    -- Rows live for seconds. To give back empty pages would take a lock that writers wait for.
+    with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, vacuum_truncate = false,
+        toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 20000,
+        toast.vacuum_truncate = false);
 
 -- To compress them would cost more than to write them.
 alter table detector_log

@@ -117,7 +117,6 @@ fn width(mean: f64, at: i64, to: &Parameters, session: Session) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::pack;
     use crate::tick::{Place, SECOND};
 
     const SESSION: Session = Session { opens: 0, closes: 390 * MINUTE };

@@ -170,7 +170,6 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::Pack;
     use crate::random::Random;
     use crate::tick::{Place, SECOND};
 
