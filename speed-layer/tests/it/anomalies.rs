@@ -10,7 +10,7 @@ const TICKS: i64 = 6000;
 /// Of two partitions and six symbols; one price in 41 is wrong, and the market is silent once for ten minutes.
 fn tick(number: i64) -> Record {
     let cents = 20_000 + number * number % 11;
-    let cents = if number % 41 == 0 { cents * 21 / 20 } else { cents };
+    let cents = if number % 41 == 0 { cents * 103 / 100 } else { cents };
     let pause = if number > TICKS / 2 { 600_000 } else { 0 };
     // From 2025-06-06, 10:00 in New York, on.
     let millis = 1_749_218_400_000 + number * 50 + pause;
