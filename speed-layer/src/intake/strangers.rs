@@ -28,13 +28,14 @@ impl Unmarked {
         self.0.is_empty()
     }
 
-    /// Takes what `look` says of `members`; gives those of whom it is certain that they write somewhere else.
-    fn take<'a>(&mut self, members: &[&'a Member], look: &Look) -> Option<&'a Member> {
+    /// Takes what `look` says of `members`, who are there `now`; gives one of whom it is certain that it writes somewhere
+    /// else.
+    fn take<'a>(&mut self, members: &[&'a Member], look: &Look, now: Instant) -> Option<&'a Member> {
         let lacking: Vec<&Member> =
             members.iter().filter(|member| !look.awake.contains(&member.client_id)).copied().collect();
         self.0.retain(|id, _| lacking.iter().any(|member| member.client_id == *id));
         lacking.into_iter().find(|member| {
-            let since = *self.0.entry(member.client_id.clone()).or_insert_with(Instant::now);
+            let since = *self.0.entry(member.client_id.clone()).or_insert(now);
             look.at.saturating_duration_since(since) >= UNMARKED
         })
     }
@@ -87,7 +88,8 @@ impl Intake {
         let readers = members.iter().filter(|member| topic_of(member).is_some());
         let (relatives, others): (Vec<&Member>, Vec<&Member>) =
             readers.partition(|member| family(&member.client_id) == family(&self.client_id));
-        let unmarked = self.shared.presence.look().and_then(|look| self.unmarked.take(&relatives, &look));
+        let unmarked =
+            self.shared.presence.look().and_then(|look| self.unmarked.take(&relatives, &look, Instant::now()));
         let found = match (others.first(), unmarked) {
             (Some(other), _) => Some((*other, "does not write into this database".to_owned())),
             (None, Some(relative)) => Some((relative, no_mark())),
@@ -139,12 +141,12 @@ mod tests {
         let members = [&here, &there];
         let mut unmarked = Unmarked::default();
         let now = Instant::now();
-        assert_eq!(unmarked.take(&members, &look(now, &["s-a-1"])), None);
+        assert_eq!(unmarked.take(&members, &look(now, &["s-a-1"]), now), None);
         assert!(!unmarked.is_empty());
-        let later = now + UNMARKED + Duration::from_secs(5);
-        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1"])), Some(&there));
-        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1", "s-a-2"])), None);
+        let later = now + UNMARKED;
+        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1"]), later), Some(&there));
+        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1", "s-a-2"]), later), None);
         assert!(unmarked.is_empty());
-        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1"])), None, "its time begins anew");
+        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1"]), later), None, "its time begins anew");
     }
 }
