@@ -19,6 +19,8 @@ const FORBIDDEN: &str = "
                  ('kafka_gaps', '{insert}'),
                  ('realtime_partitions', '{select}'),
                  ('realtime_upkeep', '{select, update}'),
+                 ('anomalies', '{insert}'),
+                 ('detector_log', '{select, insert, delete}'),
                  ('speed_instances', '{select, insert, update, delete}')) as needed (name, privileges),
          unnest(privileges) as privilege
     where not has_table_privilege(name, privilege)";
