@@ -7,8 +7,7 @@
 
 use crate::batch::{Batch, Seen};
 use crate::source::SourcePartition;
-use anomalies::causal::silence;
-use anomalies::causal::{Parameters, State};
+use anomalies::causal::{self, MOST_SYMBOLS, Parameters, State, silence};
 use anomalies::pack::Pack;
 use anomalies::{Calendar, Finding, Kind, Place, Tick};
 use common::{SymbolMap, Timestamp};
@@ -23,8 +22,6 @@ const ENTRIES: usize = 512;
 /// So many bytes of them do, or this many times as much as a whole one has.
 const BYTES: usize = 4 << 20;
 const TIMES: usize = 8;
-/// Symbols of a partition that are watched: the first ones. A feed may have millions of names.
-pub const MOST_SYMBOLS: usize = 20_000;
 
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
@@ -151,11 +148,8 @@ impl Judged {
                 ..Tick::of(Place { offset: tick.offset, index: tick.index }, tick.at, tick.price)
             };
             watched.is_touched = true;
-            watched.market.observe(&of, &to.silence, calendar, &mut found);
-            found.iter_mut().for_each(|finding: &mut Finding| finding.kind = Kind::MarketSilence);
-            if let Some(symbol) = symbol {
-                watched.symbols[symbol].state.observe(&of, to, calendar, &mut found);
-            }
+            let state = (&mut watched.market, symbol.map(|symbol| &mut watched.symbols[symbol].state));
+            causal::observe(&of, state, to, calendar, &mut found);
             for finding in found.drain(..) {
                 let symbol = seen.series()[tick.series as usize].symbol.clone();
                 self.findings.push(Found { at: *at, symbol, finding });

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Calendar, Session};
 use crate::pack::Pack;
-use crate::tick::{Finding, Tick};
+use crate::tick::{Finding, Kind, Tick};
 
 /// What all detectors are set to.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -23,6 +23,27 @@ pub struct Parameters {
     pub band: band::Parameters,
     pub burst: burst::Parameters,
     pub silence: silence::Parameters,
+}
+
+/// Symbols of a partition that are watched: the first ones. A feed may have millions of names.
+pub const MOST_SYMBOLS: usize = 20_000;
+
+/// Looks at `tick`, the next one of its partition, by what is known of all of that one's ticks (`market`)
+/// and of its symbol's; `None` for a symbol beyond [`MOST_SYMBOLS`].
+#[inline]
+pub fn observe(
+    tick: &Tick,
+    (market, symbol): (&mut silence::State, Option<&mut State>),
+    to: &Parameters,
+    calendar: &Calendar,
+    found: &mut Vec<Finding>,
+) {
+    let before = found.len();
+    market.observe(tick, &to.silence, calendar, found);
+    found[before..].iter_mut().for_each(|finding| finding.kind = Kind::MarketSilence);
+    if let Some(symbol) = symbol {
+        symbol.observe(tick, to, calendar, found);
+    }
 }
 
 /// What all detectors know of one symbol. Written down and read again, it goes on as if nothing had

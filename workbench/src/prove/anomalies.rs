@@ -1,8 +1,8 @@
 //! What the speed layer's detectors have found, against what they find in the ticks that are there.
 
 use super::checks::Found;
-use anomalies::causal::{State, silence};
-use anomalies::{Finding, Kind, Place, Tick};
+use anomalies::causal::{self, MOST_SYMBOLS, State, silence};
+use anomalies::{Finding, Place, Tick};
 use futures::TryStreamExt;
 use speed_layer::AnomalyArgs;
 use sqlx::{PgConnection, Row};
@@ -57,19 +57,17 @@ async fn expected(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Re
     let Some((parameters, calendar)) = args.settings() else {
         return Ok(all);
     };
-    let mut markets: BTreeMap<(i16, i32), silence::State> = BTreeMap::new();
-    let mut states: BTreeMap<(i16, i32, String), State> = BTreeMap::new();
+    let mut partitions: BTreeMap<(i16, i32), (silence::State, BTreeMap<String, State>)> = BTreeMap::new();
     let (mut found, mut rows) = (Vec::<Finding>::new(), sqlx::query(TICKS).fetch(connection));
     while let Some(row) = rows.try_next().await? {
         let (source, partition, symbol): (i16, i32, String) = (row.get(0), row.get(1), row.get(4));
         let (whole, nanos): (f64, f64) = (row.get(7), row.get(8));
         let tick =
             Tick { volume: whole + nanos * 1e-9, ..Tick::of(place(&row), row.get::<i64, _>(5) * 1000, row.get(6)) };
-        let market = markets.entry((source, partition)).or_default();
-        market.observe(&tick, &parameters.silence, &calendar, &mut found);
-        found.iter_mut().for_each(|finding| finding.kind = Kind::MarketSilence);
-        let state = states.entry((source, partition, symbol.clone())).or_default();
-        state.observe(&tick, &parameters, &calendar, &mut found);
+        let (market, symbols) = partitions.entry((source, partition)).or_default();
+        let is_watched = symbols.len() < MOST_SYMBOLS || symbols.contains_key(&symbol);
+        let state = is_watched.then(|| symbols.entry(symbol.clone()).or_default());
+        causal::observe(&tick, (market, state), &parameters, &calendar, &mut found);
         all.extend(found.drain(..).map(|Finding { detector, kind, place, score, .. }| {
             let (kind, name, version) =
                 (kind.name().to_owned(), detector.name.to_owned(), detector.version.cast_signed());
