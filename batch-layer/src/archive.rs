@@ -72,6 +72,14 @@ pub enum StoreError {
     Unavailable(anyhow::Error),
 }
 
+impl StoreError {
+    /// Whether it is the fault of the one folder that was listed, and no other need wait.
+    #[must_use]
+    pub fn is_of_one_folder(&self) -> bool {
+        matches!(self, Self::TooMany | Self::Endless(_))
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {

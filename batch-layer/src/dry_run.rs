@@ -1,6 +1,6 @@
 //! `--dry-run`: what a run would do, and why.
 
-use crate::archive::{Folder, Store, StoreError};
+use crate::archive::{Folder, Store};
 use crate::cli::{Args, Plan};
 use crate::hour::Hour;
 use crate::index::Index;
@@ -35,7 +35,7 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
         let listing = match store.list(&folder.prefix).await {
-            Err(error @ (StoreError::TooMany | StoreError::Endless(_))) => {
+            Err(error) if error.is_of_one_folder() => {
                 let why = format!("not written: {}{}: {error}", store.location(), folder.prefix);
                 hours.entry(folder.hours.start).or_default().why.push(why);
                 continue;

@@ -189,7 +189,7 @@ impl S3Store {
         Ok(folders)
     }
 
-    /// The page that follows, if any. `faults`: what is wrong with this one.
+    /// The page that follows, if any. `fault`: what is wrong with this one.
     fn after<'p>(
         &self,
         asked: Page<'p>,

@@ -2,7 +2,7 @@
 
 use super::holdings::{Holdings, of_object};
 use super::lost::Places;
-use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, StoreError};
+use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store};
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
@@ -195,7 +195,7 @@ impl Archive {
         let mut unlisted: BTreeMap<Arc<str>, String> = BTreeMap::new();
         for folder in folders {
             let listing = match self.store.list(&folder.prefix).await {
-                Err(error @ (StoreError::TooMany | StoreError::Endless(_))) => {
+                Err(error) if error.is_of_one_folder() => {
                     let why = format!("{}{}: {error}", self.store.location(), folder.prefix);
                     archived.note_unread(Hour::each(folder.hours.clone()), &why);
                     unlisted.insert(folder.prefix, why);
@@ -221,7 +221,7 @@ impl Archive {
                 if !listed.contains(&folder) {
                     listed.insert(Arc::clone(&folder));
                     match self.store.list(&folder).await {
-                        Err(error @ (StoreError::TooMany | StoreError::Endless(_))) => {
+                        Err(error) if error.is_of_one_folder() => {
                             let why = format!("{}{folder}: {error}", self.store.location());
                             unlisted.insert(Arc::clone(&folder), why);
                         }

@@ -85,7 +85,7 @@ impl Work {
             let mut known = self.index.folders(&prefixes, &self.format).await?;
             for (folder, listing) in listed {
                 let listing = match listing {
-                    Err(error @ (StoreError::TooMany | StoreError::Endless(_))) => {
+                    Err(error) if error.is_of_one_folder() => {
                         self.fail_folder(&folder, &error);
                         continue;
                     }
