@@ -60,7 +60,7 @@ enum Task {
 pub async fn run(shared: Arc<Shared>) {
     let mut upkeep = Upkeep {
         database: shared.database.with_application(UPKEEP),
-        holder: format!("{}-{}", std::process::id(), Timestamp::now().micros()),
+        holder: shared.presence.number().to_owned(),
         retention_days: shared.config.retention_days,
         inserted_before: HashMap::new(),
     };

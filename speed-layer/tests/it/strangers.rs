@@ -74,40 +74,49 @@ async fn another_program_is_named_while_a_broker_that_is_not_the_coordinator_is_
     wait_named(&thief, &address).await;
 }
 
-/// It has the same identity in everything that a server tells of itself.
-#[tokio::test]
-async fn an_instance_that_writes_into_a_copy_of_the_whole_server_is_named_by_the_one_that_does_not() {
+/// An instance that writes, and a copy of the whole server that it writes into. That one has the same identity in
+/// everything that a server tells of itself.
+struct Copied {
+    scene: Scene,
+    first: Child,
+    address: String,
+    copy: TestPostgres,
+    _postgres: TestPostgres,
+}
+
+async fn copied() -> Copied {
     let (scene, postgres) = (Scene::new(2).await, TestPostgres::start().await);
-    let group = scene.database.name();
-    let first = start_with_group(&scene, group, &postgres.url());
+    let first = start_with_group(&scene, scene.database.name(), &postgres.url());
     let address = http_address(&first).await;
     wait_ready(&address, 200).await;
-    let copy = postgres.copy().await;
-    let second = start_with_group(&scene, group, &copy.url());
+    Copied { scene, first, address, copy: postgres.copy().await, _postgres: postgres }
+}
+
+#[tokio::test]
+async fn an_instance_that_writes_into_a_copy_of_the_whole_server_is_named_by_the_one_that_does_not() {
+    let before = copied().await;
+    let group = before.scene.database.name();
+    let second = start_with_group(&before.scene, group, &before.copy.url());
     second.wait_stderr("assigned partitions", PATIENCE).await;
-    let line = first.wait_stderr("as if it wrote into a copy", PATIENCE).await;
+    let line = before.first.wait_stderr("as if it wrote into a copy", PATIENCE).await;
     assert!(line.contains(group) && line.contains("a group of its own"), "{line}");
-    wait_ready(&address, 503).await;
+    wait_ready(&before.address, 503).await;
 
     second.sigkill();
-    wait_ready(&address, 200).await;
+    wait_ready(&before.address, 200).await;
 }
 
 #[tokio::test]
 async fn an_instance_that_starts_on_an_older_copy_of_the_whole_server_is_refused_by_the_group() {
-    let (scene, postgres) = (Scene::new(2).await, TestPostgres::start().await);
-    let group = scene.database.name();
-    let first = start_with_group(&scene, group, &postgres.url());
-    let address = http_address(&first).await;
-    wait_ready(&address, 200).await;
-    let copy = postgres.copy().await;
+    let before = copied().await;
+    let group = before.scene.database.name();
     let age = "update speed_instances set seen_at = seen_at - interval '1 hour'";
-    sqlx::raw_sql(age).execute(&mut copy.connection().await).await.unwrap();
-    let mut second = start_with_group(&scene, group, &copy.url());
+    sqlx::raw_sql(age).execute(&mut before.copy.connection().await).await.unwrap();
+    let mut second = start_with_group(&before.scene, group, &before.copy.url());
     assert_eq!(second.wait_exit(PATIENCE).await.code(), Some(2));
     let said = second.stderr().last().cloned().unwrap();
     assert!(said.contains("as if it wrote into a copy"), "{said}");
-    assert_eq!(get(&address, "/readyz").0, 200);
+    assert_eq!(get(&before.address, "/readyz").0, 200);
 }
 
 /// Another program that joins the group.
