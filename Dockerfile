@@ -20,15 +20,17 @@ COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY anomalies/Cargo.toml anomalies/
 COPY common/Cargo.toml common/
+COPY service/Cargo.toml service/
+COPY testing/Cargo.toml testing/
 COPY speed-layer/Cargo.toml speed-layer/
 COPY batch-layer/Cargo.toml batch-layer/
 COPY workbench/Cargo.toml workbench/
 COPY xtask/Cargo.toml xtask/
-RUN for crate in anomalies common speed-layer batch-layer workbench xtask; do \
+RUN for crate in anomalies common service testing speed-layer batch-layer workbench xtask; do \
         mkdir $crate/src && touch $crate/src/lib.rs && echo 'fn main() {}' > $crate/src/main.rs || exit 1; \
     done \
  && cargo build --release --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
- && cargo clean --release -p common -p speed-layer -p batch-layer -p workbench \
+ && cargo clean --release -p anomalies -p common -p service -p testing -p speed-layer -p batch-layer -p workbench \
  && rm -rf */src
 
 COPY . .

@@ -13,9 +13,10 @@ pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin, uncompressed};
 pub use prefix::{Folder, PrefixTemplate};
 pub use s3::S3Options;
 
-use common::{Failure, Timestamp};
+use common::Timestamp;
 use local::LocalStore;
 use s3::S3Store;
+use service::Failure;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

@@ -5,10 +5,11 @@ use crate::hour::{Hour, hours_covering};
 use crate::index::Index;
 use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
-use common::cli::{DatabaseArgs, MessageArgs, duration, without_empty_variables};
+use common::Timestamp;
 use common::decode::ProvenanceNames;
-use common::telemetry::LogArgs;
-use common::{Failure, Timestamp};
+use service::Failure;
+use service::cli::{DatabaseArgs, MessageArgs, duration, without_empty_variables};
+use service::telemetry::LogArgs;
 use std::convert::Infallible;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -135,7 +136,7 @@ impl DatabaseOptions {
     /// what `pg_stat_activity` shows.
     ///
     /// # Errors
-    /// As [`common::pg::Database::connect_ready`].
+    /// As [`service::pg::Database::connect_ready`].
     pub async fn open(&self, application: &str, tables: bool) -> Result<Index, Failure> {
         let (database, patience) = (self.args.parse(application)?, self.query_timeout);
         let connecting = async {

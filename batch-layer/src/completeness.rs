@@ -7,9 +7,10 @@
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lock;
-use common::pg;
-use common::pg::in_time;
-use common::{Failure, Timestamp};
+use common::Timestamp;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};

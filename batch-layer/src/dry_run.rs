@@ -7,10 +7,10 @@ use crate::index::Index;
 use crate::output::print;
 use crate::progress::size;
 use crate::survey::{ChangeKind, Survey, compare};
-use common::Failure;
-use common::pg;
-use common::pg::in_time;
 use rustc_hash::FxHashMap;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
 use std::collections::BTreeMap;
 
 /// What is to be done about one hour.

@@ -11,8 +11,8 @@ use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, HourBars, Offsets, Scan};
 use crate::totals::{self, MAX_BARS, Total, Totals};
 use crate::work::stopped;
-use common::Failure;
 use futures::stream::{self, StreamExt};
+use service::Failure;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 

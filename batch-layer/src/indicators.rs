@@ -16,8 +16,9 @@ pub use store::{Asked, Interval, bars, count_bars, forget, mark};
 use crate::index::Index;
 use crate::lock;
 use crate::work::stopped;
-use common::pg::in_time;
-use common::{Failure, Timestamp};
+use common::Timestamp;
+use service::Failure;
+use service::pg::in_time;
 use store::{Kept, Mark, Rows, States};
 use tokio_util::sync::CancellationToken;
 

@@ -2,9 +2,9 @@
 
 use crate::index::Index;
 use crate::lock::{self, Token};
-use common::Failure;
-use common::pg;
-use common::pg::in_time;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 

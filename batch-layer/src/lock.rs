@@ -5,9 +5,9 @@
 //! lock, and that the old run no longer has.
 
 use crate::index::Index;
-use common::Failure;
-use common::pg;
-use common::pg::{Database, in_time};
+use service::Failure;
+use service::pg;
+use service::pg::{Database, in_time};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection, Row};
 use std::io;

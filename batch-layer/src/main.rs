@@ -1,7 +1,7 @@
 //! The archive to hourly summaries: one run, then the end.
 
 use batch_layer::Command;
-use common::{Failure, failure, shutdown, telemetry};
+use service::{Failure, failure, shutdown, telemetry};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -3,9 +3,9 @@
 use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
-use common::Failure;
 use common::decode::Rules;
 use rustc_hash::FxHashSet;
+use service::Failure;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -9,8 +9,9 @@ use crate::ledger::{self, Counts};
 use crate::lock::{self, Taken};
 use crate::progress::size;
 use crate::work::Work;
-use common::pg::Migrations;
-use common::{Failure, Timestamp};
+use common::Timestamp;
+use service::Failure;
+use service::pg::Migrations;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 

@@ -1,22 +1,15 @@
-//! What both layers share: the tick and its decoder, the bar, exact numbers, the tables' migrations, and how a binary
-//! starts, logs and stops.
+//! The models that both layers share: the tick and its decoder, the bar, exact numbers.
 //!
-//! [`decode`], [`tick`], [`price`], [`volume`] and [`bar`] are pure: they know no Kafka, no S3 and no SQL.
+//! All of it is pure: no Kafka, no S3, no SQL, no command line.
 
 pub mod bar;
-pub mod cli;
 pub mod decimal;
 pub mod decode;
-pub mod failure;
-#[cfg(feature = "kafka")]
-pub mod kafka;
-pub mod pg;
+pub mod named;
 pub mod place;
 pub mod price;
 pub mod reject;
-pub mod shutdown;
 pub mod symbol;
-pub mod telemetry;
 pub mod tick;
 pub mod timestamp;
 pub mod trading_hours;
@@ -24,7 +17,7 @@ pub mod volume;
 pub mod wide_sum;
 
 pub use bar::{Bar, OrderKey};
-pub use failure::Failure;
+pub use named::Named;
 pub use place::Place;
 pub use price::Price;
 pub use reject::{Reason, Reject};

@@ -1,6 +1,8 @@
 //! [`Timestamp`]: an instant to the microsecond, and how a message's time is read as one.
 
 mod epoch;
+#[cfg(feature = "sqlx")]
+pub mod postgres;
 mod rules;
 mod text;
 mod worded;

@@ -26,7 +26,7 @@ impl WideSum {
 
     /// Quotient and remainder of a sum that is not below zero.
     #[must_use]
-    pub(crate) fn div_rem(self, divisor: u64) -> (Self, u64) {
+    pub fn div_rem(self, divisor: u64) -> (Self, u64) {
         if self.high == 0 {
             let divisor = u128::from(divisor);
             let quotient = Self { high: 0, low: self.low / divisor };
@@ -41,7 +41,7 @@ impl WideSum {
     }
 
     #[must_use]
-    pub(crate) fn is_zero(self) -> bool {
+    pub fn is_zero(self) -> bool {
         self == Self::default()
     }
 

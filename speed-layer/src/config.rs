@@ -1,17 +1,13 @@
 //! The flags; their comments are the manual (`speed-layer --help`).
 
-mod anomalies;
-
-pub use anomalies::AnomalyArgs;
-
 use crate::doctor::DoctorArgs;
 use crate::registry::RegistryArgs;
 use anyhow::anyhow;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
-use common::Failure;
-use common::cli::{self, DatabaseArgs, MessageArgs};
-use common::kafka::KafkaProperties;
-use common::telemetry::LogArgs;
+use service::Failure;
+use service::cli::{self, AnomalyArgs, DatabaseArgs, MessageArgs};
+use service::kafka::KafkaProperties;
+use service::telemetry::LogArgs;
 use std::net::SocketAddr;
 use std::time::Duration;
 

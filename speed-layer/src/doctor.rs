@@ -17,11 +17,12 @@ mod trial;
 pub use args::DoctorArgs;
 
 use args::Format;
-use common::{Failure, Timestamp};
+use common::Timestamp;
 use database::State;
 use reading::Reading;
 use report::Report;
 use sampling::Sampled;
+use service::Failure;
 use std::io::Write;
 
 /// Looks, and writes the report to standard output.

@@ -18,7 +18,6 @@ pub use readable::is_damage_code;
 use crate::config::Config;
 use crate::source::TopicPartition;
 use anyhow::Context as _;
-use common::Failure;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -26,6 +25,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{TopicPartitionList, consumer::RebalanceProtocol};
+use service::Failure;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

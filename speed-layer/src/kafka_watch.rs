@@ -6,10 +6,10 @@ mod leaders;
 use crate::health::Health;
 use crate::kafka::Reports;
 use anyhow::anyhow;
-use common::Failure;
 use leaders::{Leaders, News};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::RDKafkaErrorCode;
+use service::Failure;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -31,20 +31,20 @@ mod store;
 mod upkeep;
 mod writer;
 
-pub use config::{AnomalyArgs, Command, Config};
+pub use config::{Command, Config};
 pub use doctor::run as doctor;
 pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 
-use common::Failure;
 use common::decode::ProvenanceNames;
-use common::failure::one_line;
-use common::pg::{Database, Migrations};
 use health::Health;
 use metrics::Metrics;
 use outage::Outage;
 use presence::Presence;
 use registry::Registry;
+use service::Failure;
+use service::failure::one_line;
+use service::pg::{Database, Migrations};
 use session::Ended;
 use source::{SourceId, TopicIdentity};
 use std::collections::BTreeMap;

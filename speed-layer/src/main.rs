@@ -1,6 +1,6 @@
 //! Kafka to PostgreSQL: every tick once, within a fraction of a second.
 
-use common::{failure, shutdown, telemetry};
+use service::{failure, shutdown, telemetry};
 use speed_layer::Command;
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
     let result = match (shutdown::token(), command) {
         (Ok(stop), Command::Run(config)) => Box::pin(speed_layer::run(*config, stop)).await,
         (Ok(_), Command::Doctor(args)) => Box::pin(speed_layer::doctor(*args)).await,
-        (Err(error), _) => Err(common::Failure::Infrastructure(error)),
+        (Err(error), _) => Err(service::Failure::Infrastructure(error)),
     };
     failure::conclude(result)
 }

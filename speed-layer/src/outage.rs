@@ -1,8 +1,8 @@
 //! [`Outage`]: said when it begins, when its reason changes, and when it ends, however many tries lie between.
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use common::failure::one_line;
 use prometheus_client::metrics::counter::Counter;
+use service::failure::one_line;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::time::{Duration, Instant};

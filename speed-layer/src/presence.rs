@@ -3,8 +3,9 @@
 
 use crate::Shared;
 use crate::store::limits::PRESENCE;
-use common::pg::{self, Database, in_time};
-use common::{Failure, Timestamp};
+use common::Timestamp;
+use service::Failure;
+use service::pg::{self, Database, in_time};
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;

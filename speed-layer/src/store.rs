@@ -22,10 +22,11 @@ use crate::outage::Outage;
 use crate::presence;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
-use common::failure::one_line;
-use common::{Failure, Timestamp, pg};
+use common::Timestamp;
 use limits::Limits;
 use offsets::Moved;
+use service::failure::one_line;
+use service::{Failure, pg};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -146,7 +147,7 @@ impl Store {
             limits: Arc::new(Limits::new(shared.config.writer_timeout)),
             connection,
             days: DayPartitions::default(),
-            detection: shared.config.anomalies.detection(),
+            detection: shared.config.anomalies.settings().map(|(to, calendar)| Detection::new(to, calendar)),
             outage,
             messages_at_once: u32::MAX,
             is_held_up: false,

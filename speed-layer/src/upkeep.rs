@@ -4,8 +4,9 @@
 use crate::Shared;
 use crate::store::day_partitions;
 use crate::store::limits::UPKEEP;
-use common::pg::{self, Database, in_time};
-use common::{Failure, Timestamp};
+use common::Timestamp;
+use service::Failure;
+use service::pg::{self, Database, in_time};
 use sqlx::{Connection, PgConnection};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use common::telemetry::{self, LogArgs};
 use serde::Serialize;
+use service::telemetry::{self, LogArgs};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{self, ArchiveArgs};
@@ -60,14 +60,14 @@ pub async fn main(cli: Cli) -> ExitCode {
     match run(cli.command).await {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{}", common::failure::one_line(&format_args!("{error:#}")));
+            tracing::error!("{}", service::failure::one_line(&format_args!("{error:#}")));
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let shutdown: CancellationToken = common::shutdown::token()?;
+    let shutdown: CancellationToken = service::shutdown::token()?;
     match command {
         Command::Simulate(args) => print_json(&simulate::run(&args, &shutdown).await?)?,
         Command::Bench(what) => print_json(&crate::bench::run(&what).await?)?,

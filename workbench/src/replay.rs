@@ -12,9 +12,9 @@ use csv::{Reader, StringRecord};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::{KafkaArgs, Outgoing, Sender};
 use crate::pace::Pacer;
 use crate::simulate::RecordTime;
+use testing::kafka::{KafkaArgs, Outgoing, Sender};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

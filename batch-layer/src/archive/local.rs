@@ -2,7 +2,8 @@
 
 use super::{Object, StoreError};
 use anyhow::Context;
-use common::{Failure, Timestamp};
+use common::Timestamp;
+use service::Failure;
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

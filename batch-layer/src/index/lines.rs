@@ -1,10 +1,10 @@
 //! How many lines of folders are no ticks.
 
 use super::Index;
-use common::Failure;
-use common::pg;
-use common::pg::in_time;
 use rustc_hash::FxHashMap;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
 
 /// What the known objects of a folder hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

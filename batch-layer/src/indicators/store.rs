@@ -3,8 +3,8 @@
 use super::state::{Bar, COLUMNS, State, Values};
 use crate::hour::Hour;
 use common::Timestamp;
-use common::pg;
 use futures::TryStreamExt;
+use service::pg;
 use sqlx::postgres::{PgConnection, PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
 

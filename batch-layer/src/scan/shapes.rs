@@ -2,9 +2,9 @@
 
 use super::*;
 use clap::Parser;
-use common::cli::MessageArgs;
 use common::decode::ProvenanceNames;
 use serde::Deserialize;
+use service::cli::MessageArgs;
 
 #[derive(Deserialize)]
 struct Shape {
@@ -24,7 +24,7 @@ struct Flags {
 }
 
 fn shapes() -> Vec<Shape> {
-    let lines = include_str!("../../../common/src/cli/messages/shapes.jsonl").lines();
+    let lines = include_str!("../../../service/src/cli/messages/shapes.jsonl").lines();
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -2,9 +2,9 @@
 
 use crate::cli::{ArchiveArgs, DatabaseOptions, HourArgs};
 use clap::{Parser, ValueEnum};
-use common::cli::duration;
-use common::kafka::KafkaProperties;
-use common::telemetry::LogArgs;
+use service::cli::duration;
+use service::kafka::KafkaProperties;
+use service::telemetry::LogArgs;
 use std::time::Duration;
 
 /// Compares, for each hour and partition, what Kafka's offsets say, what realtime_stock holds and what the archive holds.

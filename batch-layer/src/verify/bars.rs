@@ -4,9 +4,9 @@ use super::symbols::{ALL_SYMBOLS, SymbolRange, is_within};
 use super::tables::{self, Asked};
 use crate::hour::Hour;
 use crate::scan::Offsets;
-use common::pg::bars::Row;
 use common::{Bar, Place, Symbol, SymbolMap, Tick, Timestamp};
 use rustc_hash::FxHashMap;
+use service::pg::bars::Row;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
 

@@ -10,7 +10,8 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::Offsets;
 use common::bar::Traded;
-use common::{Bar, Failure, SymbolMap};
+use common::{Bar, SymbolMap};
+use service::Failure;
 use std::collections::BTreeMap;
 
 /// Below it, floats tell all fractions of volumes apart.

@@ -3,13 +3,14 @@
 use super::args::KafkaArgs;
 use crate::hour::Hour;
 use anyhow::Context;
+use common::Timestamp;
 use common::decode::Beside;
-use common::kafka::{Quiet, partitions};
-use common::{Failure, Timestamp};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use roaring::RoaringTreemap;
+use service::Failure;
+use service::kafka::{Quiet, partitions};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};

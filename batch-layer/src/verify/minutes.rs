@@ -7,9 +7,10 @@ use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use super::tables::{Asked, Sources};
 use crate::hour::Hour;
 use crate::index::Index;
-use common::pg::bars::{Columns, Row};
-use common::pg::{self, in_time};
-use common::{Bar, Failure, SymbolMap};
+use common::{Bar, SymbolMap};
+use service::Failure;
+use service::pg::bars::{Columns, Row};
+use service::pg::{self, in_time};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 

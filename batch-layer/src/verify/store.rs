@@ -3,9 +3,10 @@
 use super::outcome::{HourOutcome, PartitionOutcome};
 use crate::hour::Hour;
 use crate::index::Index;
-use common::pg;
-use common::pg::in_time;
-use common::{Failure, Timestamp};
+use common::Timestamp;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 

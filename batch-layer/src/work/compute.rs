@@ -9,8 +9,8 @@ use crate::scan::{Conflicts, HourBars, Offsets, Overlap, places};
 use crate::summary::{self, Summary, changed_symbols};
 use crate::survey::{Change, ChangeKind};
 use crate::totals::{self, MAX_SYMBOLS};
-use common::Failure;
 use rustc_hash::FxHashSet;
+use service::Failure;
 use std::collections::BTreeSet;
 use std::ops::Range;
 

@@ -3,7 +3,8 @@
 use super::Work;
 use crate::archive::{Folder, StoreError};
 use crate::hour::Hour;
-use common::{Failure, Timestamp};
+use common::Timestamp;
+use service::Failure;
 
 /// A window of more hours is looked at by folders first.
 const LONG_HOURS: usize = 500;

@@ -9,9 +9,9 @@ use crate::scan::{HourBars, Scan};
 use crate::state;
 use crate::survey::{Change, ChangeKind, compare};
 use anyhow::Context as _;
-use common::Failure;
 use futures::stream::{self, Stream, StreamExt};
 use rustc_hash::FxHashMap;
+use service::Failure;
 use std::sync::Arc;
 
 /// Folders that are listed ahead of the comparison.

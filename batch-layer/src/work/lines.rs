@@ -3,8 +3,8 @@
 use super::Work;
 use crate::hour::Hour;
 use crate::index::{CommonReject, FolderLines};
-use common::Failure;
 use rustc_hash::FxHashMap;
+use service::Failure;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

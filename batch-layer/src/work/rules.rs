@@ -9,8 +9,8 @@ use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
 use crate::scan::Scan;
 use crate::survey::{Change, ChangeKind};
-use common::Failure;
 use rustc_hash::FxHashMap;
+use service::Failure;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use crate::support::{World, finish, key, some_ticks};
 use std::process::Command;
-use workbench::testing::{HttpProxy, TlsProxy, Treatment, stack};
+use testing::{HttpProxy, TlsProxy, Treatment, stack};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 

@@ -4,8 +4,8 @@ use crate::support::{LONG, Tick, World, at, finish, key, key_of, lines, some_tic
 use batch_layer::hour::Hour;
 use futures::StreamExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use workbench::s3::{Bucket, Listed};
-use workbench::testing::{Child, HttpProxy, Treatment, eventually, stack};
+use testing::s3::{Bucket, Listed};
+use testing::{Child, HttpProxy, Treatment, eventually, stack};
 
 /// `symbols` ticks of each of `hours` hours from 2025-06-02T00 on; an object an hour.
 async fn archive(world: &World, hours: i64, symbols: i64) -> Vec<Tick> {

@@ -4,8 +4,8 @@ use crate::support::{Outcome, World, finish};
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
-use workbench::testing::stack;
-use workbench::testing::{HttpProxy, TcpProxy, Treatment};
+use testing::stack;
+use testing::{HttpProxy, TcpProxy, Treatment};
 
 /// One line of standard error that holds every one of `words`, no panic, and no later than 15 s.
 fn assert_fails(outcome: &Outcome, code: i32, words: &[&str]) {

@@ -3,9 +3,9 @@
 use crate::support::{LONG, Outcome, World, finish, key, lines, some_ticks};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use testing::s3::Bucket;
+use testing::{HttpProxy, HttpRequest, TcpProxy, Treatment, stack};
 use tokio::sync::Mutex;
-use workbench::s3::Bucket;
-use workbench::testing::{HttpProxy, HttpRequest, TcpProxy, Treatment, stack};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const SLOW_DOWN: &str = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
@@ -207,7 +207,7 @@ async fn a_database_that_falls_silent_is_given_up_and_nothing_half_done_stays() 
     assert!(outcome.stderr.contains("no answer within 2s"), "{}", outcome.stderr);
     assert!(outcome.took < LONG / 2, "{:?}", outcome.took);
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);
-    workbench::testing::eventually("the lock to be free", LONG, || async {
+    testing::eventually("the lock to be free", LONG, || async {
         let outcome = world.run_ok(&DAY).await;
         !outcome.stderr.contains("another run of batch-layer is at work")
     })

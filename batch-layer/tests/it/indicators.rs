@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use workbench::testing::stack;
+use testing::stack;
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
@@ -278,7 +278,7 @@ async fn a_database_that_gives_no_answer_is_given_up_here_too_and_the_marks_stay
     assert!(outcome.stderr.contains("no answer within 2s"), "{}", outcome.stderr);
     other.rollback().await.unwrap();
     assert_eq!(world.number("select count(*) from stale_indicators").await, 2);
-    workbench::testing::eventually("the indicators to be there", LONG, || async {
+    testing::eventually("the indicators to be there", LONG, || async {
         world.run(&DAY).await;
         world.number("select count(distinct symbol) from technical_indicators").await == 2
     })

@@ -2,7 +2,7 @@
 
 use crate::support::{World, key, lines, some_ticks};
 use crate::verify::{HOURS, Live, agreeing, bars, verify};
-use workbench::testing::Record;
+use testing::Record;
 
 /// An hour of ten messages with three ticks each, which was archived, computed, and then expired.
 async fn expired_messages() -> World {

@@ -20,7 +20,7 @@ async fn a_dropped_database_is_rebuilt_from_the_archive_to_the_last_digit() {
     let before = world.summary().await;
     assert_eq!(before.len(), 24 * 5, "24 hours of 5 symbols");
 
-    let rebuilt = workbench::testing::TestDatabase::create().await;
+    let rebuilt = testing::TestDatabase::create().await;
     for flags in [&MIGRATE[..], &BACKFILL[..]] {
         let mut command = world.command(flags);
         command.env("DATABASE_URL", rebuilt.url());

@@ -10,7 +10,7 @@ use batch_layer::scan::Offsets;
 use batch_layer::summary::{self, Summary};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use workbench::testing::{Child, Pooler, TcpProxy, eventually, stack};
+use testing::{Child, Pooler, TcpProxy, eventually, stack};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
@@ -183,10 +183,7 @@ async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_dry_run_makes_no_tables_in_an_empty_database() {
-    let world = World {
-        database: workbench::testing::TestDatabase::create().await,
-        bucket: workbench::testing::TestBucket::create().await,
-    };
+    let world = World { database: testing::TestDatabase::create().await, bucket: testing::TestBucket::create().await };
     world.put(&key(9, 0, 0), &some_ticks(9, 0, 0, 10)).await;
     let outcome = world.run_ok(&[&DAY[..], &["--dry-run"]].concat()).await;
     assert!(outcome.stdout.contains("1 hours, 1 objects"), "{}", outcome.stdout);
@@ -239,7 +236,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         )
         .await;
     let index = async || {
-        let database = common::pg::Database::parse(world.database.url(), "test").unwrap();
+        let database = service::pg::Database::parse(world.database.url(), "test").unwrap();
         let connection = database.connect().await.unwrap();
         Index { connection, database, patience: LONG, lock: None }
     };
@@ -336,7 +333,7 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
 #[tokio::test]
 async fn postgresql_compiles_no_statement_of_ours() {
     let world = World::create().await;
-    let database = common::pg::Database::parse(world.database.url(), "test").unwrap();
+    let database = service::pg::Database::parse(world.database.url(), "test").unwrap();
     let mut connection = database.connect().await.unwrap();
     let jit: String = sqlx::query_scalar("show jit").fetch_one(&mut connection).await.unwrap();
     assert_eq!(jit, "off");

@@ -2,8 +2,8 @@
 
 use crate::support::{Outcome, World, finish, key, some_ticks};
 use std::process::Command;
+use testing::{ROLE_PASSWORD, Secrets, TlsProxy, assert_refused, foreign_authority, stack};
 use url::Url;
-use workbench::testing::{ROLE_PASSWORD, Secrets, TlsProxy, assert_refused, foreign_authority, stack};
 
 /// A world whose store is also behind TLS, and whose tables have an owner of their own.
 struct Secured {

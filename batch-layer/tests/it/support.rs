@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use testing::{TestBucket, TestDatabase};
 use tokio::io::AsyncReadExt;
-use workbench::testing::{TestBucket, TestDatabase};
 
 /// No test's run should take longer than this, however busy the machine.
 pub const LONG: Duration = Duration::from_secs(120);
@@ -44,7 +44,7 @@ pub struct Tick {
 impl World {
     pub async fn create() -> Self {
         let world = Self::create_without_tables().await;
-        common::pg::MIGRATOR.run(world.database.pool()).await.unwrap();
+        service::pg::MIGRATOR.run(world.database.pool()).await.unwrap();
         world
     }
 

@@ -7,7 +7,7 @@ use common::Timestamp;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::process::Stdio;
-use workbench::testing::{HttpProxy, Record, TestTopic, Treatment, eventually, stack};
+use testing::{HttpProxy, Record, TestTopic, Treatment, eventually, stack};
 
 pub const HOURS: [&str; 4] = ["--from", "2025-06-02T09", "--to", "2025-06-02T12"];
 

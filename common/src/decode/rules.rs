@@ -2,6 +2,7 @@
 
 use super::fields::is_special;
 use super::mapping::{Condition, Field, Mapping, Path, default_field};
+use crate::Named;
 use crate::timestamp::TimeRules;
 
 /// The names under which the archive's connector inserts what Kafka keeps beside a value.
@@ -24,25 +25,35 @@ impl Default for ProvenanceNames {
 }
 
 /// Where a tick's symbol comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SymbolFrom {
-    /// A member of the message.
     #[default]
     Value,
-    /// The record's key: text, or text in JSON's quotes.
     Key,
-    /// The topic's name.
     Topic,
 }
 
+impl Named for SymbolFrom {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Value, "value", "A member of the message"),
+        (Self::Key, "key", "The record's key: text, or text in JSON's quotes"),
+        (Self::Topic, "topic", "The topic's name"),
+    ];
+}
+
 /// Where a tick's time comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimestampFrom {
-    /// A member of the message.
     #[default]
     Value,
-    /// The record's own time in Kafka.
     Record,
+}
+
+impl Named for TimestampFrom {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Value, "value", "A member of the message"),
+        (Self::Record, "record", "The record's own time in Kafka"),
+    ];
 }
 
 /// What a message may look like.

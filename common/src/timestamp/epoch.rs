@@ -1,23 +1,33 @@
 //! [`EpochUnit`]: a number since 1970 as an instant.
 
 use super::Timestamp;
+use crate::Named;
 use crate::decimal::{self, Rounding};
 
 /// What a number counts since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EpochUnit {
-    /// Seconds below 10^11, milliseconds below 10^14, microseconds below 10^17, then nanoseconds: right for every instant
-    /// from 1973-03-03 on.
     #[default]
     Auto,
-    /// Seconds.
     S,
-    /// Milliseconds.
     Ms,
-    /// Microseconds.
     Us,
-    /// Nanoseconds.
     Ns,
+}
+
+impl Named for EpochUnit {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (
+            Self::Auto,
+            "auto",
+            "Seconds below 10^11, milliseconds below 10^14, microseconds below 10^17, then nanoseconds: right for every \
+             instant from 1973-03-03 on",
+        ),
+        (Self::S, "s", "Seconds"),
+        (Self::Ms, "ms", "Milliseconds"),
+        (Self::Us, "us", "Microseconds"),
+        (Self::Ns, "ns", "Nanoseconds"),
+    ];
 }
 
 impl EpochUnit {

@@ -4,10 +4,10 @@
 //! of fields and for each field a 32-bit length and its bytes, and a trailer.
 
 use crate::source::SourcePartition;
-use common::pg::numeric::{get_price, get_volume, put_price_field, put_volume_field};
-use common::pg::timestamp::{from_postgres, to_postgres};
 use common::tick::Prices;
+use common::timestamp::postgres::{from_postgres, to_postgres};
 use common::{Price, Tick, Timestamp, Volume};
+use service::pg::numeric::{get_price, get_volume, put_price_field, put_volume_field};
 
 /// The statement that takes rows; the columns stand in the order in which [`Rows::push`] writes them.
 macro_rules! copy {

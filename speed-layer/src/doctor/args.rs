@@ -2,11 +2,11 @@
 
 use crate::registry::RegistryArgs;
 use clap::{Parser, ValueEnum};
-use common::Failure;
-use common::cli::{MessageArgs, SecretFile};
-use common::kafka::KafkaProperties;
-use common::pg::{Database, Migrations};
-use common::telemetry::LogArgs;
+use service::Failure;
+use service::cli::{MessageArgs, SecretFile};
+use service::kafka::KafkaProperties;
+use service::pg::{Database, Migrations};
+use service::telemetry::LogArgs;
 
 /// Reads the newest messages of a topic, up to 1,000 of each partition, and says what share of them are ticks, why the
 /// others are none, and which flags would make them ticks.

@@ -1,7 +1,7 @@
 //! Whether PostgreSQL is ready for a run.
 
-use common::pg::{Database, Migrations, describe, query_scalar};
-use common::{Failure, pg};
+use service::pg::{Database, Migrations, describe, query_scalar};
+use service::{Failure, pg};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,8 +2,8 @@
 
 use super::propose::SOME_ZONE;
 use super::trial::{Tally, Tried};
-use common::cli::MessageArgs;
 use common::decode::{SymbolFrom, TimestampFrom};
+use service::cli::MessageArgs;
 
 /// A sentence for each of the flags that `before` had not.
 pub fn of_flags(args: &MessageArgs, before: &MessageArgs) -> Vec<String> {

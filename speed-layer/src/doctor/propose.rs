@@ -9,11 +9,11 @@ use super::notes;
 use super::reading::Reading;
 use super::sampling::Sample;
 use super::trial::{Outcome, Tally, Tried, outcomes};
-use clap::ValueEnum;
+use common::Named;
 use common::Timestamp;
-use common::cli::{MessageArgs, Oldest};
 use common::decode::{MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
 use serde_json::Value;
+use service::cli::{MessageArgs, Oldest};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
@@ -298,7 +298,7 @@ impl Search<'_> {
                 add(Layout::Usual);
             }
             if !self.is_chosen(args) {
-                Preset::value_variants().iter().for_each(|preset| add(Layout::Preset(*preset)));
+                Preset::ALL.iter().for_each(|(preset, ..)| add(Layout::Preset(*preset)));
                 guess.entries.iter().for_each(|entries| add(Layout::Map(entries.clone())));
             }
         }
@@ -646,7 +646,7 @@ mod tests {
     /// Of 30 shapes that need flags, those of 28 are found: the others have names in another language, or `name`.
     #[test]
     fn the_flags_of_most_public_shapes_are_found() {
-        let lines = include_str!("../../../common/src/cli/messages/shapes.jsonl").lines();
+        let lines = include_str!("../../../service/src/cli/messages/shapes.jsonl").lines();
         let shapes = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
         let mut missed = Vec::new();
         for shape in shapes.filter(|shape| shape["tick"].is_string() && shape["flags"].is_array()) {

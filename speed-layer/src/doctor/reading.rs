@@ -1,9 +1,9 @@
 //! [`Reading`]: what comes of messages that are read by some flags.
 
 use super::sampling::Sample;
-use common::cli::MessageArgs;
 use common::decode::{Beside, Decoder, ProvenanceNames};
 use common::{Reject, Tick, Timestamp};
+use service::cli::MessageArgs;
 use std::collections::BTreeMap;
 
 /// What comes of samples.

@@ -4,8 +4,8 @@ use super::database::State;
 use super::propose::{Advice, Proposal};
 use super::reading::{Reading, Rejects};
 use super::sampling::{Partition, Sampled};
-use common::cli::MessageArgs;
 use serde_json::{Value, json};
+use service::cli::MessageArgs;
 use std::cmp::Reverse;
 use std::fmt::Write;
 

@@ -2,12 +2,13 @@
 
 use super::args::DoctorArgs;
 use anyhow::{Context as _, anyhow};
-use common::kafka::{Quiet, partitions};
-use common::{Failure, Reject, Timestamp};
+use common::{Reject, Timestamp};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+use service::Failure;
+use service::kafka::{Quiet, partitions};
 use std::time::{Duration, Instant};
 
 /// Messages read of each partition.

@@ -3,8 +3,9 @@
 use super::sampling::Sample;
 use crate::registry::{Client, Trouble};
 use anyhow::anyhow;
+use common::Timestamp;
 use common::decode::{Decoder, Rules, Schema, Schemas, Scratch, schema_id};
-use common::{Failure, Timestamp};
+use service::Failure;
 use std::collections::BTreeSet;
 
 /// Schemas that are asked for; a topic has a few.

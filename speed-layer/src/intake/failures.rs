@@ -6,8 +6,8 @@ use crate::kafka::{self, Finding};
 use crate::partition::Event;
 use crate::source::TopicPartition;
 use anyhow::anyhow;
-use common::Failure;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use service::Failure;
 use std::time::{Duration, Instant};
 
 /// How long the client may find no leader of any partition before the brokers are asked whether there are some.

@@ -5,7 +5,7 @@ use super::{Intake, Interrupt, Step};
 use crate::kafka::{self, Member};
 use crate::presence::{Look, SILENT};
 use anyhow::anyhow;
-use common::Failure;
+use service::Failure;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

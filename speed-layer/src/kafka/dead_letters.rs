@@ -5,13 +5,14 @@ use super::client_settings;
 use crate::batch::Message;
 use crate::config::Config;
 use anyhow::Context as _;
-use common::{Failure, Reject};
+use common::Reject;
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use service::Failure;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -338,7 +339,7 @@ mod tests {
     use super::*;
     use clap::Parser as _;
     use common::Reason;
-    use workbench::testing::ForgettingBroker;
+    use testing::ForgettingBroker;
 
     const MANY: u64 = 100;
 

@@ -6,10 +6,10 @@
 
 use crate::config::Config;
 use crate::source::TopicPartition;
-use common::kafka::Quiet;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
+use service::kafka::Quiet;
 use std::time::{Duration, Instant};
 
 /// How long one try may take.

@@ -2,8 +2,8 @@
 
 use super::Client;
 use anyhow::{Context as _, anyhow};
-use common::Failure;
-use common::cli::{REGISTRY_HEADING, SecretFile};
+use service::Failure;
+use service::cli::{REGISTRY_HEADING, SecretFile};
 use std::path::PathBuf;
 
 /// A registry of Confluent's interface, and how to get in. It has no `Debug`: a URL may hold a password.

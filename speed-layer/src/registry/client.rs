@@ -4,8 +4,8 @@ use super::args::Login;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use common::decode::{Reference, SchemaKind, SchemaText};
-use common::failure::one_line;
 use serde::Deserialize;
+use service::failure::one_line;
 use std::collections::HashSet;
 use std::time::Duration;
 use ureq::Agent;
@@ -267,7 +267,7 @@ fn roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use workbench::testing::{HttpProxy, HttpRequest, Treatment};
+    use testing::{HttpProxy, HttpRequest, Treatment};
 
     #[test]
     fn a_login_in_a_url_is_taken_out_of_it() {

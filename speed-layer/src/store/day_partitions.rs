@@ -1,7 +1,8 @@
 //! Partitions of `realtime_stock`, one a UTC day: upkeep makes those of today and tomorrow ahead of time, the store any
 //! other when the first tick of it arrives.
 
-use common::{Timestamp, pg};
+use common::Timestamp;
+use service::pg;
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashSet};
 

@@ -4,7 +4,7 @@ use super::limits::Limits;
 use super::statements;
 use crate::detection::{Entry, Found, Judged};
 use crate::source::{SourceId, SourcePartition};
-use common::pg;
+use service::pg;
 use sqlx::PgConnection;
 
 /// The log of a partition: whether an entry is whole, and its bytes.

@@ -1,6 +1,6 @@
 //! What the server itself ends, so that no try leaves anything behind when nobody waits for it any more.
 
-use common::pg;
+use service::pg;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::config::{Config, OnGap, Start};
 use crate::handover::{Answer, Begin, Position, Question, Watermarks};
 use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
-use common::pg;
+use service::pg;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 

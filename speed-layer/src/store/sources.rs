@@ -5,7 +5,7 @@ use super::statements;
 use crate::config::{Config, OnGap};
 use crate::source::{Source, SourceId, TopicIdentity};
 use anyhow::anyhow;
-use common::pg;
+use service::pg;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 

@@ -5,8 +5,9 @@ use super::offsets::Moved;
 use super::{findings, offsets, statements};
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
 use crate::detection::Judged;
-use common::pg::bars::Columns;
-use common::{Bar, Timestamp, pg};
+use common::{Bar, Timestamp};
+use service::pg;
+use service::pg::bars::Columns;
 use sqlx::PgConnection;
 
 /// What became of a batch.

@@ -1,6 +1,6 @@
 //! [`Verdict`]: what an error of PostgreSQL's means for what was tried.
 
-use common::pg::describe;
+use service::pg::describe;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]

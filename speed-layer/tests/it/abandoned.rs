@@ -4,7 +4,7 @@ use crate::outages::{RECOVERY, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
-use workbench::testing::{Child, TestPostgres};
+use testing::{Child, TestPostgres};
 
 const SESSIONS: &str = "select count(*) from pg_stat_activity
                         where application_name = 'speed-layer' and datname = current_database()";
@@ -38,7 +38,7 @@ async fn what_an_instance_holds_that_is_frozen_in_mid_copy_is_free_again_in_time
     let speed_layer = scene.start(&["--writer-timeout", "5s"]);
     scene.send_ticks(1, 100).await;
     scene.wait_all_in().await;
-    let database = common::pg::Database::parse(scene.database.url(), "speed-layer").unwrap();
+    let database = service::pg::Database::parse(scene.database.url(), "speed-layer").unwrap();
     let mut frozen = database.connect().await.unwrap();
     sqlx::raw_sql("begin; select * from kafka_offsets for update").execute(&mut frozen).await.unwrap();
     let copy = frozen.copy_in_raw("copy realtime_stock from stdin (format binary)").await.unwrap();

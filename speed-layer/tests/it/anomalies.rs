@@ -2,7 +2,7 @@
 
 use crate::scene::{PATIENCE, Scene};
 use std::collections::BTreeSet;
-use workbench::testing::{Record, eventually};
+use testing::{Record, eventually};
 
 const PARTITIONS: i64 = 2;
 const TICKS: i64 = 6000;

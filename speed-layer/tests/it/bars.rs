@@ -1,5 +1,5 @@
 use crate::scene::{Scene, tick};
-use workbench::testing::Record;
+use testing::Record;
 
 /// Bars computed from the ticks, compared with those that were merged batch by batch, column by column. `unit` is
 /// minute or hour.

@@ -4,8 +4,8 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use std::time::Duration;
-use workbench::kafka::client_config;
-use workbench::testing::{Record, eventually};
+use testing::kafka::client_config;
+use testing::{Record, eventually};
 
 const SENT: i64 = 300;
 

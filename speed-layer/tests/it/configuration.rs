@@ -1,6 +1,6 @@
 use crate::scene::{PATIENCE, Scene};
 use std::time::Duration;
-use workbench::testing::Child;
+use testing::Child;
 
 /// The last line of a process that must end by itself with code 2, without a panic.
 async fn last_words(mut child: Child) -> String {

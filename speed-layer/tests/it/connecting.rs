@@ -4,9 +4,9 @@ use crate::outages::server;
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use sqlx::{AssertSqlSafe, Connection};
 use std::process::Command;
+use testing::{Child, PgBouncer, Pooler, Pooling, Secrets, eventually, stack};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
-use workbench::testing::{Child, PgBouncer, Pooler, Pooling, Secrets, eventually, stack};
 
 /// The speed layer with another URL.
 fn command(scene: &Scene, url: &str) -> Command {
@@ -112,7 +112,7 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
         command
     });
     scene.send_ticks(1, 300).await;
-    scene.topic.produce([workbench::testing::Record::new(0, "no tick")]).await;
+    scene.topic.produce([testing::Record::new(0, "no tick")]).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     speed_layer.wait_stderr("a pooler stands before PostgreSQL", PATIENCE).await;
@@ -139,7 +139,7 @@ async fn through_a_real_pgbouncer_two_instances_write_each_tick_once_in_either_m
         let second = start();
         second.wait_stderr("assigned partitions", PATIENCE).await;
         scene.send_ticks(4, 500).await;
-        scene.topic.produce([workbench::testing::Record::new(0, "no tick")]).await;
+        scene.topic.produce([testing::Record::new(0, "no tick")]).await;
         scene.wait_all_in().await;
         second.sigkill();
         scene.send_ticks(4, 500).await;

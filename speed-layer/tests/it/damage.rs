@@ -1,7 +1,7 @@
 //! Messages that a broker's disk has spoiled.
 
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
-use workbench::testing::{Record, TestCluster, TestTopic, eventually};
+use testing::{Record, TestCluster, TestTopic, eventually};
 
 /// Partition 1 has three batches of ten ticks each, of which the second has another price than was sent.
 async fn with_a_spoiled_batch() -> (Scene, TestCluster) {

@@ -1,7 +1,7 @@
 //! Day partitions that are many, or not as the speed layer would have made them.
 
 use crate::scene::{PATIENCE, Scene, tick};
-use workbench::testing::{Record, eventually};
+use testing::{Record, eventually};
 
 fn tick_at(instant: &str) -> Record {
     Record::new(0, tick(1).replace("2025-06-06T10:00:00.001-04:00", instant))

@@ -2,7 +2,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready}
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use workbench::testing::{Record, TestTopic, eventually};
+use testing::{Record, TestTopic, eventually};
 
 #[tokio::test]
 async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reason() {

@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
-use workbench::testing::{Child, Record};
+use testing::{Child, Record};
 
 /// Its exit code, and what it printed to standard output and standard error.
 async fn outcome(mut command: Command, flags: &[&str]) -> (Option<i32>, String, String) {

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use workbench::kafka::{Outgoing, Quiet, Sender, client_config};
-use workbench::testing::{Child, Record, TestCluster, TestTopic, eventually};
+use testing::kafka::{Outgoing, Quiet, Sender, client_config};
+use testing::{Child, Record, TestCluster, TestTopic, eventually};
 
 /// Four Java processes at once would slow down all other tests.
 pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -1,6 +1,6 @@
 use crate::scene::{Fate, PATIENCE, Scene, tick};
 use std::time::Duration;
-use workbench::testing::{Record, eventually};
+use testing::{Record, eventually};
 
 #[tokio::test]
 async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_reason() {

@@ -1,6 +1,6 @@
 use crate::outages::{postgres_proxy, server, through};
 use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
-use workbench::testing::{Child, Record, eventually};
+use testing::{Child, Record, eventually};
 
 /// Ends every connection to the test's database: neither copying nor renaming it is possible before.
 const DISCONNECT: &str =

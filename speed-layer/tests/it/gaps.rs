@@ -2,7 +2,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready}
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use workbench::testing::{Record, TestTopic, eventually};
+use testing::{Record, TestTopic, eventually};
 
 fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", scene.topic.brokers()).create().unwrap()

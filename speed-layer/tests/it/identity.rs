@@ -1,7 +1,7 @@
 //! Topics that are not what they were, or not the only one.
 
 use crate::scene::{Fate, PATIENCE, Scene, http_address, tick, wait_ready};
-use workbench::testing::{Child, Record, TestTopic, eventually};
+use testing::{Child, Record, TestTopic, eventually};
 
 /// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old offset is in its range.
 async fn with_a_topic_made_anew() -> Scene {

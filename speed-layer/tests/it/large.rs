@@ -1,7 +1,7 @@
 use crate::scene::{Scene, tick};
 use sha2::{Digest, Sha256};
-use workbench::kafka::{Outgoing, Sender, client_config};
-use workbench::testing::Record;
+use testing::Record;
+use testing::kafka::{Outgoing, Sender, client_config};
 
 const LENGTH: usize = 2_000_000;
 

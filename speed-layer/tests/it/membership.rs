@@ -3,7 +3,7 @@
 use crate::outages::{KAFKA_PROXY, postgres_proxy, through};
 use crate::scene::{PATIENCE, Scene, get, http_address, lag_series, metric};
 use std::time::Duration;
-use workbench::testing::{Child, TcpProxy, eventually, stack};
+use testing::{Child, TcpProxy, eventually, stack};
 
 /// So that a killed instance is missed soon.
 const SHORT: [&str; 2] = ["--kafka-property", "session.timeout.ms=6000"];

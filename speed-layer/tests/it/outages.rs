@@ -1,7 +1,7 @@
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use workbench::testing::{Child, TcpProxy, eventually, stack};
+use testing::{Child, TcpProxy, eventually, stack};
 
 /// Work goes on within five seconds; as many again for a test machine that is busy with other things.
 pub const RECOVERY: Duration = Duration::from_secs(10);

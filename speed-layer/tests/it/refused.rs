@@ -2,7 +2,7 @@
 
 use crate::outages::{postgres_proxy, through};
 use crate::scene::{PATIENCE, Scene, http_address, metric, tick};
-use workbench::testing::{Child, Record, eventually};
+use testing::{Child, Record, eventually};
 
 /// The tables, and on top of them what a test adds.
 async fn prepared(sql: &'static str) -> Scene {

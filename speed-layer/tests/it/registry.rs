@@ -3,7 +3,7 @@
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use workbench::testing::{
+use testing::{
     Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden, eventually, framed,
     stack,
 };

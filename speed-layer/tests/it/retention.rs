@@ -1,5 +1,5 @@
 use crate::scene::{PATIENCE, Scene, tick};
-use workbench::testing::{Record, eventually};
+use testing::{Record, eventually};
 
 /// A tick of `days_ago` days before now.
 fn tick_of(days_ago: i64) -> Record {

@@ -2,7 +2,7 @@
 
 use crate::elections::TURN;
 use crate::scene::{PATIENCE, Scene, get, http_address, tick, wait_ready};
-use workbench::testing::{Child, Record, TestCluster, TestTopic, eventually};
+use testing::{Child, Record, TestCluster, TestTopic, eventually};
 
 const DENY: [&str; 3] = ["--add", "--deny-principal", "User:*"];
 const DENY_NO_MORE: [&str; 3] = ["--remove", "--deny-principal", "User:*"];

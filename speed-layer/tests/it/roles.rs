@@ -2,7 +2,7 @@
 
 use crate::scene::{PATIENCE, Scene, tick};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use workbench::testing::{Child, Record, assert_refused, eventually};
+use testing::{Child, Record, assert_refused, eventually};
 
 /// The binary as its least-privileged role.
 fn command(scene: &Scene, flags: &[&str]) -> std::process::Command {
@@ -172,7 +172,7 @@ async fn the_roles_are_made_without_a_superuser() {
     scene.database.set_up_roles().await;
     let manager = format!("{}_manager", scene.database.name());
     let (own, url) = (format!("{manager}_db"), scene.database.url_of(&manager));
-    let password = workbench::testing::ROLE_PASSWORD;
+    let password = testing::ROLE_PASSWORD;
     for sql in [
         format!("create role {manager} login createdb createrole password '{password}'"),
         format!("grant stocks_owner, speed_writer, batch_writer, grafana_reader to {manager} with admin option"),

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
-use workbench::testing::{Child, Record, TestDatabase, TestTopic, eventually};
+use testing::{Child, Record, TestDatabase, TestTopic, eventually};
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 

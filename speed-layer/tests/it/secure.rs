@@ -3,8 +3,8 @@
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use std::process::Command;
 use std::time::Duration;
+use testing::{Child, ROLE_PASSWORD, Secrets, assert_hidden, foreign_authority, stack};
 use url::Url;
-use workbench::testing::{Child, ROLE_PASSWORD, Secrets, assert_hidden, foreign_authority, stack};
 
 /// The scene's database by the name in the server's certificate, which must be signed by `authority`.
 fn database_url(scene: &Scene, authority: &str) -> Url {

@@ -3,7 +3,7 @@
 use crate::bars::differences;
 use crate::scene::{PATIENCE, Scene, tick};
 use std::time::Duration;
-use workbench::testing::{Record, eventually};
+use testing::{Record, eventually};
 
 const ELEMENTS: i64 = 20;
 const BROKEN: i64 = 7;

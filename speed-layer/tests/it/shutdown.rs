@@ -1,7 +1,7 @@
 use crate::scene::{PATIENCE, Scene, get, http_address, lag_series, metric, tick};
 use std::process::Stdio;
 use std::time::Duration;
-use workbench::testing::Record;
+use testing::Record;
 
 #[tokio::test]
 async fn on_sigterm_what_was_read_is_written_and_the_process_ends_well() {
@@ -13,7 +13,7 @@ async fn on_sigterm_what_was_read_is_written_and_the_process_ends_well() {
     scene.send_ticks(1, 10).await;
     // That the lag is known means that Kafka was polled, but not that the messages were read: SIGTERM must not lose
     // those either way, so the test holds whichever comes first.
-    workbench::testing::eventually("the lag to be known", PATIENCE, || async {
+    testing::eventually("the lag to be known", PATIENCE, || async {
         metric(&address, &lag_series(scene.topic.name(), 0)) == Some(10)
     })
     .await;
@@ -94,7 +94,7 @@ async fn it_works_and_ends_well_although_nobody_reads_its_log_any_more() {
     scene.send_ticks(1, 10).await;
     scene.wait_all_in().await;
     rustix::process::kill_process(rustix::process::Pid::from_child(&process), rustix::process::Signal::TERM).unwrap();
-    let ended = workbench::testing::eventually("its end", PATIENCE, || {
+    let ended = testing::eventually("its end", PATIENCE, || {
         let ended = process.try_wait().unwrap();
         async move { ended.ok_or("it runs") }
     });

@@ -5,7 +5,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::time::Duration;
-use workbench::testing::{Child, TestCluster, TestDatabase, TestPostgres, TestTopic, eventually};
+use testing::{Child, TestCluster, TestDatabase, TestPostgres, TestTopic, eventually};
 
 fn start_with_group(scene: &Scene, group: &str, database: &str) -> Child {
     let mut command = scene.command();

@@ -3,8 +3,8 @@
 use crate::outages::RECOVERY;
 use crate::scene::{PATIENCE, Scene, http_address, lag_series, metric, tick, wait_ready};
 use std::time::{Duration, Instant};
-use workbench::kafka::{Outgoing, Sender, client_config};
-use workbench::testing::{ReadQuota, eventually};
+use testing::kafka::{Outgoing, Sender, client_config};
+use testing::{ReadQuota, eventually};
 
 /// About 1,700 ticks a second. Much less would keep the reader waiting long after the quota is lifted: an answer that was
 /// too large is paid for by a pause that nothing ends, here of 1.3 s for the 256 KiB that are asked for at once.

@@ -3,7 +3,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use workbench::testing::eventually;
+use testing::eventually;
 
 #[tokio::test]
 async fn only_committed_transactions_are_written_and_their_markers_are_no_gap() {

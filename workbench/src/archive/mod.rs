@@ -14,11 +14,11 @@ pub use sink::run;
 use std::time::Duration;
 
 use clap::Args;
-use common::cli::duration;
 use serde::Serialize;
+use service::cli::duration;
 
-use crate::kafka::KafkaArgs;
-use crate::s3::StoreArgs;
+use testing::kafka::KafkaArgs;
+use testing::s3::StoreArgs;
 
 #[derive(Args, Clone)]
 pub struct ArchiveArgs {

@@ -17,7 +17,7 @@ use super::objects::{Naming, OpenObjects};
 use super::subscription::{Change, Subscription, subscribe};
 use super::upload::Uploader;
 use super::{ArchiveArgs, Totals};
-use crate::kafka::{Outgoing, Sender};
+use testing::kafka::{Outgoing, Sender};
 
 /// How long the brokers may be away at the start.
 const BROKER_PATIENCE: Duration = Duration::from_secs(60);

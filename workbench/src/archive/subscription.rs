@@ -7,7 +7,7 @@ use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::ArchiveArgs;
-use crate::kafka::Quiet;
+use testing::kafka::Quiet;
 
 /// What the group's coordinator changed.
 pub enum Change {

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use futures::{StreamExt, TryStreamExt};
 
 use super::objects::Object;
-use crate::s3::{Bucket, StoreArgs};
+use testing::s3::{Bucket, StoreArgs};
 
 const CONCURRENT_UPLOADS: usize = 8;
 const ATTEMPTS: u32 = 30;

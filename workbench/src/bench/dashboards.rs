@@ -4,7 +4,6 @@ mod load;
 
 use super::{median, rounded};
 use crate::dashboards::{Dashboard, Language, Query, View, expand_sql, load as load_dashboards};
-use crate::testing::{TestBucket, TestDatabase};
 use anyhow::{Context, ensure};
 use common::Timestamp;
 use load::Size;
@@ -13,6 +12,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use std::path::Path;
 use std::time::Instant;
+use testing::{TestBucket, TestDatabase};
 
 /// How much is loaded, and how often each query runs.
 #[derive(clap::Args, Clone)]
@@ -39,7 +39,7 @@ struct Measured {
 pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value> {
     let database = TestDatabase::create().await;
     let mut connection =
-        common::pg::Database::parse(database.url(), "bench")?.connect_ready().await.context("a new database")?;
+        service::pg::Database::parse(database.url(), "bench")?.connect_ready().await.context("a new database")?;
     load::all(&mut connection, &args.size).await?;
     let (whole, step) = indicators(&database, &mut connection).await?;
     load::settle(&mut connection).await?;

@@ -3,8 +3,8 @@
 use super::speed::{Backlog, drain};
 use super::{median, rounded, rows};
 use crate::simulate::Shape;
-use crate::testing::TestTopic;
 use serde_json::json;
+use testing::TestTopic;
 
 /// How much, and how often.
 #[derive(clap::Args, Clone)]

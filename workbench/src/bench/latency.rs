@@ -1,15 +1,15 @@
 //! `bench latency`.
 
 use super::{process, rounded, without_tls};
-use crate::kafka::{Outgoing, Sender, client_config};
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
-use crate::testing::{TestDatabase, TestTopic, eventually};
 use anyhow::Context;
 use serde_json::json;
 use sqlx::PgConnection;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use testing::kafka::{Outgoing, Sender, client_config};
+use testing::{TestDatabase, TestTopic, eventually};
 
 /// How fast, and how long.
 #[derive(clap::Args, Clone)]

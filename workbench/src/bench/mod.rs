@@ -19,8 +19,8 @@ pub use latency::LatencyArgs;
 pub use memory::MemoryArgs;
 pub use speed::SpeedArgs;
 
-use crate::testing::TestDatabase;
 use clap::Subcommand;
+use testing::TestDatabase;
 
 /// What to measure.
 #[derive(Subcommand, Clone)]

@@ -1,9 +1,7 @@
 //! What both sides of the comparison write: the topic's ticks, sent once and then read by each.
 
-use crate::kafka::{Outgoing, Sender, client_config};
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
-use crate::testing::TestTopic;
 use anyhow::{Context, anyhow};
 use common::decode::{Beside, Decoder, Rules};
 use common::{Tick, Timestamp};
@@ -13,6 +11,8 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use speed_layer::SourcePartition;
 use speed_layer::batch::{Batch, Message};
 use std::time::{Duration, Instant};
+use testing::TestTopic;
+use testing::kafka::{Outgoing, Sender, client_config};
 
 pub const PARTITIONS: i32 = 4;
 const SYMBOLS: usize = 500;

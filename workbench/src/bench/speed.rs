@@ -4,13 +4,13 @@ use super::consuming::cpu_of_consuming;
 use super::process::{Measured, Usage};
 use super::{median, rounded, rows, without_tls};
 use crate::simulate::Shape;
-use crate::testing::{HttpProxy, HttpRequest, TestDatabase, TestTopic, Treatment};
 use anyhow::{Context, ensure};
 use serde_json::json;
 use speed_layer::batch::Batch;
 use speed_layer::{DayPartitions, write_ticks};
 use sqlx::Connection;
 use std::time::{Duration, Instant};
+use testing::{HttpProxy, HttpRequest, TestDatabase, TestTopic, Treatment};
 
 /// How much, and how often.
 #[derive(clap::Args, Clone)]
@@ -158,7 +158,7 @@ impl Figures {
 /// Rows a second of a COPY with minute bars that were encoded beforehand: no Kafka, no decoding, one connection.
 async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
     let database = TestDatabase::create().await;
-    let target = common::pg::Database::parse(&without_tls(&database), "bench")?;
+    let target = service::pg::Database::parse(&without_tls(&database), "bench")?;
     let mut connection = target.connect_ready().await?;
     let mut days = DayPartitions::default();
     for batch in batches {
@@ -179,7 +179,7 @@ async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
 /// joining the group does not count; the usage is the first worker's.
 pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
     let database = TestDatabase::create().await;
-    let target = common::pg::Database::parse(&without_tls(&database), "bench")?;
+    let target = service::pg::Database::parse(&without_tls(&database), "bench")?;
     let mut connection = target.connect_ready().await?;
     sqlx::query("checkpoint").execute(&mut connection).await?;
     let running = (0..backlog.workers).map(|_| start(&database, backlog)).collect::<anyhow::Result<Vec<_>>>()?;

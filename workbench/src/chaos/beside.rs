@@ -17,11 +17,9 @@ use super::findings::Findings;
 use super::ground::{Ground, link};
 use super::instances::{Instance, Setup};
 use super::plan::Planned;
-use crate::kafka::{KafkaArgs, Quiet};
 use crate::prove::ProveArgs;
-use crate::testing::{
-    Record, SecondBroker, TcpProxy, TestDatabase, TestTopic, broker_count, eventually, leaders, stack,
-};
+use testing::kafka::{KafkaArgs, Quiet};
+use testing::{Record, SecondBroker, TcpProxy, TestDatabase, TestTopic, broker_count, eventually, leaders, stack};
 
 /// How long anything may take, other faults and a slow machine included; what is promised is said beside its use.
 const LIMIT: Duration = Duration::from_secs(180);

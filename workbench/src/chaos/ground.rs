@@ -16,7 +16,7 @@ use super::instances::{self, ALWAYS, Instance, MOST, Setup};
 use super::load::Skew;
 use super::services::StackArgs;
 use crate::prove::ProveArgs;
-use crate::testing::{TcpProxy, stack};
+use testing::{TcpProxy, stack};
 
 /// The speed layers that reach Kafka through the link.
 pub const KAFKA_LINKED: [usize; 2] = [1, 3];

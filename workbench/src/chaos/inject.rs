@@ -12,7 +12,7 @@ use super::ground::{Ground, KAFKA_LINKED};
 use super::instances::Instance;
 use super::plan::Planned;
 use super::services::Service;
-use crate::testing::TcpProxy;
+use testing::TcpProxy;
 
 const MINUTE: f64 = 60.0 * 1e6;
 /// In which a zombie-to-be reads what it cannot write.

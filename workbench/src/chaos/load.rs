@@ -9,10 +9,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::{KafkaArgs, Outgoing, Sender};
 use crate::pace::Pacer;
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
+use testing::kafka::{KafkaArgs, Outgoing, Sender};
 
 /// How long brokers may be away at the end.
 const PATIENCE: Duration = Duration::from_secs(120);

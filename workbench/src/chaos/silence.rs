@@ -11,8 +11,8 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::{Ground, KAFKA_LINKED};
-use crate::kafka::{KafkaArgs, Quiet, watermarks};
 use crate::prove::{ProveArgs, next_offsets};
+use testing::kafka::{KafkaArgs, Quiet, watermarks};
 
 /// How long a partition may have news and not come on, while nothing is broken on purpose that it needs.
 const LIMIT: Duration = Duration::from_secs(120);

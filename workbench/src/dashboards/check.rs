@@ -2,8 +2,8 @@
 
 use super::{Dashboard, Language, Prometheus, View, ask, expand_promql, expand_sql, load};
 use common::Timestamp;
-use common::cli::DatabaseArgs;
 use serde::Serialize;
+use service::cli::DatabaseArgs;
 use sqlx::PgConnection;
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use super::checks::Found;
 use anomalies::causal::{self, MOST_SYMBOLS, State, silence};
 use anomalies::{Finding, Place, Tick};
 use futures::TryStreamExt;
-use speed_layer::AnomalyArgs;
+use service::cli::AnomalyArgs;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 

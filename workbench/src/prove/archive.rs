@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 
 use super::staging::{Entry, Rows};
-use crate::s3::Bucket;
+use testing::s3::Bucket;
 
 const CONCURRENT_READS: usize = 8;
 

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use super::topic::Topic;
 use super::{ProveArgs, tables};
-use crate::kafka::{KafkaArgs, Quiet};
+use testing::kafka::{KafkaArgs, Quiet};
 
 const PAUSE: Duration = Duration::from_millis(500);
 

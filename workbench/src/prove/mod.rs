@@ -15,16 +15,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use common::cli::{DatabaseArgs, duration};
-use speed_layer::AnomalyArgs;
+use service::cli::AnomalyArgs;
+use service::cli::{DatabaseArgs, duration};
 use sqlx::PgConnection;
 
-use crate::kafka::KafkaArgs;
-use crate::s3::{Bucket, StoreArgs};
 use crate::simulate::Shape;
 use archive::Archive;
 use tables::Hours;
 pub use tables::next_offsets;
+use testing::kafka::KafkaArgs;
+use testing::s3::{Bucket, StoreArgs};
 use topic::Topic;
 pub use verdict::Verdict;
 

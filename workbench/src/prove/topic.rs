@@ -10,8 +10,8 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::archive::convert::{Converted, Position, convert};
-use crate::kafka::{KafkaArgs, Quiet, partitions, watermarks};
 use crate::simulate::feed::Kind;
+use testing::kafka::{KafkaArgs, Quiet, partitions, watermarks};
 
 use super::staging::{Entry, Rows};
 

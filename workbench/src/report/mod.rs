@@ -7,13 +7,13 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
-use common::cli::{DatabaseArgs, duration};
-use common::pg::Migrations;
+use service::cli::{DatabaseArgs, duration};
+use service::pg::Migrations;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::{KafkaArgs, watermarks};
 use figures::Figures;
+use testing::kafka::{KafkaArgs, watermarks};
 
 #[derive(Args, Clone)]
 pub struct ReportArgs {

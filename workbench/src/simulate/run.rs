@@ -2,15 +2,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{ArgGroup, Args, ValueEnum};
-use common::cli::duration;
 use serde::Serialize;
+use service::cli::duration;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, Kind, Message, Pace, Plan, Volumes};
 use super::shape::Shape;
 use super::symbols::MOST;
-use crate::kafka::{KafkaArgs, Outgoing, Sender};
 use crate::pace::Pacer;
+use testing::kafka::{KafkaArgs, Outgoing, Sender};
 
 /// How long brokers may be away, at the start and at the end.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,8 +3,9 @@
 use super::encode::{Moment, write_integer, write_price, write_size};
 use super::market::{Quote, Stock};
 use clap::ValueEnum;
-use common::cli::MessageArgs;
+use common::Named;
 use common::decode::{Preset, ProvenanceNames, Rules};
+use service::cli::MessageArgs;
 
 /// How values look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -90,7 +91,7 @@ impl Shape {
     /// The rules by which they are ticks: those of the preset of the same name, where there is one.
     pub fn rules(self) -> Rules {
         let name = self.to_possible_value();
-        let preset = name.and_then(|name| Preset::from_str(name.get_name(), false).ok());
+        let preset = name.and_then(|name| Preset::named(name.get_name()));
         MessageArgs { preset, ..MessageArgs::default() }.rules(ProvenanceNames::default())
     }
 

@@ -18,12 +18,12 @@ use sqlx::PgConnection;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::watermarks;
 use crate::process::{self, Process};
 use crate::prove::{self, ProveArgs, Verdict};
 use growth::{Growth, growths};
 use probe::Latencies;
 use sample::{Sample, Usage, look_at_database};
+use testing::kafka::watermarks;
 
 #[derive(Args, Clone)]
 pub struct SoakArgs {

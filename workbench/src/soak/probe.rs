@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
-use crate::kafka::{KafkaArgs, Outgoing, Sender};
 use crate::simulate::feed::Kind;
+use testing::kafka::{KafkaArgs, Outgoing, Sender};
 
 const SYMBOL: &str = "SOAK:PROBE";
 /// From one message to the next.

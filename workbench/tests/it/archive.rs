@@ -3,9 +3,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use testing::{Child, Record, TestBucket, TestTopic, eventually};
 use workbench::archive::convert::{Converted, Position, convert};
 use workbench::archive::objects::{Naming, OpenObjects};
-use workbench::testing::{Child, Record, TestBucket, TestTopic, eventually};
 
 use crate::recording::{self, TOPIC};
 

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use workbench::testing::{Record, Secrets, TestTopic, eventually, stack};
+use testing::{Record, Secrets, TestTopic, eventually, stack};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
-use workbench::testing::{Record, TestBucket, TestDatabase, TestTopic, eventually, stack};
+use testing::{Record, TestBucket, TestDatabase, TestTopic, eventually, stack};
 
 #[tokio::test]
 async fn a_database_of_a_panicking_test_is_gone() {

@@ -7,7 +7,7 @@ use common::Timestamp;
 use common::decode::{Beside, Decoder, Rules};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use workbench::testing::{Child, TestDatabase, TestTopic};
+use testing::{Child, TestDatabase, TestTopic};
 
 use crate::pipeline::{BACKFILL, PATIENCE, Pipeline, simulate, workbench};
 

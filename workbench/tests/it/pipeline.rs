@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
+use testing::{Child, TestBucket, TestDatabase, TestTopic, eventually};
 use tokio_util::sync::CancellationToken;
-use workbench::testing::{Child, TestBucket, TestDatabase, TestTopic, eventually};
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -53,8 +53,13 @@ impl Pipeline {
 
     /// With a topic of two partitions, in which nothing is.
     pub async fn empty() -> Self {
+        Self::with_partitions(2).await
+    }
+
+    /// With a topic of so many, in which nothing is.
+    pub async fn with_partitions(partitions: i32) -> Self {
         let (topic, bucket, database) =
-            tokio::join!(TestTopic::create(2), TestBucket::create(), TestDatabase::create());
+            tokio::join!(TestTopic::create(partitions), TestBucket::create(), TestDatabase::create());
         Self { topic, bucket, database }
     }
 
@@ -67,17 +72,21 @@ impl Pipeline {
 
     /// Runs a speed layer until so many rows are in its tables.
     pub async fn write(&self, flags: &[&str], rows: i64) {
-        let arguments = ["speed-layer", "--database-url", self.database.url(), "--kafka-brokers", self.topic.brokers()];
-        let more = ["--topic", self.topic.name(), "--group-id", "speed-layer", "--http-addr", "127.0.0.1:0"];
-        let config = speed_layer::Config::try_parse_from(arguments.iter().chain(&more).chain(flags)).unwrap();
         let stop = CancellationToken::new();
-        let running = speed_layer::run(config, stop.clone());
+        let running = speed_layer::run(self.speed_layer("127.0.0.1:0", flags), stop.clone());
         let watching = async {
             self.wait_until_written(rows).await;
             stop.cancel();
         };
         let (ended, ()) = tokio::join!(running, watching);
         ended.unwrap();
+    }
+
+    /// A speed layer's settings.
+    pub fn speed_layer(&self, http_addr: &str, flags: &[&str]) -> speed_layer::Config {
+        let arguments = ["speed-layer", "--database-url", self.database.url(), "--kafka-brokers", self.topic.brokers()];
+        let more = ["--topic", self.topic.name(), "--group-id", "speed-layer", "--http-addr", http_addr];
+        speed_layer::Config::try_parse_from(arguments.iter().chain(&more).chain(flags)).unwrap()
     }
 
     async fn wait_until_written(&self, expected: i64) {
@@ -99,7 +108,7 @@ impl Pipeline {
     }
 
     /// Whether Kafka, tables and archive agree, as `batch-layer verify` sees it.
-    pub async fn verify(&self, flags: &[&str]) -> Result<(), common::Failure> {
+    pub async fn verify(&self, flags: &[&str]) -> Result<(), service::Failure> {
         let kafka = ["--kafka-brokers", self.topic.brokers(), "--topic", self.topic.name()];
         let arguments = self.archive_flags();
         let all = ["verify"].into_iter().chain(arguments.iter().map(String::as_str)).chain(flags.iter().copied());
@@ -110,7 +119,7 @@ impl Pipeline {
     /// Where the archive and the tables are, and which hours are looked at.
     pub fn archive_flags(&self) -> Vec<String> {
         let prefix = format!("raw/{}/%Y-%m-%d-%H/", self.topic.name());
-        let endpoint = workbench::testing::stack("STACK_S3_ENDPOINT_URL");
+        let endpoint = testing::stack("STACK_S3_ENDPOINT_URL");
         let places = ["--database-url", self.database.url(), "--bucket", self.bucket.name()];
         let more = ["--s3-endpoint-url", &endpoint, "--prefix", &prefix];
         // The late ones are up to three hours older than the first one on time.

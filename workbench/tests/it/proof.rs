@@ -6,7 +6,7 @@ use serde_json::Value;
 use speed_layer::SourcePartition;
 use speed_layer::batch::{Batch, Message};
 use sqlx::AssertSqlSafe;
-use workbench::testing::TestDatabase;
+use testing::TestDatabase;
 
 use crate::market::read;
 use crate::pipeline::Pipeline;
@@ -110,7 +110,7 @@ async fn what_agrees_is_proven_and_whatever_is_spoiled_is_found() {
 }
 
 async fn find_an_open_session(pipeline: &Pipeline) {
-    let database = common::pg::Database::parse(pipeline.database.url(), "speed-layer").unwrap();
+    let database = service::pg::Database::parse(pipeline.database.url(), "speed-layer").unwrap();
     let mut left_open = database.connect().await.unwrap();
     sqlx::raw_sql("begin; select count(*) from realtime_stock").execute(&mut left_open).await.unwrap();
     let (code, proof) = pipeline.prove(&pipeline.database).await;

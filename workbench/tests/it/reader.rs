@@ -1,7 +1,7 @@
 //! `grafana_reader`, as `deploy/postgres/roles.sql` makes it.
 
 use sqlx::{Connection, PgConnection};
-use workbench::testing::TestDatabase;
+use testing::TestDatabase;
 
 /// A connection as `grafana_reader`, which may read what there is by now.
 pub async fn connect(database: &TestDatabase) -> PgConnection {

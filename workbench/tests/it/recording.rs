@@ -11,7 +11,7 @@ use std::path::Path;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
-use workbench::testing::Record;
+use testing::Record;
 
 pub const TOPIC: &str = "stock_prices";
 

@@ -1,7 +1,7 @@
 //! The serving views, case by case, and who may read them.
 
 use sqlx::{AssertSqlSafe, PgConnection, Row};
-use workbench::testing::TestDatabase;
+use testing::TestDatabase;
 
 use crate::reader;
 
@@ -29,7 +29,7 @@ const CASES: [Case; 8] = [
 
 async fn database() -> TestDatabase {
     let database = TestDatabase::create().await;
-    common::pg::MIGRATOR.run(database.pool()).await.unwrap();
+    service::pg::MIGRATOR.run(database.pool()).await.unwrap();
     database
 }
 

@@ -3,8 +3,8 @@
 use crate::pipeline::Pipeline;
 use batch_layer::verify::{self, VerifyArgs};
 use clap::Parser;
+use testing::Record;
 use tokio_util::sync::CancellationToken;
-use workbench::testing::Record;
 
 const FEED: [&str; 2] = ["--preset", "finnhub"];
 const MESSAGES: i64 = 60;

@@ -1,6 +1,6 @@
 //! Messages as well-known feeds send them, with fractions of volumes and without any, through the whole pipeline.
 
-use clap::ValueEnum;
+use common::Named;
 use common::decode::Preset;
 
 use crate::pipeline::Pipeline;
@@ -51,8 +51,7 @@ async fn trades_by_their_usual_names_agree_in_both_layers() {
 
 #[test]
 fn no_preset_is_left_out() {
-    let all = Preset::value_variants().iter().map(|preset| preset.to_possible_value().unwrap());
-    let mut all: Vec<String> = all.map(|preset| preset.get_name().to_owned()).collect();
+    let mut all: Vec<&str> = Preset::ALL.iter().map(|(_, name, _)| *name).collect();
     let mut tested = PRESETS.to_vec();
     all.sort_unstable();
     tested.sort_unstable();

@@ -1,30 +1,56 @@
 //! [`Preset`]: the messages of well-known feeds and libraries.
 
 use super::{Condition, Conditions, Field, MapEntries, Path};
+use crate::Named;
 use crate::timestamp::TimeZone;
 
-/// Whose messages these are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+/// Whose messages these are; [`Named::ALL`] says what they look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
-    /// Trades: `{"s":"AAPL","p":201.5,"v":100,"t":1749218401123}`, alone or several in `data`.
     Finnhub,
-    /// Trades: `{"s":"BTCUSDT","p":"45123.50","q":"1","T":1749218401123}`.
     Binance,
-    /// Matches and the ticker: `product_id`, `price`, `last_size` or `size`, `time`.
     Coinbase,
-    /// Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone or in `data`. The ticker's
-    /// `volume` is that of a day, and of no tick.
     Kraken,
-    /// Trades `{"S":"AAPL","p":201.5,"s":100,"t":".."}`, and bars with `o`, `h`, `l`, `c`, `v`.
     Alpaca,
-    /// Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`.
     Massive,
-    /// Trades: `symbol`, `price`, `amount`, `timestamp` in seconds.
     Cryptofeed,
-    /// Rows of a data frame, and the streamer's `id`; times without an offset are New York's.
     Yfinance,
-    /// `GLOBAL_QUOTE` (`"05. price"`), and rows of a time series; times are New York's.
     AlphaVantage,
+}
+
+impl Named for Preset {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (
+            Self::Finnhub,
+            "finnhub",
+            r#"Trades: `{"s":"AAPL","p":201.5,"v":100,"t":1749218401123}`, alone or several in `data`"#,
+        ),
+        (Self::Binance, "binance", r#"Trades: `{"s":"BTCUSDT","p":"45123.50","q":"1","T":1749218401123}`"#),
+        (Self::Coinbase, "coinbase", "Matches and the ticker: `product_id`, `price`, `last_size` or `size`, `time`"),
+        (
+            Self::Kraken,
+            "kraken",
+            "Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone or in `data`. The \
+             ticker's `volume` is that of a day, and of no tick",
+        ),
+        (
+            Self::Alpaca,
+            "alpaca",
+            r#"Trades `{"S":"AAPL","p":201.5,"s":100,"t":".."}`, and bars with `o`, `h`, `l`, `c`, `v`"#,
+        ),
+        (Self::Massive, "massive", r#"Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`"#),
+        (Self::Cryptofeed, "cryptofeed", "Trades: `symbol`, `price`, `amount`, `timestamp` in seconds"),
+        (
+            Self::Yfinance,
+            "yfinance",
+            "Rows of a data frame, and the streamer's `id`; times without an offset are New York's",
+        ),
+        (
+            Self::AlphaVantage,
+            "alpha-vantage",
+            "`GLOBAL_QUOTE` (`\"05. price\"`), and rows of a time series; times are New York's",
+        ),
+    ];
 }
 
 const NEW_YORK: &str = "America/New_York";
@@ -103,17 +129,16 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ValueEnum;
 
     #[test]
     fn every_preset_can_be_read_and_maps_what_a_tick_needs() {
-        for preset in Preset::value_variants() {
+        for (preset, ..) in Preset::ALL {
             let MapEntries(entries) = preset.map().parse().unwrap();
             for field in [Field::Symbol, Field::Timestamp, Field::Volume] {
                 assert!(entries.iter().any(|(mapped, _)| *mapped == field), "{preset:?}: {field}");
             }
         }
-        for preset in Preset::value_variants() {
+        for (preset, ..) in Preset::ALL {
             assert_eq!(preset.conditions().len(), usize::from(preset.kinds().is_some()), "{preset:?}");
         }
         assert!(Preset::Yfinance.zone().is_some());

@@ -1,11 +1,11 @@
 //! Where an archive is read from: the local folder, or a bucket that it was put into.
 
 use super::data::FOLDER;
-use crate::testing::TestBucket;
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use testing::TestBucket;
 
 /// Objects on their way at once.
 const IN_FLIGHT: usize = 8;

@@ -4,8 +4,8 @@ use super::archive::Source;
 use super::data::{self, HOUR_NAME};
 use super::ours;
 use crate::bench::median;
-use crate::testing::TestDatabase;
 use anyhow::ensure;
+use testing::TestDatabase;
 
 /// How often each is measured.
 const TIMES: u64 = 5;

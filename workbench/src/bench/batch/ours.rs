@@ -4,10 +4,10 @@ use super::archive::Source;
 use super::data::HOUR_NAME;
 use crate::bench::process::{Measured, Usage};
 use crate::bench::without_tls;
-use crate::testing::TestDatabase;
 use anyhow::ensure;
 use sqlx::PgConnection;
 use std::time::Instant;
+use testing::TestDatabase;
 
 /// What a run took, and where its rows are.
 pub struct Run {
@@ -30,7 +30,7 @@ pub async fn run(source: &Source) -> anyhow::Result<Run> {
 /// A server that is not there.
 pub async fn database() -> anyhow::Result<TestDatabase> {
     let database = TestDatabase::create().await;
-    common::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
+    service::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
     Ok(database)
 }
 

@@ -4,7 +4,6 @@ mod store;
 
 use super::process::Measured;
 use super::{rounded, without_tls};
-use crate::testing::TestDatabase;
 use anyhow::ensure;
 use bytes::Bytes;
 use clap::Args;
@@ -18,6 +17,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Instant;
 use store::{Content, EndlessStore, Objects};
+use testing::TestDatabase;
 
 /// More than that is a failure.
 const LIMIT_MEGABYTES: f64 = 256.0;
@@ -98,7 +98,7 @@ pub async fn run(args: &MemoryArgs) -> anyhow::Result<Value> {
 impl MemoryArgs {
     async fn measure(&self, name: &str) -> anyhow::Result<Outcome> {
         let database = TestDatabase::create().await;
-        common::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
+        service::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
         let store = EndlessStore::start(self.objects_of(name)?).await?;
         if name.ends_with("indicators") {
             self.fill(&database).await?;

@@ -2,7 +2,7 @@
 
 use crate::reader;
 use sqlx::PgConnection;
-use workbench::testing::TestDatabase;
+use testing::TestDatabase;
 
 /// What every symbol variable is set to.
 pub const SYMBOLS: [&str; 2] = ["AAPL", "BRK-B"];
@@ -39,7 +39,7 @@ const SEED: &str = "
 
 pub async fn migrated() -> TestDatabase {
     let database = TestDatabase::create().await;
-    common::pg::MIGRATOR.run(database.pool()).await.unwrap();
+    service::pg::MIGRATOR.run(database.pool()).await.unwrap();
     database
 }
 

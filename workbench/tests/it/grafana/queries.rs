@@ -5,8 +5,8 @@ use super::{dashboards, text};
 use common::Timestamp;
 use serde_json::Value;
 use std::collections::HashSet;
+use testing::TestDatabase;
 use workbench::dashboards::{Answer, Language, Query, View, ask, expand_sql};
-use workbench::testing::TestDatabase;
 
 /// PostgreSQL's types that Grafana draws as a number, and as a time.
 const NUMBERS: [&str; 5] = ["NUMERIC", "INT8", "INT4", "FLOAT8", "FLOAT4"];

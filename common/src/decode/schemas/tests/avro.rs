@@ -2,8 +2,7 @@
 
 use super::super::*;
 use crate::Timestamp;
-use crate::cli::MessageArgs;
-use crate::decode::{Beside, Decoder, Element, MapEntries, Mapping, ProvenanceNames};
+use crate::decode::{Beside, Decoder, Element, MapEntries, Mapping, Preset};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -331,8 +330,9 @@ fn presets_and_record_times_mean_the_same_as_for_json() {
         {"name":"q","type":"double"},{"name":"T","type":{"type":"long","logicalType":"timestamp-millis"}}]}"#;
     let numbers = [45_123.5_f64.to_le_bytes(), 0.01234_f64.to_le_bytes()].concat();
     let body = [sized(b"BTCUSDT"), numbers, long(1_749_218_401_123)].concat();
-    let args = MessageArgs { preset: Some(crate::decode::Preset::Binance), ..MessageArgs::default() };
-    let rules = args.rules(ProvenanceNames::default());
+    let binance = Preset::Binance;
+    let (mapping, conditions) = (Mapping::new(&binance.entries()), binance.conditions());
+    let rules = Rules { mapping, conditions, ..Rules::default() };
     let mut decoder = decoder(rules, &[(1, avro(schema))]);
     let read = ticks(&mut decoder, &framed(1, &body));
     assert_eq!(read, ["0 BTCUSDT 2025-06-06T14:00:01.123Z 45123.5 45123.5 0.01234"]);

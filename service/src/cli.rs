@@ -1,0 +1,153 @@
+//! Flags that several binaries share, and how their values are read.
+
+mod anomalies;
+mod files;
+mod messages;
+
+pub use anomalies::AnomalyArgs;
+pub use files::{PropertiesFile, SecretFile, properties};
+pub use messages::{MessageArgs, Oldest, REGISTRY_HEADING, without_empty_variables};
+
+use crate::failure::Failure;
+use crate::pg::{Database, Migrations};
+use std::time::Duration;
+
+/// Where PostgreSQL is, and who looks after its tables.
+#[derive(Clone, clap::Args)]
+pub struct DatabaseArgs {
+    /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by `?sslmode=verify-full&sslrootcert=FILE`.
+    /// Of several hosts (`host1:5432,host2:5432`) the first that takes writes is used.
+    /// Every process of the machine can read a command line: give a password by the variable or by a file.
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        required_unless_present = "database_url_file",
+        conflicts_with = "database_url_file"
+    )]
+    database_url: Option<String>,
+
+    /// A file that holds this URL, such as a mounted secret. It is read again before each connection.
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = files::secret)]
+    database_url_file: Option<SecretFile>,
+
+    /// What to do about the tables at the start.
+    #[arg(long, env = "MIGRATIONS", value_enum, default_value_t = Migrations::Run)]
+    pub migrations: Migrations,
+}
+
+impl DatabaseArgs {
+    /// # Errors
+    /// Where the URL is none.
+    pub fn parse(&self, application: &str) -> Result<Database, Failure> {
+        let database = match &self.database_url_file {
+            Some(file) => Database::of_file(file.clone(), application)?,
+            None => Database::parse(self.url(), application)?,
+        };
+        Ok(database.with_migrations(self.migrations))
+    }
+
+    /// With the password.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        let file = self.database_url_file.as_ref().map(SecretFile::expose);
+        self.database_url.as_deref().or(file).unwrap_or_default()
+    }
+}
+
+/// A duration such as `20ms`, `5s`, `15m`, `48h` or `30d`.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("expected a number and a unit of ms, s, m, h or d, such as 20ms or 48h".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a whole number in front of the unit".to_owned())?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "longer than anything lasts".into())
+}
+
+/// A setting such as `security.protocol=SASL_SSL`.
+///
+/// # Errors
+/// A sentence for clap to show, without the value, which may be a secret.
+pub fn key_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
+    pair.map(|(key, value)| (key.trim().to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
+}
+
+/// Settings of one flag. It has no `Debug`: one of them may be a password.
+#[derive(Clone)]
+pub struct Settings(Vec<(String, String)>);
+
+impl Settings {
+    #[must_use]
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+}
+
+/// Settings separated by `;`, such as `security.protocol=SASL_SSL;sasl.password=a`. What follows a `;` without being a
+/// setting belongs to the value before it.
+///
+/// # Errors
+/// As [`key_value`].
+pub fn key_values(text: &str) -> Result<Settings, String> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for piece in text.split(';') {
+        match (key_value(piece).ok().filter(|(key, _)| is_key(key)), pairs.last_mut()) {
+            (Some(pair), _) => pairs.push(pair),
+            (None, Some((_, value))) => {
+                value.push(';');
+                value.push_str(piece);
+            }
+            (None, None) => return key_value("").map(|pair| Settings(vec![pair])),
+        }
+    }
+    Ok(Settings(pairs))
+}
+
+/// Whether this can be the name of a setting.
+fn is_key(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        assert_eq!(duration("20ms"), Ok(Duration::from_millis(20)));
+        assert_eq!(duration("48h"), Ok(Duration::from_secs(48 * 3600)));
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        for text in ["", "5", "ms", "-5s", "1.5h", "5 s", "99999999999999999999d", "18446744073709551615d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_may_hold_the_sign_that_separates_settings() {
+        let read = |text| key_values(text).map(|settings| settings.0);
+        let pairs =
+            |pairs: &[(&str, &str)]| Ok(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+        assert_eq!(read("sasl.password=a;b"), pairs(&[("sasl.password", "a;b")]));
+        assert_eq!(read("sasl.password=;A=b;acks=1"), pairs(&[("sasl.password", ";A=b"), ("acks", "1")]));
+        assert_eq!(read("nothing").err().as_deref(), Some("expected KEY=VALUE"));
+    }
+
+    #[test]
+    fn a_setting_keeps_equals_signs_in_its_value() {
+        assert_eq!(key_value("sasl.password=a=b"), Ok(("sasl.password".into(), "a=b".into())));
+        assert!(key_value("nothing").is_err());
+        assert!(key_value("=x").is_err());
+    }
+}

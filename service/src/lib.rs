@@ -1,0 +1,11 @@
+//! What a program of this project needs to run: flags, exit codes, PostgreSQL, Kafka's settings, logs, and how it stops.
+
+pub mod cli;
+pub mod failure;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod pg;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use failure::Failure;

@@ -1,0 +1,243 @@
+//! PostgreSQL: connecting, the migrations, and exact numbers on the wire.
+
+pub mod bars;
+mod connecting;
+mod migrations;
+mod nodelay;
+pub mod numeric;
+mod target;
+
+pub use connecting::has_a_session;
+pub use migrations::{MIGRATOR, Migrations};
+
+use crate::cli::SecretFile;
+use crate::failure::Failure;
+use anyhow::anyhow;
+use sqlx::SqlSafeStr;
+use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow, Postgres};
+use sqlx::query::{Query, QueryAs, QueryScalar};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use target::Target;
+
+/// Where the database is, and how to get in. Errors never show the password. Clones share what they learn.
+#[derive(Clone)]
+pub struct Database {
+    state: Arc<Mutex<State>>,
+    file: Option<SecretFile>,
+    application: String,
+    migrations: Migrations,
+    login_patience: Duration,
+}
+
+struct State {
+    target: Target,
+    /// Since when the server has refused the login without a break.
+    refused_since: Option<Instant>,
+}
+
+impl Database {
+    /// Takes a URL such as `postgres://user:password@host:5432/stocks?sslmode=verify-full&sslrootcert=/ca.pem`, with
+    /// several hosts where one of them takes writes. `application` is what `pg_stat_activity` shows.
+    ///
+    /// # Errors
+    /// Where the URL is none; the message does not repeat it, since it holds a password.
+    pub fn parse(url: &str, application: &str) -> Result<Self, Failure> {
+        let target = Target::parse(url, application)
+            .map_err(|error| Failure::Configuration(anyhow!("--database-url is not a PostgreSQL URL: {error}")))?;
+        Ok(Self {
+            state: Arc::new(Mutex::new(State { target, refused_since: None })),
+            file: None,
+            application: application.to_owned(),
+            migrations: Migrations::Run,
+            login_patience: connecting::LOGIN_PATIENCE,
+        })
+    }
+
+    /// The same, for a URL that stands in a file, which is read again before each connection: a password that was
+    /// changed, or a token that lives for minutes, is taken up without a restart.
+    ///
+    /// # Errors
+    /// Where the URL is none.
+    pub fn of_file(file: SecretFile, application: &str) -> Result<Self, Failure> {
+        Ok(Self { file: Some(file.clone()), ..Self::parse(file.expose(), application)? })
+    }
+
+    /// The same database, with another way to make sure of its tables.
+    #[must_use]
+    pub fn with_migrations(self, migrations: Migrations) -> Self {
+        Self { migrations, ..self }
+    }
+
+    /// The same database, under another name in `pg_stat_activity`.
+    #[must_use]
+    pub fn with_application(&self, application: &str) -> Self {
+        let mut target = self.lock().target.clone();
+        for server in &mut target.servers {
+            *server = server.clone().application_name(application);
+        }
+        let state = Arc::new(Mutex::new(State { target, refused_since: None }));
+        Self { state, application: application.to_owned(), ..self.clone() }
+    }
+
+    /// `host:port/database`, for messages.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.lock().target.address()
+    }
+
+    /// What is to be connected to now.
+    fn target(&self) -> Target {
+        // A file that is away or half-written at this moment leaves the former URL.
+        let read = self.file.as_ref().and_then(SecretFile::read_again);
+        let fresh = read.and_then(|url| Target::parse(&url, &self.application).ok());
+        let mut state = self.lock();
+        if let Some(target) = fresh {
+            state.target = target;
+        }
+        state.target.clone()
+    }
+
+    fn file(&self) -> Option<&SecretFile> {
+        self.file.as_ref()
+    }
+
+    fn login_patience(&self) -> Duration {
+        self.login_patience
+    }
+
+    /// Notes that the login was refused, or, with `None`, that it was not; gives since when it is.
+    fn note_login(&self, refused: Option<Instant>) -> Option<Instant> {
+        let mut state = self.lock();
+        state.refused_since = refused.map(|now| state.refused_since.unwrap_or(now));
+        state.refused_since
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sorts an error of the database's into the kinds of failure. `doing` says what was tried, as in "writing to".
+    #[must_use]
+    pub fn failure(&self, doing: &str, error: impl std::borrow::Borrow<sqlx::Error>) -> Failure {
+        let error = error.borrow();
+        let text = anyhow!(describe(error)).context(self.what(doing));
+        if is_configuration(error) { Failure::Configuration(text) } else { Failure::Infrastructure(text) }
+    }
+
+    /// As in "writing to PostgreSQL at host:5432/stocks (--database-url)".
+    #[must_use]
+    pub fn what(&self, doing: &str) -> String {
+        format!("{doing} PostgreSQL at {} (--database-url)", self.address())
+    }
+}
+
+/// What PostgreSQL says, once: sqlx's own text repeats it, with a line of the server's source code.
+#[must_use]
+pub fn describe(error: &sqlx::Error) -> String {
+    let sqlx::Error::Database(database) = error else {
+        return error.to_string();
+    };
+    let postgres = database.try_downcast_ref::<PgDatabaseError>();
+    let more = postgres.map(|error| [error.detail(), error.hint()]).unwrap_or_default();
+    let more = more.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let more = if more.is_empty() { more } else { format!(" ({more})") };
+    format!("{}{more} [SQLSTATE {}]", database.message(), database.code().unwrap_or_default())
+}
+
+/// A statement. Behind a pooler it is prepared for this one time.
+pub fn query(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(sql).persistent(connecting::has_a_session())
+}
+
+/// As [`query`], for rows as a type.
+pub fn query_as<T>(sql: &'static str) -> QueryAs<'static, Postgres, T, PgArguments>
+where
+    T: for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_as(sql).persistent(connecting::has_a_session())
+}
+
+/// As [`query`], for the first column.
+pub fn query_scalar<T>(sql: &'static str) -> QueryScalar<'static, Postgres, T, PgArguments>
+where
+    (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_scalar(sql).persistent(connecting::has_a_session())
+}
+
+/// As [`query`], with the statement's first arguments. Here and below the text may be one that the program has put
+/// together, never out of what comes from outside.
+pub fn query_with(sql: impl SqlSafeStr, arguments: PgArguments) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query_with(sql, arguments).persistent(connecting::has_a_session())
+}
+
+/// As [`query_as`], with the statement's first arguments.
+pub fn query_as_with<T>(sql: impl SqlSafeStr, arguments: PgArguments) -> QueryAs<'static, Postgres, T, PgArguments>
+where
+    T: for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_as_with(sql, arguments).persistent(connecting::has_a_session())
+}
+
+/// As [`query_scalar`], with the statement's first arguments.
+pub fn query_scalar_with<T>(
+    sql: impl SqlSafeStr,
+    arguments: PgArguments,
+) -> QueryScalar<'static, Postgres, T, PgArguments>
+where
+    (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_scalar_with(sql, arguments).persistent(connecting::has_a_session())
+}
+
+/// Whether trying again cannot help until a person changes something.
+fn is_configuration(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Configuration(_) => true,
+        // 28: wrong user or password; 3D: no such database; 42: no such table, or no right to it.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["28", "3D", "42"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
+}
+
+/// Gives up a statement that gets no answer: a server, or the way to it, may be gone without a word. The connection is
+/// of no use afterwards.
+///
+/// # Errors
+/// The statement's own, or that it took longer than `patience`.
+pub async fn in_time<T>(
+    patience: Duration,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let Ok(done) = tokio::time::timeout(patience, statement).await else {
+        let what = format!("no answer within {patience:?}");
+        return Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)));
+    };
+    done
+}
+
+#[must_use]
+pub fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_url_is_a_configuration_error_that_keeps_the_password() {
+        let error = Database::parse("postgres://me:s3cret@host:notaport/db", "test").err().unwrap();
+        assert!(matches!(error, Failure::Configuration(_)));
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn the_address_names_host_port_and_database_only() {
+        let database = Database::parse("postgres://me:s3cret@db.example:6543/stocks", "test").unwrap();
+        assert_eq!(database.address(), "db.example:6543/stocks");
+    }
+}

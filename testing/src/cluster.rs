@@ -1,0 +1,319 @@
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::folder::Folder;
+use crate::java::kafka_program;
+use crate::kafka::{Quiet, client_config};
+use crate::topic::{create, placed};
+use crate::{Child, eventually, free_port};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Any 22 characters of URL-safe base64 that decode to 16 bytes.
+const CLUSTER_ID: &str = "dHdvLWJyb2tlcnMtb2YtYQ";
+
+/// The topic in which Kafka keeps its consumer groups; who leads it coordinates them.
+const GROUPS: &str = "__consumer_offsets";
+
+const FIRST: i32 = 1;
+const SECOND: i32 = 2;
+
+/// A Kafka of two brokers of a test's own, so that no other test loses its topics with one of them. The first is the
+/// controller as well, and stays; the second may be ended and started again, and gets back what it shall lead within a
+/// few seconds. Both end with the value.
+pub struct TestCluster {
+    // They are dropped in this order: the folder is the first one's.
+    first: Child,
+    second: SecondBroker,
+    port: u16,
+    folder: Folder,
+}
+
+/// A broker that joins one that is there already and controls it. It may be ended and started again, and ends with the
+/// value.
+pub struct SecondBroker {
+    // They are dropped in this order: the folder is the process's.
+    process: Option<Child>,
+    port: u16,
+    folder: Folder,
+}
+
+impl SecondBroker {
+    /// `controller`: its port on loopback, of the cluster with this id. `more`: what listeners the cluster has beside
+    /// CLIENT; whoever comes by one of them must find each broker there. Does not wait until it serves.
+    pub async fn join(cluster_id: &str, controller: u16, more: &[&str]) -> Self {
+        let (folder, port) = (Folder::new("broker"), free_port());
+        let mut listeners = vec![format!("CLIENT://127.0.0.1:{port}")];
+        listeners.extend(more.iter().map(|name| format!("{name}://127.0.0.1:{}", free_port())));
+        folder.write(LOG_FILE, LOG);
+        folder.write(&settings_file(SECOND), &second_settings(controller, &listeners.join(","), &folder));
+        format_storage(SECOND, cluster_id, &folder).await;
+        Self { process: Some(run(SECOND, &folder)), port, folder }
+    }
+
+    /// kill -9: nobody takes over before the controller has missed it for two seconds.
+    pub fn kill(&mut self) {
+        drop(self.process.take().expect("the second broker runs"));
+    }
+
+    /// SIGTERM: what it leads is handed over before it ends, as in a rolling restart.
+    pub async fn stop(&mut self) {
+        let mut process = self.process.take().expect("the second broker runs");
+        process.sigterm();
+        process.wait_exit(PATIENCE).await;
+    }
+
+    /// Does not wait until it serves.
+    pub fn start(&mut self) {
+        assert!(self.process.is_none(), "the second broker runs already");
+        self.process = Some(run(SECOND, &self.folder));
+    }
+
+    fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
+        assert!(self.process.is_none(), "the second broker must not run");
+        assert_eq!(from.len(), to.len());
+        let folder = self.folder.path().join(format!("data-{SECOND}")).join(format!("{topic}-{partition}"));
+        let mut spoiled = 0;
+        for entry in std::fs::read_dir(&folder).expect("read the partition's folder") {
+            let path = entry.expect("read the partition's folder").path();
+            if path.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            let mut bytes = std::fs::read(&path).expect("read a segment");
+            let places: Vec<usize> =
+                bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
+            spoiled += places.len();
+            for at in places {
+                bytes[at..at + to.len()].copy_from_slice(to);
+            }
+            std::fs::write(&path, bytes).expect("write a segment");
+        }
+        assert!(spoiled > 0, "{:?} is in no segment of {}", String::from_utf8_lossy(from), folder.display());
+    }
+}
+
+impl TestCluster {
+    /// `coordinator`: the nodes that hold the consumer groups, the one that shall lead first.
+    pub async fn start(coordinator: &[i32]) -> Self {
+        let (folder, port, controller) = (Folder::new("cluster"), free_port(), free_port());
+        folder.write(LOG_FILE, LOG);
+        folder.write(&settings_file(FIRST), &first_settings(controller, port, &folder));
+        let formatting = format_storage(FIRST, CLUSTER_ID, &folder);
+        let ((), second) = tokio::join!(formatting, SecondBroker::join(CLUSTER_ID, controller, &[]));
+        let cluster = Self { first: run(FIRST, &folder), second, port, folder };
+        eventually("both brokers to be there", PATIENCE, || cluster.brokers_are_there()).await;
+        // Kafka would place it by itself, on either.
+        create(&cluster.brokers(), &placed(GROUPS, &[coordinator]).set("cleanup.policy", "compact"), true).await;
+        cluster
+    }
+
+    /// Changes the rights of everybody, who may do everything at first: `how` is what Kafka's own tool takes, such as
+    /// `--add --deny-principal User:* --operation Read --topic NAME`.
+    pub fn change_rights(&self, how: &[&str]) {
+        let mut command = kafka_program("org.apache.kafka.tools.AclCommand", 64, &[]);
+        command.args(["--bootstrap-server", &self.first_broker(), "--force"]).args(how);
+        let output = command.output().expect("run Kafka's AclCommand");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Both, as `host:port,host:port`.
+    pub fn brokers(&self) -> String {
+        format!("{},127.0.0.1:{}", self.first_broker(), self.second.port)
+    }
+
+    fn first_broker(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the first broker in order, keeps a copy of all that it has, and starts it again. Whatever it leads must be led by
+    /// it alone.
+    pub async fn back_up_first(&mut self) {
+        self.end_first().await;
+        self.copy("data-1", "backup");
+        self.start_first();
+    }
+
+    pub async fn restart_first(&mut self) {
+        self.end_first().await;
+        self.start_first();
+    }
+
+    /// As who plays back a backup: the first broker, which is the controller, is what it was then.
+    pub async fn restore_first(&mut self) {
+        self.end_first().await;
+        std::fs::remove_dir_all(self.folder.path().join("data-1")).expect("delete what the broker has");
+        self.copy("backup", "data-1");
+        self.start_first();
+    }
+
+    async fn end_first(&mut self) {
+        self.first.sigterm();
+        self.first.wait_exit(PATIENCE).await;
+    }
+
+    /// Does not wait until it serves.
+    fn start_first(&mut self) {
+        self.first = run(FIRST, &self.folder);
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let status = Command::new("cp").arg("-a").args([from, to]).current_dir(self.folder.path()).status();
+        assert!(status.expect("run cp").success(), "copy {from} in {}", self.folder.path().display());
+    }
+
+    pub fn kill_second(&mut self) {
+        self.second.kill();
+    }
+
+    pub async fn stop_second(&mut self) {
+        self.second.stop().await;
+    }
+
+    pub fn start_second(&mut self) {
+        self.second.start();
+    }
+
+    /// Writes other bytes into the segments of a partition that the second broker has, wherever `from` stands in them: a
+    /// disk's mistake. The broker must not run. Both must be as long.
+    pub fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
+        self.second.spoil(topic, partition, from, to);
+    }
+
+    /// Waits until the first broker knows these leaders of the topic's partitions; None for a partition that has none.
+    pub async fn wait_leaders(&self, topic: &str, expected: &[Option<i32>]) {
+        eventually(&format!("{expected:?} to lead {topic}"), PATIENCE, || async {
+            match leaders(&self.first_broker(), topic).await {
+                Ok(leaders) if leaders == expected => Ok(()),
+                other => Err(format!("{other:?}; {:?}", self.first.stderr().last())),
+            }
+        })
+        .await;
+    }
+
+    async fn brokers_are_there(&self) -> anyhow::Result<()> {
+        let count = broker_count(&self.first_broker()).await?;
+        anyhow::ensure!(count == 2, "{count} of 2; {:?}", self.first.stderr().last());
+        Ok(())
+    }
+}
+
+/// Who leads the topic's partitions, as these brokers know; None for a partition that has no leader.
+///
+/// # Errors
+/// Brokers that do not answer.
+pub async fn leaders(brokers: &str, topic: &str) -> anyhow::Result<Vec<Option<i32>>> {
+    let (consumer, topic) = (inquirer(brokers)?, topic.to_owned());
+    let asked = tokio::task::spawn_blocking(move || {
+        let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(5))?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let mut leaders: Vec<_> = partitions.map(|found| (found.id(), found.leader())).collect();
+        leaders.sort_unstable();
+        anyhow::Ok(leaders.into_iter().map(|(_, leader)| (leader >= 0).then_some(leader)).collect())
+    });
+    asked.await.context("ask for leaders")?
+}
+
+/// How many brokers these know.
+///
+/// # Errors
+/// Brokers that do not answer.
+pub async fn broker_count(brokers: &str) -> anyhow::Result<usize> {
+    let consumer = inquirer(brokers)?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let metadata = consumer.fetch_metadata(None, Duration::from_secs(1))?;
+        anyhow::Ok(metadata.brokers().len())
+    });
+    asked.await.context("ask for brokers")?
+}
+
+fn inquirer(brokers: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
+    client_config(brokers).create_with_context(Quiet).context("set up a client")
+}
+
+fn run(node: i32, folder: &Folder) -> Child {
+    let mut command = kafka_program("kafka.Kafka", 256, &[log_property(folder)]);
+    command.arg(folder.path().join(settings_file(node)));
+    Child::spawn(command)
+}
+
+async fn format_storage(node: i32, cluster_id: &str, folder: &Folder) {
+    let mut command = kafka_program("kafka.tools.StorageTool", 64, &[log_property(folder)]);
+    command.args(["format", "-t", cluster_id, "-c"]).arg(folder.path().join(settings_file(node)));
+    let mut formatting = Child::spawn(command);
+    let status = formatting.wait_exit(PATIENCE).await;
+    assert!(status.success(), "format a broker's storage: {:?} {:?}", formatting.stdout(), formatting.stderr());
+}
+
+fn log_property(folder: &Folder) -> String {
+    format!("-Dlog4j2.configurationFile={}", folder.path().join(LOG_FILE).display())
+}
+
+fn settings_file(node: i32) -> String {
+    format!("server-{node}.properties")
+}
+
+const LOG_FILE: &str = "log4j2.properties";
+
+/// What a broker has to complain about, on standard error.
+const LOG: &str = "rootLogger.level=WARN
+rootLogger.appenderRef.err.ref=err
+appender.err.type=Console
+appender.err.name=err
+appender.err.target=SYSTEM_ERR
+appender.err.layout.type=PatternLayout
+appender.err.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
+";
+
+/// The controller looks every second whether each partition is led by whom it shall be.
+fn first_settings(controller: u16, port: u16, folder: &Folder) -> String {
+    format!(
+        "{}process.roles=broker,controller
+listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{port}
+leader.imbalance.check.interval.seconds=1
+",
+        settings(FIRST, controller, folder)
+    )
+}
+
+/// It joins a controller that may be away for a while.
+fn second_settings(controller: u16, listeners: &str, folder: &Folder) -> String {
+    format!(
+        "{}process.roles=broker
+listeners={listeners}
+advertised.listeners={listeners}
+initial.broker.registration.timeout.ms=300000
+",
+        settings(SECOND, controller, folder)
+    )
+}
+
+/// Replication is the topics' own affair; the log cleaner would take 128 MB. Who says where it is (`client.rack`) reads
+/// from the broker beside it.
+fn settings(node: i32, controller: u16, folder: &Folder) -> String {
+    format!(
+        "node.id={node}
+controller.quorum.voters={FIRST}@127.0.0.1:{controller}
+listener.security.protocol.map=CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=CLIENT
+controller.listener.names=CONTROLLER
+log.dirs={data}
+log.retention.ms=-1
+log.cleaner.dedupe.buffer.size=2097152
+auto.create.topics.enable=false
+min.insync.replicas=1
+broker.rack=rack-{node}
+replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+offsets.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+",
+        data = folder.path().join(format!("data-{node}")).display(),
+    )
+}

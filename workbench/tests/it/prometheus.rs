@@ -1,0 +1,107 @@
+//! What dashboards and alerts ask of Prometheus, asked of a real one that scrapes the running binary.
+
+use crate::pipeline::{PATIENCE, Pipeline};
+use common::Timestamp;
+use serde_json::Value;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use testing::{Child, Record, eventually};
+use tokio_util::sync::CancellationToken;
+use workbench::dashboards::{Language, Prometheus, View, expand_promql, load};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Debian's `prometheus` with the project's rules, scraping one instance every second.
+fn start(folder: &Path, target: &str) -> (Child, Prometheus) {
+    let rules = repository().join("prometheus/rules/*.rules.yml");
+    let config = format!(
+        "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\nscrape_configs:\n  - job_name: speed-layer\n    \
+         static_configs: [{{ targets: ['{target}'] }}]\n",
+        rules.display()
+    );
+    fs::write(folder.join("prometheus.yml"), config).unwrap();
+    let free = free_address();
+    let mut command = Command::new("prometheus");
+    command
+        .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+        .arg(format!("--web.listen-address={free}"));
+    (Child::spawn(command), Prometheus::new(&format!("http://{free}")))
+}
+
+#[tokio::test]
+async fn every_expression_of_dashboards_and_rules_finds_its_series_in_a_real_prometheus() {
+    let pipeline = Pipeline::empty().await;
+    send_ticks(&pipeline, 500).await;
+    pipeline.topic.produce([Record::new(0, "no tick")]).await;
+    let (stop, address) = (CancellationToken::new(), free_address());
+    let folder = tempfile::tempdir().unwrap();
+    let (_process, prometheus) = start(folder.path(), &address);
+    let asking = async {
+        assert_each_finds_its_series(&pipeline, &prometheus).await;
+        assert_rules_are_sound(&prometheus).await;
+        stop.cancel();
+    };
+    let running = speed_layer::run(pipeline.speed_layer(&address, &[]), stop.clone());
+    let (ended, ()) = tokio::join!(running, asking);
+    ended.unwrap();
+}
+
+async fn assert_each_finds_its_series(pipeline: &Pipeline, prometheus: &Prometheus) {
+    for dashboard in load(&repository().join("grafana/dashboards")).unwrap() {
+        let view = View::of(&dashboard, Timestamp::now(), &["AAPL".to_owned()]).unwrap();
+        for query in dashboard.queries().iter().filter(|query| query.language == Language::PromQl) {
+            let expression = expand_promql(query.text, &dashboard, &view).unwrap();
+            let what = format!("a series for {}: {expression}", query.place);
+            let found = eventually(&what, PATIENCE, || async {
+                // Rates need two scrapes, and more messages between them.
+                send_ticks(pipeline, 10).await;
+                let values = prometheus.ask(&expression).await.map_err(|error| format!("{error:#}"))?;
+                if values.is_empty() { Err("no series".to_owned()) } else { Ok(values) }
+            })
+            .await;
+            let is_rate_of_none = found.iter().all(|value| value.is_nan());
+            assert!(!is_rate_of_none, "{what} is no number");
+        }
+    }
+}
+
+fn free_address() -> String {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().to_string()
+}
+
+/// So many ticks into each partition.
+async fn send_ticks(pipeline: &Pipeline, count: i64) {
+    let tick = |volume: i64| {
+        let at = "2025-06-06T10:00:00-04:00";
+        format!(r#"{{"symbol":"AAPL","timestamp":"{at}","open":201.5,"close":201.25,"volume":{volume}}}"#)
+    };
+    let records = (0..count).flat_map(|number| (0..2).map(move |partition| Record::new(partition, tick(number))));
+    pipeline.topic.produce(records).await;
+}
+
+/// Every rule was evaluated without an error, each recording rule with a result, and no alert fires.
+async fn assert_rules_are_sound(prometheus: &Prometheus) {
+    let rules = eventually("every rule to be evaluated", PATIENCE, || async {
+        let answer = prometheus.get("/api/v1/rules", &[]).await.map_err(|error| format!("{error:#}"))?;
+        let groups = answer["data"]["groups"].as_array().cloned().unwrap_or_default();
+        let rules: Vec<Value> = groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect();
+        match rules.iter().find(|rule| rule["health"] != "ok") {
+            None if rules.len() > 10 => Ok(rules),
+            sick => Err(format!("{} rules; not evaluated well: {sick:?}", rules.len())),
+        }
+    })
+    .await;
+    for rule in rules {
+        let name = rule["name"].as_str().unwrap();
+        if rule["type"] == "recording" {
+            assert!(!prometheus.ask(name).await.unwrap().is_empty(), "{name} records nothing");
+        } else {
+            assert_ne!(rule["state"], "firing", "{name}");
+        }
+    }
+}
