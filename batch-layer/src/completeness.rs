@@ -77,7 +77,7 @@ pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
         "select max(started_at) from batch_runs
          where looks_back and status in ('ok', 'partial') and not starts_with(coalesce(error, ''), $1)",
     )
-    .bind(crate::work::STOPPED)
+    .bind(crate::stop::STOPPED)
     .fetch_one(&mut index.connection);
     in_time(index.patience, last).await.map_err(|error| index.failed("reading batch_runs in", error))
 }

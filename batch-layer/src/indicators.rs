@@ -15,7 +15,7 @@ pub use store::{Asked, Interval, bars, count_bars, forget, mark};
 
 use crate::index::Index;
 use crate::lock;
-use crate::work::stopped;
+use crate::stop::stopped;
 use common::Timestamp;
 use service::Failure;
 use service::pg::in_time;

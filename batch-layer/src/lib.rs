@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod arenas;
+pub mod checksum;
 pub mod cli;
 pub mod completeness;
 pub mod dry_run;
@@ -20,6 +21,7 @@ pub mod reader;
 pub mod run;
 pub mod scan;
 pub mod state;
+mod stop;
 pub mod summary;
 pub mod survey;
 pub mod totals;

@@ -8,7 +8,6 @@
 mod archive;
 mod args;
 mod bars;
-mod checksum;
 mod compare;
 mod holdings;
 mod indicators;
@@ -26,13 +25,13 @@ mod tables;
 mod topic;
 
 pub use args::VerifyArgs;
-pub use checksum::{Checksum, Content};
 
 use crate::archive::Store;
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::reader::Reader;
+use crate::stop::stopped_comparing;
 use crate::totals::MAX_SYMBOLS;
 use archive::Archive;
 use common::Timestamp;
@@ -90,10 +89,6 @@ fn conclude(totals: &Totals) -> Result<(), Failure> {
         Status::Open => Err(Failure::Partial(format!("{open} of {hours} hours could not be compared to the end"))),
         Status::Mismatch => Err(Failure::Difference(format!("{mismatch} of {hours} hours differ"))),
     }
-}
-
-fn stopped() -> Failure {
-    Failure::Partial("stopped by a signal before all hours were compared".into())
 }
 
 /// What all hours have in common.
@@ -233,7 +228,7 @@ impl Stretch {
 impl Verification {
     async fn compare_all(&mut self, plan: &Plan, report: &mut Report, stop: &CancellationToken) -> Result<(), Failure> {
         let indicators = indicators::strays(&mut self.index, &plan.window);
-        let indicators = stop.run_until_cancelled(indicators).await.ok_or_else(stopped)??;
+        let indicators = stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
         let (mut stretches, mut repaired) = (Stretches::of(plan.window.clone()), Repaired::new());
         while let Some(hours) = stretches.current() {
             let Some(stretch) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
@@ -271,14 +266,16 @@ impl Verification {
         repaired: &mut Repaired,
         stop: &CancellationToken,
     ) -> Result<Option<Stretch>, Failure> {
-        let Some(stretch) = stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)?? else {
+        let Some(stretch) =
+            stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped_comparing)??
+        else {
             return Ok(None);
         };
         if !self.repair(&stretch, repaired, stop).await? {
             return Ok(Some(stretch));
         }
         drop(stretch);
-        stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped)?
+        stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped_comparing)?
     }
 
     /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked for. Whether any were tried.
@@ -292,7 +289,7 @@ impl Verification {
         let wrong = stretch.strays.iter().filter(|(_, strays)| self.is_repairing && !strays.bars.is_empty());
         for (hour, _) in wrong {
             if stop.is_cancelled() {
-                return Err(stopped());
+                return Err(stopped_comparing());
             }
             let has_ticks = stretch.realtime(*hour).ticks > 0;
             let repair = match stretch.why_left(&self.judge(*hour, stretch)) {

@@ -19,6 +19,7 @@ use crate::index::Index;
 use crate::ledger::Counts;
 use crate::progress::Progress;
 use crate::reader::{Broken, BrokenKind, Reader};
+use crate::stop::stopped;
 use common::Timestamp;
 use rules::Refused;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -293,11 +294,4 @@ impl Work {
         let is_wanting = || self.wanting.range(folder.hours.clone()).next().is_some();
         (folder.hours.start < end && start < folder.hours.end) || is_wanting()
     }
-}
-
-/// How the words about a run begin that did not come to its end.
-pub(crate) const STOPPED: &str = "stopped by a signal";
-
-pub(crate) fn stopped() -> Failure {
-    Failure::Partial(format!("{STOPPED} before all hours were done; the next run goes on with the rest"))
 }

@@ -272,7 +272,7 @@ impl Decoder {
             return Ok(Record { provenance: elements.provenance, ..record });
         }
         let record = strict.decode_element(elements, element, buffers)?;
-        shapes.learn(value, rules);
+        shapes.learn(|| learn::shape(value, rules));
         Ok(record)
     }
 
@@ -292,7 +292,7 @@ impl Decoder {
         let record = Strict { rules, beside, bounds: *bounds }.decode(value, buffers)?;
         // The like of what is to be taken apart must not be taken as a whole.
         if !is_several(value, rules) {
-            shapes.learn(value, rules);
+            shapes.learn(|| learn::shape(value, rules));
         }
         Ok(record)
     }

@@ -1,5 +1,6 @@
 //! [`Timestamp`]: an instant to the microsecond, and how a message's time is read as one.
 
+mod date;
 mod epoch;
 #[cfg(feature = "sqlx")]
 pub mod postgres;

@@ -1,7 +1,8 @@
 //! What every Kafka client of this project has in common: how to get in, and what a topic consists of.
 
 use crate::Failure;
-use crate::cli::{PropertiesFile, Settings};
+use crate::files::PropertiesFile;
+use crate::settings::Settings;
 use anyhow::{Context, anyhow, bail};
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
@@ -22,13 +23,13 @@ pub struct KafkaProperties {
         long = "kafka-property",
         env = "KAFKA_PROPERTIES",
         hide_env_values = true,
-        value_parser = crate::cli::key_values,
+        value_parser = crate::settings::key_values,
         value_name = "KEY=VALUE"
     )]
     properties: Vec<Settings>,
 
     /// A file of such properties, one a line, such as a mounted secret: the place for `sasl.password`.
-    #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = crate::cli::properties)]
+    #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = crate::files::properties)]
     kafka_properties_file: Option<PropertiesFile>,
 }
 
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn a_users_property_overrides_a_default_and_no_value_is_shown() {
         let properties = KafkaProperties {
-            properties: vec![crate::cli::key_values("sasl.password=s3cret").unwrap()],
+            properties: vec![crate::settings::key_values("sasl.password=s3cret").unwrap()],
             ..KafkaProperties::default()
         };
         let settings = properties.client_settings("a:1", "me", &[("sasl.password", "none"), ("fetch.min.bytes", "1")]);
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn a_token_must_come_from_somewhere() {
         let with = |text: &str| KafkaProperties {
-            properties: vec![crate::cli::key_values(text).unwrap()],
+            properties: vec![crate::settings::key_values(text).unwrap()],
             ..KafkaProperties::default()
         };
         let refused = with("sasl.mechanism=OAUTHBEARER").check_login().unwrap_err().to_string();

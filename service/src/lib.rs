@@ -2,9 +2,11 @@
 
 pub mod cli;
 pub mod failure;
+pub mod files;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod pg;
+pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 

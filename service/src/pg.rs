@@ -10,8 +10,8 @@ mod target;
 pub use connecting::has_a_session;
 pub use migrations::{MIGRATOR, Migrations};
 
-use crate::cli::SecretFile;
 use crate::failure::Failure;
+use crate::files::SecretFile;
 use anyhow::anyhow;
 use sqlx::SqlSafeStr;
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgRow, Postgres};

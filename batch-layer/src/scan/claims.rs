@@ -1,8 +1,8 @@
 //! [`claims()`]: what an object says of some records, for comparing it with what others say of them.
 
 use super::{Line, ScanError, ScanOptions, Spot, Visitor, place_of, visit};
+use crate::checksum::{Checksum, Content};
 use crate::hour::Hour;
-use crate::verify::{Checksum, Content};
 use common::decode::Record;
 use common::{Place, Reject};
 use std::io::Read;

@@ -8,6 +8,7 @@ use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, ScanOptions, places};
+use crate::stop::stopped_comparing;
 use crate::totals::MAX_BARS;
 use futures::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
@@ -173,7 +174,7 @@ impl Archive {
             match read {
                 Ok(()) | Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => {}
                 Err(ReadError::Outage(failure)) => return Err(failure),
-                Err(ReadError::Stopped) => return Err(super::stopped()),
+                Err(ReadError::Stopped) => return Err(stopped_comparing()),
             }
         }
         found.settle();
@@ -314,7 +315,7 @@ impl Archive {
             ReadError::Broken(Broken { why, hours, .. }) => (why, hours),
             ReadError::Wide => ("it holds too many symbols".to_owned(), Vec::new()),
             ReadError::Outage(failure) => return Err(failure),
-            ReadError::Stopped => return Err(super::stopped()),
+            ReadError::Stopped => return Err(stopped_comparing()),
         };
         let own = folder.map(|folder| Hour::each(folder.hours.clone())).into_iter().flatten();
         let before = index.hours_of(&object.key).await?;

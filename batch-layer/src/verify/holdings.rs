@@ -1,8 +1,8 @@
 //! [`Holdings`]: which ticks one side has, by hour and partition, in a form that two sides can be compared by.
 
-use super::checksum::{Checksum, Content};
 use super::lost::Places;
 use crate::archive::Origin;
+use crate::checksum::{Checksum, Content};
 use crate::hour::Hour;
 use crate::scan::{
     self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Spot, TICKS_BETWEEN_LOOKS, TooWide, Visitor,

@@ -3,9 +3,9 @@
 //! The values of ticks that only expired objects had cannot be compared one by one any more. What is left of them are sums by
 //! symbol, and those are.
 
-use super::checksum::{carried_nanos, is_exact_price};
 use super::symbols::Named;
 use super::tables::{self, Computed, Derived};
+use crate::checksum::{carried_nanos, is_exact_price};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::Offsets;

@@ -1,9 +1,9 @@
 //! What PostgreSQL holds of the hours.
 
-use super::checksum::Content;
 use super::holdings::Holdings;
 use super::lost::Places;
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
+use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::places;

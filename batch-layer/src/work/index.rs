@@ -1,12 +1,13 @@
 //! Reading what is new in the archive's folders into the index.
 
-use super::{ROUNDS, Work, stopped};
+use super::{ROUNDS, Work};
 use crate::archive::{Folder, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::index::{Entry, Holding, KnownObjects};
 use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::{HourBars, Scan};
 use crate::state;
+use crate::stop::stopped;
 use crate::survey::{Change, ChangeKind, compare};
 use anyhow::Context as _;
 use futures::stream::{self, Stream, StreamExt};

@@ -7,7 +7,7 @@
 use super::minutes::MinuteCache;
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
 use super::values::is_plain_upper_case;
-use super::{Given, MAX_VALUE_BYTES, Provenance, Record, Rules, learn};
+use super::{Given, MAX_VALUE_BYTES, Provenance, Record};
 use crate::tick::Prices;
 use crate::timestamp::{EpochUnit, TimeRules};
 use crate::{Price, Symbol, Tick, Timestamp, Volume};
@@ -72,12 +72,12 @@ impl Shapes {
         None
     }
 
-    /// Remembers how `value`, which was tried last and which the strict path has accepted, is laid out.
-    pub fn learn(&mut self, value: &[u8], rules: &Rules) {
+    /// Remembers how the value that was tried last, which the strict path has accepted, is laid out.
+    pub fn learn(&mut self, layout: impl FnOnce() -> Option<Shape>) {
         if self.has_fitted {
             return;
         }
-        let Some(shape) = learn::shape(value, rules).filter(|shape| !self.shapes.contains(shape)) else {
+        let Some(shape) = layout().filter(|shape| !self.shapes.contains(shape)) else {
             return;
         };
         self.shapes.truncate(KEPT - 1);

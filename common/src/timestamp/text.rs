@@ -1,5 +1,6 @@
 //! A time's text as an instant: RFC 3339, and what common serializers make of it.
 
+use super::date::Date;
 use super::worded;
 use super::{MICROS_PER_SECOND, SECONDS_PER_DAY, TimeZone, Timestamp};
 use jiff::civil::DateTime;
@@ -25,14 +26,6 @@ struct Civil {
     micros: i64,
 }
 
-/// A day that there is.
-#[derive(Clone, Copy)]
-pub(super) struct Date {
-    year: i64,
-    month: i64,
-    day: i64,
-}
-
 /// The instant that a text names. Date and time may be parted by a space, seconds may be left out, the fraction may
 /// follow a comma, and the offset may lack its colon or its minutes, have a blank in front, and the zone's name behind.
 /// Dates without dashes (ISO 8601's basic form), and with the month's name (RFC 2822), are read as well. What has no
@@ -54,7 +47,7 @@ fn civil(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
         return civil_otherwise(bytes);
     };
     let year = two(date, 0)? * 100 + two(date, 2)?;
-    let date = Date::new(year, two(date, 5)?, two(date, 8)?)?;
+    let date = Date::new(year, two(date, 5)?, two(date, 8)?).ok_or(TimeError::Malformed)?;
     let (second, micros, offset) = match rest {
         [] => (0, 0, None),
         [b'T' | b't' | b' ', time @ ..] => time_of_day(time)?,
@@ -68,7 +61,8 @@ fn civil(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
 fn civil_otherwise(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
     let (date, (second, micros, offset)) = match bytes.split_at_checked(8) {
         Some((date, rest)) if date.iter().all(u8::is_ascii_digit) => {
-            let date = Date::new(two(date, 0)? * 100 + two(date, 2)?, two(date, 4)?, two(date, 6)?)?;
+            let date = Date::new(two(date, 0)? * 100 + two(date, 2)?, two(date, 4)?, two(date, 6)?);
+            let date = date.ok_or(TimeError::Malformed)?;
             let time = match rest {
                 [b'T' | b't' | b' ' | b'-', _, _, b':', ..] => time_of_day(&rest[1..])?,
                 [b'T' | b't' | b' ', time @ ..] => basic_time_of_day(time)?,
@@ -118,17 +112,6 @@ fn clock_time(
         return Err(TimeError::Malformed);
     }
     Ok((hour * 3600 + minute * 60 + second, micros, utc_offset(rest)?))
-}
-
-impl Date {
-    pub fn new(year: i64, month: i64, day: i64) -> Result<Self, TimeError> {
-        let is_one = (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
-        if is_one { Ok(Self { year, month, day }) } else { Err(TimeError::Malformed) }
-    }
-
-    pub fn days_from_epoch(self) -> i64 {
-        days_from_epoch(self.year, self.month, self.day)
-    }
 }
 
 impl Civil {
@@ -193,24 +176,6 @@ fn utc_offset(rest: &[u8]) -> Result<Option<i64>, TimeError> {
     }
     let seconds = hours * 3600 + minutes * 60;
     Ok(Some(if sign == b'-' { -seconds } else { seconds }))
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar, counting years from March so that a leap day is the
-/// last of its year (E. Richards, in the Explanatory Supplement to the Astronomical Almanac, 3rd ed., 15.11.3).
-fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let days_before_year = 365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let days_before_month = (153 * month + 2) / 5;
-    days_before_year + days_before_month + day - 1 - 719_468
 }
 
 #[cfg(test)]

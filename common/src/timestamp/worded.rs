@@ -1,6 +1,6 @@
 //! The words in a time's text: days and months by their names (RFC 2822, HTTP, JavaScript), and what names a zone.
 
-use super::text::Date;
+use super::date::Date;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -16,7 +16,7 @@ pub(super) fn parts(text: &[u8]) -> Option<(Date, &[u8])> {
     let is_day_first = one.starts_with(|first: char| first.is_ascii_digit());
     let (day, month) = if is_day_first { (one, other) } else { (other, one) };
     let month = (1..).zip(MONTHS).find(|(_, name)| *name == month)?.0;
-    let date = Date::new(number(year, 4..=4)?, month, number(day, 1..=2)?).ok()?;
+    let date = Date::new(number(year, 4..=4)?, month, number(day, 1..=2)?)?;
     // 1970 began on a Thursday.
     let is_right = weekday.is_none_or(|weekday| (date.days_from_epoch() + 3).rem_euclid(7) == weekday as i64);
     is_right.then_some((date, time.as_bytes()))

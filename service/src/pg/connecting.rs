@@ -160,7 +160,7 @@ fn is_parameter_of_a_pooler(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::SecretFile;
+    use crate::files::SecretFile;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 

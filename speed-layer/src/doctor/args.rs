@@ -3,7 +3,8 @@
 use crate::registry::RegistryArgs;
 use clap::{Parser, ValueEnum};
 use service::Failure;
-use service::cli::{MessageArgs, SecretFile};
+use service::cli::MessageArgs;
+use service::files::SecretFile;
 use service::kafka::KafkaProperties;
 use service::pg::{Database, Migrations};
 use service::telemetry::LogArgs;

@@ -3,7 +3,8 @@
 use super::Client;
 use anyhow::{Context as _, anyhow};
 use service::Failure;
-use service::cli::{REGISTRY_HEADING, SecretFile};
+use service::cli::REGISTRY_HEADING;
+use service::files::SecretFile;
 use std::path::PathBuf;
 
 /// A registry of Confluent's interface, and how to get in. It has no `Debug`: a URL may hold a password.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::verify::checksum::Content;
+use crate::checksum::Content;
 use crate::verify::holdings::{Holdings, Presumed, common_in_blurred_blocks};
 use common::{Price, Timestamp, Volume};
 

@@ -16,7 +16,7 @@ struct File {
 /// # Errors
 /// A sentence for clap to show, with the number of the line.
 pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
-    let text = crate::cli::files::read(path)?;
+    let text = crate::files::read(path)?;
     // What the environment says is said beside the file.
     let command = File::command().mut_args(|arg| arg.env(None::<&str>));
     let (mut maps, mut kinds, mut flags, mut names) = (Vec::new(), Vec::new(), Vec::new(), HashSet::new());

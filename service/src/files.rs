@@ -2,7 +2,7 @@
 //!
 //! They are read while the command line is: a file that cannot be read is a wrong flag, with its message and exit code.
 
-use super::key_value;
+use crate::settings::key_value;
 use std::sync::Arc;
 
 /// The text of a secret file. It has no `Debug`, so that no log can show it.
@@ -44,7 +44,7 @@ impl PropertiesFile {
 }
 
 /// Editors and `echo` end a file with a line break, which is no part of the secret.
-pub(super) fn secret(path: &str) -> Result<SecretFile, String> {
+pub(crate) fn secret(path: &str) -> Result<SecretFile, String> {
     let text = read(path)?;
     let secret = text.trim();
     match secret.is_empty() {
@@ -68,7 +68,7 @@ pub fn properties(path: &str) -> Result<PropertiesFile, String> {
     Ok(PropertiesFile(pairs.collect::<Result<_, _>>()?))
 }
 
-pub(super) fn read(path: &str) -> Result<String, String> {
+pub(crate) fn read(path: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read it: {error}"))?;
     // Some editors begin a file with this mark, which says no more than that it is UTF-8.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))

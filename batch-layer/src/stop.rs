@@ -1,0 +1,15 @@
+//! What is said of work that a signal has stopped.
+
+use service::Failure;
+
+/// How the words about a run begin that did not come to its end.
+pub(crate) const STOPPED: &str = "stopped by a signal";
+
+pub(crate) fn stopped() -> Failure {
+    Failure::Partial(format!("{STOPPED} before all hours were done; the next run goes on with the rest"))
+}
+
+/// The same of a comparison, which begins anew.
+pub(crate) fn stopped_comparing() -> Failure {
+    Failure::Partial(format!("{STOPPED} before all hours were compared"))
+}
