@@ -215,7 +215,7 @@ impl Reader {
                 };
                 return Err(ReadError::Broken(Broken { hours, ..known }));
             }
-            tracing::warn!("{what}: {why}; reading it again");
+            tracing::warn!(key = &*object.key, error = %why, attempt, "{what}: {why}; reading it again");
             tokio::time::sleep(PAUSE * attempt).await;
         }
         Err(ReadError::Stopped)

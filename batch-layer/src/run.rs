@@ -14,6 +14,7 @@ use service::Failure;
 use service::pg::Migrations;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Brings the hours that `args` asks for up to date. `stop` ends it between two hours.
 ///
@@ -48,17 +49,20 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     }
     let run_id = ledger::begin(&mut index, &args.describe(&plan), plan.looks_back).await?;
     let mut work = Work::new(&args, plan, store, index, run_id, stop.clone());
-    let result = work.run().await;
+    let span = tracing::info_span!("run", run = run_id);
+    let result = work.run().instrument(span.clone()).await;
     let (mut index, counts) = work.finish();
     let result = match result {
         // The hours that were written are right whatever became of the others.
-        Ok(()) | Err(Failure::Partial(_)) => indicators::refresh(&mut index, &stop).await.and(result),
+        Ok(()) | Err(Failure::Partial(_)) => {
+            indicators::refresh(&mut index, &stop).instrument(span.clone()).await.and(result)
+        }
         Err(failure) => Err(failure),
     };
     ledger::finish(&mut index, run_id, &counts, &result).await;
     lock::release(&mut index).await;
     if matches!(result, Ok(()) | Err(Failure::Partial(_))) {
-        report(&counts, started);
+        span.in_scope(|| report(&counts, started));
     }
     result
 }

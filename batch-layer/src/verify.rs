@@ -300,7 +300,7 @@ impl Verification {
                     let computed = &stretch.computed[hour];
                     let with_minutes = computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
                     let repair = repair::repair(&mut self.index, *hour, with_minutes).await?;
-                    tracing::info!("hour {hour}: {}", repair.describe());
+                    tracing::info!(hour = %hour, "hour {hour}: {}", repair.describe());
                     repair
                 }
             };

@@ -1,14 +1,24 @@
 //! Logs, to standard error: standard output is for results.
+//!
+//! A sentence says what happened and names what it is about. For a collector the same names are fields as well, and spans
+//! say within what it happened: `session` and `batch`, or `run` and `hour`.
 
+use std::fmt;
 use std::io::IsTerminal;
+use tracing::field::Field;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer, debug_fn};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::registry::LookupSpan;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For a person.
+    /// For a person: a sentence.
     Human,
-    /// One JSON object a line, for a log collector.
+    /// One JSON object a line, for a log collector: the sentence as `message`, what it names beside it.
     Json,
 }
 
@@ -29,7 +39,44 @@ pub fn init(args: &LogArgs) {
     // Where nobody reads standard error any more, saying so there would end the program.
     let logs = logs.log_internal_errors(false);
     match args.log_format {
-        LogFormat::Human => logs.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => logs.json().flatten_event(true).init(),
+        LogFormat::Human => {
+            let sentence = debug_fn(|writer, field: &Field, value: &dyn fmt::Debug| match field.name() {
+                "message" => write!(writer, "{value:?}"),
+                _ => Ok(()),
+            });
+            logs.with_ansi(std::io::stderr().is_terminal()).fmt_fields(sentence).event_format(Sentence).init();
+        }
+        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
+    }
+}
+
+/// A time, a level, the place in the program, and the sentence: it names what fields and spans name.
+struct Sentence;
+
+impl<S, N> FormatEvent<S, N> for Sentence
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        SystemTime.format_time(&mut writer)?;
+        let (metadata, is_colored) = (event.metadata(), writer.has_ansi_escapes());
+        let level = metadata.level();
+        match is_colored {
+            true => write!(writer, " \x1b[{}m{level:>5}\x1b[0m {}: ", color(*level), metadata.target())?,
+            false => write!(writer, " {level:>5} {}: ", metadata.target())?,
+        }
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// By the numbers of terminals (ECMA-48's SGR).
+const fn color(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 31,
+        Level::WARN => 33,
+        Level::INFO => 32,
+        _ => 34,
     }
 }

@@ -422,7 +422,7 @@ impl Assignment {
                 let Some(trouble) = partition.trouble(now) else { continue };
                 let text = format!("{}/{id}: {trouble}", topic.name);
                 if !std::mem::replace(&mut partition.said, true) {
-                    tracing::error!("{text}; the other partitions are read, this one is asked again");
+                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; the other partitions are read, this one is asked again");
                 }
                 first.get_or_insert(text);
             }
@@ -486,6 +486,9 @@ impl Watched {
         if !self.said && now.saturating_duration_since(since) >= HELD_UP_AFTER {
             self.said = true;
             tracing::warn!(
+                topic = at.topic,
+                partition = at.partition,
+                offset = end.stable,
                 "{at}: an open transaction holds up the messages from offset {} on, {} so far; they come when its \
                  producer ends it, or Kafka does (transaction.timeout.ms)",
                 end.stable,

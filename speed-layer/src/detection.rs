@@ -96,6 +96,8 @@ impl Detection {
         let watched = Watched::read(log).unwrap_or_else(|| {
             let SourcePartition { source, partition } = at;
             tracing::warn!(
+                source,
+                partition,
                 "source {source}, partition {partition}: what its detectors knew is of another release; they begin \
                  anew"
             );

@@ -22,6 +22,8 @@ pub async fn watch(shared: Arc<Shared>) {
         let elapsed = begun.get_or_insert_with(Instant::now).elapsed();
         if are_most_rejected(rejected, messages, elapsed) {
             tracing::warn!(
+                rejected,
+                messages,
                 "{rejected} of the first {messages} messages are no ticks: speed-layer doctor, with the same flags, \
                  says why and proposes better ones (table rejected_ticks has each)"
             );

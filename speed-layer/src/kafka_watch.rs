@@ -78,7 +78,8 @@ impl KafkaWatch {
     fn connected(&mut self) {
         let since = self.away_since.take();
         if let Some(since) = since.filter(|_| self.said) {
-            tracing::info!("Kafka: works again after {:.1} s", since.elapsed().as_secs_f64());
+            let seconds = since.elapsed().as_secs_f64();
+            tracing::info!(seconds, "Kafka: works again after {seconds:.1} s");
         }
         self.said = false;
         self.health.kafka.set(true);
@@ -92,7 +93,11 @@ impl KafkaWatch {
         if !self.said && since.elapsed() >= PATIENCE {
             self.said = true;
             let (brokers, trouble) = (&self.brokers, &self.trouble);
-            tracing::warn!("Kafka: no connection to {brokers} (--kafka-brokers): {trouble}; trying until it works");
+            tracing::warn!(
+                brokers = %brokers,
+                error = %trouble,
+                "Kafka: no connection to {brokers} (--kafka-brokers): {trouble}; trying until it works"
+            );
         }
     }
 
@@ -105,12 +110,14 @@ impl KafkaWatch {
             Some(News::Away) => {
                 let partitions = away.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 tracing::warn!(
+                    partitions,
                     "Kafka: these partitions have no leader that can be reached: {partitions}; waiting for one, the \
                      others are read"
                 );
             }
             Some(News::Back(after)) => {
-                tracing::info!("Kafka: every partition can be read again after {:.1} s", after.as_secs_f64());
+                let seconds = after.as_secs_f64();
+                tracing::info!(seconds, "Kafka: every partition can be read again after {seconds:.1} s");
             }
             None => {}
         }

@@ -51,6 +51,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Store;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// What a schema registry is called where it is away.
 const REGISTRY: &str = "schema registry";
@@ -140,9 +141,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     tokio::spawn(presence::run(Arc::clone(&shared)));
     tokio::spawn(first_minute::watch(Arc::clone(&shared)));
     let mut rejoining = shared.outage("consumer group");
+    let mut session = 0_u64;
     while !shared.stop.is_cancelled() {
         let before = shared.metrics.batches_written();
-        match session::run(&shared, &mut stores).await? {
+        session += 1;
+        let span = tracing::info_span!("session", session);
+        match session::run(&shared, &mut stores).instrument(span).await? {
             Ended::Shutdown => break,
             Ended::Rejoin(why) => {
                 // A session that wrote something was a success: its end is a new trouble, not the old one's next try.

@@ -21,6 +21,8 @@ pub struct Outage {
     retries: Counter,
     stop: CancellationToken,
     since: Option<Instant>,
+    /// Failures since it worked.
+    attempt: u32,
     /// Reasons that were said, without their numbers, which tell ports and times.
     said: HashSet<String>,
     pauses: ExponentialBackoff,
@@ -29,14 +31,16 @@ pub struct Outage {
 impl Outage {
     /// A `stop` ends a pause.
     pub fn new(target: &'static str, retries: Counter, stop: CancellationToken) -> Self {
-        Self { target, retries, stop, since: None, said: HashSet::new(), pauses: pauses() }
+        Self { target, retries, stop, since: None, attempt: 0, said: HashSet::new(), pauses: pauses() }
     }
 
     /// Notes a failure; gives how long to wait before the next try: exponentially longer, with jitter.
     pub fn note(&mut self, error: &impl Display) -> Duration {
         self.retries.inc();
-        if let Some(text) = self.news(&one_line(error), "trying again until it works") {
-            tracing::warn!("{text}");
+        self.attempt += 1;
+        let error = one_line(error);
+        if let Some(text) = self.news(&error, "trying again until it works") {
+            tracing::warn!(service = self.target, error, attempt = self.attempt, "{text}");
         }
         self.pauses.next().unwrap_or(LONGEST_PAUSE)
     }
@@ -52,15 +56,23 @@ impl Outage {
 
     /// Notes that a try takes long, and may still come to a good end.
     pub fn waits(&mut self, why: &impl Display) {
-        if let Some(text) = self.news(&one_line(why), "waiting") {
-            tracing::warn!("{text}");
+        let error = one_line(why);
+        if let Some(text) = self.news(&error, "waiting") {
+            tracing::warn!(service = self.target, error, attempt = self.attempt, "{text}");
         }
     }
 
     /// Notes that it works.
     pub fn over(&mut self) {
         if let Some(since) = self.since.take() {
-            tracing::info!("{}: works again after {:.1} s", self.target, since.elapsed().as_secs_f64());
+            let (target, seconds) = (self.target, since.elapsed().as_secs_f64());
+            tracing::info!(
+                service = target,
+                seconds,
+                attempt = self.attempt,
+                "{target}: works again after {seconds:.1} s"
+            );
+            self.attempt = 0;
             self.said.clear();
             self.pauses = pauses();
         }

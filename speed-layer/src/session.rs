@@ -11,6 +11,7 @@ use service::Failure;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 
 /// How long a shutdown waits for what is decoded to be written. Longer would be killed by most supervisors; what is
 /// not written then is still in Kafka.
@@ -69,7 +70,9 @@ pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Fa
 /// A thread that does not keep the process from ending, as one of the runtime's would.
 fn spawn(intake: Intake) -> Result<oneshot::Receiver<Result<Ended, Failure>>, Failure> {
     let (ended, read) = oneshot::channel();
+    let span = tracing::Span::current();
     let run = move || {
+        let _session = span.entered();
         // Nobody waits for it any more where it took too long.
         let _ = ended.send(intake.run());
     };
@@ -102,7 +105,8 @@ async fn serve(
     while let Some(command) = commands.recv().await {
         let reply = match command {
             Command::Write(batch) => {
-                store.write(&batch).await?;
+                let span = tracing::info_span!("batch", writer = index, messages = batch.messages);
+                store.write(&batch).instrument(span).await?;
                 Reply::Written(batch)
             }
             Command::Check(positions) => {

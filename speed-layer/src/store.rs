@@ -276,7 +276,8 @@ impl Store {
         let half = batch.messages.div_ceil(2);
         let words = match why {
             Smaller::TooMuch => {
-                tracing::warn!("PostgreSQL takes too long for {} messages at once: now {half}", batch.messages);
+                let messages = batch.messages;
+                tracing::warn!(messages, "PostgreSQL takes too long for {messages} messages at once: now {half}");
                 self.messages_at_once = half;
                 return Ok(batch.parts(half));
             }
@@ -289,7 +290,11 @@ impl Store {
             let error = anyhow!("rejected_ticks takes no row for message {at}: {words}");
             return Err(StoreError::Fatal(Failure::Configuration(error)));
         };
-        tracing::warn!("PostgreSQL refuses message {at}, which is kept in rejected_ticks: {words}");
+        tracing::warn!(
+            message_at = at,
+            error = words.as_str(),
+            "PostgreSQL refuses message {at}, which is kept in rejected_ticks: {words}"
+        );
         Ok(vec![kept])
     }
 
@@ -519,7 +524,7 @@ impl Store {
             let ended =
                 ended.map_err(|error| self.shared.database.failure("looking for abandoned sessions in", error))?;
             if ended > 0 {
-                tracing::warn!("ended {ended} sessions that held up this one: a frozen instance's, or upkeep's");
+                tracing::warn!(ended, "ended {ended} sessions that held up this one: a frozen instance's, or upkeep's");
             }
         }
         Ok(connection)

@@ -206,7 +206,7 @@ async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sql
     let done: bool = asked.fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     if done {
-        tracing::info!("{}", said.replace("{name}", name));
+        tracing::info!(table = name, "{}", said.replace("{name}", name));
     }
     Ok(())
 }

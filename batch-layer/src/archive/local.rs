@@ -110,7 +110,7 @@ impl LocalStore {
 }
 
 fn skip(path: &Path, why: &str) {
-    tracing::warn!("{}: skipped, {why}", path.display());
+    tracing::warn!(key = %path.display(), error = %why, "{}: skipped, {why}", path.display());
 }
 
 fn object(key: &str, metadata: &Metadata) -> anyhow::Result<Object> {

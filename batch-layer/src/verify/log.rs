@@ -74,6 +74,8 @@ impl Log {
             // What librdkafka has said meanwhile is more to the point than that time is over.
             let said = consumer.poll(Duration::ZERO).and_then(Result::err).map_or(error, |said| said);
             tracing::warn!(
+                brokers,
+                error = %said,
                 "no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property): {said}; what PostgreSQL and the \
                  archive hold is compared without it"
             );

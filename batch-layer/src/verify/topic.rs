@@ -98,6 +98,7 @@ async fn groups(index: &mut Index, args: &KafkaArgs, topic: &str) -> Result<Vec<
         return Ok(asked.clone());
     }
     tracing::warn!(
+        topic,
         "group {} has never written topic {topic} here: what {} has written is compared (--group-id)",
         asked.join(", "),
         known.join(", ")

@@ -13,6 +13,7 @@ use rustc_hash::FxHashSet;
 use service::Failure;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use tracing::Instrument;
 
 /// An hour that is to be computed, and what is known of it.
 struct Due<'a> {
@@ -96,7 +97,8 @@ impl Work {
             let mut pending: FxHashSet<Hour> = stale.iter().map(|stale| stale.hour).collect();
             for stale in stale {
                 self.check_stop()?;
-                self.compute(stale, &pending).await?;
+                let span = tracing::info_span!("hour", hour = %stale.hour);
+                self.compute(stale, &pending).instrument(span).await?;
                 pending.remove(&stale.hour);
             }
         }

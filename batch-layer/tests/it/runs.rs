@@ -338,3 +338,19 @@ async fn postgresql_compiles_no_statement_of_ours() {
     let jit: String = sqlx::query_scalar("show jit").fetch_one(&mut connection).await.unwrap();
     assert_eq!(jit, "off");
 }
+
+#[tokio::test]
+async fn a_log_line_for_a_collector_tells_the_run_and_the_hour_and_one_for_a_person_the_sentence_alone() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 10)).await;
+    let for_a_person = world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
+    let sentence = for_a_person.stderr.lines().find(|line| line.contains("10 ticks of")).unwrap().to_owned();
+    assert!(sentence.contains(" INFO batch_layer::progress: hour 2025-06-02T10"), "{sentence}");
+
+    let for_a_collector = world.run_ok(&[&DAY[..], &["--recompute", "--log-format", "json"]].concat()).await;
+    let lines = for_a_collector.stderr.lines();
+    let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_hour = lines.iter().find(|line| line["message"].as_str().unwrap().contains("10 ticks of")).unwrap();
+    assert_eq!(of_hour["spans"][0]["run"], 2, "{of_hour}");
+    assert!(of_hour["spans"][1]["hour"].as_str().unwrap().starts_with("2025-06-02T10"), "{of_hour}");
+}

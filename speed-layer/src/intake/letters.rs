@@ -31,8 +31,12 @@ impl LettersWatch {
     pub fn note(&mut self, are_delivered: bool, why: Option<&str>, health: &Fact) {
         if are_delivered {
             if self.counted.take().is_some() {
-                let after = self.since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-                tracing::info!("topic \"{}\" (--dead-letter-topic) works again after {after:.1} s", self.topic);
+                let (topic, seconds) = (&self.topic, self.since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
+                tracing::info!(
+                    topic,
+                    seconds,
+                    "topic \"{topic}\" (--dead-letter-topic) works again after {seconds:.1} s"
+                );
             }
             self.since = None;
             health.set(true);
@@ -45,7 +49,11 @@ impl LettersWatch {
         let why = why.unwrap_or("it does not answer");
         let text = format!("topic \"{}\" (--dead-letter-topic) does not take rejected messages: {why}", self.topic);
         if self.counted.is_none() {
-            tracing::warn!("{text}; nothing is written until it does, or the flag is taken away");
+            tracing::warn!(
+                topic = self.topic,
+                error = why,
+                "{text}; nothing is written until it does, or the flag is taken away"
+            );
         }
         health.fails(text);
         self.retries.inc();

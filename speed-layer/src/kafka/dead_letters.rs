@@ -285,6 +285,8 @@ impl DeadLetters {
         let (topic, bytes) = (&self.topic, letter.value.map_or(0, <[u8]>::len));
         if is_too_large(refusal) && !letter.is_cut() {
             tracing::warn!(
+                topic,
+                bytes,
                 "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message of {bytes} bytes; its first \
                  {CUT_TO} are sent"
             );
@@ -300,6 +302,9 @@ impl DeadLetters {
         let alike = if letter.key.is_none() && !is_too_large(refusal) { self.leave_those_without_key() } else { 0 };
         let (topic, count) = (&self.topic, 1 + alike);
         tracing::warn!(
+            topic,
+            count,
+            error = %refusal,
             "topic \"{topic}\" (--dead-letter-topic) does not take {count} rejected messages: {refusal}; rejected_ticks \
              has them"
         );

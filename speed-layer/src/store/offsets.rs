@@ -207,6 +207,10 @@ pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result
     for gap in gaps {
         let SourcePartition { source, partition } = gap.at;
         tracing::warn!(
+            source,
+            partition,
+            offset = gap.goes_on_at,
+            error = gap.detail,
             "source {source}, partition {partition}: {}; recorded in kafka_gaps, going on at {}",
             gap.detail,
             gap.goes_on_at

@@ -78,7 +78,11 @@ pub async fn identify(
                     "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
                 )));
             }
-            tracing::warn!("{why}; recorded in kafka_gaps, reading it as a source of its own");
+            tracing::warn!(
+                topic = found.topic,
+                source = before,
+                "{why}; recorded in kafka_gaps, reading it as a source of its own"
+            );
             record_end(&mut transaction, before, &why).await?;
             // --start latest is for what was there at the start: all of this one came later.
             first_partitions = 0;
@@ -90,7 +94,8 @@ pub async fn identify(
     let Some(source) = source else {
         return Err(sqlx::Error::RowNotFound);
     };
-    tracing::info!("topic \"{}\" is source {source} in kafka_sources", found.topic);
+    let topic = &found.topic;
+    tracing::info!(topic, source, "topic \"{topic}\" is source {source} in kafka_sources");
     Ok(Ok(Source { id: source, topic: found.topic.clone(), first_partitions }))
 }
 

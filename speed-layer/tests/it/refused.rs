@@ -115,3 +115,25 @@ async fn a_batch_is_made_smaller_where_the_way_to_the_server_is_too_slow_for_it(
     .await;
     scene.assert_each_once().await;
 }
+
+#[tokio::test]
+async fn a_log_line_for_a_collector_has_what_it_names_as_members_and_its_session_and_batch() {
+    let scene = prepared("alter table realtime_stock add constraint not_seven check (volume <> 7)").await;
+    scene.send_ticks(1, 10).await;
+    let speed_layer = scene.start(&["--log-format", "json"]);
+    let line = speed_layer.wait_stderr("PostgreSQL refuses message", PATIENCE).await;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let place = format!("{}/0/7", scene.topic.name());
+    assert_eq!((line["level"].as_str(), line["message_at"].as_str()), (Some("WARN"), Some(&*place)));
+    assert!(line["error"].as_str().unwrap().contains("not_seven"), "{line}");
+    let spans: Vec<_> = line["spans"].as_array().unwrap().iter().map(|span| span["name"].as_str().unwrap()).collect();
+    assert_eq!(spans, ["session", "batch"]);
+    assert_eq!(line["spans"][0]["session"], 1);
+
+    let named = speed_layer.wait_stderr("is source", PATIENCE).await;
+    let named: serde_json::Value = serde_json::from_str(&named).unwrap();
+    assert_eq!((named["topic"].as_str(), named["source"].as_i64()), (Some(scene.topic.name()), Some(1)));
+    for line in speed_layer.stderr() {
+        assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
+    }
+}
