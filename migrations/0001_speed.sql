@@ -191,7 +191,9 @@ create table anomalies
     time            timestamptz      not null,
     -- How far beyond the limit: 1 at it, 2 twice as far.
     score           double precision not null,
-    -- In the unit of what was seen: a price, seconds, a number of the feed's. Of a burst its limit.
+    -- What was seen: a price, seconds, a number of the feed's; of a burst a volume, or a range as a share of the price.
+    observed        double precision not null,
+    -- In the same unit. Of a burst its limit.
     expected        double precision not null,
     verdict         text             not null default 'provisional',
     found_at        timestamptz      not null default now(),

@@ -36,6 +36,7 @@ select topic,
        detector,
        version,
        score,
+       observed,
        expected,
        verdict,
        found_at

@@ -138,7 +138,7 @@ fn trimmed(prices: &mut [f64], share: f64) -> Option<(f64, f64)> {
 }
 
 fn finding(tick: &Tick, kind: Kind, score: f64, expected: f64) -> Finding {
-    Finding { detector: DETECTOR, kind, place: tick.place, at: tick.at, score, expected }
+    Finding { detector: DETECTOR, kind, place: tick.place, at: tick.at, score, observed: tick.price as f64, expected }
 }
 
 #[cfg(test)]

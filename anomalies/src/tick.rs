@@ -130,6 +130,9 @@ pub struct Finding {
     pub at: i64,
     /// How far beyond its limit: 1 at the limit, 2 twice as far.
     pub score: f64,
+    /// What was seen: a price or a time in units of 10^-9; of a burst a volume, or a range as a share
+    /// of the price; a feed's number.
+    pub observed: f64,
     /// The price, time or number that was to be expected, in the unit of what was seen; of a burst
     /// its limit.
     pub expected: f64,

@@ -39,6 +39,10 @@ pub const MAX_VALUE_BYTES: usize = 1_000_000;
 /// A tick's timestamp may be this far ahead of the clock, for producers whose clocks are wrong.
 pub const MAX_AHEAD: i64 = Timestamp::DAY;
 
+/// 9999-12-31, the last day that a time of a message can name. Beyond it a record's own time is in a wrong unit (brokers
+/// before Kafka 3.6 take any), and excuses nothing.
+const LAST_DAY_OF_ALL: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
+
 /// Where a line of the archive came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Provenance {
@@ -321,8 +325,8 @@ fn of_bytes(text: &[u8]) -> Option<Symbol<'_>> {
 #[inline(always)]
 fn bounds(bounds: TimeBounds, beside: &Beside<'_>) -> TimeBounds {
     let latest = match beside.time {
-        Some(time) => bounds.latest.max(time.plus_micros(MAX_AHEAD)),
-        None => bounds.latest,
+        Some(time) if time <= LAST_DAY_OF_ALL => bounds.latest.max(time.plus_micros(MAX_AHEAD)),
+        Some(_) | None => bounds.latest,
     };
     TimeBounds { latest, ..bounds }
 }

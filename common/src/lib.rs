@@ -2,6 +2,8 @@
 //!
 //! All of it is pure: no Kafka, no S3, no SQL, no command line.
 
+#![warn(missing_docs)]
+
 pub mod bar;
 pub mod decimal;
 pub mod decode;

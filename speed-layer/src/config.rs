@@ -35,6 +35,7 @@ pub struct Config {
         env = "KAFKA_TOPIC",
         default_value = "stock_prices",
         value_delimiter = ',',
+        value_parser = topic,
         value_name = "TOPIC"
     )]
     pub topics: Vec<String>,
@@ -157,10 +158,27 @@ fn writer_timeout(text: &str) -> Result<Duration, String> {
     if sane.contains(&timeout) { Ok(timeout) } else { Err("expected 5s to 1h".to_owned()) }
 }
 
+/// A topic's name, or a pattern for several.
+fn topic(text: &str) -> Result<String, String> {
+    let is_of_kafka = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match text {
+        "" => Err("it is empty".to_owned()),
+        "^" => Err("a pattern needs more than its ^: ^.* is every topic".to_owned()),
+        "." | ".." => Err("Kafka has no topic of this name".to_owned()),
+        pattern if pattern.starts_with('^') => Ok(pattern.to_owned()),
+        name if name.len() <= 249 && name.bytes().all(is_of_kafka) => Ok(name.to_owned()),
+        _ => Err("a topic's name has at most 249 letters, digits, dots, underscores and dashes".to_owned()),
+    }
+}
+
 impl Config {
     /// # Errors
     /// Flags that contradict each other.
     pub fn check(&self) -> Result<(), Failure> {
+        let twice = (1..self.topics.len()).find(|at| self.topics[..*at].contains(&self.topics[*at]));
+        if let Some(at) = twice {
+            return Err(Failure::Configuration(anyhow!("--topic {} is there twice", self.topics[at])));
+        }
         match self.dead_letter_topic.as_deref().filter(|letters| self.named_topics().any(|topic| topic == *letters)) {
             Some(letters) => Err(reads_its_own_letters(letters)),
             None => Ok(()),

@@ -231,10 +231,19 @@ impl Found {
     /// What was to be expected, in the unit that people know: prices in that of the currency, times
     /// in seconds.
     pub fn expected(&self) -> f64 {
-        let Finding { kind, expected, .. } = self.finding;
-        match kind {
-            Kind::VolumeBurst | Kind::RangeBurst | Kind::SequenceStep | Kind::SequenceHole => expected,
-            _ => expected * 1e-9,
+        self.in_peoples_units(self.finding.expected)
+    }
+
+    /// What was seen, in the same.
+    pub fn observed(&self) -> f64 {
+        self.in_peoples_units(self.finding.observed)
+    }
+
+    fn in_peoples_units(&self, value: f64) -> f64 {
+        match self.finding.kind {
+            Kind::VolumeBurst | Kind::RangeBurst | Kind::SequenceStep | Kind::SequenceHole => value,
+            // Divided, since 10^-9 is no float: so a price is the float that is nearest to it.
+            _ => value / 1e9,
         }
     }
 }

@@ -82,11 +82,14 @@ impl Default for Health {
         letters.set(true);
         let registry = Fact::new("the schema registry is away");
         registry.set(true);
+        // PostgreSQL is asked first.
+        let kafka = Fact::new("Kafka is away");
+        kafka.fails("Kafka has not been asked yet");
         Self {
             letters,
             registry,
             database: Fact::new("PostgreSQL is away"),
-            kafka: Fact::new("Kafka is away"),
+            kafka,
             group: Fact::new("no assignment from the consumer group yet"),
             partitions: Fact::new("partitions are not read"),
         }
@@ -109,6 +112,7 @@ mod tests {
     fn readiness_says_what_is_missing_and_why_where_that_is_known() {
         let health = Health::default();
         assert_eq!(health.missing().len(), 4);
+        assert_eq!(health.missing()[1], "Kafka has not been asked yet");
         health.kafka.set(true);
         health.group.set(true);
         health.partitions.set(true);

@@ -81,11 +81,17 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
         settings.set(key, value);
     }
     settings.set("group.id", &config.group_id);
+    if config.topics.iter().any(|topic| topic.starts_with('^')) {
+        // Kafka's own, among them that of the groups' offsets: each commit would be a message to read.
+        settings.set("topic.blacklist", INTERNAL_TOPICS);
+    }
     settings
         .create_with_context(Context::default())
         .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
         .map_err(Failure::Configuration)
 }
+
+const INTERNAL_TOPICS: &str = "^__.*";
 
 /// Joins the group.
 ///
@@ -95,7 +101,10 @@ pub fn subscribe(consumer: &Consumer, config: &Config) -> Result<(), Failure> {
     let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
     consumer
         .subscribe(&topics)
-        .with_context(|| format!("cannot subscribe to {} (--topic)", topics.join(", ")))
+        .with_context(|| {
+            let topics = topics.join(", ");
+            format!("cannot subscribe to {topics} (--topic): what begins with ^ must be a regular expression")
+        })
         .map_err(Failure::Configuration)
 }
 

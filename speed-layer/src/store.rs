@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use transaction::Outcome;
+use transaction::{Outcome, Table};
 use verdict::Verdict;
 
 /// How long a question may take that needs no lock.
@@ -198,11 +198,17 @@ impl Store {
             self.make_days(&batch.days).await?;
             let begun = Instant::now();
             let limits = Arc::clone(&self.limits);
-            let write =
-                async |connection: &mut PgConnection| transaction::write(connection, &limits, batch, &judged).await;
+            let mut at = Table::RealtimeStock;
+            let write = async |connection: &mut PgConnection| {
+                transaction::write(connection, &limits, batch, &judged, &mut at).await
+            };
             match self.attempt(write).await? {
                 Try::Again => {}
-                Try::Refused(words) => {
+                Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
+                    if !at.is_of_messages() {
+                        self.pause_for(&format!("{} does not take what a batch needs: {words}", at.name())).await;
+                        continue;
+                    }
                     refused += 1;
                     if refused >= tries {
                         return Ok(Some(Smaller::Refused(words)));
@@ -353,8 +359,23 @@ impl Store {
             offsets::locate(connection, config, &limits, metrics, questions).await
         };
         let answers = self.until_done("reading the offsets takes too long", ask).await?;
+        if self.detection.is_none() {
+            self.forget_detectors(questions).await?;
+        }
         self.note_busy(&answers);
         Ok(answers)
+    }
+
+    /// Ticks that no detector looks at would be a silence, and a jump, to those that go on from before them.
+    async fn forget_detectors(&mut self, questions: &[Question]) -> Result<(), StoreError> {
+        let partitions: Vec<_> = questions.iter().map(|question| question.at).collect();
+        let limits = Arc::clone(&self.limits);
+        let clear = async |connection: &mut PgConnection| {
+            let mut transaction = limits.begin(connection).await?;
+            findings::clear(&mut transaction, &partitions).await?;
+            transaction.commit().await
+        };
+        self.until_done("forgetting what the detectors know takes too long", clear).await
     }
 
     /// An offset that stays locked for longer than any batch may take is a frozen writer's, which nothing else ends.
@@ -489,13 +510,16 @@ impl Store {
                 return self.pause(Failure::Infrastructure(error)).await.map(|()| Try::Again);
             }
         };
-        drop(connection);
+        let verdict = Verdict::of(&error);
         self.forget();
+        if matches!(verdict, Verdict::Refused(_)) {
+            self.keep_after_rollback(connection).await;
+        }
         if !verdict::is_of_a_lock(&error) {
             // A lock may be that of the try before, which nobody waits for any more.
             self.unanswered = 0;
         }
-        match Verdict::of(&error) {
+        match verdict {
             Verdict::Refused(words) => Ok(Try::Refused(words)),
             Verdict::TooMuch => Ok(Try::TooMuch),
             Verdict::Other => {
@@ -528,6 +552,16 @@ impl Store {
             }
         }
         Ok(connection)
+    }
+
+    /// A connection whose statement was refused is good for the next one: with a new one for each, a few messages that are
+    /// refused would hold up all others.
+    async fn keep_after_rollback(&mut self, mut connection: PgConnection) {
+        let rolled_back = pg::in_time(self.limits.patience(), sqlx::raw_sql("rollback").execute(&mut connection)).await;
+        if rolled_back.is_ok() {
+            self.is_held_up = false;
+            self.connection = Some(connection);
+        }
     }
 
     fn positions_reached(&self) -> Vec<Position> {

@@ -11,7 +11,7 @@ use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, Place, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "bad_print", version: 1 };
+pub const DETECTOR: Detector = Detector { name: "bad_print", version: 2 };
 
 /// Prices that are the level.
 const LEVEL: usize = 8;
@@ -70,12 +70,15 @@ pub struct State {
     known: u8,
     next: u8,
     step: f64,
+    /// When the last of them came, and the usual time between two.
+    last: i64,
+    pause: f64,
     low: i64,
     high: i64,
     waiting: Vec<Waiting>,
 }
 
-pack!(State { level, known, next, step, low, high, waiting });
+pack!(State { level, known, next, step, last, pause, low, high, waiting });
 
 impl State {
     /// Looks at the price of `tick`, and judges those that waited for it.
@@ -88,11 +91,14 @@ impl State {
             found.push(finding);
             return;
         }
-        let margin = self.margin(tick, to);
+        let mut margin = self.margin(tick, to);
+        if off as f64 > margin {
+            margin = self.margin_after_pause(tick, to).max(margin);
+        }
         if off as f64 <= margin {
             self.return_to_level(found);
             if !tick.is_excluded {
-                self.accept(tick.price);
+                self.accept(tick);
             }
         } else if tick.quote.is_some_and(|quote| quote.is_usable()) {
             // The quotes have moved as well.
@@ -121,6 +127,14 @@ impl State {
         (least * price).max(steps * self.step).max(to.price_step as f64)
     }
 
+    /// A price moves as the root of the time (Bachelier 1900): after a pause it may be further off than a usual step.
+    #[cold]
+    fn margin_after_pause(&self, tick: &Tick, to: &Parameters) -> f64 {
+        let steps = if tick.is_excluded { to.steps_excluded } else { to.steps };
+        let pauses = (tick.at - self.last) as f64 / self.pause.max(1.0);
+        if self.pause > 0.0 { steps * self.step * pauses.max(1.0).sqrt() } else { 0.0 }
+    }
+
     #[inline]
     fn return_to_level(&mut self, found: &mut Vec<Finding>) {
         if self.waiting.is_empty() {
@@ -128,9 +142,10 @@ impl State {
         }
         let expected = (self.low + (self.high - self.low) / 2) as f64;
         found.extend(self.waiting.drain(..).map(|waiting| {
-            let Waiting { place, at, is_excluded, score, .. } = waiting;
+            let Waiting { place, at, price, is_excluded, score } = waiting;
+            let observed = price as f64;
             let kind = if is_excluded { Kind::ExcludedCondition } else { Kind::Spike };
-            Finding { detector: DETECTOR, kind, place, at, score, expected }
+            Finding { detector: DETECTOR, kind, place, at, score, observed, expected }
         }));
     }
 
@@ -155,7 +170,14 @@ impl State {
     }
 
     #[inline]
-    fn accept(&mut self, price: i64) {
+    fn accept(&mut self, tick: &Tick) {
+        let price = tick.price;
+        if self.last != 0 {
+            let pause = (tick.at - self.last).max(0) as f64;
+            let clipped = if self.pause > 0.0 { pause.min(CLIPPED * self.pause) } else { pause };
+            self.pause += (clipped - self.pause) * NEW;
+        }
+        self.last = self.last.max(tick.at);
         if self.known > 0 {
             let last = self.level[(usize::from(self.next) + LEVEL - 1) % LEVEL];
             let step = (price - last).abs() as f64;
@@ -194,6 +216,7 @@ fn outside_quotes(tick: &Tick, to: &Parameters) -> Option<Finding> {
         place: tick.place,
         at: tick.at,
         score: beyond as f64 / spread as f64,
+        observed: tick.price as f64,
         expected: (quote.bid + (quote.ask - quote.bid) / 2) as f64,
     })
 }
@@ -201,7 +224,8 @@ fn outside_quotes(tick: &Tick, to: &Parameters) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::Quote;
+    use crate::random::Random;
+    use crate::tick::{Quote, SECOND};
 
     const CENT: i64 = 10_000_000;
 
@@ -261,6 +285,31 @@ mod tests {
         let mut ticks = prices(&[10_100, 10_001]);
         ticks[10].quote = Some(Quote { bid: 10_099 * CENT, ask: 10_101 * CENT });
         assert_eq!(found(ticks), []);
+    }
+
+    /// A symbol that trades every two minutes or so: what moves with the time moves far in a long pause.
+    #[test]
+    fn a_price_that_wanders_at_odd_times_is_no_spike() {
+        let (mut random, mut at, mut price) = (Random::of(1), 0, 10_000.0_f64);
+        let ticks = (0..20_000).map(|offset| {
+            let pause = random.exponential(130.0);
+            at += (pause * SECOND as f64) as i64;
+            price += pause.sqrt() * random.normal();
+            Tick { at, ..tick(offset, price as i64) }
+        });
+        let spikes = found(ticks).len();
+        assert!(spikes < 20, "{spikes} of 20,000");
+    }
+
+    #[test]
+    fn a_wrong_price_after_a_usual_pause_is_a_spike_at_odd_times_too() {
+        let (mut random, mut at) = (Random::of(2), 0);
+        let ticks = (0..10_000).map(|offset| {
+            at += (random.exponential(130.0).min(300.0) * SECOND as f64) as i64;
+            let cents = if offset % 100 == 99 { 10_200 } else { 10_000 + random.below(5) as i64 };
+            Tick { at, ..tick(offset, cents) }
+        });
+        assert_eq!(found(ticks).len(), 100);
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl State {
                 self.outside += 1;
                 let (place, at, score) = (tick.place, tick.at, off / limit);
                 let kind = Kind::OutsideBands;
-                found.push(Finding { detector: DETECTOR, kind, place, at, score, expected: mean });
+                let (observed, expected) = (tick.price as f64, mean);
+                found.push(Finding { detector: DETECTOR, kind, place, at, score, observed, expected });
                 if self.outside < ACCEPTED_AFTER {
                     return;
                 }

@@ -152,7 +152,8 @@ impl Profile {
         }
         self.is_said = true;
         let (place, at, score) = (tick.place, tick.at, self.now / self.limit);
-        found.push(Finding { detector: DETECTOR, kind, place, at, score, expected: self.limit });
+        let (observed, expected) = (self.now, self.limit);
+        found.push(Finding { detector: DETECTOR, kind, place, at, score, observed, expected });
     }
 
     /// `least` is the smallest amount that is told from nothing.

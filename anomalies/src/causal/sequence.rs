@@ -38,7 +38,8 @@ impl State {
 }
 
 fn finding(tick: &Tick, kind: Kind, score: f64, expected: u64) -> Finding {
-    Finding { detector: DETECTOR, kind, place: tick.place, at: tick.at, score, expected: expected as f64 }
+    let (observed, expected) = (tick.sequence.unwrap_or_default() as f64, expected as f64);
+    Finding { detector: DETECTOR, kind, place: tick.place, at: tick.at, score, observed, expected }
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ impl State {
         if gap > limit {
             let score = gap as f64 / limit as f64;
             let (place, at) = (tick.place, tick.at);
-            found.push(Finding { detector: DETECTOR, kind: Kind::Silence, place, at, score, expected: usual });
+            let (observed, expected) = (gap as f64, usual);
+            found.push(Finding { detector: DETECTOR, kind: Kind::Silence, place, at, score, observed, expected });
         }
         self.learn((gap as f64).min(limit as f64));
     }

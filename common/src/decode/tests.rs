@@ -270,6 +270,24 @@ fn a_clock_that_is_behind_rejects_nothing_that_kafka_has_taken() {
 }
 
 #[test]
+fn a_record_s_time_in_a_wrong_unit_makes_no_tick() {
+    let rules = Rules { timestamp_from: TimestampFrom::Record, ..Rules::default() };
+    let value = r#"{"symbol":"AAPL","price":201.5,"volume":7}"#;
+    let millis = NOW.micros() / 1000;
+    for (millis, is_tick) in
+        [(millis, true), (millis * 1000, false), (millis.saturating_mul(1_000_000), false), (i64::MAX, false)]
+    {
+        let beside = Beside { time: Some(Timestamp::from_micros(millis.saturating_mul(1000))), ..ALONE };
+        let mut decoder = Decoder::new(rules.clone(), NOW);
+        let read = decoder.decode(value.as_bytes(), &beside).map(|record| record.tick.timestamp());
+        match is_tick {
+            true => assert_eq!(read, Ok(NOW)),
+            false => assert_eq!(read.unwrap_err().reason, Reason::TimestampOutOfRange, "{millis}"),
+        }
+    }
+}
+
+#[test]
 fn a_price_is_a_number_above_zero() {
     assert!(accepts(&bare("close", "1e-9")));
     assert!(accepts(&bare("open", "9223372036.854775807")));

@@ -21,6 +21,11 @@ pub struct Ranges {
 }
 
 impl Ranges {
+    /// Of how many partitions.
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
     /// Takes in a message of a partition that moves it from `start` to `next`.
     pub fn extend(&mut self, at: SourcePartition, start: i64, next: i64) {
         if let Some(range) = self.ranges.get_mut(self.last).filter(|range| range.at == at) {

@@ -29,13 +29,9 @@ pub async fn read(
 /// Appends what a batch shows.
 pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Result<()> {
     insert_findings(connection, &judged.findings).await?;
-    let whole: Vec<&Entry> = judged.log.iter().filter(|entry| entry.is_whole).collect();
+    let whole: Vec<SourcePartition> = judged.log.iter().filter(|entry| entry.is_whole).map(|entry| entry.at).collect();
     if !whole.is_empty() {
-        pg::query(statements::CLEAR_DETECTOR_LOG)
-            .bind(whole.iter().map(|entry| entry.at.source).collect::<Vec<_>>())
-            .bind(whole.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
-            .execute(&mut *connection)
-            .await?;
+        clear(connection, &whole).await?;
     }
     if !judged.log.is_empty() {
         pg::query(statements::APPEND_DETECTOR_LOG)
@@ -46,6 +42,16 @@ pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Resu
             .execute(connection)
             .await?;
     }
+    Ok(())
+}
+
+/// Forgets what the detectors know of partitions.
+pub async fn clear(connection: &mut PgConnection, partitions: &[SourcePartition]) -> sqlx::Result<()> {
+    pg::query(statements::CLEAR_DETECTOR_LOG)
+        .bind(partitions.iter().map(|at| at.source).collect::<Vec<_>>())
+        .bind(partitions.iter().map(|at| at.partition).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -64,6 +70,7 @@ async fn insert_findings(connection: &mut PgConnection, all: &[Found]) -> sqlx::
         .bind(all.iter().map(|found| found.finding.detector.version.cast_signed()).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.kind.name()).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.score).collect::<Vec<_>>())
+        .bind(all.iter().map(Found::observed).collect::<Vec<_>>())
         .bind(all.iter().map(Found::expected).collect::<Vec<_>>())
         .execute(connection)
         .await?;

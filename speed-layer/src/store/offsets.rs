@@ -66,19 +66,19 @@ pub async fn behind(connection: &mut PgConnection, positions: &[Position]) -> sq
 }
 
 /// Moves the offsets behind the ranges; the rows must be locked and compared.
-pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<()> {
+pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<u64> {
     let positions: Vec<_> = ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
     execute(connection, statements::MOVE_OFFSETS, &positions).await
 }
 
-async fn execute(connection: &mut PgConnection, statement: &'static str, positions: &[Position]) -> sqlx::Result<()> {
-    pg::query(statement)
+async fn execute(connection: &mut PgConnection, statement: &'static str, positions: &[Position]) -> sqlx::Result<u64> {
+    let done = pg::query(statement)
         .bind(positions.iter().map(|position| position.at.source).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.at.partition).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.next).collect::<Vec<_>>())
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
 /// Where to begin with each partition. One that was never read begins as `--start` says; a gap is recorded, or left to

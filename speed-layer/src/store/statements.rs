@@ -171,12 +171,21 @@ pub const INSERT_REJECTS: &str = "
     -- A row that is there already must not hold up the ticks beside it.
     on conflict do nothing";
 
+/// How many of these rows are there.
+pub const COUNT_REJECTS: &str = "
+    select count(*) from rejected_ticks r
+    join unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[])
+         as given (source, kafka_partition, kafka_offset, kafka_index)
+         using (source, kafka_partition, kafka_offset, kafka_index)";
+
 /// What the detectors found. A row that is there already must not hold up the ticks beside it.
 pub const INSERT_ANOMALIES: &str = "
     insert into anomalies
-        (source, kafka_partition, kafka_offset, kafka_index, symbol, time, detector, version, kind, score, expected)
+        (source, kafka_partition, kafka_offset, kafka_index, symbol, time, detector, version, kind, score, observed,
+         expected)
     select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[], $6::timestamptz[],
-                         $7::text[], $8::integer[], $9::text[], $10::float8[], $11::float8[])
+                         $7::text[], $8::integer[], $9::text[], $10::float8[], $11::float8[],
+                         $12::float8[])
     on conflict do nothing";
 
 pub const READ_DETECTOR_LOG: &str = "

@@ -10,16 +10,71 @@ use service::pg;
 use service::pg::bars::Columns;
 use sqlx::PgConnection;
 
+/// The tables of a batch, each of which may be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    RealtimeStock,
+    MinuteBars,
+    HourBars,
+    Detectors,
+    RejectedTicks,
+    KafkaOffsets,
+}
+
+impl Table {
+    /// Whether what is refused may be one message's fault, which can be kept aside. What follows from all of them, a bar or
+    /// an offset, is refused for how the table is.
+    pub const fn is_of_messages(self) -> bool {
+        matches!(self, Self::RealtimeStock | Self::RejectedTicks)
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RealtimeStock => "realtime_stock",
+            Self::MinuteBars => "minute_bars",
+            Self::HourBars => "hour_bars",
+            Self::Detectors => "anomalies or detector_log",
+            Self::RejectedTicks => "rejected_ticks",
+            Self::KafkaOffsets => "kafka_offsets",
+        }
+    }
+}
+
 /// What became of a batch.
 pub enum Outcome {
     Written,
+    /// PostgreSQL reported no error, and took fewer rows than it was given. Nothing is written.
+    LeftOut(String),
     /// The stored offsets show that an earlier try had committed.
     WrittenBefore,
     /// The stored offsets are not those from which the batch began.
     Fenced(Moved),
 }
 
-/// Writes the batch unless another consumer has moved its partitions' offsets.
+/// Why the rows of a batch are not all in.
+enum Broken {
+    Sql(sqlx::Error),
+    LeftOut(String),
+}
+
+impl From<sqlx::Error> for Broken {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// Fails where a table took fewer rows than it was given: a trigger or a rule that passes over rows raises no error.
+fn all_in(table: Table, taken: u64, given: usize) -> Result<(), Broken> {
+    if taken == given as u64 {
+        return Ok(());
+    }
+    let name = table.name();
+    Err(Broken::LeftOut(format!(
+        "{name} took {taken} of {given} rows without an error: a trigger or a rule is in the way"
+    )))
+}
+
+/// Writes the batch unless another consumer has moved its partitions' offsets. `at`: the table that was written last.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no use.
@@ -28,6 +83,7 @@ pub async fn write(
     limits: &Limits,
     batch: &Batch,
     judged: &Judged,
+    at: &mut Table,
 ) -> sqlx::Result<Outcome> {
     limits.begin_batch(connection).await?;
     let stored = offsets::lock(connection, &batch.ranges).await?;
@@ -35,13 +91,34 @@ pub async fn write(
         sqlx::raw_sql("rollback").execute(connection).await?;
         return Ok(not_ours);
     }
-    write_ticks(connection, batch).await?;
-    findings::write(connection, judged).await?;
-    insert_rejects(connection, &batch.rejects).await?;
-    offsets::record(connection, &batch.gaps).await?;
-    offsets::advance(connection, &batch.ranges).await?;
+    match write_all(connection, batch, judged, at).await {
+        Ok(()) => {}
+        Err(Broken::Sql(error)) => return Err(error),
+        Err(Broken::LeftOut(words)) => {
+            sqlx::raw_sql("rollback").execute(connection).await?;
+            return Ok(Outcome::LeftOut(words));
+        }
+    }
+    // What is checked at the end of a transaction is a message's fault until one stands alone.
+    *at = Table::RealtimeStock;
     sqlx::raw_sql(COMMIT).execute(connection).await?;
     Ok(Outcome::Written)
+}
+
+async fn write_all(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    judged: &Judged,
+    at: &mut Table,
+) -> Result<(), Broken> {
+    write_rows(connection, batch, at).await?;
+    *at = Table::Detectors;
+    findings::write(connection, judged).await?;
+    *at = Table::RejectedTicks;
+    insert_rejects(connection, &batch.rejects).await?;
+    offsets::record(connection, &batch.gaps).await?;
+    *at = Table::KafkaOffsets;
+    all_in(*at, offsets::advance(connection, &batch.ranges).await?, batch.ranges.len())
 }
 
 /// The ticks and their bars alone.
@@ -49,44 +126,58 @@ pub async fn write(
 /// # Errors
 /// Whatever PostgreSQL says; the transaction is then of no use.
 pub async fn write_ticks(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
-    copy_rows(connection, &batch.rows).await?;
-    let minutes = batch.bars.sorted();
-    merge_bars(connection, statements::MERGE_MINUTE_BARS, &minutes).await?;
-    merge_bars(connection, statements::MERGE_HOUR_BARS, &MinuteBars::hours(&minutes)).await
+    match write_rows(connection, batch, &mut Table::RealtimeStock).await {
+        Ok(()) => Ok(()),
+        Err(Broken::Sql(error)) => Err(error),
+        Err(Broken::LeftOut(words)) => Err(sqlx::Error::Protocol(words)),
+    }
 }
 
-async fn copy_rows(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<()> {
+async fn write_rows(connection: &mut PgConnection, batch: &Batch, at: &mut Table) -> Result<(), Broken> {
+    *at = Table::RealtimeStock;
+    all_in(*at, copy_rows(connection, &batch.rows).await?, batch.rows.count() as usize)?;
+    let minutes = batch.bars.sorted();
+    *at = Table::MinuteBars;
+    all_in(*at, merge_bars(connection, statements::MERGE_MINUTE_BARS, &minutes).await?, minutes.len())?;
+    let hours = MinuteBars::hours(&minutes);
+    *at = Table::HourBars;
+    all_in(*at, merge_bars(connection, statements::MERGE_HOUR_BARS, &hours).await?, hours.len())
+}
+
+/// How many rows PostgreSQL took.
+async fn copy_rows(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<u64> {
     /// Large enough to cost few system calls, small enough that the client's own buffer stays small.
     const CHUNK: usize = 128 * 1024;
+    let mut taken = 0;
     for (statement, stream) in rows.copies() {
         let mut copy = connection.copy_in_raw(statement).await?;
         for chunk in stream.chunks(CHUNK) {
             copy.send(chunk).await?;
         }
         copy.send(Rows::trailer()).await?;
-        copy.finish().await?;
+        taken += copy.finish().await?;
     }
-    Ok(())
+    Ok(taken)
 }
 
 async fn merge_bars(
     connection: &mut PgConnection,
     statement: &'static str,
     bars: &[(&str, Timestamp, Bar)],
-) -> sqlx::Result<()> {
+) -> sqlx::Result<u64> {
     if bars.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let bars: Vec<_> = bars.iter().map(|(symbol, start, bar)| (*symbol, *start, bar)).collect();
-    pg::query_with(statement, Columns::All.arguments(&bars)?).execute(connection).await?;
-    Ok(())
+    let merged = pg::query_with(statement, Columns::All.arguments(&bars)?).execute(connection).await?;
+    Ok(merged.rows_affected())
 }
 
-async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessage]) -> sqlx::Result<()> {
+async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessage]) -> Result<(), Broken> {
     if rejects.is_empty() {
         return Ok(());
     }
-    pg::query(statements::INSERT_REJECTS)
+    let inserted = pg::query(statements::INSERT_REJECTS)
         .bind(rejects.iter().map(|r| r.at.source).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.at.partition).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.offset).collect::<Vec<_>>())
@@ -97,7 +188,18 @@ async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessag
         .bind(rejects.iter().map(|r| r.value_bytes).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.value_sha256.as_deref()).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.kafka_timestamp).collect::<Vec<_>>())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    Ok(())
+    if inserted.rows_affected() == rejects.len() as u64 {
+        return Ok(());
+    }
+    // Some may have been there already.
+    let there: i64 = pg::query_scalar(statements::COUNT_REJECTS)
+        .bind(rejects.iter().map(|r| r.at.source).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.at.partition).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.offset).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.index.cast_signed()).collect::<Vec<_>>())
+        .fetch_one(connection)
+        .await?;
+    all_in(Table::RejectedTicks, there.cast_unsigned(), rejects.len())
 }

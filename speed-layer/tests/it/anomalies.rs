@@ -68,3 +68,29 @@ async fn what_is_found_is_the_same_after_kills_and_with_any_batches() {
 async fn nothing_is_looked_for_where_that_is_off() {
     assert!(found(&["--anomalies", "off"], &[]).await.is_empty());
 }
+
+/// Ten minutes of ticks that nobody looked at are no silence.
+#[tokio::test]
+async fn what_came_while_they_were_off_is_no_silence_when_they_are_on_again() {
+    let scene = Scene::new(1).await;
+    let send = async |numbers: std::ops::Range<i64>, every: i64, start: i64| {
+        let tick = |number: i64| {
+            let millis = 1_749_218_400_000 + start + (number - numbers.start) * every;
+            Record::new(0, format!(r#"{{"symbol":"S","timestamp":{millis},"price":200,"volume":10}}"#))
+        };
+        scene.topic.produce(numbers.clone().map(tick)).await;
+    };
+    let write = async |flags: &[&str]| {
+        let mut speed_layer = scene.start(flags);
+        scene.wait_all_in().await;
+        speed_layer.sigterm();
+        speed_layer.wait_exit(PATIENCE).await;
+    };
+    send(0..1000, 50, 0).await;
+    write(&[]).await;
+    send(1000..1300, 2000, 50_000).await;
+    write(&["--anomalies", "off"]).await;
+    send(1300..2300, 50, 650_000).await;
+    write(&[]).await;
+    assert!(rows(&scene).await.is_empty(), "{:?}", rows(&scene).await);
+}

@@ -23,6 +23,20 @@ async fn a_wrong_flag_ends_it_with_a_word() {
 }
 
 #[tokio::test]
+async fn a_topic_that_kafka_cannot_have_is_a_wrong_flag() {
+    let scene = Scene::new(1).await;
+    for name in ["a b", "", "^", "..", "a/b"] {
+        let mut child = scene.start(&["--topic", name]);
+        assert_eq!(child.wait_exit(Duration::from_secs(15)).await.code(), Some(2), "{name:?}");
+        assert!(child.stderr()[0].contains("--topic"), "{:?}", child.stderr());
+    }
+    let line = last_words(scene.start(&["--topic", "a", "--topic", "b,a"])).await;
+    assert!(line.contains("--topic a is there twice"), "{line}");
+    let line = last_words(scene.start(&["--topic", "^(a"])).await;
+    assert!(line.contains("^(a") && line.contains("regular expression"), "{line}");
+}
+
+#[tokio::test]
 async fn flags_of_which_one_has_no_effect_beside_another_are_refused_with_both_names() {
     let scene = Scene::new(1).await;
     let flags = ["--timestamp-from", "record", "--map", "timestamp=T"];

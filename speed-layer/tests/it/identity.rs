@@ -110,6 +110,18 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     eventually("one more", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 31 }).await;
 }
 
+/// The topic of the groups' offsets, which an instance writes to: each of its commits would be a message to read.
+#[tokio::test]
+async fn a_pattern_finds_none_of_kafka_s_own_topics() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 5).await;
+    let pattern = format!("^(__consumer_offsets|{})$", scene.topic.name());
+    let _speed_layer = scene.start(&["--topic", &pattern]);
+    scene.wait_all_in().await;
+    // All topics of an assignment are entered before any of them is read.
+    assert_eq!(scene.count("select count(*) from kafka_sources").await, 1);
+}
+
 #[tokio::test]
 async fn the_topics_of_a_pattern_are_read() {
     let scene = Scene::new(1).await;

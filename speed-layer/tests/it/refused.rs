@@ -1,7 +1,7 @@
 //! Data that PostgreSQL does not take.
 
 use crate::outages::{postgres_proxy, through};
-use crate::scene::{PATIENCE, Scene, http_address, metric, tick};
+use crate::scene::{PATIENCE, Scene, http_address, metric, tick, wait_ready};
 use testing::{Child, Record, eventually};
 
 /// The tables, and on top of them what a test adds.
@@ -136,4 +136,84 @@ async fn a_log_line_for_a_collector_has_what_it_names_as_members_and_its_session
     for line in speed_layer.stderr() {
         assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
     }
+}
+
+/// A trigger that passes over some rows of a table without an error.
+fn passing_over(table: &str, timing: &str, which: &str) -> &'static str {
+    let sql = format!(
+        "create function pass_over() returns trigger language plpgsql as
+         $$ begin if {which} then return null; end if; return new; end $$;
+         create trigger pass_over before {timing} on {table} for each row execute function pass_over()"
+    );
+    sql.leak()
+}
+
+const NO_MORE_TRIGGER: &str = "drop function pass_over() cascade";
+
+#[tokio::test]
+async fn a_tick_that_a_trigger_passes_over_in_silence_is_kept_aside() {
+    let scene = prepared(passing_over("realtime_stock", "insert", "new.volume = 7")).await;
+    scene.send_ticks(2, 50).await;
+    let _speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    let refused = refused(&scene).await;
+    assert_eq!(refused.len(), 2);
+    for (detail, _) in refused {
+        assert!(detail.contains("realtime_stock took 0 of 1 rows without an error"), "{detail}");
+    }
+    assert_eq!(scene.count("select sum(ticks)::bigint from minute_bars").await, 98);
+}
+
+#[tokio::test]
+async fn a_reject_that_a_trigger_passes_over_in_silence_ends_the_process_and_not_the_message() {
+    let scene = prepared(passing_over("rejected_ticks", "insert", "true")).await;
+    scene.topic.produce([Record::new(0, "no tick")]).await;
+    let mut speed_layer = scene.start(&[]);
+    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
+    let said = speed_layer.stderr().last().cloned().unwrap();
+    assert!(said.contains("rejected_ticks takes no row for message") && said.contains("took 0 of 1 rows"), "{said}");
+    assert_eq!(scene.count("select sum(next_offset)::bigint from kafka_offsets").await, 0);
+}
+
+#[tokio::test]
+async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects_no_tick() {
+    let raise = "create function refuse() returns trigger language plpgsql as
+                 $$ begin raise exception 'not here'; end $$;
+                 create trigger refuse before insert or update on {table} for each row execute function refuse()";
+    let refusing = |table: &str| -> &'static str { raise.replace("{table}", table).leak() };
+    let cases = [
+        ("minute_bars", passing_over("minute_bars", "insert or update", "true"), NO_MORE_TRIGGER),
+        ("kafka_offsets", passing_over("kafka_offsets", "update", "true"), NO_MORE_TRIGGER),
+        ("hour_bars", refusing("hour_bars"), "drop function refuse() cascade"),
+        ("detector_log", refusing("detector_log"), "drop function refuse() cascade"),
+    ];
+    for (table, harm, mend) in cases {
+        let scene = prepared(harm).await;
+        scene.send_ticks(2, 50).await;
+        let speed_layer = scene.start(&[]);
+        let address = http_address(&speed_layer).await;
+        let said = speed_layer.wait_stderr("does not take what a batch needs", PATIENCE).await;
+        assert!(said.contains(table), "{said}");
+        wait_ready(&address, 503).await;
+        let written = "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
+        assert_eq!(scene.count(written).await, 0, "{table}");
+        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.wait_all_in().await;
+        scene.assert_each_once().await;
+        assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0, "{table}");
+    }
+}
+
+/// Each refusal once cost a new connection, a dozen times for each message.
+#[tokio::test]
+async fn messages_that_are_refused_cost_no_new_connections() {
+    let scene = prepared("alter table realtime_stock add constraint some check (volume::bigint % 100 <> 7)").await;
+    scene.send_ticks(1, 2000).await;
+    let _speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(refused(&scene).await.len(), 20);
+    let sessions = scene.count("select sessions from pg_stat_database where datname = current_database()").await;
+    assert!(sessions < 60, "{sessions} sessions for 20 messages that were refused");
 }

@@ -70,8 +70,8 @@ const SPOILED: [(&str, &str); 17] = [
     ),
     ("delete from hourly_stock_summary where ctid = (select min(ctid) from hourly_stock_summary)", "no summary of"),
     (
-        "insert into anomalies (source, kafka_partition, kafka_offset, kafka_index, symbol, time, detector, version, kind, score, expected)
-         select source, kafka_partition, kafka_offset, kafka_index, symbol, timestamp, 'guess', 1, 'spike', 1, 1
+        "insert into anomalies (source, kafka_partition, kafka_offset, kafka_index, symbol, time, detector, version, kind, score, observed, expected)
+         select source, kafka_partition, kafka_offset, kafka_index, symbol, timestamp, 'guess', 1, 'spike', 1, 1, 1
          from realtime_stock where (kafka_partition, kafka_offset) = (0, 700)",
         "1 anomalies differ from what the detectors find in realtime_stock: 0/700",
     ),
