@@ -10,6 +10,8 @@ use crate::{TestDatabase, eventually};
 
 const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
 
+const HAND_OVER: &str = include_str!("../../deploy/postgres/hand-over.sql");
+
 /// Of every role, because roles belong to the whole server, and so to all tests.
 pub const ROLE_PASSWORD: &str = "r0le-secret";
 
@@ -27,6 +29,15 @@ impl TestDatabase {
         eventually("the roles to be made", Duration::from_secs(60), || self.make_roles()).await;
         let owner = Database::parse(self.url(), "test").expect("the test's URL is one");
         owner.migrate_only().await.expect("grant the rights as the tables' owner");
+    }
+
+    /// Hands tables that another user has made over to the roles' owner, as docs/operations.md says.
+    pub async fn hand_over(&self) {
+        eventually("the roles to be made", Duration::from_secs(60), || self.make_roles()).await;
+        let mut connection = PgConnection::connect(self.url()).await.expect("connect as the first owner");
+        sqlx::raw_sql(HAND_OVER).execute(&mut connection).await.expect("hand the tables over");
+        let owner = Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");
+        owner.with_migrations(Migrations::Only).migrate_only().await.expect("migrate as the tables' new owner");
     }
 
     async fn make_roles(&self) -> sqlx::Result<()> {

@@ -253,3 +253,26 @@ async fn every_table_has_a_role_that_may_change_it() {
     .unwrap();
     assert_eq!(orphans, Vec::<String>::new(), "say in migrations/grants.sql who writes them");
 }
+
+/// They were made by who started the layer first, and hold rows.
+#[tokio::test]
+async fn tables_from_before_the_roles_are_handed_over_with_all_that_belongs_to_them() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut first = scene.start(&[]);
+    scene.wait_all_in().await;
+    first.sigterm();
+    first.wait_exit(PATIENCE).await;
+    scene.database.hand_over().await;
+    let of_others = "select count(*) from (
+                         select relowner as owner from pg_class where relnamespace = 'public'::regnamespace
+                         union all
+                         select proowner from pg_proc where pronamespace = 'public'::regnamespace) as made
+                     where owner <> 'stocks_owner'::regrole";
+    assert_eq!(scene.count(of_others).await, 0);
+
+    let _speed_layer = Child::spawn(command(&scene, &[]));
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
