@@ -18,22 +18,26 @@ pub const ROLE_PASSWORD: &str = "r0le-secret";
 impl TestDatabase {
     /// Makes the roles, and the tables as their owner, as docs/operations.md says.
     pub async fn set_up_roles(&self) {
-        // Roles are the server's: another test may be altering them at the same moment.
-        eventually("the roles to be made", Duration::from_secs(60), || self.make_roles()).await;
+        self.make_roles_alone().await;
         let owner = Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");
         owner.with_migrations(Migrations::Only).migrate_only().await.expect("migrate as the tables' owner");
     }
 
     /// Makes the roles beside tables that are there already, and gives them their rights.
     pub async fn add_roles(&self) {
-        eventually("the roles to be made", Duration::from_secs(60), || self.make_roles()).await;
+        self.make_roles_alone().await;
         let owner = Database::parse(self.url(), "test").expect("the test's URL is one");
         owner.migrate_only().await.expect("grant the rights as the tables' owner");
     }
 
+    /// Makes the roles, and gives them no tables.
+    pub async fn make_roles_alone(&self) {
+        // Roles are the server's: another test may be altering them at the same moment.
+        eventually("the roles to be made", Duration::from_secs(60), || self.make_roles()).await;
+    }
+
     /// Hands tables that another user has made over to the roles' owner, as docs/operations.md says.
     pub async fn hand_over(&self) {
-        eventually("the roles to be made", Duration::from_secs(60), || self.make_roles()).await;
         let mut connection = PgConnection::connect(self.url()).await.expect("connect as the first owner");
         sqlx::raw_sql(HAND_OVER).execute(&mut connection).await.expect("hand the tables over");
         let owner = Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");

@@ -43,6 +43,10 @@ const ONE_AT_A_TIME: &str = "
     end
     $$";
 
+const OWNER_IN_THE_WAY: &str = "
+    select pg_get_userbyid(relowner)::text, current_user::text from pg_class
+    where oid = to_regclass('public._sqlx_migrations') and not has_table_privilege(oid, 'select')";
+
 /// What to do about the tables at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Migrations {
@@ -62,6 +66,7 @@ impl Database {
     /// is not, because it may come.
     pub async fn connect_ready(&self) -> Result<PgConnection, Failure> {
         let mut connection = self.connect().await?;
+        self.ask_for_owner(&mut connection).await?;
         match self.migrations {
             Migrations::Run | Migrations::Only => self.migrate(&mut connection).await?,
             Migrations::Check => self.check(&mut connection).await?,
@@ -132,6 +137,20 @@ impl Database {
             }
         }
         Ok(())
+    }
+
+    /// Fails where the tables are another user's, who has given no rights to this one.
+    async fn ask_for_owner(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        let ask = async { query_as::<(String, String)>(OWNER_IN_THE_WAY).fetch_optional(connection).await };
+        let asked = in_time(LOOK_TIMEOUT, ask).await;
+        match asked.map_err(|error| self.failure("looking for migrations in", error))? {
+            None => Ok(()),
+            Some((owner, user)) => Err(Failure::Configuration(anyhow!(
+                "the tables in {} belong to {owner}, and {user} may not read them: run --migrations only as {owner}, which \
+                 gives the roles their rights, or hand them over to stocks_owner first (deploy/postgres/hand-over.sql)",
+                self.address()
+            ))),
+        }
     }
 
     fn lacks(&self, migration: &Migration) -> String {

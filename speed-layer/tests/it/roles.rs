@@ -263,6 +263,11 @@ async fn tables_from_before_the_roles_are_handed_over_with_all_that_belongs_to_t
     scene.wait_all_in().await;
     first.sigterm();
     first.wait_exit(PATIENCE).await;
+    scene.database.make_roles_alone().await;
+    let mut refused = Child::spawn(command(&scene, &[]));
+    assert_eq!(refused.wait_exit(PATIENCE).await.code(), Some(2));
+    let said = refused.stderr().last().cloned().unwrap();
+    assert!(said.contains("belong to") && said.contains("hand-over.sql"), "{said}");
     scene.database.hand_over().await;
     let of_others = "select count(*) from (
                          select relowner as owner from pg_class where relnamespace = 'public'::regnamespace
