@@ -429,8 +429,10 @@ impl<'a> Strict<'_, 'a> {
         let timestamp = self.timestamp(found, outside)?;
         let raw = found.fields.prices(mapping)?;
         let price = |raw, name| values::price(raw, name, self.rules);
+        // A trade has one price, which its message calls by another name than these.
+        let open = if std::ptr::eq(raw.open, raw.close) { "price" } else { "open" };
         let prices = Prices {
-            open: price(raw.open, "open")?,
+            open: price(raw.open, open)?,
             high: raw.high.map(|raw| price(raw, "high")).transpose()?,
             low: raw.low.map(|raw| price(raw, "low")).transpose()?,
             close: price(raw.close, "close")?,

@@ -270,6 +270,14 @@ fn a_clock_that_is_behind_rejects_nothing_that_kafka_has_taken() {
 }
 
 #[test]
+fn a_price_that_is_none_is_called_what_it_is() {
+    let said = |value: &str| decoder().decode(value.as_bytes(), &ALONE).unwrap_err().to_string();
+    let trade = r#"{"symbol":"A","price":"N/A","ts":1749218401123}"#;
+    assert_eq!(said(trade), r#"bad_price: price "N/A" is not a number"#);
+    assert_eq!(said(&bare("open", "\"N/A\"")), r#"bad_price: open "N/A" is not a number"#);
+}
+
+#[test]
 fn a_record_s_time_in_a_wrong_unit_makes_no_tick() {
     let rules = Rules { timestamp_from: TimestampFrom::Record, ..Rules::default() };
     let value = r#"{"symbol":"AAPL","price":201.5,"volume":7}"#;
