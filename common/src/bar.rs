@@ -7,7 +7,9 @@ use crate::{Place, Price, Tick, Timestamp, Volume};
 /// millisecond with their neighbour) by their place in the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OrderKey {
+    /// When it was.
     pub timestamp: Timestamp,
+    /// Where the tick stands in Kafka.
     pub place: Place,
 }
 
@@ -17,13 +19,19 @@ pub struct OrderKey {
 /// were cut into batches or objects, nor on the order in which those came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bar {
+    /// The price that the first tick opened with.
     pub open: Price,
+    /// The highest price of any tick.
     pub high: Price,
+    /// The lowest.
     pub low: Price,
+    /// The price that the last tick closed with.
     pub close: Price,
+    /// How many ticks it is made of.
     pub ticks: u64,
     /// Sum of the ticks' closes, in units of 10^-9.
     pub sum_close: i128,
+    /// What was traded, and for how much.
     pub traded: Traded,
     /// The tick that gave `open`.
     pub first: OrderKey,

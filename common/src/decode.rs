@@ -46,26 +46,32 @@ const LAST_DAY_OF_ALL: Timestamp = Timestamp::from_micros(253_402_300_799_999_99
 /// Where a line of the archive came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Provenance {
+    /// The partition of Kafka's topic.
     pub partition: i32,
+    /// The offset in it.
     pub offset: i64,
 }
 
 /// What Kafka keeps beside a value; nothing of it is known of most lines of an archive.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Beside<'a> {
+    /// The record's key.
     pub key: Option<&'a [u8]>,
+    /// The name of the topic.
     pub topic: Option<&'a str>,
     /// The record's own time.
     pub time: Option<Timestamp>,
 }
 
 impl Beside<'_> {
+    /// Of a value of which nothing else is known.
     pub const NOTHING: Self = Self { key: None, topic: None, time: None };
 }
 
 /// A decoded value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
+    /// The tick that it is.
     pub tick: Tick<'a>,
     /// What the line says of its origin; `None` where it says nothing, as in Kafka itself.
     pub provenance: Option<Provenance>,
@@ -78,6 +84,7 @@ pub struct Element<'a> {
     pub index: u16,
     /// What was read: an element's own text.
     pub value: &'a [u8],
+    /// The tick that it is, or why it is none.
     pub read: Result<Record<'a>, Reject>,
 }
 

@@ -1,8 +1,24 @@
 //! The models that both layers share: the tick and its decoder, the bar, exact numbers.
 //!
 //! All of it is pure: no Kafka, no S3, no SQL, no command line.
+//!
+//! ```
+//! use common::Timestamp;
+//! use common::decode::{Beside, Decoder, Rules};
+//!
+//! let now = Timestamp::from_micros(1_780_000_000_000_000);
+//! let mut decoder = Decoder::new(Rules::default(), now);
+//! let value = br#"{"symbol":"AAPL","price":"201.50","volume":100,"ts":1749218401123}"#;
+//! let record = decoder.decode(value, &Beside::NOTHING).unwrap();
+//! assert_eq!(record.tick.symbol().as_str(), "AAPL");
+//! assert_eq!(record.tick.prices().close.to_string(), "201.5");
+//! assert_eq!(record.tick.timestamp().to_string(), "2025-06-06T14:00:01.123Z");
+//!
+//! let reject = decoder.decode(b"no tick", &Beside::NOTHING).unwrap_err();
+//! assert_eq!(reject.reason.as_str(), "not_json");
+//! ```
 
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 pub mod bar;
 pub mod decimal;

@@ -3,8 +3,11 @@
 /// A message's place, and which of the message's elements it is; 0 where the message is the tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
+    /// The partition of Kafka's topic.
     pub partition: i32,
+    /// The message's offset in it.
     pub offset: i64,
+    /// Which of the message's ticks it is.
     pub index: u16,
 }
 
@@ -15,6 +18,7 @@ impl Place {
     /// Numbers below it are those of messages, or of their first elements.
     pub const FIRST_ELEMENTS: u64 = 1 << OFFSET_BITS;
 
+    /// The place of a message, and of its first tick.
     #[must_use]
     #[inline]
     pub const fn of_message(partition: i32, offset: i64) -> Self {

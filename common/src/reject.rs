@@ -9,24 +9,33 @@ pub enum Reason {
     Empty,
     /// Longer than [`crate::decode::MAX_VALUE_BYTES`].
     TooLarge,
+    /// Its bytes are no text in UTF-8.
     NotUtf8,
+    /// Its text is no JSON.
     NotJson,
+    /// It is JSON, and no object.
     NotObject,
     /// In a schema registry's format, and its schema is none that values can be read by.
     UnknownSchema,
     /// Bytes that its schema says nothing of.
     NotOfSchema,
+    /// A field that a tick needs is not there, or it is not clear which member it is.
     MissingField,
     /// Of a kind that is not meant, as a feed's quotes beside its trades.
     OtherKind,
+    /// No symbol: empty, too long, or with control characters.
     BadSymbol,
+    /// No time.
     BadTimestamp,
     /// A time without an offset that its zone never had: clocks went forward over it.
     NonexistentTime,
     /// A time without an offset that its zone had twice: clocks went back over it.
     AmbiguousTime,
+    /// A time before `--oldest`, or more than a day ahead.
     TimestampOutOfRange,
+    /// No price.
     BadPrice,
+    /// No volume.
     BadVolume,
     /// high below, or low above, another price of the tick.
     InconsistentPrices,
@@ -35,6 +44,7 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Each of them.
     pub const ALL: [Self; 18] = [
         Self::Empty,
         Self::TooLarge,
@@ -56,6 +66,7 @@ impl Reason {
         Self::RefusedByDatabase,
     ];
 
+    /// Its name in tables and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,7 +95,9 @@ impl Reason {
 /// A rejection: its kind, and a sentence for a person with the field and the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
+    /// The kind of reason.
     pub reason: Reason,
+    /// A sentence for a person.
     pub detail: String,
 }
 

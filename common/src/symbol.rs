@@ -46,6 +46,7 @@ impl<'a> Symbol<'a> {
         if bytes[len] == b'"' { Self::new(str::from_utf8(&bytes[..len]).ok()?) } else { None }
     }
 
+    /// Its text.
     #[must_use]
     #[inline]
     pub fn as_str(self) -> &'a str {
@@ -106,6 +107,7 @@ impl<V> Default for SymbolMap<V> {
 }
 
 impl<V> SymbolMap<V> {
+    /// The value of a symbol, if it has one.
     #[inline]
     pub fn get_mut(&mut self, symbol: Symbol<'_>) -> Option<&mut V> {
         match symbol.text.len() {
@@ -129,16 +131,19 @@ impl<V> SymbolMap<V> {
         all.map(|(text, value)| (Symbol { text, word: word_of(text.as_bytes()) }, value))
     }
 
+    /// How many symbols have a value.
     #[must_use]
     pub fn len(&self) -> usize {
         self.short.len() + self.long.len()
     }
 
+    /// Whether none has.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Forgets all of them; memory is kept.
     pub fn clear(&mut self) {
         self.short.clear();
         self.long.clear();

@@ -15,9 +15,13 @@ pub struct Tick<'a> {
 /// The prices of a tick. `high` and `low` are optional in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prices {
+    /// The first price.
     pub open: Price,
+    /// The highest, where it is known.
     pub high: Option<Price>,
+    /// The lowest, where it is known.
     pub low: Option<Price>,
+    /// The last price; a trade has one price for both.
     pub close: Price,
 }
 
@@ -78,18 +82,21 @@ impl<'a> Tick<'a> {
         Reject::new(Reason::InconsistentPrices, detail)
     }
 
+    /// What was traded.
     #[must_use]
     #[inline]
     pub fn symbol(&self) -> Symbol<'a> {
         self.symbol
     }
 
+    /// When.
     #[must_use]
     #[inline]
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 
+    /// For how much.
     #[must_use]
     #[inline]
     pub fn prices(&self) -> &Prices {

@@ -23,15 +23,20 @@ const SECONDS_PER_DAY: i64 = 86_400;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Microseconds of a minute.
     pub const MINUTE: i64 = 60 * MICROS_PER_SECOND;
+    /// Microseconds of an hour.
     pub const HOUR: i64 = 60 * Self::MINUTE;
+    /// Microseconds of a day.
     pub const DAY: i64 = SECONDS_PER_DAY * MICROS_PER_SECOND;
 
+    /// So many microseconds since 1970.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
+    /// Microseconds since 1970.
     #[must_use]
     pub const fn micros(self) -> i64 {
         self.0
@@ -62,6 +67,7 @@ impl Timestamp {
         0 <= since && since < width
     }
 
+    /// So many microseconds later; at the ends of what there is, the end.
     #[must_use]
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
@@ -89,7 +95,9 @@ pub fn parse_rfc3339(text: &str) -> Result<Timestamp, TimeError> {
 /// The instants that a tick's time may be, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeBounds {
+    /// The earliest instant.
     pub oldest: Timestamp,
+    /// The latest.
     pub latest: Timestamp,
 }
 
@@ -106,6 +114,7 @@ impl TimeBounds {
         Self { oldest: instant, latest: instant }
     }
 
+    /// Whether `instant` is within them.
     #[must_use]
     #[inline]
     pub fn contain(&self, instant: Timestamp) -> bool {

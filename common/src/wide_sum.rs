@@ -40,6 +40,7 @@ impl WideSum {
         (quotient, rest)
     }
 
+    /// Whether it is 0.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self == Self::default()
@@ -109,6 +110,7 @@ impl fmt::Display for WideSum {
 /// An exact number with up to 18 digits behind the point.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exact {
+    /// Whether it is below zero.
     pub is_negative: bool,
     /// What stands before the point, without the sign.
     pub whole: WideSum,

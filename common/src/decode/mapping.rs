@@ -18,19 +18,28 @@ pub(super) use defaults::default_field;
 /// A field of a tick that a message may hold. `Price` stands for open and close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Field {
+    /// What was traded.
     Symbol,
+    /// When.
     Timestamp,
+    /// The price of a trade: its open and close.
     Price,
+    /// The first price of a bar.
     Open,
+    /// The highest.
     High,
+    /// The lowest.
     Low,
+    /// The last.
     Close,
+    /// How much was traded.
     Volume,
     /// Of a time whose date stands in another member, which is the timestamp then. It has no usual name.
     TimeOfDay,
 }
 
 impl Field {
+    /// Each of them.
     pub const ALL: [Self; 9] = [
         Self::Symbol,
         Self::Timestamp,

@@ -8,7 +8,9 @@ use crate::timestamp::TimeRules;
 /// The names under which the archive's connector inserts what Kafka keeps beside a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenanceNames {
+    /// The member that has the partition.
     pub partition: String,
+    /// The member that has the offset.
     pub offset: String,
     /// The record's time, in epoch milliseconds; looked at for [`TimestampFrom::Record`] alone.
     pub record_time: String,
@@ -27,9 +29,12 @@ impl Default for ProvenanceNames {
 /// Where a tick's symbol comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SymbolFrom {
+    /// From the message.
     #[default]
     Value,
+    /// From the record's key.
     Key,
+    /// From the topic's name.
     Topic,
 }
 
@@ -44,8 +49,10 @@ impl Named for SymbolFrom {
 /// Where a tick's time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimestampFrom {
+    /// From the message.
     #[default]
     Value,
+    /// From the record.
     Record,
 }
 
@@ -59,14 +66,19 @@ impl Named for TimestampFrom {
 /// What a message may look like.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
+    /// What the archive calls a line's provenance.
     pub names: ProvenanceNames,
+    /// Which members the fields are.
     pub mapping: Mapping,
     /// Where a message holds several ticks. Those of an array at its top are found without being told.
     pub each: Option<Path>,
     /// Which messages are meant; all where there is none.
     pub conditions: Vec<Condition>,
+    /// How times are read.
     pub times: TimeRules,
+    /// Where a tick's symbol comes from.
     pub symbol_from: SymbolFrom,
+    /// Where its time comes from.
     pub timestamp_from: TimestampFrom,
     /// Whether a price may be zero or below, as that of WTI futures was on 2020-04-20.
     pub allow_nonpositive_prices: bool,

@@ -32,6 +32,7 @@ pub fn schema_id(value: &[u8]) -> Option<u32> {
 /// How a schema is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaKind {
+    /// Avro's binary encoding.
     Avro,
     /// The text is that of a `.proto` file.
     Protobuf,
@@ -42,7 +43,9 @@ pub enum SchemaKind {
 /// A schema as a registry keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaText {
+    /// What kind of schema it is.
     pub kind: SchemaKind,
+    /// As the registry has it.
     pub text: String,
     /// The texts of the schemas that it refers to, each behind those that it needs itself.
     pub references: Vec<Reference>,
@@ -51,7 +54,9 @@ pub struct SchemaText {
 /// A schema that another one refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
+    /// What the schema calls it.
     pub name: String,
+    /// As the registry has it.
     pub text: String,
 }
 
@@ -95,6 +100,7 @@ impl Schemas {
         Arc::make_mut(&mut self.0).insert(id, Arc::new(known));
     }
 
+    /// Forgets a schema.
     pub fn remove(&mut self, id: u32) {
         Arc::make_mut(&mut self.0).remove(&id);
     }

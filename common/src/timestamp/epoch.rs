@@ -7,11 +7,16 @@ use crate::decimal::{self, Rounding};
 /// What a number counts since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EpochUnit {
+    /// By the number's magnitude.
     #[default]
     Auto,
+    /// Seconds.
     S,
+    /// Milliseconds.
     Ms,
+    /// Microseconds.
     Us,
+    /// Nanoseconds.
     Ns,
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 /// How the time of a message is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeRules {
+    /// What a number counts since 1970.
     pub unit: EpochUnit,
     /// Of times and dates without an offset; `None` where those are rejected.
     pub zone: Option<TimeZone>,
@@ -74,6 +75,7 @@ impl TimeZone {
         self.0
     }
 
+    /// Its name, such as `America/New_York`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("its zone")

@@ -15,6 +15,7 @@ pub enum TimeError {
     Nonexistent,
     /// In the zone there was this time twice: clocks went back over it.
     Ambiguous,
+    /// No time that is known here.
     Malformed,
 }
 

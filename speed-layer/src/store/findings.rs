@@ -2,7 +2,7 @@
 
 use super::limits::Limits;
 use super::statements;
-use crate::detection::{Entry, Found, Judged};
+use crate::detection::{Found, Judged};
 use crate::source::{SourceId, SourcePartition};
 use service::pg;
 use sqlx::PgConnection;

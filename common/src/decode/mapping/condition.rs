@@ -8,6 +8,7 @@ use std::str::FromStr;
 /// A member that says of which kind a message is, and the kinds that are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
+    /// The member that is asked.
     pub path: Path,
     /// Texts, or numbers as they are written.
     pub values: Vec<String>,

@@ -16,6 +16,7 @@ impl Path {
         (!names.is_empty()).then(|| Self(names.iter().map(|name| (*name).into()).collect()))
     }
 
+    /// The names of the members on the way, from the outside in.
     #[must_use]
     pub fn names(&self) -> &[Box<str>] {
         &self.0

@@ -7,14 +7,23 @@ use crate::timestamp::TimeZone;
 /// Whose messages these are; [`Named::ALL`] says what they look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
+    /// <https://finnhub.io>
     Finnhub,
+    /// <https://www.binance.com>
     Binance,
+    /// <https://www.coinbase.com>
     Coinbase,
+    /// <https://www.kraken.com>
     Kraken,
+    /// <https://alpaca.markets>
     Alpaca,
+    /// Massive, once Polygon.
     Massive,
+    /// The Python library `cryptofeed`.
     Cryptofeed,
+    /// The Python library `yfinance`.
     Yfinance,
+    /// <https://www.alphavantage.co>
     AlphaVantage,
 }
 
