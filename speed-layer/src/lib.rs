@@ -1,7 +1,7 @@
 //! The speed layer: reads the topic of ticks and writes each into PostgreSQL exactly once.
 //!
 //! Data flows one way: [`intake`] (a thread that polls Kafka and decodes into a [`batch`]) → [`store`] (a task that
-//! writes batch after batch, each in one [`transaction`]) → back to the intake, which reuses the memory. While one
+//! writes batch after batch, each in one transaction) → back to the intake, which reuses the memory. While one
 //! batch is written, the next is decoded. [`writer`] is the intake's end of that, [`handover`] the words between them.
 //! [`partition`] decides what is done with one partition, [`assignment`] holds all of them. [`session`] is one membership
 //! in the consumer group; when it ends for any reason but shutdown, [`run`] begins another from the offsets that

@@ -105,7 +105,7 @@ unsafe fn slice<'a, T>(first: *const T, count: c_int) -> &'a [T] {
 }
 
 /// # Safety
-/// As [`slice`].
+/// As [`slice()`].
 unsafe fn bytes<'a>(first: *const c_void, count: c_int) -> &'a [u8] {
     // SAFETY: by the caller.
     unsafe { slice(first.cast(), count) }
