@@ -11,6 +11,7 @@ mod damage;
 mod expired;
 mod failures;
 mod faults;
+mod growth;
 mod identity;
 mod indicators;
 mod lost;
