@@ -84,8 +84,12 @@ create table archive_object_hours
     ticks       bigint      not null,
     -- Of its bars and offsets: what has the same changes no sums, whatever its etag, name or compression.
     fingerprint bigint      not null,
-    -- That of the version in the hour's sums, if one is: what was replaced and is put back is known again.
+    -- Of its offsets alone.
+    places      bigint      not null,
+    -- Those two of the version in the hour's sums, if one is: what was replaced and is put back is known again, and what
+    -- has grown is known for that.
     summed      bigint,
+    summed_places bigint,
     -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read again for its sake, and
     -- goes on without it once it has expired.
     merged      boolean     not null default false,

@@ -6,12 +6,14 @@ mod local;
 mod name;
 mod prefix;
 mod s3;
+mod twins;
 
 pub use body::{Body, Interrupted, Longer};
 pub use format::{CsvFields, Format};
 pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin, uncompressed};
 pub use prefix::{Folder, PrefixTemplate};
 pub use s3::S3Options;
+pub use twins::{Twin, twins};
 
 use common::Timestamp;
 use local::LocalStore;

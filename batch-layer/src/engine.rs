@@ -117,11 +117,7 @@ impl Engine {
             }
             match scan {
                 Ok(mut scan) => self.remember(&object, &mut scan, |other| other == hour || keep(other)).await?,
-                Err(ReadError::Wide) => return Ok(Some(Summed::TooWide)),
-                Err(ReadError::Moved) => return Ok(Some(Summed::Moved(object))),
-                Err(ReadError::Broken(broken)) => return Ok(Some(Summed::Broken(object, broken))),
-                Err(ReadError::Outage(failure)) => return Err(failure),
-                Err(ReadError::Stopped) => return Err(stopped()),
+                Err(error) => return unread(&object, error).map(Some),
             }
         }
         let total = self.totals.take(hour);
@@ -146,11 +142,7 @@ impl Engine {
                 sum.conflicts = conflicts;
                 Ok(Summed::Whole(sum))
             }
-            Err((object, ReadError::Moved)) => Ok(Summed::Moved(object)),
-            Err((object, ReadError::Broken(broken))) => Ok(Summed::Broken(object, broken)),
-            Err((_, ReadError::Wide)) => Ok(Summed::TooWide),
-            Err((_, ReadError::Outage(failure))) => Err(failure),
-            Err((_, ReadError::Stopped)) => Err(stopped()),
+            Err((object, error)) => unread(&object, error),
         }
     }
 
@@ -172,14 +164,25 @@ impl Engine {
                         sum = more;
                     }
                 }
-                Err(ReadError::Moved) => return Ok(Summed::Moved(object.clone())),
-                Err(ReadError::Broken(broken)) => return Ok(Summed::Broken(object.clone(), broken)),
-                Err(ReadError::Wide) => return Ok(Summed::TooWide),
-                Err(ReadError::Outage(failure)) => return Err(failure),
-                Err(ReadError::Stopped) => return Err(stopped()),
+                Err(error) => return unread(object, error),
             }
         }
         Ok(Summed::Whole(sum))
+    }
+
+    /// What `object` holds of an hour of the records that `known` has, and of no others.
+    pub async fn sum_known(&mut self, hour: Hour, object: &Object, known: &Offsets) -> Result<Summed, Failure> {
+        let named: Exclusions = [(hour, known.clone())].into_iter().collect();
+        let stop = self.stop.clone();
+        let read = self.reader.read_named(object, Arc::new(named));
+        match stop.run_until_cancelled(read).await.ok_or_else(stopped)? {
+            Ok(scan) => {
+                self.read.push(object.size);
+                let part = scan.hours.into_iter().find(|(of, _)| *of == hour);
+                Ok(Summed::Whole(part.map(|(_, part)| part).unwrap_or_default()))
+            }
+            Err(error) => unread(object, error),
+        }
     }
 
     /// Adds parts to the totals; reads the object again where records of it are there already.
@@ -206,5 +209,16 @@ impl Engine {
         }
         self.totals.shrink(MAX_BARS);
         Ok(())
+    }
+}
+
+/// What it means for an hour that one of its objects was not read.
+fn unread(object: &Object, error: ReadError) -> Result<Summed, Failure> {
+    match error {
+        ReadError::Moved => Ok(Summed::Moved(object.clone())),
+        ReadError::Broken(broken) => Ok(Summed::Broken(object.clone(), broken)),
+        ReadError::Wide => Ok(Summed::TooWide),
+        ReadError::Outage(failure) => Err(failure),
+        ReadError::Stopped => Err(stopped()),
     }
 }

@@ -49,6 +49,8 @@ pub struct Known {
     pub is_as_read: bool,
     /// No listing has shown it since.
     pub gone: bool,
+    /// Some of its ticks do not tell their offset.
+    pub placeless: bool,
 }
 
 /// What the index knows of a folder's objects, by their key.
@@ -72,12 +74,23 @@ pub struct Indexed {
     pub folder: Arc<str>,
     /// Whether it is in the hour's sums.
     pub merged: bool,
-    /// Whether it or an earlier version of it is.
-    pub is_known: bool,
+    /// What of it is, or of an earlier version of it; `None`: nothing.
+    pub summed: Option<Prints>,
     /// What it holds of the hour.
     pub ticks: u64,
     /// How it was read.
     pub format: String,
+    /// Some of its ticks, of whatever hour, do not tell their offset.
+    pub placeless: bool,
+}
+
+/// What an object holds of an hour, as numbers: where they are the same, so is what they are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prints {
+    /// By [`crate::state::fingerprint`].
+    pub content: u64,
+    /// Of its places alone, by [`crate::state::fingerprint_of_places`].
+    pub places: u64,
 }
 
 /// An hour as it was computed last.
@@ -154,7 +167,7 @@ impl Index {
         let mut folders = FxHashMap::default();
         let read = async {
             let mut rows = pg::query(
-                "select folder, key, etag, size, format = $2 as is_as_read, gone
+                "select folder, key, etag, size, format = $2 as is_as_read, gone, placeless
                  from archive_objects where folder = any ($1)",
             )
             .bind(prefixes)
@@ -220,8 +233,8 @@ impl Index {
     pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
         let mut objects = Vec::new();
         let mut rows = pg::query(
-            r#"select o.key, o.etag, o.size, o.last_modified, o.folder, o.format, h.merged, h.ticks,
-                      h.summed is not null as is_known
+            r#"select o.key, o.etag, o.size, o.last_modified, o.folder, o.format, o.placeless, h.merged,
+                      h.ticks, h.summed, h.summed_places
                from archive_object_hours h join archive_objects o using (key)
                where h.hour = $1 and not o.gone
                order by o.key collate "C""#,
@@ -258,6 +271,14 @@ impl Index {
         let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
         Ok(rows.into_iter().map(|(hour, number)| (Hour::of(hour), number.cast_unsigned())).collect())
+    }
+
+    /// Whether some ticks of an object do not tell their offset; `None`: it is not known.
+    pub async fn is_placeless(&mut self, key: &str) -> Result<Option<bool>, Failure> {
+        let row = pg::query_scalar("select placeless from archive_objects where key = $1 and not gone")
+            .bind(key)
+            .fetch_optional(&mut self.connection);
+        in_time(self.patience, row).await.map_err(|error| self.failed("reading the index in", error))
     }
 
     /// What computed hours have of an object as it was read before: their ticks, by hour, and how it was read.
@@ -302,8 +323,8 @@ impl Index {
 
 fn add_known(folders: &mut FxHashMap<String, KnownObjects>, row: &PgRow) -> Result<(), sqlx::Error> {
     let size = row.try_get::<i64, _>("size")?.cast_unsigned();
-    let (etag, is_as_read, gone) = (row.try_get("etag")?, row.try_get("is_as_read")?, row.try_get("gone")?);
-    let known = Known { etag, size, is_as_read, gone };
+    let (etag, is_as_read) = (row.try_get("etag")?, row.try_get("is_as_read")?);
+    let known = Known { etag, size, is_as_read, gone: row.try_get("gone")?, placeless: row.try_get("placeless")? };
     folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
     Ok(())
 }
@@ -316,8 +337,13 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
         last_modified: row.try_get("last_modified")?,
     };
     let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
-    let (is_known, ticks) = (row.try_get("is_known")?, row.try_get::<i64, _>("ticks")?.cast_unsigned());
-    Ok(Indexed { object, folder, merged, is_known, ticks, format: row.try_get("format")? })
+    let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
+    let (content, places): (Option<i64>, Option<i64>) = (row.try_get("summed")?, row.try_get("summed_places")?);
+    let prints =
+        |(content, places): (i64, i64)| Prints { content: content.cast_unsigned(), places: places.cast_unsigned() };
+    let summed = content.zip(places).map(prints);
+    let (format, placeless) = (row.try_get("format")?, row.try_get("placeless")?);
+    Ok(Indexed { object, folder, merged, summed, ticks, format, placeless })
 }
 
 fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {

@@ -149,7 +149,15 @@ impl Reader {
         self.read_with(object, exclude, scan::scan).await
     }
 
-    /// The same, where others are read at the same time and may all be in memory at once.
+    /// The same of those records alone that `named` has.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn read_named(&self, object: &Object, named: Arc<Exclusions>) -> Result<Scan, ReadError> {
+        self.read_with(object, Some(named), scan::scan_named).await
+    }
+
+    /// As [`Reader::read`], where others are read at the same time and may all be in memory at once.
     ///
     /// # Errors
     /// [`ReadError`]; [`ReadError::Wide`] where it needs more than its share.

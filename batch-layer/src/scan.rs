@@ -20,7 +20,7 @@ pub use visit::{Spot, Visitor, visit};
 
 use crate::archive::{CsvFields, Origin};
 use crate::hour::Hour;
-use collector::Collector;
+use collector::{Collector, Selection};
 use common::decode::{Provenance, Record, Rules};
 use common::{Place, Reject, Timestamp};
 pub use lines::Line;
@@ -95,8 +95,20 @@ pub struct ScanError {
 /// # Errors
 /// Where reading or decompressing fails, or it holds more bars ([`TooWide`]). Lines that are no tick are no error.
 pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> {
+    sum_up(input, options, Selection::Others)
+}
+
+/// The same of those records alone that `options.exclude` names.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_named(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> {
+    sum_up(input, options, Selection::Named)
+}
+
+fn sum_up(input: impl Read, options: &ScanOptions, selection: Selection) -> Result<Scan, ScanError> {
     let mut summing = Summing {
-        collector: Collector::new(options),
+        collector: Collector::new(options, selection),
         scan: Scan::default(),
         max_bars: options.max_bars,
         records: 0,

@@ -38,6 +38,14 @@ pub fn fingerprint(part: &HourBars) -> io::Result<u64> {
     Ok(xxh3_64(&bytes))
 }
 
+/// Which records an object holds of an hour, whatever they say, as a number.
+///
+/// # Errors
+/// As [`encode`].
+pub fn fingerprint_of_places(part: &HourBars) -> io::Result<u64> {
+    Ok(xxh3_64(&encode_offsets(&part.offsets)?))
+}
+
 fn write_bars(out: &mut impl Write, sum: &HourBars) -> io::Result<()> {
     let mut bars: Vec<(&str, &Bar)> = sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, _)| *symbol);

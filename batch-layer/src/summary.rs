@@ -132,7 +132,7 @@ impl Summary<'_> {
             take_out_gone(transaction, self.hour).await?;
         }
         pg::query(
-            "update archive_object_hours h set merged = true, summed = h.fingerprint
+            "update archive_object_hours h set (merged, summed, summed_places) = (true, h.fingerprint, h.places)
              from archive_objects o
              where h.hour = $1 and ($2::text[] is null or h.key = any ($2)) and o.key = h.key and not o.gone",
         )
@@ -215,7 +215,7 @@ async fn withdraw_all(connection: &mut PgConnection, token: Option<&Token>, hour
 /// The sums are of what is there now: an object that was gone is new to them when it comes back.
 async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     pg::query(
-        "update archive_object_hours h set merged = false, summed = null
+        "update archive_object_hours h set (merged, summed, summed_places) = (false, null, null)
          from archive_objects o
          where h.hour = $1 and h.merged and o.key = h.key and o.gone",
     )

@@ -1,6 +1,6 @@
 //! What has changed in a folder of the archive since it was indexed.
 
-use crate::archive::{FileName, FileNameTemplate, Folder, Object, uncompressed};
+use crate::archive::{FileName, FileNameTemplate, Folder, Object, Twin, twins, uncompressed};
 use crate::index::KnownObjects;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -14,7 +14,19 @@ pub struct Change {
     /// It was read before, by other rules than this run's.
     pub by_other_rules: bool,
     /// A listed object of the same name, but for what says that it is compressed.
-    pub twin: Option<Arc<str>>,
+    pub twin: Option<Twin>,
+    /// What the index knows of that, where it is older and this one is new.
+    pub older: Option<OlderTwin>,
+}
+
+/// What the index knows of an object that has a newer twin.
+#[derive(Debug, Clone)]
+pub struct OlderTwin {
+    pub key: Arc<str>,
+    /// It was read by this run's rules.
+    pub is_as_read: bool,
+    /// Some of its ticks do not tell their offset.
+    pub placeless: bool,
 }
 
 /// Why an object must be read.
@@ -54,7 +66,8 @@ pub fn compare(
     force: bool,
 ) -> Survey {
     let mut survey = Survey::default();
-    let listed: Vec<Arc<str>> = listing.iter().map(|object| Arc::clone(&object.key)).collect();
+    let twins = twins(listing.iter());
+    let older = known_older(&twins, &known);
     for object in listing {
         let known = known.remove(&*object.key);
         // The name of an object that is as it was has been read before.
@@ -82,29 +95,26 @@ pub fn compare(
                 continue;
             }
         };
-        survey.changes.push(Change { object, folder: folder.clone(), kind, by_other_rules, twin: None });
+        let (twin, older) = (twins.get(&object.key).cloned(), older.get(&object.key).cloned());
+        survey.changes.push(Change { object, folder: folder.clone(), kind, by_other_rules, twin, older });
     }
-    note_twins(&mut survey, &listed);
+    // Whether one that is older counts depends on the newer one.
+    survey.changes.sort_by_key(|change| change.twin.as_ref().is_some_and(|twin| twin.is_newer));
     take_renamed(&mut survey, &mut known);
     survey.gone = known.into_iter().filter(|(_, known)| !known.gone).map(|(key, _)| key).collect();
     survey.gone.sort_unstable();
     survey
 }
 
-/// While an object is compressed where it lies, it lies there twice for a while.
-fn note_twins(survey: &mut Survey, listed: &[Arc<str>]) {
-    if !listed.iter().any(|key| uncompressed(key).len() < key.len()) {
-        return;
-    }
-    let mut by_stem: FxHashMap<&str, &Arc<str>> = FxHashMap::default();
-    for key in listed {
-        // The first by key is the one that counts.
-        by_stem.entry(uncompressed(key)).or_insert(key);
-    }
-    for change in &mut survey.changes {
-        let first = by_stem.get(uncompressed(&change.object.key));
-        change.twin = first.filter(|first| ***first != change.object.key).map(|first| Arc::clone(first));
-    }
+/// Objects that have newer twins, by the keys of those.
+fn known_older(twins: &FxHashMap<Arc<str>, Twin>, known: &KnownObjects) -> FxHashMap<Arc<str>, OlderTwin> {
+    let known_twin = |(newer, twin): (&Arc<str>, &Twin)| {
+        // What the index knows of both is of two objects.
+        let known = known.get(&*twin.key).filter(|_| !twin.is_newer && !known.contains_key(&**newer))?;
+        let (is_as_read, placeless) = (known.is_as_read, known.placeless);
+        Some((Arc::clone(newer), OlderTwin { key: Arc::clone(&twin.key), is_as_read, placeless }))
+    };
+    twins.iter().filter_map(known_twin).collect()
 }
 
 /// Takes objects that were compressed or unpacked where they lay for what they were.
@@ -146,7 +156,8 @@ mod tests {
             object("f/t+0+2.json", "other"),
             object("f/t+0+3.json", "new"),
         ];
-        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1, is_as_read, gone: false };
+        let known =
+            |etag: &str| crate::index::Known { etag: etag.into(), size: 1, is_as_read, gone: false, placeless: false };
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
@@ -164,7 +175,13 @@ mod tests {
 
     #[test]
     fn an_object_that_was_compressed_where_it_lay_is_the_one_that_it_was() {
-        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1, is_as_read: true, gone: false };
+        let known = |etag: &str| crate::index::Known {
+            etag: etag.into(),
+            size: 1,
+            is_as_read: true,
+            gone: false,
+            placeless: false,
+        };
         let index = ["f/t+0+0.json", "f/t+0+1.json"].map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+0.json.gz", "other"), object("f/t+0+2.json.zst", "more")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
@@ -177,7 +194,13 @@ mod tests {
 
     #[test]
     fn objects_that_were_gone_are_gone_once_and_come_back_as_they_were_or_as_others() {
-        let known = |etag: &str| crate::index::Known { etag: etag.into(), size: 1, is_as_read: true, gone: true };
+        let known = |etag: &str| crate::index::Known {
+            etag: etag.into(),
+            size: 1,
+            is_as_read: true,
+            gone: true,
+            placeless: false,
+        };
         let index = ["f/t+0+0.json", "f/t+0+1.json", "f/t+0+2.json"].map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+1.json", "etag"), object("f/t+0+2.json", "other")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();

@@ -6,6 +6,7 @@
 
 mod compute;
 mod folders;
+mod growth;
 mod index;
 mod lines;
 mod rules;

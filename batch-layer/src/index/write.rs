@@ -1,6 +1,6 @@
 //! Changes of the index. Each is one transaction that also notes which hours became stale by it.
 
-use super::Index;
+use super::{Index, Prints, Statement};
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::lock::{self, Token};
@@ -32,6 +32,8 @@ pub struct Entry {
     pub placeless: bool,
     /// How it was read.
     pub format: Arc<str>,
+    /// The key of an object that it takes the place of, though that still lies there.
+    pub instead_of: Option<Arc<str>>,
 }
 
 /// What an object holds of an hour.
@@ -39,8 +41,7 @@ pub struct Entry {
 pub struct Holding {
     pub hour: Hour,
     pub ticks: u64,
-    /// By [`crate::state::fingerprint`].
-    pub fingerprint: u64,
+    pub prints: Prints,
 }
 
 impl Index {
@@ -66,15 +67,7 @@ impl Index {
         if renamed.is_empty() {
             return Ok(());
         }
-        let (old, new): (Vec<&str>, Vec<&str>) = renamed.iter().map(|(old, new)| (&**old, &**new)).unzip();
-        let rename = pg::query(
-            "update archive_objects o set key = renamed.new
-             from unnest($1::text[], $2::text[]) as renamed (old, new)
-             where o.key = renamed.old",
-        )
-        .bind(old)
-        .bind(new);
-        self.write("archive_objects", rename).await.map(drop)
+        self.write("archive_objects", rename(renamed.iter().map(|(old, new)| (&**old, &**new)))).await.map(drop)
     }
 
     /// Notes that objects which were gone are back as they were. What was not in any sums yet is to be computed.
@@ -130,12 +123,23 @@ pub struct Gone {
 
 async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     let mut transaction = lock::begin(connection, token).await?;
+    let replacing = entries.iter().filter_map(|entry| Some((&**entry.instead_of.as_ref()?, &*entry.object.key)));
+    rename(replacing).execute(transaction.acquire().await?).await?;
     let summed = summed(&mut transaction, entries).await?;
     withdraw(&mut transaction, entries, &summed).await?;
     insert_objects(&mut transaction, entries).await?;
     insert_hours(&mut transaction, entries, &summed).await?;
     insert_rejects(&mut transaction, entries).await?;
     lock::commit(transaction, token).await
+}
+
+/// Gives objects other keys, each as (old, new).
+fn rename<'k>(renamed: impl Iterator<Item = (&'k str, &'k str)>) -> Statement<'k> {
+    let (old, new): (Vec<&str>, Vec<&str>) = renamed.unzip();
+    let statement = "update archive_objects o set key = renamed.new
+                     from unnest($1::text[], $2::text[]) as renamed (old, new)
+                     where o.key = renamed.old";
+    pg::query(statement).bind(old).bind(new)
 }
 
 fn keys(entries: &[Entry]) -> Vec<&str> {
@@ -150,17 +154,20 @@ fn etags(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.etag).collect()
 }
 
-/// The fingerprints of the versions that are in sums, by object and hour.
-type Summed = FxHashMap<(String, Hour), i64>;
+/// The fingerprints of the versions that are in sums, by object and hour: of what they hold, and of its places.
+type Summed = FxHashMap<(String, Hour), (i64, i64)>;
 
 /// Those of some objects.
 async fn summed(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<Summed, sqlx::Error> {
-    let rows: Vec<(String, Timestamp, i64)> =
-        pg::query_as("select key, hour, summed from archive_object_hours where key = any ($1) and summed is not null")
-            .bind(keys(entries))
-            .fetch_all(transaction.acquire().await?)
-            .await?;
-    Ok(rows.into_iter().map(|(key, hour, summed)| ((key, Hour::of(hour)), summed)).collect())
+    let rows: Vec<(String, Timestamp, i64, i64)> = pg::query_as(
+        "select key, hour, summed, summed_places
+         from archive_object_hours
+         where key = any ($1) and summed is not null",
+    )
+    .bind(keys(entries))
+    .fetch_all(transaction.acquire().await?)
+    .await?;
+    Ok(rows.into_iter().map(|(key, hour, summed, places)| ((key, Hour::of(hour)), (summed, places))).collect())
 }
 
 /// Deletes earlier versions of the objects; the hours that those touched become stale, but for those that they
@@ -233,29 +240,35 @@ async fn insert_hours(
     summed: &Summed,
 ) -> Result<(), sqlx::Error> {
     let (mut hours, mut keys, mut ticks, mut wanted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut known, mut fingerprints, mut before) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut known, mut fingerprints, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut before, mut places_before) = (Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
             hours.push(holding.hour.start());
             keys.push(&*entry.object.key);
             ticks.push(holding.ticks.cast_signed());
-            fingerprints.push(holding.fingerprint.cast_signed());
+            fingerprints.push(holding.prints.content.cast_signed());
+            places.push(holding.prints.places.cast_signed());
             wanted.push(entry.wanted);
             let (in_sums, is_same) = is_same(summed, entry, holding);
-            before.push(in_sums);
+            before.push(in_sums.map(|(content, _)| content));
+            places_before.push(in_sums.map(|(_, places)| places));
             known.push(is_same);
         }
     }
     pg::query(
-        "insert into archive_object_hours (hour, key, ticks, fingerprint, merged, summed)
-         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bool[], $6::bigint[])",
+        "insert into archive_object_hours (hour, key, ticks, fingerprint, places, merged, summed, summed_places)
+         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bool[],
+                              $7::bigint[], $8::bigint[])",
     )
     .bind(&hours)
     .bind(&keys)
     .bind(&ticks)
     .bind(&fingerprints)
+    .bind(&places)
     .bind(&known)
     .bind(&before)
+    .bind(&places_before)
     .execute(transaction.acquire().await?)
     .await?;
     pg::query(
@@ -272,12 +285,12 @@ async fn insert_hours(
 }
 
 /// What of an object is in an hour's sums, if anything is, and whether it is what the object holds now.
-fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<i64>, bool) {
+fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<(i64, i64)>, bool) {
     if summed.is_empty() {
         return (None, false);
     }
     let before = summed.get(&(entry.object.key.to_string(), holding.hour)).copied();
-    (before, before == Some(holding.fingerprint.cast_signed()))
+    (before, before.is_some_and(|(content, _)| content == holding.prints.content.cast_signed()))
 }
 
 async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {

@@ -11,10 +11,20 @@ use std::sync::Arc;
 /// Records to leave out, by the hour of their tick.
 pub type Exclusions = FxHashMap<Hour, Offsets>;
 
+/// Which records are summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// Those that are not to be left out.
+    Others,
+    /// Those alone that would be left out.
+    Named,
+}
+
 pub struct Collector<'a> {
     origin: Origin,
     topic: Arc<str>,
     exclude: Option<&'a Exclusions>,
+    selection: Selection,
     hours: Vec<(Hour, HourBars)>,
     places: FxHashMap<Hour, usize>,
     /// The hour of the last tick. The next one nearly always has the same.
@@ -23,11 +33,12 @@ pub struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub fn new(options: &'a ScanOptions) -> Self {
+    pub fn new(options: &'a ScanOptions, selection: Selection) -> Self {
         Self {
             origin: options.origin,
             topic: Arc::clone(&options.topic),
             exclude: options.exclude.as_deref(),
+            selection,
             hours: Vec::new(),
             places: FxHashMap::default(),
             current: 0,
@@ -44,7 +55,11 @@ impl<'a> Collector<'a> {
         let place = match told {
             Some((place, number)) => {
                 let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
-                let is_excluded = excluded.is_some_and(|known| known.contains(&self.topic, place.partition, number));
+                let is_named = excluded.is_some_and(|known| known.contains(&self.topic, place.partition, number));
+                if self.selection == Selection::Named && !is_named {
+                    return;
+                }
+                let is_excluded = self.selection == Selection::Others && is_named;
                 if is_excluded || !bars.offsets.insert(place.partition, number) {
                     bars.duplicates += 1;
                     bars.repeated.insert(place.partition, number);
@@ -52,6 +67,7 @@ impl<'a> Collector<'a> {
                 }
                 place
             }
+            None if self.selection == Selection::Named => return,
             None => self.origin.place(spot.order),
         };
         bars.add(&record.tick, place);

@@ -417,3 +417,26 @@ fn a_line_of_what_might_begin_a_record_again_and_again_is_given_up() {
         assert!(scan.rejected > 0, "{text}");
     }
 }
+
+#[test]
+fn records_that_are_named_are_left_out_or_are_all_that_counts() {
+    let told = |offset: i64, close: &str| {
+        line("A", AT + offset, close).replace('}', &format!(r#","kafka_partition":3,"kafka_offset":{offset}}}"#))
+    };
+    let text = [told(1, "1"), told(2, "2"), line("A", AT, "9"), told(3, "3"), told(2, "2"), told(4, "4")].join("\n");
+    let hour = Hour::of(Timestamp::from_micros(AT * 1000));
+    let mut named = Offsets::of_topic("t".into());
+    [2, 4].into_iter().for_each(|offset| assert!(named.insert(3, offset)));
+    named.settle();
+    let named: Exclusions = [(hour, named)].into_iter().collect();
+    let options = ScanOptions { exclude: Some(Arc::new(named)), ..options() };
+    let of = |scan: Scan| {
+        let (_, bars) = &scan.hours[0];
+        let bar = bar_of_a(bars);
+        (bars.ticks, bars.duplicates, bars.offsets.len(), bar.high.to_string(), bar.low.to_string())
+    };
+    let others = of(scan(text.as_bytes(), &options).unwrap());
+    assert_eq!(others, (3, 3, 2, "9".to_owned(), "1".to_owned()));
+    let alone = of(scan_named(text.as_bytes(), &options).unwrap());
+    assert_eq!(alone, (2, 1, 2, "4".to_owned(), "2".to_owned()));
+}

@@ -1,8 +1,8 @@
 //! What the archive holds of a stretch of hours.
 
-use super::holdings::{Holdings, of_object};
+use super::holdings::{Holdings, HourHoldings, of_object};
 use super::lost::Places;
-use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store};
+use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
@@ -10,9 +10,10 @@ use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, ScanOptions, places};
 use crate::stop::stopped_comparing;
 use crate::totals::MAX_BARS;
+use futures::future;
 use futures::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -108,6 +109,7 @@ impl Archive {
         if may_be_cut && objects.len() > MAX_OBJECTS {
             return Ok(None);
         }
+        self.leave_out_older(&mut objects).await?;
         let sharing = self.reader.sharing();
         let mut reads = stream::iter(objects)
             .map(|(object, folder)| {
@@ -148,6 +150,34 @@ impl Archive {
             }
         }
         objects.retain(|(object, _)| self.reader.topic(&object.key) == topic);
+    }
+
+    /// Leaves out objects of which another one counts, that is newer and of the same name, as batch-layer does.
+    async fn leave_out_older(&self, objects: &mut Vec<(Object, Option<Folder>)>) -> Result<(), Failure> {
+        let twins = twins(objects.iter().map(|(object, _)| object));
+        let mut outdated: FxHashSet<Arc<str>> = FxHashSet::default();
+        let of_name = objects.iter().map(|(object, _)| object).filter(|object| twins.contains_key(&object.key));
+        let by_key: FxHashMap<&str, &Object> = of_name.map(|object| (&*object.key, object)).collect();
+        for (key, twin) in twins.iter().filter(|(_, twin)| twin.is_newer) {
+            let (older, newer) = (self.is_placeless(by_key[&**key]), self.is_placeless(by_key[&*twin.key]));
+            let (older, newer) = future::try_join(older, newer).await?;
+            if older.zip(newer).is_some_and(|(older, newer)| older || newer) {
+                outdated.insert(Arc::clone(key));
+            }
+        }
+        objects.retain(|(object, _)| !outdated.contains(&object.key));
+        Ok(())
+    }
+
+    /// Whether some ticks of an object do not tell their offset; `None`: it cannot be read, which is said where it is read
+    /// with the others.
+    async fn is_placeless(&self, object: &Object) -> Result<Option<bool>, Failure> {
+        match self.holdings_of(object, None, None).await {
+            Ok(held) => Ok(Some(held.hours.values().any(HourHoldings::is_placeless))),
+            Err(ReadError::Outage(failure)) => Err(failure),
+            Err(ReadError::Stopped) => Err(stopped_comparing()),
+            Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => Ok(None),
+        }
     }
 
     /// Reads the objects once more that hold any of some places, for the checksums of those alone. What is no longer there as

@@ -120,7 +120,7 @@ impl Sides<'_> {
                 self.judge_offsets(&mut outcome, &side.offsets(partition), &self.archive.offsets(partition));
                 self.judge_values(&mut outcome, (side, realtime), archive);
             }
-            _ => outcome.find(Status::Purged, "retention has dropped the ticks of this day from realtime_stock".into()),
+            _ => self.judge_purged(&mut outcome),
         }
         if outcome.realtime_duplicates > 0 {
             let count = outcome.realtime_duplicates;
@@ -150,6 +150,7 @@ impl Sides<'_> {
             archive_duplicates: archive.duplicates,
             rejected: self.at(&self.lost.rejected, partition).map_or(0, RoaringTreemap::len),
             skipped: 0,
+            unwritten: 0,
             missing_in_realtime: 0,
             missing_in_archive: 0,
             missing_everywhere: 0,
@@ -235,29 +236,7 @@ impl Sides<'_> {
         let (partition, nothing) = (outcome.partition, RoaringTreemap::new());
         let expired = self.at(self.expired, partition).unwrap_or(&nothing);
         let mut missing = (archive | expired) - realtime;
-        if let Some(gaps) = self.gaps.get(&partition) {
-            let skipped = places::of_messages(&missing, gaps);
-            outcome.skipped = skipped.len();
-            missing -= skipped;
-        }
-        if let Some(rejected) = self.at(self.parsed_otherwise, partition) {
-            missing -= rejected;
-            let what = "ticks of the archive stand in rejected_ticks: Connect's parser takes what the speed layer rejects \
-                        (docs/message-format.md)";
-            name(outcome, Status::Ok, rejected, what);
-        }
-        if let Some(ticks) = self.at(self.rejected_ticks, partition) {
-            missing -= ticks;
-            let what = "ticks of the archive stand in rejected_ticks and are ticks by these flags: give speed-layer, \
-                        batch-layer and verify the same flags about messages";
-            name(outcome, Status::Mismatch, ticks, what);
-        }
-        if let Some(unread) = self.at(self.rejected_unread, partition) {
-            missing -= unread;
-            let what = "ticks of the archive stand in rejected_ticks, which did not keep them whole, or are too many to be \
-                        looked at";
-            name(outcome, Status::Open, unread, what);
-        }
+        self.explain_missing(outcome, &mut missing);
         let pending = split_off(&mut missing, self.next_offset(partition));
         outcome.missing_in_realtime = missing.len();
         let (there, gone) = (&missing & archive, &missing - archive);
@@ -277,6 +256,46 @@ impl Sides<'_> {
         name(outcome, Status::Mismatch, &missing, "ticks of realtime_stock are not in the archive");
         name(outcome, Status::Mismatch, &beyond, "ticks of realtime_stock have offsets that Kafka does not have yet");
         name(outcome, Status::Open, &pending, "ticks of realtime_stock wait for the sink");
+    }
+
+    /// Where retention has dropped the ticks, only those are known to be missing that the speed layer has noted as such.
+    fn judge_purged(&self, outcome: &mut PartitionOutcome) {
+        outcome.find(Status::Purged, "retention has dropped the ticks of this day from realtime_stock".into());
+        let mut left = self.archive.offsets(outcome.partition);
+        if let Some(expired) = self.at(self.expired, outcome.partition) {
+            left |= expired;
+        }
+        let all = left.len();
+        self.explain_missing(outcome, &mut left);
+        outcome.unwritten = all - left.len();
+    }
+
+    /// Takes those of the archive's ticks out of `missing` of which the tables say why the speed layer has not written them.
+    fn explain_missing(&self, outcome: &mut PartitionOutcome, missing: &mut RoaringTreemap) {
+        let partition = outcome.partition;
+        if let Some(gaps) = self.gaps.get(&partition) {
+            let skipped = places::of_messages(missing, gaps);
+            outcome.skipped = skipped.len();
+            *missing -= skipped;
+        }
+        if let Some(rejected) = self.at(self.parsed_otherwise, partition) {
+            *missing -= rejected;
+            let what = "ticks of the archive stand in rejected_ticks: Connect's parser takes what the speed layer rejects \
+                        (docs/message-format.md)";
+            name(outcome, Status::Ok, rejected, what);
+        }
+        if let Some(ticks) = self.at(self.rejected_ticks, partition) {
+            *missing -= ticks;
+            let what = "ticks of the archive stand in rejected_ticks and are ticks by these flags: give speed-layer, \
+                        batch-layer and verify the same flags about messages";
+            name(outcome, Status::Mismatch, ticks, what);
+        }
+        if let Some(unread) = self.at(self.rejected_unread, partition) {
+            *missing -= unread;
+            let what = "ticks of the archive stand in rejected_ticks, which did not keep them whole, or are too many to be \
+                        looked at";
+            name(outcome, Status::Open, unread, what);
+        }
     }
 
     /// Looks for ticks of the same place and other values.

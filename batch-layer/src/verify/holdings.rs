@@ -164,6 +164,12 @@ impl HourHoldings {
         self.offsets.partition(partition).cloned().unwrap_or_default()
     }
 
+    /// Whether some ticks do not tell their place.
+    #[must_use]
+    pub fn is_placeless(&self) -> bool {
+        self.shares.values().any(|share| share.placeless > 0)
+    }
+
     fn overlap(&self, other: &Self) -> Overlap {
         let ticks = other.shares.values().map(|share| share.ticks).sum();
         self.offsets.overlap(&other.offsets, ticks)

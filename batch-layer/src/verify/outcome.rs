@@ -53,6 +53,9 @@ pub struct PartitionOutcome {
     pub rejected: u64,
     /// Ticks of the archive that Kafka had lost before the speed layer came to them; `kafka_gaps` has them.
     pub skipped: u64,
+    /// Of an hour whose ticks retention has dropped: ticks of the archive that the speed layer never wrote, as `kafka_gaps`
+    /// and `rejected_ticks` tell.
+    pub unwritten: u64,
     /// In the archive only.
     pub missing_in_realtime: u64,
     /// In realtime_stock only.

@@ -56,6 +56,11 @@ impl Named {
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
+
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
 }
 
 impl Extend<String> for Named {

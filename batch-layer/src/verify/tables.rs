@@ -19,7 +19,7 @@ use service::pg::numeric::{StoredPrice, StoredVolume};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 /// How long the next row of a scan of all of `realtime_stock` may take.
@@ -368,21 +368,50 @@ pub async fn next_offsets(index: &mut Index, groups: &[String], topic: &str) -> 
 }
 
 /// Offsets that the speed layer could not read any more, and has recorded as such.
-pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<Known, Failure> {
+#[derive(Debug, Default)]
+pub struct Gaps(Vec<Gap>);
+
+#[derive(Debug)]
+struct Gap {
+    partition: i32,
+    offsets: Range<u64>,
+    /// When the topic was seen anew, whose offsets are others.
+    until: Option<Timestamp>,
+}
+
+impl Gaps {
+    /// Those that excuse missing ticks of an hour and of later ones.
+    pub fn at(&self, hour: Hour) -> Known {
+        let mut gaps = Known::new();
+        for gap in self.0.iter().filter(|gap| gap.until.is_none_or(|until| until > hour.start())) {
+            gaps.entry(gap.partition).or_default().insert_range(gap.offsets.clone());
+        }
+        gaps
+    }
+}
+
+/// A gap of a topic that was made anew, or is read from another cluster, says nothing of the offsets that it has since.
+pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
     let rows = pg::query_as(
-        "select partition, from_offset, to_offset from ingest_gaps
+        "select partition, from_offset, to_offset,
+                (select min(later.first_seen_at)
+                 from kafka_sources own
+                          join kafka_sources later
+                          on later.topic = own.topic and later.first_seen_at > own.first_seen_at
+                 where own.source = gap.source and later.group_id = any ($1))
+         from ingest_gaps gap
          where group_id = any ($1) and topic = $2 and from_offset < to_offset",
     )
     .bind(groups)
     .bind(topic)
     .fetch_all(&mut index.connection);
-    let rows: Result<Vec<(i32, i64, i64)>, _> = in_time(index.patience, rows).await;
+    let rows: Result<Vec<(i32, i64, i64, Option<Timestamp>)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading kafka_gaps in", error))?;
-    let mut gaps = Known::new();
-    for (partition, from, to) in rows {
-        gaps.entry(partition).or_default().insert_range(from.cast_unsigned()..to.cast_unsigned());
-    }
-    Ok(gaps)
+    let gap = |(partition, from, to, until): (i32, i64, i64, _)| {
+        let offsets = from.cast_unsigned()..to.cast_unsigned();
+        Gap { partition, offsets, until }
+    };
+    Ok(Gaps(rows.into_iter().map(gap).collect()))
 }
 
 /// The consumer groups that have written a topic.

@@ -5,7 +5,7 @@ use super::args::KafkaArgs;
 use super::holdings::{Holdings, HourHoldings, common_in_blurred_blocks};
 use super::log::{Asked, Log, Span};
 use super::lost::{Lost, Places, Search};
-use super::tables::{self, Known, Sources};
+use super::tables::{self, Gaps, Sources};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::Offsets;
@@ -23,7 +23,7 @@ pub struct Topic {
     pub name: String,
     /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
     sources: Option<Vec<i16>>,
-    pub gaps: Known,
+    pub gaps: Gaps,
     pub next_offsets: BTreeMap<i32, u64>,
     log: Option<Arc<Log>>,
 }
@@ -189,7 +189,7 @@ impl Topic {
             realtime: &part.realtime,
             archived: &part.archived,
             expired: &part.expired,
-            gaps: &self.gaps,
+            gaps: &self.gaps.at(hours.start),
             next_offsets: &self.next_offsets,
             purged,
             log: self.log.as_ref(),

@@ -16,25 +16,25 @@ use std::ops::Range;
 use tracing::Instrument;
 
 /// An hour that is to be computed, and what is known of it.
-struct Due<'a> {
-    stale: Stale,
+pub(super) struct Due<'a> {
+    pub(super) stale: Stale,
     /// Some of its objects were read by other rules than this run's.
     is_read_otherwise: bool,
     /// Objects that this run cannot read.
     foreign: &'a [Indexed],
     /// It is asked for whether anything has changed or not.
     is_forced: bool,
-    objects: &'a [Indexed],
+    pub(super) objects: &'a [Indexed],
     known: Option<&'a Computed>,
     /// Hours that will be computed after it.
     pending: &'a FxHashSet<Hour>,
 }
 
 /// New sums of an hour.
-struct New<'a> {
-    sum: HourBars,
+pub(super) struct New<'a> {
+    pub(super) sum: HourBars,
     /// The objects that came to those that it was made of before; `None`: it was made of all.
-    added: Option<Vec<&'a Indexed>>,
+    pub(super) added: Option<Vec<&'a Indexed>>,
 }
 
 impl Due<'_> {
@@ -62,7 +62,7 @@ fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool) -> u64 {
 }
 
 /// Ticks that tell no place.
-fn placeless(sum: &HourBars) -> u64 {
+pub(super) fn placeless(sum: &HourBars) -> u64 {
     sum.ticks.saturating_sub(sum.offsets.len())
 }
 
@@ -323,6 +323,10 @@ impl Work {
             };
             return Ok(self.add(due, before, part, added));
         }
+        let may_have_grown = due.stale.replaced && !due.is_read_otherwise && !may_be_known;
+        if let Some(before) = known.sum.as_ref().filter(|_| may_have_grown && known.location == self.store.location()) {
+            return self.grow(due, known, (before, lost), added).await;
+        }
         let why = match due.is_read_otherwise {
             true => "its objects are read by other rules of messages, which explains no loss".to_owned(),
             false => {
@@ -348,14 +352,14 @@ impl Work {
     /// Whether by other rules the same objects hold more ticks than by those that the hour was computed by, which no person
     /// has asked for; it has been noted then.
     fn refuses_more(&mut self, due: &Due<'_>, known: &Computed, sum: &HourBars) -> bool {
-        let new: u64 = due.objects.iter().filter(|indexed| !indexed.is_known).map(|indexed| indexed.ticks).sum();
+        let new: u64 = due.objects.iter().filter(|indexed| indexed.summed.is_none()).map(|indexed| indexed.ticks).sum();
         let is_more = sum.ticks > known.ticks + new;
         let refuses = is_more && due.is_read_otherwise && !due.is_forced && !due.stale.replaced;
         refuses && self.fail_more(due.stale.hour, known, sum.ticks)
     }
 
     /// What an hour was, and what `added` hold; `None` where that is too much, which has been noted.
-    fn add<'a>(
+    pub(super) fn add<'a>(
         &mut self,
         due: &Due<'a>,
         before: &HourBars,
@@ -375,7 +379,7 @@ impl Work {
 
     /// The sums of some of an hour's objects, without records that are known; `None` where one of them changed or cannot
     /// be read, which has been noted.
-    async fn sum(
+    pub(super) async fn sum(
         &mut self,
         due: &Due<'_>,
         objects: &[&Indexed],
@@ -387,17 +391,34 @@ impl Work {
             None => self.engine.sum(hour, &asked, |later| pending.contains(&later)).await,
             Some(known) => self.engine.sum_without(hour, &asked, known).await,
         };
+        self.whole(due, objects, summed?).await
+    }
+
+    /// What was summed up of some of an hour's objects; `None` where that failed, which has been noted.
+    pub(super) async fn whole(
+        &mut self,
+        due: &Due<'_>,
+        objects: &[&Indexed],
+        summed: Summed,
+    ) -> Result<Option<HourBars>, Failure> {
         self.count_reads();
+        let hour = due.stale.hour;
         let folder_of = |key: &str| objects.iter().find(|indexed| *indexed.object.key == *key);
-        match summed? {
+        match summed {
             Summed::Whole(sum) => return Ok(Some(sum)),
             Summed::Moved(object) => {
                 if let Some(other) = objects.iter().find(|indexed| *indexed.format != *self.format) {
                     self.fail_moved(hour, other);
                 } else if let Some(indexed) = folder_of(&object.key) {
                     let folder = self.folder_of(&indexed.folder);
-                    let change =
-                        Change { object, folder, kind: ChangeKind::Replaced, by_other_rules: false, twin: None };
+                    let change = Change {
+                        object,
+                        folder,
+                        kind: ChangeKind::Replaced,
+                        by_other_rules: false,
+                        twin: None,
+                        older: None,
+                    };
                     self.index_again(vec![change]).await?;
                 }
                 self.note_retry(hour);

@@ -3,12 +3,12 @@
 use super::{ROUNDS, Work};
 use crate::archive::{Folder, Object, Store, StoreError};
 use crate::hour::Hour;
-use crate::index::{Entry, Holding, KnownObjects};
+use crate::index::{Entry, Holding, KnownObjects, Prints};
 use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::{HourBars, Scan};
 use crate::state;
 use crate::stop::stopped;
-use crate::survey::{Change, ChangeKind, compare};
+use crate::survey::{Change, ChangeKind, OlderTwin, compare};
 use anyhow::Context as _;
 use futures::stream::{self, Stream, StreamExt};
 use rustc_hash::FxHashMap;
@@ -193,6 +193,7 @@ impl Work {
             match scan {
                 Ok(scan) if self.refuses(&change, &scan).await? => self.pass_over(&change.object, &scan),
                 Ok(scan) if self.is_copy(&change, &scan, &entries).await? => self.pass_over(&change.object, &scan),
+                Ok(scan) if self.is_outdated(&change, &scan, &entries).await? => self.pass_over(&change.object, &scan),
                 Ok(scan) => entries.push(self.take_in(change, scan).await?),
                 Err(ReadError::Moved | ReadError::Wide) => moved.push(change),
                 Err(ReadError::Broken(broken)) => self.note_broken(&change.object, &change.folder, broken).await?,
@@ -216,10 +217,10 @@ impl Work {
     /// Whether an object holds what another one of its name holds, which is compressed or is not. It is looked at again in
     /// each run, until one of the two is gone.
     async fn is_copy(&mut self, change: &Change, scan: &Scan, read: &[Entry]) -> Result<bool, Failure> {
-        let Some(twin) = change.twin.as_deref().filter(|_| !scan.hours.is_empty()) else {
+        let Some(twin) = change.twin.as_ref().map(|twin| &*twin.key).filter(|_| !scan.hours.is_empty()) else {
             return Ok(false);
         };
-        let pairs = |of: &[Holding]| of.iter().map(|of| (of.hour, of.fingerprint)).collect::<Vec<_>>();
+        let pairs = |of: &[Holding]| of.iter().map(|of| (of.hour, of.prints.content)).collect::<Vec<_>>();
         let ours = scan.hours.iter().map(holding).collect::<Result<Vec<_>, _>>().map_err(Failure::Infrastructure)?;
         let theirs = match read.iter().find(|entry| *entry.object.key == *twin) {
             Some(entry) => pairs(&entry.hours),
@@ -235,6 +236,31 @@ impl Work {
         Ok(is_copy)
     }
 
+    /// Whether a newer object of its name counts in its place, because of one of them nobody can tell which records the other
+    /// has, too. It is looked at again in each run, until one of the two is gone.
+    async fn is_outdated(&mut self, change: &Change, scan: &Scan, read: &[Entry]) -> Result<bool, Failure> {
+        let Some(newer) = change.twin.as_ref().filter(|twin| twin.is_newer).map(|twin| &*twin.key) else {
+            return Ok(false);
+        };
+        let placeless = match read.iter().find(|entry| *entry.object.key == *newer) {
+            Some(entry) => Some(entry.placeless),
+            None => self.index.is_placeless(newer).await?,
+        };
+        let is_outdated = placeless.is_some_and(|newer| newer || is_placeless(scan));
+        if is_outdated {
+            self.note_outdated(&change.object.key, newer);
+        }
+        Ok(is_outdated)
+    }
+
+    fn note_outdated(&self, key: &str, newer: &str) {
+        let location = self.store.location();
+        self.progress.warn(format_args!(
+            "{location}{key} is passed over, because {location}{newer} is newer and of the same name, and where lines tell \
+             no offsets one of the two counts: delete the other one"
+        ));
+    }
+
     /// Counts what was read in vain.
     fn pass_over(&mut self, object: &Object, scan: &Scan) {
         self.counts.rejected_lines += scan.rejected;
@@ -243,13 +269,17 @@ impl Work {
 
     async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<Entry, Failure> {
         self.counts.rejected_lines += scan.rejected;
+        let placeless = is_placeless(&scan);
+        let instead_of = outdated(&change, &scan).map(|older| Arc::clone(&older.key));
+        if let Some(older) = &instead_of {
+            self.note_outdated(older, &change.object.key);
+        }
         if change.kind == ChangeKind::Replaced {
             self.engine.forget_object(&change.object.key);
         }
         let newest = scan.hours.last().and_then(|(_, bars)| bars.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
         self.newest = self.newest.max(newest);
         let hours = scan.hours.iter().map(holding).collect::<Result<_, _>>().map_err(Failure::Infrastructure)?;
-        let placeless = scan.hours.iter().any(|(_, bars)| bars.ticks > bars.offsets.len());
         let due = self.plan.due;
         self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;
         self.count_reads();
@@ -263,6 +293,7 @@ impl Work {
             hours,
             placeless,
             format: Arc::clone(&self.format),
+            instead_of,
         })
     }
 
@@ -282,8 +313,24 @@ impl Work {
 }
 
 fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
-    let fingerprint = state::fingerprint(part).context("taking a fingerprint of what an object holds")?;
-    Ok(Holding { hour: *hour, ticks: part.ticks + part.duplicates, fingerprint })
+    Ok(Holding { hour: *hour, ticks: part.ticks + part.duplicates, prints: prints(part)? })
+}
+
+/// The older object of its name that a new one takes the place of, if any.
+pub(super) fn outdated<'c>(change: &'c Change, scan: &Scan) -> Option<&'c OlderTwin> {
+    change.older.as_ref().filter(|older| older.placeless || is_placeless(scan))
+}
+
+/// What tells what an object holds of an hour from anything else.
+pub(super) fn prints(part: &HourBars) -> anyhow::Result<Prints> {
+    const DOING: &str = "taking a fingerprint of what an object holds";
+    let content = state::fingerprint(part).context(DOING)?;
+    Ok(Prints { content, places: state::fingerprint_of_places(part).context(DOING)? })
+}
+
+/// Whether some ticks do not tell their offset.
+fn is_placeless(scan: &Scan) -> bool {
+    scan.hours.iter().any(|(_, bars)| bars.ticks > bars.offsets.len())
 }
 
 fn is_enough(entries: &[Entry]) -> bool {

@@ -46,10 +46,12 @@ impl Work {
     /// Whether an object is to stay as it was read before, because by this run's rules computed hours would lose ticks, or
     /// have more of the same messages.
     pub(super) async fn refuses(&mut self, change: &Change, scan: &Scan) -> Result<bool, Failure> {
-        if !change.by_other_rules {
+        let older = super::index::outdated(change, scan);
+        if !older.map_or(change.by_other_rules, |older| !older.is_as_read) {
             return Ok(false);
         }
-        let (held, format) = self.index.held_of(&change.object.key).await?;
+        let key = older.map_or(&change.object.key, |older| &older.key);
+        let (held, format) = self.index.held_of(key).await?;
         let now: FxHashMap<Hour, u64> =
             scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
         let now = |hour: &Hour| now.get(hour).copied().unwrap_or(0);

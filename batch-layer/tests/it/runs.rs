@@ -2,7 +2,7 @@
 
 use crate::support::{LONG, World, finish, key, lines, some_ticks};
 use batch_layer::archive::Object;
-use batch_layer::index::{Entry, Holding, Index};
+use batch_layer::index::{Entry, Holding, Index, Prints};
 use batch_layer::ledger::{self, Counts};
 use batch_layer::lock::{self, Taken};
 use batch_layer::reader::{Broken, BrokenKind};
@@ -257,9 +257,10 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         lines: 1,
         rejected: 0,
         rejects: Vec::new(),
-        hours: vec![Holding { hour, ticks: 1, fingerprint: 0 }],
+        hours: vec![Holding { hour, ticks: 1, prints: Prints { content: 0, places: 0 } }],
         placeless: false,
         format: "lines".into(),
+        instead_of: None,
     };
     let summary = Summary {
         hour,

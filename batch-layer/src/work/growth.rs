@@ -1,0 +1,102 @@
+//! Objects that have grown, in hours of which others have expired.
+//!
+//! What has expired is in an hour's sums alone, and those cannot be taken apart. So nothing can be taken out of them: new
+//! records can only come to them, once it is certain that an object's new version lacks none of its earlier one's. The index
+//! has two numbers of that one, of what it held and of its places. What the new version holds of the places that are in the
+//! sums must have the same.
+
+use super::Work;
+use super::compute::{Due, New, placeless};
+use super::index::prints;
+use crate::index::{Computed, Indexed, Prints};
+use crate::scan::HourBars;
+use service::Failure;
+
+/// What the new version of an object holds of the earlier one.
+enum Growth {
+    /// All of it.
+    Whole,
+    /// All of its records, of which some say other things now.
+    OtherValues,
+    /// Why that is not certain.
+    Uncertain(String),
+}
+
+impl Work {
+    /// Adds to an hour what its objects have that were replaced or are new. `lost`: how many records it would lose if it were
+    /// made of those alone that are there. `None` where it is not to be written, which has been noted.
+    pub(super) async fn grow<'a>(
+        &mut self,
+        due: &Due<'a>,
+        known: &Computed,
+        (before, lost): (&HourBars, u64),
+        added: Vec<&'a Indexed>,
+    ) -> Result<Option<New<'a>>, Failure> {
+        let there = due.objects.iter().filter(|indexed| indexed.summed.is_some()).count();
+        if !known.is_of(there as u64) {
+            let why = "one of its objects was replaced by a version that holds nothing of the hour";
+            return Ok(self.fail_grown(due, known, (lost, why)));
+        }
+        let mut told_before = 0;
+        for indexed in &added {
+            let Some(summed) = indexed.summed else {
+                continue;
+            };
+            let held = self.engine.sum_known(due.stale.hour, &indexed.object, &before.offsets).await?;
+            let Some(held) = self.whole(due, &[*indexed], held).await? else {
+                return Ok(None);
+            };
+            match growth(indexed, summed, &held, before)? {
+                Growth::Whole => {}
+                Growth::OtherValues => self.note_other_values(due, indexed, held.ticks),
+                Growth::Uncertain(why) => return Ok(self.fail_grown(due, known, (lost, &why))),
+            }
+            told_before += held.ticks + held.duplicates;
+        }
+        let Some(mut part) = self.sum(due, &added, Some(&before.offsets)).await? else {
+            return Ok(None);
+        };
+        // What an object had before has not come again.
+        part.duplicates = part.duplicates.saturating_sub(told_before);
+        Ok(self.add(due, before, part, added))
+    }
+
+    fn note_other_values(&self, due: &Due<'_>, indexed: &Indexed, ticks: u64) {
+        self.progress.warn(format_args!(
+            "hour {}: {}{} tells other things than before of some of its {ticks} known records; those stay as they were, \
+             because other objects of the hour have expired",
+            due.stale.hour,
+            self.store.location(),
+            indexed.object.key
+        ));
+    }
+
+    fn fail_grown<'a>(&mut self, due: &Due<'a>, known: &Computed, (lost, why): (u64, &str)) -> Option<New<'a>> {
+        let words = format!(
+            "not written, because it would lose {lost} of {} records: some of its objects have expired, and {why}; put the \
+             earlier version back, or --allow-shrink, with a window that holds it, writes it from what is there",
+            known.ticks
+        );
+        self.fail(due.stale.hour, &words);
+        None
+    }
+}
+
+/// `held`: what the object holds of the records that are in the hour's sums, `before`; `summed`: what its earlier version held.
+fn growth(indexed: &Indexed, summed: Prints, held: &HourBars, before: &HourBars) -> Result<Growth, Failure> {
+    let now = prints(held).map_err(Failure::Infrastructure)?;
+    let key = &indexed.object.key;
+    Ok(if now.content == summed.content {
+        Growth::Whole
+    } else if indexed.placeless {
+        let why = "its lines tell no offsets, so nobody can tell which of them are new";
+        Growth::Uncertain(format!("{key} was replaced: {why}"))
+    } else if placeless(before) > 0 {
+        let why = "lines of the hour told no offsets before, so nobody can tell which of them are new";
+        Growth::Uncertain(format!("{key} was replaced: {why}"))
+    } else if now.places == summed.places {
+        Growth::OtherValues
+    } else {
+        Growth::Uncertain(format!("{key} was replaced by a version that lacks records of the earlier one"))
+    })
+}
