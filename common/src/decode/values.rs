@@ -212,10 +212,10 @@ pub(super) fn out_of_range(written: &RawValue, instant: Timestamp, bounds: &Time
     bad_time(Reason::TimestampOutOfRange, raw.get(), &what)
 }
 
-/// What a schema's time counts that can hardly be meant: see [`times`].
+/// What an instant of a schema's counts that can hardly be meant: see [`times`].
 fn counted(raw: &RawValue) -> Option<(TimeKind, i64)> {
     let (name, number) = only(raw)?;
-    let kind = TimeKind::of_name(&name).filter(|kind| kind.has_day())?;
+    let kind = TimeKind::of_name(&name).filter(|kind| kind.is_instant())?;
     Some((kind, number.get().parse().ok()?))
 }
 

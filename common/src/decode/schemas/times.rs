@@ -60,9 +60,8 @@ impl TimeKind {
         matches!(self, Self::Date | Self::TimeOfDay(Unit::Millis))
     }
 
-    /// Whether it says of which day it is.
-    pub fn has_day(self) -> bool {
-        !matches!(self, Self::TimeOfDay(_))
+    pub fn is_instant(self) -> bool {
+        matches!(self, Self::Instant { .. })
     }
 }
 
