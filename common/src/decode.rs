@@ -445,7 +445,21 @@ impl<'a> Strict<'_, 'a> {
             close: price(raw.close, "close")?,
         };
         let volume = found.fields.get(Field::Volume)?.map(values::volume).transpose()?;
-        Tick::new(symbol, timestamp, prices, volume, bounds(self.bounds, self.beside))
+        let bounds = bounds(self.bounds, self.beside);
+        let tick = Tick::new(symbol, timestamp, prices, volume, bounds);
+        tick.map_err(|reject| match self.written_time(found, outside) {
+            Some(written) if reject.reason == Reason::TimestampOutOfRange => {
+                values::out_of_range(written, timestamp, &bounds)
+            }
+            _ => reject,
+        })
+    }
+
+    /// The one member that the time is in.
+    fn written_time(&self, found: &Found<'a>, outside: Outside<'_, 'a>) -> Option<&'a RawValue> {
+        let is_one =
+            self.rules.timestamp_from == TimestampFrom::Value && self.rules.mapping.paths(Field::TimeOfDay).is_empty();
+        if is_one { self.require(Field::Timestamp, found, outside).ok() } else { None }
     }
 
     fn require(&self, field: Field, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<&'a RawValue, Reject> {

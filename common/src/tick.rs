@@ -67,11 +67,11 @@ impl<'a> Tick<'a> {
         let Self { timestamp, prices, .. } = self;
         let TimeBounds { oldest, latest } = bounds;
         if timestamp < oldest {
-            let detail = format!("timestamp {timestamp} is before {oldest} (--oldest, --timestamp-unit)");
+            let detail = format!("timestamp {timestamp} is before {oldest} (--oldest)");
             return Reject::new(Reason::TimestampOutOfRange, detail);
         }
         if timestamp > latest {
-            let detail = format!("timestamp {timestamp} is after {latest}, a day from now (--timestamp-unit)");
+            let detail = format!("timestamp {timestamp} is after {latest}, a day from now");
             return Reject::new(Reason::TimestampOutOfRange, detail);
         }
         let (top, bottom) = (prices.open.max(prices.close), prices.open.min(prices.close));

@@ -56,7 +56,9 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
 /// What the exit code says, and the last line of the log.
 fn judge(sampled: &Sampled, reading: &Reading, database: &State) -> Result<(), Failure> {
     let unread = sampled.partitions.iter().filter(|partition| partition.trouble.is_some()).count();
-    let rejected = sampled.samples.len() - reading.ticks;
+    // What other flags exclude is no fault, unless they exclude all.
+    let excluded = if reading.ticks > 0 { reading.other_kinds } else { 0 };
+    let rejected = sampled.samples.len() - reading.ticks - excluded;
     if unread > 0 {
         let all = sampled.partitions.len();
         return Err(Failure::Partial(format!("{unread} of {all} partitions could not be read")));

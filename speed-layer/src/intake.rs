@@ -38,7 +38,7 @@ const ADVISORY_COMMIT: Duration = Duration::from_secs(1);
 const LETTERS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the group's coordinator may take to hear of the last offsets.
 const LAST_WORD: Duration = Duration::from_secs(3);
-/// So long after the stores held up reading, a partition of which nothing comes is no news.
+/// So long after reading was held up here, a partition of which nothing comes is no news.
 const HELD_UP: Duration = Duration::from_secs(15);
 /// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only look like a registry's
 /// name others in each message.
@@ -73,7 +73,7 @@ pub struct Intake {
     letters_watch: LettersWatch,
     /// When Kafka was last told the offsets.
     committed: Instant,
-    /// When the stores last held up reading.
+    /// When the stores, or rejected messages on their way to their topic, last held up reading.
     held_up: Option<Instant>,
     /// Since when no partition has had a leader that the client finds.
     all_leaderless: Option<Instant>,
@@ -180,6 +180,7 @@ impl Intake {
         self.look_after_partitions()?;
         if !self.hand_over_due()? {
             // Nothing more is read before the letters are delivered: what holds them back would only grow.
+            self.held_up = Some(Instant::now());
             return Ok(());
         }
         let assignment = &self.assignment;

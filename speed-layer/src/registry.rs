@@ -1,6 +1,7 @@
-//! [`Registry`]: the schemas of a registry, fetched once each by a thread that asks until there is an answer. So a partition
+//! [`Registry`]: the schemas of a registry, fetched once each by threads that ask until there is an answer. So a partition
 //! waits for its schema, and nobody else does.
 
+mod agenda;
 mod args;
 mod client;
 
@@ -9,10 +10,12 @@ pub use client::{Client, Trouble};
 
 use crate::health::Health;
 use crate::outage::Outage;
+use agenda::{Agenda, Question};
 use anyhow::{Context as _, anyhow};
 use common::decode::{Rules, Schema, Schemas};
 use service::Failure;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The asking end.
 pub struct Registry {
-    asked: Sender<u32>,
+    news: Sender<News>,
     found: Arc<Mutex<Found>>,
 }
 
@@ -43,21 +46,22 @@ struct Found {
 pub struct Seen(Option<u64>);
 
 impl Registry {
-    /// Starts the thread. It ends with the process.
+    /// Starts the thread that has others ask. They end with the process.
     ///
     /// # Errors
     /// Where the system has no thread for it.
     pub fn start(client: Client, rules: Rules, health: Arc<Health>, outage: Outage) -> Result<Self, Failure> {
-        let (asked, questions) = mpsc::channel();
+        let (news, heard) = mpsc::channel();
         let found = Arc::new(Mutex::new(Found::default()));
         let asker = Asker {
-            client,
-            rules,
-            questions,
+            asking: Arc::new(Asking { client, rules }),
+            news: news.clone(),
+            heard,
             found: Arc::clone(&found),
             health,
             outage,
-            pending: VecDeque::from([Question::Probe]),
+            agenda: Agenda::default(),
+            troubles: BTreeMap::new(),
             none: VecDeque::new(),
             was_let_in: false,
         };
@@ -66,12 +70,12 @@ impl Registry {
             .spawn(move || asker.run())
             .context("start the thread that asks the schema registry")
             .map_err(Failure::Infrastructure)?;
-        Ok(Self { asked, found })
+        Ok(Self { news, found })
     }
 
     pub fn ask(&self, id: u32) {
         // The thread lives as long as this end does, unless it was refused.
-        let _ = self.asked.send(id);
+        let _ = self.news.send(News::Wanted(id));
     }
 
     /// All that is known, where that is more than was seen.
@@ -92,21 +96,63 @@ fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
-    /// Is it there, and does it let us in?
-    Probe,
-    Schema(u32),
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.news.send(News::NobodyAsks);
+    }
+}
+
+/// What the asking thread hears.
+enum News {
+    /// A schema is needed.
+    Wanted(u32),
+    Answered(Question, Result<Answer, Trouble>),
+    NobodyAsks,
+}
+
+/// What the registry has answered.
+enum Answer {
+    /// It is there.
+    Present,
+    /// How to read a schema's values, or why they cannot be read.
+    Known(Result<Schema, String>),
+    /// There is no such schema so far.
+    None(String),
+}
+
+/// One question's way.
+struct Asking {
+    client: Client,
+    rules: Rules,
+}
+
+impl Asking {
+    fn put(&self, question: Question) -> Result<Answer, Trouble> {
+        let Question::Schema(id) = question else {
+            return self.client.probe().map(|()| Answer::Present);
+        };
+        match self.client.schema(id) {
+            Ok(text) => {
+                let schema = Schema::parse(&text, Some(&self.rules));
+                Ok(Answer::Known(schema.map_err(|why| format!("it cannot be read by: {why}"))))
+            }
+            Err(Trouble::Unusable(why)) => Ok(Answer::Known(Err(why))),
+            Err(Trouble::None(why)) => Ok(Answer::None(why)),
+            Err(trouble) => Err(trouble),
+        }
+    }
 }
 
 struct Asker {
-    client: Client,
-    rules: Rules,
-    questions: Receiver<u32>,
+    asking: Arc<Asking>,
+    news: Sender<News>,
+    heard: Receiver<News>,
     found: Arc<Mutex<Found>>,
     health: Arc<Health>,
     outage: Outage,
-    pending: VecDeque<Question>,
+    agenda: Agenda,
+    /// Why questions have no answer yet.
+    troubles: BTreeMap<Question, String>,
     /// What the registry does not have, and since when.
     none: VecDeque<(u32, Instant)>,
     /// It has answered a question of this user's.
@@ -115,86 +161,102 @@ struct Asker {
 
 impl Asker {
     fn run(mut self) {
-        let mut pause = Duration::ZERO;
+        self.agenda.note(Question::Probe, Instant::now());
         loop {
-            if !self.wait(pause) {
-                return;
+            while let Some(question) = self.agenda.next(Instant::now()) {
+                self.send_off(question);
+            }
+            match self.heard.recv_timeout(self.agenda.rests(Instant::now()).min(LOOK_EVERY)) {
+                Ok(News::Wanted(id)) => self.want(id),
+                Ok(News::Answered(question, answer)) => {
+                    if let Err(refusal) = self.take(question, answer) {
+                        lock(&self.found).refusal = Some(refusal);
+                        return;
+                    }
+                }
+                Ok(News::NobodyAsks) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
             }
             self.forget();
-            pause = Duration::ZERO;
-            let Some(question) = self.pending.pop_front() else {
-                continue;
-            };
-            match self.put(question) {
-                Ok(()) => {
-                    self.health.registry.set(true);
-                    self.outage.over();
-                }
-                // A login that was never taken is a mistake of the configuration's. One that is not taken later may be again,
-                // and a right that is missing for one schema says nothing of the others.
-                Err(Trouble::Refused(why)) if !self.was_let_in => {
-                    lock(&self.found).refusal = Some(why);
-                    return;
-                }
-                Err(Trouble::None(why) | Trouble::Refused(why) | Trouble::Forbidden(why) | Trouble::Away(why)) => {
-                    // Another schema's turn is next.
-                    self.pending.push_back(question);
-                    pause = self.outage.note(&why);
-                    self.health.registry.fails(format!("schema registry: {why}"));
-                }
-            }
         }
     }
 
-    /// Takes in questions for this long, or until there is one. `false` where nobody will ask any more.
-    fn wait(&mut self, pause: Duration) -> bool {
-        let until = Instant::now() + if self.pending.is_empty() { LOOK_EVERY } else { pause };
-        loop {
-            match self.questions.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(id) => self.note(id),
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
-            if pause.is_zero() && !self.pending.is_empty() {
-                return true;
-            }
+    fn want(&mut self, id: u32) {
+        if !lock(&self.found).schemas.knows(id) {
+            self.agenda.note(Question::Schema(id), Instant::now());
         }
     }
 
-    fn note(&mut self, id: u32) {
-        let question = Question::Schema(id);
-        if !lock(&self.found).schemas.knows(id) && !self.pending.contains(&question) {
-            self.pending.push_back(question);
-        }
-    }
-
-    fn put(&mut self, question: Question) -> Result<(), Trouble> {
-        let Question::Schema(id) = question else {
-            return self.probe();
+    /// A thread of its own waits for the answer: it may take long, as may reading a schema.
+    fn send_off(&self, question: Question) {
+        let (asking, news) = (Arc::clone(&self.asking), self.news.clone());
+        let ask = move || {
+            let answer = catch_unwind(AssertUnwindSafe(|| asking.put(question)));
+            let answer = answer.unwrap_or_else(|_| Ok(Answer::Known(Err("it cannot be read by".to_owned()))));
+            // Nobody may ask any more.
+            let _ = news.send(News::Answered(question, answer));
         };
-        let known = match self.client.schema(id) {
-            Ok(text) => Schema::parse(&text, Some(&self.rules)).map_err(|why| format!("it cannot be read by: {why}")),
-            Err(Trouble::None(why)) => {
+        if let Err(error) = std::thread::Builder::new().name("registry-asks".into()).spawn(ask) {
+            let why = Trouble::Away(format!("there is no thread to ask it: {error}"));
+            let _ = self.news.send(News::Answered(question, Err(why)));
+        }
+    }
+
+    /// # Errors
+    /// A login that was never taken: that is a mistake of the configuration's. One that is not taken later may be again, and a
+    /// right that is missing for one schema says nothing of the others.
+    fn take(&mut self, question: Question, answer: Result<Answer, Trouble>) -> Result<(), String> {
+        match answer {
+            Ok(answer) => self.take_answer(question, answer),
+            Err(Trouble::Forbidden(_)) if question == Question::Probe => self.works(question),
+            Err(Trouble::Refused(why)) if !self.was_let_in => return Err(why),
+            Err(
+                Trouble::None(why)
+                | Trouble::Unusable(why)
+                | Trouble::Refused(why)
+                | Trouble::Forbidden(why)
+                | Trouble::Away(why),
+            ) => {
+                let pause = self.outage.note(&why);
+                self.agenda.failed(question, Instant::now(), pause);
+                self.troubles.insert(question, why);
+                self.show_health();
+            }
+        }
+        Ok(())
+    }
+
+    fn take_answer(&mut self, question: Question, answer: Answer) {
+        self.was_let_in = true;
+        self.works(question);
+        let Question::Schema(id) = question else { return };
+        let known = match answer {
+            Answer::Present => return,
+            Answer::Known(known) => known,
+            Answer::None(why) => {
                 self.none.push_back((id, Instant::now()));
                 Err(why)
             }
-            Err(trouble) => return Err(trouble),
         };
-        self.was_let_in = true;
         if let Err(why) = &known {
             tracing::debug!("schema {id}: {why}");
         }
         self.change(|schemas| schemas.insert(id, known));
-        Ok(())
     }
 
-    /// That this user may not see one schema says nothing of the others.
-    fn probe(&mut self) -> Result<(), Trouble> {
-        match self.client.probe() {
-            Err(Trouble::Forbidden(_)) => Ok(()),
-            answer => {
-                self.was_let_in |= answer.is_ok();
-                answer
+    fn works(&mut self, question: Question) {
+        self.agenda.done(question);
+        self.agenda.works();
+        self.troubles.remove(&question);
+        self.show_health();
+    }
+
+    fn show_health(&mut self) {
+        match self.troubles.values().next() {
+            Some(why) => self.health.registry.fails(format!("schema registry: {why}")),
+            None => {
+                self.health.registry.set(true);
+                self.outage.over();
             }
         }
     }
@@ -202,6 +264,11 @@ impl Asker {
     fn forget(&mut self) {
         while let Some((id, _)) = self.none.pop_front_if(|(_, since)| since.elapsed() >= FORGET_AFTER) {
             self.change(|schemas| schemas.remove(id));
+        }
+        let unwanted = self.agenda.drop_unwanted(Instant::now());
+        if !unwanted.is_empty() {
+            unwanted.iter().for_each(|question| drop(self.troubles.remove(question)));
+            self.show_health();
         }
     }
 

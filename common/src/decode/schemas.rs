@@ -7,6 +7,7 @@
 mod avro;
 mod json;
 mod proto;
+pub(super) mod times;
 
 use super::{Decoder, Rules};
 use crate::reject::{Reason, Reject};

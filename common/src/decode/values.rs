@@ -1,6 +1,7 @@
 //! The strict path's reading of single values.
 
 use super::Rules;
+use super::schemas::times::{self, TimeKind};
 use crate::decimal::{self, DecimalError, Rounding, parse_nanos};
 use crate::reject::{Reason, Reject, excerpt};
 use crate::timestamp::{EpochUnit, TimeError, TimeRules};
@@ -114,6 +115,12 @@ pub(super) fn timestamp(raw: &RawValue, rules: &Rules, bounds: TimeBounds) -> Re
             false => Ok(instant),
         };
     }
+    if let Some((kind, number)) = counted(raw) {
+        return match times::text(kind, number) {
+            Some(text) => time_of_text(&text, raw.get(), &rules.times),
+            None => Err(bad_time(Reason::TimestampOutOfRange, raw.get(), "is of no year from 0 to 9999")),
+        };
+    }
     match plain_text(raw) {
         Some(text) => time_of_text(text, raw.get(), &rules.times),
         None => bad("is neither text of a time nor a number since 1970"),
@@ -135,9 +142,11 @@ pub(super) fn date_and_time(date: &RawValue, time: &RawValue, rules: &Rules) -> 
 
 /// Whether a value is a time of day alone, as `"10:00"` or `"10:00:01.5"`.
 pub(super) fn is_time_of_day(raw: &RawValue) -> bool {
-    let is_one =
-        |text: &str| TimeRules::default().parse_text(&format!("2000-01-01T{text}")) == Err(TimeError::NoOffset);
-    plain_text(raw).is_some_and(is_one)
+    plain_text(raw).is_some_and(is_clock)
+}
+
+fn is_clock(text: &str) -> bool {
+    TimeRules::default().parse_text(&format!("2000-01-01T{text}")) == Err(TimeError::NoOffset)
 }
 
 /// Whether a value is a date alone, as `"2025-06-06"` or `20250606`.
@@ -179,19 +188,49 @@ fn time_of_text(text: &str, written: &str, times: &TimeRules) -> Result<Timestam
         Err(TimeError::Ambiguous) => {
             reject(Reason::AmbiguousTime, &format!("was twice in {}: clocks went back over it", zone(times)))
         }
+        Err(TimeError::Malformed) if is_clock(text) => reject(
+            Reason::BadTimestamp,
+            "is a time of day without its date: name both, as --map timestamp=DATE,time_of_day=TIME",
+        ),
         Err(TimeError::Malformed) => {
             reject(Reason::BadTimestamp, "is no time that is read: the producer must write it as 2025-06-06T14:00:01Z")
         }
     }
 }
 
+/// Why an instant is not believed. `written`: how the message has it.
+pub(super) fn out_of_range(written: &RawValue, instant: Timestamp, bounds: &TimeBounds) -> Reject {
+    let raw = unwrapped(written);
+    let unit = if number_or_text(raw).is_some() { ", --timestamp-unit" } else { "" };
+    let is = if plain_text(raw) == Some(&instant.to_string()) { "is" } else { &format!("is {instant},") };
+    let TimeBounds { oldest, latest } = bounds;
+    let what = match instant < *oldest {
+        true => format!("{is} before {oldest} (--oldest{unit})"),
+        false if unit.is_empty() => format!("{is} after {latest}, a day from now"),
+        false => format!("{is} after {latest}, a day from now (--timestamp-unit)"),
+    };
+    bad_time(Reason::TimestampOutOfRange, raw.get(), &what)
+}
+
+/// What an instant of a schema's counts that can hardly be meant: see [`times`].
+fn counted(raw: &RawValue) -> Option<(TimeKind, i64)> {
+    let (name, number) = only(raw)?;
+    let kind = TimeKind::of_name(&name).filter(|kind| kind.is_instant())?;
+    Some((kind, number.get().parse().ok()?))
+}
+
 /// The value of an object's only member, if that has this name.
 fn only_member<'a>(raw: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+    only(raw).filter(|(only, _)| only == name).map(|(_, value)| value)
+}
+
+/// An object's only member.
+fn only(raw: &RawValue) -> Option<(String, &RawValue)> {
     if !raw.get().starts_with('{') {
         return None;
     }
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get()).ok()?;
-    if members.len() == 1 { members.get(name).copied() } else { None }
+    if members.len() == 1 { members.into_iter().next() } else { None }
 }
 
 fn zone(times: &TimeRules) -> &str {

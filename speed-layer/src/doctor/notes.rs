@@ -57,12 +57,5 @@ pub fn of_ticks(tally: &Tally, tried: &[Tried<'_>]) -> Vec<String> {
              running total of a day."
         ));
     }
-    if tally.other_kinds > 0 {
-        notes.push(format!(
-            "{} of {} messages tried are of other kinds than the flags take (--where), and no ticks.",
-            tally.other_kinds,
-            tried.len()
-        ));
-    }
     notes
 }

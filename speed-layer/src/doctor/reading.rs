@@ -2,7 +2,7 @@
 
 use super::sampling::Sample;
 use common::decode::{Beside, Decoder, ProvenanceNames};
-use common::{Reject, Tick, Timestamp};
+use common::{Reason, Reject, Tick, Timestamp};
 use service::cli::MessageArgs;
 use std::collections::BTreeMap;
 
@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 pub struct Reading {
     /// Messages that are a tick, or hold some.
     pub ticks: usize,
-    /// Ticks without a volume among them.
+    /// Messages of other kinds than the flags take, and no more.
+    pub other_kinds: usize,
+    /// Ticks without a volume.
     pub without_volume: usize,
     /// The first tick, for a person.
     pub example: Option<String>,
@@ -40,18 +42,23 @@ impl Reading {
                 continue;
             }
             let beside = Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
-            let mut holds_ticks = false;
+            let (mut holds_ticks, mut is_of_other_kind) = (false, true);
+            let mut reject = |reading: &mut Self, reject: Reject| {
+                is_of_other_kind &= reject.reason == Reason::OtherKind;
+                reading.reject(index, reject);
+            };
             let read = decoder.decode_each(&sample.value, &beside, &mut |element| match element.read {
                 // Of several the first stands for all.
                 Ok(record) if !std::mem::replace(&mut holds_ticks, true) => {
                     reading.take(&record.tick);
                 }
                 Ok(_) => {}
-                Err(reject) => reading.reject(index, reject),
+                Err(why) => reject(&mut reading, why),
             });
-            if let Err(reject) = read {
-                reading.reject(index, reject);
+            if let Err(why) = read {
+                reject(&mut reading, why);
             }
+            reading.other_kinds += usize::from(is_of_other_kind && !holds_ticks);
         }
         reading
     }
@@ -92,5 +99,21 @@ mod tests {
         assert_eq!(reading.example.as_deref(), Some("A at 2025-06-06T14:00:01Z, price 1, no volume"));
         let counts: Vec<_> = reading.rejects.iter().map(|(reason, of)| (*reason, of.count, of.example)).collect();
         assert_eq!(counts, [("missing_field", 1, 2), ("not_json", 2, 1)]);
+    }
+
+    #[test]
+    fn messages_of_other_kinds_alone_are_counted_as_such() {
+        let values = [
+            r#"{"type":"match","symbol":"A","price":1,"ts":1749218401}"#,
+            r#"{"type":"heartbeat"}"#,
+            r#"[{"type":"match","symbol":"A","price":1,"ts":1749218401},{"type":"heartbeat"}]"#,
+            r#"[{"type":"heartbeat"},{"type":"match"}]"#,
+            "x",
+        ];
+        let samples: Vec<Sample> =
+            values.iter().map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() }).collect();
+        let args = MessageArgs { conditions: Some("type=match".parse().unwrap()), ..MessageArgs::default() };
+        let reading = Reading::of(&args, &samples, Timestamp::from_micros(1_749_218_405_000_000));
+        assert_eq!((reading.ticks, reading.other_kinds), (2, 1));
     }
 }

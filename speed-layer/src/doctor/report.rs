@@ -38,10 +38,11 @@ impl Report<'_> {
         }
         self.write_reading(to)?;
         write_notes(to, &self.advice.notes)?;
+        let understood = self.reading.ticks + self.reading.other_kinds;
         match &self.advice.proposal {
             Some(proposal) => write_proposal(to, proposal, all)?,
-            None if self.reading.ticks == all => {}
-            None if self.reading.ticks * 10 >= all * 9 => {
+            None if understood == all => {}
+            None if understood * 10 >= all * 9 => {
                 writeln!(to, "No flag is needed for the others: a run keeps them in rejected_ticks.")?;
             }
             None => writeln!(to, "No flags were found that help the others; docs/message-format.md has them all.")?,
@@ -69,6 +70,7 @@ impl Report<'_> {
         json!({
             "messages": self.sampled.samples.len(),
             "ticks": self.reading.ticks,
+            "other_kinds": self.reading.other_kinds,
             "without_volume": self.reading.without_volume,
             "example": self.reading.example,
             "rejects": self.rejects().into_iter().map(|(reason, of)| self.reject(reason, of)).collect::<Vec<_>>(),
@@ -77,6 +79,7 @@ impl Report<'_> {
             "proposal": self.advice.proposal.as_ref().map(|proposal| json!({
                 "flags": command_line(&proposal.args),
                 "ticks": proposal.reading.ticks,
+                "other_kinds": proposal.reading.other_kinds,
                 "without_volume": proposal.reading.without_volume,
                 "example": proposal.reading.example,
                 "notes": proposal.notes,
@@ -114,6 +117,10 @@ fn write_ticks(to: &mut String, reading: &Reading) -> std::fmt::Result {
     }
     if reading.without_volume > 0 {
         writeln!(to, "  without a volume: {}; sums that hold one of them are null", reading.without_volume)?;
+    }
+    if reading.other_kinds > 0 {
+        let count = reading.other_kinds;
+        writeln!(to, "  of other kinds than the flags take (--where, --preset): {count}; a run keeps them as rejects")?;
     }
     Ok(())
 }

@@ -41,8 +41,11 @@ fn fetch(client: &Client, samples: &[Sample]) -> Result<Schemas, Failure> {
     for id in possible.into_iter().take(MOST) {
         let known = match client.schema(id) {
             Ok(text) => Schema::parse(&text, None),
-            Err(Trouble::None(why)) => Err(why),
-            Err(Trouble::Refused(why) | Trouble::Forbidden(why)) => {
+            Err(Trouble::None(why) | Trouble::Unusable(why)) => Err(why),
+            Err(Trouble::Forbidden(why)) => {
+                Err(format!("this user may not see it, and a run waits until it may: {why}"))
+            }
+            Err(Trouble::Refused(why)) => {
                 return Err(Failure::Configuration(anyhow!("schema registry: {why}")));
             }
             Err(Trouble::Away(why)) => return Err(Failure::Infrastructure(anyhow!("schema registry: {why}"))),

@@ -15,8 +15,9 @@ use url::Url;
 /// How long an answer may take, and reaching the registry.
 const PATIENCE: Duration = Duration::from_secs(10);
 const REACHED_WITHIN: Duration = Duration::from_secs(4);
-/// The longest answer; schemas have kilobytes.
+/// The longest answer, and the longest schema with all that it refers to; schemas have kilobytes.
 const MAX_BYTES: u64 = 4 << 20;
+const MAX_BYTES_IN_ALL: usize = 16 << 20;
 /// Schemas that one may refer to, with all that these refer to.
 const MAX_REFERENCES: usize = 500;
 /// What is shown of an answer that is none of a registry's.
@@ -27,6 +28,8 @@ const SHOWN: usize = 200;
 pub enum Trouble {
     /// The registry says that there is no such schema, in its words.
     None(String),
+    /// The registry has it, and it is none that is read here.
+    Unusable(String),
     /// The registry does not let this user in, in its words.
     Refused(String),
     /// This user may not see the schema, in the registry's words.
@@ -67,6 +70,25 @@ struct Complaint {
     message: String,
 }
 
+/// What a schema refers to.
+#[derive(Default)]
+struct References {
+    known: HashSet<(String, i64)>,
+    all: Vec<Reference>,
+    /// How many more bytes they may have.
+    left: usize,
+}
+
+impl References {
+    fn take_from(&mut self, bytes: usize) -> Result<(), Trouble> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            let most = MAX_BYTES_IN_ALL >> 20;
+            Trouble::Unusable(format!("with all that it refers to it has more than {most} MiB"))
+        })?;
+        Ok(())
+    }
+}
+
 impl Client {
     /// `authorities`: certificates in PEM that are trusted besides the system's.
     ///
@@ -99,7 +121,7 @@ impl Client {
     pub fn probe(&self) -> Result<(), Trouble> {
         // Whatever it says of the first schema, it is there; there is no question that all registries know besides.
         match self.ask(&["schemas", "ids", "1"]) {
-            Err(Trouble::None(_)) => Ok(()),
+            Err(Trouble::None(_) | Trouble::Unusable(_)) => Ok(()),
             answer => answer.map(drop),
         }
     }
@@ -114,32 +136,28 @@ impl Client {
             None | Some("AVRO") => SchemaKind::Avro,
             Some("PROTOBUF") => SchemaKind::Protobuf,
             Some("JSON") => SchemaKind::Json,
-            Some(other) => return Err(Trouble::None(format!("it is of the type {other}, which is not read here"))),
+            Some(other) => return Err(Trouble::Unusable(format!("it is of the type {other}, which is not read here"))),
         };
-        let mut found = Vec::new();
+        let mut found = References { left: MAX_BYTES_IN_ALL.saturating_sub(schema.len()), ..References::default() };
         if kind != SchemaKind::Json {
-            self.add_references(&references.unwrap_or_default(), &mut HashSet::new(), &mut found)?;
+            self.add_references(&references.unwrap_or_default(), &mut found)?;
         }
-        Ok(SchemaText { kind, text: schema, references: found })
+        Ok(SchemaText { kind, text: schema, references: found.all })
     }
 
     /// Each behind those that it needs itself.
-    fn add_references(
-        &self,
-        references: &[Referred],
-        known: &mut HashSet<(String, i64)>,
-        found: &mut Vec<Reference>,
-    ) -> Result<(), Trouble> {
+    fn add_references(&self, references: &[Referred], found: &mut References) -> Result<(), Trouble> {
         for Referred { name, subject, version } in references {
-            if !known.insert((subject.clone(), *version)) {
+            if !found.known.insert((subject.clone(), *version)) {
                 continue;
             }
-            if known.len() > MAX_REFERENCES {
-                return Err(Trouble::None(format!("it refers to more than {MAX_REFERENCES} schemas")));
+            if found.known.len() > MAX_REFERENCES {
+                return Err(Trouble::Unusable(format!("it refers to more than {MAX_REFERENCES} schemas")));
             }
             let answer = self.answer(&["subjects", subject, "versions", &version.to_string()])?;
-            self.add_references(&answer.references.unwrap_or_default(), known, found)?;
-            found.push(Reference { name: name.clone(), text: answer.schema });
+            found.take_from(answer.schema.len())?;
+            self.add_references(&answer.references.unwrap_or_default(), found)?;
+            found.all.push(Reference { name: name.clone(), text: answer.schema });
         }
         Ok(())
     }
@@ -156,7 +174,7 @@ impl Client {
         let mut told = None;
         for base in &self.bases {
             match self.ask_one(base, path) {
-                Err(Trouble::None(why)) => drop(told.get_or_insert(Trouble::None(why))),
+                Err(none @ (Trouble::None(_) | Trouble::Unusable(_))) => drop(told.get_or_insert(none)),
                 Err(Trouble::Away(why)) if !matches!(told, Some(Trouble::Away(_))) => told = Some(Trouble::Away(why)),
                 Err(Trouble::Away(_)) => {}
                 answer => return answer,
@@ -176,10 +194,14 @@ impl Client {
         let away = |error: ureq::Error| Trouble::Away(format!("{url}: {}", one_line(&error)));
         let mut response = request.call().map_err(away)?;
         let status = response.status().as_u16();
-        let text = response.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(away)?;
-        match status {
-            200 => Ok(text),
-            status => Err(trouble(&url, status, &text)),
+        let text = response.body_mut().with_config().limit(MAX_BYTES).read_to_string();
+        match (status, text) {
+            (200, Err(ureq::Error::BodyExceedsLimit(_))) => {
+                Err(Trouble::Unusable(format!("{url} answers with more than {} MiB", MAX_BYTES >> 20)))
+            }
+            (200, text) => text.map_err(away),
+            // The status says it all where its words cannot be read.
+            (status, text) => Err(trouble(&url, status, &text.unwrap_or_default())),
         }
     }
 
@@ -300,6 +322,32 @@ mod tests {
         assert!(matches!(ask(&[&none, &away]), Err(Trouble::Away(_))));
         assert!(matches!(ask(&[&away, &none]), Err(Trouble::Away(_))));
         assert!(matches!(ask(&[&none, &none]), Err(Trouble::None(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_schema_that_is_too_large_is_there_and_of_no_use_alone_or_with_its_references() {
+        let large = |bytes: usize| format!(r#"{{"schema":"\"{}\""}}"#, "x".repeat(bytes));
+        let asked = |references: &str, each: usize| {
+            let referring = format!(r#"{{"schema":"\"int\"","references":[{references}]}}"#);
+            let referred = large(each);
+            async move {
+                let proxy = HttpProxy::start("127.0.0.1:1", move |request: &HttpRequest| {
+                    let body = if request.path.contains("/ids/") { referring.clone() } else { referred.clone() };
+                    Treatment::Answer { status: 200, body }
+                })
+                .await;
+                let url = format!("http://{}", proxy.address());
+                Client::new(&[&url], None, None).unwrap().schema(7).map(|schema| schema.references.len())
+            }
+        };
+        let refer = |number: u32| format!(r#"{{"name":"r{number}","subject":"s{number}","version":1}}"#);
+        let five: Vec<String> = (0..5).map(refer).collect();
+        assert_eq!(asked(&five.join(","), 3 << 20).await, Ok(5));
+        let why = asked(&five.join(","), 4_000_000).await.unwrap_err();
+        assert!(matches!(&why, Trouble::Unusable(why) if why.contains("more than 16 MiB")), "{why:?}");
+        let why = asked(&refer(0), 5 << 20).await.unwrap_err();
+        let named = "/subjects/s0/versions/1 answers with more than 4 MiB";
+        assert!(matches!(&why, Trouble::Unusable(why) if why.contains(named)), "{why:?}");
     }
 
     #[test]

@@ -143,6 +143,16 @@ async fn a_dead_letter_topic_that_goes_away_is_named_and_its_letters_arrive_when
         }
     })
     .await;
+    // What comes meanwhile is not read, which is no fault of the topic that it is in.
+    scene.topic.produce([Record::new(0, tick(2))]).await;
+    eventually("it to have been waited for longer than a silent partition is", PATIENCE, || async {
+        let waits = metric(&address, "speed_layer_retries_total{target=\"dead letters\"} ");
+        if waits > Some(25) { Ok(()) } else { Err(format!("{waits:?}")) }
+    })
+    .await;
+    assert_eq!(metric(&address, "speed_layer_stalled_partitions "), Some(0));
+    let said = speed_layer.stderr();
+    assert!(said.iter().all(|line| !line.contains("sends none")), "{said:#?}");
     letters.make_anew_after_delete(1).await;
     scene.wait_all_in().await;
     wait_ready(&address, 200).await;

@@ -52,6 +52,21 @@ async fn the_flags_that_doctor_proposes_make_the_messages_ticks() {
 }
 
 #[tokio::test]
+async fn messages_of_kinds_that_flags_leave_out_are_no_fault_unless_there_is_nothing_else() {
+    let scene = Scene::new(1).await;
+    let trade = r#"{"type":"match","symbol":"A","price":1,"volume":2,"ts":1749218401}"#;
+    scene
+        .topic
+        .produce([trade, r#"{"type":"heartbeat"}"#, r#"{"type":"heartbeat"}"#].map(|it| Record::new(0, it)))
+        .await;
+    let (code, report, _) = outcome(scene.command(), &["--where", "type=match"]).await;
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("of other kinds than the flags take (--where, --preset): 2; a run keeps"), "{report}");
+    let (code, report, _) = outcome(scene.command(), &["--where", "type=nothing"]).await;
+    assert_eq!(code, Some(1), "{report}");
+}
+
+#[tokio::test]
 async fn doctor_names_each_right_that_a_run_would_miss() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;

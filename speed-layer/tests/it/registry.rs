@@ -235,6 +235,92 @@ async fn a_schema_that_this_user_may_not_see_holds_up_its_own_partition_alone() 
 }
 
 #[tokio::test]
+async fn a_schema_that_is_too_large_makes_its_messages_rejects_and_is_asked_for_once() {
+    let Some(registry) = TestRegistry::start().await else { return };
+    let scene = Scene::new(1).await;
+    let money = r#"{"type":"record","name":"Money","namespace":"m","fields":[{"name":"units","type":"int"}]}"#;
+    let first = registry.avro("money", money).await;
+    let referring = r#"{"type":"record","name":"T","fields":[{"name":"price","type":"m.Money"}]}"#;
+    let references = serde_json::json!([{"name": "m.Money", "subject": "money", "version": 1}]);
+    let body = serde_json::json!({"schema": referring, "references": references});
+    let second = registry.register("trades", body).await;
+    let paths = [format!("/schemas/ids/{first}"), "/subjects/money/versions/1".to_owned()];
+    let large = paths.clone();
+    let proxy = HttpProxy::start(&registry.address(), move |request| match large.contains(&request.path) {
+        true => Treatment::Answer { status: 200, body: format!(r#"{{"schema":"{}"}}"#, "x".repeat(5 << 20)) },
+        false => Treatment::Forward,
+    })
+    .await;
+    let values = [first, second, first, second].map(|schema| Record::new(0, framed(schema, &[2])));
+    scene.topic.produce(values).await;
+    scene.topic.produce([Record::new(0, r#"{"symbol":"MSFT","price":1.5,"ts":1749218401}"#)]).await;
+    let _speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 1);
+    let rejects = rejects(&scene).await;
+    assert_eq!(rejects.len(), 4);
+    for (reject, path) in rejects.iter().zip(paths.iter().cycle()) {
+        assert!(reject.contains(" unknown_schema ") && reject.contains("more than 4 MiB"), "{reject}");
+        assert!(reject.contains(path), "{path}: {reject}");
+    }
+    let asked = proxy.requests().iter().filter(|request| request.path == paths[1]).count();
+    assert_eq!(asked, 1);
+}
+
+#[tokio::test]
+async fn a_schema_whose_request_hangs_delays_no_other() {
+    let Some(registry) = TestRegistry::start().await else { return };
+    let scene = Scene::new(4).await;
+    let mut schemas = Vec::new();
+    for number in 0..4 {
+        let text = TRADE.replace("XNYS", &format!("V{number}"));
+        schemas.push(registry.avro(&format!("s{number}"), &text).await);
+    }
+    let hanging: Vec<String> = schemas[..3].iter().map(|schema| format!("/schemas/ids/{schema}")).collect();
+    let paths = hanging.clone();
+    let proxy = HttpProxy::start(&registry.address(), move |request| match paths.contains(&request.path) {
+        true => Treatment::After(Box::pin(std::future::pending())),
+        false => Treatment::Forward,
+    })
+    .await;
+    let speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
+    let address = http_address(&speed_layer).await;
+    scene.topic.produce((0..3).map(|at| Record::new(at, trade(schemas[at as usize], "A", 1)))).await;
+    eventually("the three to be asked for", PATIENCE, || async {
+        let asked = proxy.requests();
+        let is_asked = |path: &String| asked.iter().any(|request| request.path == *path);
+        if hanging.iter().all(is_asked) { Ok(()) } else { Err(format!("{asked:?}")) }
+    })
+    .await;
+    scene.topic.produce([Record::new(3, trade(schemas[3], "B", 1))]).await;
+    wait_for_ticks(&scene, 1).await;
+    // None of those that hang has been given up meanwhile.
+    assert_eq!(metric(&address, "speed_layer_retries_total{target=\"schema registry\"} "), Some(0));
+    let line = speed_layer.wait_stderr("schema registry: http://", PATIENCE).await;
+    assert!(line.contains("timeout"), "{line}");
+}
+
+#[tokio::test]
+async fn google_types_need_no_reference_in_the_registry() {
+    let Some(registry) = TestRegistry::start().await else { return };
+    let scene = Scene::new(1).await;
+    let text = r#"syntax = "proto3"; import "google/type/decimal.proto"; import "google/protobuf/timestamp.proto";
+        message Trade { string symbol = 1; google.type.Decimal price = 2; google.protobuf.Timestamp ts = 3; }"#;
+    let schema = registry.register("trades", serde_json::json!({"schemaType": "PROTOBUF", "schema": text})).await;
+    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat();
+    // Seconds: 1,749,218,401.
+    let ts = [8, 0xe1, 0xe8, 0x8b, 0xc2, 6];
+    let trade = [vec![0], field(1, b"AAPL"), field(2, &field(1, b"201.500000001")), field(3, &ts)].concat();
+    let broken = [&trade[..], &[0]].concat();
+    scene.topic.produce([trade, broken].map(|body| Record::new(0, framed(schema, &body)))).await;
+    let _speed_layer = scene.start(&["--schema-registry", &registry.url()]);
+    scene.wait_all_in().await;
+    assert_eq!(rows(&scene).await, ["AAPL 2025-06-06 14:00:01 201.500000001 201.500000001 -"]);
+    let rejects = rejects(&scene).await;
+    assert!(rejects[0].starts_with("1 not_of_schema ") && rejects[0].contains("without a number"), "{rejects:?}");
+}
+
+#[tokio::test]
 async fn a_registry_that_is_not_there_at_the_start_is_waited_for() {
     let Some(registry) = TestRegistry::start().await else { return };
     let scene = Scene::new(1).await;
@@ -339,4 +425,28 @@ async fn doctor_reads_avro_and_proposes_flags_for_it() {
     );
     let (code, report) = doctor(&["--schema-registry", &url, "--map", "symbol=s,price=p"]).await;
     assert!(code == Some(0) && report.contains("AAPL at 2025-06-06T14:00:01.123456Z, price 201.5"), "{report}");
+}
+
+#[tokio::test]
+async fn doctor_names_a_schema_that_it_may_not_see_and_reads_the_others() {
+    let Some(registry) = TestRegistry::start().await else { return };
+    let scene = Scene::new(1).await;
+    let (first, second) = (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
+    let path = format!("/schemas/ids/{first}");
+    let proxy = HttpProxy::start(&registry.address(), move |request| match request.path == path {
+        true => Treatment::Answer { status: 403, body: r#"{"error_code":40301,"message":"not yours"}"#.to_owned() },
+        false => Treatment::Forward,
+    })
+    .await;
+    let values = [first, second, second].map(|schema| Record::new(0, trade(schema, "A", 1)));
+    scene.topic.produce(values).await;
+    let mut command = scene.command();
+    command.args(["doctor", "--schema-registry", &format!("http://{}", proxy.address())]);
+    let mut doctor = Child::spawn(command);
+    let status = doctor.wait_exit(PATIENCE).await;
+    let report = doctor.stdout().join("\n");
+    assert_eq!(status.code(), Some(1), "{report}");
+    for said in ["2 of 3 messages", "unknown_schema: 1", "this user may not see it", "answers 403: not yours"] {
+        assert!(report.contains(said), "{said}: {report}");
+    }
 }

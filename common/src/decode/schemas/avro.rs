@@ -1,11 +1,12 @@
 //! Avro's binary encoding, read by the schema that it was written with.
 //!
 //! Own code, because it runs for every message: what no rule looks for is passed over, and the rest goes straight into the
-//! text. Tests hold it against what another library has written.
+//! text. Both must follow the schema, or the value is none of it. Tests hold it against what another library has written.
 
 mod parse;
 
-use super::json::{self, Unit};
+use super::json;
+use super::times::{self, TimeKind};
 use crate::decode::MAX_VALUE_BYTES;
 pub use parse::parse;
 
@@ -13,6 +14,9 @@ pub use parse::parse;
 const MAX_DEPTH: u32 = 100;
 /// Records, items and unions in one value: those of no length would have no end.
 const MAX_ITEMS: u64 = 1_000_000;
+
+/// Where the tenth byte of a number begins: one of its bits is left.
+const LAST_SHIFT: u32 = 63;
 
 /// Where a node stands among all of a schema.
 type NodeId = usize;
@@ -28,8 +32,9 @@ pub struct Schema {
 enum Node {
     Null,
     Boolean,
-    /// An int or a long: they are written alike.
-    Integer,
+    /// It is written as a long, and has 32 bits.
+    Int,
+    Long,
     Float,
     Double,
     Bytes,
@@ -42,13 +47,7 @@ enum Node {
     },
     /// Of 16 bytes.
     Uuid,
-    /// Local ones are of a zone that is not said.
-    Instant {
-        unit: Unit,
-        is_local: bool,
-    },
-    Date,
-    TimeOfDay(Unit),
+    Time(TimeKind),
     /// Its symbols, in quotes.
     Enum(Vec<Box<[u8]>>),
     Array(NodeId),
@@ -69,10 +68,10 @@ struct Member {
 type Broken = String;
 
 impl Schema {
-    /// Writes the value that `body` begins with as JSON. Bytes behind it are left alone, as Kafka Connect leaves them.
+    /// Writes the value that `body` is as JSON.
     pub fn write(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         let mut reader = Reader { schema: self, whole: body.len(), rest: body, items: 0 };
-        let written = reader.write(self.root, out, 0);
+        let written = reader.write(self.root, out, 0).and_then(|()| reader.end());
         written.map_err(|why| format!("{why}, at byte {} of {}", body.len() - reader.rest.len(), body.len()))
     }
 }
@@ -97,12 +96,13 @@ impl<'b> Reader<'_, 'b> {
         let schema = self.schema;
         match &schema.nodes[id] {
             Node::Null => out.extend_from_slice(b"null"),
-            Node::Boolean => out.extend_from_slice(if self.byte()? == 0 { b"false" } else { b"true" }),
-            Node::Integer => json::write_integer(out, self.long()?),
+            Node::Boolean => out.extend_from_slice(if self.boolean()? { b"true" } else { b"false" }),
+            Node::Int => json::write_integer(out, self.int()?),
+            Node::Long => json::write_integer(out, self.long()?),
             Node::Float => json::write_float(out, f32::from_le_bytes(self.array()?)),
             Node::Double => json::write_double(out, f64::from_le_bytes(self.array()?)),
             Node::Bytes => json::write_bytes(out, self.sized()?),
-            Node::Text => json::write_text(out, self.sized()?),
+            Node::Text => json::write_text(out, self.text()?),
             Node::Fixed(size) => json::write_bytes(out, self.take(*size)?),
             Node::Decimal { size, scale } => {
                 let bytes = match size {
@@ -112,11 +112,7 @@ impl<'b> Reader<'_, 'b> {
                 json::write_decimal(out, bytes, *scale);
             }
             Node::Uuid => json::write_uuid(out, &self.array::<16>()?),
-            Node::Instant { unit, is_local } => {
-                json::write_instant(out, self.long()?, *unit, if *is_local { "" } else { "Z" });
-            }
-            Node::Date => json::write_date(out, self.long()?),
-            Node::TimeOfDay(unit) => json::write_time_of_day(out, self.long()?, *unit),
+            Node::Time(kind) => times::write(out, *kind, self.time(*kind)?),
             Node::Enum(symbols) => out.extend_from_slice(self.choose(symbols, "symbol of an enum")?),
             Node::Union(branches) => {
                 let depth = self.enter(depth)?;
@@ -148,45 +144,57 @@ impl<'b> Reader<'_, 'b> {
         within_limit(out)
     }
 
-    /// Blocks of items, each with its count in front, up to an empty one.
     fn write_items(&mut self, of: NodeId, has_names: bool, out: &mut Vec<u8>, depth: u32) -> Result<(), Broken> {
         let depth = self.enter(depth)?;
         let (open, close) = if has_names { (b'{', b'}') } else { (b'[', b']') };
         out.push(open);
         let mut is_first = true;
-        loop {
-            let (count, _) = self.block()?;
-            for _ in 0..count {
-                if !std::mem::take(&mut is_first) {
-                    out.push(b',');
-                }
-                if has_names {
-                    json::write_text(out, self.sized()?);
-                    out.push(b':');
-                }
-                self.write(of, out, depth)?;
-                within_limit(out)?;
+        self.each_item(|reader| {
+            if !std::mem::take(&mut is_first) {
+                out.push(b',');
             }
-            if count == 0 {
-                break;
+            if has_names {
+                json::write_text(out, reader.text()?);
+                out.push(b':');
             }
-        }
+            reader.write(of, out, depth)?;
+            within_limit(out)
+        })?;
         out.push(close);
         Ok(())
     }
 
+    /// The items of an array or a map: blocks, each with its count in front, up to an empty one.
+    fn each_item(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Broken>) -> Result<(), Broken> {
+        loop {
+            let (count, bytes) = self.block()?;
+            let before = self.rest.len();
+            (0..count).try_for_each(|_| item(self))?;
+            let has = before - self.rest.len();
+            if let Some(bytes) = bytes.filter(|bytes| *bytes != has) {
+                return Err(format!("a block of {bytes} bytes has {has}"));
+            }
+            if count == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// As [`Reader::write`], but for the text.
     fn skip(&mut self, id: NodeId, depth: u32) -> Result<(), Broken> {
         let schema = self.schema;
         match &schema.nodes[id] {
             Node::Null => {}
-            Node::Boolean => self.byte().map(drop)?,
-            Node::Integer | Node::Instant { .. } | Node::Date | Node::TimeOfDay(_) | Node::Enum(_) => {
-                self.long().map(drop)?
-            }
+            Node::Boolean => self.boolean().map(drop)?,
+            Node::Int => self.int().map(drop)?,
+            Node::Long => self.long().map(drop)?,
+            Node::Time(kind) => self.time(*kind).map(drop)?,
+            Node::Enum(symbols) => self.choose(symbols, "symbol of an enum").map(drop)?,
             Node::Float => self.take(4).map(drop)?,
             Node::Double => self.take(8).map(drop)?,
             Node::Uuid => self.take(16).map(drop)?,
-            Node::Bytes | Node::Text | Node::Decimal { size: None, .. } => self.sized().map(drop)?,
+            Node::Text => self.text().map(drop)?,
+            Node::Bytes | Node::Decimal { size: None, .. } => self.sized().map(drop)?,
             Node::Fixed(size) | Node::Decimal { size: Some(size), .. } => self.take(*size).map(drop)?,
             Node::Union(branches) => {
                 let depth = self.enter(depth)?;
@@ -205,22 +213,12 @@ impl<'b> Reader<'_, 'b> {
 
     fn skip_items(&mut self, of: NodeId, has_names: bool, depth: u32) -> Result<(), Broken> {
         let depth = self.enter(depth)?;
-        loop {
-            let (count, bytes) = self.block()?;
-            if let Some(bytes) = bytes {
-                self.take(bytes)?;
-                continue;
+        self.each_item(|reader| {
+            if has_names {
+                reader.text()?;
             }
-            for _ in 0..count {
-                if has_names {
-                    self.sized()?;
-                }
-                self.skip(of, depth)?;
-            }
-            if count == 0 {
-                return Ok(());
-            }
-        }
+            reader.skip(of, depth)
+        })
     }
 
     /// Goes into what holds others; gives the depth in there.
@@ -255,6 +253,43 @@ impl<'b> Reader<'_, 'b> {
         choice.ok_or_else(|| format!("there is no {what} {number}"))
     }
 
+    /// Nothing may be left over.
+    fn end(&self) -> Result<(), Broken> {
+        match self.rest.len() {
+            0 => Ok(()),
+            1 => Err("1 byte is left over behind the value".to_owned()),
+            left => Err(format!("{left} bytes are left over behind the value")),
+        }
+    }
+
+    fn boolean(&mut self) -> Result<bool, Broken> {
+        match self.array()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            [other] => Err(format!("a boolean of {other}, which is neither 0 nor 1")),
+        }
+    }
+
+    fn int(&mut self) -> Result<i64, Broken> {
+        let number = self.long()?;
+        match i32::try_from(number) {
+            Ok(_) => Ok(number),
+            Err(_) => Err(format!("an int of {number}, which has more than 32 bits")),
+        }
+    }
+
+    fn time(&mut self, kind: TimeKind) -> Result<i64, Broken> {
+        if kind.is_int() { self.int() } else { self.long() }
+    }
+
+    fn text(&mut self) -> Result<&'b [u8], Broken> {
+        let text = self.sized()?;
+        match str::from_utf8(text) {
+            Ok(_) => Ok(text),
+            Err(_) => Err("a string that is no UTF-8".to_owned()),
+        }
+    }
+
     fn sized(&mut self) -> Result<&'b [u8], Broken> {
         let length = self.length()?;
         self.take(length)
@@ -272,15 +307,14 @@ impl<'b> Reader<'_, 'b> {
         for (shift, (at, byte)) in (0..70).step_by(7).zip(self.rest.iter().enumerate()) {
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
+                if shift == LAST_SHIFT && *byte > 1 {
+                    return Err("a number beyond 64 bits".to_owned());
+                }
                 self.rest = &self.rest[at + 1..];
                 return Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
             }
         }
         Err(if self.rest.len() < 10 { self.ends() } else { "a number of more than ten bytes".to_owned() })
-    }
-
-    fn byte(&mut self) -> Result<u8, Broken> {
-        self.array().map(|[byte]| byte)
     }
 
     #[inline]

@@ -2,25 +2,12 @@
 
 use std::io::Write;
 
-/// Microseconds of a second, and seconds of a day.
-const MICROS: i64 = 1_000_000;
-const DAY: i64 = 86_400;
-/// The days that RFC 3339 can write, counted from 1970: from 0000-01-01 to 9999-12-31.
-const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 /// Digits behind the point that a price or volume may have.
 const SCALE: u32 = 9;
 /// The widest scale of a decimal that is read; JDBC sources have 127 for Oracle's numbers.
 pub const MAX_SCALE: u32 = 1000;
 /// Bytes of the longest decimal that is read: more digits than such a scale. Longer ones would take long.
 const MAX_DECIMAL_BYTES: usize = 512;
-
-/// What a long counts since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    Millis,
-    Micros,
-    Nanos,
-}
 
 pub fn write_integer(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -166,84 +153,6 @@ fn write_digits(out: &mut Vec<u8>, digits: &[u8], scale: u32) {
     }
 }
 
-/// An instant in RFC 3339, to the microsecond at most. `end`: `Z`, or nothing where it is a time of whichever zone.
-pub fn write_instant(out: &mut Vec<u8>, since: i64, unit: Unit, end: &str) {
-    let (seconds, fraction, digits) = match unit {
-        Unit::Millis => (since.div_euclid(1000), since.rem_euclid(1000), 3),
-        Unit::Micros => (since.div_euclid(MICROS), since.rem_euclid(MICROS), 6),
-        Unit::Nanos => (since.div_euclid(1000 * MICROS), since.rem_euclid(1000 * MICROS) / 1000, 6),
-    };
-    out.push(b'"');
-    if !write_date_digits(out, seconds.div_euclid(DAY)) {
-        // No reader takes it, and each shows it.
-        let _ = write!(out, "{since} {unit:?} since 1970\"");
-        return;
-    }
-    out.push(b'T');
-    write_clock(out, seconds.rem_euclid(DAY), fraction, digits);
-    out.extend_from_slice(end.as_bytes());
-    out.push(b'"');
-}
-
-/// A time of day, of no day.
-pub fn write_time_of_day(out: &mut Vec<u8>, since_midnight: i64, unit: Unit) {
-    let per_second = if unit == Unit::Millis { 1000 } else { MICROS };
-    let seconds = since_midnight.div_euclid(per_second).rem_euclid(DAY);
-    out.push(b'"');
-    write_clock(out, seconds, since_midnight.rem_euclid(per_second), if unit == Unit::Millis { 3 } else { 6 });
-    out.push(b'"');
-}
-
-/// A day, counted from 1970-01-01.
-pub fn write_date(out: &mut Vec<u8>, day: i64) {
-    out.push(b'"');
-    if !write_date_digits(out, day) {
-        let _ = write!(out, "{day} days since 1970");
-    }
-    out.push(b'"');
-}
-
-fn write_clock(out: &mut Vec<u8>, second: i64, fraction: i64, digits: u32) {
-    write_padded(out, second / 3600, 2);
-    out.push(b':');
-    write_padded(out, second / 60 % 60, 2);
-    out.push(b':');
-    write_padded(out, second % 60, 2);
-    out.push(b'.');
-    write_padded(out, fraction, digits);
-}
-
-/// `false` where the year has no four digits; nothing was written then.
-fn write_date_digits(out: &mut Vec<u8>, day: i64) -> bool {
-    if !DAYS.contains(&day) {
-        return false;
-    }
-    // Years are counted from March, so that a leap day is the last of its year, and days from 0000-03-01.
-    let days = day + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day_of_month = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    write_padded(out, year, 4);
-    out.push(b'-');
-    write_padded(out, month, 2);
-    out.push(b'-');
-    write_padded(out, day_of_month, 2);
-    true
-}
-
-fn write_padded(out: &mut Vec<u8>, value: i64, digits: u32) {
-    let (end, mut rest) = (out.len() + digits as usize, value);
-    out.resize(end, b'0');
-    for place in out.iter_mut().rev().take(digits as usize) {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,19 +213,6 @@ mod tests {
     }
 
     #[test]
-    fn what_rfc_3339_cannot_write_is_shown_all_the_same() {
-        assert_eq!(
-            text(|out| write_instant(out, i64::MAX, Unit::Millis, "Z")),
-            "\"9223372036854775807 Millis since 1970\""
-        );
-        assert_eq!(text(|out| write_date(out, i64::MAX)), "\"9223372036854775807 days since 1970\"");
-        assert_eq!(text(|out| write_date(out, 2_932_896)), "\"9999-12-31\"");
-        assert_eq!(text(|out| write_date(out, 2_932_897)), "\"2932897 days since 1970\"");
-        assert_eq!(text(|out| write_date(out, -719_528)), "\"0000-01-01\"");
-        assert_eq!(text(|out| write_time_of_day(out, 36_001_123, Unit::Millis)), "\"10:00:01.123\"");
-    }
-
-    #[test]
     fn bytes_and_identifiers_become_texts() {
         assert_eq!(text(|out| write_bytes(out, b"A\"\xff")), "\"A\\\"\\u00ff\"");
         let uuid = text(|out| write_uuid(out, &[0x12; 16]));
@@ -349,17 +245,6 @@ mod tests {
             let digits = String::from_utf8(digits).unwrap();
             let expected = unscaled.unsigned_abs().to_string();
             prop_assert_eq!(digits.trim_start_matches('0'), expected.trim_start_matches('0'));
-        }
-
-        #[test]
-        fn any_instant_comes_back_from_its_text(micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000) {
-            let read = |json: String| crate::timestamp::parse_rfc3339(json.trim_matches('"')).unwrap().micros();
-            prop_assert_eq!(read(text(|out| write_instant(out, micros, Unit::Micros, "Z"))), micros);
-            let millis = micros.div_euclid(1000);
-            prop_assert_eq!(read(text(|out| write_instant(out, millis, Unit::Millis, "Z"))), millis * 1000);
-            if let Some(nanos) = micros.checked_mul(1000) {
-                prop_assert_eq!(read(text(|out| write_instant(out, nanos, Unit::Nanos, "Z"))), micros);
-            }
         }
     }
 }

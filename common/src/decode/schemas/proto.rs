@@ -1,10 +1,14 @@
 //! Protobuf's wire format, read by the messages that a schema describes.
 //!
 //! Own code for the same reason as Avro's. Tests hold it against the `prost-reflect` crate, which reads the schema.
+//!
+//! A field that the schema does not have is passed over, as Protobuf asks of its readers: a producer may know a newer
+//! message. All else must be as the schema says.
 
+mod google;
 mod parse;
 
-use super::json::{self, Unit};
+use super::json;
 use crate::decode::MAX_VALUE_BYTES;
 #[cfg(test)]
 pub use parse::compiled;
@@ -13,6 +17,10 @@ use rustc_hash::FxHashMap;
 
 /// Messages inside one another, as in Protobuf's own readers.
 const MAX_DEPTH: u32 = 100;
+/// The highest number that a field may have.
+const MAX_NUMBER: u64 = (1 << 29) - 1;
+/// Where the tenth byte of a number begins: one of its bits is left.
+const LAST_SHIFT: u32 = 63;
 
 type TypeId = usize;
 
@@ -35,12 +43,11 @@ struct Top {
 #[derive(Debug)]
 enum Type {
     Message(Vec<Field>),
-    /// `google.protobuf.Timestamp`
-    Timestamp,
-    /// One of `google.protobuf`'s wrappers, or `google.type.Decimal`: its only field is what it means.
+    /// One of `google.protobuf`'s wrappers: its only field is what it means.
     Wrapper(Kind),
     /// `confluent.type.Decimal`
     Decimal,
+    Google(google::Known),
 }
 
 #[derive(Debug)]
@@ -151,7 +158,7 @@ impl Writer<'_, '_> {
         let schema = self.schema;
         match &schema.types[id] {
             Type::Message(fields) => self.fields(fields, body, depth),
-            Type::Timestamp => self.timestamp(body),
+            Type::Google(known) => known.write(body, self.out),
             Type::Wrapper(kind) => {
                 let value = last(body, 1, kind.wire())?.unwrap_or_default();
                 self.value(*kind, value, body, depth)
@@ -185,8 +192,10 @@ impl Writer<'_, '_> {
                 continue;
             };
             if !fields[at].takes(slot) {
-                // Another type than the schema's is as good as another field.
-                continue;
+                return Err(another_type(number, slot));
+            }
+            if fields[at].literal.is_none() {
+                fields[at].check(slot, body)?;
             }
             let known = &mut self.slots[base + at];
             *known = match (&fields[at], *known) {
@@ -244,7 +253,7 @@ impl Writer<'_, '_> {
         let mut entries = Entries::new(body);
         while let Some((number, slot)) = entries.next()? {
             match (slot, field.kind.wire()) {
-                _ if number != field.number || !field.takes(slot) => {}
+                _ if number != field.number => {}
                 (Slot::Bytes { start, end }, Some(wire)) => {
                     let mut packed = Reader(&body[start..end]);
                     while !packed.0.is_empty() {
@@ -284,7 +293,7 @@ impl Writer<'_, '_> {
         let begin = self.out.len();
         let mut entries = Entries::new(body);
         while let Some((number, slot)) = entries.next()? {
-            if number != field.number || !field.takes(slot) {
+            if number != field.number {
                 continue;
             }
             let entry = bytes_of(slot, body);
@@ -320,7 +329,7 @@ impl Writer<'_, '_> {
             Kind::Zigzag => json::write_integer(self.out, zigzag(bits)),
             Kind::Signed32 => json::write_integer(self.out, i64::from((bits as u32).cast_signed())),
             Kind::Bool => self.out.extend_from_slice(if bits == 0 { b"false" } else { b"true" }),
-            Kind::Text => json::write_text(self.out, bytes_of(slot, body)),
+            Kind::Text => json::write_text(self.out, text_of(slot, body)?),
             Kind::Bytes => json::write_bytes(self.out, bytes_of(slot, body)),
             Kind::Enum(id) => {
                 let number = bits as i32;
@@ -333,16 +342,6 @@ impl Writer<'_, '_> {
         }
         Ok(())
     }
-
-    fn timestamp(&mut self, body: &[u8]) -> Result<(), Broken> {
-        let (seconds, nanos) = (integer(body, 1)?, integer(body, 2)?);
-        let micros = seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(nanos.div_euclid(1000)));
-        match micros {
-            Some(micros) => json::write_instant(self.out, micros, Unit::Micros, "Z"),
-            None => json::write_text(self.out, format!("{seconds} seconds since 1970").as_bytes()),
-        }
-        Ok(())
-    }
 }
 
 impl Field {
@@ -350,6 +349,21 @@ impl Field {
     fn takes(&self, slot: Slot) -> bool {
         let is_packed = self.shape == Shape::Repeated && matches!(slot, Slot::Bytes { .. });
         is_packed || slot.wire() == self.kind.wire()
+    }
+
+    /// What is passed over must be of its type all the same.
+    fn check(&self, slot: Slot, body: &[u8]) -> Result<(), Broken> {
+        match (self.kind.wire(), slot) {
+            (Some(wire), Slot::Bytes { start, end }) => {
+                let mut packed = Reader(&body[start..end]);
+                while !packed.0.is_empty() {
+                    packed.number(wire)?;
+                }
+            }
+            (None, _) if matches!(self.kind, Kind::Text) => drop(text_of(slot, body)?),
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -379,11 +393,34 @@ fn bytes_of(slot: Slot, body: &[u8]) -> &[u8] {
     }
 }
 
-/// The last that is there of the field with this number, if it is written so.
+fn text_of(slot: Slot, body: &[u8]) -> Result<&[u8], Broken> {
+    let text = bytes_of(slot, body);
+    match str::from_utf8(text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err("a string that is no UTF-8".to_owned()),
+    }
+}
+
+/// A field of another type than the schema's.
+#[cold]
+fn another_type(number: u32, slot: Slot) -> Broken {
+    let how = match slot.wire() {
+        Some(Wire::Varint) => "as a varint",
+        Some(Wire::Fixed64) => "in 8 bytes",
+        Some(Wire::Fixed32) => "in 4 bytes",
+        None => "with a length",
+    };
+    format!("field {number} is written {how}, as its type is not")
+}
+
+/// The last that is there of the field with this number.
 fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>, Broken> {
     let (mut entries, mut found) = (Entries::new(body), None);
     while let Some((number, slot)) = entries.next()? {
-        if number == wanted && slot.wire() == wire {
+        if number == wanted {
+            if slot.wire() != wire {
+                return Err(another_type(number, slot));
+            }
             found = Some(slot);
         }
     }
@@ -416,10 +453,10 @@ impl<'b> Entries<'b> {
 
     /// The next field's number and place. Groups, which nobody writes any more, are passed over.
     fn next(&mut self) -> Result<Option<(u32, Slot)>, Broken> {
-        let mut groups = 0_u32;
+        let mut groups = Vec::new();
         while !self.reader.0.is_empty() {
             let key = self.reader.varint()?;
-            let number = u32::try_from(key >> 3).ok().filter(|number| *number > 0).ok_or("a field without a number")?;
+            let number = number_of(key)?;
             let slot = match key & 7 {
                 0 => self.reader.number(Wire::Varint)?,
                 1 => self.reader.number(Wire::Fixed64)?,
@@ -431,20 +468,29 @@ impl<'b> Entries<'b> {
                     Slot::Bytes { start, end: start + length }
                 }
                 3 => {
-                    groups += 1;
+                    groups.push(number);
                     continue;
                 }
                 4 => {
-                    groups = groups.checked_sub(1).ok_or("the end of a group that did not begin")?;
+                    groups.pop_if(|open| *open == number).ok_or("the end of a group that did not begin")?;
                     continue;
                 }
                 other => return Err(format!("there is no wire type {other}")),
             };
-            if groups == 0 {
+            if groups.is_empty() {
                 return Ok(Some((number, slot)));
             }
         }
-        if groups == 0 { Ok(None) } else { Err("it ends in a group".to_owned()) }
+        if groups.is_empty() { Ok(None) } else { Err("it ends in a group".to_owned()) }
+    }
+}
+
+#[inline]
+fn number_of(key: u64) -> Result<u32, Broken> {
+    match key >> 3 {
+        0 => Err("a field without a number".to_owned()),
+        number @ 1..=MAX_NUMBER => Ok(number as u32),
+        number => Err(format!("the number {number}, which no field has")),
     }
 }
 
@@ -457,6 +503,9 @@ impl<'b> Reader<'b> {
         for (shift, (at, byte)) in (0..70).step_by(7).zip(self.0.iter().enumerate()) {
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
+                if shift == LAST_SHIFT && *byte > 1 {
+                    return Err("a number beyond 64 bits".to_owned());
+                }
                 self.0 = &self.0[at + 1..];
                 return Ok(number);
             }

@@ -2,7 +2,8 @@
 
 use super::{Member, Node, NodeId, Schema};
 use crate::decode::schemas::SchemaText;
-use crate::decode::schemas::json::{MAX_SCALE, Unit, write_text};
+use crate::decode::schemas::json::{MAX_SCALE, write_text};
+use crate::decode::schemas::times::TimeKind;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -136,7 +137,8 @@ fn primitive(name: &str) -> Option<Node> {
     Some(match name {
         "null" => Node::Null,
         "boolean" => Node::Boolean,
-        "int" | "long" => Node::Integer,
+        "int" => Node::Int,
+        "long" => Node::Long,
         "float" => Node::Float,
         "double" => Node::Double,
         "bytes" => Node::Bytes,
@@ -148,17 +150,11 @@ fn primitive(name: &str) -> Option<Node> {
 /// A primitive type that means something else. A logical type that is not known, or does not fit, is passed over, as the
 /// specification asks for.
 fn logical(name: &str, object: &Map<String, Value>) -> Option<Node> {
-    let instant = |unit, is_local| Some(Node::Instant { unit, is_local });
-    match (name, object.get("logicalType")?.as_str()?) {
-        ("long", "timestamp-millis") => instant(Unit::Millis, false),
-        ("long", "timestamp-micros") => instant(Unit::Micros, false),
-        ("long", "timestamp-nanos") => instant(Unit::Nanos, false),
-        ("long", "local-timestamp-millis") => instant(Unit::Millis, true),
-        ("long", "local-timestamp-micros") => instant(Unit::Micros, true),
-        ("long", "local-timestamp-nanos") => instant(Unit::Nanos, true),
-        ("int", "date") => Some(Node::Date),
-        ("int", "time-millis") => Some(Node::TimeOfDay(Unit::Millis)),
-        ("long", "time-micros") => Some(Node::TimeOfDay(Unit::Micros)),
+    let logical = object.get("logicalType")?.as_str()?;
+    if let Some(kind) = TimeKind::of_name(logical) {
+        return (name == if kind.is_int() { "int" } else { "long" }).then_some(Node::Time(kind));
+    }
+    match (name, logical) {
         ("bytes", "decimal") => Some(Node::Decimal { size: None, scale: scale(object)? }),
         _ => None,
     }

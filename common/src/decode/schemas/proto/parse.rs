@@ -1,5 +1,6 @@
 //! The text of a Protobuf schema as types.
 
+use super::google::{self, Known};
 use super::{Field, Kind, Schema, Shape, Top, Type, TypeId};
 use crate::decode::schemas::SchemaText;
 use crate::decode::schemas::json::write_text;
@@ -43,8 +44,11 @@ pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Sche
 }
 
 pub fn compiled(text: &SchemaText) -> Result<DescriptorPool, String> {
-    let mut sources: HashMap<String, String> =
-        KNOWN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let known = KNOWN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let google = google::TYPES
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), format!("syntax = \"proto3\"; package google.type; {text}")));
+    let mut sources: HashMap<String, String> = known.chain(google).collect();
     sources.extend(text.references.iter().map(|reference| (reference.name.clone(), reference.text.clone())));
     sources.insert(ROOT.to_owned(), text.text.clone());
     let mut resolver = ChainFileResolver::new();
@@ -101,18 +105,22 @@ impl Parser<'_> {
         // It may hold itself, so it is known before its fields are.
         self.types.push(Type::Message(Vec::new()));
         self.types[id] = match name {
-            "google.protobuf.Timestamp" => Type::Timestamp,
             "confluent.type.Decimal" => Type::Decimal,
             name if is_wrapper(name) => match message.get_field(1) {
                 Some(field) => Type::Wrapper(self.kind(&field)),
                 None => Type::Message(Vec::new()),
             },
-            _ => {
-                Type::Message(message.fields().filter_map(|field| self.field(&field, message.is_map_entry())).collect())
-            }
+            name => match Known::of_name(name) {
+                Some(known) => Type::Google(known),
+                None => Type::Message(self.fields(message)),
+            },
         };
         self.depth -= 1;
         id
+    }
+
+    fn fields(&mut self, message: &MessageDescriptor) -> Vec<Field> {
+        message.fields().filter_map(|field| self.field(&field, message.is_map_entry())).collect()
     }
 
     /// `None` for a group.
@@ -181,5 +189,5 @@ impl Parser<'_> {
 fn is_wrapper(name: &str) -> bool {
     const OF: [&str; 9] = ["Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes"];
     let inner = name.strip_prefix("google.protobuf.").and_then(|name| name.strip_suffix("Value"));
-    name == "google.type.Decimal" || inner.is_some_and(|inner| OF.contains(&inner))
+    inner.is_some_and(|inner| OF.contains(&inner))
 }

@@ -3,6 +3,7 @@
 use super::super::*;
 use crate::Timestamp;
 use crate::decode::{Beside, Decoder, Element, MapEntries, Mapping, Preset};
+use crate::timestamp::TimeRules;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -51,9 +52,9 @@ fn what_another_library_writes_is_read_as_it_means() {
         let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
         let bytes: Vec<u8> = bytes.collect();
         assert_eq!(json_of(&schema, &bytes).as_deref(), Ok(case["json"].as_str().unwrap()), "{line}");
-        // Not a byte of it may be missing, and what follows is nobody's.
-        let whole = json_of(&schema, &[&bytes[..], b"more"].concat());
-        assert_eq!(whole.as_deref(), Ok(case["json"].as_str().unwrap()), "{line}");
+        // Not a byte of it may be missing, and none may be left over.
+        let more = json_of(&schema, &[&bytes[..], b"more"].concat()).unwrap_err();
+        assert!(more.starts_with("4 bytes are left over behind the value"), "{line}: {more}");
         if let Some(cut) = bytes.len().checked_sub(1) {
             assert!(json_of(&schema, &bytes[..cut]).is_err(), "{line}");
         }
@@ -94,7 +95,7 @@ fn types_that_few_write_are_what_they_mean() {
         (r#"{"type":"long","logicalType":"no-such-thing"}"#, long(5), "5"),
         (r#"{"type":"int","logicalType":"timestamp-millis"}"#, long(5), "5"),
         (r#"{"type":"bytes","logicalType":"decimal","precision":4,"scale":-2}"#, sized(b"A"), r#""A""#),
-        (r#"{"type":{"type":"long","logicalType":"timestamp-millis"}}"#, long(0), r#""1970-01-01T00:00:00.000Z""#),
+        (r#"{"type":{"type":"long","logicalType":"timestamp-millis"}}"#, long(0), r#"{"timestamp-millis":0}"#),
     ] {
         assert_eq!(json_of(kind, &bytes).as_deref(), Ok(expected), "{kind}");
     }
@@ -172,6 +173,89 @@ fn bytes_that_do_not_follow_the_schema_are_said_and_never_take_for_ever() {
     assert!(json_of(twice, &[]).unwrap_err().contains("nested deeper"));
 }
 
+#[test]
+fn what_is_passed_over_must_follow_the_schema_as_what_is_read() {
+    let items = |of: &str| format!(r#"{{"type":"array","items":{of}}}"#);
+    for (kind, bytes, said) in [
+        (r#""boolean""#.to_owned(), vec![2], "a boolean of 2"),
+        (r#""boolean""#.to_owned(), vec![0xff], "a boolean of 255"),
+        (r#"{"type":"enum","name":"E","symbols":["A"]}"#.to_owned(), long(1), "no symbol of an enum 1"),
+        (r#"["null","boolean"]"#.to_owned(), vec![4], "no branch of a union 2"),
+        (r#""int""#.to_owned(), long(1 << 31), "an int of 2147483648"),
+        (r#"{"type":"int","logicalType":"date"}"#.to_owned(), long(-(1 << 31) - 1), "an int of -2147483649"),
+        (r#"{"type":"int","logicalType":"time-millis"}"#.to_owned(), long(i64::MAX), "an int of 9223372036854775807"),
+        (r#""long""#.to_owned(), [&[0xff; 9][..], &[2]].concat(), "a number beyond 64 bits"),
+        (r#""string""#.to_owned(), sized(b"a\xff"), "a string that is no UTF-8"),
+        (r#"{"type":"map","values":"null"}"#.to_owned(), [long(1), sized(b"\xff"), long(0)].concat(), "no UTF-8"),
+        (items(r#""boolean""#), [long(1), vec![3], long(0)].concat(), "a boolean of 3"),
+        // A block that says how long it is.
+        (items(r#""boolean""#), [long(-1), long(1), vec![3], long(0)].concat(), "a boolean of 3"),
+        (items(r#""boolean""#), [long(-1), long(2), vec![1], long(0)].concat(), "a block of 2 bytes has 1"),
+        (items(r#""long""#), [long(-1), long(1), long(1 << 20), long(0)].concat(), "a block of 1 bytes has 4"),
+    ] {
+        let schema = format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"x","type":{kind}}},{{"name":"symbol","type":"string"}}]}}"#
+        );
+        let body = [bytes, sized(b"AAPL")].concat();
+        for rules in [None, Some(&Rules::default())] {
+            let Format::Avro(schema) = Schema::parse(&avro(&schema), rules).unwrap().0 else { panic!("it is Avro") };
+            let error = schema.write(&body, &mut Vec::new()).unwrap_err();
+            assert!(error.contains(said), "{kind}, read whole: {}: {error}", rules.is_none());
+        }
+    }
+}
+
+#[test]
+fn a_time_out_of_range_is_shown_by_its_type_and_what_it_counts() {
+    let reject_of = |kind: &str, number: i64| {
+        let schema = format!(
+            r#"{{"type":"record","name":"R","fields":[{{"name":"symbol","type":"string"}},{{"name":"price","type":"double"}},{{"name":"ts","type":{kind}}}]}}"#
+        );
+        let body = [sized(b"A"), 1.5_f64.to_le_bytes().to_vec(), long(number)].concat();
+        ticks(&mut decoder(Rules::default(), &[(1, avro(&schema))]), &framed(1, &body)).remove(0)
+    };
+    let of = |name: &str, number: i64| reject_of(&format!(r#"{{"type":"long","logicalType":"{name}"}}"#), number);
+    let of_int = |name: &str, number: i64| reject_of(&format!(r#"{{"type":"int","logicalType":"{name}"}}"#), number);
+    for (reject, expected) in [
+        (
+            of("timestamp-micros", 1_749_218_401_123),
+            r#"timestamp_out_of_range: timestamp {"timestamp-micros":1749218401123} is 1970-01-21T05:53:38.401123Z, before 1990-01-01T00:00:00Z (--oldest)"#,
+        ),
+        (
+            of("timestamp-millis", 1_749_218_401_123_456),
+            r#"timestamp_out_of_range: timestamp {"timestamp-millis":1749218401123456} is of no year from 0 to 9999"#,
+        ),
+        (
+            of("timestamp-nanos", i64::MIN),
+            r#"timestamp_out_of_range: timestamp {"timestamp-nanos":-9223372036854775808} is 1677-09-21T00:12:43.145224Z, before 1990-01-01T00:00:00Z (--oldest)"#,
+        ),
+        (
+            of("local-timestamp-millis", 1_749_218_401),
+            r#"bad_timestamp: timestamp {"local-timestamp-millis":1749218401} has no UTC offset: say whose time it is, as --timestamp-zone America/New_York"#,
+        ),
+        (
+            of_int("date", 2_932_897),
+            r#"bad_timestamp: timestamp {"date":2932897} is neither text of a time nor a number since 1970"#,
+        ),
+        (
+            of_int("time-millis", 36_001_123),
+            r#"bad_timestamp: timestamp "10:00:01.123" is a time of day without its date: name both, as --map timestamp=DATE,time_of_day=TIME"#,
+        ),
+        (
+            of_int("time-millis", 90_000_000),
+            r#"bad_timestamp: timestamp {"time-millis":90000000} is neither text of a time nor a number since 1970"#,
+        ),
+    ] {
+        assert_eq!(reject, expected);
+    }
+    // Whoever takes such times is given them.
+    let rules =
+        Rules { times: TimeRules { oldest: Timestamp::from_micros(0), ..TimeRules::default() }, ..Rules::default() };
+    let schema = avro(&QUOTE.replace("timestamp-micros", "timestamp-millis"));
+    let old = ticks(&mut decoder(rules, &[(7, schema)]), &quote_at(1_000_000, None, 86_400_123));
+    assert_eq!(old, ["0 AAPL 1970-01-02T00:00:00.123Z 1 1 "]);
+}
+
 fn decoder(rules: Rules, known: &[(u32, SchemaText)]) -> Decoder {
     let mut schemas = Schemas::default();
     for (id, text) in known {
@@ -222,11 +306,14 @@ const QUOTE: &str = r#"{"type":"record","name":"Quote","fields":[
     {"name":"ts","type":{"type":"long","logicalType":"timestamp-micros"}}]}"#;
 
 fn quote(price: i128, qty: Option<i64>) -> Vec<u8> {
+    quote_at(price, qty, 1_749_218_401_123_456)
+}
+
+fn quote_at(price: i128, qty: Option<i64>, ts: i64) -> Vec<u8> {
     let qty = qty.map_or_else(|| long(0), |qty| [long(1), long(qty)].concat());
     let flags = [long(1), sized(b"@"), long(0)].concat();
     let meta = [long(1), sized(b"a"), sized(b"b"), long(0)].concat();
-    let parts =
-        [sized(b"XNAS"), sized(b"AAPL"), flags, sized(&price.to_be_bytes()), qty, meta, long(1_749_218_401_123_456)];
+    let parts = [sized(b"XNAS"), sized(b"AAPL"), flags, sized(&price.to_be_bytes()), qty, meta, long(ts)];
     framed(7, &parts.concat())
 }
 

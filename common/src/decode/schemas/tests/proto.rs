@@ -104,17 +104,64 @@ fn every_type_is_what_it_means() {
 #[test]
 fn a_message_in_parts_is_one_and_of_a_number_the_last_counts() {
     let text = r#"syntax = "proto3"; message A { B b = 1; int32 n = 2; } message B { string s = 1; int32 n = 2; }"#;
-    // b { s: "x" }, n: 1, b { n: 5 }, n: 2; and a field that is not in the schema, and n as text.
-    let body = [0, 10, 3, 10, 1, b'x', 16, 1, 10, 2, 16, 5, 16, 2, 0x7a, 1, b'?', 18, 1, b'9'];
+    // b { s: "x" }, n: 1, b { n: 5 }, n: 2; and a field that is not in the schema, as of a producer's newer message.
+    let body = [0, 10, 3, 10, 1, b'x', 16, 1, 10, 2, 16, 5, 16, 2, 0x7a, 1, b'?'];
     assert_eq!(json_of(&proto(text), None, &body).unwrap(), r#"{"b":{"s":"x","n":5},"n":2}"#);
 }
 
+/// Read or passed over.
 #[test]
-fn a_number_that_is_written_otherwise_than_its_type_is_another_field() {
-    let text = r#"syntax = "proto3"; message A { double d = 1; repeated float f = 2; map<int32, fixed32> m = 3; }"#;
-    // d as an int64, f as fixed64, and an entry of m whose value is an int32; 1.0 packed into f.
-    let body = [&[0, 8, 5, 17, 1, 2, 3, 4, 5, 6, 7, 8, 26, 4, 8, 1, 16, 5, 18, 4][..], &1_f32.to_le_bytes()].concat();
-    assert_eq!(json_of(&proto(text), None, &body).unwrap(), r#"{"d":0.0,"f":[1.0],"m":{"1":0}}"#);
+fn a_field_that_is_written_otherwise_than_its_type_makes_the_value_none() {
+    let text = r#"syntax = "proto3"; enum E { NO = 0; } message A { double d = 1; repeated float f = 2; map<int32, fixed32> m = 3;
+        string s = 4; repeated sint32 n = 5; E e = 6; bool b = 7; repeated string t = 8; }"#;
+    for (body, said) in [
+        (&[8, 5][..], "field 1 is written as a varint"),
+        (&[13, 1, 2, 3, 4], "field 1 is written in 4 bytes"),
+        (&[17, 1, 2, 3, 4, 5, 6, 7, 8], "field 2 is written in 8 bytes"),
+        (&[26, 4, 8, 1, 16, 5], "field 2 is written as a varint"),
+        (&[32, 5], "field 4 is written as a varint"),
+        (&[34, 1, 0xff], "a string that is no UTF-8"),
+        (&[66, 1, 0xff], "a string that is no UTF-8"),
+        (&[42, 2, 2, 0x80], "in the midst"),
+        (&[18, 3, 1, 2, 3], "in the midst"),
+        (&[50, 0], "field 6 is written with a length"),
+        (&[56, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], "beyond 64 bits"),
+        (&[0xf8, 0xff, 0xff, 0xff, 0x7f, 1], "which no field has"),
+        // What looks like the beginning of a group ends as another one.
+        (&[0x63, 0x6c], "the end of a group that did not begin"),
+    ] {
+        for rules in [None, Some(&Rules::default())] {
+            let error = json_of(&proto(text), rules, &[&[0], body].concat()).unwrap_err();
+            assert!(error.contains(said), "{body:?}, read whole: {}: {error}", rules.is_none());
+        }
+    }
+    let packed = [&[0, 18, 4][..], &1_f32.to_le_bytes(), &[21], &2_f32.to_le_bytes(), &[40, 1, 42, 1, 3]].concat();
+    let json = json_of(&proto(text), None, &packed).unwrap();
+    assert!(json.contains(r#""f":[1.0,2.0]"#) && json.contains(r#""n":[-1,-2]"#), "{json}");
+}
+
+/// Whatever no message goes on with. Bytes that are one more field are one: readers must bear with fields they do not know.
+#[test]
+fn bytes_behind_a_message_that_are_no_field_make_it_none() {
+    let text = r#"syntax = "proto3"; message A { string s = 1; int64 n = 2; }"#;
+    let message = [0, 10, 1, b'x', 16, 7];
+    assert!(json_of(&proto(text), None, &message).is_ok());
+    for garbage in [
+        &b"\0"[..],
+        b"\0\0\0\0",
+        b"more",
+        b"garbage",
+        b"trailing",
+        b"\xff",
+        b"\n",
+        b"\r\n",
+        b"{}",
+        b"\x08\x01",
+        b"\x12\0",
+    ] {
+        let read = json_of(&proto(text), None, &[&message, garbage].concat());
+        assert!(read.is_err(), "{garbage:?}: {read:?}");
+    }
 }
 
 /// It has 40 kB, and would have a text of gigabytes.
@@ -164,6 +211,119 @@ fn a_schema_may_refer_to_others_and_know_confluents() {
     assert!(error.contains("money.proto"), "{error}");
     let error = Schema::parse(&proto("syntax = \"proto3\"; message A { B b = 1; }"), None).unwrap_err();
     assert!(error.contains('B'), "{error}");
+}
+
+/// No registry lists them as references.
+#[test]
+fn google_types_are_known_and_are_what_they_mean() {
+    let text = r#"syntax = "proto3"; import "google/type/decimal.proto"; import "google/type/money.proto";
+        import "google/type/date.proto"; import "google/type/timeofday.proto"; import "google/protobuf/timestamp.proto";
+        message T { google.type.Decimal d = 1; google.type.Money m = 2; google.type.Date day = 3;
+            google.type.TimeOfDay at = 4; google.protobuf.Timestamp ts = 5; }"#;
+    let of = |field: &str, name: &str, members: &[(&str, Value)]| {
+        let mut inner = message(text, name);
+        members.iter().for_each(|(name, value)| inner.set_field_by_name(name, value.clone()));
+        let mut whole = message(text, "T");
+        whole.set_field_by_name(field, Value::Message(inner));
+        json_of(&proto(text), None, &first(&whole)).unwrap()
+    };
+    for (value, expected) in [
+        ("201.50", r#""201.50""#),
+        ("12345678901234567890.123456789012345678901", r#""12345678901234567890.123456789012345678901""#),
+        ("-2.5E-3", r#""-2.5E-3""#),
+        // What the type allows and JSON does not.
+        ("+7", r#""7""#),
+        (".5", r#""0.5""#),
+        ("-.5e3", r#""-0.5e3""#),
+        ("5.", r#""5.0""#),
+        ("5.e1", r#""5.0e1""#),
+        ("", r#""0""#),
+        ("1,5", r#""1,5""#),
+        ("+", r#""+""#),
+    ] {
+        let json = of("d", "google.type.Decimal", &[("value", Value::String(value.to_owned()))]);
+        assert_eq!(json, format!(r#"{{"d":{expected}}}"#), "{value}");
+    }
+    for (units, nanos, expected) in [
+        (201, 500_000_000, "201.5"),
+        (0, 1, "0.000000001"),
+        (-37, -630_000_000, "-37.63"),
+        (0, -5, "-0.000000005"),
+        (i64::MIN, 0, "-9223372036854775808"),
+        (1, -1, r#"{"units":1,"nanos":-1}"#),
+        (-1, 1, r#"{"units":-1,"nanos":1}"#),
+        (0, 1_000_000_000, r#"{"units":0,"nanos":1000000000}"#),
+    ] {
+        let members = [
+            ("currency_code", Value::String("USD".to_owned())),
+            ("units", Value::I64(units)),
+            ("nanos", Value::I32(nanos)),
+        ];
+        assert_eq!(of("m", "google.type.Money", &members), format!(r#"{{"m":{expected}}}"#));
+    }
+    let day = |year, month, day| {
+        of(
+            "day",
+            "google.type.Date",
+            &[("year", Value::I32(year)), ("month", Value::I32(month)), ("day", Value::I32(day))],
+        )
+    };
+    assert_eq!(day(2025, 6, 6), r#"{"day":"2025-06-06"}"#);
+    assert_eq!(day(0, 6, 6), r#"{"day":{"year":0,"month":6,"day":6}}"#);
+    let at =
+        |hours, nanos| of("at", "google.type.TimeOfDay", &[("hours", Value::I32(hours)), ("nanos", Value::I32(nanos))]);
+    assert_eq!(at(14, 123_456_789), r#"{"at":"14:00:00.123456"}"#);
+    assert_eq!(at(24, 0), r#"{"at":{"hours":24,"minutes":0,"seconds":0,"nanos":0}}"#);
+    let ts = |nanos| of("ts", "google.protobuf.Timestamp", &[("seconds", Value::I64(1)), ("nanos", Value::I32(nanos))]);
+    assert_eq!(ts(-1), r#"{"ts":{"seconds":1,"nanos":-1}}"#);
+}
+
+#[test]
+fn every_import_that_confluents_registry_knows_is_known() {
+    for name in [
+        "google/protobuf/any",
+        "google/protobuf/api",
+        "google/protobuf/descriptor",
+        "google/protobuf/duration",
+        "google/protobuf/empty",
+        "google/protobuf/field_mask",
+        "google/protobuf/source_context",
+        "google/protobuf/struct",
+        "google/protobuf/timestamp",
+        "google/protobuf/type",
+        "google/protobuf/wrappers",
+        "google/type/calendar_period",
+        "google/type/color",
+        "google/type/date",
+        "google/type/datetime",
+        "google/type/dayofweek",
+        "google/type/decimal",
+        "google/type/expr",
+        "google/type/fraction",
+        "google/type/interval",
+        "google/type/latlng",
+        "google/type/localized_text",
+        "google/type/money",
+        "google/type/month",
+        "google/type/phone_number",
+        "google/type/postal_address",
+        "google/type/quaternion",
+        "google/type/timeofday",
+        "confluent/meta",
+        "confluent/type/decimal",
+    ] {
+        let text = format!(r#"syntax = "proto3"; import "{name}.proto"; message A {{ int32 n = 1; }}"#);
+        assert!(Schema::parse(&proto(&text), None).is_ok(), "{name}");
+    }
+    // What a registry lists counts before what is known.
+    let own = Reference {
+        name: "google/type/decimal.proto".to_owned(),
+        text: r#"syntax = "proto3"; package google.type; message Decimal { string value = 1; int32 scale = 2; }"#
+            .to_owned(),
+    };
+    let text = r#"syntax = "proto3"; import "google/type/decimal.proto"; message A { google.type.Decimal d = 1; }"#;
+    let with = SchemaText { references: vec![own], ..proto(text) };
+    assert_eq!(json_of(&with, None, &[0, 10, 3, 10, 1, b'7']).unwrap(), r#"{"d":"7"}"#);
 }
 
 #[test]
