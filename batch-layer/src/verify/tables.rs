@@ -390,6 +390,9 @@ impl Gaps {
     }
 }
 
+/// Partition, first offset, the one behind the last, and until when it counts.
+type GapRow = (i32, i64, i64, Option<Timestamp>);
+
 /// A gap of a topic that was made anew, or is read from another cluster, says nothing of the offsets that it has since.
 pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
     let rows = pg::query_as(
@@ -405,9 +408,9 @@ pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<G
     .bind(groups)
     .bind(topic)
     .fetch_all(&mut index.connection);
-    let rows: Result<Vec<(i32, i64, i64, Option<Timestamp>)>, _> = in_time(index.patience, rows).await;
+    let rows: Result<Vec<GapRow>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading kafka_gaps in", error))?;
-    let gap = |(partition, from, to, until): (i32, i64, i64, _)| {
+    let gap = |(partition, from, to, until): GapRow| {
         let offsets = from.cast_unsigned()..to.cast_unsigned();
         Gap { partition, offsets, until }
     };

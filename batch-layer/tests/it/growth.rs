@@ -23,8 +23,8 @@ async fn speed_side() -> (World, [Vec<Tick>; 3]) {
 async fn half_expired() -> (World, [Vec<Tick>; 3]) {
     let (world, all) = speed_side().await;
     world.put(&key(10, 0, 0), &all[0]).await;
-    for partition in 1..3 {
-        world.put(&key(10, partition as i32, 0), &all[partition][..10]).await;
+    for ticks in &all[1..] {
+        world.put(&key(10, ticks[0].partition, 0), &ticks[..10]).await;
     }
     world.run_ok(&HOURS).await;
     world.bucket.delete(&key(10, 0, 0)).await.unwrap();
@@ -48,8 +48,8 @@ async fn an_object_that_grew_beside_expired_ones_brings_its_new_ticks() {
         if is_noticed {
             world.run_ok(&HOURS).await;
         }
-        for partition in 1..3 {
-            world.put(&key(10, partition as i32, 0), &all[partition]).await;
+        for ticks in &all[1..] {
+            world.put(&key(10, ticks[0].partition, 0), ticks).await;
         }
         world.run_ok(&[&HOURS[..], flags].concat()).await;
         assert_eq!(world.rows(AT_TEN).await, ["120 3 1 0 0"], "{is_noticed} {flags:?}");
