@@ -107,6 +107,9 @@ impl Intake {
         for topic in shared.config.named_topics() {
             inquiry.about_topic(topic);
         }
+        if let Some(topic) = &shared.config.dead_letter_topic {
+            inquiry.about_topic(topic);
+        }
         let dead_letters = DeadLetters::new(&shared.config, &shared.metrics.letters_cut)?;
         let rules = shared.config.messages.rules(ProvenanceNames::default());
         let watch =

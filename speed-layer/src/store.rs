@@ -586,6 +586,11 @@ impl Store {
                 self.pause_for(&format!("{error:#}")).await;
                 Ok(())
             }
+            // What was right once is somebody's change, or a moment's: a restart would cure it no sooner.
+            Failure::Configuration(error) if self.shared.metrics.batches_written() > 0 => {
+                self.pause_for(&format!("{error:#}")).await;
+                Ok(())
+            }
             failure => Err(StoreError::Fatal(failure)),
         }
     }

@@ -26,6 +26,7 @@ const GRANTS: &str = include_str!("../../../migrations/grants.sql");
 /// A name of its own, because a writer may end another's session that takes long.
 const BEGIN: &str =
     "begin isolation level read committed; set local application_name = 'migrations'; set local lock_timeout = '30s';
+                     set local standard_conforming_strings = on;
                      set local idle_in_transaction_session_timeout = '60s'";
 /// Longer than a look takes that still goes on.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);

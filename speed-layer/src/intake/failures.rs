@@ -103,6 +103,10 @@ impl Intake {
     pub(super) fn take_finding(&mut self, finding: Finding) -> Step {
         match finding {
             Finding::Members(members) => self.take_members(&members),
+            Finding::Missing(topic) if self.is_of_letters(&topic) => self.note_topic_of_letters(false),
+            Finding::Topic(identity, _) if self.is_of_letters(&identity.topic) => self.note_topic_of_letters(true),
+            // To write is another right than to look.
+            Finding::Forbidden(topic, _) if self.is_of_letters(&topic) => {}
             Finding::Missing(topic) => self.topic_is_missing(&topic),
             Finding::Forbidden(topic, why) => return self.topic_is_forbidden(&topic, &why),
             Finding::Topic(identity, question) => {
@@ -154,6 +158,14 @@ impl Intake {
     }
 
     /// Said once; the topic is waited for. One of its name that is there later is found out about before it is read.
+    fn is_of_letters(&self, topic: &str) -> bool {
+        self.shared.config.dead_letter_topic.as_deref() == Some(topic)
+    }
+
+    fn note_topic_of_letters(&mut self, is_there: bool) {
+        self.letters_watch.note_topic(is_there, &self.shared.health.letters);
+    }
+
     fn topic_is_missing(&mut self, topic: &str) {
         self.assignment.is_missing(topic, Instant::now());
         let brokers = &self.shared.config.kafka_brokers;

@@ -15,16 +15,31 @@ pub struct LettersWatch {
     retries: Counter,
     since: Option<Instant>,
     counted: Option<Instant>,
+    is_missing: bool,
 }
 
 impl LettersWatch {
     pub fn new(topic: Option<&str>, retries: Counter) -> Self {
-        Self { topic: topic.unwrap_or_default().to_owned(), retries, since: None, counted: None }
+        Self { topic: topic.unwrap_or_default().to_owned(), retries, since: None, counted: None, is_missing: false }
     }
 
     /// Whether it was said that letters wait, and nothing since.
     pub fn is_waiting(&self) -> bool {
         self.counted.is_some()
+    }
+
+    /// Takes in whether the brokers know the topic: the first letter may come weeks after the start, and would hold up all.
+    pub fn note_topic(&mut self, is_there: bool, health: &Fact) {
+        let was_missing = std::mem::replace(&mut self.is_missing, !is_there);
+        let topic = &self.topic;
+        if is_there && was_missing {
+            tracing::info!(topic, "topic \"{topic}\" (--dead-letter-topic) is there now");
+            health.set(true);
+        } else if !is_there && !was_missing {
+            let text = format!("topic \"{topic}\" (--dead-letter-topic) does not exist; create it");
+            tracing::warn!(topic, "{text}: the first rejected message will wait for it, and all behind it");
+            health.fails(text);
+        }
     }
 
     /// Takes in whether all letters are delivered, and why not, where that is known.
@@ -39,7 +54,9 @@ impl LettersWatch {
                 );
             }
             self.since = None;
-            health.set(true);
+            if !self.is_missing {
+                health.set(true);
+            }
             return;
         }
         let waits = self.since.get_or_insert_with(Instant::now).elapsed();

@@ -27,6 +27,10 @@ impl Verdict {
             // 22: not a value of the type; 23: against a constraint; 44: against a view's check; 54: beyond a limit; P0001:
             // raised by a trigger.
             "P0001" => Self::Refused(describe(error)),
+            // A check that has no name is a partition's bounds: that no partition takes a tick is no fault of it.
+            "23514" if error.as_database_error().and_then(sqlx::error::DatabaseError::constraint).is_none() => {
+                Self::Other
+            }
             code if ["22", "23", "44", "54"].iter().any(|class| code.starts_with(class)) => {
                 Self::Refused(describe(error))
             }

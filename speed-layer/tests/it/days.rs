@@ -1,6 +1,7 @@
 //! Day partitions that are many, or not as the speed layer would have made them.
 
 use crate::scene::{PATIENCE, Scene, tick};
+use sqlx::AssertSqlSafe;
 use testing::{Record, eventually};
 
 fn tick_at(instant: &str) -> Record {
@@ -100,4 +101,18 @@ async fn days_are_made_ahead_of_time_and_the_first_tick_of_one_waits_for_no_lock
     let record = Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &now.to_string()));
     scene.topic.produce([record]).await;
     scene.wait_all_in().await;
+}
+
+/// The days' bounds are read by a pattern, whose backslashes such a database would take for its own.
+#[tokio::test]
+async fn tables_that_are_made_where_strings_have_escapes_have_days_all_the_same() {
+    let scene = Scene::new(1).await;
+    let escapes = format!("alter database \"{}\" set standard_conforming_strings = off", scene.database.name());
+    sqlx::raw_sql(AssertSqlSafe(escapes)).execute(scene.database.pool()).await.unwrap();
+    scene.send_ticks(1, 10).await;
+    let _speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0);
+    assert_eq!(scene.count("select count(*) from realtime_partitions where from_time is null").await, 0);
 }

@@ -74,6 +74,21 @@ async fn a_dead_letter_topic_that_is_not_there_holds_the_batch_back_and_is_named
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 0);
 }
 
+/// The first letter may come weeks later.
+#[tokio::test]
+async fn a_dead_letter_topic_that_is_not_there_is_named_before_the_first_reject() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&["--dead-letter-topic", "nowhere-at-all"]);
+    scene.send_ticks(1, 5).await;
+    scene.wait_all_in().await;
+    let line = speed_layer.wait_stderr("does not exist; create it", PATIENCE).await;
+    assert!(line.contains("nowhere-at-all") && line.contains("--dead-letter-topic"), "{line}");
+    let address = http_address(&speed_layer).await;
+    let (status, body) = get(&address, "/readyz");
+    assert_eq!(status, 503);
+    assert!(body.contains("nowhere-at-all"), "{body}");
+}
+
 /// More than the client sends, with headers less than the topic takes; and company that is refused with it.
 #[tokio::test]
 async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing() {

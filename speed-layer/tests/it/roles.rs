@@ -1,6 +1,6 @@
 //! The speed layer as `speed_writer`: enough rights for everything it does, and none for anything else.
 
-use crate::scene::{PATIENCE, Scene, tick};
+use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use testing::{Child, Record, assert_refused, eventually};
 
@@ -280,4 +280,29 @@ async fn tables_from_before_the_roles_are_handed_over_with_all_that_belongs_to_t
     scene.send_ticks(1, 10).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
+}
+
+#[tokio::test]
+async fn a_right_or_a_table_that_is_taken_away_while_it_runs_is_named_and_waited_for() {
+    let cases = [
+        ("revoke insert on minute_bars from speed_writer", "grant insert on minute_bars to speed_writer"),
+        ("revoke select on kafka_offsets from speed_writer", "grant select on kafka_offsets to speed_writer"),
+        ("alter table hour_bars rename to elsewhere", "alter table elsewhere rename to hour_bars"),
+    ];
+    for (take_away, give_back) in cases {
+        let scene = Scene::new(1).await;
+        scene.database.set_up_roles().await;
+        let mut speed_layer = Child::spawn(command(&scene, &[]));
+        let address = http_address(&speed_layer).await;
+        scene.send_ticks(1, 10).await;
+        scene.wait_all_in().await;
+        sqlx::raw_sql(take_away).execute(scene.database.pool()).await.unwrap();
+        scene.send_ticks(1, 10).await;
+        speed_layer.wait_stderr("SQLSTATE 42", PATIENCE).await;
+        wait_ready(&address, 503).await;
+        sqlx::raw_sql(give_back).execute(scene.database.pool()).await.unwrap();
+        scene.wait_all_in().await;
+        scene.assert_each_once().await;
+        assert!(speed_layer.exit_status().is_none(), "{take_away}");
+    }
 }
