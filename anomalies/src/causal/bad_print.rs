@@ -298,7 +298,8 @@ mod tests {
             Tick { at, ..tick(offset, price as i64) }
         });
         let spikes = found(ticks).len();
-        assert!(spikes < 20, "{spikes} of 20,000");
+        // As many as of a price that wanders at even times; without regard for the pauses it would be 1.6 %.
+        assert!(spikes < 60, "{spikes} of 20,000");
     }
 
     #[test]
@@ -309,7 +310,8 @@ mod tests {
             let cents = if offset % 100 == 99 { 10_200 } else { 10_000 + random.below(5) as i64 };
             Tick { at, ..tick(offset, cents) }
         });
-        assert_eq!(found(ticks).len(), 100);
+        // Of the last one nobody knows yet.
+        assert_eq!(found(ticks).len(), 99);
     }
 
     #[test]

@@ -208,7 +208,7 @@ async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects
 /// Each refusal once cost a new connection, a dozen times for each message.
 #[tokio::test]
 async fn messages_that_are_refused_cost_no_new_connections() {
-    let scene = prepared("alter table realtime_stock add constraint some check (volume::bigint % 100 <> 7)").await;
+    let scene = prepared("alter table realtime_stock add constraint rare check (volume::bigint % 100 <> 7)").await;
     scene.send_ticks(1, 2000).await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
