@@ -431,15 +431,26 @@ pub async fn sources(index: &mut Index, topic: &str) -> Result<Vec<i16>, Failure
     rows.map_err(|error| index.failed("reading kafka_sources in", error))
 }
 
-/// Whether `realtime_stock` has ticks of other sources in an hour.
-pub async fn has_others(index: &mut Index, hour: Hour, sources: &[i16]) -> Result<bool, Failure> {
+/// The topics that the database has beside `named`.
+pub async fn topics_beside(index: &mut Index, named: &[String]) -> Result<Vec<String>, Failure> {
+    let rows = pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)").bind(named);
+    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
+    rows.map_err(|error| index.failed("reading kafka_sources in", error))
+}
+
+/// The topics of which `realtime_stock` has ticks of other sources in an hour.
+pub async fn other_topics(index: &mut Index, hour: Hour, sources: &[i16]) -> Result<Vec<String>, Failure> {
     let found = pg::query_scalar(
-        "select exists (select from realtime_stock where timestamp >= $1 and timestamp < $2 and source <> all ($3))",
+        "select distinct coalesce(s.topic, 'source ' || r.source || ', which kafka_sources lacks')
+         from (select distinct source
+               from realtime_stock
+               where timestamp >= $1 and timestamp < $2 and source <> all ($3)) r
+                  left join kafka_sources s on s.source = r.source",
     )
     .bind(hour.start())
     .bind(hour.plus(1).start())
     .bind(sources)
-    .fetch_one(&mut index.connection);
+    .fetch_all(&mut index.connection);
     in_time(index.patience, found).await.map_err(|error| index.failed("reading realtime_stock in", error))
 }
 

@@ -23,6 +23,8 @@ pub struct Topic {
     pub name: String,
     /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
     sources: Option<Vec<i16>>,
+    /// No other one is compared.
+    is_only_one: bool,
     pub gaps: Gaps,
     pub next_offsets: BTreeMap<i32, u64>,
     log: Option<Arc<Log>>,
@@ -68,6 +70,7 @@ impl Part {
 /// Where the database fails, or a topic is not there.
 pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
     let (mut topics, mut is_away) = (Vec::new(), false);
+    let is_alone = args.topic.len() == 1 && tables::topics_beside(index, &args.topic).await?.is_empty();
     for name in &args.topic {
         // Brokers that are away are waited for once.
         let log = if is_away { Asked::Away } else { connect(args, name).await? };
@@ -75,10 +78,11 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
         let groups = groups(index, args, name).await?;
         topics.push(Topic {
             name: name.clone(),
-            sources: match args.topic.len() {
-                1 => None,
-                _ => Some(tables::sources(index, name).await?),
+            sources: match is_alone {
+                true => None,
+                false => Some(tables::sources(index, name).await?),
             },
+            is_only_one: args.topic.len() == 1,
             gaps: tables::gaps(index, &groups, name).await?,
             next_offsets: tables::next_offsets(index, &groups, name).await?,
             log: match log {
@@ -163,11 +167,15 @@ impl Topic {
         Ok(())
     }
 
+    /// Whether ticks of objects whose names tell a topic, or none, belong to this one.
+    pub fn owns(&self, of: &str) -> bool {
+        self.of_objects().is_none_or(|name| name == of || (of.is_empty() && self.is_only_one))
+    }
+
     /// Those of an hour's places that are its own, by partition.
     pub fn own_places(&self, hour: Hour, all: &Offsets) -> Places {
-        let is_own = |of: &str| self.of_objects().is_none_or(|name| name == of);
         let mut own = Places::new();
-        for (_, partition, offsets) in all.iter().filter(|(of, ..)| is_own(of)) {
+        for (_, partition, offsets) in all.iter().filter(|(of, ..)| self.owns(of)) {
             *own.entry((hour, partition)).or_default() |= offsets;
         }
         own

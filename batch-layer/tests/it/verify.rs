@@ -881,7 +881,53 @@ async fn of_several_topics_all_must_be_named() {
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     let unread = "coins+0+0000000000.json: it is of none of the topics of --topic";
     assert!(outcome.stdout.contains(unread), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("realtime_stock has ticks of other topics, too"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("--topic stock_prices,bonds,coins compares all of them"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_topic_that_shares_the_database_is_compared_by_its_own_rows_and_shared_hours_are_open() {
+    let world = World::create().await;
+    let stocks = [some_ticks(9, 0, 0, 300), some_ticks(10, 0, 300, 300)];
+    let mut coins = some_ticks(10, 0, 200, 200);
+    coins.iter_mut().for_each(|tick| tick.symbol = format!("X-{}", tick.symbol));
+    world.put(&key(9, 0, 0), &stocks[0]).await;
+    world.put(&key(10, 0, 300), &stocks[1]).await;
+    world.put(&key(10, 0, 200).replace("stock_prices", "coins"), &coins).await;
+    assert_eq!([world.source("stock_prices").await, world.source("coins").await], [1, 2]);
+    world.insert_realtime(&[&stocks.concat()[..], &coins].concat()).await;
+    world.execute("update realtime_stock set source = 2 where symbol like 'X-%'").await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 600).await;
+    world.set_next_offset("coins", 0, 400).await;
+    let below_coins = ["--prefix", "raw/coins/%Y-%m-%d-%H/"];
+    world.run_ok(&HOURS).await;
+    world.run_ok(&[&HOURS[..], &below_coins].concat()).await;
+    let before = bars(&world).await;
+    for (flags, words, hours) in [
+        (&["--repair"][..], "--topic stock_prices,coins compares all of them", "2 hours: 1 ok, 0 purged, 1 open"),
+        (&[&["--topic", "coins"][..], &below_coins].concat(), "--topic coins,stock_prices", "0 ok, 0 purged, 2 open"),
+    ] {
+        let outcome = verify(&world, &[&HOURS[..], flags].concat()).await;
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains(words) && outcome.stdout.contains(hours), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("mismatch "), "{}", outcome.stdout);
+    }
+    assert_eq!(bars(&world).await, before);
+    // Its own losses are found where nothing is shared, and named where something is.
+    world.execute("delete from realtime_stock where source = 1 and kafka_offset in (17, 317)").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    for offset in ["17", "317"] {
+        let word = format!("1 ticks of the archive are not in realtime_stock: offsets {offset}\n");
+        assert!(outcome.stdout.contains(&word), "{}", outcome.stdout);
+    }
+    // Of a day that is gone nothing tells whose ticks the bars have counted.
+    world.execute("truncate realtime_stock").await;
+    world.execute("insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')").await;
+    world.execute("delete from archive_objects where key like '%coins%'").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 purged, 1 open, 0 mismatch"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
