@@ -16,7 +16,7 @@ use service::pg;
 use service::pg::bars::{Columns, Row};
 use service::pg::in_time;
 use service::pg::numeric::{StoredPrice, StoredVolume};
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
@@ -230,6 +230,14 @@ impl Derived {
         }
     }
 
+    /// What is expected of its rows.
+    const fn columns(self) -> Columns {
+        match self {
+            Self::Summary => Columns::Values,
+            Self::HourBars | Self::Archived { .. } => Columns::All,
+        }
+    }
+
     /// Symbols of which `expected` and the table say different things. The arguments are the hour
     /// and the ends of a range of symbols.
     fn query(self, [hour, from, to]: [String; 3]) -> String {
@@ -243,7 +251,7 @@ impl Derived {
                  (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close / e.ticks, e.volume / e.ticks,
                   e.notional / nullif(e.volume, 0))"
                 .to_owned(),
-            Self::HourBars => format!("({}) is distinct from ({})", EXPECTED.of("t"), EXPECTED.of("e")),
+            Self::HourBars => format!("({}) is distinct from ({})", Columns::All.of("t"), Columns::All.of("e")),
             Self::Archived { is_ordered } => differ_beyond_floats(is_ordered),
         };
         format!(
@@ -252,7 +260,7 @@ impl Derived {
              from expected e full join {rows} t on t.symbol = e.symbol
              where {differs}
              order by 1",
-            EXPECTED.rows()
+            self.columns().rows()
         )
     }
 }
@@ -276,11 +284,9 @@ fn differ_beyond_floats(is_ordered: bool) -> String {
             rounded("greatest(abs(e.high), abs(e.low), e.volume)", &format!("{price} * e.volume"))
         ),
     ];
-    sums.join(" or ")
+    let ends = is_ordered.then(|| format!("({}) is distinct from ({})", Columns::ends("t"), Columns::ends("e")));
+    sums.into_iter().chain(ends).collect::<Vec<_>>().join(" or ")
 }
-
-/// What is expected of bars.
-const EXPECTED: Columns = Columns::Values;
 
 /// The symbols of an hour of which a table says something else than the ticks.
 pub async fn differing(
@@ -301,24 +307,31 @@ pub async fn differing(
 
 /// The symbols of an hour of which its minutes, put together, say something else than the hour.
 pub async fn minutes_beside_hours(index: &mut Index, hour: Hour) -> Result<Named, Failure> {
-    let symbols = pg::query_scalar(
+    let end = |of: &str, way: &str| {
+        let names = ["timestamp", "partition", "offset", "index"].map(|name| format!("{of}_{name}"));
+        names.map(|name| format!("(array_agg({name} order by minute {way}))[1] as {name}")).join(", ")
+    };
+    let (first, last) = (end("first", "asc"), end("last", "desc"));
+    let (ours, theirs) = (Columns::All.of("m"), Columns::All.of("h"));
+    let statement = format!(
         "with minutes as
              (select symbol, (array_agg(open order by minute))[1] as open, max(high) as high, min(low) as low,
                      (array_agg(close order by minute desc))[1] as close,
                      case when count(volume) = count(*) then sum(volume) end as volume, sum(ticks) as ticks,
-                     sum(sum_close) as sum_close, case when count(notional) = count(*) then sum(notional) end as notional
+                     sum(sum_close) as sum_close, case when count(notional) = count(*) then sum(notional) end as notional,
+                     {first}, {last}
               from minute_bars
               where minute >= $1 and minute < $2
               group by symbol)
          select coalesce(m.symbol, h.symbol)
          from minutes m full join (select * from hour_bars where hour = $1) h on h.symbol = m.symbol
-         where (m.open, m.high, m.low, m.close, m.volume, m.ticks, m.sum_close, m.notional)
-                   is distinct from (h.open, h.high, h.low, h.close, h.volume, h.ticks, h.sum_close, h.notional)
-         order by 1",
-    )
-    .bind(hour.start())
-    .bind(hour.plus(1).start())
-    .fetch_all(&mut index.connection);
+         where ({ours}) is distinct from ({theirs})
+         order by 1"
+    );
+    let symbols = pg::query_scalar_with(AssertSqlSafe(statement), PgArguments::default())
+        .bind(hour.start())
+        .bind(hour.plus(1).start())
+        .fetch_all(&mut index.connection);
     let symbols: Result<Vec<String>, _> = in_time(index.patience, symbols).await;
     let symbols = symbols.map_err(|error| index.failed("reading minute_bars in", error))?;
     let mut named = Named::default();
@@ -333,7 +346,8 @@ async fn differing_of(
     table: Derived,
     (bars, (from, to)): (&[Row<'_>], SymbolRange<'_>),
 ) -> Result<Vec<String>, sqlx::Error> {
-    pg::query_scalar_with(AssertSqlSafe(table.query(EXPECTED.more())), EXPECTED.arguments(bars)?)
+    let columns = table.columns();
+    pg::query_scalar_with(AssertSqlSafe(table.query(columns.more())), columns.arguments(bars)?)
         .bind(hour.start())
         .bind(from)
         .bind(to)

@@ -442,6 +442,41 @@ async fn repair_brings_the_bars_back_in_line_with_the_ticks_and_says_what_it_cha
 }
 
 #[tokio::test]
+async fn which_ticks_gave_open_and_close_is_compared_and_repaired_as_well() {
+    let world = agreeing().await;
+    let hour = ["--hour", "2025-06-02T09"];
+    for (table, start) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
+        for end in ["first", "last"] {
+            for (column, more) in
+                [("timestamp", "interval '1 ms'"), ("partition", "1"), ("offset", "1"), ("index", "1")]
+            {
+                let change = format!(
+                    "update {table} set {end}_{column} = {end}_{column} + {more}
+                     where ctid = (select min(ctid) from {table}
+                                   where symbol = 'AAPL' and {start} < '2025-06-02T10:00Z')"
+                );
+                world.execute(&change).await;
+                let outcome = verify(&world, &hour).await;
+                assert_eq!(outcome.code, 1, "{change}: {}{}", outcome.stdout, outcome.stderr);
+                let word = format!("rows of {table} are wrong, missing or too many: AAPL");
+                assert!(outcome.stdout.contains(&word), "{}", outcome.stdout);
+                let outcome = verify(&world, &[&hour[..], &["--repair"]].concat()).await;
+                assert_eq!(outcome.code, 0, "{change}: {}{}", outcome.stdout, outcome.stderr);
+            }
+        }
+    }
+    // Where the ticks are gone, the archive knows them.
+    world.execute("truncate realtime_stock").await;
+    world.execute("insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')").await;
+    assert_eq!(verify(&world, &HOURS).await.code, 0);
+    world.execute("update hour_bars set last_offset = last_offset + 1 where symbol = 'AAPL'").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("AAPL; the archive says otherwise"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("AAPL; hour_bars say otherwise"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
 async fn repair_counts_the_ticks_of_a_writer_that_is_at_work_meanwhile_once() {
     let world = agreeing().await;
     verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
