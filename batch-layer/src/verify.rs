@@ -39,7 +39,6 @@ use common::Timestamp;
 use compare::{Sides, Unplaced};
 use holdings::HourHoldings;
 use kept::Kept;
-use log::Span;
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use repair::Repair;
 use report::{Report, Totals};
@@ -50,7 +49,7 @@ use stretches::Stretches;
 use symbols::Named;
 use tables::{Computed, Derived, Sources};
 use tokio_util::sync::CancellationToken;
-use topic::{Part, Sum, Topic};
+use topic::{Part, Sum, Topic, kafka_ranges};
 
 /// Compares the hours that `args` asks for. `stop` ends it between two stretches of hours.
 ///
@@ -502,6 +501,11 @@ impl Verification {
             // No partition says it.
             outcome.find(Status::Open, compare::not_all_read(why));
         }
+        for (topic, part) in self.topics.iter().zip(&stretch.parts) {
+            if let Some(anew) = topic.describe_anew(hour, &stretch.hours, part) {
+                outcome.find(Status::Open, anew);
+            }
+        }
         if let Some(others) = stretch.others.get(&hour) {
             outcome.find(Status::Open, self.describe_others(others));
         }
@@ -618,13 +622,6 @@ fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str
 
 fn describe_strays(table: &str, symbols: &Named, what: &str) -> String {
     format!("rows of {table} are wrong, missing or too many: {symbols}; {what}")
-}
-
-/// Kafka's offsets of an hour, by partition.
-fn kafka_ranges(hour: Hour, hours: &Range<Hour>, spans: &BTreeMap<i32, Span>) -> BTreeMap<i32, (u64, u64)> {
-    let number = Hour::each(hours.start..hour).count();
-    let range = |span: &Span| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
-    spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
 }
 
 /// Whether what was computed from the ticks has counted them all.

@@ -28,6 +28,8 @@ pub struct Topic {
     pub gaps: Gaps,
     pub next_offsets: BTreeMap<i32, u64>,
     log: Option<Arc<Log>>,
+    /// The topic's id as it was read last, where Kafka has another one now: its offsets are others.
+    read_last: Option<String>,
 }
 
 /// What was read of a topic.
@@ -42,6 +44,8 @@ pub struct Part {
     /// What the sides hold at those, read once more: `realtime_stock` and the archive.
     pub again: [Holdings; 2],
     pub spans: BTreeMap<i32, Span>,
+    /// What Kafka has of a topic that was made anew since it was read: no offset of it is one of those that are known.
+    pub of_new_topic: BTreeMap<i32, Span>,
     pub lost: Lost,
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: Places,
@@ -76,6 +80,12 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
         let log = if is_away { Asked::Away } else { connect(args, name).await? };
         is_away |= matches!(log, Asked::Away);
         let groups = groups(index, args, name).await?;
+        let log = match log {
+            Asked::There(log) => Some(Arc::new(log)),
+            Asked::Away | Asked::NotGiven => None,
+        };
+        let newest = tables::newest_topic_id(index, name).await?;
+        let is_other = |log: &Arc<Log>| ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest;
         topics.push(Topic {
             name: name.clone(),
             sources: match is_alone {
@@ -85,10 +95,8 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
             is_only_one: args.topic.len() == 1,
             gaps: tables::gaps(index, &groups, name).await?,
             next_offsets: tables::next_offsets(index, &groups, name).await?,
-            log: match log {
-                Asked::There(log) => Some(Arc::new(log)),
-                Asked::Away | Asked::NotGiven => None,
-            },
+            read_last: log.as_ref().is_some_and(is_other).then_some(newest),
+            log,
         });
     }
     Ok((topics, is_away))
@@ -189,7 +197,12 @@ impl Topic {
         (hours, purged): (&Range<Hour>, &BTreeSet<Hour>),
         part: &mut Part,
     ) -> Result<(), Failure> {
-        part.spans = self.spans(hours).await?;
+        let spans = self.spans(hours).await?;
+        let log = self.log.as_ref().filter(|_| self.read_last.is_none());
+        match self.read_last {
+            None => part.spans = spans,
+            Some(_) => part.of_new_topic = spans,
+        }
         let search = Search {
             topic: &self.name,
             sources: self.sources(),
@@ -200,7 +213,7 @@ impl Topic {
             gaps: &self.gaps.at(hours.start),
             next_offsets: &self.next_offsets,
             purged,
-            log: self.log.as_ref(),
+            log,
             spans: &part.spans,
             rules: archive.reader.rules(),
         };
@@ -209,6 +222,21 @@ impl Topic {
             self.find_parsed_otherwise(index, hour, archive.reader.rules(), part).await?;
         }
         Ok(())
+    }
+
+    /// What there is to say of an hour of which Kafka has messages of a topic that was made anew since it was read.
+    pub fn describe_anew(&self, hour: Hour, hours: &Range<Hour>, part: &Part) -> Option<String> {
+        let (read, log) = (self.read_last.as_ref()?, self.log.as_ref()?);
+        let messages: u64 = kafka_ranges(hour, hours, &part.of_new_topic).values().map(|(from, to)| to - from).sum();
+        let Self { name, .. } = self;
+        let now = &log.topic_id;
+        (messages > 0).then(|| {
+            format!(
+                "{messages} messages of the topic {name} as it is now in Kafka ({now}) were not compared: the speed layer has \
+                 read another one of that name ({read}), whose offsets say nothing of them; see docs/operations.md under \
+                 SpeedLayerDown, A topic that was made anew"
+            )
+        })
     }
 
     async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
@@ -281,6 +309,13 @@ impl Topic {
         }
         Ok((ticks, others))
     }
+}
+
+/// Kafka's offsets of an hour, by partition.
+pub fn kafka_ranges(hour: Hour, hours: &Range<Hour>, spans: &BTreeMap<i32, Span>) -> BTreeMap<i32, (u64, u64)> {
+    let number = Hour::each(hours.start..hour).count();
+    let range = |span: &Span| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
+    spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
 }
 
 /// What one side holds of an hour, all topics together.

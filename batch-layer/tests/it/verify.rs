@@ -1147,6 +1147,25 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
 }
 
 #[tokio::test]
+async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_old_one() {
+    let live = Live::create().await;
+    live.world.execute("update kafka_sources set topic_id = 'AAAAAAAAAAAAAAAAAAAAAQ'").await;
+    // As many as the old one had, and more than was read of it.
+    for _ in 0..2 {
+        let outcome = live.verify().await;
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+        let word = "has read another one of that name (AAAAAAAAAAAAAAAAAAAAAQ)";
+        assert!(outcome.stdout.contains(word) && outcome.stdout.contains("1 open, 0 mismatch"), "{}", outcome.stdout);
+        live.send(&live.ticks[190..]).await;
+    }
+    // What is wrong otherwise is found nevertheless.
+    live.world.execute("delete from realtime_stock where kafka_offset = 20").await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("are not in realtime_stock: offsets 20"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
 async fn a_topic_that_is_not_there_is_a_configuration_error() {
     let world = World::create().await;
     let topic = TestTopic::create(1).await;
