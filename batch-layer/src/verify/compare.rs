@@ -122,12 +122,9 @@ impl Sides<'_> {
             }
             _ => self.judge_purged(&mut outcome),
         }
-        if outcome.realtime_duplicates > 0 {
-            let count = outcome.realtime_duplicates;
-            outcome.find(
-                Status::Mismatch,
-                format!("{count} rows of realtime_stock stand for a record that has a row already"),
-            );
+        if let Some(Share { duplicates: count @ 1.., doubled, .. }) = realtime {
+            let what = "rows of realtime_stock stand for a record that has a row already";
+            outcome.find(Status::Mismatch, format!("{count} {what}: {}", ranges(doubled)));
         }
         self.judge_lost(&mut outcome);
         outcome

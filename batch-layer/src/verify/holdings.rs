@@ -45,6 +45,8 @@ pub struct Share {
     pub ticks: u64,
     /// How often a record came again.
     pub duplicates: u64,
+    /// The places of rows that came again.
+    pub doubled: RoaringTreemap,
     /// Ticks whose lines do not tell their place, so that duplicates among them cannot be told.
     pub placeless: u64,
     /// Over all ticks with their places, as far as known.
@@ -106,6 +108,11 @@ impl Holdings {
         share.checksum.add(checksum);
         share.content.add(Checksum::of(content, None));
         true
+    }
+
+    /// Notes the place of a tick that is there already.
+    pub fn note_doubled(&mut self, hour: Hour, partition: i32, place: u64) {
+        self.hours.entry(hour).or_default().shares.entry(partition).or_default().doubled.insert(place);
     }
 
     /// Notes where a tick that tells no place may stand; what an object holds comes in order.

@@ -152,9 +152,11 @@ pub async fn read_realtime(
     let patience = index.patience;
     let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
     let read = each_tick(&mut index.connection, patience, asked, |row| {
-        let is_new = holdings.add(row.place.partition, row.place.number(), &row.content);
-        if let (true, Some(tick)) = (is_new, row.content.tick()) {
-            holdings.sum_up(&tick, row.place);
+        let (partition, place) = (row.place.partition, row.place.number());
+        match (holdings.add(partition, place, &row.content), row.content.tick()) {
+            (true, Some(tick)) => holdings.sum_up(&tick, row.place),
+            (true, None) => {}
+            (false, _) => place.into_iter().for_each(|place| holdings.note_doubled(hour, partition, place)),
         }
     });
     read.await.map_err(|error| index.failed("reading realtime_stock in", error))
