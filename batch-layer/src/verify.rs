@@ -45,6 +45,7 @@ use report::{Report, Totals};
 use service::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 use stretches::Stretches;
 use symbols::Named;
 use tables::{Computed, Derived, Sources};
@@ -345,6 +346,13 @@ impl Verification {
         for part in stretch.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
             part.again[1] = self.archive.read_among(&part.archived, &part.blurred).await?;
         }
+        for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
+            let differing = Arc::new(part.differing());
+            if !differing.is_empty() {
+                let archived = self.archive.read_among(&part.archived, &differing).await?;
+                part.told = [topic.read_among(&mut self.index, &differing).await?, archived];
+            }
+        }
         Ok(Some(stretch))
     }
 
@@ -605,6 +613,7 @@ impl Verification {
             rejected_ticks: &part.rejected_ticks,
             rejected_unread: &part.rejected_unread,
             again: part.again(hour),
+            told: part.told(hour),
             presumed_ends: &part.archived.presumed_ends,
         };
         sides.compare()

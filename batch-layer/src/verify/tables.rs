@@ -1,6 +1,6 @@
 //! What PostgreSQL holds of the hours.
 
-use super::holdings::Holdings;
+use super::holdings::{Holdings, are_few};
 use super::lost::Places;
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use crate::checksum::Content;
@@ -127,13 +127,17 @@ pub async fn read_among(
     sources: Sources<'_>,
     (places, holdings): (&Places, &mut Holdings),
 ) -> Result<(), Failure> {
-    let patience = index.patience;
+    let (patience, is_telling) = (index.patience, are_few(places));
     let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
     let read = each_tick(&mut index.connection, patience, asked, |row| {
-        let (partition, place) = (row.place.partition, row.place.number());
+        let partition = row.place.partition;
         let wanted = places.get(&(hour, partition));
-        if place.zip(wanted).is_some_and(|(place, wanted)| wanted.contains(place)) {
-            holdings.add(partition, place, &row.content);
+        let place = row.place.number().filter(|place| wanted.is_some_and(|wanted| wanted.contains(*place)));
+        if let Some(place) = place
+            && holdings.add(partition, Some(place), &row.content)
+            && is_telling
+        {
+            holdings.tell(partition, place, &row.content);
         }
     });
     read.await.map_err(|error| index.failed("reading realtime_stock in", error))

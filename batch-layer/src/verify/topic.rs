@@ -2,7 +2,8 @@
 
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
-use super::holdings::{Holdings, HourHoldings, common_in_blurred_blocks};
+use super::compare::Values;
+use super::holdings::{Holdings, HourHoldings, TOLD_AT_MOST, common_in_blurred_blocks};
 use super::log::{Asked, Log, Span};
 use super::lost::{Lost, Places, Search};
 use super::tables::{self, Gaps, Sources};
@@ -43,6 +44,8 @@ pub struct Part {
     pub blurred: Arc<Places>,
     /// What the sides hold at those, read once more: `realtime_stock` and the archive.
     pub again: [Holdings; 2],
+    /// What some of the ticks say that are in blocks whose values differ.
+    pub told: [Holdings; 2],
     pub spans: BTreeMap<i32, Span>,
     /// What Kafka has of a topic that was made anew since it was read: no offset of it is one of those that are known.
     pub of_new_topic: BTreeMap<i32, Span>,
@@ -58,14 +61,44 @@ pub struct Part {
 impl Part {
     /// What was read again of an hour, where both sides have something of it.
     pub fn again(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
-        let [realtime, archive] = self.again.each_ref().map(|side| side.hours.get(&hour));
-        Some([realtime?, archive?])
+        both(&self.again, hour)
+    }
+
+    /// What was told of an hour by both sides.
+    pub fn told(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
+        both(&self.told, hour)
+    }
+
+    /// Places in blocks whose values differ, the first of them.
+    pub fn differing(&self) -> Places {
+        let (mut found, mut left) = (Places::new(), TOLD_AT_MOST);
+        for (hour, ours) in &self.realtime.hours {
+            let theirs = self.archived.holdings.hours.get(hour).map(|theirs| [ours, theirs]);
+            for partition in ours.shares.keys() {
+                let mut values = Values::default();
+                for sides in theirs.into_iter().chain(self.again(*hour)) {
+                    values.compare_sides(sides, *partition);
+                }
+                let first: RoaringTreemap = values.differing.iter().take(left).collect();
+                left -= usize::try_from(first.len()).unwrap_or(left);
+                if !first.is_empty() {
+                    found.insert((*hour, *partition), first);
+                }
+            }
+        }
+        found
     }
 
     /// Whether ticks of the archive in an hour stand in rejected_ticks.
     pub fn has_parsed_otherwise(&self, hour: Hour) -> bool {
         self.parsed_otherwise.keys().any(|(of, _)| *of == hour)
     }
+}
+
+/// What both sides have of an hour.
+fn both(sides: &[Holdings; 2], hour: Hour) -> Option<[&HourHoldings; 2]> {
+    let [realtime, archive] = sides.each_ref().map(|side| side.hours.get(&hour));
+    Some([realtime?, archive?])
 }
 
 /// The topics that are asked for, and whether Kafka could be asked about them where it was to be.
@@ -165,14 +198,20 @@ impl Topic {
                 }
             }
         }
-        let hours: BTreeSet<Hour> = blurred.keys().map(|(hour, _)| *hour).collect();
+        part.again[0] = self.read_among(index, &blurred).await?;
+        part.blurred = Arc::new(blurred);
+        Ok(())
+    }
+
+    /// What `realtime_stock` has at some places.
+    pub async fn read_among(&self, index: &mut Index, places: &Places) -> Result<Holdings, Failure> {
+        let hours: BTreeSet<Hour> = places.keys().map(|(hour, _)| *hour).collect();
         let mut found = Holdings::default();
         for hour in hours {
-            tables::read_among(index, hour, self.sources(), (&blurred, &mut found)).await?;
+            tables::read_among(index, hour, self.sources(), (places, &mut found)).await?;
         }
         found.settle();
-        (part.blurred, part.again[0]) = (Arc::new(blurred), found);
-        Ok(())
+        Ok(found)
     }
 
     /// Whether ticks of objects whose names tell a topic, or none, belong to this one.
