@@ -48,7 +48,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use stretches::Stretches;
 use symbols::Named;
-use tables::{Computed, Derived, Sources};
+use tables::{ANEW, Computed, Derived, Sources};
 use tokio_util::sync::CancellationToken;
 use topic::{Part, Sum, Topic, kafka_ranges};
 
@@ -620,9 +620,6 @@ impl Verification {
     }
 }
 
-/// How rows of batch-layer's are mended.
-const ANEW: &str = "batch-layer --recompute, over this hour (--hour), writes them anew";
-
 fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str) {
     if !symbols.is_empty() {
         found.push(describe_strays(table, symbols, what));
@@ -665,8 +662,12 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, (archived, is_
         }
         _ => {}
     }
+    if let Some(detail) = computed.misrecorded(archived) {
+        outcome.find(Status::Mismatch, detail);
+    }
     match computed.summary_ticks {
         _ if is_unread => {}
+        None if computed.summed.0 > 0 => {}
         _ if computed.is_stale => {
             outcome.find(
                 Status::Open,

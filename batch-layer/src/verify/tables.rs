@@ -22,6 +22,9 @@ use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
+/// How rows of batch-layer's are mended.
+pub const ANEW: &str = "batch-layer --recompute, over this hour (--hour), writes them anew";
+
 /// How long the next row of a scan of all of `realtime_stock` may take.
 const WHOLE_TABLE: Duration = Duration::from_secs(1800);
 
@@ -35,8 +38,12 @@ pub struct Computed {
     pub minute_bar_ticks: u64,
     /// Ticks in `hour_bars`.
     pub hour_bar_ticks: u64,
-    /// Ticks in `hourly_stock_summary`; `None` where batch-layer has never computed the hour.
+    /// Ticks in `hourly_stock_summary` by `batch_hours`; `None` where batch-layer has never computed the hour.
     pub summary_ticks: Option<u64>,
+    /// Ticks and symbols in `hourly_stock_summary` itself.
+    pub summed: (u64, u64),
+    /// Symbols by `batch_hours`.
+    pub symbols: u64,
     /// Whether the archive has changed since.
     pub is_stale: bool,
     /// Whether `realtime_stock` has the hour's day: retention drops whole days, as partitions.
@@ -52,6 +59,25 @@ pub struct Computed {
 }
 
 impl Computed {
+    /// What `batch_hours` says of `hourly_stock_summary` that is not so. `archived`: how many ticks the archive has.
+    pub fn misrecorded(&self, archived: u64) -> Option<String> {
+        let ((ticks, symbols), recorded) = (self.summed, self.symbols);
+        match self.summary_ticks {
+            None if ticks > archived => Some(format!(
+                "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} ticks, and the archive only \
+                 {archived}: put the objects back before batch-layer computes it (--hour, --recompute), or the row and that of \
+                 hour_sums from a backup"
+            )),
+            None if ticks > 0 => Some(format!(
+                "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} ticks: {ANEW}"
+            )),
+            Some(_) if symbols != recorded => {
+                Some(format!("batch_hours counts {recorded} symbols, hourly_stock_summary has {symbols}: {ANEW}"))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether retention has dropped the hour's ticks: bars are kept for ever, so a day with bars and without a partition
     /// has lost them. Ticks that are only missing, from a day that is there, were not dropped by it.
     #[must_use]
@@ -188,6 +214,9 @@ pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<C
         "select (select coalesce(sum(ticks), 0)::bigint from minute_bars where minute >= $1 and minute < $2) as bars,
                 (select coalesce(sum(ticks), 0)::bigint from hour_bars where hour = $1) as hour_bars,
                 (select ticks from batch_hours where hour = $1) as summaries,
+                (select coalesce(sum(ticks), 0)::bigint from hourly_stock_summary where hour = $1) as summed_ticks,
+                (select count(*) from hourly_stock_summary where hour = $1) as summed_symbols,
+                coalesce((select symbols from batch_hours where hour = $1), 0) as symbols,
                 (select computed_at from batch_hours where hour = $1) as computed_at,
                 coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
                 coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
@@ -207,6 +236,11 @@ pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<C
             gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
             conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
             summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
+            summed: (
+                row.try_get::<i64, _>("summed_ticks")?.cast_unsigned(),
+                row.try_get::<i64, _>("summed_symbols")?.cast_unsigned(),
+            ),
+            symbols: row.try_get::<i32, _>("symbols")?.cast_unsigned().into(),
             is_stale: row.try_get("stale")?,
             is_of_this_archive: row.try_get("is_of_this_archive")?,
             has_day: row.try_get("has_day")?,

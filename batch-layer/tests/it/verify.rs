@@ -263,9 +263,36 @@ async fn an_hour_that_batch_layer_has_not_computed_from_the_present_archive_is_o
         outcome.stdout
     );
     world.execute("delete from batch_hours where hour = '2025-06-02T10:00Z'").await;
+    world.execute("truncate hourly_stock_summary, technical_indicators, indicator_states").await;
     let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stdout);
     assert!(outcome.stdout.contains("batch-layer has not computed the hour"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn what_batch_hours_says_is_compared_with_the_summaries() {
+    let world = agreeing().await;
+    let recompute = ["--hour", "2025-06-02T10", "--recompute"];
+    for (change, word) in [
+        (
+            "update batch_hours set symbols = symbols + 1 where hour = '2025-06-02T10:00Z'",
+            "batch_hours counts 6 symbols",
+        ),
+        ("delete from batch_hours where hour = '2025-06-02T10:00Z'", "hourly_stock_summary has 800 ticks: batch-layer"),
+    ] {
+        world.execute(change).await;
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 1, "{change}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+        world.run_ok(&recompute).await;
+        assert_eq!(verify(&world, &HOURS).await.code, 0, "{change}");
+    }
+    // The summary may be all that is left of what has expired.
+    world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+    world.execute("delete from batch_hours where hour = '2025-06-02T10:00Z'").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("and the archive only 400: put the objects back"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
