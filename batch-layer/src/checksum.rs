@@ -3,6 +3,7 @@
 use common::decode::Record;
 use common::tick::Prices;
 use common::{Price, Tick, TimeBounds, Timestamp, Volume};
+use std::fmt;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Below it, 64-bit floats lie closer together than 10^-9, and tell all prices and volumes apart.
@@ -55,6 +56,19 @@ impl<'a> Content<'a> {
 
     fn prices(&self) -> [Option<Price>; 4] {
         [self.open, self.high, self.low, self.close]
+    }
+}
+
+/// `AAPL 2025-06-02T10:00:45Z open 201.5 close 201.25 volume 7`
+impl fmt::Display for Content<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.symbol, self.timestamp)?;
+        for (name, price) in ["open", "high", "low", "close"].into_iter().zip(self.prices()) {
+            if let Some(price) = price {
+                write!(f, " {name} {price}")?;
+            }
+        }
+        self.volume.map_or(Ok(()), |volume| write!(f, " volume {volume}"))
     }
 }
 

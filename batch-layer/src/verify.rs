@@ -31,6 +31,7 @@ use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::reader::Reader;
+use crate::scan::Offsets;
 use crate::stop::stopped_comparing;
 use crate::totals::MAX_SYMBOLS;
 use archive::Archive;
@@ -38,18 +39,18 @@ use common::Timestamp;
 use compare::{Sides, Unplaced};
 use holdings::HourHoldings;
 use kept::Kept;
-use log::Span;
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use repair::Repair;
 use report::{Report, Totals};
 use service::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 use stretches::Stretches;
 use symbols::Named;
-use tables::{Computed, Derived, Sources};
+use tables::{ANEW, Computed, Derived, Sources};
 use tokio_util::sync::CancellationToken;
-use topic::{Part, Sum, Topic};
+use topic::{Part, Sum, Topic, kafka_ranges};
 
 /// Compares the hours that `args` asks for. `stop` ends it between two stretches of hours.
 ///
@@ -124,8 +125,8 @@ struct Stretch {
     read_at: Timestamp,
     began_at: Timestamp,
     strays: BTreeMap<Hour, Strays>,
-    /// Hours of which `realtime_stock` has ticks of none of the topics.
-    others: BTreeSet<Hour>,
+    /// Topics that are not compared, and share hours with those that are: bars and summaries count their ticks, too.
+    others: BTreeMap<Hour, BTreeSet<String>>,
 }
 
 impl Stretch {
@@ -335,7 +336,7 @@ impl Verification {
             read_at,
             began_at,
             strays: BTreeMap::new(),
-            others: BTreeSet::new(),
+            others: BTreeMap::new(),
         };
         let is_whole = self.read_tables(&mut stretch).await?;
         tables::end_snapshot(&mut self.index).await?;
@@ -344,6 +345,13 @@ impl Verification {
         }
         for part in stretch.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
             part.again[1] = self.archive.read_among(&part.archived, &part.blurred).await?;
+        }
+        for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
+            let differing = Arc::new(part.differing());
+            if !differing.is_empty() {
+                let archived = self.archive.read_among(&part.archived, &differing).await?;
+                part.told = [topic.read_among(&mut self.index, &differing).await?, archived];
+            }
         }
         Ok(Some(stretch))
     }
@@ -369,15 +377,31 @@ impl Verification {
         let sources: Option<Vec<i16>> =
             self.topics.iter().map(Topic::sources).collect::<Option<Vec<_>>>().map(|sources| sources.concat());
         for hour in Hour::each(hours) {
-            let strays = self.strays(hour, stretch, sources.as_deref()).await?;
-            stretch.strays.insert(hour, strays);
-            if let Some(sources) = &sources
-                && tables::has_others(&mut self.index, hour, sources).await?
-            {
-                stretch.others.insert(hour);
+            if let Some(sources) = &sources {
+                self.find_others(hour, sources, stretch).await?;
             }
+            let strays = match stretch.others.contains_key(&hour) {
+                true => Strays::default(),
+                false => self.strays(hour, stretch, sources.as_deref()).await?,
+            };
+            stretch.strays.insert(hour, strays);
         }
         Ok(true)
+    }
+
+    /// Looks for topics that share an hour. `sources`: of those that are compared.
+    async fn find_others(&mut self, hour: Hour, sources: &[i16], stretch: &mut Stretch) -> Result<(), Failure> {
+        let mut others = self.archive.other_topics(&mut self.index, hour).await?;
+        others.extend(tables::other_topics(&mut self.index, hour, sources).await?);
+        let computed = &stretch.computed[&hour];
+        if computed.is_purged() && computed.hour_bar_ticks > stretch.archived(hour) {
+            // Nothing tells any more whose ticks were dropped.
+            others.extend(tables::topics_beside(&mut self.index, &self.archive.topics).await?);
+        }
+        if !others.is_empty() {
+            stretch.others.entry(hour).or_default().extend(others);
+        }
+        Ok(())
     }
 
     /// What was computed of an hour, and what was kept of it, where objects have expired.
@@ -393,6 +417,9 @@ impl Verification {
             let is_asked = !computed.is_purged() && !realtime.is_too_wide;
             let bars = is_asked.then_some(realtime.bars());
             let (kept, places) = Kept::read(&mut self.index, hour, &computed, bars).await?;
+            if let Some(others) = self.topics_beside(&places) {
+                stretch.others.insert(hour, others);
+            }
             for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
                 part.expired.extend(topic.own_places(hour, &places));
             }
@@ -400,6 +427,14 @@ impl Verification {
         }
         stretch.computed.insert(hour, computed);
         Ok(())
+    }
+
+    /// The topics of some places that are not compared, if there are any.
+    fn topics_beside(&self, places: &Offsets) -> Option<BTreeSet<String>> {
+        let is_other = |of: &str| !self.topics.iter().any(|topic| topic.owns(of));
+        let others: BTreeSet<String> =
+            places.iter().map(|(of, ..)| of).filter(|of| is_other(of)).map(str::to_owned).collect();
+        (!others.is_empty()).then_some(others)
     }
 
     /// What the tables that follow from the ticks say otherwise.
@@ -474,22 +509,28 @@ impl Verification {
             // No partition says it.
             outcome.find(Status::Open, compare::not_all_read(why));
         }
-        if stretch.others.contains(&hour) {
-            let detail = "realtime_stock has ticks of other topics, too: name all of them (--topic)";
-            outcome.find(Status::Open, detail.into());
+        for (topic, part) in self.topics.iter().zip(&stretch.parts) {
+            if let Some(anew) = topic.describe_anew(hour, &stretch.hours, part) {
+                outcome.find(Status::Open, anew);
+            }
+        }
+        if let Some(others) = stretch.others.get(&hour) {
+            outcome.find(Status::Open, self.describe_others(others));
         }
         if archive.is_too_wide || realtime.is_too_wide {
             let detail = format!("its bars are not compared: they are of more than {MAX_SYMBOLS} symbols");
             outcome.find(Status::Open, detail);
         }
-        judge_computed(&mut outcome, &computed, (stretch.archived(hour), unread.is_some()));
-        self.judge_kept(&mut outcome, stretch);
+        if !stretch.others.contains_key(&hour) {
+            judge_computed(&mut outcome, &computed, (stretch.archived(hour), unread.is_some()));
+            self.judge_kept(&mut outcome, stretch);
+        }
         let strays = &stretch.strays[&hour];
         let cure = stretch.why_left(&outcome).unwrap_or("--repair brings them in line");
         let bars = strays.bars.iter().map(|stray| format!("{stray}; {cure}"));
         strays.others.iter().cloned().chain(bars).for_each(|stray| outcome.find(Status::Mismatch, stray));
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
-        if is_computed_since || stretch.others.contains(&hour) {
+        if is_computed_since || stretch.others.contains_key(&hour) {
             // What differs may be new to one side alone, or another topic's.
             outcome.status = outcome.status.min(Status::Open);
         }
@@ -497,6 +538,17 @@ impl Verification {
             outcome.find(Status::Open, "batch-layer has computed the hour while it was compared: verify again".into());
         }
         outcome
+    }
+
+    fn describe_others(&self, others: &BTreeSet<String>) -> String {
+        let others = others.iter().map(String::as_str).collect::<Vec<_>>();
+        format!(
+            "bars and summaries of this hour count, or may count, ticks of {}, too, and are not compared: --topic {},{} \
+             compares all of them",
+            others.join(", "),
+            self.archive.topics.join(","),
+            others.join(",")
+        )
     }
 
     /// What there is to say of ticks whose objects have expired.
@@ -561,14 +613,12 @@ impl Verification {
             rejected_ticks: &part.rejected_ticks,
             rejected_unread: &part.rejected_unread,
             again: part.again(hour),
+            told: part.told(hour),
             presumed_ends: &part.archived.presumed_ends,
         };
         sides.compare()
     }
 }
-
-/// How rows of batch-layer's are mended.
-const ANEW: &str = "batch-layer --recompute, over this hour (--hour), writes them anew";
 
 fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str) {
     if !symbols.is_empty() {
@@ -578,13 +628,6 @@ fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str
 
 fn describe_strays(table: &str, symbols: &Named, what: &str) -> String {
     format!("rows of {table} are wrong, missing or too many: {symbols}; {what}")
-}
-
-/// Kafka's offsets of an hour, by partition.
-fn kafka_ranges(hour: Hour, hours: &Range<Hour>, spans: &BTreeMap<i32, Span>) -> BTreeMap<i32, (u64, u64)> {
-    let number = Hour::each(hours.start..hour).count();
-    let range = |span: &Span| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
-    spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
 }
 
 /// Whether what was computed from the ticks has counted them all.
@@ -619,8 +662,12 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, (archived, is_
         }
         _ => {}
     }
+    if let Some(detail) = computed.misrecorded(archived) {
+        outcome.find(Status::Mismatch, detail);
+    }
     match computed.summary_ticks {
         _ if is_unread => {}
+        None if computed.summed.0 > 0 => {}
         _ if computed.is_stale => {
             outcome.find(
                 Status::Open,

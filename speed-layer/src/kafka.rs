@@ -6,7 +6,6 @@ mod leave;
 mod members;
 mod queue;
 mod readable;
-mod topic_id;
 
 pub use dead_letters::DeadLetters;
 pub use inquiry::{Finding, Inquiry};

@@ -143,13 +143,32 @@ impl Archive {
     /// Notes as unread what belongs to none of the topics.
     fn leave_out_others(&self, topic: &str, objects: &mut Vec<(Object, Option<Folder>)>, archived: &mut Archived) {
         for (object, folder) in objects.iter() {
-            let of = self.reader.topic(&object.key);
-            if let (Some(folder), false) = (folder, self.topics.iter().any(|topic| topic == of)) {
+            if let (Some(folder), Some(_)) = (folder, self.other_topic(&object.key)) {
                 let why = format!("{}{}: it is of none of the topics of --topic", self.store.location(), object.key);
                 archived.note_unread(Hour::each(folder.hours.clone()), &why);
             }
         }
-        objects.retain(|(object, _)| self.reader.topic(&object.key) == topic);
+        objects.retain(|(object, _)| self.is_of(&object.key, topic));
+    }
+
+    /// Whether an object belongs to a topic, by its name. One that names none belongs to the only one there is.
+    fn is_of(&self, key: &str, topic: &str) -> bool {
+        let of = self.reader.topic(key);
+        of == topic || (of.is_empty() && self.topics.len() == 1)
+    }
+
+    /// The topic that an object belongs to, where it is none of those that are compared.
+    fn other_topic<'k>(&self, key: &'k str) -> Option<&'k str> {
+        (!self.topics.iter().any(|topic| self.is_of(key, topic))).then(|| self.reader.topic(key))
+    }
+
+    /// The topics that are not compared, of which batch-layer has found objects with ticks of an hour.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn other_topics(&self, index: &mut Index, hour: Hour) -> Result<BTreeSet<String>, Failure> {
+        let objects = index.objects_of(hour).await?;
+        Ok(objects.iter().filter_map(|known| self.other_topic(&known.object.key)).map(str::to_owned).collect())
     }
 
     /// Leaves out objects of which another one counts, that is newer and of the same name, as batch-layer does.
@@ -243,8 +262,10 @@ impl Archive {
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
             for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
+                // Of another topic it is that one's.
+                let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
                 if !self.template.owns(&folder) {
-                    if merged {
+                    if merged && is_own {
                         archived.note_unread([hour], &format!("{}: it lies below another --prefix", object.key));
                     }
                     continue;
@@ -264,8 +285,6 @@ impl Archive {
                 } else if let Some(object) = far.get(&object.key) {
                     objects.insert(Arc::clone(&object.key), (object.clone(), None));
                 } else if merged && !objects.contains_key(&object.key) {
-                    // Of another topic it is that one's.
-                    let is_own = topic.is_none_or(|topic| self.reader.topic(&object.key) == topic);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                 }
             }

@@ -61,7 +61,8 @@ pub struct KafkaArgs {
     pub kafka_brokers: Option<String>,
 
     /// The topic of ticks, or several with commas between: then objects are told apart by the topic in their names
-    /// (--file-name), and rows by their source. All that the bucket and the database hold must be of these.
+    /// (--file-name), and rows by their source. So are those of a single one, where the database has others, too. Hours that
+    /// topics share are compared where all of them are named.
     #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices", value_delimiter = ',', value_name = "LIST")]
     pub topic: Vec<String>,
 

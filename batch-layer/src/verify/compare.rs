@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Ranges of offsets that are named; of more, only their number is.
 const RANGES_NAMED: usize = 5;
 
+/// Ticks of which both values are shown.
+const TICKS_SHOWN: usize = 5;
+
 /// Ticks of objects that have expired and whose lines told no places: of them only the number is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unplaced {
@@ -55,14 +58,17 @@ pub struct Sides<'a> {
     pub rejected_unread: &'a Places,
     /// The places that both sides have in blocks in which one of them has others, too, by their checksums alone.
     pub again: Option<[&'a HourHoldings; 2]>,
+    /// What some of the ticks say that are in blocks whose values differ.
+    pub told: Option<[&'a HourHoldings; 2]>,
     /// Behind the archive's last line of each partition, where lines do not tell their offsets.
     pub presumed_ends: &'a BTreeMap<i32, u64>,
 }
 
 /// What the values of both sides' ticks say.
 #[derive(Default)]
-struct Values {
-    differing: RoaringTreemap,
+pub struct Values {
+    /// Places in blocks whose values differ.
+    pub differing: RoaringTreemap,
     differing_blocks: u64,
     rounded_blocks: u64,
     /// Places that both sides have, in blocks in which one of them has others, too.
@@ -70,6 +76,13 @@ struct Values {
 }
 
 impl Values {
+    /// Compares what both sides hold of a partition.
+    pub fn compare_sides(&mut self, [ours, theirs]: [&HourHoldings; 2], partition: i32) {
+        if let (Some(realtime), Some(archive)) = (ours.shares.get(&partition), theirs.shares.get(&partition)) {
+            self.compare((&ours.offsets(partition), realtime), (&theirs.offsets(partition), archive));
+        }
+    }
+
     /// Compares the blocks of both sides that hold the same places.
     fn compare(&mut self, (ours, realtime): (&RoaringTreemap, &Share), (theirs, archive): (&RoaringTreemap, &Share)) {
         for (block, checksum) in &realtime.blocks {
@@ -122,12 +135,9 @@ impl Sides<'_> {
             }
             _ => self.judge_purged(&mut outcome),
         }
-        if outcome.realtime_duplicates > 0 {
-            let count = outcome.realtime_duplicates;
-            outcome.find(
-                Status::Mismatch,
-                format!("{count} rows of realtime_stock stand for a record that has a row already"),
-            );
+        if let Some(Share { duplicates: count @ 1.., doubled, .. }) = realtime {
+            let what = "rows of realtime_stock stand for a record that has a row already";
+            outcome.find(Status::Mismatch, format!("{count} {what}: {}", ranges(doubled)));
         }
         self.judge_lost(&mut outcome);
         outcome
@@ -306,7 +316,7 @@ impl Sides<'_> {
         let blurred = std::mem::take(&mut values.blurred);
         let uncompared = blurred - self.compare_again(partition, &mut values);
         outcome.differing_blocks = values.differing_blocks;
-        name(outcome, Status::Mismatch, &values.differing, "offsets hold at least one tick whose values differ");
+        self.name_differing(outcome, &values.differing);
         let what = "ticks of both sides could not be compared by their values, because the archive has changed \
                     meanwhile: verify again";
         name(outcome, Status::Open, &uncompared, what);
@@ -315,6 +325,30 @@ impl Sides<'_> {
             let detail = format!("{blocks} blocks have prices that differ below what a 64-bit float can tell");
             outcome.find(Status::Ok, detail);
         }
+    }
+
+    /// Names the ticks of `differing` blocks that differ, as far as they were looked up.
+    fn name_differing(&self, outcome: &mut PartitionOutcome, differing: &RoaringTreemap) {
+        let partition = outcome.partition;
+        let [ours, theirs] = match self.told.map(|sides| sides.map(|side| side.shares.get(&partition))) {
+            Some([Some(ours), Some(theirs)]) => [&ours.told, &theirs.told],
+            _ => [&BTreeMap::new(), &BTreeMap::new()],
+        };
+        let both = ours.iter().filter_map(|(place, ours)| Some((*place, ours, theirs.get(place)?)));
+        let mut left = differing.clone();
+        let others: Vec<_> =
+            both.clone().filter(|(_, ours, theirs)| ours.checksum.as_floats != theirs.checksum.as_floats).collect();
+        if !others.is_empty() {
+            left -= both.map(|(place, ..)| place).collect::<RoaringTreemap>();
+        }
+        let places = others.iter().map(|(place, ..)| *place).collect();
+        name(outcome, Status::Mismatch, &places, "ticks have other values in realtime_stock than in the archive");
+        for (place, ours, theirs) in others.into_iter().take(TICKS_SHOWN) {
+            let (place, ours, theirs) = (places::text(place), &ours.text, &theirs.text);
+            let detail = format!("offset {place}: realtime_stock has {ours}, the archive {theirs}");
+            outcome.find(Status::Mismatch, detail);
+        }
+        name(outcome, Status::Mismatch, &left, "offsets hold at least one tick whose values differ");
     }
 
     /// Compares what was read again; gives the places that were compared by it.

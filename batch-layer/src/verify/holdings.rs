@@ -45,6 +45,10 @@ pub struct Share {
     pub ticks: u64,
     /// How often a record came again.
     pub duplicates: u64,
+    /// The places of rows that came again.
+    pub doubled: RoaringTreemap,
+    /// What ticks say, where they are few and were asked for by their places.
+    pub told: BTreeMap<u64, Told>,
     /// Ticks whose lines do not tell their place, so that duplicates among them cannot be told.
     pub placeless: u64,
     /// Over all ticks with their places, as far as known.
@@ -55,6 +59,22 @@ pub struct Share {
     pub blocks: FxHashMap<u64, Checksum>,
     /// Where objects whose lines tell no places stand in the topic, as far as their names tell.
     pub presumed: Vec<Presumed>,
+}
+
+/// Ticks of which at most what they say is kept.
+pub const TOLD_AT_MOST: usize = 4 << BLOCK_BITS;
+
+/// What a tick says, for a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub checksum: Checksum,
+    pub text: String,
+}
+
+/// Whether what the ticks at these places say is kept.
+#[must_use]
+pub fn are_few(places: &Places) -> bool {
+    places.values().map(RoaringTreemap::len).sum::<u64>() <= TOLD_AT_MOST as u64
 }
 
 /// Where the ticks of one object and hour stand in a partition: the offsets [start, end), by the object's name and their
@@ -106,6 +126,18 @@ impl Holdings {
         share.checksum.add(checksum);
         share.content.add(Checksum::of(content, None));
         true
+    }
+
+    /// Notes the place of a tick that is there already.
+    pub fn note_doubled(&mut self, hour: Hour, partition: i32, place: u64) {
+        self.hours.entry(hour).or_default().shares.entry(partition).or_default().doubled.insert(place);
+    }
+
+    /// Keeps what a tick says.
+    pub fn tell(&mut self, partition: i32, place: u64, content: &Content<'_>) {
+        let share = self.hours.entry(Hour::of(content.timestamp)).or_default().shares.entry(partition).or_default();
+        let told = Told { checksum: Checksum::of(content, Some(place)), text: content.to_string() };
+        share.told.insert(place, told);
     }
 
     /// Notes where a tick that tells no place may stand; what an object holds comes in order.
@@ -219,6 +251,7 @@ impl Share {
             self.blocks.entry(block).or_default().add(checksum);
         }
         self.presumed.extend(other.presumed);
+        self.told.extend(other.told);
     }
 }
 
@@ -232,6 +265,7 @@ pub fn of_object(body: impl Read, options: &ScanOptions, among: Option<&Arc<Plac
         origin: options.origin,
         exclude: options.exclude.clone(),
         among: among.cloned(),
+        is_telling: among.is_some_and(|among| are_few(among)),
         max_bars: options.max_bars,
         records: 0,
         is_too_wide: false,
@@ -253,6 +287,7 @@ struct Reading {
     origin: Origin,
     exclude: Option<Arc<Exclusions>>,
     among: Option<Arc<Places>>,
+    is_telling: bool,
     max_bars: usize,
     records: u64,
     is_too_wide: bool,
@@ -286,8 +321,10 @@ impl Visitor for Reading {
             hour.shares.entry(partition).or_default().duplicates += 1;
             return;
         }
-        if self.holdings.add(partition, Some(number), &content) && among.is_none() {
-            self.holdings.sum_up(&record.tick, place);
+        match (self.holdings.add(partition, Some(number), &content), among.is_none()) {
+            (true, true) => self.holdings.sum_up(&record.tick, place),
+            (true, false) if self.is_telling => self.holdings.tell(partition, number, &content),
+            _ => {}
         }
     }
 

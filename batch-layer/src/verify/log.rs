@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use roaring::RoaringTreemap;
 use service::Failure;
-use service::kafka::{Quiet, partitions};
+use service::kafka::{Quiet, partitions, topic_id};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ const WORTH_A_JUMP: u64 = 10_000;
 pub struct Log {
     consumer: BaseConsumer<Quiet>,
     topic: String,
+    /// Empty where the brokers do not tell it.
+    pub topic_id: String,
     timeout: Duration,
 }
 
@@ -83,7 +85,9 @@ impl Log {
         }
         partitions(&consumer, topic)
             .map_err(|error| Failure::Configuration(error.context(format!("topic {topic} at {brokers} (--topic)"))))?;
-        Ok(Asked::There(Self { consumer, topic: topic.to_owned(), timeout: args.kafka_timeout }))
+        let described = topic_id::describe(&consumer, topic, args.kafka_timeout);
+        let topic_id = described.map(|described| described.topic_id).unwrap_or_default();
+        Ok(Asked::There(Self { consumer, topic: topic.to_owned(), topic_id, timeout: args.kafka_timeout }))
     }
 
     /// What Kafka has of some hours, by partition.

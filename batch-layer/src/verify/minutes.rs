@@ -46,7 +46,7 @@ async fn compare(
     (from, to): SymbolRange<'_>,
     minutes: &[Row<'_>],
 ) -> Result<Vec<String>, sqlx::Error> {
-    let columns = Columns::Values;
+    let columns = Columns::All;
     let [start, first, end] = columns.more();
     let (rows, theirs, ours) = (columns.rows(), columns.of("t"), columns.of("e"));
     let statement = format!(

@@ -73,7 +73,9 @@ impl Repair {
                 "not repaired, because realtime_stock has no tick of this hour: its bars may be all that is left of it"
                     .into()
             }
-            Self::Doubled => "not repaired, because realtime_stock has rows twice: delete one of each first".into(),
+            Self::Doubled => "not repaired, because realtime_stock has rows twice: delete one of each first, as \
+                              docs/operations.md says under HourNotReconciled"
+                .into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What PostgreSQL holds of the hours.
 
-use super::holdings::Holdings;
+use super::holdings::{Holdings, are_few};
 use super::lost::Places;
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use crate::checksum::Content;
@@ -16,11 +16,14 @@ use service::pg;
 use service::pg::bars::{Columns, Row};
 use service::pg::in_time;
 use service::pg::numeric::{StoredPrice, StoredVolume};
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
+
+/// How rows of batch-layer's are mended.
+pub const ANEW: &str = "batch-layer --recompute, over this hour (--hour), writes them anew";
 
 /// How long the next row of a scan of all of `realtime_stock` may take.
 const WHOLE_TABLE: Duration = Duration::from_secs(1800);
@@ -35,8 +38,12 @@ pub struct Computed {
     pub minute_bar_ticks: u64,
     /// Ticks in `hour_bars`.
     pub hour_bar_ticks: u64,
-    /// Ticks in `hourly_stock_summary`; `None` where batch-layer has never computed the hour.
+    /// Ticks in `hourly_stock_summary` by `batch_hours`; `None` where batch-layer has never computed the hour.
     pub summary_ticks: Option<u64>,
+    /// Ticks and symbols in `hourly_stock_summary` itself.
+    pub summed: (u64, u64),
+    /// Symbols by `batch_hours`.
+    pub symbols: u64,
     /// Whether the archive has changed since.
     pub is_stale: bool,
     /// Whether `realtime_stock` has the hour's day: retention drops whole days, as partitions.
@@ -52,6 +59,25 @@ pub struct Computed {
 }
 
 impl Computed {
+    /// What `batch_hours` says of `hourly_stock_summary` that is not so. `archived`: how many ticks the archive has.
+    pub fn misrecorded(&self, archived: u64) -> Option<String> {
+        let ((ticks, symbols), recorded) = (self.summed, self.symbols);
+        match self.summary_ticks {
+            None if ticks > archived => Some(format!(
+                "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} ticks, and the archive only \
+                 {archived}: put the objects back before batch-layer computes it (--hour, --recompute), or the row and that of \
+                 hour_sums from a backup"
+            )),
+            None if ticks > 0 => Some(format!(
+                "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} ticks: {ANEW}"
+            )),
+            Some(_) if symbols != recorded => {
+                Some(format!("batch_hours counts {recorded} symbols, hourly_stock_summary has {symbols}: {ANEW}"))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether retention has dropped the hour's ticks: bars are kept for ever, so a day with bars and without a partition
     /// has lost them. Ticks that are only missing, from a day that is there, were not dropped by it.
     #[must_use]
@@ -127,13 +153,17 @@ pub async fn read_among(
     sources: Sources<'_>,
     (places, holdings): (&Places, &mut Holdings),
 ) -> Result<(), Failure> {
-    let patience = index.patience;
+    let (patience, is_telling) = (index.patience, are_few(places));
     let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
     let read = each_tick(&mut index.connection, patience, asked, |row| {
-        let (partition, place) = (row.place.partition, row.place.number());
+        let partition = row.place.partition;
         let wanted = places.get(&(hour, partition));
-        if place.zip(wanted).is_some_and(|(place, wanted)| wanted.contains(place)) {
-            holdings.add(partition, place, &row.content);
+        let place = row.place.number().filter(|place| wanted.is_some_and(|wanted| wanted.contains(*place)));
+        if let Some(place) = place
+            && holdings.add(partition, Some(place), &row.content)
+            && is_telling
+        {
+            holdings.tell(partition, place, &row.content);
         }
     });
     read.await.map_err(|error| index.failed("reading realtime_stock in", error))
@@ -152,9 +182,11 @@ pub async fn read_realtime(
     let patience = index.patience;
     let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
     let read = each_tick(&mut index.connection, patience, asked, |row| {
-        let is_new = holdings.add(row.place.partition, row.place.number(), &row.content);
-        if let (true, Some(tick)) = (is_new, row.content.tick()) {
-            holdings.sum_up(&tick, row.place);
+        let (partition, place) = (row.place.partition, row.place.number());
+        match (holdings.add(partition, place, &row.content), row.content.tick()) {
+            (true, Some(tick)) => holdings.sum_up(&tick, row.place),
+            (true, None) => {}
+            (false, _) => place.into_iter().for_each(|place| holdings.note_doubled(hour, partition, place)),
         }
     });
     read.await.map_err(|error| index.failed("reading realtime_stock in", error))
@@ -182,6 +214,9 @@ pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<C
         "select (select coalesce(sum(ticks), 0)::bigint from minute_bars where minute >= $1 and minute < $2) as bars,
                 (select coalesce(sum(ticks), 0)::bigint from hour_bars where hour = $1) as hour_bars,
                 (select ticks from batch_hours where hour = $1) as summaries,
+                (select coalesce(sum(ticks), 0)::bigint from hourly_stock_summary where hour = $1) as summed_ticks,
+                (select count(*) from hourly_stock_summary where hour = $1) as summed_symbols,
+                coalesce((select symbols from batch_hours where hour = $1), 0) as symbols,
                 (select computed_at from batch_hours where hour = $1) as computed_at,
                 coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
                 coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
@@ -201,6 +236,11 @@ pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<C
             gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
             conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
             summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
+            summed: (
+                row.try_get::<i64, _>("summed_ticks")?.cast_unsigned(),
+                row.try_get::<i64, _>("summed_symbols")?.cast_unsigned(),
+            ),
+            symbols: row.try_get::<i32, _>("symbols")?.cast_unsigned().into(),
             is_stale: row.try_get("stale")?,
             is_of_this_archive: row.try_get("is_of_this_archive")?,
             has_day: row.try_get("has_day")?,
@@ -230,6 +270,14 @@ impl Derived {
         }
     }
 
+    /// What is expected of its rows.
+    const fn columns(self) -> Columns {
+        match self {
+            Self::Summary => Columns::Values,
+            Self::HourBars | Self::Archived { .. } => Columns::All,
+        }
+    }
+
     /// Symbols of which `expected` and the table say different things. The arguments are the hour
     /// and the ends of a range of symbols.
     fn query(self, [hour, from, to]: [String; 3]) -> String {
@@ -243,7 +291,7 @@ impl Derived {
                  (e.open, e.high, e.low, e.close, e.volume, e.ticks, e.sum_close / e.ticks, e.volume / e.ticks,
                   e.notional / nullif(e.volume, 0))"
                 .to_owned(),
-            Self::HourBars => format!("({}) is distinct from ({})", EXPECTED.of("t"), EXPECTED.of("e")),
+            Self::HourBars => format!("({}) is distinct from ({})", Columns::All.of("t"), Columns::All.of("e")),
             Self::Archived { is_ordered } => differ_beyond_floats(is_ordered),
         };
         format!(
@@ -252,7 +300,7 @@ impl Derived {
              from expected e full join {rows} t on t.symbol = e.symbol
              where {differs}
              order by 1",
-            EXPECTED.rows()
+            self.columns().rows()
         )
     }
 }
@@ -276,11 +324,9 @@ fn differ_beyond_floats(is_ordered: bool) -> String {
             rounded("greatest(abs(e.high), abs(e.low), e.volume)", &format!("{price} * e.volume"))
         ),
     ];
-    sums.join(" or ")
+    let ends = is_ordered.then(|| format!("({}) is distinct from ({})", Columns::ends("t"), Columns::ends("e")));
+    sums.into_iter().chain(ends).collect::<Vec<_>>().join(" or ")
 }
-
-/// What is expected of bars.
-const EXPECTED: Columns = Columns::Values;
 
 /// The symbols of an hour of which a table says something else than the ticks.
 pub async fn differing(
@@ -301,24 +347,31 @@ pub async fn differing(
 
 /// The symbols of an hour of which its minutes, put together, say something else than the hour.
 pub async fn minutes_beside_hours(index: &mut Index, hour: Hour) -> Result<Named, Failure> {
-    let symbols = pg::query_scalar(
+    let end = |of: &str, way: &str| {
+        let names = ["timestamp", "partition", "offset", "index"].map(|name| format!("{of}_{name}"));
+        names.map(|name| format!("(array_agg({name} order by minute {way}))[1] as {name}")).join(", ")
+    };
+    let (first, last) = (end("first", "asc"), end("last", "desc"));
+    let (ours, theirs) = (Columns::All.of("m"), Columns::All.of("h"));
+    let statement = format!(
         "with minutes as
              (select symbol, (array_agg(open order by minute))[1] as open, max(high) as high, min(low) as low,
                      (array_agg(close order by minute desc))[1] as close,
                      case when count(volume) = count(*) then sum(volume) end as volume, sum(ticks) as ticks,
-                     sum(sum_close) as sum_close, case when count(notional) = count(*) then sum(notional) end as notional
+                     sum(sum_close) as sum_close, case when count(notional) = count(*) then sum(notional) end as notional,
+                     {first}, {last}
               from minute_bars
               where minute >= $1 and minute < $2
               group by symbol)
          select coalesce(m.symbol, h.symbol)
          from minutes m full join (select * from hour_bars where hour = $1) h on h.symbol = m.symbol
-         where (m.open, m.high, m.low, m.close, m.volume, m.ticks, m.sum_close, m.notional)
-                   is distinct from (h.open, h.high, h.low, h.close, h.volume, h.ticks, h.sum_close, h.notional)
-         order by 1",
-    )
-    .bind(hour.start())
-    .bind(hour.plus(1).start())
-    .fetch_all(&mut index.connection);
+         where ({ours}) is distinct from ({theirs})
+         order by 1"
+    );
+    let symbols = pg::query_scalar_with(AssertSqlSafe(statement), PgArguments::default())
+        .bind(hour.start())
+        .bind(hour.plus(1).start())
+        .fetch_all(&mut index.connection);
     let symbols: Result<Vec<String>, _> = in_time(index.patience, symbols).await;
     let symbols = symbols.map_err(|error| index.failed("reading minute_bars in", error))?;
     let mut named = Named::default();
@@ -333,7 +386,8 @@ async fn differing_of(
     table: Derived,
     (bars, (from, to)): (&[Row<'_>], SymbolRange<'_>),
 ) -> Result<Vec<String>, sqlx::Error> {
-    pg::query_scalar_with(AssertSqlSafe(table.query(EXPECTED.more())), EXPECTED.arguments(bars)?)
+    let columns = table.columns();
+    pg::query_scalar_with(AssertSqlSafe(table.query(columns.more())), columns.arguments(bars)?)
         .bind(hour.start())
         .bind(from)
         .bind(to)
@@ -424,6 +478,16 @@ pub async fn groups(index: &mut Index, topic: &str) -> Result<Vec<String>, Failu
     rows.map_err(|error| index.failed("reading kafka_sources in", error))
 }
 
+/// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody has read it.
+pub async fn newest_topic_id(index: &mut Index, topic: &str) -> Result<String, Failure> {
+    let row = pg::query_scalar(
+        "select topic_id from kafka_sources where topic = $1 order by first_seen_at desc, source desc limit 1",
+    )
+    .bind(topic);
+    let row = in_time(index.patience, row.fetch_optional(&mut index.connection)).await;
+    Ok(row.map_err(|error| index.failed("reading kafka_sources in", error))?.unwrap_or_default())
+}
+
 /// The sources of a topic: it has another one whenever it was made anew.
 pub async fn sources(index: &mut Index, topic: &str) -> Result<Vec<i16>, Failure> {
     let rows = pg::query_scalar("select source from kafka_sources where topic = $1").bind(topic);
@@ -431,15 +495,26 @@ pub async fn sources(index: &mut Index, topic: &str) -> Result<Vec<i16>, Failure
     rows.map_err(|error| index.failed("reading kafka_sources in", error))
 }
 
-/// Whether `realtime_stock` has ticks of other sources in an hour.
-pub async fn has_others(index: &mut Index, hour: Hour, sources: &[i16]) -> Result<bool, Failure> {
+/// The topics that the database has beside `named`.
+pub async fn topics_beside(index: &mut Index, named: &[String]) -> Result<Vec<String>, Failure> {
+    let rows = pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)").bind(named);
+    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
+    rows.map_err(|error| index.failed("reading kafka_sources in", error))
+}
+
+/// The topics of which `realtime_stock` has ticks of other sources in an hour.
+pub async fn other_topics(index: &mut Index, hour: Hour, sources: &[i16]) -> Result<Vec<String>, Failure> {
     let found = pg::query_scalar(
-        "select exists (select from realtime_stock where timestamp >= $1 and timestamp < $2 and source <> all ($3))",
+        "select distinct coalesce(s.topic, 'source ' || r.source || ', which kafka_sources lacks')
+         from (select distinct source
+               from realtime_stock
+               where timestamp >= $1 and timestamp < $2 and source <> all ($3)) r
+                  left join kafka_sources s on s.source = r.source",
     )
     .bind(hour.start())
     .bind(hour.plus(1).start())
     .bind(sources)
-    .fetch_one(&mut index.connection);
+    .fetch_all(&mut index.connection);
     in_time(index.patience, found).await.map_err(|error| index.failed("reading realtime_stock in", error))
 }
 

@@ -2,7 +2,8 @@
 
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
-use super::holdings::{Holdings, HourHoldings, common_in_blurred_blocks};
+use super::compare::Values;
+use super::holdings::{Holdings, HourHoldings, TOLD_AT_MOST, common_in_blurred_blocks};
 use super::log::{Asked, Log, Span};
 use super::lost::{Lost, Places, Search};
 use super::tables::{self, Gaps, Sources};
@@ -23,9 +24,13 @@ pub struct Topic {
     pub name: String,
     /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
     sources: Option<Vec<i16>>,
+    /// No other one is compared.
+    is_only_one: bool,
     pub gaps: Gaps,
     pub next_offsets: BTreeMap<i32, u64>,
     log: Option<Arc<Log>>,
+    /// The topic's id as it was read last, where Kafka has another one now: its offsets are others.
+    read_last: Option<String>,
 }
 
 /// What was read of a topic.
@@ -39,7 +44,11 @@ pub struct Part {
     pub blurred: Arc<Places>,
     /// What the sides hold at those, read once more: `realtime_stock` and the archive.
     pub again: [Holdings; 2],
+    /// What some of the ticks say that are in blocks whose values differ.
+    pub told: [Holdings; 2],
     pub spans: BTreeMap<i32, Span>,
+    /// What Kafka has of a topic that was made anew since it was read: no offset of it is one of those that are known.
+    pub of_new_topic: BTreeMap<i32, Span>,
     pub lost: Lost,
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: Places,
@@ -52,8 +61,32 @@ pub struct Part {
 impl Part {
     /// What was read again of an hour, where both sides have something of it.
     pub fn again(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
-        let [realtime, archive] = self.again.each_ref().map(|side| side.hours.get(&hour));
-        Some([realtime?, archive?])
+        both(&self.again, hour)
+    }
+
+    /// What was told of an hour by both sides.
+    pub fn told(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
+        both(&self.told, hour)
+    }
+
+    /// Places in blocks whose values differ, the first of them.
+    pub fn differing(&self) -> Places {
+        let (mut found, mut left) = (Places::new(), TOLD_AT_MOST);
+        for (hour, ours) in &self.realtime.hours {
+            let theirs = self.archived.holdings.hours.get(hour).map(|theirs| [ours, theirs]);
+            for partition in ours.shares.keys() {
+                let mut values = Values::default();
+                for sides in theirs.into_iter().chain(self.again(*hour)) {
+                    values.compare_sides(sides, *partition);
+                }
+                let first: RoaringTreemap = values.differing.iter().take(left).collect();
+                left -= usize::try_from(first.len()).unwrap_or(left);
+                if !first.is_empty() {
+                    found.insert((*hour, *partition), first);
+                }
+            }
+        }
+        found
     }
 
     /// Whether ticks of the archive in an hour stand in rejected_ticks.
@@ -62,29 +95,41 @@ impl Part {
     }
 }
 
+/// What both sides have of an hour.
+fn both(sides: &[Holdings; 2], hour: Hour) -> Option<[&HourHoldings; 2]> {
+    let [realtime, archive] = sides.each_ref().map(|side| side.hours.get(&hour));
+    Some([realtime?, archive?])
+}
+
 /// The topics that are asked for, and whether Kafka could be asked about them where it was to be.
 ///
 /// # Errors
 /// Where the database fails, or a topic is not there.
 pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
     let (mut topics, mut is_away) = (Vec::new(), false);
+    let is_alone = args.topic.len() == 1 && tables::topics_beside(index, &args.topic).await?.is_empty();
     for name in &args.topic {
         // Brokers that are away are waited for once.
         let log = if is_away { Asked::Away } else { connect(args, name).await? };
         is_away |= matches!(log, Asked::Away);
         let groups = groups(index, args, name).await?;
+        let log = match log {
+            Asked::There(log) => Some(Arc::new(log)),
+            Asked::Away | Asked::NotGiven => None,
+        };
+        let newest = tables::newest_topic_id(index, name).await?;
+        let is_other = |log: &Arc<Log>| ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest;
         topics.push(Topic {
             name: name.clone(),
-            sources: match args.topic.len() {
-                1 => None,
-                _ => Some(tables::sources(index, name).await?),
+            sources: match is_alone {
+                true => None,
+                false => Some(tables::sources(index, name).await?),
             },
+            is_only_one: args.topic.len() == 1,
             gaps: tables::gaps(index, &groups, name).await?,
             next_offsets: tables::next_offsets(index, &groups, name).await?,
-            log: match log {
-                Asked::There(log) => Some(Arc::new(log)),
-                Asked::Away | Asked::NotGiven => None,
-            },
+            read_last: log.as_ref().is_some_and(is_other).then_some(newest),
+            log,
         });
     }
     Ok((topics, is_away))
@@ -153,21 +198,31 @@ impl Topic {
                 }
             }
         }
-        let hours: BTreeSet<Hour> = blurred.keys().map(|(hour, _)| *hour).collect();
+        part.again[0] = self.read_among(index, &blurred).await?;
+        part.blurred = Arc::new(blurred);
+        Ok(())
+    }
+
+    /// What `realtime_stock` has at some places.
+    pub async fn read_among(&self, index: &mut Index, places: &Places) -> Result<Holdings, Failure> {
+        let hours: BTreeSet<Hour> = places.keys().map(|(hour, _)| *hour).collect();
         let mut found = Holdings::default();
         for hour in hours {
-            tables::read_among(index, hour, self.sources(), (&blurred, &mut found)).await?;
+            tables::read_among(index, hour, self.sources(), (places, &mut found)).await?;
         }
         found.settle();
-        (part.blurred, part.again[0]) = (Arc::new(blurred), found);
-        Ok(())
+        Ok(found)
+    }
+
+    /// Whether ticks of objects whose names tell a topic, or none, belong to this one.
+    pub fn owns(&self, of: &str) -> bool {
+        self.of_objects().is_none_or(|name| name == of || (of.is_empty() && self.is_only_one))
     }
 
     /// Those of an hour's places that are its own, by partition.
     pub fn own_places(&self, hour: Hour, all: &Offsets) -> Places {
-        let is_own = |of: &str| self.of_objects().is_none_or(|name| name == of);
         let mut own = Places::new();
-        for (_, partition, offsets) in all.iter().filter(|(of, ..)| is_own(of)) {
+        for (_, partition, offsets) in all.iter().filter(|(of, ..)| self.owns(of)) {
             *own.entry((hour, partition)).or_default() |= offsets;
         }
         own
@@ -181,7 +236,12 @@ impl Topic {
         (hours, purged): (&Range<Hour>, &BTreeSet<Hour>),
         part: &mut Part,
     ) -> Result<(), Failure> {
-        part.spans = self.spans(hours).await?;
+        let spans = self.spans(hours).await?;
+        let log = self.log.as_ref().filter(|_| self.read_last.is_none());
+        match self.read_last {
+            None => part.spans = spans,
+            Some(_) => part.of_new_topic = spans,
+        }
         let search = Search {
             topic: &self.name,
             sources: self.sources(),
@@ -192,7 +252,7 @@ impl Topic {
             gaps: &self.gaps.at(hours.start),
             next_offsets: &self.next_offsets,
             purged,
-            log: self.log.as_ref(),
+            log,
             spans: &part.spans,
             rules: archive.reader.rules(),
         };
@@ -201,6 +261,21 @@ impl Topic {
             self.find_parsed_otherwise(index, hour, archive.reader.rules(), part).await?;
         }
         Ok(())
+    }
+
+    /// What there is to say of an hour of which Kafka has messages of a topic that was made anew since it was read.
+    pub fn describe_anew(&self, hour: Hour, hours: &Range<Hour>, part: &Part) -> Option<String> {
+        let (read, log) = (self.read_last.as_ref()?, self.log.as_ref()?);
+        let messages: u64 = kafka_ranges(hour, hours, &part.of_new_topic).values().map(|(from, to)| to - from).sum();
+        let Self { name, .. } = self;
+        let now = &log.topic_id;
+        (messages > 0).then(|| {
+            format!(
+                "{messages} messages of the topic {name} as it is now in Kafka ({now}) were not compared: the speed layer has \
+                 read another one of that name ({read}), whose offsets say nothing of them; see docs/operations.md under \
+                 SpeedLayerDown, A topic that was made anew"
+            )
+        })
     }
 
     async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
@@ -273,6 +348,13 @@ impl Topic {
         }
         Ok((ticks, others))
     }
+}
+
+/// Kafka's offsets of an hour, by partition.
+pub fn kafka_ranges(hour: Hour, hours: &Range<Hour>, spans: &BTreeMap<i32, Span>) -> BTreeMap<i32, (u64, u64)> {
+    let number = Hour::each(hours.start..hour).count();
+    let range = |span: &Span| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
+    spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
 }
 
 /// What one side holds of an hour, all topics together.

@@ -133,6 +133,35 @@ fn runbook() -> [String; 3] {
     [before.to_owned(), copy, behind.to_owned()]
 }
 
+#[tokio::test]
+async fn rows_that_stand_twice_are_named_and_taken_out_as_the_docs_say() {
+    let world = agreeing().await;
+    let double = |offsets: &str, close: &str| {
+        format!(
+            "insert into realtime_stock (symbol, timestamp, open, close, volume, kafka_partition, source, kafka_offset)
+             select symbol, timestamp, open, {close}, volume, kafka_partition, source, kafka_offset
+             from realtime_stock where kafka_partition = 0 and kafka_offset in ({offsets})"
+        )
+    };
+    world.execute(&double("11007, 11008, 11300", "close")).await;
+    world.execute(&double("11008", "close + 1")).await;
+    let outcome = verify(&world, &HOURS).await;
+    let word = "5 rows of realtime_stock stand for a record that has a row already: offsets 11007-11008, 11300";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    let docs = include_str!("../../../docs/operations.md");
+    let (_, recipe) = docs.split_once("```sql\n   with rows as").unwrap();
+    let (recipe, _) = recipe.split_once("```").unwrap();
+    world.execute(&format!("with rows as{recipe}")).await;
+    // Of two that differ nobody but Kafka knows which is right.
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "1 rows of realtime_stock stand for a record that has a row already: offsets 11008";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    world.execute("delete from realtime_stock where ctid = (select max(ctid) from realtime_stock)").await;
+    let outcome = verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
 /// Does what the docs say, with the content of an object; gives how many ticks it has put back.
 async fn put_back(world: &World, content: &str) -> i64 {
     let count = "select count(*) from realtime_stock";

@@ -122,20 +122,31 @@ impl World {
         }
     }
 
-    /// Fills `minute_bars` and `hour_bars` from `realtime_stock`; the keys of first and last ticks are not told.
+    /// Fills `minute_bars` and `hour_bars` from `realtime_stock`.
     pub async fn fill_minute_bars(&self) {
         self.execute("truncate minute_bars, hour_bars").await;
+        let order = |way: &str| {
+            ["timestamp", "kafka_partition", "kafka_offset", "kafka_index"]
+                .map(|name| format!("{name} {way}"))
+                .join(", ")
+        };
+        let (first, last) = (order("asc"), order("desc"));
+        let end = |name: &str, order: &str| format!("(array_agg({name} order by {order}))[1]");
+        let ends =
+            |order: &str| ["timestamp", "kafka_partition", "kafka_offset"].map(|name| end(name, order)).join(", ");
+        let indexes = [&first, &last].map(|order| end("kafka_index", order)).join(", ");
         for (table, unit) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
             self.execute(&format!(
                 "insert into {table}
                  select symbol, date_trunc('{unit}', timestamp, 'UTC'),
-                        (array_agg(open order by timestamp, kafka_partition, kafka_offset))[1],
-                        max(greatest(open, close)), min(least(open, close)),
-                        (array_agg(close order by timestamp desc, kafka_partition desc, kafka_offset desc))[1],
+                        {}, max(greatest(open, close)), min(least(open, close)), {},
                         case when count(volume) = count(*) then sum(volume) end, count(*), sum(close),
-                        case when count(volume) = count(*) then sum(close * volume) end,
-                        min(timestamp), 0, 0, max(timestamp), 0, 0
-                 from realtime_stock group by 1, 2"
+                        case when count(volume) = count(*) then sum(close * volume) end, {}, {}, {indexes}
+                 from realtime_stock group by 1, 2",
+                end("open", &first),
+                end("close", &last),
+                ends(&first),
+                ends(&last),
             ))
             .await;
         }

@@ -99,7 +99,8 @@ async fn every_kind_of_difference_is_found_in_its_hour_and_partition() {
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     for word in [
         "3 ticks of the archive are not in realtime_stock: offsets 9010-9012",
-        "240 offsets hold at least one tick whose values differ: offsets 10000-10239",
+        "1 ticks have other values in realtime_stock than in the archive: offsets 10005",
+        "offset 10005: realtime_stock has BTC-USD 2025-06-02T10:00:45Z open ",
         "1 rows of realtime_stock stand for a record that has a row already",
         "5 ticks of realtime_stock are not in the archive: offsets 11020-11024",
     ] {
@@ -159,7 +160,7 @@ async fn a_changed_value_beside_a_gap_a_reject_or_an_expired_object_is_found() {
         for _ in 0..2 {
             let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
             assert_eq!(outcome.code, 1, "{blur}: {}{}", outcome.stdout, outcome.stderr);
-            let word = "offsets hold at least one tick whose values differ: offsets 10";
+            let word = "1 ticks have other values in realtime_stock than in the archive: offsets 10200";
             assert!(outcome.stdout.contains(word), "{blur}: {}", outcome.stdout);
             world.run(&HOURS).await;
         }
@@ -262,9 +263,36 @@ async fn an_hour_that_batch_layer_has_not_computed_from_the_present_archive_is_o
         outcome.stdout
     );
     world.execute("delete from batch_hours where hour = '2025-06-02T10:00Z'").await;
+    world.execute("truncate hourly_stock_summary, technical_indicators, indicator_states").await;
     let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stdout);
     assert!(outcome.stdout.contains("batch-layer has not computed the hour"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn what_batch_hours_says_is_compared_with_the_summaries() {
+    let world = agreeing().await;
+    let recompute = ["--hour", "2025-06-02T10", "--recompute"];
+    for (change, word) in [
+        (
+            "update batch_hours set symbols = symbols + 1 where hour = '2025-06-02T10:00Z'",
+            "batch_hours counts 6 symbols",
+        ),
+        ("delete from batch_hours where hour = '2025-06-02T10:00Z'", "hourly_stock_summary has 800 ticks: batch-layer"),
+    ] {
+        world.execute(change).await;
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 1, "{change}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+        world.run_ok(&recompute).await;
+        assert_eq!(verify(&world, &HOURS).await.code, 0, "{change}");
+    }
+    // The summary may be all that is left of what has expired.
+    world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+    world.execute("delete from batch_hours where hour = '2025-06-02T10:00Z'").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("and the archive only 400: put the objects back"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -315,7 +343,7 @@ async fn fractions_of_volumes_and_absent_ones_are_summed_up_and_compared_to_the_
         world.execute(&format!("update realtime_stock set {change}")).await;
         let outcome = verify(&world, &HOURS).await;
         assert_eq!(outcome.code, 1, "{change}: {}", outcome.stdout);
-        assert!(outcome.stdout.contains("values differ"), "{change}: {}", outcome.stdout);
+        assert!(outcome.stdout.contains("other values in realtime_stock"), "{change}: {}", outcome.stdout);
         world.execute(&format!("update realtime_stock set volume = null where kafka_offset = {without}")).await;
     }
 }
@@ -439,6 +467,41 @@ async fn repair_brings_the_bars_back_in_line_with_the_ticks_and_says_what_it_cha
     assert!(outcome.stderr.contains("hour 2025-06-02T09:00Z: repaired"), "{}", outcome.stderr);
     assert_eq!(world.rows(rows).await, before);
     assert_eq!(bars_beside_the_ticks(&world).await, 0);
+}
+
+#[tokio::test]
+async fn which_ticks_gave_open_and_close_is_compared_and_repaired_as_well() {
+    let world = agreeing().await;
+    let hour = ["--hour", "2025-06-02T09"];
+    for (table, start) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
+        for end in ["first", "last"] {
+            for (column, more) in
+                [("timestamp", "interval '1 ms'"), ("partition", "1"), ("offset", "1"), ("index", "1")]
+            {
+                let change = format!(
+                    "update {table} set {end}_{column} = {end}_{column} + {more}
+                     where ctid = (select min(ctid) from {table}
+                                   where symbol = 'AAPL' and {start} < '2025-06-02T10:00Z')"
+                );
+                world.execute(&change).await;
+                let outcome = verify(&world, &hour).await;
+                assert_eq!(outcome.code, 1, "{change}: {}{}", outcome.stdout, outcome.stderr);
+                let word = format!("rows of {table} are wrong, missing or too many: AAPL");
+                assert!(outcome.stdout.contains(&word), "{}", outcome.stdout);
+                let outcome = verify(&world, &[&hour[..], &["--repair"]].concat()).await;
+                assert_eq!(outcome.code, 0, "{change}: {}{}", outcome.stdout, outcome.stderr);
+            }
+        }
+    }
+    // Where the ticks are gone, the archive knows them.
+    world.execute("truncate realtime_stock").await;
+    world.execute("insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')").await;
+    assert_eq!(verify(&world, &HOURS).await.code, 0);
+    world.execute("update hour_bars set last_offset = last_offset + 1 where symbol = 'AAPL'").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("AAPL; the archive says otherwise"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("AAPL; hour_bars say otherwise"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -881,7 +944,53 @@ async fn of_several_topics_all_must_be_named() {
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     let unread = "coins+0+0000000000.json: it is of none of the topics of --topic";
     assert!(outcome.stdout.contains(unread), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("realtime_stock has ticks of other topics, too"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("--topic stock_prices,bonds,coins compares all of them"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_topic_that_shares_the_database_is_compared_by_its_own_rows_and_shared_hours_are_open() {
+    let world = World::create().await;
+    let stocks = [some_ticks(9, 0, 0, 300), some_ticks(10, 0, 300, 300)];
+    let mut coins = some_ticks(10, 0, 200, 200);
+    coins.iter_mut().for_each(|tick| tick.symbol = format!("X-{}", tick.symbol));
+    world.put(&key(9, 0, 0), &stocks[0]).await;
+    world.put(&key(10, 0, 300), &stocks[1]).await;
+    world.put(&key(10, 0, 200).replace("stock_prices", "coins"), &coins).await;
+    assert_eq!([world.source("stock_prices").await, world.source("coins").await], [1, 2]);
+    world.insert_realtime(&[&stocks.concat()[..], &coins].concat()).await;
+    world.execute("update realtime_stock set source = 2 where symbol like 'X-%'").await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 600).await;
+    world.set_next_offset("coins", 0, 400).await;
+    let below_coins = ["--prefix", "raw/coins/%Y-%m-%d-%H/"];
+    world.run_ok(&HOURS).await;
+    world.run_ok(&[&HOURS[..], &below_coins].concat()).await;
+    let before = bars(&world).await;
+    for (flags, words, hours) in [
+        (&["--repair"][..], "--topic stock_prices,coins compares all of them", "2 hours: 1 ok, 0 purged, 1 open"),
+        (&[&["--topic", "coins"][..], &below_coins].concat(), "--topic coins,stock_prices", "0 ok, 0 purged, 2 open"),
+    ] {
+        let outcome = verify(&world, &[&HOURS[..], flags].concat()).await;
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains(words) && outcome.stdout.contains(hours), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("mismatch "), "{}", outcome.stdout);
+    }
+    assert_eq!(bars(&world).await, before);
+    // Its own losses are found where nothing is shared, and named where something is.
+    world.execute("delete from realtime_stock where source = 1 and kafka_offset in (17, 317)").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    for offset in ["17", "317"] {
+        let word = format!("1 ticks of the archive are not in realtime_stock: offsets {offset}\n");
+        assert!(outcome.stdout.contains(&word), "{}", outcome.stdout);
+    }
+    // Of a day that is gone nothing tells whose ticks the bars have counted.
+    world.execute("truncate realtime_stock").await;
+    world.execute("insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')").await;
+    world.execute("delete from archive_objects where key like '%coins%'").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 purged, 1 open, 0 mismatch"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -1063,6 +1172,25 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
     let outcome = verify(&live.world, &flags).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("1 are in no table and not in the archive"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_old_one() {
+    let live = Live::create().await;
+    live.world.execute("update kafka_sources set topic_id = 'AAAAAAAAAAAAAAAAAAAAAQ'").await;
+    // As many as the old one had, and more than was read of it.
+    for _ in 0..2 {
+        let outcome = live.verify().await;
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+        let word = "has read another one of that name (AAAAAAAAAAAAAAAAAAAAAQ)";
+        assert!(outcome.stdout.contains(word) && outcome.stdout.contains("1 open, 0 mismatch"), "{}", outcome.stdout);
+        live.send(&live.ticks[190..]).await;
+    }
+    // What is wrong otherwise is found nevertheless.
+    live.world.execute("delete from realtime_stock where kafka_offset = 20").await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("are not in realtime_stock: offsets 20"), "{}", outcome.stdout);
 }
 
 #[tokio::test]

@@ -55,6 +55,12 @@ impl Columns {
         names.collect::<Vec<_>>().join(", ")
     }
 
+    /// The columns that say which ticks gave open and close, each as `<alias>.<column>`.
+    #[must_use]
+    pub fn ends(alias: &str) -> String {
+        ENDS.map(|(name, _)| format!("{alias}.{name}")).join(", ")
+    }
+
     /// The columns behind symbol and start.
     #[must_use]
     pub fn names(self) -> String {

@@ -3,7 +3,6 @@
 
 use super::members::{Member, members};
 use super::readable::{first_readable, may_read};
-use super::topic_id::{self, Description, NoDescription};
 use crate::config::Config;
 use crate::handover::Watermarks;
 use crate::source::{TopicIdentity, TopicPartition};
@@ -11,6 +10,7 @@ use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use service::Failure;
 use service::kafka::Quiet;
+use service::kafka::topic_id::{self, Description, NoDescription};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};

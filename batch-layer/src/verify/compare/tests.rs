@@ -77,6 +77,7 @@ impl Case {
             rejected_unread: &self.rejected_unread,
             kafka_ends: self.kafka_end.map(|end| (0, end)).into_iter().collect(),
             again: again.map(<[HourHoldings; 2]>::each_ref),
+            told: None,
             presumed_ends: &ends.max().map(|end| (0, end)).into_iter().collect(),
         };
         sides.compare().remove(0)
