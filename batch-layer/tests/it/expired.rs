@@ -241,3 +241,39 @@ async fn a_row_of_an_hour_that_nobody_has_ticks_of_is_found() {
     let word = "rows of hourly_stock_summary are wrong, missing or too many: AAPL";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
 }
+
+#[tokio::test]
+async fn an_hour_whose_expired_part_cannot_be_read_any_more_stays_to_be_written_in_each_run_until_it_may_shrink() {
+    for spoil in ["update hour_sums set bars = '\\x00'", "delete from hour_sums"] {
+        let world = expired(0..2).await;
+        world.run_ok(&HOURS).await;
+        let before = world.summary().await;
+        world.execute(&format!("{spoil} where hour = '2025-06-02T10:00Z'")).await;
+        world.put(&key(10, 0, 10_700), &some_ticks(10, 0, 10_700, 3)).await;
+        // Of the second run the hour is no part.
+        for window in [&HOURS[..], &["--hour", "2025-06-02T09"], &HOURS] {
+            let outcome = world.run(window).await;
+            assert_eq!(outcome.code, 4, "{spoil}, {window:?}: {}", outcome.stderr);
+            assert!(outcome.stderr.contains("what was kept of them cannot be read"), "{}", outcome.stderr);
+            let known = "select concat_ws(' ', status, reason) from archive_hours where hour = '2025-06-02T10:00Z'";
+            let reason = "incomplete its objects have changed since it was computed";
+            assert_eq!(world.rows(known).await, [reason], "{spoil}, {window:?}");
+            assert_eq!(world.summary().await, before, "{spoil}, {window:?}");
+        }
+        world.run_ok(&[&AT_TEN[..], &["--allow-shrink"]].concat()).await;
+        let ticks = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";
+        assert_eq!(world.number(ticks).await, 3, "{spoil}");
+        assert!(world.run_ok(&HOURS).await.stderr.contains("0 hours computed"), "{spoil}");
+    }
+}
+
+#[tokio::test]
+async fn an_hour_that_is_to_be_written_anew_and_of_which_nothing_can_be_read_is_said_to_be_not_written() {
+    let world = expired(0..2).await;
+    world.run_ok(&HOURS).await;
+    world.execute("update hour_sums set bars = '\\x00' where hour = '2025-06-02T10:00Z'").await;
+    let outcome = world.run(&[&AT_TEN[..], &["--recompute"]].concat()).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("not written anew: its objects are gone"), "{}", outcome.stderr);
+    world.run_ok(&AT_TEN).await;
+}
