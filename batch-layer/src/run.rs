@@ -34,7 +34,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         let index = args.database.open("batch-layer", false).await?;
         return dry_run::run(&args, &plan, &store, index).await;
     }
-    let mut index = args.database.open("batch-layer", true).await?;
+    let mut index = args.database.open(lock::RUN, true).await?;
     index.limit_statements().await?;
     if let Taken::Theirs(who) = lock::take(&mut index, args.takeover_after).await? {
         let address = index.database.address();
