@@ -189,3 +189,15 @@ async fn the_server_ends_a_transaction_of_a_run_that_froze_in_it() {
                 where datname = current_database() and application_name = 'batch-layer' and xact_start is not null";
     eventually("the end of its transaction", LONG, || async { world.number(open).await == 0 }).await;
 }
+
+#[tokio::test]
+async fn a_run_that_fails_as_soon_as_it_has_the_lock_gives_it_back() {
+    let world = archived().await;
+    let mut lock = world.database.pool().begin().await.unwrap();
+    sqlx::raw_sql("lock table batch_runs in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let outcome = world.run(&[&DAY[..], &["--query-timeout", "2s"]].concat()).await;
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert_eq!(world.number("select count(*) from batch_lock").await, 0, "{}", outcome.stderr);
+    lock.rollback().await.unwrap();
+    assert!(!world.run_ok(&DAY).await.stderr.contains(AT_WORK));
+}
