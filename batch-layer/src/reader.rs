@@ -3,6 +3,7 @@
 use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
+use common::Timestamp;
 use common::decode::Rules;
 use rustc_hash::FxHashSet;
 use service::Failure;
@@ -295,7 +296,7 @@ impl Reader {
             rules: Arc::clone(&self.format.rules),
             topic: self.format.file_name.topic(&object.key).into(),
             csv: self.format.csv.clone(),
-            stored_at: object.last_modified,
+            stored_at: object.last_modified.unwrap_or_else(Timestamp::now),
             max_bars: self.max_bars,
             exclude,
         };

@@ -22,7 +22,6 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use common::Timestamp;
 use rustc_hash::FxHashSet;
 use service::Failure;
 use std::path::PathBuf;
@@ -469,7 +468,6 @@ fn object(listed: &aws_sdk_s3::types::Object) -> Result<Object, String> {
         Some(etag) if !etag.trim_matches('"').is_empty() => etag.to_owned(),
         _ => Object::etag_in_place_of_none(modified),
     };
-    let last_modified = modified.map_or_else(Timestamp::now, Timestamp::from_micros);
-    let size = u64::try_from(listed.size()?).ok()?;
-    Some(Object { key: listed.key()?.into(), etag, size, last_modified })
+    let last_modified = Object::stored_at(modified);
+    Ok(Object { key: key.into(), etag, size, last_modified })
 }

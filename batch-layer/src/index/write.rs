@@ -214,7 +214,8 @@ async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry], summed
 async fn insert_objects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     let texts = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
     let numbers = |of: fn(&Entry) -> u64| entries.iter().map(|entry| of(entry).cast_signed()).collect::<Vec<_>>();
-    let modified: Vec<Timestamp> = entries.iter().map(|entry| entry.object.last_modified).collect();
+    let modified = |entry: &Entry| entry.object.last_modified.unwrap_or_else(Timestamp::now);
+    let modified: Vec<Timestamp> = entries.iter().map(modified).collect();
     pg::query(
         "insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines, format, placeless)
          select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[],

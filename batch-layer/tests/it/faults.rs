@@ -543,3 +543,33 @@ async fn a_listing_whose_sizes_cannot_be_is_false_and_holds_back_its_hours() {
         world.run_ok(&DAY).await;
     }
 }
+
+#[tokio::test]
+async fn an_object_whose_time_is_told_wrong_at_first_is_read_again_when_it_is_told_right() {
+    for (told, is_rejected) in [("1970-01-01T00:00:00.000Z", false), ("2025-06-01T00:00:00.000Z", true)] {
+        let world = World::create().await;
+        let ticks = some_ticks(10, 0, 0, 50);
+        world.put(&key(10, 0, 0), &ticks).await;
+        world.put(&key(9, 0, 0), &some_ticks(9, 0, 0, 50)).await;
+        let objects = world.bucket.list("raw/stock_prices/2025-06-02-10/").await.unwrap();
+        let listing = format!(
+            "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>{}</Key><Size>{}</Size><ETag>{}</ETag>\
+             <LastModified>{told}</LastModified></Contents></ListBucketResult>",
+            key(10, 0, 0),
+            lines(&ticks).len(),
+            objects[0].etag
+        );
+        let store = store_where(move |request| match is_listing_of_ten(request) {
+            true => answer(200, &listing),
+            false => Treatment::Forward,
+        })
+        .await;
+        let outcome = run_through(&world, &store).await;
+        let ten = "select count(*) from batch_hours where hour = '2025-06-02T10:00Z'";
+        assert_eq!(world.number(ten).await == 0, is_rejected, "{told}: {}", outcome.stderr);
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(ten).await, 1, "{told}");
+        let outcome = world.run_ok(&DAY).await;
+        assert!(outcome.stderr.contains("0 objects read"), "{told}: {}", outcome.stderr);
+    }
+}
