@@ -43,6 +43,8 @@ pub struct Archived {
     pub presumed_ends: BTreeMap<i32, u64>,
     /// How many objects of which batch-layer has kept an hour's ticks are no longer there, though it has not noticed.
     pub vanished: BTreeMap<Hour, u32>,
+    /// How many of those had not expired.
+    pub deleted: BTreeMap<Hour, u32>,
     /// What was read, by key.
     read: Vec<ReadObject>,
 }
@@ -266,7 +268,9 @@ impl Archive {
                 } else if merged && !objects.contains_key(&object.key) {
                     // Of another topic it is that one's.
                     let is_own = topic.is_none_or(|topic| self.reader.topic(&object.key) == topic);
+                    let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
+                    *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
                 }
             }
         }

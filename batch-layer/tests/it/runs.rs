@@ -287,7 +287,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         old.mend(&["k".to_owned()]).await,
         old.restore(&[key(10, 0, 0)], true).await,
         old.mark_shrunk(&window).await,
-        old.remove(&[key(10, 0, 0)]).await.map(drop),
+        old.remove(&[key(10, 0, 0)], hour.start()).await.map(drop),
         batch_layer::indicators::refresh(&mut old, &stop).await,
         batch_layer::completeness::standing(&mut old, None, LONG).await.map(drop),
     ];
