@@ -111,7 +111,7 @@ pub struct Computed {
     pub format: String,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
-    /// `None` where what was kept is of another version.
+    /// `None` where what was kept is of another version, or cannot be of this hour and its ticks.
     pub sum: Option<HourBars>,
     /// Records that were in the sums and were taken out.
     pub withdrawn: Offsets,
@@ -325,7 +325,7 @@ impl Index {
         .bind(hour.start())
         .fetch_optional(&mut self.connection);
         let row = in_time(self.patience, row).await;
-        let computed = row.and_then(|row| row.as_ref().map(computed).transpose());
+        let computed = row.and_then(|row| row.as_ref().map(|row| computed(row, hour)).transpose());
         computed.map_err(|error| self.failed("reading batch_hours in", error))
     }
 
@@ -361,18 +361,20 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     Ok(Indexed { object, folder, merged, summed, ticks, format, placeless })
 }
 
-fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {
+fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
     let (bars, offsets): (Option<&[u8]>, Option<&[u8]>) = (row.try_get("bars")?, row.try_get("offsets")?);
     let withdrawn: Option<&[u8]> = row.try_get("withdrawn")?;
+    let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
+    let sum = bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok());
     Ok(Computed {
         location: row.try_get("location")?,
         gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
         objects: row.try_get::<i32, _>("objects")?.cast_unsigned().into(),
-        ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        ticks,
         gone_placeless: row.try_get::<i64, _>("gone_placeless")?.cast_unsigned(),
         format: row.try_get("format")?,
         conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
         withdrawn: withdrawn.and_then(|offsets| state::decode_offsets(offsets).ok()).unwrap_or_default(),
-        sum: bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok()),
+        sum: sum.filter(|sum| sum.may_be_of(hour, ticks)),
     })
 }

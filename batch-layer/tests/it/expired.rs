@@ -279,6 +279,31 @@ async fn an_hour_that_is_to_be_written_anew_and_of_which_nothing_can_be_read_is_
 }
 
 #[tokio::test]
+async fn sums_that_cannot_be_those_of_their_hour_are_not_added_to() {
+    const SPOILS: [&str; 4] = [
+        "bars = (select bars from hour_sums where hour = '2025-06-02T09:00Z')",
+        "offsets = (select offsets from hour_sums where hour = '2025-06-02T09:00Z')",
+        "(bars, offsets) = (select bars, offsets from hour_sums where hour = '2025-06-02T09:00Z')",
+        "withdrawn = withdrawn",
+    ];
+    for (gone, spoil) in [0..0, 0..1].into_iter().flat_map(|gone| SPOILS.map(|spoil| (gone.clone(), spoil))) {
+        let (is_expired, is_spoilt) = (!gone.is_empty(), spoil != SPOILS[3]);
+        let world = expired(gone).await;
+        world.run_ok(&HOURS).await;
+        let before = world.summary().await;
+        world.execute(&format!("update hour_sums set {spoil} where hour = '2025-06-02T10:00Z'")).await;
+        let late = some_ticks(10, 0, 10_700, 3);
+        world.put(&key(10, 0, 10_700), &late).await;
+        world.insert_realtime(&late).await;
+        let outcome = world.run(&HOURS).await;
+        let code = if is_expired && is_spoilt { 4 } else { 0 };
+        assert_eq!(outcome.code, code, "{is_expired} {spoil}: {}", outcome.stderr);
+        let expected = if code == 4 { before } else { world.expected().await };
+        assert_eq!(world.summary().await, expected, "{is_expired} {spoil}");
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_incomplete_until_it_is_back() {
     for is_broken_first in [false, true] {
         let world = agreeing().await;
