@@ -188,6 +188,18 @@ create table batch_hours
     constraint batch_hours_run_id_fkey foreign key (run_id) references batch_runs
 );
 
+-- Objects that are gone though they were younger than a run looks back (--lookback): deleted, and not expired. The hours
+-- keep their ticks, which the archive lacks. A row goes when its object is back, or its hour was computed without it.
+create table deleted_objects
+(
+    hour       timestamptz not null,
+    key        text        not null collate "C",
+    deleted_at timestamptz not null default now(),
+    constraint deleted_objects_pkey primary key (hour, key)
+);
+
+create index deleted_objects_key_idx on deleted_objects (key);
+
 -- What a computed hour's numbers were summed up from, in a form that goes on being merged: a late object costs what it
 -- holds, and one that has expired does not take its ticks along. batch-layer alone reads it (src/state.rs).
 create table hour_sums

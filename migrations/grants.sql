@@ -32,6 +32,7 @@ begin
             ('batch_writer', 'archive_object_hours', '{select, insert, update, delete}'),
             ('batch_writer', 'broken_objects', '{select, insert, update, delete}'),
             ('batch_writer', 'held_hours', '{select, insert, update, delete}'),
+            ('batch_writer', 'deleted_objects', '{select, insert, update, delete}'),
             ('batch_writer', 'hour_sums', '{select, insert, update, delete}'),
             ('batch_writer', 'batch_lock', '{select, insert, update, delete}'),
             ('batch_writer', 'archive_hours', '{select, insert, update, delete}'),

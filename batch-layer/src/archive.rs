@@ -31,11 +31,15 @@ pub struct Object {
     pub etag: String,
     /// In bytes, as stored.
     pub size: u64,
-    pub last_modified: Timestamp,
+    /// When it was stored; `None` where the store does not tell.
+    pub last_modified: Option<Timestamp>,
 }
 
 /// The most objects of a folder: each takes 0.8 kB while its hour is computed.
 pub const MAX_OBJECTS: usize = 250_000;
+
+/// The year 2000, before which there was no archive: what says so, or 1970, tells no time.
+const OLDEST: Timestamp = Timestamp::from_micros(946_684_800_000_000);
 
 /// What stands for the etag of an object that the store lists without one.
 const WITHOUT_ETAG: &str = "modified ";
@@ -44,6 +48,11 @@ impl Object {
     /// The time of the last change tells versions apart, too, if less surely.
     fn etag_in_place_of_none(modified_micros: Option<i64>) -> String {
         format!("{WITHOUT_ETAG}{}", modified_micros.unwrap_or_default())
+    }
+
+    /// When it was stored, by the microseconds since 1970 that the store tells.
+    fn stored_at(modified_micros: Option<i64>) -> Option<Timestamp> {
+        modified_micros.map(Timestamp::from_micros).filter(|at| *at >= OLDEST)
     }
 
     /// What the store itself calls this version of the object.
@@ -64,9 +73,12 @@ pub enum StoreError {
     /// A folder holds more objects than there is memory for.
     #[error("more than {MAX_OBJECTS} objects lie in it, for which there is no memory: let the sink write larger ones")]
     TooMany,
-    /// The listing of a folder goes round in circles, or on and on.
+    /// The listing of a folder goes round in circles, or on and on, or says what cannot be.
     #[error("the store's fault: {0}")]
-    Endless(String),
+    FalseListing(String),
+    /// The store has something against who asks, and nothing against what is asked for: keys that have expired.
+    #[error("{0:#}")]
+    Caller(anyhow::Error),
     /// A person must change something: a right, a key, the name of the bucket.
     #[error("{0:#}")]
     Refused(anyhow::Error),
@@ -79,16 +91,16 @@ impl StoreError {
     /// Whether it is the fault of the one folder that was listed, and no other need wait.
     #[must_use]
     pub fn is_of_one_folder(&self) -> bool {
-        matches!(self, Self::TooMany | Self::Endless(_))
+        matches!(self, Self::TooMany | Self::FalseListing(_))
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Refused(error) => Self::Configuration(error),
+            StoreError::Refused(error) | StoreError::Caller(error) => Self::Configuration(error),
             StoreError::Unavailable(error) => Self::Infrastructure(error),
-            StoreError::Moved | StoreError::Frozen | StoreError::TooMany | StoreError::Endless(_) => {
+            StoreError::Moved | StoreError::Frozen | StoreError::TooMany | StoreError::FalseListing(_) => {
                 Self::Infrastructure(error.into())
             }
         }

@@ -255,6 +255,8 @@ pub struct Plan {
     pub is_default: bool,
     /// The window holds that of --lookback.
     pub looks_back: bool,
+    /// An object that was stored after this has not expired where it is gone, but was deleted.
+    pub kept_since: Timestamp,
 }
 
 impl ArchiveArgs {
@@ -310,7 +312,8 @@ impl HourArgs {
         let window = window.start..window.end.min(due).max(window.start);
         let is_default = self.hour.is_none() && self.from.is_none();
         let looks_back = window.start <= usual.start && usual.end <= window.end;
-        Ok(Plan { window, due, slack: hours_covering(self.slack), is_default, looks_back })
+        let (slack, kept_since) = (hours_covering(self.slack), back(self.lookback));
+        Ok(Plan { window, due, slack, is_default, looks_back, kept_since })
     }
 }
 

@@ -113,6 +113,8 @@ async fn write_hours(
                      case
                          when k.key is not null then 'an object cannot be read: ' || k.key
                          when d.hour is not null then 'its objects have changed since it was computed'
+                         when x.objects is not null
+                             then x.objects || ' of its objects were deleted, though they had not expired: ' || x.key
                          when b.hour is null and r.lines is not null
                              then 'all ' || r.lines || ' lines in its folder are rejected (table rejected_lines says why)'
                          when b.hour is null then 'the archive has no ticks of it'
@@ -123,12 +125,14 @@ async fn write_hours(
                          when s.hour is null
                              then 'the speed layer has no ticks of it: nothing tells whether the archive shows all'
                      end as doubt
-              from unnest($1::timestamptz[]) as h (hour)
+              from (select unnest($1::timestamptz[]) union select hour from deleted_objects) as h (hour)
                        left join (select hour, sum(ticks)::bigint as ticks
                                   from hour_bars where hour = any ($1) group by hour) s on s.hour = h.hour
                        left join batch_hours b on b.hour = h.hour
                        left join (select hour, min(key) as key from held_hours group by hour) k on k.hour = h.hour
                        left join stale_hours d on d.hour = h.hour
+                       left join (select hour, count(*) as objects, min(key) as key
+                                  from deleted_objects group by hour) x on x.hour = h.hour
                        left join unnest($2::timestamptz[], $3::bigint[]) as r (hour, lines) on r.hour = h.hour
               where coalesce(s.hour, b.hour, k.hour, d.hour) is not null)
          insert into archive_hours as known (hour, status, reason, speed_ticks, batch_ticks)

@@ -45,6 +45,9 @@ pub struct Index {
 pub struct Known {
     pub etag: String,
     pub size: u64,
+    pub stored_at: Timestamp,
+    /// Some of its lines are no ticks.
+    pub has_rejects: bool,
     /// It was read in the way that was asked about.
     pub is_as_read: bool,
     /// No listing has shown it since.
@@ -108,10 +111,19 @@ pub struct Computed {
     pub format: String,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
-    /// `None` where what was kept is of another version.
+    /// `None` where what was kept is of another version, or cannot be of this hour and its ticks.
     pub sum: Option<HourBars>,
     /// Records that were in the sums and were taken out.
     pub withdrawn: Offsets,
+}
+
+impl Known {
+    /// Whether the store tells a later time of an object than when it was read: then more of its ticks may be of a time that
+    /// can be.
+    #[must_use]
+    pub fn is_earlier(&self, object: &Object) -> bool {
+        self.has_rejects && object.last_modified.is_some_and(|at| at > self.stored_at)
+    }
 }
 
 impl Computed {
@@ -167,7 +179,8 @@ impl Index {
         let mut folders = FxHashMap::default();
         let read = async {
             let mut rows = pg::query(
-                "select folder, key, etag, size, format = $2 as is_as_read, gone, placeless
+                "select folder, key, etag, size, last_modified, rejected_lines > 0 as has_rejects,
+                        format = $2 as is_as_read, gone, placeless
                  from archive_objects where folder = any ($1)",
             )
             .bind(prefixes)
@@ -312,7 +325,7 @@ impl Index {
         .bind(hour.start())
         .fetch_optional(&mut self.connection);
         let row = in_time(self.patience, row).await;
-        let computed = row.and_then(|row| row.as_ref().map(computed).transpose());
+        let computed = row.and_then(|row| row.as_ref().map(|row| computed(row, hour)).transpose());
         computed.map_err(|error| self.failed("reading batch_hours in", error))
     }
 
@@ -324,7 +337,9 @@ impl Index {
 fn add_known(folders: &mut FxHashMap<String, KnownObjects>, row: &PgRow) -> Result<(), sqlx::Error> {
     let size = row.try_get::<i64, _>("size")?.cast_unsigned();
     let (etag, is_as_read) = (row.try_get("etag")?, row.try_get("is_as_read")?);
-    let known = Known { etag, size, is_as_read, gone: row.try_get("gone")?, placeless: row.try_get("placeless")? };
+    let (stored_at, has_rejects) = (row.try_get("last_modified")?, row.try_get("has_rejects")?);
+    let (gone, placeless) = (row.try_get("gone")?, row.try_get("placeless")?);
+    let known = Known { etag, size, stored_at, has_rejects, is_as_read, gone, placeless };
     folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
     Ok(())
 }
@@ -334,7 +349,7 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
         key: row.try_get::<&str, _>("key")?.into(),
         etag: row.try_get("etag")?,
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
-        last_modified: row.try_get("last_modified")?,
+        last_modified: Some(row.try_get("last_modified")?),
     };
     let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
@@ -346,18 +361,20 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     Ok(Indexed { object, folder, merged, summed, ticks, format, placeless })
 }
 
-fn computed(row: &PgRow) -> Result<Computed, sqlx::Error> {
+fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
     let (bars, offsets): (Option<&[u8]>, Option<&[u8]>) = (row.try_get("bars")?, row.try_get("offsets")?);
     let withdrawn: Option<&[u8]> = row.try_get("withdrawn")?;
+    let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
+    let sum = bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok());
     Ok(Computed {
         location: row.try_get("location")?,
         gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
         objects: row.try_get::<i32, _>("objects")?.cast_unsigned().into(),
-        ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        ticks,
         gone_placeless: row.try_get::<i64, _>("gone_placeless")?.cast_unsigned(),
         format: row.try_get("format")?,
         conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
         withdrawn: withdrawn.and_then(|offsets| state::decode_offsets(offsets).ok()).unwrap_or_default(),
-        sum: bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok()),
+        sum: sum.filter(|sum| sum.may_be_of(hour, ticks)),
     })
 }

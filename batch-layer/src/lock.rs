@@ -22,12 +22,29 @@ const RELEASE_TRIES: u32 = 4;
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
+/// What the sessions of a run are called in `pg_stat_activity`.
+pub const RUN: &str = "batch-layer";
+
+/// Ends transactions of this role's runs that are as old as the silence of the run that holds the lock: it is frozen or
+/// gone in the middle of them, and what it has locked stands in the way of whoever takes over.
+const CLEAR: &str = "
+    with held as materialized
+        (select from batch_lock where heartbeat_at < now() - make_interval(secs => $2)),
+    ended as materialized
+        (select pid from pg_stat_activity
+         where exists (select from held) and datname = current_database() and usename = current_user
+           and application_name = $1 and pid <> pg_backend_pid()
+           and xact_start < now() - make_interval(secs => $2 / 2))
+    select count(*) from ended where pg_terminate_backend(pid)";
+
 /// What a run that has the lock writes with.
 #[derive(Debug, Clone)]
 pub struct Token {
     text: String,
     /// How long a statement of a transaction may take.
     limit: Duration,
+    /// How long a transaction may wait for its next statement: after so long another run takes over.
+    silence: Duration,
 }
 
 /// What trying to take the lock has led to.
@@ -37,7 +54,8 @@ pub enum Taken {
     Theirs(String),
 }
 
-/// Takes the lock, also of a run that has been silent for `silence`. The index holds it from then on.
+/// Takes the lock, also of a run that has been silent for `silence`, whose transactions are ended then. The index holds it
+/// from then on.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -45,7 +63,7 @@ pub async fn take(index: &mut Index, silence: Duration) -> Result<Taken, Failure
     let taken = in_time(index.patience, try_take(&mut index.connection, silence)).await;
     let token = taken.map_err(|error| index.failed("taking the batch layer's lock in", error))?;
     if let Some(text) = token {
-        index.lock = Some(Token { text, limit: index.server_patience() });
+        index.lock = Some(Token { text, limit: index.server_patience(), silence });
         return Ok(Taken::Ours);
     }
     let holder = in_time(index.patience, holder(&mut index.connection)).await;
@@ -53,6 +71,10 @@ pub async fn take(index: &mut Index, silence: Duration) -> Result<Taken, Failure
 }
 
 async fn try_take(connection: &mut PgConnection, silence: Duration) -> Result<Option<String>, sqlx::Error> {
+    let ended: i64 = pg::query_scalar(CLEAR).bind(RUN).bind(silence.as_secs_f64()).fetch_one(&mut *connection).await?;
+    if ended > 0 {
+        tracing::warn!(ended, "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended");
+    }
     pg::query_scalar(
         "insert into batch_lock as held (token, holder) values (gen_random_uuid(), $1)
          on conflict (is_the_only_row) do update
@@ -112,7 +134,8 @@ async fn give_back(connection: &mut PgConnection, token: &Token) -> Result<(), s
     pg::query("delete from batch_lock where token = $1::uuid").bind(&token.text).execute(connection).await.map(drop)
 }
 
-/// A transaction whose statements the server itself ends, also behind a pooler: nobody may wait for them any more.
+/// A transaction that the server itself ends, also behind a pooler: nobody may wait for its statements any more, or be
+/// there to send the next one.
 pub async fn begin<'a>(
     connection: &'a mut PgConnection,
     token: Option<&Token>,
@@ -121,8 +144,10 @@ pub async fn begin<'a>(
         None => Connection::begin(connection).await,
         Some(token) => {
             let begin = format!(
-                "begin isolation level read committed; set local statement_timeout = {}",
-                token.limit.as_millis()
+                "begin isolation level read committed; set local statement_timeout = {}; \
+                 set local idle_in_transaction_session_timeout = {}",
+                token.limit.as_millis(),
+                token.silence.as_millis().min(i32::MAX as u128)
             );
             connection.begin_with(sqlx::AssertSqlSafe(begin)).await
         }

@@ -3,6 +3,7 @@
 use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
+use common::Timestamp;
 use common::decode::Rules;
 use rustc_hash::FxHashSet;
 use service::Failure;
@@ -251,8 +252,9 @@ impl Reader {
         let kind = match &error {
             StoreError::Moved => return ReadError::Moved,
             StoreError::Frozen => return broken(BrokenKind::Frozen, error.to_string(), Vec::new()),
+            StoreError::Caller(_) => return ReadError::Outage(self.of_caller(object, error)),
             StoreError::Refused(_) => BrokenKind::Refused,
-            StoreError::Unavailable(_) | StoreError::TooMany | StoreError::Endless(_) => BrokenKind::Unavailable,
+            StoreError::Unavailable(_) | StoreError::TooMany | StoreError::FalseListing(_) => BrokenKind::Unavailable,
         };
         let news = u32::from(!self.health.known_broken.contains(&*object.key));
         let in_a_row = self.health.failures.fetch_add(news, Ordering::Relaxed) + news;
@@ -269,6 +271,11 @@ impl Reader {
             Ok(_) => broken(kind, error.to_string(), Vec::new()),
             Err(error) => ReadError::Outage(error.into()),
         }
+    }
+
+    fn of_caller(&self, object: &Object, error: StoreError) -> Failure {
+        let what = format!("reading {}{}", self.store.location(), object.key);
+        Failure::Configuration(anyhow::Error::new(error).context(what))
     }
 
     /// The store itself has been asked several times when this fails for its sake.
@@ -289,7 +296,7 @@ impl Reader {
             rules: Arc::clone(&self.format.rules),
             topic: self.format.file_name.topic(&object.key).into(),
             csv: self.format.csv.clone(),
-            stored_at: object.last_modified,
+            stored_at: object.last_modified.unwrap_or_else(Timestamp::now),
             max_bars: self.max_bars,
             exclude,
         };

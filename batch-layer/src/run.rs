@@ -1,9 +1,10 @@
 //! One run, from the lock to the last line.
 
 use crate::archive::Store;
-use crate::cli::Args;
+use crate::cli::{Args, Plan};
 use crate::completeness;
 use crate::dry_run;
+use crate::index::Index;
 use crate::indicators;
 use crate::ledger::{self, Counts};
 use crate::lock::{self, Taken};
@@ -34,7 +35,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         let index = args.database.open("batch-layer", false).await?;
         return dry_run::run(&args, &plan, &store, index).await;
     }
-    let mut index = args.database.open("batch-layer", true).await?;
+    let mut index = args.database.open(lock::RUN, true).await?;
     index.limit_statements().await?;
     if let Taken::Theirs(who) = lock::take(&mut index, args.takeover_after).await? {
         let address = index.database.address();
@@ -44,10 +45,13 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     // Who has lost the lock could not write anyhow.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
-    if let Some(last) = completeness::last_run(&mut index).await? {
-        plan.reach_back_from(last, args.hours.lookback);
-    }
-    let run_id = ledger::begin(&mut index, &args.describe(&plan), plan.looks_back).await?;
+    let run_id = match begin(&mut index, &args, &mut plan).await {
+        Ok(run_id) => run_id,
+        Err(failure) => {
+            lock::release(&mut index).await;
+            return Err(failure);
+        }
+    };
     let mut work = Work::new(&args, plan, store, index, run_id, stop.clone());
     let span = tracing::info_span!("run", run = run_id);
     let result = work.run().instrument(span.clone()).await;
@@ -65,6 +69,14 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         span.in_scope(|| report(&counts, started));
     }
     result
+}
+
+/// Notes the run, and lets its window begin where the last one's end asks for. Gives the run's number.
+async fn begin(index: &mut Index, args: &Args, plan: &mut Plan) -> Result<i64, Failure> {
+    if let Some(last) = completeness::last_run(index).await? {
+        plan.reach_back_from(last, args.hours.lookback);
+    }
+    ledger::begin(index, &args.describe(plan), plan.looks_back).await
 }
 
 fn report(counts: &Counts, started: Instant) {

@@ -212,7 +212,7 @@ async fn withdraw_all(connection: &mut PgConnection, token: Option<&Token>, hour
     lock::commit(transaction, token).await
 }
 
-/// The sums are of what is there now: an object that was gone is new to them when it comes back.
+/// The sums are of what is there now: an object that was gone is new to them when it comes back, and none is missing.
 async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     pg::query(
         "update archive_object_hours h set (merged, summed, summed_places) = (false, null, null)
@@ -222,6 +222,10 @@ async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Resul
     .bind(hour.start())
     .execute(transaction.acquire().await?)
     .await?;
+    pg::query("delete from deleted_objects where hour = $1")
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 

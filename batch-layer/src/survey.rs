@@ -89,7 +89,7 @@ pub fn compare(
         let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
-            Some(known) if force || (by_format && !known.is_as_read) => ChangeKind::Forced,
+            Some(known) if force || known.is_earlier(&object) || (by_format && !known.is_as_read) => ChangeKind::Forced,
             Some(known) => {
                 survey.back.extend(known.gone.then(|| object.key.to_string()));
                 continue;
@@ -137,10 +137,23 @@ fn take_renamed(survey: &mut Survey, known: &mut KnownObjects) {
 mod tests {
     use super::*;
     use crate::hour::Hour;
+    use crate::index::Known;
     use common::Timestamp;
 
     fn object(name: &str, etag: &str) -> Object {
-        Object { key: name.into(), etag: etag.into(), size: 1, last_modified: Timestamp::from_micros(0) }
+        Object { key: name.into(), etag: etag.into(), size: 1, last_modified: Some(Timestamp::from_micros(0)) }
+    }
+
+    fn known(etag: &str) -> Known {
+        Known {
+            etag: etag.into(),
+            size: 1,
+            stored_at: Timestamp::from_micros(0),
+            has_rejects: false,
+            is_as_read: true,
+            gone: false,
+            placeless: false,
+        }
     }
 
     fn folder() -> Folder {
@@ -156,8 +169,7 @@ mod tests {
             object("f/t+0+2.json", "other"),
             object("f/t+0+3.json", "new"),
         ];
-        let known =
-            |etag: &str| crate::index::Known { etag: etag.into(), size: 1, is_as_read, gone: false, placeless: false };
+        let known = |etag: &str| Known { is_as_read, ..known(etag) };
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
@@ -175,13 +187,6 @@ mod tests {
 
     #[test]
     fn an_object_that_was_compressed_where_it_lay_is_the_one_that_it_was() {
-        let known = |etag: &str| crate::index::Known {
-            etag: etag.into(),
-            size: 1,
-            is_as_read: true,
-            gone: false,
-            placeless: false,
-        };
         let index = ["f/t+0+0.json", "f/t+0+1.json"].map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+0.json.gz", "other"), object("f/t+0+2.json.zst", "more")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
@@ -194,13 +199,7 @@ mod tests {
 
     #[test]
     fn objects_that_were_gone_are_gone_once_and_come_back_as_they_were_or_as_others() {
-        let known = |etag: &str| crate::index::Known {
-            etag: etag.into(),
-            size: 1,
-            is_as_read: true,
-            gone: true,
-            placeless: false,
-        };
+        let known = |etag: &str| Known { gone: true, ..known(etag) };
         let index = ["f/t+0+0.json", "f/t+0+1.json", "f/t+0+2.json"].map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+1.json", "etag"), object("f/t+0+2.json", "other")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
@@ -208,6 +207,20 @@ mod tests {
         let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
         assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced)]);
         assert_eq!((survey.back, survey.gone), (vec!["f/t+0+1.json".to_owned()], Vec::new()));
+    }
+
+    #[test]
+    fn an_object_with_rejected_lines_is_read_again_when_it_is_said_to_have_been_stored_later() {
+        let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
+        let stored = |at: Option<i64>, has_rejects: bool| {
+            let object = Object { last_modified: at.map(Timestamp::from_micros), ..object("f/t+0+0.json", "etag") };
+            let known = Known { stored_at: Timestamp::from_micros(5), has_rejects, ..known("etag") };
+            let index = [("f/t+0+0.json".to_owned(), known)].into_iter().collect();
+            let survey = compare(&folder(), vec![object], index, &names, false, false);
+            survey.changes.first().map(|change| change.kind)
+        };
+        assert_eq!(stored(Some(6), true), Some(ChangeKind::Forced));
+        assert_eq!([stored(Some(5), true), stored(Some(6), false), stored(None, true)], [None; 3]);
     }
 
     #[test]

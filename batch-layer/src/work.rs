@@ -171,7 +171,8 @@ impl Work {
     /// is a wrong prefix, a sink that is dead, or one whose files cannot be read.
     async fn judge_archive(&mut self) -> Result<Option<String>, Failure> {
         let lines = self.judge_lines().await?;
-        let verdict = completeness::judge(&mut self.index, &self.plan.window, (&self.wanting, &lines.hours)).await?;
+        let others = &self.wanting | &self.failed;
+        let verdict = completeness::judge(&mut self.index, &self.plan.window, (&others, &lines.hours)).await?;
         if let Some(example) = verdict.example {
             let count = verdict.incomplete;
             self.progress.warn(format_args!("{count} hours are incomplete (view hour_completeness): {example}"));

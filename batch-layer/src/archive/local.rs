@@ -2,7 +2,6 @@
 
 use super::{Object, StoreError};
 use anyhow::Context;
-use common::Timestamp;
 use service::Failure;
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
@@ -115,7 +114,7 @@ fn skip(path: &Path, why: &str) {
 
 fn object(key: &str, metadata: &Metadata) -> anyhow::Result<Object> {
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let last_modified = Timestamp::from_micros(i64::try_from(modified.as_micros())?);
+    let last_modified = Object::stored_at(Some(i64::try_from(modified.as_micros())?));
     Ok(Object { key: key.into(), etag: etag(metadata), size: metadata.len(), last_modified })
 }
 

@@ -22,7 +22,6 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use common::Timestamp;
 use rustc_hash::FxHashSet;
 use service::Failure;
 use std::path::PathBuf;
@@ -51,6 +50,15 @@ const EMPTY_PAGES: u32 = 1000;
 const PAGE_PAUSE: Duration = Duration::from_millis(300);
 /// With these a store asks for fewer requests or for another try, as with 503, for which the SDK waits by itself.
 const THROTTLING: [u16; 3] = [408, 425, 429];
+/// What a store has against who asks, whatever for.
+const OF_THE_CALLER: [&str; 6] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+];
 
 /// How to reach the store. Credentials come from the usual AWS chain.
 #[derive(Debug, Clone)]
@@ -170,9 +178,16 @@ impl S3Store {
         while let Some(asked) = next {
             let page = self.page(&asked).await?;
             let shown = objects.len();
-            objects.extend(page.contents().iter().filter_map(object));
+            let mut fault = None;
+            for listed in page.contents() {
+                match object(listed) {
+                    Ok(object) => objects.push(object),
+                    Err(why) => fault = Some(why),
+                }
+            }
             let names = objects[shown..].iter().map(|object| &*object.key);
-            next = self.after(asked, &page, seen.note(names, &page))?.filter(|_| objects.len() <= MAX_OBJECTS);
+            let fault = seen.note(names, &page).or(fault);
+            next = self.after(asked, &page, fault)?.filter(|_| objects.len() <= MAX_OBJECTS);
         }
         Ok(objects)
     }
@@ -204,7 +219,7 @@ impl S3Store {
             _ => return Ok(None),
         };
         let (bucket, prefix) = (&self.bucket, asked.prefix);
-        Err(StoreError::Endless(format!("listing s3://{bucket}/{prefix}, {fault}")))
+        Err(StoreError::FalseListing(format!("listing s3://{bucket}/{prefix}, {fault}")))
     }
 
     /// One page, whole: a listing that broke off would look like an archive with fewer objects.
@@ -293,6 +308,9 @@ impl S3Store {
         };
         let cause = anyhow::anyhow!("{}", causes(&error, &code));
         let error = cause.context(format!("cannot {what} at {}: {hint}", self.address));
+        if OF_THE_CALLER.contains(&&*code) {
+            return StoreError::Caller(error);
+        }
         if is_refusal { StoreError::Refused(error) } else { StoreError::Unavailable(error) }
     }
 }
@@ -437,14 +455,19 @@ fn trust(options: &S3Options) -> anyhow::Result<TlsContext> {
     Ok(TlsContext::builder().with_trust_store(store).build()?)
 }
 
-/// `None` for what has no key or no size. Stores of less care leave the rest out.
-fn object(listed: &aws_sdk_s3::types::Object) -> Option<Object> {
+/// Stores of less care leave out what can be done without.
+///
+/// # Errors
+/// What is wrong with it: an object that is not known whole must not pass for one that is not there.
+fn object(listed: &aws_sdk_s3::types::Object) -> Result<Object, String> {
+    let key = listed.key().ok_or("an object is shown without its key")?;
+    let size = listed.size().and_then(|size| u64::try_from(size).ok());
+    let size = size.ok_or_else(|| format!("{key} is shown without its size"))?;
     let modified = listed.last_modified().and_then(|at| i64::try_from(at.as_nanos() / 1000).ok());
     let etag = match listed.e_tag() {
         Some(etag) if !etag.trim_matches('"').is_empty() => etag.to_owned(),
         _ => Object::etag_in_place_of_none(modified),
     };
-    let last_modified = modified.map_or_else(Timestamp::now, Timestamp::from_micros);
-    let size = u64::try_from(listed.size()?).ok()?;
-    Some(Object { key: listed.key()?.into(), etag, size, last_modified })
+    let last_modified = Object::stored_at(modified);
+    Ok(Object { key: key.into(), etag, size, last_modified })
 }

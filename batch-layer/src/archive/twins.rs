@@ -7,6 +7,7 @@
 
 use super::{Object, uncompressed};
 use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// The other object of a name.
@@ -32,8 +33,8 @@ pub fn twins<'a>(listing: impl Iterator<Item = &'a Object> + Clone) -> FxHashMap
         let Some(other) = newest.insert(uncompressed(&object.key), object) else {
             continue;
         };
-        // Of two of one time the first by key counts.
-        let rank = |object: &'a Object| (object.last_modified, std::cmp::Reverse(&object.key));
+        // Of two of one time the first by key counts. What tells none was stored just now, for all that is known.
+        let rank = |object: &'a Object| (object.last_modified.is_none(), object.last_modified, Reverse(&object.key));
         let (older, newer) = if rank(object) > rank(other) { (other, object) } else { (object, other) };
         newest.insert(uncompressed(&newer.key), newer);
         twins.insert(Arc::clone(&older.key), Twin { key: Arc::clone(&newer.key), is_newer: true });
@@ -53,7 +54,7 @@ mod tests {
             key: key.into(),
             etag: String::new(),
             size: 1,
-            last_modified: Timestamp::from_micros(at),
+            last_modified: Some(Timestamp::from_micros(at)),
         };
         for (listed, expected) in [
             (&[("a.json", 1), ("b.json.gz", 2)][..], &[][..]),

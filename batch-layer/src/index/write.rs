@@ -52,13 +52,14 @@ impl Index {
         stored.map_err(|error| self.failed("writing the index in", error))
     }
 
-    /// Forgets objects that are gone from the archive; hours whose sums they are in keep their ticks.
-    pub async fn remove(&mut self, keys: &[String]) -> Result<Gone, Failure> {
+    /// Forgets objects that are gone from the archive; hours whose sums they are in keep their ticks. Of those that were
+    /// stored after `kept_since` it is noted that they were deleted.
+    pub async fn remove(&mut self, keys: &[String], kept_since: Timestamp) -> Result<Gone, Failure> {
         if keys.is_empty() {
-            return Ok(Gone { kept_hours: 0, lost_hours: 0 });
+            return Ok(Gone { kept_hours: 0, lost_hours: 0, deleted: 0 });
         }
         let token = self.lock.clone();
-        let removed = in_time(self.patience, remove(&mut self.connection, token.as_ref(), keys)).await;
+        let removed = in_time(self.patience, remove(&mut self.connection, token.as_ref(), (keys, kept_since))).await;
         removed.map_err(|error| self.failed("writing the index in", error))
     }
 
@@ -119,6 +120,8 @@ impl Index {
 pub struct Gone {
     pub kept_hours: u64,
     pub lost_hours: u64,
+    /// Objects of the kept hours that did not expire.
+    pub deleted: u64,
 }
 
 async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
@@ -200,6 +203,7 @@ async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry], summed
     .await?;
     let keys = keys(entries);
     uncount_gone(transaction, &keys).await?;
+    forget_deleted(transaction, &keys).await?;
     pg::query("delete from archive_objects where key = any ($1)")
         .bind(&keys)
         .execute(transaction.acquire().await?)
@@ -214,7 +218,8 @@ async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry], summed
 async fn insert_objects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     let texts = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
     let numbers = |of: fn(&Entry) -> u64| entries.iter().map(|entry| of(entry).cast_signed()).collect::<Vec<_>>();
-    let modified: Vec<Timestamp> = entries.iter().map(|entry| entry.object.last_modified).collect();
+    let modified = |entry: &Entry| entry.object.last_modified.unwrap_or_else(Timestamp::now);
+    let modified: Vec<Timestamp> = entries.iter().map(modified).collect();
     pg::query(
         "insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines, format, placeless)
          select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[],
@@ -316,8 +321,13 @@ async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     Ok(())
 }
 
-async fn remove(connection: &mut PgConnection, token: Option<&Token>, keys: &[String]) -> Result<Gone, sqlx::Error> {
+async fn remove(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    (keys, kept_since): (&[String], Timestamp),
+) -> Result<Gone, sqlx::Error> {
     let mut transaction = lock::begin(connection, token).await?;
+    let deleted = note_deleted(&mut transaction, keys, kept_since).await?;
     let kept = pg::query(
         "update batch_hours b
          set gone_objects = b.gone_objects + gone.objects
@@ -358,7 +368,42 @@ async fn remove(connection: &mut PgConnection, token: Option<&Token>, keys: &[St
         .execute(transaction.acquire().await?)
         .await?;
     lock::commit(transaction, token).await?;
-    Ok(Gone { kept_hours: kept.rows_affected(), lost_hours: lost.cast_unsigned() })
+    Ok(Gone { kept_hours: kept.rows_affected(), lost_hours: lost.cast_unsigned(), deleted })
+}
+
+/// Gives how many of the objects were deleted.
+async fn note_deleted(
+    transaction: &mut PgTransaction<'_>,
+    keys: &[String],
+    kept_since: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let deleted: i64 = pg::query_scalar(
+        "with deleted as
+             (insert into deleted_objects (hour, key)
+              select h.hour, key
+              from archive_object_hours h join archive_objects o using (key)
+              where key = any ($1) and h.merged and not o.gone and o.last_modified > $2
+              on conflict do nothing
+              returning key)
+         select count(distinct key) from deleted",
+    )
+    .bind(keys)
+    .bind(kept_since)
+    .fetch_one(transaction.acquire().await?)
+    .await?;
+    Ok(deleted.cast_unsigned())
+}
+
+/// Objects that were deleted are there again.
+async fn forget_deleted<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> Result<(), sqlx::Error>
+where
+    for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    pg::query("delete from deleted_objects where key = any ($1)")
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
+    Ok(())
 }
 
 async fn restore(
@@ -368,6 +413,7 @@ async fn restore(
 ) -> Result<(), sqlx::Error> {
     let mut transaction = lock::begin(connection, token).await?;
     uncount_gone(&mut transaction, keys).await?;
+    forget_deleted(&mut transaction, keys).await?;
     pg::query("update archive_objects set gone = false where key = any ($1)")
         .bind(keys)
         .execute(transaction.acquire().await?)

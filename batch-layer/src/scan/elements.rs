@@ -158,10 +158,17 @@ impl<R: Read> Source for Elements<R> {
         if dropped > 0 {
             let bytes = &self.buffer[start..start + MAX_REJECT_BYTES];
             let length = (scanned + dropped) as u64;
-            return Ok(Some(Line { number: self.number, bytes, length, is_open: false, behind: 0 }));
+            return Ok(Some(Line { number: self.number, bytes, length, is_open: false, is_torn: false, behind: 0 }));
         }
         let bytes = self.buffer[start..start + scanned].trim_ascii_end();
-        Ok(Some(Line { number: self.number, bytes, length: bytes.len() as u64, is_open: false, behind: 0 }))
+        Ok(Some(Line {
+            number: self.number,
+            bytes,
+            length: bytes.len() as u64,
+            is_open: false,
+            is_torn: false,
+            behind: 0,
+        }))
     }
 }
 

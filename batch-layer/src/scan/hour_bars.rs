@@ -1,6 +1,7 @@
 //! [`HourBars`]: the bars of one hour, out of one object or of all.
 
 use super::{Offsets, Overlap};
+use crate::hour::Hour;
 use common::{Bar, Place, SymbolMap, Tick};
 use std::sync::Arc;
 
@@ -45,6 +46,19 @@ impl HourBars {
             Some(bar) => bar.add(tick, place),
             None => self.bars.insert(tick.symbol(), Bar::of(tick, place)),
         }
+    }
+
+    /// Whether these can be the sums of so many ticks of an hour: what was kept may have been changed by others.
+    #[must_use]
+    pub fn may_be_of(&self, hour: Hour, ticks: u64) -> bool {
+        let is_within = |bar: &Bar| [bar.first, bar.last].iter().all(|key| Hour::of(key.timestamp) == hour);
+        let of_bars: u64 = self.bars.iter().map(|(_, bar)| bar.ticks).sum();
+        // Each symbol's first tick is another one, and all but those that tell no place have theirs among the places.
+        let unplaced = self.bars.iter().filter(|(_, bar)| !self.offsets.has(bar.first.place)).count() as u64;
+        self.ticks == ticks
+            && of_bars == ticks
+            && self.bars.iter().all(|(_, bar)| is_within(bar))
+            && ticks.checked_sub(self.offsets.len()).is_some_and(|placeless| unplaced <= placeless)
     }
 
     /// How many of the records of `other` are here already.

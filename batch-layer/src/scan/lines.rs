@@ -36,6 +36,8 @@ pub struct Line<'a> {
     pub length: u64,
     /// Whether nothing shows its end but that of the object.
     pub is_open: bool,
+    /// Whether such a line ends in a zero byte, which no text does: a disk has lost what stood there.
+    pub is_torn: bool,
     /// How many values of the same line were given out before it: a line that is longer than any tick is cut into them.
     pub behind: u16,
 }
@@ -139,7 +141,9 @@ impl<R: Read> Lines<R> {
         self.number += 1;
         let behind = std::mem::take(&mut self.behind);
         let bytes = &self.buffer[start..start + length];
-        Line { number: self.number, bytes, length: length as u64, is_open: newline == 0, behind }
+        let is_open = newline == 0;
+        let is_torn = is_open && bytes.last() == Some(&0);
+        Line { number: self.number, bytes, length: length as u64, is_open, is_torn, behind }
     }
 
     /// The first value of a line in which others follow.
@@ -149,7 +153,7 @@ impl<R: Read> Lines<R> {
         self.behind = behind.saturating_add(1);
         self.without_newline = self.end - self.start;
         let bytes = &self.buffer[start..start + length];
-        Line { number: self.number + 1, bytes, length: length as u64, is_open: false, behind }
+        Line { number: self.number + 1, bytes, length: length as u64, is_open: false, is_torn: false, behind }
     }
 
     /// Reads more behind what is buffered.
@@ -171,6 +175,7 @@ impl<R: Read> Lines<R> {
     fn skip_long(&mut self) -> io::Result<Line<'_>> {
         self.without_newline = 0;
         let kept = super::MAX_REJECT_BYTES;
+        let mut is_torn = self.buffer[self.end - 1] == 0;
         let mut length = (self.end - self.start) as u64;
         self.buffer.copy_within(self.start..self.start + kept, 0);
         self.end = kept;
@@ -181,12 +186,14 @@ impl<R: Read> Lines<R> {
             length += newline.unwrap_or(count) as u64;
             if let Some(position) = newline {
                 (self.start, self.end) = (kept + position + 1, kept + count);
+                is_torn = false;
                 break;
             }
+            is_torn = self.buffer[..kept + count].last().filter(|_| count > 0).map_or(is_torn, |last| *last == 0);
         }
         self.number += 1;
         let behind = std::mem::take(&mut self.behind);
-        Ok(Line { number: self.number, bytes: &self.buffer[..kept], length, is_open: false, behind })
+        Ok(Line { number: self.number, bytes: &self.buffer[..kept], length, is_open: false, is_torn, behind })
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Offsets`]: a set of places in topics.
 
 use super::places;
+use common::Place;
 use roaring::RoaringTreemap;
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -74,6 +75,15 @@ impl Offsets {
     #[must_use]
     pub fn contains(&self, topic: &str, partition: i32, offset: u64) -> bool {
         self.of(topic, partition).is_some_and(|of| of.run.contains(&offset) || of.known.contains(offset))
+    }
+
+    /// Whether a place is in it, of whatever topic.
+    #[must_use]
+    pub fn has(&self, place: Place) -> bool {
+        let number = place.number();
+        let of_partition = self.partitions.iter().filter(|of| of.partition == place.partition);
+        number
+            .is_some_and(|number| of_partition.clone().any(|of| of.run.contains(&number) || of.known.contains(number)))
     }
 
     /// Makes the set ready for the operations on whole sets.

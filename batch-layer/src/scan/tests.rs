@@ -93,6 +93,23 @@ fn of_many_bad_lines_the_first_thousand_are_kept() {
 }
 
 #[test]
+fn an_object_that_ends_in_zeros_has_lost_its_end() {
+    let text = line("A", AT, "1") + "\n" + &line("A", AT, "2");
+    for zeros in [1, 100, 3_000_000] {
+        for end in [text.len() - 1, text.len() - 20, text.len() / 2 + 1] {
+            let torn = [&text.as_bytes()[..end], &vec![0; zeros]].concat();
+            let error = scan(&*torn, &options()).unwrap_err().error;
+            assert!(error.to_string().contains("zero bytes"), "{end} {zeros}: {error}");
+        }
+    }
+    // Lines follow: something strange stood between them.
+    for zeros in [3, 3_000_000] {
+        let text = [text.as_bytes(), b"\n", &vec![0; zeros], b"\n", text.as_bytes()].concat();
+        assert_eq!(scan(&*text, &options()).unwrap().rejected, 1, "{zeros}");
+    }
+}
+
+#[test]
 fn content_without_a_single_record_is_an_error_and_bad_records_are_none() {
     let read =
         |content: &[u8]| scan(content, &options()).map(|scan| scan.rejected).map_err(|failed| failed.error.to_string());

@@ -118,8 +118,8 @@ struct Reading<'o, V> {
     first_reject: Option<Reject>,
     /// Lines that are no record, before the first that is.
     strange_lines: u64,
-    /// The last line, where it ends in the middle of a value.
-    cut_line: Option<u64>,
+    /// The last line, where it ends in what no whole object ends in.
+    cut_line: Option<(u64, &'static str)>,
     is_csv: bool,
     order: Order,
     visitor: &'o mut V,
@@ -326,7 +326,7 @@ impl<V: Visitor> Reading<'_, V> {
     fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
         // Of a line of other fields than JSON nothing tells whether it is whole.
         if line.is_open && (self.is_csv || is_cut(line.bytes, index > 0)) {
-            self.cut_line = Some(line.number);
+            self.cut_line = Some((line.number, "in the middle of a value"));
         }
         self.has_records |= match reject.reason {
             Reason::TooLarge => matches!(line.bytes.first(), Some(b'{' | b'[' | b'"')),
@@ -335,6 +335,8 @@ impl<V: Visitor> Reading<'_, V> {
         if !self.has_records {
             self.strange_lines += 1;
             self.first_reject.get_or_insert_with(|| reject.clone());
+        } else if line.is_torn {
+            self.cut_line = Some((line.number, "in zero bytes"));
         }
         self.visitor.reject(line, index, reject);
     }
@@ -342,8 +344,8 @@ impl<V: Visitor> Reading<'_, V> {
     /// An object without a single record is something else than what the sink wrote: zeros, a page of HTML, a format or
     /// a compression that is not read.
     fn conclude(self) -> io::Result<()> {
-        if let Some(number) = self.cut_line {
-            let why = format!("it ends in the middle of a value, in line {number}");
+        if let Some((number, how)) = self.cut_line {
+            let why = format!("it ends {how}, in line {number}");
             return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
         }
         if self.has_records {
@@ -392,7 +394,9 @@ fn is_value(bytes: &[u8], reject: &Reject) -> bool {
 /// The part of a line that `rest` of it begins with.
 fn part_of<'l>(line: &Line<'_>, rest: &'l [u8], end: usize) -> Line<'l> {
     let bytes = rest[..end].trim_ascii_end();
-    Line { bytes, length: bytes.len() as u64, is_open: line.is_open && end == rest.len(), ..*line }
+    let is_last = end == rest.len();
+    let (is_open, is_torn) = (line.is_open && is_last, line.is_torn && is_last);
+    Line { bytes, length: bytes.len() as u64, is_open, is_torn, ..*line }
 }
 
 /// What stands behind another value is a record of its own only if it says so: a producer may send two values in one message,
@@ -436,5 +440,5 @@ fn show_each(
 }
 
 fn part(number: u64, bytes: &[u8]) -> Line<'_> {
-    Line { number, bytes, length: bytes.len() as u64, is_open: false, behind: 0 }
+    Line { number, bytes, length: bytes.len() as u64, is_open: false, is_torn: false, behind: 0 }
 }

@@ -43,6 +43,8 @@ pub struct Archived {
     pub presumed_ends: BTreeMap<i32, u64>,
     /// How many objects of which batch-layer has kept an hour's ticks are no longer there, though it has not noticed.
     pub vanished: BTreeMap<Hour, u32>,
+    /// How many of those had not expired.
+    pub deleted: BTreeMap<Hour, u32>,
     /// What was read, by key.
     read: Vec<ReadObject>,
 }
@@ -285,7 +287,9 @@ impl Archive {
                 } else if let Some(object) = far.get(&object.key) {
                     objects.insert(Arc::clone(&object.key), (object.clone(), None));
                 } else if merged && !objects.contains_key(&object.key) {
+                    let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
+                    *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
                 }
             }
         }

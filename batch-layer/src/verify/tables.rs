@@ -50,6 +50,8 @@ pub struct Computed {
     pub has_day: bool,
     /// Objects in the hour's sums that are no longer in the archive.
     pub gone_objects: u32,
+    /// Those of them that did not expire, but were deleted, as far as a run has noticed it.
+    pub deleted_objects: u32,
     /// Whether the hour was computed from this archive.
     pub is_of_this_archive: bool,
     /// Records of which several objects tell different things.
@@ -219,6 +221,7 @@ pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<C
                 coalesce((select symbols from batch_hours where hour = $1), 0) as symbols,
                 (select computed_at from batch_hours where hour = $1) as computed_at,
                 coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
+                (select count(*)::integer from deleted_objects where hour = $1) as deleted_objects,
                 coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
                 coalesce((select location = $3 from batch_hours where hour = $1), false) as is_of_this_archive,
                 exists (select from stale_hours where hour = $1) as stale,
@@ -234,6 +237,7 @@ pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<C
             hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
             computed_at: row.try_get("computed_at")?,
             gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
+            deleted_objects: row.try_get::<i32, _>("deleted_objects")?.cast_unsigned(),
             conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
             summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
             summed: (

@@ -136,7 +136,7 @@ impl Work {
         }
         match (objects.is_empty(), foreign.is_empty()) {
             (true, true) if is_forced && self.is_written_from_kept(&stale, known.as_ref()) => {}
-            (true, true) => return self.empty(stale, known.as_ref()).await,
+            (true, true) => return self.empty(stale, known.as_ref(), is_forced).await,
             (true, false) if known.is_none() => return self.settle(hour, &foreign).await,
             _ => self.engine.forget_before(hour),
         }
@@ -327,17 +327,17 @@ impl Work {
         if let Some(before) = known.sum.as_ref().filter(|_| may_have_grown && known.location == self.store.location()) {
             return self.grow(due, known, (before, lost), added).await;
         }
-        let why = match due.is_read_otherwise {
-            true => "its objects are read by other rules of messages, which explains no loss".to_owned(),
-            false => {
-                format!("their objects are no longer in {} and nothing replaced them", self.store.location())
+        let location = self.store.location();
+        let why = match (due.is_read_otherwise, known.sum.is_some()) {
+            (true, _) => "its objects are read by other rules of messages, which explains no loss".to_owned(),
+            (false, true) => format!("their objects are no longer in {location} and nothing replaced them"),
+            (false, false) => {
+                format!("their objects are no longer in {location}, and what was kept of them cannot be read")
             }
         };
+        // It stays stale: what is new is looked at in each run, until it is written or gone again.
         let words = format!("not written, because it would lose {lost} of {} records: {why}", known.ticks);
         self.fail(hour, &format!("{words}; --allow-shrink, with a window that holds it, writes it"));
-        if !due.stale.replaced && !due.stale.reread && !due.is_read_otherwise {
-            self.index.settle(hour).await?;
-        }
         Ok(None)
     }
 
@@ -435,7 +435,7 @@ impl Work {
     }
 
     /// An hour without objects: its ticks were withdrawn, or have expired.
-    async fn empty(&mut self, stale: Stale, known: Option<&Computed>) -> Result<(), Failure> {
+    async fn empty(&mut self, stale: Stale, known: Option<&Computed>, is_forced: bool) -> Result<(), Failure> {
         let hour = stale.hour;
         let Some(known) = known else {
             return self.index.settle(hour).await;
@@ -455,6 +455,11 @@ impl Work {
             let words = format!("not written, because it would lose all its {} records: {why}", known.ticks);
             self.fail(hour, &format!("{words}; --allow-shrink, with a window that holds it, deletes it"));
             return Ok(());
+        }
+        if is_forced && known.sum.is_none() && known.location == self.store.location() {
+            let why = "not written anew: its objects are gone, and what was kept of them cannot be read; its rows stay as \
+                       they are, and --allow-shrink, with a window that holds it, deletes them";
+            self.fail(hour, why);
         }
         self.index.settle(hour).await
     }

@@ -109,7 +109,7 @@ impl Work {
                 survey.renamed.iter().for_each(|(old, _)| self.engine.forget_object(old));
                 self.remove(&survey.gone).await?;
                 self.index.restore(&survey.back, is_own).await?;
-                self.index.remove(&deleted).await?;
+                self.index.remove(&deleted, self.plan.kept_since).await?;
                 self.index.mend(&mended).await?;
                 unknown.extend(survey.unknown);
                 gathered.extend(survey.changes);
@@ -151,16 +151,23 @@ impl Work {
         if gone.is_empty() {
             return Ok(());
         }
-        let hours = self.index.remove(gone).await?;
+        let hours = self.index.remove(gone, self.plan.kept_since).await?;
         gone.iter().for_each(|key| self.engine.forget_object(key));
         let (location, kept) = (self.store.location(), hours.kept_hours);
         let lost = match hours.lost_hours {
             0 => String::new(),
             lost => format!(", and are lost to {lost} that were not computed yet"),
         };
+        let deleted = match hours.deleted {
+            0 => String::new(),
+            deleted => format!(
+                ". {deleted} of them were stored within --lookback: they have not expired, but were deleted (view \
+                 hour_completeness); restore them, or let the sink write them again"
+            ),
+        };
         self.progress.warn(format_args!(
             "{} objects are gone from the archive, {location}{} among them; their ticks stay in the summaries of {kept} \
-             hours{lost}",
+             hours{lost}{deleted}",
             gone.len(),
             gone[0]
         ));

@@ -97,11 +97,11 @@ async fn an_hour_whose_objects_were_replaced_by_ones_without_its_ticks_is_withdr
 async fn an_hour_keeps_the_ticks_of_objects_that_have_expired() {
     let world = computed().await;
     let before = world.summary().await;
-    world.bucket.delete(&key(10, 1, 10_000)).await.unwrap();
+    world.expire(&key(10, 1, 10_000)).await;
     let outcome = world.run_ok(&DAY).await;
     assert!(outcome.stderr.contains("1 objects are gone from the archive"), "{}", outcome.stderr);
     assert_eq!(world.computed_by().await[1], "02T10 by 1");
-    world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+    world.expire(&key(10, 0, 10_000)).await;
     world.run_ok(&DAY).await;
     let quiet = world.run_ok(&DAY).await;
     assert!(!quiet.stderr.contains("gone"), "it is said once: {}", quiet.stderr);
@@ -113,7 +113,7 @@ async fn an_hour_keeps_the_ticks_of_objects_that_have_expired() {
 async fn a_late_tick_joins_an_hour_whose_objects_have_all_expired() {
     let world = computed().await;
     for partition in 0..2 {
-        world.bucket.delete(&key(10, partition, 10_000)).await.unwrap();
+        world.expire(&key(10, partition, 10_000)).await;
     }
     let late = some_ticks(10, 3, 0, 1);
     world.put(&key(10, 3, 0), &late).await;
@@ -146,7 +146,7 @@ async fn a_late_object_costs_what_it_holds_and_touches_no_other_symbol() {
 async fn an_hour_that_would_lose_records_is_written_only_where_that_is_allowed() {
     let world = computed().await;
     let before = world.summary().await;
-    world.bucket.delete(&key(10, 1, 10_000)).await.unwrap();
+    world.expire(&key(10, 1, 10_000)).await;
     let outcome = world.run_ok(&["--hour", "2025-06-02T10", "--recompute"]).await;
     let word = "hour 2025-06-02T10:00Z: 200 of 400 records are no longer in";
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
@@ -189,7 +189,7 @@ async fn another_bucket_takes_no_ticks_away_from_what_was_computed() {
 async fn objects_that_a_listing_leaves_out_and_shows_again_change_nothing() {
     let world = computed().await;
     let before = world.summary().await;
-    world.bucket.delete(&key(10, 1, 10_000)).await.unwrap();
+    world.expire(&key(10, 1, 10_000)).await;
     world.run_ok(&DAY).await;
     world.put(&key(10, 1, 10_000), &some_ticks(10, 1, 10_000, 200)).await;
     world.run_ok(&DAY).await;
@@ -224,7 +224,7 @@ async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_
     world.run_ok(&DAY).await;
     let before = world.summary().await;
 
-    world.bucket.delete(&key(10, 1, 0)).await.unwrap();
+    world.expire(&key(10, 1, 0)).await;
     world.run_ok(&DAY).await;
     let quiet = world.run_ok(&DAY).await;
     assert!(!quiet.stderr.contains("gone"), "it is said once: {}", quiet.stderr);
@@ -235,7 +235,7 @@ async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_
     assert_eq!(world.number("select sum(objects_read)::bigint from batch_runs").await, 2);
 
     // A late object comes meanwhile.
-    world.bucket.delete(&key(10, 1, 0)).await.unwrap();
+    world.expire(&key(10, 1, 0)).await;
     put(2).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(hour).await, ["165 3 1"]);
@@ -244,7 +244,7 @@ async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_
     assert_eq!(world.rows(hour).await, ["165 3 0"]);
 
     // What --allow-shrink has taken out is counted anew.
-    world.bucket.delete(&key(10, 1, 0)).await.unwrap();
+    world.expire(&key(10, 1, 0)).await;
     world.run_ok(&DAY).await;
     world.run_ok(&["--hour", "2025-06-02T10", "--allow-shrink"]).await;
     assert_eq!(world.rows(hour).await, ["105 2 0"]);
@@ -258,7 +258,7 @@ async fn an_hour_that_was_taken_out_counts_its_objects_anew_when_they_come_back(
     let world = World::create().await;
     world.bucket.put(&key(10, 0, 0), placeless(10, 0, 100)).await.unwrap();
     world.run_ok(&DAY).await;
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
     world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);
     world.bucket.put(&key(10, 0, 0), placeless(10, 0, 100)).await.unwrap();
@@ -273,7 +273,7 @@ async fn records_that_come_again_in_a_late_object_count_once_whether_the_first_h
     world.put(&key(11, 0, 10_100), &again[100..]).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
-    world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+    world.expire(&key(10, 0, 10_000)).await;
     world.put(&key(11, 0, 10_050), &again[50..120]).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);

@@ -13,7 +13,7 @@ const FALSE_ROWS: &str =
 async fn expired(partitions: std::ops::Range<i32>) -> World {
     let world = agreeing().await;
     for partition in partitions {
-        world.bucket.delete(&key(10, partition, 10_000)).await.unwrap();
+        world.expire(&key(10, partition, 10_000)).await;
     }
     world
 }
@@ -160,7 +160,7 @@ async fn objects_in_a_folder_far_off_that_expired_unnoticed_are_no_difference() 
     world.put(&key(19, 0, 200), &ticks[200..]).await;
     world.run_ok(&["--from", "2025-06-02T00", "--to", "2025-06-03T00"]).await;
     assert_eq!(verify(&world, &AT_TEN).await.code, 0);
-    world.bucket.delete(&key(19, 0, 200)).await.unwrap();
+    world.expire(&key(19, 0, 200)).await;
     let outcome = verify(&world, &AT_TEN).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("1 objects of the archive have expired"), "{}", outcome.stdout);
@@ -174,7 +174,7 @@ async fn objects_without_offsets_that_expired_unnoticed_are_compared_by_number_a
     world.fill_minute_bars().await;
     world.set_next_offset("stock_prices", 0, 20).await;
     world.run_ok(&HOURS).await;
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     world.execute("update realtime_stock set close = close + 0.0001 where kafka_offset = 3").await;
@@ -188,7 +188,7 @@ async fn another_archive_is_no_archive_that_has_expired() {
     let world = agreeing().await;
     world.execute("update batch_hours set location = 's3://another/'").await;
     for partition in 0..2 {
-        world.bucket.delete(&key(10, partition, 10_000)).await.unwrap();
+        world.expire(&key(10, partition, 10_000)).await;
     }
     let outcome = verify(&world, &AT_TEN).await;
     assert_ne!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
@@ -240,4 +240,104 @@ async fn a_row_of_an_hour_that_nobody_has_ticks_of_is_found() {
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let word = "rows of hourly_stock_summary are wrong, missing or too many: AAPL";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn an_hour_whose_expired_part_cannot_be_read_any_more_stays_to_be_written_in_each_run_until_it_may_shrink() {
+    for spoil in ["update hour_sums set bars = '\\x00'", "delete from hour_sums"] {
+        let world = expired(0..2).await;
+        world.run_ok(&HOURS).await;
+        let before = world.summary().await;
+        world.execute(&format!("{spoil} where hour = '2025-06-02T10:00Z'")).await;
+        world.put(&key(10, 0, 10_700), &some_ticks(10, 0, 10_700, 3)).await;
+        // Of the second run the hour is no part.
+        for window in [&HOURS[..], &["--hour", "2025-06-02T09"], &HOURS] {
+            let outcome = world.run(window).await;
+            assert_eq!(outcome.code, 4, "{spoil}, {window:?}: {}", outcome.stderr);
+            assert!(outcome.stderr.contains("what was kept of them cannot be read"), "{}", outcome.stderr);
+            let known = "select concat_ws(' ', status, reason) from archive_hours where hour = '2025-06-02T10:00Z'";
+            let reason = "incomplete its objects have changed since it was computed";
+            assert_eq!(world.rows(known).await, [reason], "{spoil}, {window:?}");
+            assert_eq!(world.summary().await, before, "{spoil}, {window:?}");
+        }
+        world.run_ok(&[&AT_TEN[..], &["--allow-shrink"]].concat()).await;
+        let ticks = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";
+        assert_eq!(world.number(ticks).await, 3, "{spoil}");
+        assert!(world.run_ok(&HOURS).await.stderr.contains("0 hours computed"), "{spoil}");
+    }
+}
+
+#[tokio::test]
+async fn an_hour_that_is_to_be_written_anew_and_of_which_nothing_can_be_read_is_said_to_be_not_written() {
+    let world = expired(0..2).await;
+    world.run_ok(&HOURS).await;
+    world.execute("update hour_sums set bars = '\\x00' where hour = '2025-06-02T10:00Z'").await;
+    let outcome = world.run(&[&AT_TEN[..], &["--recompute"]].concat()).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("not written anew: its objects are gone"), "{}", outcome.stderr);
+    world.run_ok(&AT_TEN).await;
+}
+
+#[tokio::test]
+async fn sums_that_cannot_be_those_of_their_hour_are_not_added_to() {
+    const SPOILS: [&str; 4] = [
+        "bars = (select bars from hour_sums where hour = '2025-06-02T09:00Z')",
+        "offsets = (select offsets from hour_sums where hour = '2025-06-02T09:00Z')",
+        "(bars, offsets) = (select bars, offsets from hour_sums where hour = '2025-06-02T09:00Z')",
+        "withdrawn = withdrawn",
+    ];
+    for (gone, spoil) in [0..0, 0..1].into_iter().flat_map(|gone| SPOILS.map(|spoil| (gone.clone(), spoil))) {
+        let (is_expired, is_spoilt) = (!gone.is_empty(), spoil != SPOILS[3]);
+        let world = expired(gone).await;
+        world.run_ok(&HOURS).await;
+        let before = world.summary().await;
+        world.execute(&format!("update hour_sums set {spoil} where hour = '2025-06-02T10:00Z'")).await;
+        let late = some_ticks(10, 0, 10_700, 3);
+        world.put(&key(10, 0, 10_700), &late).await;
+        world.insert_realtime(&late).await;
+        let outcome = world.run(&HOURS).await;
+        let code = if is_expired && is_spoilt { 4 } else { 0 };
+        assert_eq!(outcome.code, code, "{is_expired} {spoil}: {}", outcome.stderr);
+        let expected = if code == 4 { before } else { world.expected().await };
+        assert_eq!(world.summary().await, expected, "{is_expired} {spoil}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_incomplete_until_it_is_back() {
+    for is_broken_first in [false, true] {
+        let world = agreeing().await;
+        let (object, ticks) = (key(10, 1, 10_000), some_ticks(10, 1, 10_000, 400));
+        if is_broken_first {
+            world.bucket.put(&object, "<html>").await.unwrap();
+            assert_eq!(world.run(&HOURS).await.code, 4);
+        }
+        world.bucket.delete(&object).await.unwrap();
+        let before = world.summary().await;
+        for is_noticed in [false, true] {
+            let outcome = verify(&world, &HOURS).await;
+            assert_eq!(outcome.code, 4, "{is_noticed}: {}{}", outcome.stdout, outcome.stderr);
+            let word = "1 objects of the archive were deleted, though they had not expired";
+            assert!(outcome.stdout.contains(word), "{is_noticed}: {}", outcome.stdout);
+            assert!(!outcome.stdout.contains("have expired;"), "{is_noticed}: {}", outcome.stdout);
+            let outcome = world.run_ok(&HOURS).await;
+            assert_eq!(
+                outcome.stderr.contains("1 of them were stored within --lookback"),
+                !is_noticed,
+                "{}",
+                outcome.stderr
+            );
+        }
+        let known = "select concat_ws(' ', status, reason) from hour_completeness where hour = '2025-06-02T10:00Z'";
+        let reason = format!("incomplete 1 of its objects were deleted, though they had not expired: {object}");
+        assert_eq!(world.rows(known).await, [reason]);
+        assert_eq!(world.summary().await, before);
+        world.put(&object, &ticks).await;
+        for _ in 0..2 {
+            world.run_ok(&HOURS).await;
+        }
+        assert_eq!(world.rows(known).await, ["complete"]);
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    }
 }

@@ -230,6 +230,10 @@ async fn store_where(rule: impl Fn(&HttpRequest) -> Treatment + Send + Sync + 's
     HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), rule).await
 }
 
+fn is_listing_of_ten(request: &HttpRequest) -> bool {
+    request.path.contains("list-type") && request.path.contains("2025-06-02-10")
+}
+
 fn answer(status: u16, body: &str) -> Treatment {
     Treatment::Answer { status, body: body.into() }
 }
@@ -485,7 +489,7 @@ async fn objects_that_are_listed_without_etag_or_time_are_read() {
             key(10, 0, 0),
             lines(&ticks).len()
         );
-        let store = store_where(move |request| match request.path.contains("2025-06-02-10%2F&") {
+        let store = store_where(move |request| match is_listing_of_ten(request) {
             true => answer(200, &body),
             false => Treatment::Forward,
         })
@@ -495,5 +499,77 @@ async fn objects_that_are_listed_without_etag_or_time_are_read() {
         assert_eq!(world.summary().await, world.expected().await);
         run_through(&world, &store).await;
         assert_eq!(world.number("select objects_read from batch_runs where run_id = 2").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_has_against_the_caller_is_no_objects_fault() {
+    for code in ["ExpiredToken", "InvalidAccessKeyId", "RequestTimeTooSkewed", "SignatureDoesNotMatch"] {
+        let world = World::create().await;
+        let object = three_hours(&world).await;
+        let body = format!("<Error><Code>{code}</Code><Message>no</Message></Error>");
+        let store = store_with(&object, move |_| answer(403, &body)).await;
+        let outcome = run_through(&world, &store).await;
+        assert_eq!(outcome.code, 2, "{code}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(code), "{}", outcome.stderr);
+        assert_eq!(world.number("select count(*) from broken_objects").await, 0, "{code}");
+        world.run_ok(&DAY).await;
+        assert_eq!(world.summary().await, world.expected().await);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_whose_sizes_cannot_be_is_false_and_holds_back_its_hours() {
+    for size in ["", "<Size>-5</Size>"] {
+        let world = World::create().await;
+        three_hours(&world).await;
+        world.run_ok(&DAY).await;
+        let before = world.summary().await;
+        let listing = format!(
+            "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>{}</Key>{size}<ETag>\"e\"</ETag>\
+             <LastModified>2025-06-02T11:00:00.000Z</LastModified></Contents></ListBucketResult>",
+            key(10, 0, 10_000)
+        );
+        let store = store_where(move |request| match is_listing_of_ten(request) {
+            true => answer(200, &listing),
+            false => Treatment::Forward,
+        })
+        .await;
+        let outcome = run_through(&world, &store).await;
+        assert_eq!(outcome.code, 4, "{size}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("is shown without its size"), "{size}: {}", outcome.stderr);
+        assert!(!outcome.stderr.contains("are gone from"), "{size}: {}", outcome.stderr);
+        assert_eq!(world.summary().await, before, "{size}");
+        world.run_ok(&DAY).await;
+    }
+}
+
+#[tokio::test]
+async fn an_object_whose_time_is_told_wrong_at_first_is_read_again_when_it_is_told_right() {
+    for (told, is_rejected) in [("1970-01-01T00:00:00.000Z", false), ("2025-06-01T00:00:00.000Z", true)] {
+        let world = World::create().await;
+        let ticks = some_ticks(10, 0, 0, 50);
+        world.put(&key(10, 0, 0), &ticks).await;
+        world.put(&key(9, 0, 0), &some_ticks(9, 0, 0, 50)).await;
+        let objects = world.bucket.list("raw/stock_prices/2025-06-02-10/").await.unwrap();
+        let listing = format!(
+            "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>{}</Key><Size>{}</Size><ETag>{}</ETag>\
+             <LastModified>{told}</LastModified></Contents></ListBucketResult>",
+            key(10, 0, 0),
+            lines(&ticks).len(),
+            objects[0].etag
+        );
+        let store = store_where(move |request| match is_listing_of_ten(request) {
+            true => answer(200, &listing),
+            false => Treatment::Forward,
+        })
+        .await;
+        let outcome = run_through(&world, &store).await;
+        let ten = "select count(*) from batch_hours where hour = '2025-06-02T10:00Z'";
+        assert_eq!(world.number(ten).await == 0, is_rejected, "{told}: {}", outcome.stderr);
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(ten).await, 1, "{told}");
+        let outcome = world.run_ok(&DAY).await;
+        assert!(outcome.stderr.contains("0 objects read"), "{told}: {}", outcome.stderr);
     }
 }

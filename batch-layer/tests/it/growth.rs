@@ -27,7 +27,7 @@ async fn half_expired() -> (World, [Vec<Tick>; 3]) {
         world.put(&key(10, ticks[0].partition, 0), &ticks[..10]).await;
     }
     world.run_ok(&HOURS).await;
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
     (world, all)
 }
 
@@ -85,7 +85,7 @@ async fn an_object_that_grew_brings_its_new_ticks_though_it_shared_some_with_an_
     world.put(&key(10, 1, 0), &all[1][..10]).await;
     world.put(&key(10, 2, 0), &all[2]).await;
     world.run_ok(&HOURS).await;
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
     world.put(&key(10, 1, 0), &all[1]).await;
     world.run_ok(&HOURS).await;
     assert_eq!(world.rows(AT_TEN).await, ["120 3 1 5 0"]);
@@ -102,7 +102,7 @@ async fn an_object_that_grew_in_one_hour_beside_an_expired_one_of_two_hours_brin
     world.put(&key(10, 1, 0), &all[1][..10]).await;
     world.put(&key(10, 2, 0), &all[2]).await;
     world.run_ok(&HOURS).await;
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
     world.put(&key(10, 1, 0), &all[1]).await;
     world.run_ok(&HOURS).await;
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T10 by 2"]);
@@ -161,7 +161,7 @@ async fn an_object_without_offsets_that_was_replaced_beside_expired_ones_is_refu
         world.bucket.put(&key(10, partition, 0), placeless(10, partition, 10)).await.unwrap();
     }
     world.run_ok(&HOURS).await;
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
     world.bucket.put(&key(10, 1, 0), placeless(10, 1, 20)).await.unwrap();
     assert_refused(&world, &[], "its lines tell no offsets, so nobody can tell which of them are new").await;
 }

@@ -12,7 +12,7 @@ async fn half_expired(text: impl Fn(i64) -> String) -> World {
         world.bucket.put(&key(10, partition as i32, 0), text(partition)).await.unwrap();
     }
     world.run_ok(&DAY).await;
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.number(TICKS).await, 20);
     world.bucket.put(&key(10, 2, 0), text(2)).await.unwrap();
@@ -92,7 +92,7 @@ async fn an_object_that_lies_there_compressed_as_well_counts_once_until_one_of_t
         let outcome = world.run_ok(&DAY).await;
         assert!(outcome.stderr.contains("is passed over: delete one of them"), "{}", outcome.stderr);
         assert_eq!(world.number(TICKS).await, 10);
-        world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+        world.expire(&key(10, 0, 0)).await;
         world.run_ok(&DAY).await;
         let gone = "select ticks * 10 + gone_objects from batch_hours";
         assert_eq!(world.number(gone).await, 100);
@@ -142,13 +142,13 @@ async fn an_object_that_is_compressed_where_it_lies_counts_once_and_is_unpacked_
         let before = world.summary().await;
         let packed = format!("{}.gz", key(10, 0, 0));
         world.bucket.put(&packed, gzip(&text(0))).await.unwrap();
-        world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+        world.expire(&key(10, 0, 0)).await;
         let outcome = world.run_ok(&DAY).await;
         assert!(!outcome.stderr.contains("gone from the archive"), "{}", outcome.stderr);
         assert_eq!(world.summary().await, before);
         assert_eq!(world.rows("select key from archive_objects").await, [&*packed]);
         world.bucket.put(&key(10, 0, 0), text(0)).await.unwrap();
-        world.bucket.delete(&packed).await.unwrap();
+        world.expire(&packed).await;
         world.run_ok(&DAY).await;
         assert_eq!((world.summary().await, world.number(TICKS).await), (before, 10));
     }
@@ -247,7 +247,7 @@ async fn of_two_objects_of_one_name_that_tell_no_offsets_the_newer_counts_howeve
                     world.run_ok(&[&DAY[..], flags].concat()).await;
                     assert_eq!(world.rows(hour).await, [&*expected], "{is_known} {first} {flags:?}");
                 }
-                world.bucket.delete(first).await.unwrap();
+                world.expire(first).await;
                 let outcome = world.run_ok(&DAY).await;
                 assert!(!outcome.stderr.contains("passed over"), "{}", outcome.stderr);
                 assert_eq!(world.rows(hour).await, [&*expected], "{is_known} {first}");

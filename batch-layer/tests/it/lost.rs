@@ -26,7 +26,7 @@ async fn expired_messages() -> World {
     world.set_next_offset("stock_prices", 0, 10).await;
     world.run_ok(&[&HOURS[..], &["--each", "data"]].concat()).await;
     assert_eq!(verify(&world, &[&HOURS[..], &["--each", "data"]].concat()).await.code, 0);
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
     world.run_ok(&[&HOURS[..], &["--each", "data"]].concat()).await;
     world
 }

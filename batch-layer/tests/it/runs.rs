@@ -248,7 +248,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     let hour = batch_layer::hour::Hour::parse("2025-06-02T10").unwrap();
     let window = hour..hour.plus(1);
     let stop = tokio_util::sync::CancellationToken::new();
-    let object = Object { key: key(11, 0, 0).into(), etag: "e".into(), size: 1, last_modified: hour.start() };
+    let object = Object { key: key(11, 0, 0).into(), etag: "e".into(), size: 1, last_modified: Some(hour.start()) };
     let broken = Broken { kind: BrokenKind::Damaged, why: "a test".into(), hours: Vec::new() };
     let entry = Entry {
         object: object.clone(),
@@ -287,7 +287,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         old.mend(&["k".to_owned()]).await,
         old.restore(&[key(10, 0, 0)], true).await,
         old.mark_shrunk(&window).await,
-        old.remove(&[key(10, 0, 0)]).await.map(drop),
+        old.remove(&[key(10, 0, 0)], hour.start()).await.map(drop),
         batch_layer::indicators::refresh(&mut old, &stop).await,
         batch_layer::completeness::standing(&mut old, None, LONG).await.map(drop),
     ];

@@ -75,6 +75,16 @@ impl World {
         self.bucket.put(key, lines(ticks)).await.unwrap();
     }
 
+    /// Deletes an object as a lifecycle rule does: it is old by then.
+    pub async fn expire(&self, key: &str) {
+        sqlx::query("update archive_objects set last_modified = now() - interval '100 days' where key = $1")
+            .bind(key)
+            .execute(self.database.pool())
+            .await
+            .unwrap();
+        self.bucket.delete(key).await.unwrap();
+    }
+
     /// Uploads what lies under `tests/fixtures/<name>`; gives the keys.
     pub async fn put_fixture(&self, name: &str) -> Vec<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);

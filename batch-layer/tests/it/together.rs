@@ -135,8 +135,8 @@ async fn two_topics_below_two_prefixes_keep_each_what_has_expired_and_grow_besid
     run(&[]).await;
     run(&COINS).await;
     assert_eq!(world.rows(hour).await, ["100 4 0 0"]);
-    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
-    world.bucket.delete(&coins_key(2)).await.unwrap();
+    world.expire(&key(10, 0, 0)).await;
+    world.expire(&coins_key(2)).await;
     run(&[]).await;
     run(&COINS).await;
     assert_eq!(world.rows(hour).await, ["100 4 2 0"]);
@@ -151,4 +151,53 @@ async fn two_topics_below_two_prefixes_keep_each_what_has_expired_and_grow_besid
     world.execute("delete from hourly_stock_summary").await;
     run(&["--recompute"]).await;
     assert_eq!(world.summary().await, world.expected().await);
+}
+
+/// A run that stands still in the transaction that writes an hour, as one whose machine was paused.
+async fn frozen_while_it_writes(world: &World, takeover: &str) -> Child {
+    let mut lock = world.database.pool().begin().await.unwrap();
+    let statement = "lock table hour_sums in share row exclusive mode";
+    sqlx::raw_sql(statement).execute(&mut *lock).await.unwrap();
+    let run = Child::spawn(world.command(&[&DAY[..], &["--takeover-after", takeover]].concat()));
+    let waiting = "select count(*) from pg_locks where not granted and relation = 'hour_sums'::regclass";
+    eventually("a run that is about to write", LONG, || async { world.number(waiting).await > 0 }).await;
+    run.sigstop();
+    lock.rollback().await.unwrap();
+    run
+}
+
+#[tokio::test]
+async fn a_run_that_froze_in_a_transaction_is_taken_over_with_what_it_has_locked() {
+    let world = archived().await;
+    let mut frozen = frozen_while_it_writes(&world, "1h").await;
+    eventually("the frozen run to be taken over", LONG, || async {
+        !world.run_ok(&[&DAY[..], &TAKEOVER].concat()).await.stderr.contains(AT_WORK)
+    })
+    .await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let left = left(&world).await;
+    frozen.sigcont();
+    assert_eq!(frozen.wait_exit(LONG).await.code(), Some(3), "{:?}", frozen.stderr());
+    assert_eq!(self::left(&world).await, left);
+}
+
+#[tokio::test]
+async fn the_server_ends_a_transaction_of_a_run_that_froze_in_it() {
+    let world = archived().await;
+    let _frozen = frozen_while_it_writes(&world, "2s").await;
+    let open = "select count(*) from pg_stat_activity
+                where datname = current_database() and application_name = 'batch-layer' and xact_start is not null";
+    eventually("the end of its transaction", LONG, || async { world.number(open).await == 0 }).await;
+}
+
+#[tokio::test]
+async fn a_run_that_fails_as_soon_as_it_has_the_lock_gives_it_back() {
+    let world = archived().await;
+    let mut lock = world.database.pool().begin().await.unwrap();
+    sqlx::raw_sql("lock table batch_runs in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let outcome = world.run(&[&DAY[..], &["--query-timeout", "2s"]].concat()).await;
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert_eq!(world.number("select count(*) from batch_lock").await, 0, "{}", outcome.stderr);
+    lock.rollback().await.unwrap();
+    assert!(!world.run_ok(&DAY).await.stderr.contains(AT_WORK));
 }

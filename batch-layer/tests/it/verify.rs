@@ -139,11 +139,11 @@ async fn a_changed_value_beside_a_gap_a_reject_or_an_expired_object_is_found() {
         let world = agreeing().await;
         if blur.is_empty() {
             let ticks = some_ticks(10, 0, 10_000, 400);
-            world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+            world.expire(&key(10, 0, 10_000)).await;
             world.put(&key(10, 0, 10_000), &ticks[..100]).await;
             world.put(&key(10, 0, 10_100), &ticks[100..]).await;
             world.run_ok(&HOURS).await;
-            world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+            world.expire(&key(10, 0, 10_000)).await;
             world.run_ok(&HOURS).await;
         } else {
             world.execute(blur).await;
@@ -810,7 +810,7 @@ async fn minutes_that_were_trimmed_are_no_difference() {
 #[tokio::test]
 async fn objects_that_have_expired_are_no_difference() {
     let world = agreeing().await;
-    world.bucket.delete(&key(10, 1, 10_000)).await.unwrap();
+    world.expire(&key(10, 1, 10_000)).await;
     world.run_ok(&HOURS).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
@@ -830,7 +830,7 @@ async fn expired_objects_whose_lines_told_no_offsets_are_compared_by_number() {
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     // One after the other.
     for partition in 0..2 {
-        world.bucket.delete(&key(10, partition, 0)).await.unwrap();
+        world.expire(&key(10, partition, 0)).await;
         world.run_ok(&HOURS).await;
         let outcome = verify(&world, &HOURS).await;
         assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
