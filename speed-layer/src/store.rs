@@ -512,8 +512,10 @@ impl Store {
         };
         let verdict = Verdict::of(&error);
         self.forget();
-        if matches!(verdict, Verdict::Refused(_)) {
-            self.keep_after_rollback(connection).await;
+        match verdict {
+            Verdict::Refused(_) => self.keep_after_rollback(connection).await,
+            // Before the pause: the server counts it as long as it is open.
+            Verdict::TooMuch | Verdict::Other => drop(connection),
         }
         if !verdict::is_of_a_lock(&error) {
             // A lock may be that of the try before, which nobody waits for any more.
