@@ -84,7 +84,7 @@ impl Default for Health {
         registry.set(true);
         // PostgreSQL is asked first.
         let kafka = Fact::new("Kafka is away");
-        kafka.fails("Kafka has not been asked yet");
+        kafka.fails("Kafka has not answered yet");
         Self {
             letters,
             registry,
@@ -112,7 +112,7 @@ mod tests {
     fn readiness_says_what_is_missing_and_why_where_that_is_known() {
         let health = Health::default();
         assert_eq!(health.missing().len(), 4);
-        assert_eq!(health.missing()[1], "Kafka has not been asked yet");
+        assert_eq!(health.missing()[1], "Kafka has not answered yet");
         health.kafka.set(true);
         health.group.set(true);
         health.partitions.set(true);

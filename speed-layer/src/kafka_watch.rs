@@ -89,7 +89,10 @@ impl KafkaWatch {
         let Some(since) = self.away_since else {
             return;
         };
-        self.health.kafka.set(false);
+        // The first reports come before the first connection, and tell nothing.
+        if self.health.kafka.has_held() || since.elapsed() >= PATIENCE {
+            self.health.kafka.set(false);
+        }
         if !self.said && since.elapsed() >= PATIENCE {
             self.said = true;
             let (brokers, trouble) = (&self.brokers, &self.trouble);

@@ -159,8 +159,6 @@ impl Intake {
         tracing::info!("assigned partitions (with next offsets): {text}");
         kafka::take_up(&self.consumer, &list).map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
         self.shared.health.group.set(true);
-        // Before the client's next report, which is seconds away.
-        self.shared.health.kafka.set(true);
         Ok(())
     }
 
