@@ -199,12 +199,7 @@ async fn bars_of_a_day_that_retention_has_dropped_are_compared_with_the_archives
     for is_expired in [false, true] {
         let world = expired(0..i32::from(is_expired)).await;
         world.run_ok(&HOURS).await;
-        world
-            .execute(
-                "truncate realtime_stock;
-                 insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
-            )
-            .await;
+        world.drop_day().await;
         let outcome = verify(&world, &AT_TEN).await;
         assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
         for (change, back, said) in [

@@ -41,12 +41,7 @@ async fn a_gap_excuses_no_loss_of_a_topic_that_was_made_anew_since() {
 #[tokio::test]
 async fn a_gap_of_a_day_that_retention_has_dropped_is_no_difference() {
     let world = with_gap("made anew").await;
-    world
-        .execute(
-            "truncate realtime_stock;
-             insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
-        )
-        .await;
+    world.drop_day().await;
     let outcome = verify(&world, &AT_TEN).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("1 ticks of the archive were never written"), "{}", outcome.stdout);

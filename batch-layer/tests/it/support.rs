@@ -105,6 +105,15 @@ impl World {
         keys
     }
 
+    /// As if retention had dropped the tests' day.
+    pub async fn drop_day(&self) {
+        self.execute(
+            "truncate realtime_stock;
+             insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
+        )
+        .await;
+    }
+
     pub async fn insert_realtime(&self, ticks: &[Tick]) {
         sqlx::query("create table if not exists realtime_all partition of realtime_stock default")
             .execute(self.database.pool())
