@@ -219,6 +219,63 @@ create table hour_sums
 alter table hour_sums alter column bars set storage external, alter column offsets set storage external,
                       alter column withdrawn set storage external;
 
+-- The hours whose ticks were judged with hindsight, after they were computed last.
+create table judged_hours
+(
+    hour      timestamptz not null,
+    -- by which detectors, and their versions
+    detectors text        not null,
+    ticks     bigint      not null,
+    judged_at timestamptz not null default now(),
+    constraint judged_hours_pkey primary key (hour),
+    constraint judged_hours_hour_fkey foreign key (hour) references batch_hours on delete cascade
+);
+
+-- Bars that have confirmed bad prints, without those. The bars of `minute_bars` and `hourly_stock_summary` keep them.
+create table clean_minutes
+(
+    symbol    text        not null collate "C",
+    minute    timestamptz not null,
+    open      numeric,
+    high      numeric,
+    low       numeric,
+    close     numeric,
+    volume    numeric,
+    -- 0: all of its ticks are bad, and nothing is known of its prices.
+    ticks     bigint      not null,
+    sum_close numeric,
+    notional  numeric,
+    of_hour   timestamptz not null,
+    -- How many bad prints are left out.
+    left_out  bigint      not null,
+    constraint clean_minutes_pkey primary key (symbol, minute),
+    constraint clean_minutes_of_hour_fkey foreign key (of_hour) references judged_hours on delete cascade
+);
+
+create index clean_minutes_of_hour_idx on clean_minutes (of_hour);
+
+create table clean_hours
+(
+    symbol    text        not null collate "C",
+    hour      timestamptz not null,
+    open      numeric,
+    high      numeric,
+    low       numeric,
+    close     numeric,
+    volume    numeric,
+    -- 0: all of its ticks are bad, and nothing is known of its prices.
+    ticks     bigint      not null,
+    sum_close numeric,
+    notional  numeric,
+    of_hour   timestamptz not null,
+    -- How many bad prints are left out.
+    left_out  bigint      not null,
+    constraint clean_hours_pkey primary key (symbol, hour),
+    constraint clean_hours_of_hour_fkey foreign key (of_hour) references judged_hours on delete cascade
+);
+
+create index clean_hours_of_hour_idx on clean_hours (of_hour);
+
 -- The run that is at work, if any. A row and not an advisory lock: it holds through poolers, and a run whose host has
 -- died loses it as soon as its heartbeat is old.
 create table batch_lock

@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::Timestamp;
 use common::decode::ProvenanceNames;
 use service::Failure;
-use service::cli::{DatabaseArgs, MessageArgs, duration, without_empty_variables};
+use service::cli::{AnomalyArgs, DatabaseArgs, MessageArgs, duration, without_empty_variables};
 use service::telemetry::LogArgs;
 use std::convert::Infallible;
 use std::ops::Range;
@@ -33,6 +33,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub hours: HourArgs,
+
+    #[command(flatten)]
+    pub anomalies: AnomalyArgs,
 
     /// Print what would be computed and why, and write nothing at all.
     #[arg(long, help_heading = "What to do")]

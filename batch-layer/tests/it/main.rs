@@ -15,6 +15,7 @@ mod gaps;
 mod growth;
 mod identity;
 mod indicators;
+mod judging;
 mod lost;
 mod rebuild;
 mod rules;
