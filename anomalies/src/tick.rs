@@ -103,7 +103,10 @@ impl Kind {
     /// Whether it says that a price is wrong.
     #[must_use]
     pub const fn is_of_price(self) -> bool {
-        matches!(self, Self::OutsideQuotes | Self::ExcludedCondition | Self::Spike | Self::OutsideBands | Self::OffNeighbours)
+        matches!(
+            self,
+            Self::OutsideQuotes | Self::ExcludedCondition | Self::Spike | Self::OutsideBands | Self::OffNeighbours
+        )
     }
 
     /// Its name in tables.

@@ -22,7 +22,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use std::ops::Range;
 use std::sync::Arc;
-use store::{Added, Changed, Judged, Found};
+use store::{Added, Changed, Found, Judged};
 use tokio_util::sync::CancellationToken;
 use verdicts::Provisional;
 
@@ -67,12 +67,8 @@ pub async fn refresh(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
-    let detectors = format!(
-        "{} {}, price step {}",
-        hindsight::DETECTOR.name,
-        hindsight::DETECTOR.version,
-        parameters.price_step
-    );
+    let detectors =
+        format!("{} {}, price step {}", hindsight::DETECTOR.name, hindsight::DETECTOR.version, parameters.price_step);
     let due = index.to_judge(&detectors, &plan.window).await?;
     if due.is_empty() {
         return Ok(());
@@ -218,12 +214,15 @@ impl Judging<'_> {
             .map(|(object, is_of_next, topic)| {
                 let (reader, wanted) = (reader.clone(), wanted.clone());
                 async move {
-                    let collect = move |body, options: &_| collect::collect(body, options, (&wanted, topic, is_of_next));
+                    let collect =
+                        move |body, options: &_| collect::collect(body, options, (&wanted, topic, is_of_next));
                     reader.read_with(&object, None, collect).await.map_err(|error| (object, error))
                 }
             })
             .buffer_unordered(IN_FLIGHT.min(4));
-        while let Some(part) = self.stop.run_until_cancelled(parts.next()).await.ok_or_else(|| Unread::Failed(stopped()))? {
+        while let Some(part) =
+            self.stop.run_until_cancelled(parts.next()).await.ok_or_else(|| Unread::Failed(stopped()))?
+        {
             gathered.add(part.map_err(|(object, error)| unread(&object, error))?);
         }
         gathered.settle();

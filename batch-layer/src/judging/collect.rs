@@ -52,7 +52,8 @@ pub struct Part {
 impl Part {
     /// What it holds of some symbols; `None`: of all.
     pub fn only(&self, symbols: Option<&FxHashSet<Box<str>>>) -> Self {
-        let is_wanted = |held: &&Held| symbols.is_none_or(|wanted| wanted.contains(&self.symbols[held.symbol as usize]));
+        let is_wanted =
+            |held: &&Held| symbols.is_none_or(|wanted| wanted.contains(&self.symbols[held.symbol as usize]));
         Self { symbols: self.symbols.clone(), ticks: self.ticks.iter().filter(is_wanted).copied().collect() }
     }
 
@@ -122,7 +123,9 @@ impl Visitor for Collecting<'_> {
         };
         let is_wanted = match side {
             None => true,
-            Some(Side::Before) => self.wanted.with_before && at.is_within(start.plus_micros(-Timestamp::HOUR), Timestamp::HOUR),
+            Some(Side::Before) => {
+                self.wanted.with_before && at.is_within(start.plus_micros(-Timestamp::HOUR), Timestamp::HOUR)
+            }
             Some(Side::Behind) => at.is_within(start.plus_micros(Timestamp::HOUR), Timestamp::HOUR),
         };
         let Some(symbol) = is_wanted.then(|| self.number(record)).flatten() else { return };
@@ -223,7 +226,8 @@ impl Gathered {
 
     /// In order, and each record once.
     pub fn settle(&mut self) {
-        let order = |held: &Held| (held.symbol, held.key, held.topic, !held.is_told, held.prices.close, held.prices.open);
+        let order =
+            |held: &Held| (held.symbol, held.key, held.topic, !held.is_told, held.prices.close, held.prices.open);
         self.ticks.sort_unstable_by_key(order);
         self.ticks.dedup_by(|later, first| {
             (later.symbol, later.key, later.topic) == (first.symbol, first.key, first.topic) && later.is_told

@@ -133,8 +133,9 @@ impl Index {
 
     /// The newest source of each topic.
     pub async fn sources(&mut self) -> Result<Vec<(String, i16)>, Failure> {
-        let rows = pg::query_as("select distinct on (topic) topic, source from kafka_sources order by topic, source desc")
-            .fetch_all(&mut self.connection);
+        let rows =
+            pg::query_as("select distinct on (topic) topic, source from kafka_sources order by topic, source desc")
+                .fetch_all(&mut self.connection);
         in_time(self.patience, rows).await.map_err(|error| self.failed("reading kafka_sources in", error))
     }
 
@@ -236,11 +237,7 @@ async fn say(
 }
 
 /// Of what is found again the time stays at which it was found first. Gives how many are new.
-async fn replace_added(
-    transaction: &mut PgTransaction<'_>,
-    hour: Hour,
-    added: &[Added],
-) -> Result<u64, sqlx::Error> {
+async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &[Added]) -> Result<u64, sqlx::Error> {
     let inserted = pg::query(
         "with found as
              (select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],

@@ -112,7 +112,8 @@ impl Symbol<'_> {
     }
 
     fn volume(&self, at: Timestamp) -> f64 {
-        let of = |held: &Held| held.volume.map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) / 1e9);
+        let of =
+            |held: &Held| held.volume.map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) / 1e9);
         self.minute(at).map(of).sum()
     }
 

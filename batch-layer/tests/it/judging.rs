@@ -70,7 +70,8 @@ async fn a_second_run_judges_nothing_again_and_other_detectors_judge_all() {
     let world = World::create().await;
     world.put(&key(10, 0, 10_000), &calm(10, &[100])).await;
     world.run_ok(&DAY).await;
-    let touched = "select concat(t.xmin, ' ', t) from anomalies t union all select concat(t.xmin, ' ', t) from judged_hours t";
+    let touched =
+        "select concat(t.xmin, ' ', t) from anomalies t union all select concat(t.xmin, ' ', t) from judged_hours t";
     let before = world.rows(touched).await;
     assert_eq!(before.len(), 2);
     assert!(!world.run_ok(&DAY).await.stderr.contains("judged"));
@@ -165,7 +166,8 @@ async fn clean_bars_are_those_of_the_good_ticks() {
     world.fill_minute_bars().await;
     let hour = world.rows(&format!("select concat_ws(' ', {columns}) from clean_hours")).await;
     assert_eq!(hour, world.rows(&format!("select concat_ws(' ', {columns}) from hour_bars")).await);
-    let minutes = world.rows(&format!("select concat_ws(' ', minute, {columns}) from clean_minutes order by minute")).await;
+    let minutes =
+        world.rows(&format!("select concat_ws(' ', minute, {columns}) from clean_minutes order by minute")).await;
     let expected = format!(
         "select concat_ws(' ', minute, {columns}) from minute_bars
          where minute in ('{}', '{}') order by minute",
