@@ -177,3 +177,39 @@ async fn clean_bars_are_those_of_the_good_ticks() {
     assert_eq!(minutes, world.rows(&expected).await);
     assert_eq!(world.number("select sum(left_out)::bigint from clean_hours").await, 2);
 }
+
+#[tokio::test]
+async fn the_clean_views_leave_bad_prints_out_of_bars_that_have_no_newer_ticks() {
+    let world = World::create().await;
+    let ticks = calm(10, &[100, 200]);
+    world.put(&key(10, 0, 10_000), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.run_ok(&DAY).await;
+    let hour = |view: &str| format!("select concat_ws(' ', ticks, trim_scale(high), trim_scale(volume)) from {view}");
+    assert_eq!(world.rows(&hour("hourly_stock")).await, ["360 102 36000"]);
+    assert_eq!(world.rows(&hour("clean_hourly_stock where left_out = 2")).await, ["358 100.01 35800"]);
+    assert_eq!(world.rows("select trim_scale(high)::text from daily_stock_report").await, ["102"]);
+    assert_eq!(world.rows("select trim_scale(high)::text from clean_daily_stock_report").await, ["100.01"]);
+    let minutes = "select concat_ws(' ', ticks, trim_scale(high), left_out) from clean_minute_stock
+                   where minute in (select minute from clean_minutes) order by minute";
+    assert_eq!(world.rows(minutes).await, ["5 100.01 1", "5 100.01 1"]);
+    world.execute("update minute_bars set ticks = 7 where minute = (select min(minute) from clean_minutes)").await;
+    assert_eq!(world.rows(minutes).await, ["7 102 0", "5 100.01 1"]);
+    assert_eq!(world.number("select count(*) from clean_minute_stock").await, 60);
+}
+
+#[tokio::test]
+async fn a_bar_of_nothing_but_bad_prints_is_in_no_clean_view() {
+    let world = World::create().await;
+    // A minute has six ticks, of which only the last of these stays.
+    let ticks: Vec<Tick> =
+        calm(10, &[120]).into_iter().filter(|tick| !(10_121..10_126).contains(&tick.offset)).collect();
+    world.put(&key(10, 0, 10_000), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select count(*) from minute_stock").await, 60);
+    assert_eq!(world.number("select count(*) from clean_minute_stock").await, 59);
+    assert_eq!(world.rows("select concat_ws(' ', ticks, left_out) from clean_minutes").await, ["0 1"]);
+}
