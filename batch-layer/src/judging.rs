@@ -5,6 +5,7 @@
 //! `docs/anomalies.md` says what is confirmed and what is withdrawn.
 
 mod collect;
+mod groups;
 mod store;
 mod verdicts;
 
@@ -18,6 +19,7 @@ use anomalies::hindsight::{self, Parameters};
 use collect::{Gathered, Held, Part, UNKNOWN_TOPIC, Wanted};
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
+use groups::{Group, Groups};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use std::ops::Range;
@@ -25,11 +27,6 @@ use std::sync::Arc;
 use store::{Added, Changed, Found, Judged};
 use tokio_util::sync::CancellationToken;
 use verdicts::Provisional;
-
-/// Ticks that are in memory at once: 130 MB. A symbol that has more within an hour is not judged.
-const TICKS_AT_ONCE: u64 = 1_250_000;
-/// The same of symbols, for the sake of their margins.
-const SYMBOLS_AT_ONCE: usize = 4_000;
 
 /// What judges hours, one after the other.
 pub struct Judging<'a> {
@@ -113,7 +110,7 @@ impl Judging<'_> {
             return Ok(());
         }
         let rows = index.findings_of(hour).await?;
-        let Some(groups) = self.groups(index, hour).await? else { return Ok(()) };
+        let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
         let has_before = self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
         let mut reads: Vec<(Object, bool)> = objects.iter().map(|indexed| (indexed.object.clone(), false)).collect();
         if !has_before {
@@ -123,7 +120,8 @@ impl Judging<'_> {
         self.add_margin(&mut reads, &behind, |origin| origin);
         reads[within..].iter_mut().for_each(|(_, is_of_next)| *is_of_next = true);
         let (mut judged, mut ends) = (Judged::default(), Vec::new());
-        for (symbols, ticks) in groups {
+        let is_whole = groups.iter().any(|group| group.symbols.is_none());
+        for Group { symbols, ticks } in groups {
             let wanted = Wanted { hour, symbols, margin: self.parameters.neighbours / 2, with_before: !has_before };
             match self.gather(wanted, &reads, ticks).await {
                 Ok(gathered) => self.judge_group(hour, &gathered, &rows, (&mut judged, &mut ends)),
@@ -135,7 +133,7 @@ impl Judging<'_> {
             }
         }
         let changed = index.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
-        self.ends = Some((hour, ends));
+        self.ends = is_whole.then_some((hour, ends));
         self.note(changed);
         Ok(())
     }
@@ -147,37 +145,15 @@ impl Judging<'_> {
         self.changed.added += changed.added;
     }
 
-    /// The hour's symbols, some at a time, each time with the number of their ticks; `None` of symbols: all of them. `None`
-    /// where the hour's sums cannot be read.
-    #[allow(clippy::type_complexity, reason = "read at one place")]
-    async fn groups(
-        &self,
-        index: &mut Index,
-        hour: Hour,
-    ) -> Result<Option<Vec<(Option<Arc<FxHashSet<Box<str>>>>, u64)>>, Failure> {
+    /// The hour's symbols, some at a time; `None` where the hour's sums cannot be read.
+    async fn groups(&self, index: &mut Index, hour: Hour, rows: &[Found]) -> Result<Option<Vec<Group>>, Failure> {
         let Some(sum) = index.computed(hour).await?.and_then(|computed| computed.sum) else { return Ok(None) };
-        if sum.ticks <= TICKS_AT_ONCE && sum.bars.len() <= SYMBOLS_AT_ONCE {
-            return Ok(Some(vec![(None, sum.ticks)]));
+        let symbols = sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().into(), bar.ticks)).collect();
+        let Groups { groups, left } = groups::groups(symbols, &rows.iter().map(|row| &*row.symbol).collect());
+        if left > 0 {
+            tracing::warn!("hour {hour}: too large; what was found in {left} symbols is not judged with hindsight");
         }
-        let mut symbols: Vec<(Box<str>, u64)> =
-            sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().into(), bar.ticks)).collect();
-        symbols.sort_unstable();
-        for (symbol, ticks) in symbols.extract_if(.., |(_, ticks)| *ticks > TICKS_AT_ONCE) {
-            tracing::warn!("hour {hour}: {ticks} ticks of {symbol} are too many to be judged with hindsight");
-        }
-        let mut groups: Vec<(FxHashSet<Box<str>>, u64)> = vec![(FxHashSet::default(), 0)];
-        for (symbol, ticks) in symbols {
-            if let Some((group, sum)) = groups.last_mut()
-                && *sum + ticks <= TICKS_AT_ONCE
-                && group.len() < SYMBOLS_AT_ONCE
-            {
-                group.insert(symbol);
-                *sum += ticks;
-            } else {
-                groups.push(([symbol].into_iter().collect(), ticks));
-            }
-        }
-        Ok(Some(groups.into_iter().map(|(group, ticks)| (Some(Arc::new(group)), ticks)).collect()))
+        Ok(Some(groups))
     }
 
     /// Adds those of a neighbouring hour's objects that may hold the ticks nearest to the hour: of each partition the one
