@@ -264,3 +264,30 @@ create table archive_newest
     constraint archive_newest_pkey primary key (is_the_only_row),
     constraint archive_newest_is_the_only_row_check check (is_the_only_row)
 );
+
+-- The archive's hours as Parquet (batch-layer compact): which object holds which ticks.
+create table lake_objects
+(
+    key         text        not null collate "C",
+    -- the topic
+    source      text        not null collate "C",
+    hour        timestamptz not null,
+    -- of the raw objects that it was made of, and of what they hold of the hour
+    fingerprint text        not null,
+    -- null until it is verified
+    etag        text,
+    size        bigint      not null,
+    rows        bigint      not null,
+    -- of all its ticks with their places, as batch-layer verify has them
+    checksum    bigint      not null,
+    -- written: about to be shown to readers; verified: read back and compared, and shown; superseded: about to be deleted
+    state       text        not null,
+    run_id      bigint      not null,
+    written_at  timestamptz not null default now(),
+    verified_at timestamptz,
+    constraint lake_objects_pkey primary key (key),
+    constraint lake_objects_state_check check (state in ('written', 'verified', 'superseded')),
+    constraint lake_objects_run_id_fkey foreign key (run_id) references batch_runs
+);
+
+create index lake_objects_hour_idx on lake_objects (hour);

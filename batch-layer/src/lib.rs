@@ -13,6 +13,7 @@ pub mod engine;
 pub mod hour;
 pub mod index;
 pub mod indicators;
+pub mod lake;
 pub mod ledger;
 pub mod lock;
 mod output;

@@ -25,6 +25,7 @@ mod tables;
 mod topic;
 
 pub use args::VerifyArgs;
+pub(crate) use holdings::{Holdings, HourHoldings};
 
 use crate::archive::Store;
 use crate::cli::Plan;
@@ -37,7 +38,6 @@ use crate::totals::MAX_SYMBOLS;
 use archive::Archive;
 use common::Timestamp;
 use compare::{Sides, Unplaced};
-use holdings::HourHoldings;
 use kept::Kept;
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use repair::Repair;

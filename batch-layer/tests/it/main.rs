@@ -15,6 +15,7 @@ mod gaps;
 mod growth;
 mod identity;
 mod indicators;
+mod lake;
 mod lost;
 mod rebuild;
 mod rules;
