@@ -219,6 +219,39 @@ create table hour_sums
 alter table hour_sums alter column bars set storage external, alter column offsets set storage external,
                       alter column withdrawn set storage external;
 
+-- Which offsets of each partition an hour's sums lie among: only hours whose spans touch can have the same records.
+create table hour_spans
+(
+    hour         timestamptz not null,
+    topic        text        not null collate "C",
+    partition    integer     not null,
+    first_offset bigint      not null,
+    last_offset  bigint      not null,
+    constraint hour_spans_pkey primary key (hour, topic, partition),
+    constraint hour_spans_hour_fkey foreign key (hour) references batch_hours on delete cascade
+);
+
+create index hour_spans_offsets_idx on hour_spans (topic, partition, last_offset);
+
+-- Records that the sums of two hours have, because objects tell different times of them: either hour counts them. Of two
+-- hours there are two rows.
+create table shared_records
+(
+    hour       timestamptz not null,
+    other_hour timestamptz not null,
+    records    bigint      not null,
+    -- where one of them is
+    topic      text        not null collate "C",
+    partition  integer     not null,
+    -- the offset, and above 48 bits which of its message's ticks it is
+    place      bigint      not null,
+    constraint shared_records_pkey primary key (hour, other_hour),
+    constraint shared_records_hour_fkey foreign key (hour) references batch_hours on delete cascade,
+    constraint shared_records_other_hour_fkey foreign key (other_hour) references batch_hours on delete cascade
+);
+
+create index shared_records_other_hour_idx on shared_records (other_hour);
+
 -- The run that is at work, if any. A row and not an advisory lock: it holds through poolers, and a run whose host has
 -- died loses it as soon as its heartbeat is old.
 create table batch_lock

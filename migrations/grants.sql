@@ -34,6 +34,8 @@ begin
             ('batch_writer', 'held_hours', '{select, insert, update, delete}'),
             ('batch_writer', 'deleted_objects', '{select, insert, update, delete}'),
             ('batch_writer', 'hour_sums', '{select, insert, update, delete}'),
+            ('batch_writer', 'hour_spans', '{select, insert, update, delete}'),
+            ('batch_writer', 'shared_records', '{select, insert, update, delete}'),
             ('batch_writer', 'batch_lock', '{select, insert, update, delete}'),
             ('batch_writer', 'archive_hours', '{select, insert, update, delete}'),
             ('batch_writer', 'archive_newest', '{select, insert, update}'),

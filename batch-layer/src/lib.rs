@@ -20,6 +20,7 @@ pub mod progress;
 pub mod reader;
 pub mod run;
 pub mod scan;
+mod shared;
 pub mod state;
 mod stop;
 pub mod summary;

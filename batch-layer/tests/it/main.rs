@@ -20,6 +20,7 @@ mod rebuild;
 mod rules;
 mod runs;
 mod secure;
+mod shared;
 mod support;
 mod together;
 mod verify;
