@@ -174,8 +174,9 @@ create table rejected_ticks
 -- Rows come in the order of rejected_at, so the smallest index serves.
 create index rejected_ticks_rejected_at_idx on rejected_ticks using brin (rejected_at);
 
--- What the detectors found in ticks as they came (docs/anomalies.md). Written in the transaction of the batch that shows
--- it: a tick that waits for the next ones is found with those.
+-- What the detectors found (docs/anomalies.md). As ticks come it is written in the transaction of the batch that shows it: a
+-- tick that waits for the next ones is found with those. batch-layer judges it when the hour is over, and adds what it sees
+-- itself. Its source is 0 where the speed layer has never read the topic.
 create table anomalies
 (
     source          smallint         not null,
@@ -195,8 +196,11 @@ create table anomalies
     observed        double precision not null,
     -- In the same unit. Of a burst its limit.
     expected        double precision not null,
+    -- provisional as ticks come; confirmed or withdrawn by batch-layer
     verdict         text             not null default 'provisional',
     found_at        timestamptz      not null default now(),
+    -- when the verdict became what it is
+    judged_at       timestamptz,
     constraint anomalies_pkey primary key (source, kafka_partition, kafka_offset, kafka_index, kind, detector, version)
 );
 

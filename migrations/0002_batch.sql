@@ -219,6 +219,96 @@ create table hour_sums
 alter table hour_sums alter column bars set storage external, alter column offsets set storage external,
                       alter column withdrawn set storage external;
 
+-- The hours whose ticks were judged with hindsight, after they were computed last.
+create table judged_hours
+(
+    hour      timestamptz not null,
+    -- by which detectors, and their versions
+    detectors text        not null,
+    ticks     bigint      not null,
+    judged_at timestamptz not null default now(),
+    constraint judged_hours_pkey primary key (hour),
+    constraint judged_hours_hour_fkey foreign key (hour) references batch_hours on delete cascade
+);
+
+-- Bars that have confirmed bad prints, without those. The bars of `minute_bars` and `hourly_stock_summary` keep them.
+create table clean_minutes
+(
+    symbol    text        not null collate "C",
+    minute    timestamptz not null,
+    open      numeric,
+    high      numeric,
+    low       numeric,
+    close     numeric,
+    volume    numeric,
+    -- 0: all of its ticks are bad, and nothing is known of its prices.
+    ticks     bigint      not null,
+    sum_close numeric,
+    notional  numeric,
+    of_hour   timestamptz not null,
+    -- How many bad prints are left out.
+    left_out  bigint      not null,
+    constraint clean_minutes_pkey primary key (symbol, minute),
+    constraint clean_minutes_of_hour_fkey foreign key (of_hour) references judged_hours on delete cascade
+);
+
+create index clean_minutes_of_hour_idx on clean_minutes (of_hour);
+
+create table clean_hours
+(
+    symbol    text        not null collate "C",
+    hour      timestamptz not null,
+    open      numeric,
+    high      numeric,
+    low       numeric,
+    close     numeric,
+    volume    numeric,
+    -- 0: all of its ticks are bad, and nothing is known of its prices.
+    ticks     bigint      not null,
+    sum_close numeric,
+    notional  numeric,
+    of_hour   timestamptz not null,
+    -- How many bad prints are left out.
+    left_out  bigint      not null,
+    constraint clean_hours_pkey primary key (symbol, hour),
+    constraint clean_hours_of_hour_fkey foreign key (of_hour) references judged_hours on delete cascade
+);
+
+create index clean_hours_of_hour_idx on clean_hours (of_hour);
+
+-- Which offsets of each partition an hour's sums lie among: only hours whose spans touch can have the same records.
+create table hour_spans
+(
+    hour         timestamptz not null,
+    topic        text        not null collate "C",
+    partition    integer     not null,
+    first_offset bigint      not null,
+    last_offset  bigint      not null,
+    constraint hour_spans_pkey primary key (hour, topic, partition),
+    constraint hour_spans_hour_fkey foreign key (hour) references batch_hours on delete cascade
+);
+
+create index hour_spans_offsets_idx on hour_spans (topic, partition, last_offset);
+
+-- Records that the sums of two hours have, because objects tell different times of them: either hour counts them. Of two
+-- hours there are two rows.
+create table shared_records
+(
+    hour       timestamptz not null,
+    other_hour timestamptz not null,
+    records    bigint      not null,
+    -- where one of them is
+    topic      text        not null collate "C",
+    partition  integer     not null,
+    -- the offset, and above 48 bits which of its message's ticks it is
+    place      bigint      not null,
+    constraint shared_records_pkey primary key (hour, other_hour),
+    constraint shared_records_hour_fkey foreign key (hour) references batch_hours on delete cascade,
+    constraint shared_records_other_hour_fkey foreign key (other_hour) references batch_hours on delete cascade
+);
+
+create index shared_records_other_hour_idx on shared_records (other_hour);
+
 -- The run that is at work, if any. A row and not an advisory lock: it holds through poolers, and a run whose host has
 -- died loses it as soon as its heartbeat is old.
 create table batch_lock
@@ -264,3 +354,30 @@ create table archive_newest
     constraint archive_newest_pkey primary key (is_the_only_row),
     constraint archive_newest_is_the_only_row_check check (is_the_only_row)
 );
+
+-- The archive's hours as Parquet (batch-layer compact): which object holds which ticks.
+create table lake_objects
+(
+    key         text        not null collate "C",
+    -- the topic
+    source      text        not null collate "C",
+    hour        timestamptz not null,
+    -- of the raw objects that it was made of, and of what they hold of the hour
+    fingerprint text        not null,
+    -- null until it is verified
+    etag        text,
+    size        bigint      not null,
+    rows        bigint      not null,
+    -- of all its ticks with their places, as batch-layer verify has them
+    checksum    bigint      not null,
+    -- written: about to be shown to readers; verified: read back and compared, and shown; superseded: about to be deleted
+    state       text        not null,
+    run_id      bigint      not null,
+    written_at  timestamptz not null default now(),
+    verified_at timestamptz,
+    constraint lake_objects_pkey primary key (key),
+    constraint lake_objects_state_check check (state in ('written', 'verified', 'superseded')),
+    constraint lake_objects_run_id_fkey foreign key (run_id) references batch_runs
+);
+
+create index lake_objects_hour_idx on lake_objects (hour);

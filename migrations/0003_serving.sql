@@ -88,6 +88,54 @@ union all
 select symbol, hour, open, high, low, close, volume, ticks, 'speed'
 from hour_bars;
 
+-- Whether a bar without its bad prints counts: where the raw one has seen more ticks since, it waits for the next run of
+-- batch-layer. Null clean ticks: there are no bad prints.
+create function is_clean(raw_ticks bigint, clean_ticks bigint, left_out bigint) returns boolean
+    language sql immutable
+as
+$$
+select coalesce(clean_ticks + left_out >= raw_ticks, false)
+$$;
+
+-- The same bars without the bad prints that batch-layer has confirmed (docs/anomalies.md), of which left_out says how many
+-- there were. A bar that has nothing else is not there.
+create view clean_minute_stock as
+select m.symbol,
+       m.minute,
+       case when is_clean then c.open else m.open end                               as open,
+       case when is_clean then c.high else m.high end                               as high,
+       case when is_clean then c.low else m.low end                                 as low,
+       case when is_clean then c.close else m.close end                             as close,
+       case when is_clean then c.volume else m.volume end                           as volume,
+       case when is_clean then c.notional / nullif(c.volume, 0) else m.vwap end     as vwap,
+       case when is_clean then c.ticks else m.ticks end                             as ticks,
+       case when is_clean then c.left_out else 0 end                                as left_out
+from minute_stock m
+         left join clean_minutes c on c.symbol = m.symbol and c.minute = m.minute
+         cross join lateral (select is_clean(m.ticks, c.ticks, c.left_out)) as choice
+where not is_clean or c.ticks > 0;
+
+create view clean_hourly_stock as
+select h.symbol,
+       h.hour,
+       case when is_clean then trim_scale(c.sum_close) / c.ticks else h.avg_close end as avg_close,
+       case when is_clean then trim_scale(c.volume) / c.ticks else h.avg_volume end   as avg_volume,
+       case when is_clean then c.open else h.open end                                 as open,
+       case when is_clean then c.high else h.high end                                 as high,
+       case when is_clean then c.low else h.low end                                   as low,
+       case when is_clean then c.close else h.close end                               as close,
+       case when is_clean then c.volume else h.volume end                             as volume,
+       case
+           when is_clean then trim_scale(c.notional) / nullif(trim_scale(c.volume), 0)
+           else h.vwap end                                                            as vwap,
+       case when is_clean then c.ticks else h.ticks end                               as ticks,
+       h.source,
+       case when is_clean then c.left_out else 0 end                                  as left_out
+from hourly_stock h
+         left join clean_hours c on c.symbol = h.symbol and c.hour = h.hour
+         cross join lateral (select is_clean(h.ticks, c.ticks, c.left_out)) as choice
+where not is_clean or c.ticks > 0;
+
 -- Where the exchange is. One row; `update exchange set time_zone = 'Asia/Tokyo'` moves the days of every report.
 create table exchange
 (
@@ -109,41 +157,54 @@ from exchange;
 -- is not whole hours off UTC and trades at midnight. change_percent is from close to close, null on the first day;
 -- volume_ratio is the volume over the mean of up to 20 trading days before (volume_mean_days of them have one). A day's
 -- volume and vwap are null where a tick of it has no volume.
-create view daily_stock_report as
-with days as (select symbol,
-                     (hour at time zone (select time_zone from exchange))::date as day,
-                     (array_agg(open order by hour))[1]                         as open,
-                     max(high)                                                  as high,
-                     min(low)                                                   as low,
-                     (array_agg(close order by hour desc))[1]                   as close,
-                     case when count(volume) = count(*) then sum(volume) end    as volume,
-                     case when count(volume) = count(*)
-                              then sum(vwap * volume) / nullif(sum(volume), 0) end as vwap,
-                     sum(ticks)::bigint                                         as ticks,
-                     count(*)                                                   as hours
-              from hourly_stock
-              group by 1, 2)
-select symbol,
-       day,
-       day::timestamp at time zone (select time_zone from exchange)                    as start,
-       open,
-       high,
-       low,
-       close,
-       percent(close - lag(close) over days_of_symbol, lag(close) over days_of_symbol) as change_percent,
-       percent(close - open, open)                                                     as open_to_close_percent,
-       volume,
-       vwap,
-       ticks,
-       high - low                                                                      as range,
-       percent(high - low, low)                                                        as range_percent,
-       avg(volume) over twenty_days_before                                             as volume_mean,
-       count(volume) over twenty_days_before                                           as volume_mean_days,
-       volume / nullif(avg(volume) over twenty_days_before, 0)                         as volume_ratio,
-       hours
-from days
-window days_of_symbol as (partition by symbol order by day),
-       twenty_days_before as (partition by symbol order by day rows between 20 preceding and 1 preceding);
+-- clean_daily_stock_report is the same without confirmed bad prints.
+do
+$$
+declare
+    prefix text;
+begin
+    foreach prefix in array array ['', 'clean_']
+    loop
+        execute format($view$
+        create view %1$sdaily_stock_report as
+        with days as (select symbol,
+                             (hour at time zone (select time_zone from exchange))::date as day,
+                             (array_agg(open order by hour))[1]                         as open,
+                             max(high)                                                  as high,
+                             min(low)                                                   as low,
+                             (array_agg(close order by hour desc))[1]                   as close,
+                             case when count(volume) = count(*) then sum(volume) end    as volume,
+                             case when count(volume) = count(*)
+                                      then sum(vwap * volume) / nullif(sum(volume), 0) end as vwap,
+                             sum(ticks)::bigint                                         as ticks,
+                             count(*)                                                   as hours
+                      from %1$shourly_stock
+                      group by 1, 2)
+        select symbol,
+               day,
+               day::timestamp at time zone (select time_zone from exchange)                    as start,
+               open,
+               high,
+               low,
+               close,
+               percent(close - lag(close) over days_of_symbol, lag(close) over days_of_symbol) as change_percent,
+               percent(close - open, open)                                                     as open_to_close_percent,
+               volume,
+               vwap,
+               ticks,
+               high - low                                                                      as range,
+               percent(high - low, low)                                                        as range_percent,
+               avg(volume) over twenty_days_before                                             as volume_mean,
+               count(volume) over twenty_days_before                                           as volume_mean_days,
+               volume / nullif(avg(volume) over twenty_days_before, 0)                         as volume_ratio,
+               hours
+        from days
+        window days_of_symbol as (partition by symbol order by day),
+               twenty_days_before as (partition by symbol order by day rows between 20 preceding and 1 preceding)
+        $view$, prefix);
+    end loop;
+end
+$$;
 
 -- The hours in which anything was traded, over and over. Both arms are plain tables, so that the newest one up to a
 -- moment is one look into each index; of hourly_stock PostgreSQL would sort every row.

@@ -39,9 +39,15 @@ select topic,
        observed,
        expected,
        verdict,
-       found_at
+       found_at,
+       judged_at
 from anomalies
-         join kafka_sources using (source);
+         left join kafka_sources using (source);
+
+-- The hours that batch-layer has judged with hindsight.
+create view judged_hour_history as
+select hour, detectors, ticks, judged_at
+from judged_hours;
 
 create view rejected_archive_lines as
 select key, line, element, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at

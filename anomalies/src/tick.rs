@@ -100,6 +100,15 @@ impl Kind {
         Self::SequenceHole,
     ];
 
+    /// Whether it says that a price is wrong.
+    #[must_use]
+    pub const fn is_of_price(self) -> bool {
+        matches!(
+            self,
+            Self::OutsideQuotes | Self::ExcludedCondition | Self::Spike | Self::OutsideBands | Self::OffNeighbours
+        )
+    }
+
     /// Its name in tables.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -19,7 +19,7 @@ use common::Timestamp;
 use local::LocalStore;
 use s3::S3Store;
 use service::Failure;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -172,6 +172,33 @@ impl Store {
         match self {
             Self::S3(store) => Ok(Body::streamed(store.get(object).await?, object.size, stop.clone())),
             Self::Local(store) => Ok(Body::file(store.get(object)?, object.size, stop.clone())),
+        }
+    }
+
+    /// Writes a file as an object, all of it at once; gives its etag.
+    ///
+    /// # Errors
+    /// [`StoreError`], with the key; here and below.
+    pub async fn put(&self, key: &str, path: &Path) -> Result<String, StoreError> {
+        match self {
+            Self::S3(store) => store.put(key, path).await,
+            Self::Local(store) => store.put(key, path),
+        }
+    }
+
+    /// Copies an object, all of it at once; gives the copy's etag.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<String, StoreError> {
+        match self {
+            Self::S3(store) => store.copy(from, to).await,
+            Self::Local(store) => store.copy(from, to),
+        }
+    }
+
+    /// Deletes an object. That there is none is no error.
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        match self {
+            Self::S3(store) => store.delete(key).await,
+            Self::Local(store) => store.delete(key),
         }
     }
 

@@ -3,12 +3,13 @@
 use crate::archive::{CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions};
 use crate::hour::{Hour, hours_covering};
 use crate::index::Index;
+use crate::lake::CompactArgs;
 use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::Timestamp;
 use common::decode::ProvenanceNames;
 use service::Failure;
-use service::cli::{DatabaseArgs, MessageArgs, duration, without_empty_variables};
+use service::cli::{AnomalyArgs, DatabaseArgs, MessageArgs, duration, without_empty_variables};
 use service::telemetry::LogArgs;
 use std::convert::Infallible;
 use std::ops::Range;
@@ -33,6 +34,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub hours: HourArgs,
+
+    #[command(flatten)]
+    pub anomalies: AnomalyArgs,
 
     /// Print what would be computed and why, and write nothing at all.
     #[arg(long, help_heading = "What to do")]
@@ -80,6 +84,7 @@ pub enum Command {
     /// No subcommand: bring the hours up to date.
     Run(Args),
     Verify(VerifyArgs),
+    Compact(CompactArgs),
 }
 
 impl Command {
@@ -92,14 +97,20 @@ impl Command {
     /// The flags of a run, and the subcommands with flags of their own.
     fn definition() -> clap::Command {
         let verify = without_empty_variables(VerifyArgs::command().name("verify"));
+        let compact = without_empty_variables(CompactArgs::command().name("compact"));
         without_empty_variables(Args::command())
             .subcommand(verify)
+            .subcommand(compact)
             .subcommand_negates_reqs(true)
             .args_conflicts_with_subcommands(true)
     }
 
     fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
+            Some(("compact", flags)) => {
+                let args = CompactArgs::from_arg_matches(flags)?;
+                args.archive.messages.check().map(|()| Self::Compact(args))
+            }
             Some((_, flags)) => {
                 let args = VerifyArgs::from_arg_matches(flags)?;
                 args.archive.messages.check().map(|()| Self::Verify(args))
@@ -116,6 +127,7 @@ impl Command {
         match self {
             Self::Run(args) => &args.logs,
             Self::Verify(args) => &args.logs,
+            Self::Compact(args) => &args.logs,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The batch layer: hourly summaries out of the archive.
 //!
 //! [`scan`] and [`totals`] turn bytes into bars and know neither store nor database; [`archive`] knows the store;
-//! [`index`] and [`summary`] know the tables; [`indicators`] follow from the summaries; [`run()`] puts them together. `docs/batch-layer.md` explains the design.
+//! [`index`] and [`summary`] know the tables; [`indicators`] follow from the summaries;
+//! [`judging`] looks at the ticks again; [`run()`] puts them together. `docs/batch-layer.md` explains the design.
 
 pub mod archive;
 pub mod arenas;
@@ -13,6 +14,8 @@ pub mod engine;
 pub mod hour;
 pub mod index;
 pub mod indicators;
+pub mod judging;
+pub mod lake;
 pub mod ledger;
 pub mod lock;
 mod output;
@@ -20,6 +23,7 @@ pub mod progress;
 pub mod reader;
 pub mod run;
 pub mod scan;
+mod shared;
 pub mod state;
 mod stop;
 pub mod summary;

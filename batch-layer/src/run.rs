@@ -6,9 +6,11 @@ use crate::completeness;
 use crate::dry_run;
 use crate::index::Index;
 use crate::indicators;
+use crate::judging;
 use crate::ledger::{self, Counts};
 use crate::lock::{self, Taken};
 use crate::progress::size;
+use crate::reader::Reader;
 use crate::work::Work;
 use common::Timestamp;
 use service::Failure;
@@ -52,14 +54,19 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let mut work = Work::new(&args, plan, store, index, run_id, stop.clone());
+    let reader = Reader::new(store.clone(), args.archive.format(), stop.clone());
+    let mut work = Work::new(&args, plan.clone(), store, index, run_id, stop.clone());
     let span = tracing::info_span!("run", run = run_id);
     let result = work.run().instrument(span.clone()).await;
     let (mut index, counts) = work.finish();
     let result = match result {
         // The hours that were written are right whatever became of the others.
         Ok(()) | Err(Failure::Partial(_)) => {
-            indicators::refresh(&mut index, &stop).instrument(span.clone()).await.and(result)
+            let follow = async {
+                indicators::refresh(&mut index, &stop).await?;
+                judging::refresh(&mut index, reader, (&args, &plan), &stop).await
+            };
+            follow.instrument(span.clone()).await.and(result)
         }
         Err(failure) => Err(failure),
     };

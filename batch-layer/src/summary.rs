@@ -5,6 +5,7 @@ use crate::index::Index;
 use crate::indicators;
 use crate::lock::{self, Token};
 use crate::scan::{HourBars, Offsets};
+use crate::shared::{self, Shared};
 use crate::state;
 use service::Failure;
 use service::pg;
@@ -33,6 +34,8 @@ pub struct Summary<'a> {
     pub withdrawn: Offsets,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
+    /// Records that other hours have, too.
+    pub shared: Vec<Shared>,
     pub format: &'a str,
     pub location: &'a str,
     pub run_id: i64,
@@ -79,6 +82,7 @@ impl Summary<'_> {
         indicators::mark(&mut transaction, self.hour, symbols.as_deref()).await?;
         self.note(&mut transaction).await?;
         self.keep_sums(&mut transaction).await?;
+        shared::write(&mut transaction, self.hour, (&self.sum.offsets, &self.shared)).await?;
         self.settle(&mut transaction).await?;
         lock::commit(transaction, token).await
     }

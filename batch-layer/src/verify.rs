@@ -25,6 +25,7 @@ mod tables;
 mod topic;
 
 pub use args::VerifyArgs;
+pub(crate) use holdings::{Holdings, HourHoldings};
 
 use crate::archive::Store;
 use crate::cli::Plan;
@@ -32,12 +33,12 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::reader::Reader;
 use crate::scan::Offsets;
+use crate::shared::{self, Shared};
 use crate::stop::stopped_comparing;
 use crate::totals::MAX_SYMBOLS;
 use archive::Archive;
 use common::Timestamp;
 use compare::{Sides, Unplaced};
-use holdings::HourHoldings;
 use kept::Kept;
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use repair::Repair;
@@ -125,6 +126,8 @@ struct Stretch {
     read_at: Timestamp,
     began_at: Timestamp,
     strays: BTreeMap<Hour, Strays>,
+    /// What the sums of hours have of other hours' records.
+    shared: BTreeMap<Hour, Vec<Shared>>,
     /// Topics that are not compared, and share hours with those that are: bars and summaries count their ticks, too.
     others: BTreeMap<Hour, BTreeSet<String>>,
 }
@@ -336,6 +339,7 @@ impl Verification {
             read_at,
             began_at,
             strays: BTreeMap::new(),
+            shared: BTreeMap::new(),
             others: BTreeMap::new(),
         };
         let is_whole = self.read_tables(&mut stretch).await?;
@@ -428,6 +432,7 @@ impl Verification {
             stretch.kept.insert(hour, kept);
         }
         stretch.computed.insert(hour, computed);
+        stretch.shared.insert(hour, shared::of_computed(&mut self.index, hour).await?);
         Ok(())
     }
 
@@ -526,6 +531,10 @@ impl Verification {
         if !stretch.others.contains_key(&hour) {
             judge_computed(&mut outcome, &computed, (stretch.archived(hour), unread.is_some()));
             self.judge_kept(&mut outcome, stretch);
+        }
+        for shared in &stretch.shared[&hour] {
+            let is_stale = computed.is_stale || shared.is_stale;
+            outcome.find(if is_stale { Status::Open } else { Status::Mismatch }, shared.describe());
         }
         let strays = &stretch.strays[&hour];
         let cure = stretch.why_left(&outcome).unwrap_or("--repair brings them in line");

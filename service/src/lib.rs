@@ -9,5 +9,6 @@ pub mod pg;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+pub mod words;
 
 pub use failure::Failure;

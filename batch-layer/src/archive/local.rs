@@ -93,6 +93,42 @@ impl LocalStore {
         Ok(())
     }
 
+    /// Writes a file as an object, all of it at once; gives its etag.
+    pub fn put(&self, key: &str, path: &Path) -> Result<String, StoreError> {
+        let target = self.root.join(key);
+        let partial = target.with_extension("partial");
+        let write = || -> anyhow::Result<String> {
+            fs::create_dir_all(target.parent().unwrap_or(&self.root))?;
+            fs::copy(path, &partial)?;
+            File::open(&partial)?.sync_all()?;
+            fs::rename(&partial, &target)?;
+            Ok(etag(&fs::metadata(&target)?))
+        };
+        write().with_context(|| format!("cannot write {}", target.display())).map_err(StoreError::Unavailable)
+    }
+
+    pub fn copy(&self, from: &str, to: &str) -> Result<String, StoreError> {
+        let (source, target) = (self.root.join(from), self.root.join(to));
+        let link = || -> anyhow::Result<String> {
+            fs::create_dir_all(target.parent().unwrap_or(&self.root))?;
+            fs::hard_link(&source, &target)?;
+            Ok(etag(&fs::metadata(&target)?))
+        };
+        let what = || format!("cannot copy {} to {}", source.display(), target.display());
+        link().with_context(what).map_err(StoreError::Unavailable)
+    }
+
+    pub fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let path = self.root.join(key);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let error = anyhow::Error::new(error).context(format!("cannot delete {}", path.display()));
+                Err(StoreError::Refused(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub fn get(&self, object: &Object) -> Result<File, StoreError> {
         let path = self.root.join(&*object.key);
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));

@@ -1,5 +1,7 @@
 //! The archive in an S3-compatible store.
 
+mod write;
+
 use super::{MAX_OBJECTS, Object, StoreError};
 use anyhow::Context;
 use aws_config::BehaviorVersion;
@@ -286,6 +288,22 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
+        self.sort(what, "access denied: check the credentials and their right to list and read", error)
+    }
+
+    /// The same of what changes the store.
+    fn sort_write_error<E>(&self, what: &str, error: SdkError<E>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        self.sort(what, "access denied: check the credentials and their right to write and delete", error)
+    }
+
+    /// `denied`: what to do where it is not allowed.
+    fn sort<E>(&self, what: &str, denied: &'static str, error: SdkError<E>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
         let status = status(&error);
         let code = error.code().unwrap_or_default().to_owned();
         let (hint, is_refusal) = match (code.as_str(), status) {
@@ -301,7 +319,7 @@ impl S3Store {
             }
             ("RequestTimeTooSkewed", _) => ("this machine's clock is wrong", true),
             ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) => ("wrong region: check AWS_REGION", true),
-            (_, Some(401 | 403)) => ("access denied: check the credentials and their right to list and read", true),
+            (_, Some(401 | 403)) => (denied, true),
             (_, Some(300..=499)) => ("the store refused the request", true),
             (_, Some(_)) => ("the store failed", false),
             (_, None) => no_answer(&error),

@@ -157,6 +157,20 @@ impl Offsets {
         rest
     }
 
+    /// The places that are also in `other`.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        let mut common = self.clone();
+        for of in &mut common.partitions {
+            match other.of(&of.topic, of.partition) {
+                Some(others) => of.known &= &others.known,
+                None => of.known.clear(),
+            }
+        }
+        common.partitions.retain(|of| !of.known.is_empty());
+        common
+    }
+
     /// The offsets of each topic and partition.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i32, &RoaringTreemap)> {
         self.partitions.iter().map(|of| (&*of.topic, of.partition, &of.known))
@@ -309,6 +323,9 @@ mod tests {
             prop_assert_eq!(set_a.missing_in(&set_b), model_a.difference(&model_b).count() as u64);
             let rest = set_a.without(&set_b);
             prop_assert!(rest.len() == set_a.missing_in(&set_b) && rest.is_disjoint(&set_b));
+            let common = set_a.common(&set_b);
+            prop_assert_eq!(common.len() + rest.len(), set_a.len());
+            prop_assert!(set_a.is_superset(&common) && set_b.is_superset(&common));
             set_a.add_all(set_b);
             prop_assert_eq!(set_a.len(), model_a.union(&model_b).count() as u64);
             prop_assert!(!b.iter().any(|(partition, offset)| set_a.insert(*partition, *offset)));

@@ -6,6 +6,7 @@ use crate::engine::Summed;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Stale};
 use crate::scan::{Conflicts, HourBars, Offsets, Overlap, places};
+use crate::shared::{self, Shared};
 use crate::summary::{self, Summary, changed_symbols};
 use crate::survey::{Change, ChangeKind};
 use crate::totals::{self, MAX_SYMBOLS};
@@ -185,6 +186,8 @@ impl Work {
             self.note_rewritten(due.stale.hour, known);
         }
         self.note_conflicts(due.stale.hour, sum.conflicts);
+        let shared = shared::find(&mut self.index, due.stale.hour, &sum.offsets).await?;
+        let also_elsewhere = self.note_shared(due.stale.hour, &shared);
         let conflicts = kept.map_or(0, |known| known.conflicts) + sum.conflicts.records;
         let summary = Summary {
             hour: due.stale.hour,
@@ -196,6 +199,7 @@ impl Work {
             gone_objects: gone,
             withdrawn,
             conflicts,
+            shared,
             format: &format,
             location: &self.store.location(),
             run_id: self.run_id,
@@ -211,7 +215,7 @@ impl Work {
             symbols => format!(" ({symbols} without a volume)"),
         };
         self.counts.duplicates += sum.duplicates;
-        self.counts.conflicts += sum.conflicts.records;
+        self.counts.conflicts += sum.conflicts.records + also_elsewhere;
         self.progress.say(format_args!(
             "hour {hour}: {} ticks of {} symbols{unknown} from {} objects, {} duplicates left out",
             sum.ticks,
@@ -232,6 +236,12 @@ impl Work {
              among them; the first object by key counts",
             conflicts.records
         ));
+    }
+
+    /// Gives how many records other hours have, too.
+    fn note_shared(&self, hour: Hour, shared: &[Shared]) -> u64 {
+        shared.iter().for_each(|shared| self.progress.warn(format_args!("hour {hour}: {}", shared.describe())));
+        shared.iter().map(|shared| shared.records).sum()
     }
 
     /// The hour's new sums; `None` where it is not to be written now, which has been noted.

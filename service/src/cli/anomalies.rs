@@ -1,6 +1,7 @@
 //! The flags of the detectors.
 
 use anomalies::causal::Parameters;
+use anomalies::hindsight;
 use anomalies::{Calendar, Session};
 use clap::ValueEnum;
 use common::Timestamp;
@@ -16,10 +17,11 @@ pub enum Switch {
 }
 
 /// What the detectors are set to.
-#[derive(Clone, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Anomalies")]
 pub struct AnomalyArgs {
-    /// Look for bad prints, bursts and silence as ticks come, and write what is found to the table `anomalies`.
+    /// Look for bad prints, bursts and silence: speed-layer as ticks come, batch-layer again when an hour is over. What is
+    /// found is in the table `anomalies`.
     #[arg(long, env = "ANOMALIES", value_enum, default_value_t = Switch::On)]
     anomalies: Switch,
 
@@ -62,6 +64,13 @@ impl AnomalyArgs {
         let mut parameters = Parameters::default();
         parameters.bad_print.price_step = self.price_step;
         Some((parameters, Arc::clone(self.calendar.get_or_init(|| Arc::new(self.calendar())))))
+    }
+
+    /// The same of what looks at an hour that is over.
+    #[must_use]
+    pub fn hindsight(&self) -> Option<hindsight::Parameters> {
+        let is_on = self.anomalies == Switch::On;
+        is_on.then(|| hindsight::Parameters { price_step: self.price_step, ..hindsight::Parameters::default() })
     }
 
     fn calendar(&self) -> Calendar {

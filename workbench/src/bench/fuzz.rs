@@ -41,7 +41,17 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
 fn compare(shape: Shape, cases: u64, seed: u64) -> anyhow::Result<u64> {
     let pace = Pace::Spread { start: 1_749_216_600_000_000, span: 3_600_000_000, ticks: cases };
     let volumes = Volumes { fractional: 0.2, absent: 0.1 };
-    let mut feed = Feed::new(Plan { seed, symbols: 50, shape, high_low: true, volumes, late: 0.1, broken: 0.2, pace })?;
+    let mut feed = Feed::new(Plan {
+        seed,
+        symbols: 50,
+        shape,
+        high_low: true,
+        volumes,
+        late: 0.1,
+        broken: 0.2,
+        odd: Vec::new(),
+        pace,
+    })?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let rules = shape.rules();
     let rules = Rules { each: rules.each.clone().or_else(|| "data".parse().ok()), ..rules };

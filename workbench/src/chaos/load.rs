@@ -69,7 +69,17 @@ impl Load {
         let seed = self.rng.random();
         let (shape, high_low) = (Shape::Mixed, self.rng.random());
         let volumes = Volumes { fractional: 0.1, absent: 0.0 };
-        let mut feed = Feed::new(Plan { seed, symbols: 40, shape, high_low, volumes, late: 0.02, broken: 0.02, pace })?;
+        let mut feed = Feed::new(Plan {
+            seed,
+            symbols: 40,
+            shape,
+            high_low,
+            volumes,
+            late: 0.02,
+            broken: 0.02,
+            odd: Vec::new(),
+            pace,
+        })?;
         let in_real_time = matches!(pace, Pace::Steady { .. });
         let mut pacer = None;
         while let Some(message) = feed.next_message() {

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::encode::{Clock, Moment, close_envelope, open_envelope, write_quote};
 use super::fault::Fault;
 use super::market::{Market, Quote};
+use super::odd::{Odd, Oddity, Share};
 use super::session::{NewYork, Spread};
 use super::shape::Shape;
 use super::symbols::symbols;
@@ -42,6 +43,8 @@ pub struct Plan {
     pub late: f64,
     /// Part of the messages that are no valid tick.
     pub broken: f64,
+    /// Of the ticks that are neither late nor broken.
+    pub odd: Vec<Share>,
     pub pace: Pace,
 }
 
@@ -74,6 +77,16 @@ pub struct Message<'a> {
     /// When the market sent it, in microseconds of the epoch; a late tick's own timestamp is older.
     pub time: i64,
     pub kind: Kind,
+    /// What is odd about the tick.
+    pub odd: Option<Oddity>,
+}
+
+impl Message<'_> {
+    /// Record headers.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let odd = self.odd.map(|oddity| (Oddity::HEADER, oddity.name().to_owned()));
+        std::iter::once(self.kind.header()).chain(odd).collect()
+    }
 }
 
 const LATE_MICROS: std::ops::Range<i64> = 60_000_000..10_800_000_000;
@@ -85,6 +98,7 @@ pub struct Feed {
     market: Market,
     clock: Clock,
     spread: Option<Spread>,
+    odd: Odd,
     /// Messages given so far.
     number: u64,
     /// A minute since the epoch, and how busy the market is in it.
@@ -104,6 +118,7 @@ impl Feed {
             Pace::Steady { .. } => None,
         };
         Ok(Self {
+            odd: Odd::new(plan.odd.clone()),
             plan,
             rng,
             market,
@@ -125,8 +140,12 @@ impl Feed {
             Kind::Late => (time - self.rng.random_range(LATE_MICROS)).max(0),
             Kind::OnTime | Kind::Broken(_) => time,
         };
-        let mut quote = self.market.quote(timestamp, activity, &mut self.rng);
+        let mut quote = self.quote(timestamp, activity);
         self.change_volume(&mut quote);
+        let odd = match kind {
+            Kind::OnTime => self.odd.change(&mut quote, timestamp, (&mut self.market, &mut self.rng)),
+            Kind::Late | Kind::Broken(_) => None,
+        };
         if let (Kind::Broken(_), None) = (kind, quote.volume) {
             // What is wrong may be the volume.
             quote.volume = Volume::from_parts(100, 0);
@@ -160,7 +179,20 @@ impl Feed {
                 }
             }
         }
-        Some(Message { key: &stock.symbol, value: has_value.then_some(self.buffer.as_slice()), time, kind })
+        Some(Message { key: &stock.symbol, value: has_value.then_some(self.buffer.as_slice()), time, kind, odd })
+    }
+
+    /// A tick of a symbol that is not silent, unless nearly all are.
+    fn quote(&mut self, timestamp: i64, activity: f64) -> Quote {
+        const TRIES: usize = 50;
+        let mut quote = self.market.quote(timestamp, activity, &mut self.rng);
+        for _ in 0..TRIES {
+            if !self.odd.silences(&quote, timestamp) {
+                break;
+            }
+            quote = self.market.quote(timestamp, activity, &mut self.rng);
+        }
+        quote
     }
 
     fn change_volume(&mut self, quote: &mut Quote) {
@@ -260,7 +292,7 @@ mod tests {
             } else {
                 Pace::Spread { start: START, span: SPAN, ticks }
             };
-            Plan { seed, symbols, shape, high_low, volumes, late, broken, pace }
+            Plan { seed, symbols, shape, high_low, volumes, late, broken, odd: Vec::new(), pace }
         }
     }
 
@@ -323,6 +355,7 @@ mod tests {
             volumes: Volumes { fractional: 0.2, absent: 0.1 },
             late: 0.05,
             broken: 0.02,
+            odd: Vec::new(),
             pace: Pace::Spread { start: START, span: SPAN, ticks: 20_000 },
         };
         let messages = all(&plan);
@@ -340,5 +373,64 @@ mod tests {
         let fractional = volumes.iter().flatten().filter(|volume| volume.nanos() > 0).count();
         assert!((1800..2200).contains(&absent), "{absent}");
         assert!((3300..3800).contains(&fractional), "{fractional}");
+    }
+
+    fn with_odd(odd: &[&str]) -> Vec<(String, common::Timestamp, f64, Option<Oddity>)> {
+        let plan = Plan {
+            seed: 1,
+            symbols: 5,
+            shape: Shape::Bare,
+            high_low: true,
+            volumes: Volumes::default(),
+            late: 0.0,
+            broken: 0.0,
+            odd: odd.iter().map(|share| share.parse().unwrap()).collect(),
+            pace: Pace::Spread { start: START, span: SPAN, ticks: 20_000 },
+        };
+        let mut decoder = Decoder::new(Rules::default(), common::Timestamp::from_micros(START + SPAN));
+        let (mut feed, mut ticks) = (Feed::new(plan).unwrap(), Vec::new());
+        while let Some(message) = feed.next_message() {
+            let tick = decoder.decode(message.value.unwrap(), &Beside::NOTHING).unwrap().tick;
+            let close = tick.prices().close.nanos() as f64;
+            ticks.push((message.key.to_owned(), tick.timestamp(), close, message.odd));
+        }
+        ticks
+    }
+
+    #[test]
+    fn a_wrong_price_is_off_the_ones_beside_it_and_is_said_to_be() {
+        let ticks = with_odd(&["wrong_price=0.01"]);
+        let mut odd = 0;
+        for symbol in ["AAPL", "MSFT"] {
+            let of: Vec<_> = ticks.iter().filter(|tick| tick.0 == symbol).collect();
+            for window in of.windows(3).filter(|window| window[0].3.is_none() && window[2].3.is_none()) {
+                let off = (window[1].2 / window[0].2 - 1.0).abs().min((window[1].2 / window[2].2 - 1.0).abs());
+                assert_eq!(window[1].3.is_some(), off > 0.004, "{window:?}");
+                odd += usize::from(window[1].3.is_some());
+            }
+        }
+        assert!(odd > 20, "{odd}");
+    }
+
+    #[test]
+    fn a_silence_is_ended_by_the_tick_that_says_so() {
+        let ticks = with_odd(&["silence=0.0005"]);
+        let mut ended = 0;
+        for symbol in ticks.iter().map(|tick| &tick.0).collect::<std::collections::BTreeSet<_>>() {
+            let of: Vec<_> = ticks.iter().filter(|tick| tick.0 == *symbol).collect();
+            for pair in of.windows(2).filter(|pair| pair[1].3 == Some(Oddity::Silence)) {
+                assert!(pair[1].1.micros() - pair[0].1.micros() >= 600_000_000);
+                ended += 1;
+            }
+        }
+        assert!(ended > 2, "{ended}");
+    }
+
+    #[test]
+    fn a_kind_that_there_is_not_is_no_share() {
+        assert!("wrong_price=0.5".parse::<Share>().is_ok());
+        for text in ["wrong_price", "wrong=0.5", "silence=2", "silence=a"] {
+            assert!(text.parse::<Share>().unwrap_err().contains("new_level"), "{text}");
+        }
     }
 }

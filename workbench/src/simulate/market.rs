@@ -79,7 +79,7 @@ impl Stock {
         Self { symbol, decimals, base, path: Path::new(rng.random()), last: (i64::MIN, 0) }
     }
 
-    fn smallest_step(&self) -> i64 {
+    pub fn smallest_step(&self) -> i64 {
         10_i64.pow(DECIMALS - self.decimals)
     }
 
@@ -95,6 +95,11 @@ impl Stock {
             self.last = (time, close);
         }
         (open, close)
+    }
+
+    /// Moves all prices from now on.
+    pub fn move_to(&mut self, factor: f64) {
+        self.base *= factor;
     }
 
     fn price(&self, time: i64) -> i64 {

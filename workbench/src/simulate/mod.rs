@@ -4,6 +4,7 @@ mod encode;
 pub mod fault;
 pub mod feed;
 mod market;
+pub mod odd;
 mod path;
 mod run;
 mod session;

@@ -7,6 +7,7 @@ use service::cli::duration;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Feed, Kind, Message, Pace, Plan, Volumes};
+use super::odd::Share;
 use super::shape::Shape;
 use super::symbols::MOST;
 use crate::pace::Pacer;
@@ -63,6 +64,10 @@ pub struct SimulateArgs {
     /// Part of the messages that are no valid tick, in thirty ways; in seven where values are a feed's.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub broken: f64,
+    /// Part of the ticks that are valid and odd all the same: wrong_price, far_price, new_level, volume_burst or silence,
+    /// such as wrong_price=0.001; repeatable. Their record header `odd` says which.
+    #[arg(long, value_name = "KIND=FRACTION")]
+    pub odd: Vec<Share>,
     /// The Kafka record's timestamp, which decides the archive's folder. Default: market with --ticks, now with --rate.
     #[arg(long, value_enum)]
     pub record_time: Option<RecordTime>,
@@ -85,6 +90,7 @@ pub struct Totals {
     pub valid: u64,
     pub broken: u64,
     pub late: u64,
+    pub odd: u64,
     pub per_partition: Vec<u64>,
     pub seconds: f64,
 }
@@ -131,6 +137,7 @@ impl SimulateArgs {
             volumes: Volumes { fractional: self.fractional, absent: self.without_volume },
             late: self.late,
             broken: self.broken,
+            odd: self.odd.clone(),
             pace,
         })
     }
@@ -174,13 +181,14 @@ impl Sending {
 
     fn send(&mut self, message: &Message<'_>) -> anyhow::Result<()> {
         self.sender.send(Outgoing {
-            headers: &[message.kind.header()],
+            headers: &message.headers(),
             key: Some(message.key.as_bytes()),
             value: message.value,
             timestamp: (self.record_time == RecordTime::Market).then_some(message.time / 1000),
             ..Outgoing::default()
         })?;
         self.totals.messages += 1;
+        self.totals.odd += u64::from(message.odd.is_some());
         match message.kind {
             Kind::Broken(_) => self.totals.broken += 1,
             Kind::Late => {

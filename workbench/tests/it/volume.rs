@@ -48,6 +48,7 @@ fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
         volumes: Volumes { fractional: 0.1, absent: 0.01 },
         late: 0.01,
         broken: 0.001,
+        odd: Vec::new(),
         pace: Pace::Spread { start, span: 6 * 3_600_000_000, ticks: MESSAGES },
     };
     let mut feed = Feed::new(plan).unwrap();

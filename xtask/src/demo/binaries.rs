@@ -9,6 +9,7 @@ use crate::build::Binaries;
 /// With these two a demo shows what it does with ticks that come late, and with messages that are none.
 const LATE: &str = "0.01";
 const BROKEN: &str = "0.001";
+const WRONG_PRICES: &str = "wrong_price=0.0002";
 
 pub fn speed_layer(binaries: &Binaries, options: &Options, http_addr: &str) -> Command {
     let mut command = binaries.command("speed-layer");
@@ -55,6 +56,7 @@ fn simulate(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("workbench");
     command
         .args(["simulate", "--shape", &shape(options, "mixed"), "--high-low", "--late", LATE, "--broken", BROKEN])
+        .args(["--odd", WRONG_PRICES])
         .args(["--symbols", &options.symbols.to_string()]);
     command
 }

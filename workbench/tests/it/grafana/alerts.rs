@@ -25,7 +25,7 @@ const BAR: &str = "alter table minute_bars alter open set default 1, alter high 
 
 const RUN: &str = "insert into batch_runs (started_at, finished_at, status, arguments)";
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 20] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
     Case {
         name: "since the last whole run only some of a single hour",
@@ -113,6 +113,34 @@ const CASES: [Case; 16] = [
                                                (now() - interval '2 hours', '', 1, 1, 1, 0, 1, now());
                 insert into reconciled_hours values (now() - interval '50 hours', 'ok', 1, 1, 1, 1, '')",
         firing: &[],
+    },
+    Case {
+        name: "an hour that was computed five hours ago and never judged, and one that was",
+        state: "RUN values (now(), now(), 'ok', '');
+                insert into batch_hours values (now() - interval '6 hours', '', 1, 1, 1, 0, 1, now() - interval '5 hours'),
+                                               (now() - interval '7 hours', '', 1, 1, 1, 0, 1, now() - interval '5 hours');
+                insert into judged_hours (hour, detectors, ticks) select min(hour), '', 1 from batch_hours",
+        firing: &["HoursNotJudged"],
+    },
+    Case {
+        name: "a market that had a tick a week ago at this time and has none now",
+        state: "RUN values (now(), now(), 'ok', ''); BAR values ('A', now() - interval '7 days 5 minutes')",
+        firing: &["MarketSilent"],
+    },
+    Case {
+        name: "a market that was silent a week ago at this time, too",
+        state: "RUN values (now(), now(), 'ok', ''); BAR values ('A', now() - interval '7 days 5 hours')",
+        firing: &[],
+    },
+    Case {
+        name: "of three symbols one is silent that was lively a week ago",
+        state: "RUN values (now(), now(), 'ok', '');
+                BAR select symbol, minute
+                    from unnest('{A, B}'::text[]) as symbol,
+                         generate_series(now() - interval '7 days 29 minutes', now() - interval '7 days 1 minute', '1 minute') as minute
+                    union all
+                    values ('C', now() - interval '7 days 5 minutes'), ('B', now() - interval '5 minutes')",
+        firing: &["SymbolsSilent"],
     },
 ];
 

@@ -35,7 +35,25 @@ const SEED: &str = "
     values (date_trunc('hour', now()) - interval '3 hours', '', 1, 480, 2, 0, 1, now() - interval '1 day');
     insert into reconciled_hours
     select hour, 'mismatch', 480, 480, 479, 479, 'a tick is missing in the archive', now() from batch_hours;
-    insert into stale_hours values (date_trunc('hour', now()) - interval '2 hours', true, false);";
+    insert into stale_hours values (date_trunc('hour', now()) - interval '2 hours', true, false);
+    insert into judged_hours (hour, detectors, ticks, judged_at)
+    select hour, 'two_sided 1', 480, hour + interval '90 minutes' from batch_hours;
+    insert into clean_hours (symbol, hour, open, high, low, close, volume, ticks, sum_close, notional, of_hour, left_out)
+    select symbol, hour, 10, 11.5, 9, 11, 5975, 239, 2629, 65725, hour, 1
+    from batch_hours, unnest(array['AAPL', 'BRK-B']) as symbol;
+    insert into clean_minutes (symbol, minute, open, high, low, close, volume, ticks, sum_close, notional, of_hour, left_out)
+    select symbol, hour, 10, 11.5, 9, 10.5, 75, 3, 32, 800, hour, 1
+    from batch_hours, unnest(array['AAPL', 'BRK-B']) as symbol;
+    insert into anomalies (source, version, kafka_partition, kafka_offset, kafka_index, detector, kind, symbol, time, score,
+                           observed, expected, verdict, found_at, judged_at)
+    select source, 1, 0, number, 0, detector, kind, symbol, time, 2, 12, 11, verdict, time + interval '1 second', judged_at
+    from unnest(array['AAPL', 'BRK-B']) with ordinality as symbols (symbol, number)
+             cross join (values (1, 'bad_print', 'spike', now() - interval '10 minutes', 'provisional', null),
+                                (1, 'bad_print', 'spike', now() - interval '3 hours', 'confirmed', now() - interval '1 hour'),
+                                (1, 'silence', 'silence', now() - interval '3 hours', 'withdrawn', now() - interval '1 hour'),
+                                (0, 'two_sided', 'off_neighbours', now() - interval '3 hours', 'confirmed', now()))
+                 as found (source, detector, kind, time, verdict, judged_at)
+    on conflict do nothing;";
 
 pub async fn migrated() -> TestDatabase {
     let database = TestDatabase::create().await;

@@ -1,0 +1,76 @@
+//! What is written to the store, and taken from it: the lake alone does that.
+
+use super::{ATTEMPTS, S3Store, StoreError};
+use anyhow::Context;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long one attempt to write an object may take, and all together.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// What cannot stand in a copy's source as it is.
+const PLAIN: &[u8] = b"/-_.~";
+
+impl S3Store {
+    /// Writes a file as an object; gives its etag.
+    pub async fn put(&self, key: &str, path: &Path) -> Result<String, StoreError> {
+        let body = ByteStream::from_path(path).await;
+        let body = body.with_context(|| format!("cannot read {}", path.display())).map_err(StoreError::Unavailable)?;
+        let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
+        let answer = request.customize().config_override(patient()).send().await;
+        let answer = answer.map_err(|error| self.sort_write_error(&format!("write {key}"), error))?;
+        Ok(answer.e_tag().unwrap_or_default().to_owned())
+    }
+
+    /// Copies an object within the store; gives the copy's etag.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<String, StoreError> {
+        let source = format!("{}/{}", self.bucket, escaped(from));
+        let request = self.client.copy_object().bucket(&self.bucket).copy_source(source).key(to);
+        let answer = request.customize().config_override(patient()).send().await;
+        let answer = answer.map_err(|error| self.sort_write_error(&format!("copy {from} to {to}"), error))?;
+        Ok(answer.copy_object_result().and_then(|copy| copy.e_tag()).unwrap_or_default().to_owned())
+    }
+
+    /// Deletes an object. That there is none is no error.
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let answer = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        match answer.map_err(|error| self.sort_write_error(&format!("delete {key}"), error)) {
+            Ok(_) | Err(StoreError::Moved) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What is right for small answers is too short for large objects.
+fn patient() -> Builder {
+    let timeouts = TimeoutConfig::builder()
+        .read_timeout(WRITE_TIMEOUT)
+        .operation_attempt_timeout(WRITE_TIMEOUT)
+        .operation_timeout(WRITE_TIMEOUT * ATTEMPTS)
+        .build();
+    Builder::new().timeout_config(timeouts)
+}
+
+/// A key as a header can have it.
+fn escaped(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            _ if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) => text.push(char::from(byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn what_a_header_cannot_have_is_escaped_in_a_copys_source() {
+        assert_eq!(escaped("lake/source=µ/part-1.parquet"), "lake/source%3D%C2%B5/part-1.parquet");
+    }
+}

@@ -1,0 +1,299 @@
+//! Verdicts: what was found in ticks as they came is looked at again, with what came behind it.
+//!
+//! An hour is judged when it was computed, and again when it or an hour beside it was computed anew. The ticks come from
+//! the archive, which has them all; some symbols at a time, so that memory does not grow with the hour.
+//! `docs/anomalies.md` says what is confirmed and what is withdrawn.
+
+mod collect;
+mod groups;
+mod store;
+mod verdicts;
+
+use crate::archive::{FileName, Object};
+use crate::cli::{Args, Plan};
+use crate::hour::Hour;
+use crate::index::{Index, Indexed};
+use crate::reader::{IN_FLIGHT, ReadError, Reader};
+use crate::stop::stopped;
+use anomalies::hindsight::{self, Parameters};
+use collect::{Gathered, Held, Part, UNKNOWN_TOPIC, Wanted};
+use common::Timestamp;
+use futures::stream::{self, StreamExt};
+use groups::{Group, Groups};
+use rustc_hash::{FxHashMap, FxHashSet};
+use service::Failure;
+use std::ops::Range;
+use std::sync::Arc;
+use store::{Added, Changed, Found, Judged};
+use tokio_util::sync::CancellationToken;
+use verdicts::Provisional;
+
+/// What judges hours, one after the other.
+pub struct Judging<'a> {
+    reader: Reader,
+    /// How objects are read.
+    format: String,
+    parameters: Parameters,
+    /// Who judges: a change of it makes every hour due.
+    detectors: String,
+    stop: &'a CancellationToken,
+    topics: Vec<String>,
+    /// The newest source of each of them.
+    sources: FxHashMap<String, i16>,
+    /// The last ticks of the hour that was judged last.
+    ends: Option<(Hour, Vec<Part>)>,
+    changed: Changed,
+    hours: u32,
+}
+
+/// Why an hour is not judged now.
+enum Unread {
+    /// It stays due.
+    Skipped(String),
+    Failed(Failure),
+}
+
+/// Judges the hours that are due; `None` of settings: there are to be no verdicts.
+///
+/// # Errors
+/// Where the database or the store fails, or `stop` is cancelled; what is not done stays due.
+pub async fn refresh(
+    index: &mut Index,
+    reader: Reader,
+    (args, plan): (&Args, &Plan),
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
+    let detectors =
+        format!("{} {}, price step {}", hindsight::DETECTOR.name, hindsight::DETECTOR.version, parameters.price_step);
+    let due = index.to_judge(&detectors, &plan.window).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let sources = index.sources().await?.into_iter().collect();
+    let mut judging = Judging {
+        reader,
+        format: args.archive.format().describe(),
+        parameters,
+        detectors,
+        stop,
+        topics: Vec::new(),
+        sources,
+        ends: None,
+        changed: Changed::default(),
+        hours: 0,
+    };
+    for hour in due {
+        judging.judge(index, hour).await?;
+    }
+    judging.report();
+    Ok(())
+}
+
+impl Judging<'_> {
+    fn report(&self) {
+        let Changed { confirmed, withdrawn, added } = self.changed;
+        let hours = self.hours;
+        tracing::info!(
+            "{hours} hours judged with hindsight: {confirmed} anomalies confirmed, {withdrawn} withdrawn, {added} added"
+        );
+    }
+
+    async fn judge(&mut self, index: &mut Index, hour: Hour) -> Result<(), Failure> {
+        if self.stop.is_cancelled() {
+            return Err(stopped());
+        }
+        let objects = index.objects_of(hour).await?;
+        let (before, behind) = (index.objects_of(hour.plus(-1)).await?, index.objects_of(hour.plus(1)).await?);
+        // What another run reads by other rules is left to that.
+        if objects.is_empty() || objects.iter().any(|indexed| *indexed.format != *self.format) {
+            return Ok(());
+        }
+        let rows = index.findings_of(hour).await?;
+        let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
+        let has_before = self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
+        let mut reads: Vec<(Object, bool)> = objects.iter().map(|indexed| (indexed.object.clone(), false)).collect();
+        if !has_before {
+            self.add_margin(&mut reads, &before, |origin| -origin);
+        }
+        let within = reads.len();
+        self.add_margin(&mut reads, &behind, |origin| origin);
+        reads[within..].iter_mut().for_each(|(_, is_of_next)| *is_of_next = true);
+        let (mut judged, mut ends) = (Judged::default(), Vec::new());
+        let is_whole = groups.iter().any(|group| group.symbols.is_none());
+        for Group { symbols, ticks } in groups {
+            let wanted = Wanted { hour, symbols, margin: self.parameters.neighbours / 2, with_before: !has_before };
+            match self.gather(wanted, &reads, ticks).await {
+                Ok(gathered) => self.judge_group(hour, &gathered, &rows, (&mut judged, &mut ends)),
+                Err(Unread::Failed(failure)) => return Err(failure),
+                Err(Unread::Skipped(why)) => {
+                    tracing::warn!("hour {hour}: not judged with hindsight: {why}");
+                    return Ok(());
+                }
+            }
+        }
+        let changed = index.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
+        self.ends = is_whole.then_some((hour, ends));
+        self.note(changed);
+        Ok(())
+    }
+
+    fn note(&mut self, changed: Changed) {
+        self.hours += 1;
+        self.changed.confirmed += changed.confirmed;
+        self.changed.withdrawn += changed.withdrawn;
+        self.changed.added += changed.added;
+    }
+
+    /// The hour's symbols, some at a time; `None` where the hour's sums cannot be read.
+    async fn groups(&self, index: &mut Index, hour: Hour, rows: &[Found]) -> Result<Option<Vec<Group>>, Failure> {
+        let Some(sum) = index.computed(hour).await?.and_then(|computed| computed.sum) else { return Ok(None) };
+        let symbols = sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().into(), bar.ticks)).collect();
+        let Groups { groups, left } = groups::groups(symbols, &rows.iter().map(|row| &*row.symbol).collect());
+        if left > 0 {
+            tracing::warn!("hour {hour}: too large; what was found in {left} symbols is not judged with hindsight");
+        }
+        Ok(Some(groups))
+    }
+
+    /// Adds those of a neighbouring hour's objects that may hold the ticks nearest to the hour: of each partition the one
+    /// that `rank` puts first.
+    fn add_margin(&self, reads: &mut Vec<(Object, bool)>, neighbours: &[Indexed], rank: impl Fn(i64) -> i64) {
+        let mut nearest: FxHashMap<(&str, i32), (i64, &Object)> = FxHashMap::default();
+        for indexed in neighbours.iter().filter(|indexed| *indexed.format == *self.format) {
+            let object = &indexed.object;
+            let FileName::Records(origin) = self.reader.name(&object.key) else { continue };
+            let of = (self.reader.topic(&object.key), origin.partition);
+            let ranked = (rank(origin.start_offset), object);
+            let first = nearest.entry(of).or_insert(ranked);
+            if (ranked.0, &ranked.1.key) < (first.0, &first.1.key) {
+                *first = ranked;
+            }
+        }
+        let known: FxHashSet<Arc<str>> = reads.iter().map(|(object, _)| Arc::clone(&object.key)).collect();
+        let mut more: Vec<&Object> = nearest.into_values().map(|(_, object)| object).collect();
+        more.retain(|object| !known.contains(&object.key));
+        more.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        reads.extend(more.into_iter().map(|object| (object.clone(), false)));
+    }
+
+    /// Reads what is wanted of the objects.
+    async fn gather(&mut self, wanted: Wanted, reads: &[(Object, bool)], ticks: u64) -> Result<Gathered, Unread> {
+        let mut gathered = Gathered::with_room(usize::try_from(ticks).unwrap_or(0));
+        if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
+            ends.iter().for_each(|part| gathered.add(part.only(wanted.symbols.as_deref())));
+        }
+        let asked: Vec<(Object, bool, u8)> =
+            reads.iter().map(|(object, is_of_next)| (object.clone(), *is_of_next, self.topic(object))).collect();
+        let reader = self.reader.clone();
+        let mut parts = stream::iter(asked)
+            .map(|(object, is_of_next, topic)| {
+                let (reader, wanted) = (reader.clone(), wanted.clone());
+                async move {
+                    let collect =
+                        move |body, options: &_| collect::collect(body, options, (&wanted, topic, is_of_next));
+                    reader.read_with(&object, None, collect).await.map_err(|error| (object, error))
+                }
+            })
+            .buffer_unordered(IN_FLIGHT.min(4));
+        while let Some(part) =
+            self.stop.run_until_cancelled(parts.next()).await.ok_or_else(|| Unread::Failed(stopped()))?
+        {
+            gathered.add(part.map_err(|(object, error)| unread(&object, error))?);
+        }
+        gathered.settle();
+        Ok(gathered)
+    }
+
+    /// The number of an object's topic.
+    fn topic(&mut self, object: &Object) -> u8 {
+        let topic = self.reader.topic(&object.key);
+        let number = self.topics.iter().position(|known| known == topic).unwrap_or_else(|| {
+            self.topics.push(topic.to_owned());
+            self.topics.len() - 1
+        });
+        u8::try_from(number).unwrap_or(UNKNOWN_TOPIC)
+    }
+
+    fn judge_group(
+        &self,
+        hour: Hour,
+        gathered: &Gathered,
+        rows: &[Found],
+        (judged, ends): (&mut Judged, &mut Vec<Part>),
+    ) {
+        let mut of_symbol: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+        rows.iter().enumerate().for_each(|(number, row)| of_symbol.entry(&row.symbol).or_default().push(number));
+        let mut part = Part::default();
+        for (symbol, ticks) in gathered.by_symbol() {
+            let numbers = of_symbol.get(symbol).map_or(&[][..], Vec::as_slice);
+            self.judge_symbol(hour, (symbol, ticks), (rows, numbers), judged);
+            part.add_end(symbol, end_of(hour, ticks, self.parameters.neighbours / 2));
+        }
+        ends.push(part);
+    }
+
+    fn judge_symbol(
+        &self,
+        hour: Hour,
+        (symbol, ticks): (&str, &[Held]),
+        (rows, numbers): (&[Found], &[usize]),
+        judged: &mut Judged,
+    ) {
+        let within = within(hour, ticks);
+        judged.ticks += within.len() as u64;
+        let findings: Vec<Provisional> = numbers.iter().map(|number| rows[*number].finding.clone()).collect();
+        let verdicts = verdicts::judge(ticks, within.clone(), &findings, &self.parameters);
+        let said = numbers.iter().zip(&verdicts.of_findings);
+        judged.verdicts.extend(said.filter_map(|(number, verdict)| Some((*number, (*verdict)?))));
+        let is_known = |number: usize| {
+            let known = findings.iter().zip(&verdicts.places);
+            known.filter(|(finding, _)| finding.kind.is_of_price()).any(|(_, place)| *place == Some(number))
+        };
+        let added = verdicts.bad.iter().filter(|(number, _)| !is_known(*number));
+        judged.added.extend(added.map(|(number, finding)| self.added(symbol, &ticks[*number], finding)));
+        let of_symbol = |bar| (symbol.into(), bar);
+        let clean = |width| verdicts::clean_bars(ticks, within.clone(), &verdicts.bad, width);
+        judged.minutes.extend(clean(Timestamp::MINUTE).into_iter().map(of_symbol));
+        judged.hours.extend(clean(Timestamp::HOUR).into_iter().map(of_symbol));
+    }
+
+    fn added(&self, symbol: &str, held: &Held, finding: &anomalies::Finding) -> Added {
+        let topic = self.topics.get(usize::from(held.topic));
+        Added {
+            source: topic.and_then(|topic| self.sources.get(topic)).copied().unwrap_or(store::UNKNOWN_SOURCE),
+            symbol: symbol.into(),
+            place: held.key.place,
+            at: held.key.timestamp,
+            kind: finding.kind,
+            score: finding.score,
+            observed: verdicts::price(held),
+            // Divided, since 10^-9 is no float.
+            expected: finding.expected / 1e9,
+        }
+    }
+}
+
+/// Which of a symbol's ticks are the hour's.
+fn within(hour: Hour, ticks: &[Held]) -> Range<usize> {
+    let before = |end: Timestamp| ticks.partition_point(|held| held.key.timestamp < end);
+    before(hour.start())..before(hour.plus(1).start())
+}
+
+/// The last ticks of the hour.
+fn end_of(hour: Hour, ticks: &[Held], count: usize) -> &[Held] {
+    let Range { start, end } = within(hour, ticks);
+    &ticks[end.saturating_sub(count).max(start)..end]
+}
+
+/// What it means for an hour that one of its objects was not read.
+fn unread(object: &Object, error: ReadError) -> Unread {
+    let key = &object.key;
+    match error {
+        ReadError::Moved => Unread::Skipped(format!("{key} has changed meanwhile")),
+        ReadError::Broken(broken) => Unread::Skipped(format!("{key}: {}", broken.why)),
+        ReadError::Wide => Unread::Skipped(format!("{key} has more symbols than there is memory for")),
+        ReadError::Outage(failure) => Unread::Failed(failure),
+        ReadError::Stopped => Unread::Failed(stopped()),
+    }
+}

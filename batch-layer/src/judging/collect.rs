@@ -1,0 +1,242 @@
+//! An hour's ticks out of the objects that hold them, symbol by symbol in the order of time.
+//!
+//! Of the hours before and behind it the ticks nearest to it come along, as a margin for those at its ends.
+
+use crate::hour::Hour;
+use crate::scan::{Line, ScanError, ScanOptions, Spot, Visitor, place_of, visit};
+use common::decode::Record;
+use common::tick::Prices;
+use common::{OrderKey, Reject, SymbolMap, Timestamp, Volume};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::io::Read;
+use std::sync::Arc;
+
+/// So much of the next hour is read for its first ticks.
+const BEHIND: i64 = 10 * Timestamp::MINUTE;
+
+/// One tick, and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// A number that whoever holds it knows.
+    pub symbol: u32,
+    pub key: OrderKey,
+    pub prices: Prices,
+    pub volume: Option<Volume>,
+    /// Of those that are known; [`UNKNOWN_TOPIC`] and above: of none.
+    pub topic: u8,
+    /// Whether its line tells its place. Else that is what the object's name and the lines before it say.
+    pub is_told: bool,
+}
+
+pub const UNKNOWN_TOPIC: u8 = u8::MAX;
+
+/// Which ticks of an object are wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub hour: Hour,
+    /// `None`: all.
+    pub symbols: Option<Arc<FxHashSet<Box<str>>>>,
+    /// How many ticks of each symbol on either side of the hour.
+    pub margin: usize,
+    /// Whether those before it are among them.
+    pub with_before: bool,
+}
+
+/// What one object holds of them.
+#[derive(Debug, Default)]
+pub struct Part {
+    pub symbols: Vec<Box<str>>,
+    pub ticks: Vec<Held>,
+}
+
+impl Part {
+    /// What it holds of some symbols; `None`: of all.
+    pub fn only(&self, symbols: Option<&FxHashSet<Box<str>>>) -> Self {
+        let is_wanted =
+            |held: &&Held| symbols.is_none_or(|wanted| wanted.contains(&self.symbols[held.symbol as usize]));
+        Self { symbols: self.symbols.clone(), ticks: self.ticks.iter().filter(is_wanted).copied().collect() }
+    }
+
+    /// Adds the last ticks of a symbol that it does not have yet.
+    pub fn add_end(&mut self, symbol: &str, ticks: &[Held]) {
+        let number = self.symbols.len() as u32;
+        self.symbols.push(symbol.into());
+        self.ticks.extend(ticks.iter().map(|held| Held { symbol: number, ..*held }));
+    }
+}
+
+/// Which side of the hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Side {
+    Before,
+    Behind,
+}
+
+/// Reads of an object what is wanted; `is_of_next`: it is one of the next hour's, of which only the beginning is.
+///
+/// # Errors
+/// Where it cannot be read to its end.
+pub fn collect(
+    input: impl Read,
+    options: &ScanOptions,
+    (wanted, topic, is_of_next): (&Wanted, u8, bool),
+) -> Result<Part, ScanError> {
+    let mut collecting = Collecting {
+        options,
+        wanted,
+        topic,
+        is_of_next,
+        is_past: false,
+        numbers: SymbolMap::default(),
+        part: Part::default(),
+        margins: FxHashMap::default(),
+    };
+    match visit(input, options, &mut collecting) {
+        Ok(()) => Ok(collecting.finish()),
+        Err(error) => Err(ScanError { error, hours: Vec::new() }),
+    }
+}
+
+struct Collecting<'a> {
+    options: &'a ScanOptions,
+    wanted: &'a Wanted,
+    topic: u8,
+    is_of_next: bool,
+    is_past: bool,
+    /// `None`: it is not wanted.
+    numbers: SymbolMap<Option<u32>>,
+    part: Part,
+    margins: FxHashMap<(u32, Side), Vec<Held>>,
+}
+
+impl Visitor for Collecting<'_> {
+    fn record(&mut self, record: &Record<'_>, spot: Spot) {
+        let at = record.tick.timestamp();
+        let start = self.wanted.hour.start();
+        let side = match at.micros() - start.micros() {
+            0..Timestamp::HOUR => None,
+            past if past >= Timestamp::HOUR => {
+                self.is_past |= self.is_of_next && past > Timestamp::HOUR + BEHIND;
+                Some(Side::Behind)
+            }
+            _ => Some(Side::Before),
+        };
+        let is_wanted = match side {
+            None => true,
+            Some(Side::Before) => {
+                self.wanted.with_before && at.is_within(start.plus_micros(-Timestamp::HOUR), Timestamp::HOUR)
+            }
+            Some(Side::Behind) => at.is_within(start.plus_micros(Timestamp::HOUR), Timestamp::HOUR),
+        };
+        let Some(symbol) = is_wanted.then(|| self.number(record)).flatten() else { return };
+        let told = record.provenance.and_then(|told| place_of(told, spot.index));
+        let place = told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
+        let held = Held {
+            symbol,
+            key: OrderKey { timestamp: at, place },
+            prices: *record.tick.prices(),
+            volume: record.tick.volume(),
+            topic: self.topic,
+            is_told: told.is_some(),
+        };
+        match side {
+            None => self.part.ticks.push(held),
+            Some(side) => self.add_to_margin(side, held),
+        }
+    }
+
+    fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
+
+    fn has_enough(&self) -> bool {
+        self.is_past
+    }
+}
+
+impl Collecting<'_> {
+    fn number(&mut self, record: &Record<'_>) -> Option<u32> {
+        let symbol = record.tick.symbol();
+        if let Some(number) = self.numbers.get_mut(symbol) {
+            return *number;
+        }
+        let is_wanted = self.wanted.symbols.as_ref().is_none_or(|wanted| wanted.contains(symbol.as_str()));
+        let number = is_wanted.then(|| {
+            self.part.symbols.push(symbol.as_str().into());
+            self.part.symbols.len() as u32 - 1
+        });
+        self.numbers.insert(symbol, number);
+        number
+    }
+
+    fn add_to_margin(&mut self, side: Side, held: Held) {
+        let (margin, nearest) = (self.wanted.margin, self.margins.entry((held.symbol, side)).or_default());
+        nearest.push(held);
+        if nearest.len() >= 2 * margin {
+            keep_nearest(nearest, side, margin);
+        }
+    }
+
+    fn finish(mut self) -> Part {
+        for ((_, side), mut nearest) in self.margins {
+            keep_nearest(&mut nearest, side, self.wanted.margin);
+            self.part.ticks.append(&mut nearest);
+        }
+        self.part
+    }
+}
+
+fn keep_nearest(ticks: &mut Vec<Held>, side: Side, count: usize) {
+    ticks.sort_unstable_by_key(|held| held.key);
+    match side {
+        Side::Before => drop(ticks.drain(..ticks.len().saturating_sub(count))),
+        Side::Behind => ticks.truncate(count),
+    }
+}
+
+/// What all objects hold.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    symbols: Vec<Box<str>>,
+    numbers: SymbolMap<u32>,
+    ticks: Vec<Held>,
+}
+
+impl Gathered {
+    /// With room for `count` ticks.
+    pub fn with_room(count: usize) -> Self {
+        Self { ticks: Vec::with_capacity(count), ..Self::default() }
+    }
+
+    pub fn add(&mut self, part: Part) {
+        let numbers: Vec<u32> = part.symbols.iter().map(|symbol| self.number(symbol)).collect();
+        let ticks = part.ticks.into_iter();
+        self.ticks.extend(ticks.map(|held| Held { symbol: numbers[held.symbol as usize], ..held }));
+    }
+
+    fn number(&mut self, symbol: &str) -> u32 {
+        // It was one in the object.
+        let Some(name) = common::Symbol::new(symbol) else { return u32::MAX };
+        if let Some(number) = self.numbers.get_mut(name) {
+            return *number;
+        }
+        let number = self.symbols.len() as u32;
+        self.symbols.push(symbol.into());
+        self.numbers.insert(name, number);
+        number
+    }
+
+    /// In order, and each record once.
+    pub fn settle(&mut self) {
+        let order =
+            |held: &Held| (held.symbol, held.key, held.topic, !held.is_told, held.prices.close, held.prices.open);
+        self.ticks.sort_unstable_by_key(order);
+        self.ticks.dedup_by(|later, first| {
+            (later.symbol, later.key, later.topic) == (first.symbol, first.key, first.topic) && later.is_told
+        });
+    }
+
+    /// The ticks of each symbol; [`Gathered::settle`] comes first.
+    pub fn by_symbol(&self) -> impl Iterator<Item = (&str, &[Held])> {
+        let chunks = self.ticks.chunk_by(|one, other| one.symbol == other.symbol);
+        chunks.map(|ticks| (&*self.symbols[ticks[0].symbol as usize], ticks))
+    }
+}

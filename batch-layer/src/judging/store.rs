@@ -1,0 +1,311 @@
+//! The tables of verdicts: which hours are to be judged, what was found in them, and what is said of that.
+
+use super::verdicts::{CleanBar, Provisional};
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::lock::{self, Token};
+use anomalies::Kind;
+use anomalies::hindsight::DETECTOR;
+use common::{Place, Timestamp};
+use service::Failure;
+use service::pg;
+use service::pg::bars::Columns;
+use service::pg::in_time;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgTransaction};
+use sqlx::{Acquire, AssertSqlSafe, Row as _};
+use std::ops::Range;
+
+/// What hindsight can say something of.
+pub const JUDGED: [Kind; 7] = [
+    Kind::Spike,
+    Kind::ExcludedCondition,
+    Kind::OutsideQuotes,
+    Kind::OutsideBands,
+    Kind::Silence,
+    Kind::VolumeBurst,
+    Kind::RangeBurst,
+];
+
+/// What the archive has of a topic that the speed layer has never read.
+pub const UNKNOWN_SOURCE: i16 = 0;
+
+/// Hours outside of a run's window that it judges, when another version of the detectors makes all of them due.
+const OLDER_AT_ONCE: i64 = 24;
+
+/// What was found, with all that tells it from others.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub source: i16,
+    pub detector: String,
+    pub version: i32,
+    pub symbol: String,
+    pub finding: Provisional,
+}
+
+/// What is written of an hour.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// What is said of findings, by where they stand among the hour's.
+    pub verdicts: Vec<(usize, bool)>,
+    pub added: Vec<Added>,
+    pub minutes: Vec<(Box<str>, CleanBar)>,
+    pub hours: Vec<(Box<str>, CleanBar)>,
+    pub ticks: u64,
+}
+
+/// A bad print that nothing was said of as it came.
+#[derive(Debug, Clone)]
+pub struct Added {
+    pub source: i16,
+    pub symbol: Box<str>,
+    pub place: Place,
+    pub at: Timestamp,
+    pub kind: Kind,
+    pub score: f64,
+    pub observed: f64,
+    pub expected: f64,
+}
+
+/// How many findings got which verdict just now.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    pub confirmed: u64,
+    pub withdrawn: u64,
+    pub added: u64,
+}
+
+impl Index {
+    /// The hours that `detectors` have to judge, in order: those of the window, and some older ones. Computed hours whose
+    /// ticks, or those of the hours beside them, have changed since, and those of which more was found.
+    ///
+    /// # Errors
+    /// Where the database fails; here and below.
+    pub async fn to_judge(&mut self, detectors: &str, window: &Range<Hour>) -> Result<Vec<Hour>, Failure> {
+        let kinds: Vec<&str> = JUDGED.iter().map(|kind| kind.name()).collect();
+        let due = pg::query_scalar(
+            "with late as materialized
+                 (select distinct date_trunc('hour', a.time, 'UTC') as hour
+                  from anomalies a join judged_hours j on j.hour = date_trunc('hour', a.time, 'UTC')
+                  where a.time >= $2 and a.time < $3 and a.verdict = 'provisional' and a.kind = any ($4)
+                    and a.found_at > j.judged_at - interval '10 minutes'),
+                  due as materialized
+                 (select b.hour, b.hour >= $2 and b.hour < $3 as is_in_window
+                  from batch_hours b left join judged_hours j using (hour)
+                  where b.gone_objects = 0
+                    and not exists (select from stale_hours s where s.hour = b.hour)
+                    and (j.detectors is distinct from $1
+                         or b.hour in (select hour from late)
+                         or exists (select from batch_hours n
+                                    where n.hour between b.hour - interval '1 hour' and b.hour + interval '1 hour'
+                                      and n.computed_at > j.judged_at)))
+             select hour from (select hour from due where is_in_window
+                               union all
+                               (select hour from due where not is_in_window order by hour desc limit $5)) as hours
+             order by hour",
+        )
+        .bind(detectors)
+        .bind(window.start.start())
+        .bind(window.end.start())
+        .bind(kinds)
+        .bind(OLDER_AT_ONCE)
+        .fetch_all(&mut self.connection);
+        let due: Result<Vec<Timestamp>, _> = in_time(self.patience, due).await;
+        Ok(due.map_err(|error| self.failed("reading judged_hours in", error))?.into_iter().map(Hour::of).collect())
+    }
+
+    /// What was found in an hour's ticks as they came.
+    pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<Found>, Failure> {
+        let kinds: Vec<&str> = JUDGED.iter().map(|kind| kind.name()).collect();
+        let rows = pg::query(
+            "select source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, symbol, time, observed,
+                    expected
+             from anomalies
+             where time >= $1 and time < $1 + interval '1 hour' and kind = any ($2) and detector <> $3",
+        )
+        .bind(hour.start())
+        .bind(kinds)
+        .bind(DETECTOR.name)
+        .fetch_all(&mut self.connection);
+        let rows = in_time(self.patience, rows).await;
+        let rows = rows.and_then(|rows| rows.iter().map(found).collect());
+        rows.map_err(|error| self.failed("reading anomalies in", error))
+    }
+
+    /// The newest source of each topic.
+    pub async fn sources(&mut self) -> Result<Vec<(String, i16)>, Failure> {
+        let rows =
+            pg::query_as("select distinct on (topic) topic, source from kafka_sources order by topic, source desc")
+                .fetch_all(&mut self.connection);
+        in_time(self.patience, rows).await.map_err(|error| self.failed("reading kafka_sources in", error))
+    }
+
+    /// Writes what hindsight says of an hour in which `rows` were found.
+    pub async fn write_verdicts(
+        &mut self,
+        (hour, detectors): (Hour, &str),
+        rows: &[Found],
+        judged: &Judged,
+    ) -> Result<Changed, Failure> {
+        let token = self.lock.clone();
+        let writing = write(&mut self.connection, token.as_ref(), (hour, detectors), rows, judged);
+        let written = in_time(self.patience, writing).await;
+        written.map_err(|error| self.failed(&format!("writing the verdicts of hour {hour} to"), error))
+    }
+}
+
+fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
+    let kind: &str = row.try_get("kind")?;
+    let kind = JUDGED.into_iter().find(|of| of.name() == kind);
+    let (partition, offset) = (row.try_get("kafka_partition")?, row.try_get("kafka_offset")?);
+    let place = Place { partition, offset, index: row.try_get::<i16, _>("kafka_index")?.cast_unsigned() };
+    Ok(Found {
+        source: row.try_get("source")?,
+        detector: row.try_get("detector")?,
+        version: row.try_get("version")?,
+        symbol: row.try_get("symbol")?,
+        finding: Provisional {
+            kind: kind.ok_or(sqlx::Error::RowNotFound)?,
+            at: row.try_get("time")?,
+            place,
+            observed: row.try_get("observed")?,
+            expected: row.try_get("expected")?,
+        },
+    })
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    (hour, detectors): (Hour, &str),
+    rows: &[Found],
+    judged: &Judged,
+) -> Result<Changed, sqlx::Error> {
+    let mut transaction = lock::begin(connection, token).await?;
+    let (confirmed, withdrawn) = say(&mut transaction, rows, &judged.verdicts).await?;
+    let added = replace_added(&mut transaction, hour, &judged.added).await?;
+    // What hangs on it goes with it.
+    pg::query("delete from judged_hours where hour = $1")
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
+    pg::query("insert into judged_hours (hour, detectors, ticks) values ($1, $2, $3)")
+        .bind(hour.start())
+        .bind(detectors)
+        .bind(judged.ticks.cast_signed())
+        .execute(transaction.acquire().await?)
+        .await?;
+    insert_bars(&mut transaction, ("clean_minutes", "minute"), hour, &judged.minutes).await?;
+    insert_bars(&mut transaction, ("clean_hours", "hour"), hour, &judged.hours).await?;
+    lock::commit(transaction, token).await?;
+    Ok(Changed { confirmed, withdrawn, added })
+}
+
+/// Gives how many findings have become confirmed and withdrawn.
+async fn say(
+    transaction: &mut PgTransaction<'_>,
+    rows: &[Found],
+    verdicts: &[(usize, bool)],
+) -> Result<(u64, u64), sqlx::Error> {
+    if verdicts.is_empty() {
+        return Ok((0, 0));
+    }
+    let all = || verdicts.iter().map(|(number, _)| &rows[*number]);
+    let said: Vec<String> = pg::query_scalar(
+        "update anomalies a
+         set (verdict, judged_at) = (said.verdict, now())
+         from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[], $6::integer[],
+                     $7::text[], $8::text[])
+                  as said (source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, verdict)
+         where a.source = said.source and a.kafka_partition = said.kafka_partition
+           and a.kafka_offset = said.kafka_offset and a.kafka_index = said.kafka_index
+           and a.detector = said.detector and a.version = said.version and a.kind = said.kind
+           and a.verdict <> said.verdict
+         returning a.verdict",
+    )
+    .bind(all().map(|row| row.source).collect::<Vec<_>>())
+    .bind(all().map(|row| row.finding.place.partition).collect::<Vec<_>>())
+    .bind(all().map(|row| row.finding.place.offset).collect::<Vec<_>>())
+    .bind(all().map(|row| row.finding.place.index.cast_signed()).collect::<Vec<_>>())
+    .bind(all().map(|row| row.detector.as_str()).collect::<Vec<_>>())
+    .bind(all().map(|row| row.version).collect::<Vec<_>>())
+    .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
+    .bind(verdicts.iter().map(|(_, is_bad)| if *is_bad { "confirmed" } else { "withdrawn" }).collect::<Vec<_>>())
+    .fetch_all(transaction.acquire().await?)
+    .await?;
+    let confirmed = said.iter().filter(|verdict| *verdict == "confirmed").count() as u64;
+    Ok((confirmed, said.len() as u64 - confirmed))
+}
+
+/// Of what is found again the time stays at which it was found first. Gives how many are new.
+async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &[Added]) -> Result<u64, sqlx::Error> {
+    let inserted = pg::query(
+        "with found as
+             (select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],
+                                   $6::timestamptz[], $7::text[], $8::float8[], $9::float8[], $10::float8[])
+                                as found (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind,
+                                          score, observed, expected)),
+              gone as
+             (delete from anomalies a
+              where a.time >= $11 and a.time < $11 + interval '1 hour' and a.detector = $12
+                and (a.version <> $13
+                     or not exists (select from found f
+                                    where f.source = a.source and f.kafka_partition = a.kafka_partition
+                                      and f.kafka_offset = a.kafka_offset and f.kafka_index = a.kafka_index
+                                      and f.kind = a.kind)))
+         insert into anomalies
+             (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind, score, observed, expected,
+              detector, version, verdict, judged_at)
+         select found.*, $12, $13, 'confirmed', now() from found
+         on conflict do nothing",
+    )
+    .bind(added.iter().map(|added| added.source).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| added.place.partition).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| added.place.offset).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| added.place.index.cast_signed()).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| &*added.symbol).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| added.at).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| added.kind.name()).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| added.score).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| added.observed).collect::<Vec<_>>())
+    .bind(added.iter().map(|added| added.expected).collect::<Vec<_>>())
+    .bind(hour.start())
+    .bind(DETECTOR.name)
+    .bind(DETECTOR.version.cast_signed())
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(inserted.rows_affected())
+}
+
+async fn insert_bars(
+    transaction: &mut PgTransaction<'_>,
+    (table, start): (&str, &str),
+    hour: Hour,
+    bars: &[(Box<str>, CleanBar)],
+) -> Result<(), sqlx::Error> {
+    if bars.is_empty() {
+        return Ok(());
+    }
+    let insert = format!(
+        "insert into {table} (symbol, {start}, ticks, of_hour, left_out)
+         select symbol, start, 0, $4, left_out
+         from unnest($1::text[], $2::timestamptz[], $3::bigint[]) as bars (symbol, start, left_out)"
+    );
+    pg::query_with(AssertSqlSafe(insert), PgArguments::default())
+        .bind(bars.iter().map(|(symbol, _)| &**symbol).collect::<Vec<_>>())
+        .bind(bars.iter().map(|(_, clean)| clean.start).collect::<Vec<_>>())
+        .bind(bars.iter().map(|(_, clean)| clean.left_out.cast_signed()).collect::<Vec<_>>())
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
+    // Of those that have good ticks.
+    let rows = bars.iter().filter_map(|(symbol, clean)| Some((&**symbol, clean.start, clean.bar.as_ref()?)));
+    let update = format!(
+        "update {table} t set ({}) = ({}) from {} where t.symbol = bars.symbol and t.{start} = bars.start",
+        Columns::Values.names(),
+        Columns::Values.of("bars"),
+        Columns::Values.rows()
+    );
+    let arguments = Columns::Values.arguments(&rows.collect::<Vec<_>>())?;
+    pg::query_with(AssertSqlSafe(update), arguments).execute(transaction.acquire().await?).await?;
+    Ok(())
+}

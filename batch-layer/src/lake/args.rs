@@ -1,0 +1,100 @@
+//! The flags of `batch-layer compact`.
+
+use crate::cli::{ArchiveArgs, DatabaseOptions};
+use crate::hour::Hour;
+use clap::Parser;
+use common::Timestamp;
+use service::Failure;
+use service::cli::duration;
+use service::telemetry::LogArgs;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Writes hours of the archive anew as Parquet: a lake that DuckDB, pandas, Polars and Spark read.
+///
+/// Of each hour that is complete and has not been written since its objects changed, every topic's ticks are sorted by
+/// symbol and time. What was written is read back and compared with the raw objects before any reader sees it. A run that
+/// was killed is made good by the next one. It takes the same lock as a run of batch-layer: start it behind one.
+#[derive(Debug, Clone, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct CompactArgs {
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+
+    /// The hours from this one on, as `2025-06-02T13` (UTC). Without it: from the first on.
+    #[arg(long, value_parser = Hour::parse, value_name = "HOUR", help_heading = "Which hours")]
+    pub from: Option<Hour>,
+
+    /// Up to the start of this hour.
+    #[arg(long, value_parser = Hour::parse, value_name = "HOUR", help_heading = "Which hours")]
+    pub to: Option<Hour>,
+
+    /// Where --to is not given: the hours that ended so long ago. Ticks that are archived later make their hour be
+    /// written once more.
+    #[arg(long, env = "LAKE_OLDER_THAN", default_value = "48h", value_parser = duration, conflicts_with = "to", value_name = "DURATION", help_heading = "Which hours")]
+    pub older_than: Duration,
+
+    /// What the lake's keys begin with, in the bucket of the archive.
+    #[arg(long, env = "LAKE_PREFIX", default_value = "lake/", value_parser = prefix, value_name = "PREFIX", help_heading = "Lake")]
+    pub lake_prefix: String,
+
+    /// An hour of more MiB than this becomes several objects of about so many.
+    #[arg(long, env = "LAKE_TARGET_SIZE", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096), value_name = "MIB", help_heading = "Lake")]
+    pub target_size: u64,
+
+    /// Where ticks are sorted: about 100 bytes for each of an hour. No file is left there, however the run ends.
+    #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH", help_heading = "Lake")]
+    pub temp_dir: Option<PathBuf>,
+
+    /// Take over from a run that was not heard of for so long: its machine has died.
+    #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
+    pub takeover_after: Duration,
+
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or nothing to do, or another run is at work
+  2  configuration: a wrong flag, password, key or bucket; trying again is useless
+  3  infrastructure: PostgreSQL or the store does not answer; try again later
+  4  partial: some hours were not written, each is named in the log with the reason (or the run was stopped by SIGTERM or
+     SIGINT); all others are done, and the next run goes on with the rest";
+
+impl CompactArgs {
+    /// The hours that it is about. `now`: when it is.
+    ///
+    /// # Errors
+    /// Where the hours asked for are none.
+    pub fn window(&self, now: Timestamp) -> Result<Range<Hour>, Failure> {
+        let age = i64::try_from(self.older_than.as_micros()).unwrap_or(i64::MAX);
+        let end = self.to.unwrap_or_else(|| Hour::of(Timestamp::from_micros(now.micros().saturating_sub(age).max(0))));
+        let start = self.from.unwrap_or_else(|| Hour::of(Timestamp::from_micros(0)));
+        if self.to.is_some() && start >= end {
+            return Err(Failure::Configuration(anyhow::anyhow!("--from {start} is not before --to {end}")));
+        }
+        Ok(start..end.max(start))
+    }
+
+    /// What `batch_runs` shows of the flags: no secrets.
+    #[must_use]
+    pub fn describe(&self, window: &Range<Hour>) -> String {
+        let (bucket, prefix) = (&self.archive.bucket, self.archive.prefix.as_str());
+        let (lake, size) = (&self.lake_prefix, self.target_size);
+        let (from, to) = (window.start, window.end);
+        format!(
+            "compact --from {from} --to {to} --bucket {bucket} --prefix {prefix} --lake-prefix {lake} --target-size {size}"
+        )
+    }
+}
+
+/// Takes what keys may begin with.
+fn prefix(text: &str) -> Result<String, String> {
+    let is_one = text.ends_with('/') && !text.starts_with('/') && !text.contains("//");
+    if is_one { Ok(text.to_owned()) } else { Err("must end with `/`, and not begin with it: such as lake/".into()) }
+}

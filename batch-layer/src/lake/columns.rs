@@ -1,0 +1,152 @@
+//! [`Columns`]: ticks column by column, as a Parquet file has them.
+
+use crate::checksum::Content;
+use bytes::Bytes;
+use common::{Place, Price, Timestamp, Volume};
+use parquet::data_type::{ByteArray, FixedLenByteArray};
+
+/// The file's columns. Prices have up to 10, volumes up to 19 digits before the point, and 9 behind it: so every tick that
+/// the decoder lets pass is kept to the last digit, and all files are of one schema.
+pub const SCHEMA: &str = "
+message tick {
+    required binary symbol (string);
+    required int64 timestamp (timestamp(micros,true));
+    required fixed_len_byte_array(9) open (decimal(19,9));
+    optional fixed_len_byte_array(9) high (decimal(19,9));
+    optional fixed_len_byte_array(9) low (decimal(19,9));
+    required fixed_len_byte_array(9) close (decimal(19,9));
+    optional fixed_len_byte_array(12) volume (decimal(28,9));
+    required int32 kafka_partition;
+    required int64 kafka_offset;
+    required int32 kafka_index;
+}";
+
+const PRICE: usize = 9;
+const VOLUME: usize = 12;
+
+/// Decimals of which some may be missing.
+#[derive(Debug, Default)]
+pub struct Decimals {
+    /// Of those that are there, one behind the other, each of the same length and with its highest byte first.
+    bytes: Vec<u8>,
+    /// 1 for each that is there, 0 for each that is not.
+    pub levels: Vec<i16>,
+}
+
+/// Some ticks.
+#[derive(Debug, Default)]
+pub struct Columns {
+    pub symbol: Vec<ByteArray>,
+    pub timestamp: Vec<i64>,
+    pub open: Decimals,
+    pub high: Decimals,
+    pub low: Decimals,
+    pub close: Decimals,
+    pub volume: Decimals,
+    pub partition: Vec<i32>,
+    pub offset: Vec<i64>,
+    pub index: Vec<i32>,
+}
+
+impl Decimals {
+    fn push<const N: usize>(&mut self, number: Option<i128>) {
+        self.levels.push(i16::from(number.is_some()));
+        if let Some(number) = number {
+            self.bytes.extend_from_slice(&number.to_be_bytes()[16 - N..]);
+        }
+    }
+
+    /// Those that are there; `length`: of each in bytes.
+    fn values(&self, length: usize) -> Vec<FixedLenByteArray> {
+        let bytes = Bytes::copy_from_slice(&self.bytes);
+        let count = bytes.len() / length;
+        (0..count).map(|at| ByteArray::from(bytes.slice(at * length..(at + 1) * length)).into()).collect()
+    }
+
+    #[must_use]
+    pub fn prices(&self) -> Vec<FixedLenByteArray> {
+        self.values(PRICE)
+    }
+
+    #[must_use]
+    pub fn volumes(&self) -> Vec<FixedLenByteArray> {
+        self.values(VOLUME)
+    }
+}
+
+impl Columns {
+    /// `symbol`: the content's, whose bytes all of its ticks share.
+    pub fn push(&mut self, symbol: &ByteArray, content: &Content<'_>, place: Place) {
+        let nanos = |price: Option<Price>| price.map(|price| i128::from(price.nanos()));
+        self.symbol.push(symbol.clone());
+        self.timestamp.push(content.timestamp.micros());
+        self.open.push::<PRICE>(nanos(content.open));
+        self.high.push::<PRICE>(nanos(content.high));
+        self.low.push::<PRICE>(nanos(content.low));
+        self.close.push::<PRICE>(nanos(content.close));
+        self.volume.push::<VOLUME>(content.volume.map(nanos_of));
+        self.partition.push(place.partition);
+        self.offset.push(place.offset);
+        self.index.push(place.index.into());
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.timestamp.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.timestamp.is_empty()
+    }
+}
+
+fn nanos_of(volume: Volume) -> i128 {
+    i128::from(volume.whole()) * i128::from(Volume::ONE) + i128::from(volume.nanos())
+}
+
+/// Decimals that were read, one after the other.
+pub struct ReadDecimals {
+    values: std::vec::IntoIter<FixedLenByteArray>,
+    levels: std::vec::IntoIter<i16>,
+}
+
+impl ReadDecimals {
+    /// `levels`: empty where none may be missing.
+    #[must_use]
+    pub fn new(values: Vec<FixedLenByteArray>, levels: Vec<i16>) -> Self {
+        let levels = if levels.is_empty() { vec![1; values.len()] } else { levels };
+        Self { values: values.into_iter(), levels: levels.into_iter() }
+    }
+
+    fn next(&mut self) -> Option<i128> {
+        if self.levels.next()? == 0 { None } else { self.values.next().map(|value| number(value.data())) }
+    }
+
+    /// The next price; `None` where there is none.
+    pub fn next_price(&mut self) -> Option<Price> {
+        Price::from_nanos(i64::try_from(self.next()?).ok()?)
+    }
+
+    /// The next volume; `None` where there is none.
+    pub fn next_volume(&mut self) -> Option<Volume> {
+        Volume::from_nanos(self.next()?)
+    }
+}
+
+fn number(bytes: &[u8]) -> i128 {
+    let sign = if bytes.first().is_some_and(|byte| *byte >= 0x80) { -1 } else { 0 };
+    bytes.iter().fold(sign, |number, byte| number << 8 | i128::from(*byte))
+}
+
+/// The place that a row tells; `None` where it cannot be one.
+#[must_use]
+pub fn place(partition: i32, offset: i64, index: i32) -> Option<Place> {
+    Some(Place { partition, offset, index: u16::try_from(index).ok()? })
+}
+
+/// The time that a row tells.
+#[must_use]
+pub const fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}

@@ -1,0 +1,218 @@
+//! A Parquet file of ticks: written in their order, and read back.
+
+use super::columns::{Columns, ReadDecimals, SCHEMA, place, timestamp};
+use crate::checksum::Content;
+use common::Place;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::reader::ColumnReaderImpl;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, RowGroupReader};
+use parquet::file::serialized_reader::SerializedFileReader;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::ColumnPath;
+use std::fs::File;
+use std::sync::Arc;
+
+/// Rows of a row group: what DuckDB reads by one thread, and few symbols' ticks.
+pub const GROUP: usize = 1 << 17;
+/// Rows of a page: a query of one symbol reads few others'.
+const PAGE: usize = 1 << 14;
+const LEVEL: i32 = 6;
+
+/// Writes a file.
+pub struct Writer {
+    file: SerializedFileWriter<File>,
+    columns: Columns,
+    /// The symbol of the last tick.
+    symbol: ByteArray,
+    rows: u64,
+}
+
+impl Writer {
+    /// # Errors
+    /// Where `file` cannot be written; here and below.
+    pub fn new(file: File) -> Result<Self> {
+        let schema = Arc::new(parse_message_type(SCHEMA)?);
+        let file = SerializedFileWriter::new(file, schema, Arc::new(properties()?))?;
+        Ok(Self { file, columns: Columns::default(), symbol: ByteArray::from(Vec::new()), rows: 0 })
+    }
+
+    /// Adds a tick that comes behind all that were added.
+    pub fn push(&mut self, content: &Content<'_>, place: Place) -> Result<()> {
+        if self.symbol.data() != content.symbol.as_bytes() {
+            self.symbol = ByteArray::from(content.symbol.as_bytes().to_vec());
+        }
+        self.columns.push(&self.symbol, content, place);
+        self.rows += 1;
+        if self.columns.len() >= GROUP { self.flush() } else { Ok(()) }
+    }
+
+    /// How many bytes are written so far, without the last rows.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes_written() as u64
+    }
+
+    /// Ends the file; gives it and the number of its rows.
+    pub fn finish(mut self) -> Result<(File, u64)> {
+        if !self.columns.is_empty() {
+            self.flush()?;
+        }
+        Ok((self.file.into_inner()?, self.rows))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let Columns { symbol, timestamp, open, high, low, close, volume, partition, offset, index } =
+            std::mem::take(&mut self.columns);
+        let mut group = self.file.next_row_group()?;
+        put::<ByteArrayType>(&mut group, &symbol, None)?;
+        put::<Int64Type>(&mut group, &timestamp, None)?;
+        put::<FixedLenByteArrayType>(&mut group, &open.prices(), None)?;
+        put::<FixedLenByteArrayType>(&mut group, &high.prices(), Some(&high.levels))?;
+        put::<FixedLenByteArrayType>(&mut group, &low.prices(), Some(&low.levels))?;
+        put::<FixedLenByteArrayType>(&mut group, &close.prices(), None)?;
+        put::<FixedLenByteArrayType>(&mut group, &volume.volumes(), Some(&volume.levels))?;
+        put::<Int32Type>(&mut group, &partition, None)?;
+        put::<Int64Type>(&mut group, &offset, None)?;
+        put::<Int32Type>(&mut group, &index, None)?;
+        group.close().map(drop)
+    }
+}
+
+fn put<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    values: &[T::T],
+    levels: Option<&[i16]>,
+) -> Result<()> {
+    let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("a column too many".into()))?;
+    column.typed::<T>().write_batch(values, levels, None)?;
+    column.close()
+}
+
+fn properties() -> Result<WriterProperties> {
+    let column = |name: &str| ColumnPath::from(name);
+    let order = [0, 1].map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false });
+    let properties = WriterProperties::builder()
+        .set_created_by("stock-lambda batch-layer".into())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
+        .set_data_page_row_count_limit(PAGE)
+        .set_sorting_columns(Some(order.into()));
+    // They differ from row to row, and grow within a symbol.
+    let growing = ["timestamp", "kafka_offset"].into_iter().fold(properties, |properties, name| {
+        properties
+            .set_column_dictionary_enabled(column(name), false)
+            .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED)
+    });
+    Ok(growing.build())
+}
+
+/// Shows each tick of a file to `visit`, in the order in which they stand there; gives how many there are.
+///
+/// # Errors
+/// Where it cannot be read, or holds what is no tick.
+pub fn each(file: File, visit: &mut dyn FnMut(&Content<'_>, Place)) -> Result<u64> {
+    let reader = SerializedFileReader::new(file)?;
+    let schema = parse_message_type(SCHEMA)?;
+    if *reader.metadata().file_metadata().schema() != schema {
+        return Err(ParquetError::General("its columns are not those of the lake".into()));
+    }
+    let mut rows = 0;
+    for number in 0..reader.num_row_groups() {
+        rows += each_of_group(&*reader.get_row_group(number)?, visit)?;
+    }
+    Ok(rows)
+}
+
+fn each_of_group(group: &dyn RowGroupReader, visit: &mut dyn FnMut(&Content<'_>, Place)) -> Result<u64> {
+    let rows = usize::try_from(group.metadata().num_rows())?;
+    let (symbols, _) = take::<ByteArrayType>(group, 0, rows)?;
+    let (timestamps, _) = take::<Int64Type>(group, 1, rows)?;
+    let decimals = |number| {
+        take::<FixedLenByteArrayType>(group, number, rows).map(|(values, levels)| ReadDecimals::new(values, levels))
+    };
+    let [mut open, mut high, mut low, mut close] = [decimals(2)?, decimals(3)?, decimals(4)?, decimals(5)?];
+    let mut volume = decimals(6)?;
+    let (partitions, _) = take::<Int32Type>(group, 7, rows)?;
+    let (offsets, _) = take::<Int64Type>(group, 8, rows)?;
+    let (indexes, _) = take::<Int32Type>(group, 9, rows)?;
+    for row in 0..rows {
+        let content = Content {
+            symbol: symbols[row].as_utf8()?,
+            timestamp: timestamp(timestamps[row]),
+            open: open.next_price(),
+            high: high.next_price(),
+            low: low.next_price(),
+            close: close.next_price(),
+            volume: volume.next_volume(),
+        };
+        let place = place(partitions[row], offsets[row], indexes[row]);
+        visit(&content, place.ok_or_else(|| ParquetError::General("a row tells no place".into()))?);
+    }
+    Ok(rows as u64)
+}
+
+/// All values of a column, and which rows have one.
+fn take<T: DataType>(group: &dyn RowGroupReader, column: usize, rows: usize) -> Result<(Vec<T::T>, Vec<i16>)> {
+    let mut reader: ColumnReaderImpl<T> = T::get_column_reader(group.get_column_reader(column)?)
+        .ok_or_else(|| ParquetError::General(format!("column {column} is of another type")))?;
+    let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::new());
+    let (read, _, _) = reader.read_records(rows, Some(&mut levels), None, &mut values)?;
+    if read == rows {
+        return Ok((values, levels));
+    }
+    Err(ParquetError::General(format!("column {column} has {read} of {rows} rows")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sort::{nameless, rewound};
+    use super::*;
+    use common::{Price, Timestamp, Volume};
+    use proptest::prelude::*;
+
+    /// Of nine digits or many, above zero and below.
+    fn nanos() -> impl Strategy<Value = i64> {
+        prop_oneof![-i64::MAX..=i64::MAX, -9_i64..9, Just(201_500_000_000)]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_back_is_what_was_written_to_the_last_digit(
+            ticks in proptest::collection::vec(
+                ("[A-Z]{1,3}|µ{32}", any::<i64>(), nanos(), proptest::option::of(nanos()), nanos(),
+                 proptest::option::of((0..=i64::MAX, 0..Volume::ONE)), any::<(i32, i64, u16)>()),
+                0..30,
+            ),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let price = |nanos: i64| Price::from_nanos(nanos);
+            let all: Vec<_> = ticks.iter().map(|(symbol, at, open, high, close, volume, place)| {
+                let content = Content {
+                    symbol,
+                    timestamp: Timestamp::from_micros(*at),
+                    open: price(*open),
+                    high: high.and_then(price),
+                    low: high.and(price(*close)),
+                    close: price(*close),
+                    volume: volume.and_then(|(whole, part)| Volume::from_parts(whole, part)),
+                };
+                (content, Place { partition: place.0, offset: place.1, index: place.2 })
+            }).collect();
+            let mut writer = Writer::new(nameless(folder.path()).unwrap()).unwrap();
+            all.iter().for_each(|(content, place)| writer.push(content, *place).unwrap());
+            let (file, rows) = writer.finish().unwrap();
+            prop_assert_eq!(rows, all.len() as u64);
+            let mut expected = all.iter();
+            let mut same = true;
+            let read = each(rewound(file).unwrap(), &mut |content, place| {
+                same &= expected.next() == Some(&(*content, place));
+            });
+            prop_assert_eq!(read.unwrap(), rows);
+            prop_assert!(same && expected.next().is_none());
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The keys of the lake: in Hive's style, so that every engine prunes by them.
+
+use crate::hour::Hour;
+use std::fmt::Write as _;
+
+/// Where what readers must not see yet lies. Hive's readers pass over names that begin so.
+const STAGING: &str = "_staging/";
+/// Hive's own name for what has none.
+const NO_TOPIC: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Begins the keys of everything that is not shown to readers.
+#[must_use]
+pub fn staging(prefix: &str) -> String {
+    format!("{prefix}{STAGING}")
+}
+
+/// Where an object lies until it has been compared.
+#[must_use]
+pub fn staged(prefix: &str, name: &str) -> String {
+    format!("{prefix}{STAGING}{name}")
+}
+
+/// Where readers find it: `lake/source=stock_prices/date=2025-06-02/hour=13/<name>`.
+#[must_use]
+pub fn published(prefix: &str, source: &str, hour: Hour, name: &str) -> String {
+    let start = hour.start().to_string();
+    let (date, hour) = (start.get(..10).unwrap_or_default(), start.get(11..13).unwrap_or_default());
+    let source = if source.is_empty() { NO_TOPIC.to_owned() } else { escaped(source) };
+    format!("{prefix}source={source}/date={date}/hour={hour}/{name}")
+}
+
+/// As Hive writes values that do not fit into a path; no topic of Kafka's needs it.
+fn escaped(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    for byte in source.bytes() {
+        match byte {
+            b'.' | b'_' | b'-' => text.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => text.push(char::from(byte)),
+            _ => drop(write!(text, "%{byte:02X}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_tells_source_date_and_hour_as_hive_does() {
+        let hour = Hour::parse("2025-06-02T03").unwrap();
+        assert_eq!(
+            published("lake/", "stock_prices", hour, "1-0.parquet"),
+            "lake/source=stock_prices/date=2025-06-02/hour=03/1-0.parquet"
+        );
+        assert_eq!(published("", "a=b", hour, "x"), "source=a%3Db/date=2025-06-02/hour=03/x");
+        assert_eq!(published("l/", "", hour, "x"), "l/source=__HIVE_DEFAULT_PARTITION__/date=2025-06-02/hour=03/x");
+    }
+}

@@ -1,0 +1,75 @@
+//! Showing an hour to readers: what was compared is copied to where they look, and what it replaces is deleted.
+
+use super::key;
+use super::table::{self, Candidate, LakeObject};
+use crate::archive::{Object, Store, StoreError};
+use crate::index::Index;
+use service::Failure;
+
+/// What was written and compared, where no reader looks.
+#[derive(Debug)]
+pub struct Part {
+    pub source: String,
+    pub name: String,
+    pub staged: Object,
+    pub rows: u64,
+    pub checksum: u64,
+}
+
+/// Lets readers see an hour's parts in the place of what they saw before.
+///
+/// # Errors
+/// Where the store or the database fails. What has been shown by then is taken away by [`clear`].
+pub async fn publish(
+    (index, store): (&mut Index, &Store),
+    prefix: &str,
+    candidate: &Candidate,
+    run_id: i64,
+    parts: Vec<Part>,
+) -> Result<(), Failure> {
+    let object = |part: &Part| LakeObject {
+        key: key::published(prefix, &part.source, candidate.hour, &part.name),
+        source: part.source.clone(),
+        size: part.staged.size,
+        rows: part.rows,
+        checksum: part.checksum,
+    };
+    let objects: Vec<LakeObject> = parts.iter().map(object).collect();
+    table::announce(index, candidate, run_id, &objects).await?;
+    let mut etags = Vec::new();
+    for (part, LakeObject { key, size, .. }) in parts.iter().zip(&objects) {
+        store.copy(&part.staged.key, key).await?;
+        let shown = find(store, key).await?;
+        if shown.size != *size {
+            let error = anyhow::anyhow!("{}{key} has {} of {size} bytes", store.location(), shown.size);
+            return Err(Failure::Infrastructure(error));
+        }
+        etags.push((key.clone(), shown.etag));
+    }
+    table::switch(index, candidate.hour, run_id, &etags).await?;
+    clear(index, store, prefix).await
+}
+
+/// Deletes what no reader should see: what was replaced, and what a run that was killed has left.
+///
+/// # Errors
+/// Where the store or the database fails.
+pub async fn clear(index: &mut Index, store: &Store, prefix: &str) -> Result<(), Failure> {
+    for key in table::leftovers(index).await? {
+        store.delete(&key).await?;
+        table::forget(index, &key).await?;
+    }
+    for object in store.list(&key::staging(prefix)).await? {
+        store.delete(&object.key).await?;
+    }
+    Ok(())
+}
+
+/// An object as the store lists it.
+///
+/// # Errors
+/// [`StoreError::Moved`] where it is not there.
+pub async fn find(store: &Store, key: &str) -> Result<Object, StoreError> {
+    let listed = store.list(key).await?;
+    listed.into_iter().find(|object| &*object.key == key).ok_or(StoreError::Moved)
+}

@@ -1,0 +1,187 @@
+//! Records that the sums of several hours have: `shared_records`.
+//!
+//! A record has one time, so this is objects that tell different things of it. Within an hour the first object by key counts;
+//! between hours nothing is taken out: either hour counts the record, and it is said. Spans of offsets tell which hours may
+//! share any; of those the sets are compared.
+
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::scan::{Offsets, places};
+use crate::state;
+use common::Timestamp;
+use futures::TryStreamExt;
+use roaring::RoaringTreemap;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use service::words::{counted, one_or_more};
+use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::{Acquire, Row};
+use std::time::Duration;
+
+/// What an hour's sums have in common with those of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    pub other: Hour,
+    pub records: u64,
+    pub topic: String,
+    /// Where one of them is.
+    pub partition: i32,
+    pub place: u64,
+    /// The objects of the other hour have changed since it was computed.
+    pub is_stale: bool,
+}
+
+impl Shared {
+    /// In words, without the hour that has them.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let Self { other, records, partition, place, .. } = self;
+        let (count, are, place) =
+            (counted(*records, "record"), one_or_more(*records, "is", "are"), places::text(*place));
+        format!(
+            "{count} {are} counted in hour {other}, too, offset {place} of partition {partition} for one: unless the topic was \
+             made anew in between, objects tell different times of the same record, and the wrong one is to be mended"
+        )
+    }
+}
+
+/// What the sums of other hours have of some places of an hour, by hour.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn find(index: &mut Index, hour: Hour, places: &Offsets) -> Result<Vec<Shared>, Failure> {
+    let found = find_all(&mut index.connection, index.patience, hour, places).await;
+    found.map_err(|error| index.failed("reading hour_sums in", error))
+}
+
+/// The same of an hour as it was computed last; nothing of one whose sums cannot be read.
+///
+/// # Errors
+/// As [`find`].
+pub async fn of_computed(index: &mut Index, hour: Hour) -> Result<Vec<Shared>, Failure> {
+    let row = pg::query_scalar("select offsets from hour_sums where hour = $1")
+        .bind(hour.start())
+        .fetch_optional(&mut index.connection);
+    let row: Result<Option<Vec<u8>>, _> = in_time(index.patience, row).await;
+    let kept = row.map_err(|error| index.failed("reading hour_sums in", error))?;
+    match kept.and_then(|kept| state::decode_offsets(&kept).ok()) {
+        Some(places) => find(index, hour, &places).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn find_all(
+    connection: &mut PgConnection,
+    patience: Duration,
+    hour: Hour,
+    places: &Offsets,
+) -> Result<Vec<Shared>, sqlx::Error> {
+    let spans = spans(places);
+    let mut rows = pg::query(
+        "select s.hour, s.offsets,
+                exists (select from stale_hours t where t.hour = s.hour) as is_stale,
+                array(select k.topic
+                      from kafka_sources k
+                      where k.first_seen_at > least($1, s.hour) and k.first_seen_at < greatest($1, s.hour) + interval '1 hour'
+                        and exists (select from kafka_sources e
+                                    where e.topic = k.topic and e.first_seen_at < k.first_seen_at)) as anew
+         from hour_sums s
+         where s.hour in (select o.hour
+                          from hour_spans o
+                                   join unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[])
+                                       as own (topic, partition, first_offset, last_offset)
+                                   on o.topic = own.topic and o.partition = own.partition
+                                       and o.last_offset >= own.first_offset and o.first_offset <= own.last_offset
+                          where o.hour <> $1)
+         order by s.hour",
+    )
+    .bind(hour.start())
+    .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.last.cast_signed()).collect::<Vec<_>>())
+    .fetch(connection);
+    let mut found = Vec::new();
+    while let Some(row) = in_time(patience, rows.try_next()).await? {
+        // What cannot be read is read anew, or refused, when its own hour is next computed.
+        let Ok(others) = state::decode_offsets(row.try_get("offsets")?) else {
+            continue;
+        };
+        let anew: Vec<String> = row.try_get("anew")?;
+        let (other, is_stale) = (Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("is_stale")?);
+        let common = places.common(&others);
+        // Offsets that began again are other records'.
+        let of_same: Vec<_> = common.iter().filter(|(topic, ..)| !anew.iter().any(|anew| anew == topic)).collect();
+        let records = of_same.iter().map(|(.., places)| places.len()).sum();
+        if let Some(&(topic, partition, places)) = of_same.first()
+            && let Some(place) = places.min()
+        {
+            found.push(Shared { other, records, topic: topic.to_owned(), partition, place, is_stale });
+        }
+    }
+    Ok(found)
+}
+
+/// Where the messages of an hour lie in one partition.
+struct Span {
+    topic: String,
+    partition: i32,
+    first: u64,
+    last: u64,
+}
+
+fn spans(places: &Offsets) -> Vec<Span> {
+    let span = |(topic, partition, places): (&str, i32, &RoaringTreemap)| {
+        let messages = places::messages(places);
+        Some(Span { topic: topic.to_owned(), partition, first: messages.min()?, last: messages.max()? })
+    };
+    places.iter().filter_map(span).collect()
+}
+
+/// Notes where the records of an hour lie, and what other hours have of them.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn write(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    (places, shared): (&Offsets, &[Shared]),
+) -> Result<(), sqlx::Error> {
+    let spans = spans(places);
+    for table in ["delete from hour_spans where hour = $1", "delete from shared_records where $1 in (hour, other_hour)"]
+    {
+        pg::query(table).bind(hour.start()).execute(transaction.acquire().await?).await?;
+    }
+    pg::query(
+        "insert into hour_spans (hour, topic, partition, first_offset, last_offset)
+         select $1, * from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[])",
+    )
+    .bind(hour.start())
+    .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
+    .bind(spans.iter().map(|span| span.last.cast_signed()).collect::<Vec<_>>())
+    .execute(transaction.acquire().await?)
+    .await?;
+    if shared.is_empty() {
+        return Ok(());
+    }
+    pg::query(
+        "insert into shared_records (hour, other_hour, records, topic, partition, place)
+         select case when turned then other else $1 end, case when turned then $1 else other end, records, topic, partition,
+                place
+         from unnest($2::timestamptz[], $3::bigint[], $4::text[], $5::integer[], $6::bigint[])
+                  as found (other, records, topic, partition, place),
+              (values (false), (true)) as sides (turned)",
+    )
+    .bind(hour.start())
+    .bind(shared.iter().map(|shared| shared.other.start()).collect::<Vec<_>>())
+    .bind(shared.iter().map(|shared| shared.records.cast_signed()).collect::<Vec<_>>())
+    .bind(shared.iter().map(|shared| &*shared.topic).collect::<Vec<_>>())
+    .bind(shared.iter().map(|shared| shared.partition).collect::<Vec<_>>())
+    .bind(shared.iter().map(|shared| shared.place.cast_signed()).collect::<Vec<_>>())
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! The archive's hours as Parquet: what is written, what readers see, and what a killed run leaves.
+
+use crate::support::{LONG, Tick, World, key, lines, some_ticks};
+use batch_layer::lake::file;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::Duration;
+use testing::{Child, eventually};
+
+const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+
+/// The keys that readers see.
+async fn published(world: &World) -> BTreeSet<String> {
+    let listed = world.bucket.list("lake/").await.unwrap();
+    listed.into_iter().map(|object| object.key).collect()
+}
+
+/// Every tick that readers see, as text, object by object and in the order of each.
+async fn lake(world: &World) -> Vec<String> {
+    let mut ticks = Vec::new();
+    for key in published(world).await {
+        let bytes = world.bucket.get(&key).await.unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        file::each(file, &mut |content, place| {
+            ticks.push(format!("{content} at {}+{}", place.partition, place.offset));
+        })
+        .unwrap();
+    }
+    ticks
+}
+
+/// The same of ticks that a test has made up, by hour, symbol, time and place.
+fn expected(ticks: &[Tick]) -> Vec<String> {
+    let mut ticks: Vec<&Tick> = ticks.iter().collect();
+    ticks.sort_by_key(|tick| (tick.at.floor(3_600_000_000), &tick.symbol, tick.at, tick.partition, tick.offset));
+    let decimal = |units: i64| {
+        let text = format!("{}.{:04}", units / 10_000, units % 10_000);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    let text = |tick: &&Tick| {
+        let Tick { symbol, at, open, close, volume, partition, offset } = tick;
+        let (open, close) = (decimal(*open), decimal(*close));
+        format!("{symbol} {at} open {open} close {close} volume {volume} at {partition}+{offset}")
+    };
+    ticks.iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn an_hour_of_several_objects_becomes_one_of_its_ticks_each_once_by_symbol_and_time() {
+    let world = World::create().await;
+    let (first, second, late) = (some_ticks(13, 0, 0, 300), some_ticks(13, 1, 0, 200), some_ticks(13, 0, 300, 20));
+    world.put(&key(13, 0, 0), &first).await;
+    // Some of its records were archived before.
+    world.put(&key(13, 0, 200), &[&first[200..], &late[..]].concat()).await;
+    world.put(&key(14, 1, 0), &second).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    assert_eq!(lake(&world).await, expected(&[first, second, late].concat()));
+    let keys = published(&world).await;
+    let prefix = "lake/source=stock_prices/date=2025-06-02/hour=13/";
+    assert!(keys.len() == 1 && keys.iter().all(|key| key.starts_with(prefix)), "{keys:?}");
+    let known = world.rows("select concat_ws(' ', state, rows, etag is not null, key) from lake_objects").await;
+    assert_eq!(known, keys.iter().map(|key| format!("verified 520 t {key}")).collect::<Vec<_>>());
+    world.run_ok(&COMPACT).await;
+    assert_eq!(published(&world).await, keys, "what is there is not written again");
+}
+
+#[tokio::test]
+async fn a_late_tick_makes_its_hour_be_written_anew_and_the_earlier_object_is_gone() {
+    let world = World::create().await;
+    let (ticks, late) = (some_ticks(13, 0, 0, 50), some_ticks(13, 0, 50, 3));
+    world.put(&key(13, 0, 0), &ticks).await;
+    world.put(&key(14, 2, 0), &some_ticks(14, 2, 0, 5)).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    let before = published(&world).await;
+    world.put(&key(15, 0, 50), &late).await;
+    let untouched = world.run_ok(&COMPACT).await;
+    assert_eq!(published(&world).await, before, "{}", untouched.stderr);
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    let after = published(&world).await;
+    assert_eq!((after.len(), after.intersection(&before).count()), (2, 1), "{before:?} {after:?}");
+    assert_eq!(lake(&world).await, expected(&[ticks, late, some_ticks(14, 2, 0, 5)].concat()));
+}
+
+#[tokio::test]
+async fn hours_whose_ticks_tell_no_offsets_or_are_gone_are_named_and_left_out() {
+    let world = World::create().await;
+    let placeless = lines(&some_ticks(10, 0, 0, 5)).replace(r#""kafka_offset":"#, r#""other":"#);
+    world.bucket.put(&key(10, 0, 0), placeless).await.unwrap();
+    for hour in [11, 12] {
+        world.put(&key(hour, 0, 10 * hour), &some_ticks(hour, 0, 10 * hour, 5)).await;
+    }
+    world.run_ok(&DAY).await;
+    world.expire(&key(11, 0, 110)).await;
+    world.run_ok(&DAY).await;
+    let outcome = world.run_ok(&COMPACT).await;
+    assert!(outcome.stderr.contains("the first 2025-06-02T10:00Z: lines do not tell their offsets"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the first 2025-06-02T11:00Z: objects have expired"), "{}", outcome.stderr);
+    assert_eq!(lake(&world).await, expected(&some_ticks(12, 0, 120, 5)));
+}
+
+#[tokio::test]
+async fn an_hour_whose_objects_have_expired_stays_in_the_lake_as_it_is() {
+    let world = World::create().await;
+    let ticks = some_ticks(13, 0, 0, 50);
+    world.put(&key(13, 0, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    world.expire(&key(13, 0, 0)).await;
+    world.run_ok(&DAY).await;
+    let outcome = world.run_ok(&COMPACT).await;
+    assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+    assert_eq!(lake(&world).await, expected(&ticks));
+}
+
+#[tokio::test]
+async fn an_object_that_was_replaced_since_holds_its_hour_back_and_no_other() {
+    let world = World::create().await;
+    for hour in [10, 11] {
+        world.put(&key(hour, 0, 10 * hour), &some_ticks(hour, 0, 10 * hour, 5)).await;
+    }
+    world.run_ok(&DAY).await;
+    world.put(&key(10, 0, 100), &some_ticks(10, 0, 100, 6)).await;
+    let outcome = world.run(&COMPACT).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("hour 2025-06-02T10:00Z: not written to the lake: its objects have changed"));
+    assert_eq!(lake(&world).await, expected(&some_ticks(11, 0, 110, 5)));
+}
+
+#[tokio::test]
+async fn what_a_killed_run_has_left_is_gone_after_the_next_one() {
+    let world = World::create().await;
+    let ticks = some_ticks(13, 0, 0, 50);
+    world.put(&key(13, 0, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    for (state, name) in [("written", "a"), ("superseded", "b")] {
+        let key = format!("lake/source=stock_prices/date=2025-06-02/hour=12/{name}.parquet");
+        world.bucket.put(&key, "half").await.unwrap();
+        world
+            .execute(&format!(
+                "insert into lake_objects (key, source, hour, fingerprint, size, rows, checksum, state, run_id)
+                 values ('{key}', 'stock_prices', '2025-06-02T12:00Z', '', 1, 1, 1, '{state}', 1)"
+            ))
+            .await;
+    }
+    world.bucket.put("lake/_staging/9-0.parquet", "half").await.unwrap();
+    world.run_ok(&COMPACT).await;
+    assert_eq!(lake(&world).await, expected(&ticks));
+    assert_eq!(world.number("select count(*) from lake_objects").await, 1);
+}
+
+#[tokio::test]
+async fn runs_that_are_killed_at_any_point_leave_each_tick_in_the_lake_once() {
+    let world = World::create().await;
+    let mut ticks = Vec::new();
+    for hour in 8..14 {
+        ticks.extend(some_ticks(hour, 0, 1000 * hour, 500));
+        world.put(&key(hour, 0, 1000 * hour), &ticks[ticks.len() - 500..]).await;
+    }
+    world.run_ok(&DAY).await;
+    for (round, pause) in (0..).zip([30, 60, 90, 120, 160, 200, 250, 300, 350, 400]) {
+        // Each time some hours are written anew.
+        let late = some_ticks(8 + round % 6, 1, 100 * round, 3);
+        world.put(&key(20, 1, 100 * round), &late).await;
+        ticks.extend(late);
+        world.run_ok(&DAY).await;
+        let mut run = Child::spawn(world.command(&COMPACT));
+        eventually("a run at work", LONG, || async { world.number("select count(*) from batch_lock").await == 1 }).await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        run.kill();
+        // Nobody need wait until the run counts as dead.
+        world.execute("delete from batch_lock").await;
+    }
+    world.run_ok(&COMPACT).await;
+    assert_eq!(lake(&world).await, expected(&ticks));
+    assert_eq!(world.number("select count(*) from lake_objects where state <> 'verified'").await, 0);
+}

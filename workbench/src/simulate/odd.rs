@@ -1,0 +1,139 @@
+//! Ticks that are valid and odd all the same: what the detectors of anomalies are there to find.
+
+use super::market::{Market, Quote};
+use common::Volume;
+use rand::{Rng, RngExt};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// What is odd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oddity {
+    /// A price that is wrong by half a per cent to five.
+    WrongPrice,
+    /// One that is wrong by eight to twenty per cent.
+    FarPrice,
+    /// The first tick of a new level, five to ten per cent away: nothing is wrong with it.
+    NewLevel,
+    /// A volume of hundreds of others.
+    VolumeBurst,
+    /// The first tick behind ten minutes without any.
+    Silence,
+}
+
+impl Oddity {
+    /// A record header that says what is odd about the tick; others have none.
+    pub const HEADER: &str = "odd";
+
+    const ALL: [Self; 5] = [Self::WrongPrice, Self::FarPrice, Self::NewLevel, Self::VolumeBurst, Self::Silence];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WrongPrice => "wrong_price",
+            Self::FarPrice => "far_price",
+            Self::NewLevel => "new_level",
+            Self::VolumeBurst => "volume_burst",
+            Self::Silence => "silence",
+        }
+    }
+}
+
+/// How many of the ticks are odd in one way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    pub oddity: Oddity,
+    pub fraction: f64,
+}
+
+/// `wrong_price=0.001`
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = text.split_once('=').and_then(|(name, fraction)| {
+            let oddity = Oddity::ALL.into_iter().find(|oddity| oddity.name() == name)?;
+            let fraction = fraction.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction))?;
+            Some(Self { oddity, fraction })
+        });
+        named.ok_or_else(|| {
+            let names = Oddity::ALL.map(Oddity::name).join(", ");
+            format!("expected a kind and a fraction, such as wrong_price=0.001; kinds are {names}")
+        })
+    }
+}
+
+/// Microseconds that a symbol is silent for.
+const SILENCE: i64 = 600_000_000;
+
+/// Makes some of a market's ticks odd.
+#[derive(Debug, Default)]
+pub struct Odd {
+    shares: Vec<Share>,
+    /// By stock, when it speaks again.
+    silent: BTreeMap<usize, i64>,
+}
+
+impl Odd {
+    pub fn new(shares: Vec<Share>) -> Self {
+        Self { shares, silent: BTreeMap::new() }
+    }
+
+    /// Whether the stock has no ticks at `time`.
+    pub fn silences(&self, quote: &Quote, time: i64) -> bool {
+        self.silent.get(&quote.stock).is_some_and(|until| time < *until)
+    }
+
+    /// Makes a tick odd now and then. Nothing is drawn where none is to be.
+    pub fn change(
+        &mut self,
+        quote: &mut Quote,
+        time: i64,
+        (market, rng): (&mut Market, &mut impl Rng),
+    ) -> Option<Oddity> {
+        if self.silent.remove(&quote.stock).is_some() {
+            return Some(Oddity::Silence);
+        }
+        let oddity = self.draw(rng)?;
+        match oddity {
+            Oddity::WrongPrice => scale(quote, factor(0.005..=0.05, rng), market),
+            Oddity::FarPrice => scale(quote, factor(0.08..=0.2, rng), market),
+            Oddity::NewLevel => {
+                let factor = factor(0.05..=0.1, rng);
+                market.stocks[quote.stock].move_to(factor);
+                scale(quote, factor, market);
+            }
+            Oddity::VolumeBurst => quote.volume = Volume::from_parts(rng.random_range(500_000..5_000_000), 0),
+            Oddity::Silence => {
+                self.silent.insert(quote.stock, time + SILENCE);
+                return None;
+            }
+        }
+        Some(oddity)
+    }
+
+    fn draw(&self, rng: &mut impl Rng) -> Option<Oddity> {
+        if self.shares.is_empty() {
+            return None;
+        }
+        let mut left: f64 = rng.random();
+        let drawn = self.shares.iter().find(|share| {
+            left -= share.fraction;
+            left < 0.0
+        });
+        drawn.map(|share| share.oddity)
+    }
+}
+
+/// Up or down by a share of the price.
+fn factor(by: RangeInclusive<f64>, rng: &mut impl Rng) -> f64 {
+    let by = rng.random_range(by);
+    if rng.random() { 1.0 + by } else { 1.0 - by }
+}
+
+fn scale(quote: &mut Quote, factor: f64, market: &Market) {
+    let step = market.stocks[quote.stock].smallest_step();
+    for price in [&mut quote.open, &mut quote.high, &mut quote.low, &mut quote.close] {
+        *price = ((*price as f64 * factor / step as f64).round() as i64).max(1) * step;
+    }
+}
