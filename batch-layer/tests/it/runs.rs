@@ -272,6 +272,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         gone_objects: 0,
         withdrawn: Offsets::default(),
         conflicts: 7,
+        shared: Vec::new(),
         format: "lines",
         location: "s3://elsewhere/",
         run_id: old_run,
