@@ -46,14 +46,14 @@ const SEED: &str = "
     from batch_hours, unnest(array['AAPL', 'BRK-B']) as symbol;
     insert into anomalies (source, version, kafka_partition, kafka_offset, kafka_index, detector, kind, symbol, time, score,
                            observed, expected, verdict, found_at, judged_at)
-    select source, 1, 0, number, 0, detector, kind, symbol, time, 2, 12, 11, verdict, time + interval '1 second', judged_at
+    select source, 1, 0, 10 * number + place, 0, detector, kind, symbol, time, 2, 12, 11, verdict, time + interval '1 second',
+           judged_at
     from unnest(array['AAPL', 'BRK-B']) with ordinality as symbols (symbol, number)
-             cross join (values (1, 'bad_print', 'spike', now() - interval '10 minutes', 'provisional', null),
-                                (1, 'bad_print', 'spike', now() - interval '3 hours', 'confirmed', now() - interval '1 hour'),
-                                (1, 'silence', 'silence', now() - interval '3 hours', 'withdrawn', now() - interval '1 hour'),
-                                (0, 'two_sided', 'off_neighbours', now() - interval '3 hours', 'confirmed', now()))
-                 as found (source, detector, kind, time, verdict, judged_at)
-    on conflict do nothing;";
+             cross join (values (1, 1, 'bad_print', 'spike', now() - interval '10 minutes', 'provisional', null),
+                                (1, 2, 'bad_print', 'spike', now() - interval '3 hours', 'confirmed', now()),
+                                (1, 3, 'bad_print', 'spike', now() - interval '3 hours', 'withdrawn', now()),
+                                (0, 4, 'two_sided', 'off_neighbours', now() - interval '3 hours', 'confirmed', now()))
+                 as found (source, place, detector, kind, time, verdict, judged_at);";
 
 pub async fn migrated() -> TestDatabase {
     let database = TestDatabase::create().await;
