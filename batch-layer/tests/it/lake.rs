@@ -98,7 +98,11 @@ async fn hours_whose_ticks_tell_no_offsets_or_are_gone_are_named_and_left_out() 
     world.expire(&key(11, 0, 110)).await;
     world.run_ok(&DAY).await;
     let outcome = world.run_ok(&COMPACT).await;
-    assert!(outcome.stderr.contains("the first 2025-06-02T10:00Z: lines do not tell their offsets"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("the first 2025-06-02T10:00Z: lines do not tell their offsets"),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.stderr.contains("the first 2025-06-02T11:00Z: objects have expired"), "{}", outcome.stderr);
     assert_eq!(lake(&world).await, expected(&some_ticks(12, 0, 120, 5)));
 }
@@ -170,9 +174,11 @@ async fn runs_that_are_killed_at_any_point_leave_each_tick_in_the_lake_once() {
         ticks.extend(late);
         world.run_ok(&DAY).await;
         let mut run = Child::spawn(world.command(&COMPACT));
-        eventually("a run at work", LONG, || async { world.number("select count(*) from batch_lock").await == 1 }).await;
+        eventually("a run at work", LONG, || async { world.number("select count(*) from batch_lock").await == 1 })
+            .await;
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        run.kill();
+        run.sigkill();
+        run.wait_exit(LONG).await;
         // Nobody need wait until the run counts as dead.
         world.execute("delete from batch_lock").await;
     }
