@@ -29,15 +29,15 @@ COPY xtask/Cargo.toml xtask/
 RUN for crate in anomalies common service testing speed-layer batch-layer workbench xtask; do \
         mkdir $crate/src && touch $crate/src/lib.rs && echo 'fn main() {}' > $crate/src/main.rs || exit 1; \
     done \
- && cargo build --release --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
- && cargo clean --release -p anomalies -p common -p service -p testing -p speed-layer -p batch-layer -p workbench \
+ && cargo build --profile dist --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
+ && cargo clean --profile dist -p anomalies -p common -p service -p testing -p speed-layer -p batch-layer -p workbench \
  && rm -rf */src
 
 COPY . .
 # One command for all three, so that they share each dependency built once with one set of features.
-RUN cargo build --release --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
+RUN cargo build --profile dist --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
  && mkdir /out \
- && cp target/release/speed-layer target/release/batch-layer target/release/workbench /out/
+ && cp target/dist/speed-layer target/dist/batch-layer target/dist/workbench /out/
 
 FROM ${RUNTIME_IMAGE} AS runtime
 RUN apt-get update \

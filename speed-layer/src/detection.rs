@@ -25,9 +25,17 @@ const TIMES: usize = 8;
 
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
-    parameters: Parameters,
+    parameters: Arc<Parameters>,
     calendar: Arc<Calendar>,
     partitions: BTreeMap<SourcePartition, Watched>,
+}
+
+/// A batch before the detectors. They look at it when they are asked for the first time: a store
+/// asks while PostgreSQL is still busy with the rows that it was sent.
+pub struct Judging<'a> {
+    batch: &'a Batch,
+    by: Option<(Arc<Parameters>, Arc<Calendar>)>,
+    judged: Judged,
 }
 
 /// What a batch shows.
@@ -80,7 +88,7 @@ struct Symbol {
 
 impl Detection {
     pub fn new(parameters: Parameters, calendar: Arc<Calendar>) -> Self {
-        Self { parameters, calendar, partitions: BTreeMap::new() }
+        Self { parameters: Arc::new(parameters), calendar, partitions: BTreeMap::new() }
     }
 
     /// The partitions of the batch whose states have to be read first, with the offset that the
@@ -106,16 +114,14 @@ impl Detection {
         self.partitions.insert(at, Watched { next, ..watched });
     }
 
-    /// What the batch shows. Until [`Detection::adopt`] its partitions are missing here.
-    pub fn judge(&mut self, batch: &Batch) -> Judged {
+    /// What the batch will show. Until [`Detection::adopt`] its partitions are missing here.
+    pub fn judge<'a>(&mut self, batch: &'a Batch) -> Judging<'a> {
         let taken = batch.ranges.iter().map(|range| {
             let watched = self.partitions.remove(&range.at).unwrap_or_default();
             (range.at, Watched { next: range.next, ..watched })
         });
-        let mut judged = Judged { states: taken.collect(), ..Judged::default() };
-        judged.look_at(&batch.seen, &self.parameters, &self.calendar);
-        judged.log = judged.states.iter_mut().filter_map(|(at, watched)| watched.write(*at)).collect();
-        judged
+        let judged = Judged { states: taken.collect(), ..Judged::default() };
+        Judging { batch, by: Some((Arc::clone(&self.parameters), Arc::clone(&self.calendar))), judged }
     }
 
     /// The batch is committed.
@@ -130,6 +136,27 @@ impl Detection {
 
     pub fn forget_all(&mut self) {
         self.partitions.clear();
+    }
+}
+
+impl<'a> Judging<'a> {
+    /// Where there are no detectors.
+    pub fn nothing(batch: &'a Batch) -> Self {
+        Self { batch, by: None, judged: Judged::default() }
+    }
+
+    pub fn judged(&mut self) -> &Judged {
+        if let Some((parameters, calendar)) = self.by.take() {
+            let judged = &mut self.judged;
+            judged.look_at(&self.batch.seen, &parameters, &calendar);
+            judged.log = judged.states.iter_mut().filter_map(|(at, watched)| watched.write(*at)).collect();
+        }
+        &self.judged
+    }
+
+    pub fn into_judged(mut self) -> Judged {
+        self.judged();
+        self.judged
     }
 }
 
@@ -319,7 +346,7 @@ mod tests {
                 detection.restore(at, start, self.log.get(&at).map_or(&[], Vec::as_slice));
             }
             assert_eq!(detection.missing(batch), []);
-            detection.judge(batch)
+            detection.judge(batch).into_judged()
         }
 
         fn commit(&mut self, batch: &Batch, judged: &Judged) {

@@ -16,7 +16,7 @@ pub use transaction::write_ticks;
 
 use crate::Shared;
 use crate::batch::Batch;
-use crate::detection::{Detection, Judged};
+use crate::detection::{Detection, Judged, Judging};
 use crate::handover::{Answer, Begin, Position, Question};
 use crate::outage::Outage;
 use crate::presence;
@@ -193,14 +193,14 @@ impl Store {
     async fn write_at_once(&mut self, batch: &Batch, tries: u32) -> Result<Option<Smaller>, StoreError> {
         let mut refused = 0;
         // Once for all tries of the same.
-        let judged = self.judge(batch).await?;
+        let mut judging = self.judge(batch).await?;
         loop {
             self.make_days(&batch.days).await?;
             let begun = Instant::now();
             let limits = Arc::clone(&self.limits);
             let mut at = Table::RealtimeStock;
             let write = async |connection: &mut PgConnection| {
-                transaction::write(connection, &limits, batch, &judged, &mut at).await
+                transaction::write(connection, &limits, batch, &mut judging, &mut at).await
             };
             match self.attempt(write).await? {
                 Try::Again => {}
@@ -220,14 +220,14 @@ impl Store {
                     self.works();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
-                    self.note_reached(batch, judged);
+                    self.note_reached(batch, judging.into_judged());
                     return Ok(None);
                 }
                 // The commit of an earlier try got through although its answer was lost.
                 Try::Done(Outcome::WrittenBefore) => {
                     self.works();
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
-                    self.note_reached(batch, judged);
+                    self.note_reached(batch, judging.into_judged());
                     return Ok(None);
                 }
                 Try::Done(Outcome::Fenced(moved)) => {
@@ -244,11 +244,11 @@ impl Store {
         }
     }
 
-    /// What the detectors say of the batch, by states that are those of all that was committed before it.
-    async fn judge(&mut self, batch: &Batch) -> Result<Judged, StoreError> {
+    /// What the detectors will say of the batch, by states that are those of all that was committed before it.
+    async fn judge<'a>(&mut self, batch: &'a Batch) -> Result<Judging<'a>, StoreError> {
         loop {
             let Some(detection) = &mut self.detection else {
-                return Ok(Judged::default());
+                return Ok(Judging::nothing(batch));
             };
             let missing = detection.missing(batch);
             if missing.is_empty() {

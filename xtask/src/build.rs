@@ -13,6 +13,8 @@ pub enum Profile {
     /// Quick to compile, and shared with the tests
     Dev,
     Release,
+    /// What is deployed: link-time optimization takes minutes more
+    Dist,
 }
 
 /// Where compiled binaries are.
@@ -40,19 +42,23 @@ pub fn binaries(profile: Profile, packages: &[&str]) -> Result<Binaries> {
             build.args(["--workspace", "--all-targets"]);
             "debug"
         }
-        Profile::Release => {
-            build.args(["--release", "--bins"]);
-            for package in packages {
-                build.args(["--package", package]);
-            }
-            "release"
-        }
+        Profile::Release => optimized(&mut build, "release", packages),
+        Profile::Dist => optimized(&mut build, "dist", packages),
     };
     let status = build.status().context("cannot run cargo")?;
     if !status.success() {
         bail!("{} cannot be compiled: see above", packages.join(", "));
     }
     Ok(Binaries(target_dir()?.join(folder)))
+}
+
+/// The folder of what it builds.
+fn optimized(build: &mut Command, profile: &'static str, packages: &[&str]) -> &'static str {
+    build.args(["--profile", profile, "--bins"]);
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    profile
 }
 
 /// Cargo itself, in the root of the workspace.

@@ -14,10 +14,12 @@ use crate::test;
 
 /// Replaces this process by `workbench COMMAND ARGUMENTS`, with the environment of the stack in `dir` where there is one.
 pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
-    // What is measured must be as new as what measures it.
-    let packages: &[&str] =
-        if command == "bench" { &["workbench", "speed-layer", "batch-layer"] } else { &["workbench"] };
-    let binaries = build::binaries(Profile::Release, packages)?;
+    // What is measured is what is deployed, and as new as what measures it.
+    let (profile, packages): (_, &[&str]) = match command {
+        "bench" => (Profile::Dist, &["workbench", "speed-layer", "batch-layer"]),
+        _ => (Profile::Release, &["workbench"]),
+    };
+    let binaries = build::binaries(profile, packages)?;
     let mut workbench = binaries.command("workbench");
     workbench.arg(command).args(arguments);
     match Stack::open(dir)? {

@@ -4,7 +4,7 @@ use super::limits::{COMMIT, Limits};
 use super::offsets::Moved;
 use super::{findings, offsets, statements};
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
-use crate::detection::Judged;
+use crate::detection::Judging;
 use common::{Bar, Timestamp};
 use service::pg;
 use service::pg::bars::Columns;
@@ -82,7 +82,7 @@ pub async fn write(
     connection: &mut PgConnection,
     limits: &Limits,
     batch: &Batch,
-    judged: &Judged,
+    judging: &mut Judging<'_>,
     at: &mut Table,
 ) -> sqlx::Result<Outcome> {
     limits.begin_batch(connection).await?;
@@ -91,7 +91,7 @@ pub async fn write(
         sqlx::raw_sql("rollback").execute(connection).await?;
         return Ok(not_ours);
     }
-    match write_all(connection, batch, judged, at).await {
+    match write_all(connection, batch, judging, at).await {
         Ok(()) => {}
         Err(Broken::Sql(error)) => return Err(error),
         Err(Broken::LeftOut(words)) => {
@@ -108,12 +108,15 @@ pub async fn write(
 async fn write_all(
     connection: &mut PgConnection,
     batch: &Batch,
-    judged: &Judged,
+    judging: &mut Judging<'_>,
     at: &mut Table,
 ) -> Result<(), Broken> {
-    write_rows(connection, batch, at).await?;
+    let judge = || {
+        judging.judged();
+    };
+    write_rows(connection, batch, judge, at).await?;
     *at = Table::Detectors;
-    findings::write(connection, judged).await?;
+    findings::write(connection, judging.judged()).await?;
     *at = Table::RejectedTicks;
     insert_rejects(connection, &batch.rejects).await?;
     offsets::record(connection, &batch.gaps).await?;
@@ -126,36 +129,57 @@ async fn write_all(
 /// # Errors
 /// Whatever PostgreSQL says; the transaction is then of no use.
 pub async fn write_ticks(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
-    match write_rows(connection, batch, &mut Table::RealtimeStock).await {
+    match write_rows(connection, batch, || (), &mut Table::RealtimeStock).await {
         Ok(()) => Ok(()),
         Err(Broken::Sql(error)) => Err(error),
         Err(Broken::LeftOut(words)) => Err(sqlx::Error::Protocol(words)),
     }
 }
 
-async fn write_rows(connection: &mut PgConnection, batch: &Batch, at: &mut Table) -> Result<(), Broken> {
+/// `meanwhile`: what may be done while PostgreSQL is busy with the ticks.
+async fn write_rows(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    meanwhile: impl FnOnce(),
+    at: &mut Table,
+) -> Result<(), Broken> {
+    let mut bars = (Vec::new(), Vec::new());
+    let prepare = || {
+        meanwhile();
+        let minutes = batch.bars.sorted();
+        let hours = MinuteBars::hours(&minutes);
+        bars = (minutes, hours);
+    };
     *at = Table::RealtimeStock;
-    all_in(*at, copy_rows(connection, &batch.rows).await?, batch.rows.count() as usize)?;
-    let minutes = batch.bars.sorted();
+    all_in(*at, copy_rows(connection, &batch.rows, prepare).await?, batch.rows.count() as usize)?;
+    let (minutes, hours) = bars;
     *at = Table::MinuteBars;
     all_in(*at, merge_bars(connection, statements::MERGE_MINUTE_BARS, &minutes).await?, minutes.len())?;
-    let hours = MinuteBars::hours(&minutes);
     *at = Table::HourBars;
     all_in(*at, merge_bars(connection, statements::MERGE_HOUR_BARS, &hours).await?, hours.len())
 }
 
-/// How many rows PostgreSQL took.
-async fn copy_rows(connection: &mut PgConnection, rows: &Rows) -> sqlx::Result<u64> {
+/// How many rows PostgreSQL took. `meanwhile` runs when all that fits the sockets' buffers is in
+/// them, so that PostgreSQL has something to do.
+async fn copy_rows(connection: &mut PgConnection, rows: &Rows, meanwhile: impl FnOnce()) -> sqlx::Result<u64> {
     /// Large enough to cost few system calls, small enough that the client's own buffer stays small.
     const CHUNK: usize = 128 * 1024;
     let mut taken = 0;
+    let mut meanwhile = Some(meanwhile);
     for (statement, stream) in rows.copies() {
         let mut copy = connection.copy_in_raw(statement).await?;
         for chunk in stream.chunks(CHUNK) {
             copy.send(chunk).await?;
         }
         copy.send(Rows::trailer()).await?;
+        if let Some(meanwhile) = meanwhile.take() {
+            meanwhile();
+        }
         taken += copy.finish().await?;
+    }
+    // Not a single tick.
+    if let Some(meanwhile) = meanwhile {
+        meanwhile();
     }
     Ok(taken)
 }
