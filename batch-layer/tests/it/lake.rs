@@ -5,7 +5,7 @@ use batch_layer::lake::file;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
-use testing::{Child, eventually};
+use testing::Child;
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
@@ -98,7 +98,11 @@ async fn hours_whose_ticks_tell_no_offsets_or_are_gone_are_named_and_left_out() 
     world.expire(&key(11, 0, 110)).await;
     world.run_ok(&DAY).await;
     let outcome = world.run_ok(&COMPACT).await;
-    assert!(outcome.stderr.contains("the first 2025-06-02T10:00Z: lines do not tell their offsets"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("the first 2025-06-02T10:00Z: lines do not tell their offsets"),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.stderr.contains("the first 2025-06-02T11:00Z: objects have expired"), "{}", outcome.stderr);
     assert_eq!(lake(&world).await, expected(&some_ticks(12, 0, 120, 5)));
 }
@@ -163,16 +167,16 @@ async fn runs_that_are_killed_at_any_point_leave_each_tick_in_the_lake_once() {
         world.put(&key(hour, 0, 1000 * hour), &ticks[ticks.len() - 500..]).await;
     }
     world.run_ok(&DAY).await;
-    for (round, pause) in (0..).zip([30, 60, 90, 120, 160, 200, 250, 300, 350, 400]) {
+    for (round, pause) in (0..).zip([50, 100, 150, 200, 250, 300, 400, 500, 650, 800]) {
         // Each time some hours are written anew.
         let late = some_ticks(8 + round % 6, 1, 100 * round, 3);
         world.put(&key(20, 1, 100 * round), &late).await;
         ticks.extend(late);
         world.run_ok(&DAY).await;
         let mut run = Child::spawn(world.command(&COMPACT));
-        eventually("a run at work", LONG, || async { world.number("select count(*) from batch_lock").await == 1 }).await;
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        run.kill();
+        run.sigkill();
+        run.wait_exit(LONG).await;
         // Nobody need wait until the run counts as dead.
         world.execute("delete from batch_lock").await;
     }
