@@ -480,7 +480,7 @@ mod tests {
         for log in [vec![(true, vec![FORMAT + 1, 7])], vec![(true, vec![FORMAT])], vec![(true, vec![])]] {
             detection.restore(at(0), 0, &log);
             detection.restore(at(1), 0, &[]);
-            let judged = detection.judge(&batch(0..10));
+            let judged = detection.judge(&batch(0..10)).into_judged();
             assert!(judged.log.iter().all(|entry| entry.is_whole), "{log:?}");
         }
     }
@@ -497,7 +497,7 @@ mod tests {
             batch.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
         }
         assert_eq!(batch.rows.count(), 40);
-        let _ = detection().judge(&batch);
+        let _ = detection().judge(&batch).into_judged();
     }
 
     #[test]
