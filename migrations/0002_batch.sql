@@ -362,8 +362,8 @@ create table lake_objects
     -- the topic
     source      text        not null collate "C",
     hour        timestamptz not null,
-    -- of the raw objects that it was made of, and of what they hold of the hour
-    fingerprint text        not null,
+    -- batch_hours.computed_at of the hour as it was written: an hour is computed again whenever its objects have changed
+    computed_at timestamptz not null,
     -- null until it is verified
     etag        text,
     size        bigint      not null,

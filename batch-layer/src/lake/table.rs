@@ -15,8 +15,8 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub hour: Hour,
-    /// Of the objects that it was computed from, and of what they hold of it.
-    pub fingerprint: String,
+    /// When it was computed: again whenever its objects have changed.
+    pub computed_at: Timestamp,
     pub ticks: u64,
     pub standing: Standing,
 }
@@ -24,8 +24,6 @@ pub struct Candidate {
 /// What is to be done with an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The lake has it as it is.
-    Covered,
     /// It is not complete yet, or waits for being computed.
     Unready,
     /// Objects have expired whose ticks the lake does not have.
@@ -48,36 +46,36 @@ pub struct LakeObject {
     pub checksum: u64,
 }
 
-const HOURS: &str = r#"
-    with objects as
-        (select o.hour, md5(string_agg(concat_ws(' ', o.key, o.fingerprint, o.places), E'\n' order by o.key)) as fingerprint,
-                bool_or(a.placeless) as is_placeless, bool_or(a.format <> $3) as is_read_otherwise
-         from archive_object_hours o join archive_objects a using (key)
-         where o.hour >= $1 and o.hour < $2 and not a.gone
-         group by o.hour),
-    lake as
-        (select hour, max(fingerprint) as fingerprint, sum(rows) as rows
+const HOURS: &str = "
+    with lake as
+        (select hour, max(computed_at) as computed_at, sum(rows) as rows
          from lake_objects
          where hour >= $1 and hour < $2 and state = 'verified'
-         group by hour)
-    select b.hour, coalesce(o.fingerprint, '') as fingerprint, b.ticks,
-           case when l.fingerprint = o.fingerprint then 'covered'
-                when b.gone_objects > 0 and l.rows = b.ticks then 'covered'
-                when s.hour is not null or h.hour is not null or a.status is distinct from 'complete' then 'unready'
-                when b.gone_objects > 0 or o.hour is null then 'expired'
-                when o.is_placeless then 'placeless'
-                when o.is_read_otherwise then 'otherwise'
+         group by hour),
+    uncovered as
+        (select b.hour, b.ticks, b.computed_at, b.gone_objects
+         from batch_hours b left join lake l using (hour)
+         where b.hour >= $1 and b.hour < $2
+           and l.computed_at is distinct from b.computed_at
+           -- An hour whose objects have expired is in the lake with all of its ticks.
+           and (b.gone_objects = 0 or l.rows is distinct from b.ticks))
+    select u.hour, u.ticks, u.computed_at,
+           case when exists (select from stale_hours s where s.hour = u.hour)
+                  or exists (select from held_hours h where h.hour = u.hour)
+                  or not exists (select from archive_hours a where a.hour = u.hour and a.status = 'complete')
+                    then 'unready'
+                when u.gone_objects > 0 or of_hour.objects = 0 then 'expired'
+                when of_hour.is_placeless then 'placeless'
+                when of_hour.is_read_otherwise then 'otherwise'
                 else 'due' end as standing
-    from batch_hours b
-         left join objects o using (hour)
-         left join lake l using (hour)
-         left join stale_hours s using (hour)
-         left join (select distinct hour from held_hours) h using (hour)
-         left join archive_hours a using (hour)
-    where b.hour >= $1 and b.hour < $2
-    order by b.hour"#;
+    from uncovered u
+         cross join lateral
+             (select count(*) as objects, bool_or(o.placeless) as is_placeless, bool_or(o.format <> $3) as is_read_otherwise
+              from archive_object_hours h join archive_objects o using (key)
+              where h.hour = u.hour and not o.gone) as of_hour
+    order by u.hour";
 
-/// The computed hours of a window, in order of time. `format`: how this run reads objects.
+/// The computed hours of a window that the lake does not have as they are, in order of time. `format`: how this run reads objects.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -90,7 +88,6 @@ pub async fn hours(index: &mut Index, window: &Range<Hour>, format: &str) -> Res
 
 fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
     let standing = match row.try_get::<&str, _>("standing")? {
-        "covered" => Standing::Covered,
         "unready" => Standing::Unready,
         "expired" => Standing::Expired,
         "placeless" => Standing::Placeless,
@@ -99,7 +96,7 @@ fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
     };
     let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
-    Ok(Candidate { hour, fingerprint: row.try_get("fingerprint")?, ticks, standing })
+    Ok(Candidate { hour, computed_at: row.try_get("computed_at")?, ticks, standing })
 }
 
 /// Notes objects that are about to be shown, so that a run which is killed meanwhile leaves none that nobody knows.
@@ -127,13 +124,13 @@ async fn insert(
     object: &LakeObject,
 ) -> Result<(), sqlx::Error> {
     pg::query(
-        "insert into lake_objects (key, source, hour, fingerprint, size, rows, checksum, state, run_id)
+        "insert into lake_objects (key, source, hour, computed_at, size, rows, checksum, state, run_id)
          values ($1, $2, $3, $4, $5, $6, $7, 'written', $8)",
     )
     .bind(&object.key)
     .bind(&object.source)
     .bind(candidate.hour.start())
-    .bind(&candidate.fingerprint)
+    .bind(candidate.computed_at)
     .bind(object.size.cast_signed())
     .bind(object.rows.cast_signed())
     .bind(object.checksum.cast_signed())
