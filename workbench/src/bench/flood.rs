@@ -31,7 +31,7 @@ pub async fn run(args: &FloodArgs) -> anyhow::Result<serde_json::Value> {
             batch_rows: 50_000,
             workers: 1,
             writers: 1,
-            registry: None,
+            reading: &[],
         };
         let ticks = drain(&of(&good)).await?.rows_per_second;
         let rejects = drain(&of(&bad)).await?.rows_per_second;

@@ -36,8 +36,8 @@ pub(super) struct Backlog<'a> {
     pub workers: u32,
     /// Connections that each writes through.
     pub writers: u32,
-    /// Where its schemas are, if it has any.
-    pub registry: Option<&'a str>,
+    /// How its values are read.
+    pub reading: &'a [&'a str],
 }
 
 /// What one drain took.
@@ -52,6 +52,7 @@ struct Figures {
     bare_ratio: Vec<f64>,
     envelope_ratio: Vec<f64>,
     avro_ratio: Vec<f64>,
+    mapped_ratio: Vec<f64>,
     two_workers_ratio: Vec<f64>,
     two_writers_ratio: Vec<f64>,
     rate: Vec<f64>,
@@ -65,63 +66,116 @@ struct Figures {
 /// Services that are not there, or a binary that is not built.
 pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     let (bare, enveloped) = (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
-    let avro = TestTopic::create(rows::PARTITIONS).await;
-    eprintln!("sending {} ticks, bare, enveloped and as Avro", args.ticks);
+    let (avro, mapped) = (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
+    eprintln!("sending {} ticks: bare, enveloped, as Avro, and as trades with numbers in text", args.ticks);
     rows::send(&bare, args.ticks, Shape::Bare, 0.0)?;
     rows::send(&enveloped, args.ticks, Shape::Envelope, 0.0)?;
     rows::send_avro(&avro, args.ticks)?;
+    rows::send(&mapped, args.ticks, Shape::Binance, 0.0)?;
     // It has the one schema, and needs no server behind it.
     let schema = json!({ "schema": rows::AVRO }).to_string();
     let answer = move |_: &HttpRequest| Treatment::Answer { status: 200, body: schema.clone() };
     let registry_server = HttpProxy::start("127.0.0.1:1", answer).await;
     let registry = format!("http://{}", registry_server.address());
     let batches = rows::encoded(&bare, args.ticks, args.batch_rows)?;
+    let topics = Topics { bare: &bare, enveloped: &enveloped, avro: &avro, mapped: &mapped, registry: &registry };
     let mut figures = Figures::default();
-    for round in 1..=args.rounds {
-        let copy = bare_copy(&batches).await?;
-        let of = |topic, workers, writers| {
-            let (messages, batch_rows) = (args.ticks, args.batch_rows);
-            Backlog { topic, messages, batch_rows, workers, writers, registry: None }
-        };
-        let consuming = cpu_of_consuming(&of(&bare, 1, 1))? * 1e6 / args.ticks as f64;
-        let one = drain(&of(&bare, 1, 1)).await?;
-        let cpu = one.usage.cpu_seconds * 1e6 / args.ticks as f64;
-        let envelope = drain(&of(&enveloped, 1, 1)).await?;
-        let as_avro = drain(&Backlog { registry: Some(&registry), ..of(&avro, 1, 1) }).await?;
-        let two = drain(&of(&bare, 2, 1)).await?;
-        let two_writers = drain(&of(&bare, 1, 2)).await?;
-        println!(
-            "round {round}: bare COPY {copy:.0} rows/s; speed-layer {:.0} ({:.2}), enveloped {:.0} ({:.2}), Avro {:.0} ({:.2}, {:.2} of bare), two workers {:.0} \
-             ({:.2} of one), two writers {:.2} of one; {cpu:.2} CPU s per million ({:.2} times {consuming:.2} for consuming alone), {:.0} MB",
-            one.rows_per_second,
-            one.rows_per_second / copy,
-            envelope.rows_per_second,
-            envelope.rows_per_second / copy,
-            as_avro.rows_per_second,
-            as_avro.rows_per_second / copy,
-            as_avro.rows_per_second / one.rows_per_second,
-            two.rows_per_second,
-            two.rows_per_second / one.rows_per_second,
-            two_writers.rows_per_second / one.rows_per_second,
-            cpu / consuming,
-            one.usage.peak_megabytes,
-        );
-        figures.bare_ratio.push(one.rows_per_second / copy);
-        figures.envelope_ratio.push(envelope.rows_per_second / copy);
-        figures.avro_ratio.push(as_avro.rows_per_second / one.rows_per_second);
-        figures.two_workers_ratio.push(two.rows_per_second / one.rows_per_second);
-        figures.two_writers_ratio.push(two_writers.rows_per_second / one.rows_per_second);
-        figures.rate.push(one.rows_per_second);
-        figures.cpu.push(cpu);
-        figures.consuming.push(consuming);
-        figures.cpu_to_consuming.push(cpu / consuming);
-        figures.memory.push(one.usage.peak_megabytes);
+    for number in 1..=args.rounds {
+        let round = Round::run(args, &batches, &topics).await?;
+        round.print(number);
+        figures.add(&round);
     }
     figures.print_spread();
     Ok(figures.json())
 }
 
+struct Topics<'a> {
+    bare: &'a TestTopic,
+    enveloped: &'a TestTopic,
+    avro: &'a TestTopic,
+    mapped: &'a TestTopic,
+    registry: &'a str,
+}
+
+/// All sides once, one after the other.
+struct Round {
+    /// Rows a second.
+    copy: f64,
+    /// CPU seconds a million.
+    consuming: f64,
+    cpu: f64,
+    one: Drain,
+    envelope: f64,
+    avro: f64,
+    mapped: f64,
+    two_workers: f64,
+    two_writers: f64,
+}
+
+impl Round {
+    async fn run(args: &SpeedArgs, batches: &[Batch], topics: &Topics<'_>) -> anyhow::Result<Self> {
+        let copy = bare_copy(batches).await?;
+        let of = |topic, workers, writers| {
+            let (messages, batch_rows) = (args.ticks, args.batch_rows);
+            Backlog { topic, messages, batch_rows, workers, writers, reading: &[] }
+        };
+        let a_million = 1e6 / args.ticks as f64;
+        let consuming = cpu_of_consuming(&of(topics.bare, 1, 1))? * a_million;
+        let one = drain(&of(topics.bare, 1, 1)).await?;
+        let by_registry = ["--schema-registry", topics.registry];
+        Ok(Self {
+            copy,
+            consuming,
+            cpu: one.usage.cpu_seconds * a_million,
+            one,
+            envelope: rate(&of(topics.enveloped, 1, 1)).await?,
+            avro: rate(&Backlog { reading: &by_registry, ..of(topics.avro, 1, 1) }).await?,
+            mapped: rate(&Backlog { reading: &["--preset", "binance"], ..of(topics.mapped, 1, 1) }).await?,
+            two_workers: rate(&of(topics.bare, 2, 1)).await?,
+            two_writers: rate(&of(topics.bare, 1, 2)).await?,
+        })
+    }
+
+    fn print(&self, number: u32) {
+        let (copy, one) = (self.copy, self.one.rows_per_second);
+        println!(
+            "round {number}: bare COPY {copy:.0} rows/s; speed-layer {one:.0} ({:.2}), enveloped {:.0} ({:.2}), \
+             Avro {:.0} ({:.2} of bare), trades {:.0} ({:.2} of bare), two workers {:.0} ({:.2} of one), \
+             two writers {:.2} of one; {:.2} CPU s per million ({:.2} times {:.2} for consuming alone), {:.0} MB",
+            one / copy,
+            self.envelope,
+            self.envelope / copy,
+            self.avro,
+            self.avro / one,
+            self.mapped,
+            self.mapped / one,
+            self.two_workers,
+            self.two_workers / one,
+            self.two_writers / one,
+            self.cpu,
+            self.cpu / self.consuming,
+            self.consuming,
+            self.one.usage.peak_megabytes,
+        );
+    }
+}
+
 impl Figures {
+    fn add(&mut self, round: &Round) {
+        let one = round.one.rows_per_second;
+        self.bare_ratio.push(one / round.copy);
+        self.envelope_ratio.push(round.envelope / round.copy);
+        self.avro_ratio.push(round.avro / one);
+        self.mapped_ratio.push(round.mapped / one);
+        self.two_workers_ratio.push(round.two_workers / one);
+        self.two_writers_ratio.push(round.two_writers / one);
+        self.rate.push(one);
+        self.cpu.push(round.cpu);
+        self.consuming.push(round.consuming);
+        self.cpu_to_consuming.push(round.cpu / round.consuming);
+        self.memory.push(round.one.usage.peak_megabytes);
+    }
+
     fn print_spread(&self) {
         let spreads = [
             ("bare", &self.bare_ratio),
@@ -130,6 +184,7 @@ impl Figures {
             ("two writers of one worker to one", &self.two_writers_ratio),
             ("CPU to that of consuming alone", &self.cpu_to_consuming),
             ("Avro to bare", &self.avro_ratio),
+            ("trades with numbers in text to bare", &self.mapped_ratio),
         ];
         for (name, ratios) in spreads {
             let min = ratios.iter().copied().fold(f64::INFINITY, f64::min);
@@ -151,6 +206,7 @@ impl Figures {
             "cpu_to_consuming": rounded(median(&self.cpu_to_consuming)),
             "rss_mb": median(&self.memory).round(),
             "ratio_avro_to_bare": rounded(median(&self.avro_ratio)),
+            "ratio_mapped_to_bare": rounded(median(&self.mapped_ratio)),
         })
     }
 }
@@ -206,6 +262,10 @@ pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
     Ok(Drain { rows_per_second: rows as f64 / since.elapsed().as_secs_f64(), usage: first.usage()? })
 }
 
+async fn rate(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
+    Ok(drain(backlog).await?.rows_per_second)
+}
+
 async fn both_write(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
     let sql = "select count(*) >= 2 from pg_stat_activity where application_name = 'speed-layer'
                and datname = current_database() and xact_start is not null";
@@ -220,9 +280,7 @@ fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measu
         .env("KAFKA_TOPIC", backlog.topic.name())
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("RUST_LOG", "warn")
-        .args(["--batch-rows", &backlog.batch_rows.to_string(), "--writers", &backlog.writers.to_string()]);
-    if let Some(registry) = backlog.registry {
-        command.args(["--schema-registry", registry]);
-    }
+        .args(["--batch-rows", &backlog.batch_rows.to_string(), "--writers", &backlog.writers.to_string()])
+        .args(backlog.reading);
     Measured::spawn(command)
 }
