@@ -22,6 +22,7 @@ use futures::stream::{self, StreamExt};
 use groups::{Group, Groups};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
+use service::words::counted;
 use std::ops::Range;
 use std::sync::Arc;
 use store::{Added, Changed, Found, Judged};
@@ -43,7 +44,7 @@ pub struct Judging<'a> {
     /// The last ticks of the hour that was judged last.
     ends: Option<(Hour, Vec<Part>)>,
     changed: Changed,
-    hours: u32,
+    hours: u64,
 }
 
 /// Why an hour is not judged now.
@@ -66,14 +67,15 @@ pub async fn refresh(
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
     let detectors =
         format!("{} {}, price step {}", hindsight::DETECTOR.name, hindsight::DETECTOR.version, parameters.price_step);
-    let due = index.to_judge(&detectors, &plan.window).await?;
+    let format = args.archive.format().describe();
+    let due = index.to_judge(&detectors, &format, &plan.window).await?;
     if due.is_empty() {
         return Ok(());
     }
     let sources = index.sources().await?.into_iter().collect();
     let mut judging = Judging {
         reader,
-        format: args.archive.format().describe(),
+        format,
         parameters,
         detectors,
         stop,
@@ -93,9 +95,9 @@ pub async fn refresh(
 impl Judging<'_> {
     fn report(&self) {
         let Changed { confirmed, withdrawn, added } = self.changed;
-        let hours = self.hours;
+        let hours = counted(self.hours, "hour");
         tracing::info!(
-            "{hours} hours judged with hindsight: {confirmed} anomalies confirmed, {withdrawn} withdrawn, {added} added"
+            "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} withdrawn, {added} added"
         );
     }
 

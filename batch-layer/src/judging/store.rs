@@ -76,11 +76,17 @@ pub struct Changed {
 
 impl Index {
     /// The hours that `detectors` have to judge, in order: those of the window, and some older ones. Computed hours whose
-    /// ticks, or those of the hours beside them, have changed since, and those of which more was found.
+    /// ticks, or those of the hours beside them, have changed since, and those of which more was found. What another run
+    /// reads by other rules than `format` is left to that, and takes no place among the older ones.
     ///
     /// # Errors
     /// Where the database fails; here and below.
-    pub async fn to_judge(&mut self, detectors: &str, window: &Range<Hour>) -> Result<Vec<Hour>, Failure> {
+    pub async fn to_judge(
+        &mut self,
+        detectors: &str,
+        format: &str,
+        window: &Range<Hour>,
+    ) -> Result<Vec<Hour>, Failure> {
         let kinds: Vec<&str> = JUDGED.iter().map(|kind| kind.name()).collect();
         let due = pg::query_scalar(
             "with late as materialized
@@ -91,7 +97,7 @@ impl Index {
                   due as materialized
                  (select b.hour, b.hour >= $2 and b.hour < $3 as is_in_window
                   from batch_hours b left join judged_hours j using (hour)
-                  where b.gone_objects = 0
+                  where b.gone_objects = 0 and b.format = $6
                     and not exists (select from stale_hours s where s.hour = b.hour)
                     and (j.detectors is distinct from $1
                          or b.hour in (select hour from late)
@@ -108,6 +114,7 @@ impl Index {
         .bind(window.end.start())
         .bind(kinds)
         .bind(OLDER_AT_ONCE)
+        .bind(format)
         .fetch_all(&mut self.connection);
         let due: Result<Vec<Timestamp>, _> = in_time(self.patience, due).await;
         Ok(due.map_err(|error| self.failed("reading judged_hours in", error))?.into_iter().map(Hour::of).collect())

@@ -60,7 +60,7 @@ async fn what_was_found_as_ticks_came_is_confirmed_or_withdrawn_and_what_was_not
             "10200 off_neighbours two_sided confirmed"
         ]
     );
-    assert!(outcome.stderr.contains("1 hours judged with hindsight: 1 anomalies confirmed, 1 withdrawn, 1 added"));
+    assert!(outcome.stderr.contains("1 hour judged with hindsight: of anomalies 1 confirmed, 1 withdrawn, 1 added"));
     let topics = world.rows("select distinct topic from found_anomalies where judged_at is not null").await;
     assert_eq!(topics, ["stock_prices"]);
 }
@@ -77,8 +77,26 @@ async fn a_second_run_judges_nothing_again_and_other_detectors_judge_all() {
     assert!(!world.run_ok(&DAY).await.stderr.contains("judged"));
     assert_eq!(world.rows(touched).await, before);
     world.execute("update judged_hours set detectors = 'two_sided 0'").await;
-    assert!(world.run_ok(&DAY).await.stderr.contains("0 anomalies confirmed, 0 withdrawn, 0 added"));
+    assert!(world.run_ok(&DAY).await.stderr.contains("of anomalies 0 confirmed, 0 withdrawn, 0 added"));
     assert_eq!(world.number("select count(*) from judged_hours where detectors like 'two_sided 1,%'").await, 1);
+}
+
+#[tokio::test]
+async fn hours_that_another_run_reads_by_other_rules_keep_no_older_hour_from_being_judged() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 10_000), &calm(10, &[100])).await;
+    world.run_ok(&DAY).await;
+    world.execute("delete from judged_hours").await;
+    world
+        .execute(
+            "insert into batch_hours
+             select (jsonb_populate_record(b, jsonb_build_object('hour', b.hour + day * interval '1 day',
+                                                                 'format', 'of another run'))).*
+             from batch_hours b, generate_series(1, 30) as day",
+        )
+        .await;
+    world.run_ok(&["--from", "2025-09-01T00", "--to", "2025-09-02T00"]).await;
+    assert_eq!(world.rows("select hour at time zone 'UTC' from judged_hours").await, ["2025-06-02 10:00:00"]);
 }
 
 #[tokio::test]
