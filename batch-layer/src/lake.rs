@@ -1,7 +1,7 @@
 //! The archive as a lake: hours that are over as Parquet, which desks and data teams read.
 //!
-//! [`compact`] decides which hours are written; [`gather`] reads the raw objects of one, [`sort`] puts its ticks in order,
-//! [`file`] writes them and reads them back, and [`publish`] shows them to readers. [`table`] is what PostgreSQL knows.
+//! [`mod@compact`] decides which hours are written; [`gather`] reads the raw objects of one, [`sort`] puts its ticks in order,
+//! [`mod@file`] writes them and reads them back, and [`publish`] shows them to readers. [`table`] is what PostgreSQL knows.
 
 mod args;
 mod columns;
