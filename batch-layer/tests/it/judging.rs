@@ -96,7 +96,7 @@ async fn hours_that_another_run_reads_by_other_rules_keep_no_older_hour_from_bei
         )
         .await;
     world.run_ok(&["--from", "2025-09-01T00", "--to", "2025-09-02T00"]).await;
-    assert_eq!(world.rows("select hour at time zone 'UTC' from judged_hours").await, ["2025-06-02 10:00:00"]);
+    assert_eq!(world.rows("select (hour at time zone 'UTC')::text from judged_hours").await, ["2025-06-02 10:00:00"]);
 }
 
 #[tokio::test]
