@@ -4,6 +4,7 @@
 //! lock is safe from it: whatever is written is written between [`begin`] and [`commit`], which ends with a look at the
 //! lock, and that the old run no longer has.
 
+use crate::cli::DatabaseOptions;
 use crate::index::Index;
 use service::Failure;
 use service::pg;
@@ -23,7 +24,7 @@ const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the sessions of a run are called in `pg_stat_activity`.
-pub const RUN: &str = "batch-layer";
+const RUN: &str = "batch-layer";
 
 /// Ends transactions of this role's runs that are as old as the silence of the run that holds the lock: it is frozen or
 /// gone in the middle of them, and what it has locked stands in the way of whoever takes over.
@@ -54,11 +55,26 @@ pub enum Taken {
     Theirs(String),
 }
 
-/// Takes the lock, also of a run that has been silent for `silence`, whose transactions are ended then. The index holds it
-/// from then on.
+/// Opens the database for a run, and takes the lock, also of a run that has been silent for `silence`, whose transactions
+/// are ended then. The index holds it from then on. `None`, and said in the log: another run is at work.
 ///
 /// # Errors
 /// Where the database fails; here and below.
+pub async fn open(database: &DatabaseOptions, silence: Duration) -> Result<Option<Index>, Failure> {
+    let mut index = database.open(RUN, true).await?;
+    index.limit_statements().await?;
+    if let Taken::Theirs(who) = take(&mut index, silence).await? {
+        let address = index.database.address();
+        tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");
+        return Ok(None);
+    }
+    Ok(Some(index))
+}
+
+/// The lock alone, for an index that is open.
+///
+/// # Errors
+/// As [`open`].
 pub async fn take(index: &mut Index, silence: Duration) -> Result<Taken, Failure> {
     let taken = in_time(index.patience, try_take(&mut index.connection, silence)).await;
     let token = taken.map_err(|error| index.failed("taking the batch layer's lock in", error))?;

@@ -8,7 +8,7 @@ use crate::index::Index;
 use crate::indicators;
 use crate::judging;
 use crate::ledger::{self, Counts};
-use crate::lock::{self, Taken};
+use crate::lock;
 use crate::progress::size;
 use crate::reader::Reader;
 use crate::work::Work;
@@ -37,13 +37,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         let index = args.database.open("batch-layer", false).await?;
         return dry_run::run(&args, &plan, &store, index).await;
     }
-    let mut index = args.database.open(lock::RUN, true).await?;
-    index.limit_statements().await?;
-    if let Taken::Theirs(who) = lock::take(&mut index, args.takeover_after).await? {
-        let address = index.database.address();
-        tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");
-        return Ok(());
-    }
+    let Some(mut index) = lock::open(&args.database, args.takeover_after).await? else { return Ok(()) };
     // Who has lost the lock could not write anyhow.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());

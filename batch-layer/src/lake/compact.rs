@@ -11,7 +11,7 @@ use crate::checksum::Checksum;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::{self, Counts};
-use crate::lock::{self, Taken};
+use crate::lock;
 use crate::progress::size;
 use crate::reader::{ReadError, Reader};
 use crate::stop::stopped;
@@ -39,13 +39,7 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
         return args.database.args.parse("batch-layer")?.migrate_only().await;
     }
     let store = Store::open(&args.archive.store()).await?;
-    let mut index = args.database.open(lock::RUN, true).await?;
-    index.limit_statements().await?;
-    if let Taken::Theirs(who) = lock::take(&mut index, args.takeover_after).await? {
-        let address = index.database.address();
-        tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");
-        return Ok(());
-    }
+    let Some(mut index) = lock::open(&args.database, args.takeover_after).await? else { return Ok(()) };
     // Who has lost the lock must not go on.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
