@@ -157,7 +157,12 @@ async fn rows_that_stand_twice_are_named_and_taken_out_as_the_docs_say() {
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let word = "1 rows of realtime_stock stand for a record that has a row already: offsets 11008";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
-    world.execute("delete from realtime_stock where ctid = (select max(ctid) from realtime_stock)").await;
+    world
+        .execute(
+            "delete from realtime_stock where kafka_partition = 0 and kafka_offset = 11008 and close =
+             (select max(close) from realtime_stock where kafka_partition = 0 and kafka_offset = 11008)",
+        )
+        .await;
     let outcome = verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
 }
