@@ -31,7 +31,7 @@ use crate::archive::Store;
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::reader::Reader;
+use crate::reader::{Others, Reader};
 use crate::scan::Offsets;
 use crate::shared::{self, Shared};
 use crate::stop::stopped_comparing;
@@ -63,11 +63,13 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let mut index = args.database.open("batch-layer verify", true).await?;
     let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
     let broken = index.broken().await?.into_values().flatten();
+    let others = Others::of(&mut index, &args.archive.prefix, &plan.window).await?;
+    let reader = Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken);
     let mut verification = Verification {
         is_repairing: args.repair,
         archive: Archive {
             template: args.archive.prefix.clone(),
-            reader: Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken),
+            reader: reader.beside(others),
             store,
             plan: plan.clone(),
             topics: args.kafka.topic.clone(),

@@ -19,7 +19,7 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::Counts;
 use crate::progress::Progress;
-use crate::reader::{Broken, BrokenKind, Reader};
+use crate::reader::{Broken, BrokenKind, Others, Reader};
 use crate::stop::stopped;
 use common::Timestamp;
 use rules::Refused;
@@ -119,7 +119,9 @@ impl Work {
     /// [`Failure::Partial`] where some hours could not be written; the others are.
     pub async fn run(&mut self) -> Result<(), Failure> {
         self.broken = self.index.broken().await?;
-        self.engine.reader = self.engine.reader.clone().expecting_broken(self.broken.values().flatten().cloned());
+        let others = Others::of(&mut self.index, &self.template, &self.plan.window).await?;
+        let reader = self.engine.reader.clone().beside(others);
+        self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
         self.wanting = self.find_wanting().await?;
         self.find_folders().await?;
         let window = self.plan.window.clone();
@@ -148,6 +150,12 @@ impl Work {
                 return self.conclude().await;
             }
         }
+    }
+
+    /// What reads the objects, with what it knows of the store.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.engine.reader.clone()
     }
 
     /// Gives back the connection, for the run's last words, and what was done.

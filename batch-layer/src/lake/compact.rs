@@ -6,14 +6,14 @@ use super::publish::{self, Part};
 use super::sort::{Sorted, nameless, rewound};
 use super::table::{self, Candidate, Standing};
 use super::{file, key};
-use crate::archive::{Object, Store, StoreError};
+use crate::archive::{Object, PrefixTemplate, Store, StoreError};
 use crate::checksum::Checksum;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::{self, Counts};
 use crate::lock;
 use crate::progress::size;
-use crate::reader::{ReadError, Reader};
+use crate::reader::{Others, ReadError, Reader};
 use crate::stop::stopped;
 use crate::verify::{Holdings, HourHoldings};
 use anyhow::Context;
@@ -51,7 +51,8 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
         }
     };
     let mut compaction = Compaction::new(&args, store, index, run_id, stop);
-    let result = compaction.run(&window).instrument(tracing::info_span!("run", run = run_id)).await;
+    let result =
+        compaction.run(&args.archive.prefix, &window).instrument(tracing::info_span!("run", run = run_id)).await;
     let Compaction { mut index, counts, .. } = compaction;
     ledger::finish(&mut index, run_id, &counts, &result).await;
     lock::release(&mut index).await;
@@ -120,7 +121,8 @@ impl Compaction {
         }
     }
 
-    async fn run(&mut self, window: &Range<Hour>) -> Result<(), Failure> {
+    async fn run(&mut self, template: &PrefixTemplate, window: &Range<Hour>) -> Result<(), Failure> {
+        self.reader = self.reader.clone().beside(Others::of(&mut self.index, template, window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
         let candidates = table::hours(&mut self.index, window, &self.format).await?;
         report_others(&candidates);
