@@ -21,8 +21,12 @@ message tick {
     required int32 kafka_index;
 }";
 
-const PRICE: usize = 9;
-const VOLUME: usize = 12;
+/// The bytes of a price.
+pub const PRICE: usize = 9;
+/// The bytes of a volume.
+pub const VOLUME: usize = 12;
+/// Rows of a piece of a column.
+const PIECE: usize = 1 << 10;
 
 /// Decimals of which some may be missing.
 #[derive(Debug, Default)]
@@ -56,21 +60,20 @@ impl Decimals {
         }
     }
 
-    /// Those that are there; `length`: of each in bytes.
-    fn values(&self, length: usize) -> Vec<FixedLenByteArray> {
-        let bytes = Bytes::copy_from_slice(&self.bytes);
-        let count = bytes.len() / length;
-        (0..count).map(|at| ByteArray::from(bytes.slice(at * length..(at + 1) * length)).into()).collect()
-    }
-
-    #[must_use]
-    pub fn prices(&self) -> Vec<FixedLenByteArray> {
-        self.values(PRICE)
-    }
-
-    #[must_use]
-    pub fn volumes(&self) -> Vec<FixedLenByteArray> {
-        self.values(VOLUME)
+    /// Piece by piece: those that are there, and which are; `length`: of each in bytes.
+    ///
+    /// What the writer keeps of a column until its file ends, the least and the greatest value, holds on to the bytes of a
+    /// whole piece.
+    pub fn pieces(&self, length: usize) -> impl Iterator<Item = (Vec<FixedLenByteArray>, &[i16])> {
+        let mut rest = &*self.bytes;
+        self.levels.chunks(PIECE).map(move |levels| {
+            let count = levels.iter().filter(|level| **level > 0).count();
+            let (bytes, behind) = rest.split_at(count * length);
+            rest = behind;
+            let bytes = Bytes::copy_from_slice(bytes);
+            let value = |at: usize| ByteArray::from(bytes.slice(at * length..(at + 1) * length)).into();
+            ((0..count).map(value).collect(), levels)
+        })
     }
 }
 

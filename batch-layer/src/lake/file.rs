@@ -1,6 +1,6 @@
 //! A Parquet file of ticks: written in their order, and read back.
 
-use super::columns::{Columns, ReadDecimals, SCHEMA, place, timestamp};
+use super::columns::{Columns, Decimals, PRICE, ReadDecimals, SCHEMA, VOLUME, place, timestamp};
 use crate::checksum::Content;
 use common::Place;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -69,28 +69,39 @@ impl Writer {
         let Columns { symbol, timestamp, open, high, low, close, volume, partition, offset, index } =
             std::mem::take(&mut self.columns);
         let mut group = self.file.next_row_group()?;
-        put::<ByteArrayType>(&mut group, &symbol, None)?;
-        put::<Int64Type>(&mut group, &timestamp, None)?;
-        put::<FixedLenByteArrayType>(&mut group, &open.prices(), None)?;
-        put::<FixedLenByteArrayType>(&mut group, &high.prices(), Some(&high.levels))?;
-        put::<FixedLenByteArrayType>(&mut group, &low.prices(), Some(&low.levels))?;
-        put::<FixedLenByteArrayType>(&mut group, &close.prices(), None)?;
-        put::<FixedLenByteArrayType>(&mut group, &volume.volumes(), Some(&volume.levels))?;
-        put::<Int32Type>(&mut group, &partition, None)?;
-        put::<Int64Type>(&mut group, &offset, None)?;
-        put::<Int32Type>(&mut group, &index, None)?;
+        put::<ByteArrayType>(&mut group, &symbol)?;
+        put::<Int64Type>(&mut group, &timestamp)?;
+        put_decimals(&mut group, &open, PRICE)?;
+        put_decimals(&mut group, &high, PRICE)?;
+        put_decimals(&mut group, &low, PRICE)?;
+        put_decimals(&mut group, &close, PRICE)?;
+        put_decimals(&mut group, &volume, VOLUME)?;
+        put::<Int32Type>(&mut group, &partition)?;
+        put::<Int64Type>(&mut group, &offset)?;
+        put::<Int32Type>(&mut group, &index)?;
         group.close().map(drop)
     }
 }
 
-fn put<T: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, File>,
-    values: &[T::T],
-    levels: Option<&[i16]>,
-) -> Result<()> {
-    let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("a column too many".into()))?;
-    column.typed::<T>().write_batch(values, levels, None)?;
+fn put<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, values: &[T::T]) -> Result<()> {
+    let mut column = group.next_column()?.ok_or_else(a_column_too_many)?;
+    column.typed::<T>().write_batch(values, None, None)?;
     column.close()
+}
+
+/// `length`: of each decimal in bytes.
+fn put_decimals(group: &mut SerializedRowGroupWriter<'_, File>, decimals: &Decimals, length: usize) -> Result<()> {
+    let mut column = group.next_column()?.ok_or_else(a_column_too_many)?;
+    let writer = column.typed::<FixedLenByteArrayType>();
+    for (values, levels) in decimals.pieces(length) {
+        // A column of which none may be missing takes no levels, and pays them no heed.
+        writer.write_batch(&values, Some(levels), None)?;
+    }
+    column.close()
+}
+
+fn a_column_too_many() -> ParquetError {
+    ParquetError::General("a column too many".into())
 }
 
 fn properties() -> Result<WriterProperties> {

@@ -11,7 +11,7 @@ mod process;
 mod rows;
 mod speed;
 
-pub use batch::BatchArgs;
+pub use batch::{BatchArgs, LakeArgs};
 pub use dashboards::DashboardsBenchArgs;
 pub use flood::FloodArgs;
 pub use fuzz::FuzzArgs;
@@ -31,6 +31,8 @@ pub enum Bench {
     Latency(LatencyArgs),
     /// The seconds that batch-layer takes for an hour, next to general engines over the same objects.
     Batch(BatchArgs),
+    /// An hour as Parquet: its size, what writing it takes, and a question to it next to one to the lines.
+    Lake(LakeArgs),
     /// The most memory that batch-layer takes where something is very large: symbols, an object, a folder, a history.
     Memory(MemoryArgs),
     /// The rate with nothing but broken messages, next to that with ticks.
@@ -48,6 +50,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
         Bench::Speed(args) => speed::run(args).await,
         Bench::Latency(args) => latency::run(args).await,
         Bench::Batch(args) => batch::run(args).await,
+        Bench::Lake(args) => batch::run_lake(args).await,
         Bench::Memory(args) => memory::run(args).await,
         Bench::Flood(args) => flood::run(args).await,
         Bench::Dashboards(args) => dashboards::run(args).await,

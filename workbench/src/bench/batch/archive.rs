@@ -89,11 +89,27 @@ impl Source {
         Ok(())
     }
 
+    /// How large the objects below a prefix are, together.
+    ///
+    /// # Errors
+    /// A store that is not there, or a folder.
+    pub async fn bytes(&self, prefix: &str) -> anyhow::Result<i64> {
+        match &self.place {
+            Place::Folder(root) => anyhow::bail!("{} is no bucket", root.display()),
+            Place::Bucket(bucket) => Ok(bucket.list(prefix).await?.iter().map(|object| object.size).sum()),
+        }
+    }
+
     /// All its objects, as peers name them.
     pub fn glob(&self) -> String {
+        self.glob_of(&format!("{FOLDER}/*"))
+    }
+
+    /// Objects whose keys match, as peers name them.
+    pub fn glob_of(&self, keys: &str) -> String {
         match &self.place {
-            Place::Folder(root) => format!("{}/{FOLDER}/*", root.display()),
-            Place::Bucket(bucket) => format!("s3://{}/{FOLDER}/*", bucket.name()),
+            Place::Folder(root) => format!("{}/{keys}", root.display()),
+            Place::Bucket(bucket) => format!("s3://{}/{keys}", bucket.name()),
         }
     }
 

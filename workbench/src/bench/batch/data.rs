@@ -40,6 +40,12 @@ pub struct Size {
     pub lines_of_small: u64,
 }
 
+impl Default for Size {
+    fn default() -> Self {
+        Self { ticks: 20_000_000, enveloped_ticks: 2_000_000, objects: 16, small_objects: 20_000, lines_of_small: 28 }
+    }
+}
+
 /// The folders of the archives. Each is the root of a bucket.
 #[derive(Debug, Clone)]
 pub struct Archives {
@@ -56,6 +62,20 @@ impl Archives {
     /// # Errors
     /// A full disk, or no right to write.
     pub fn make(root: &Path, size: Size) -> anyhow::Result<Self> {
+        let archives = Self::packed(root, size)?;
+        let plain = archives.plain.join(FOLDER);
+        once(&archives.zstd, |folder| pack(&plain, folder, "zst", zstd))?;
+        once(&archives.envelope, |folder| write(folder, Shape::Envelope, size.enveloped_ticks, size.objects))?;
+        let small_ticks = size.small_objects * size.lines_of_small;
+        once(&archives.small, |folder| write(folder, Shape::Bare, small_ticks, size.small_objects))?;
+        Ok(archives)
+    }
+
+    /// Writes the plain and the gzip one alone.
+    ///
+    /// # Errors
+    /// As [`Archives::make`].
+    pub fn packed(root: &Path, size: Size) -> anyhow::Result<Self> {
         let root = root.join(format!("{}-{}-{}", size.ticks, size.enveloped_ticks, size.small_objects));
         let of = |name: &str| root.join(name);
         let archives = Self {
@@ -68,10 +88,6 @@ impl Archives {
         once(&archives.plain, |folder| write(folder, Shape::Bare, size.ticks, size.objects))?;
         let plain = archives.plain.join(FOLDER);
         once(&archives.gzip, |folder| pack(&plain, folder, "gz", gzip))?;
-        once(&archives.zstd, |folder| pack(&plain, folder, "zst", zstd))?;
-        once(&archives.envelope, |folder| write(folder, Shape::Envelope, size.enveloped_ticks, size.objects))?;
-        let small_ticks = size.small_objects * size.lines_of_small;
-        once(&archives.small, |folder| write(folder, Shape::Bare, small_ticks, size.small_objects))?;
         Ok(archives)
     }
 }

@@ -3,13 +3,16 @@
 mod archive;
 mod beside;
 mod data;
+mod lake;
 mod ours;
 mod peers;
 
 use super::{median, rounded};
 use archive::Source;
 use clap::Args;
-use data::Archives;
+use data::{Archives, Size};
+pub use lake::LakeArgs;
+pub use lake::run as run_lake;
 use peers::{Peer, Peers};
 use serde_json::json;
 use std::path::PathBuf;
@@ -20,13 +23,13 @@ const ENGINES: &[Peer] = &[Peer::DuckDb, Peer::ClickHouse];
 #[derive(Args, Clone)]
 pub struct BatchArgs {
     /// Ticks of the hour.
-    #[arg(long, default_value_t = 20_000_000)]
+    #[arg(long, default_value_t = Size::default().ticks)]
     ticks: u64,
     /// Ticks of the archive of enveloped values.
-    #[arg(long, default_value_t = 2_000_000)]
+    #[arg(long, default_value_t = Size::default().enveloped_ticks)]
     enveloped_ticks: u64,
     /// Objects of the archive of small ones, 28 lines each.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = Size::default().small_objects)]
     small_objects: u64,
     /// Rounds; each runs all sides one after the other.
     #[arg(long, default_value_t = 3)]
@@ -99,14 +102,9 @@ pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
 const SMALL: &str = "small_objects";
 
 impl BatchArgs {
-    fn size(&self) -> data::Size {
-        data::Size {
-            ticks: self.ticks,
-            enveloped_ticks: self.enveloped_ticks,
-            objects: 16,
-            small_objects: self.small_objects,
-            lines_of_small: 28,
-        }
+    fn size(&self) -> Size {
+        let Self { ticks, enveloped_ticks, small_objects, .. } = *self;
+        Size { ticks, enveloped_ticks, small_objects, ..Size::default() }
     }
 
     /// Whether a case is asked for.

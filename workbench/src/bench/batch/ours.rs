@@ -39,12 +39,19 @@ pub async fn database() -> anyhow::Result<TestDatabase> {
 /// # Errors
 /// A run that fails.
 pub fn run_in(database: &TestDatabase, source: &Source, window: &[&str]) -> anyhow::Result<(f64, Usage)> {
+    // The others compute hours, and judge no ticks.
+    command_in(database, source, &[&["--anomalies", "off"], window].concat())
+}
+
+/// A run with these arguments: its seconds, and what it has used.
+///
+/// # Errors
+/// A run that fails.
+pub fn command_in(database: &TestDatabase, source: &Source, arguments: &[&str]) -> anyhow::Result<(f64, Usage)> {
     let mut command = crate::process::command("batch-layer")?;
     command
-        // The others compute hours, and judge no ticks.
-        .args(["--anomalies", "off"])
+        .args(arguments)
         .args(["--bucket", &source.bucket()])
-        .args(window)
         .env("DATABASE_URL", without_tls(database))
         .env("RUST_LOG", "warn")
         .envs(source.environment().into_iter().filter(|(name, _)| name != "S3_BUCKET"));

@@ -2,7 +2,8 @@
 
     peers.py ENGINE SHAPE SOURCE ROWS
 
-ENGINE: duckdb, chdb or sequential. SHAPE: bare or envelope. SOURCE: a glob of files, or s3://BUCKET/GLOB with the
+ENGINE: duckdb, chdb or sequential; duckdb-symbol: one symbol's minutes of a day. SHAPE: bare or envelope; of the
+symbol lines or lake. SOURCE: a glob of files, or s3://BUCKET/GLOB with the
 store's address and keys in the environment. ROWS: the tab-separated file to write. Only the query is timed: neither
 the start of Python nor the loading of the engine counts against it.
 """
@@ -14,18 +15,13 @@ from urllib.parse import urlparse
 
 THREADS = 2
 FIRST, END = "2025-06-06 14:00:00", "2025-06-06 15:00:00"
+SYMBOL = "AAPL"
 FIELDS = "symbol timestamp open high low close volume kafka_partition kafka_offset".split()
 
 
 def duckdb_rows(shape, source):
-    import duckdb
-
-    types = dict(zip(FIELDS, "varchar timestamptz decimal(18,9) decimal(18,9) decimal(18,9) decimal(18,9) bigint integer bigint".split()))
-    connection = duckdb.connect(config={"threads": THREADS})
-    connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
-    if source.startswith("s3://"):
-        duckdb_s3(connection)
-    columns = ", ".join(f"{name}: '{kind}'" for name, kind in types.items())
+    connection = duckdb_connection(source)
+    types, columns = duckdb_columns()
     fields = "*"
     if shape == "envelope":
         members = ", ".join(f"{name} {kind}" for name, kind in types.items())
@@ -38,6 +34,36 @@ def duckdb_rows(shape, source):
         from (select {fields} from read_json('{source}', format = 'newline_delimited', columns = {{{columns}}}))
         where timestamp >= '{FIRST}' and timestamp < '{END}'
         group by symbol"""
+    return timed(lambda: connection.execute(query).fetchall())
+
+
+def duckdb_connection(source):
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": THREADS})
+    connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
+    if source.startswith("s3://"):
+        duckdb_s3(connection)
+    return connection
+
+
+def duckdb_columns():
+    types = dict(zip(FIELDS, "varchar timestamptz decimal(18,9) decimal(18,9) decimal(18,9) decimal(18,9) bigint integer bigint".split()))
+    return types, ", ".join(f"{name}: '{kind}'" for name, kind in types.items())
+
+
+def duckdb_symbol_rows(shape, source):
+    """What a chart asks for: a symbol's minutes of a day."""
+    connection = duckdb_connection(source)
+    ticks = f"read_json('{source}', format = 'newline_delimited', columns = {{{duckdb_columns()[1]}}})"
+    if shape == "lake":
+        ticks = f"read_parquet('{source}')"
+    query = f"""
+        select date_trunc('minute', timestamp), first(close order by timestamp, kafka_partition, kafka_offset),
+               max(close), min(close), sum(volume)::decimal(38,9), count(*)
+        from {ticks}
+        where symbol = '{SYMBOL}' and timestamp >= '{FIRST[:10]}' and timestamp < date '{FIRST[:10]}' + 1
+        group by 1"""
     return timed(lambda: connection.execute(query).fetchall())
 
 
@@ -138,8 +164,8 @@ def timed(query):
 
 def main():
     engine, shape, source, path = sys.argv[1:]
-    aggregate = {"duckdb": duckdb_rows, "chdb": chdb_rows, "sequential": sequential_rows}[engine]
-    seconds, rows = aggregate(shape, source)
+    engines = {"duckdb": duckdb_rows, "chdb": chdb_rows, "sequential": sequential_rows, "duckdb-symbol": duckdb_symbol_rows}
+    seconds, rows = engines[engine](shape, source)
     with open(path, "w", encoding="utf-8") as out:
         for row in sorted(rows, key=lambda row: row[0]):
             out.write("\t".join(str(value) for value in row) + "\n")

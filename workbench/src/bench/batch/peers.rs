@@ -8,7 +8,7 @@ use std::process::Command;
 
 const SCRIPT: &str = include_str!("peers.py");
 /// The extension must be of DuckDB's own version.
-const PACKAGES: [&str; 4] = ["duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5", "chdb==4.4.0", "boto3"];
+const PACKAGES: [&str; 5] = ["duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5", "chdb==4.4.0", "boto3", "pytz"];
 
 /// Who else aggregates the hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,14 +67,23 @@ impl Peers {
     }
 
     /// # Errors
-    /// A query that fails.
+    /// A query that fails; here and below.
     pub fn ask(&self, peer: Peer, source: &Source) -> anyhow::Result<Answer> {
-        let rows = self.folder.join("rows");
         let shape = if source.enveloped { "envelope" } else { "bare" };
+        self.answer([peer.name(), shape, &source.glob()], source)
+    }
+
+    /// A symbol's minutes of a day by DuckDB. `shape`: `lines` or `lake`.
+    pub fn ask_symbol(&self, shape: &str, source: &Source, keys: &str) -> anyhow::Result<Answer> {
+        self.answer(["duckdb-symbol", shape, &source.glob_of(keys)], source)
+    }
+
+    fn answer(&self, arguments: [&str; 3], source: &Source) -> anyhow::Result<Answer> {
+        let rows = self.folder.join("rows");
         let mut command = Command::new(&self.python);
-        command.arg(&self.script).args([peer.name(), shape, &source.glob()]).arg(&rows).envs(source.environment());
+        command.arg(&self.script).args(arguments).arg(&rows).envs(source.environment());
         let printed = succeed(&mut command)?;
-        let seconds = printed.trim().parse().with_context(|| format!("{} printed \"{printed}\"", peer.name()))?;
+        let seconds = printed.trim().parse().with_context(|| format!("{} printed \"{printed}\"", arguments[0]))?;
         Ok(Answer { seconds, rows: fs::read_to_string(rows)? })
     }
 }

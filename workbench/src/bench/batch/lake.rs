@@ -1,0 +1,81 @@
+//! `bench lake`: an hour of the archive as Parquet, next to the lines that it was made of.
+
+use super::archive::Source;
+use super::data::{Archives, FOLDER, HOUR_NAME, Size};
+use super::ours;
+use super::peers::Peers;
+use crate::bench::{median, rounded};
+use anyhow::ensure;
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use testing::TestDatabase;
+
+const COMPACT: [&str; 5] = ["compact", "--from", HOUR_NAME, "--to", "2025-06-06T15"];
+/// What a question for a day reads.
+const DAY: &str = "lake/source=stock_prices/date=2025-06-06/*/*.parquet";
+
+/// What is written and read, and how often.
+#[derive(Args, Clone)]
+pub struct LakeArgs {
+    /// Ticks of the hour.
+    #[arg(long, default_value_t = Size::default().ticks)]
+    ticks: u64,
+    /// How often each question is asked.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// Where the archives (5 GB) and the peers are kept.
+    #[arg(long, default_value = "target/bench-data", value_name = "DIRECTORY")]
+    data: PathBuf,
+}
+
+/// # Errors
+/// Services that are not there, a full disk, or a binary that is not built.
+pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
+    // The archives are those of `bench batch`.
+    let size = Size { ticks: args.ticks, ..Size::default() };
+    let archives = Archives::packed(&args.data, size)?;
+    let peers = Peers::install(&args.data)?;
+    let source = Source::stored(&archives.gzip).await?;
+    let database = ours::database().await?;
+    ours::run_in(&database, &source, &["--hour", HOUR_NAME])?;
+    let (seconds, usage) = ours::command_in(&database, &source, &COMPACT)?;
+    let (bytes, raw) = (lake_bytes(&database, args.ticks).await?, source.bytes(FOLDER).await?);
+    let ticks = args.ticks as f64;
+    println!(
+        "compact: {seconds:.1} s, {:.1} CPU s, {:.0} MB; {:.2} bytes a tick of {:.2} as gzip lines",
+        usage.cpu_seconds,
+        usage.peak_megabytes,
+        bytes as f64 / ticks,
+        raw as f64 / ticks
+    );
+    let (mut speedups, mut mismatches) = (Vec::new(), 0);
+    for round in 1..=args.rounds {
+        let lines = peers.ask_symbol("lines", &source, &format!("{FOLDER}/*"))?;
+        let lake = peers.ask_symbol("lake", &source, DAY)?;
+        ensure!(!lines.rows.is_empty(), "no tick of the symbol that is asked for");
+        mismatches += u64::from(lines.rows != lake.rows);
+        let speedup = lines.seconds / lake.seconds;
+        println!("round {round}: lines {:.2} s, lake {:.3} s ({speedup:.1})", lines.seconds, lake.seconds);
+        speedups.push(speedup);
+    }
+    Ok(json!({
+        "bench": "lake",
+        "bytes_per_tick": rounded(bytes as f64 / ticks),
+        "raw_gzip_bytes_per_tick": rounded(raw as f64 / ticks),
+        "compact_s_per_million": rounded(seconds * 1e6 / ticks),
+        "compact_cpu_s_per_million": rounded(usage.cpu_seconds * 1e6 / ticks),
+        "compact_rss_mb": usage.peak_megabytes.round(),
+        "duckdb_query_speedup": rounded(median(&speedups)),
+        "mismatches": mismatches,
+    }))
+}
+
+/// The size of what readers see, which must have all ticks.
+async fn lake_bytes(database: &TestDatabase, ticks: u64) -> anyhow::Result<i64> {
+    let known =
+        sqlx::query_as("select sum(size)::bigint, sum(rows)::bigint from lake_objects where state = 'verified'");
+    let (bytes, rows): (Option<i64>, Option<i64>) = known.fetch_one(&mut database.connection().await).await?;
+    ensure!(rows == Some(ticks.cast_signed()), "the lake has {rows:?} of {ticks} ticks");
+    Ok(bytes.unwrap_or_default())
+}
