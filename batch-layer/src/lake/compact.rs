@@ -51,8 +51,7 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
         }
     };
     let mut compaction = Compaction::new(&args, store, index, run_id, stop);
-    let result =
-        compaction.run(&args.archive.prefix, &window).instrument(tracing::info_span!("run", run = run_id)).await;
+    let result = compaction.run(&args.below.prefix, &window).instrument(tracing::info_span!("run", run = run_id)).await;
     let Compaction { mut index, counts, .. } = compaction;
     ledger::finish(&mut index, run_id, &counts, &result).await;
     lock::release(&mut index).await;
@@ -121,8 +120,9 @@ impl Compaction {
         }
     }
 
-    async fn run(&mut self, template: &PrefixTemplate, window: &Range<Hour>) -> Result<(), Failure> {
-        self.reader = self.reader.clone().beside(Others::of(&mut self.index, template, window).await?);
+    async fn run(&mut self, prefix: &PrefixTemplate, window: &Range<Hour>) -> Result<(), Failure> {
+        self.reader =
+            self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
         let candidates = table::hours(&mut self.index, window, &self.format).await?;
         report_others(&candidates);

@@ -29,10 +29,14 @@ impl Others {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn of(index: &mut Index, template: &PrefixTemplate, window: &Range<Hour>) -> Result<Self, Failure> {
+    pub async fn of(index: &mut Index, templates: &[PrefixTemplate], window: &Range<Hour>) -> Result<Self, Failure> {
         let last = window.start.max(window.end.plus(-HOURS_BACK))..window.end;
-        let folders = template.folders(last).into_iter().rev().map(|folder| folder.prefix).collect();
-        Ok(Self { known: index.last_objects(template.stem(), KNOWN).await?, folders })
+        let mut others = Self::default();
+        for template in templates {
+            others.known.extend(index.last_objects(template.stem(), KNOWN).await?);
+            others.folders.extend(template.folders(last.clone()).into_iter().rev().map(|folder| folder.prefix));
+        }
+        Ok(others)
     }
 }
 

@@ -535,6 +535,21 @@ async fn a_listing_that_ends_in_the_middle_is_asked_for_again_and_never_taken_fo
 }
 
 #[tokio::test]
+async fn a_listing_that_is_none_is_said_once_and_by_this_program() {
+    let world = World::create().await;
+    three_hours(&world).await;
+    let store = store_where(|request| match request.path.contains("list-type") {
+        true => answer(200, "<html>a portal</html></ListBucketResult>"),
+        false => Treatment::Forward,
+    })
+    .await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("aws_smithy") && !outcome.stderr.contains("orchestrator"), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("ERROR").count(), 1, "{}", outcome.stderr);
+}
+
+#[tokio::test]
 async fn a_store_that_refuses_every_condition_is_asked_without() {
     let world = World::create().await;
     three_hours(&world).await;

@@ -276,7 +276,7 @@ fn later_elements_of_messages_are_named_by_their_index_and_stand_where_their_mes
     assert_eq!((outcome.missing_in_realtime, outcome.missing_in_archive, outcome.skipped), (1, 1, 1));
     for word in [
         "1 ticks of the archive are not in realtime_stock: offsets 1[2]",
-        "1 ticks of realtime_stock are not in the archive: offsets 1[1]",
+        "1 tick of realtime_stock is not in the archive: offsets 1[1]",
         "1 ticks of the archive wait for the speed layer: offsets 101[4]",
     ] {
         assert!(outcome.details.iter().any(|detail| detail.contains(word)), "{word}: {:?}", outcome.details);
