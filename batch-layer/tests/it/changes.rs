@@ -332,7 +332,8 @@ async fn records_of_which_objects_tell_different_things_are_counted_and_shown() 
     world.fill_minute_bars().await;
     assert_eq!(world.summary().await, world.expected().await);
     let outcome = world.run(&[&["verify"], &DAY[..]].concat()).await;
-    let word = "of 6 records several objects tell different things; the first by key counts";
+    let word =
+        "of 6 records several objects tell different things, as batch-layer has counted; the first by key counts";
     assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
 }
 
