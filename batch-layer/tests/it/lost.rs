@@ -115,7 +115,7 @@ async fn without_kafka_a_message_counts_as_rejected_where_no_element_is_missing_
         .await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 are in no table and not in the archive"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 offset is in no table and not in the archive"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("(--kafka-brokers): offsets 9500"), "{}", outcome.stdout);
 }
 

@@ -1246,7 +1246,7 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
     live.world.run_ok(&["--hour", &hour]).await;
     let outcome = verify(&live.world, &flags).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 are in no table and not in the archive"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 offset is in no table and not in the archive"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -1265,7 +1265,7 @@ async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_o
     live.world.execute("delete from realtime_stock where kafka_offset = 20").await;
     let outcome = live.verify().await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("are not in realtime_stock: offsets 20"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("is not in realtime_stock: offsets 20"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
