@@ -1,18 +1,22 @@
 //! The archive as a lake: hours that are over as Parquet, which desks and data teams read.
 //!
 //! [`mod@compact`] decides which hours are written; [`gather`] reads the raw objects of one, [`sort`] puts its ticks in order,
-//! [`mod@file`] writes them and reads them back, and [`publish`] shows them to readers. [`table`] is what PostgreSQL knows.
+//! [`mod@file`] writes them, [`look`] reads them back, and [`publish`] shows them to readers. [`table`] is what PostgreSQL
+//! knows, and [`inventory`] holds it against what lies there.
 
 mod args;
 mod columns;
 mod compact;
 pub mod file;
 mod gather;
-mod key;
+mod inventory;
+pub(crate) mod key;
+pub(crate) mod look;
 mod publish;
 mod row;
 mod sort;
-mod table;
+pub(crate) mod table;
 
 pub use args::CompactArgs;
 pub use compact::run as compact;
+use table::Candidate;

@@ -3,6 +3,7 @@
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;
+use crate::lake;
 use crate::lock::{self, Token};
 use crate::scan::{HourBars, Offsets};
 use crate::shared::{self, Shared};
@@ -204,6 +205,7 @@ async fn withdraw_all(connection: &mut PgConnection, token: Option<&Token>, hour
     let mut transaction = lock::begin(connection, token).await?;
     delete_rows(&mut transaction, hour, None).await?;
     take_out_gone(&mut transaction, hour).await?;
+    lake::table::withdraw(&mut transaction, hour).await?;
     // The sums go with it.
     pg::query("delete from batch_hours where hour = $1")
         .bind(hour.start())

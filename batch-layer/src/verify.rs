@@ -12,6 +12,7 @@ mod compare;
 mod holdings;
 mod indicators;
 mod kept;
+mod lake;
 mod log;
 mod lost;
 mod minutes;
@@ -27,7 +28,7 @@ mod tables;
 mod topic;
 
 pub use args::VerifyArgs;
-pub(crate) use holdings::{Holdings, HourHoldings};
+pub(crate) use holdings::{Holdings, HourHoldings, difference};
 
 use crate::archive::Store;
 use crate::cli::Plan;
@@ -42,6 +43,7 @@ use archive::Archive;
 use common::Timestamp;
 use compare::{Sides, Unplaced};
 use kept::Kept;
+use lake::{Expected, Found, Lake};
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use recorded::Recorded;
 use repair::Repair;
@@ -83,6 +85,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         },
         topics,
         index,
+        stop: stop.clone(),
     };
     let mut report = Report::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
@@ -107,6 +110,7 @@ struct Verification {
     topics: Vec<Topic>,
     archive: Archive,
     index: Index,
+    stop: CancellationToken,
     /// Whether bars are brought in line with the ticks.
     is_repairing: bool,
 }
@@ -137,6 +141,8 @@ struct Stretch {
     read_at: Timestamp,
     began_at: Timestamp,
     strays: BTreeMap<Hour, Strays>,
+    /// What readers of the lake find.
+    lake: BTreeMap<Hour, Found>,
     /// What the sums of hours have of other hours' records.
     shared: BTreeMap<Hour, Vec<Shared>>,
     /// Topics that are not compared, and share hours with those that are: bars and summaries count their ticks, too.
@@ -350,6 +356,7 @@ impl Verification {
             read_at,
             began_at,
             strays: BTreeMap::new(),
+            lake: BTreeMap::new(),
             shared: BTreeMap::new(),
             others: BTreeMap::new(),
         };
@@ -368,7 +375,24 @@ impl Verification {
                 part.told = [topic.read_among(&mut self.index, &differing).await?, archived];
             }
         }
+        for hour in Hour::each(stretch.hours.clone()) {
+            let found = self.read_lake(hour, &stretch).await?;
+            stretch.lake.insert(hour, found);
+        }
         Ok(Some(stretch))
+    }
+
+    async fn read_lake(&mut self, hour: Hour, stretch: &Stretch) -> Result<Found, Failure> {
+        let computed = &stretch.computed[&hour];
+        let is_whole = stretch.unread(hour).is_none() && !stretch.kept.contains_key(&hour) && !computed.is_stale;
+        let parts = self.topics.iter().zip(&stretch.parts);
+        let archive = is_whole.then(|| {
+            parts.map(|(topic, part)| (topic.name.clone(), part.archived.holdings.hours.get(&hour))).collect()
+        });
+        let expected = Expected { archive, computed_at: computed.computed_at };
+        let lake = Lake { store: &self.archive.store, stop: &self.stop };
+        // On the heap: as a part of this one it would nest deeper than the compiler follows.
+        Box::pin(lake.compare(&mut self.index, hour, &expected)).await
     }
 
     /// `false` where several hours hold more together than there is memory for.
@@ -524,6 +548,7 @@ impl Verification {
             minute_bar_ticks: computed.minute_bar_ticks,
             archive_ticks: archive.ticks,
             summary_ticks: computed.summary_ticks,
+            lake_ticks: stretch.lake[&hour].ticks,
             details: Vec::new(),
             partitions,
         };
@@ -546,6 +571,9 @@ impl Verification {
         if !stretch.others.contains_key(&hour) {
             judge_computed(&mut outcome, &computed, (stretch.archived(hour), unread.is_some()));
             self.judge_kept(&mut outcome, stretch);
+        }
+        for (status, detail) in &stretch.lake[&hour].details {
+            outcome.find(*status, detail.clone());
         }
         for shared in &stretch.shared[&hour] {
             let is_stale = computed.is_stale || shared.is_stale;

@@ -103,6 +103,14 @@ impl PrefixTemplate {
         parsed.is_ok_and(|fields| fields.to_date().is_ok())
     }
 
+    /// Whether keys that begin so may lie in one of its folders.
+    #[must_use]
+    pub fn holds(&self, beginning: &str) -> bool {
+        let folders = beginning.match_indices('/').map(|(end, _)| &beginning[..=end]);
+        (!self.stem().is_empty() && beginning.starts_with(self.stem()))
+            || folders.into_iter().any(|folder| self.owns(folder))
+    }
+
     /// An hour that a folder stands for; `None` for a folder that this template does not make.
     #[must_use]
     pub fn hour_of(&self, prefix: &str) -> Option<Hour> {
@@ -171,6 +179,15 @@ mod tests {
         {
             assert!(PrefixTemplate::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn keys_that_would_lie_among_the_ticks_are_told() {
+        let template = PrefixTemplate::parse("raw/stock_prices/%Y-%m-%d-%H/").unwrap();
+        assert!(template.holds("raw/stock_prices/2025-06-02-10/") && template.holds("raw/stock_prices/lake/"));
+        assert!(!template.holds("lake/") && !template.holds("raw/lake/"));
+        let bare = PrefixTemplate::parse("%Y/%m/%d/").unwrap();
+        assert!(bare.holds("2025/06/02/lake/") && !bare.holds("lake/"));
     }
 
     #[test]

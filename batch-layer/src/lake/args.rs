@@ -81,6 +81,14 @@ impl CompactArgs {
         if self.to.is_some() && start >= end {
             return Err(Failure::Configuration(anyhow::anyhow!("--from {start} is not before --to {end}")));
         }
+        let (lake, archive) = (&self.lake_prefix, &self.below.prefix);
+        if archive.holds(lake) {
+            let error = anyhow::anyhow!(
+                "--lake-prefix {lake} lies in the archive ({}), which is read as ticks",
+                archive.as_str()
+            );
+            return Err(Failure::Configuration(error));
+        }
         Ok(start..end.max(start))
     }
 
@@ -98,6 +106,10 @@ impl CompactArgs {
 
 /// Takes what keys may begin with.
 fn prefix(text: &str) -> Result<String, String> {
-    let is_one = text.ends_with('/') && !text.starts_with('/') && !text.contains("//");
-    if is_one { Ok(text.to_owned()) } else { Err("must end with `/`, and not begin with it: such as lake/".into()) }
+    let is_one = text.ends_with('/') && !text.starts_with('/') && !text.contains("//") && !text.contains('%');
+    if is_one {
+        Ok(text.to_owned())
+    } else {
+        Err("must end with `/`, not begin with it, and have no `%`: such as lake/".into())
+    }
 }

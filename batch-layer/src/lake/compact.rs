@@ -1,13 +1,14 @@
 //! `batch-layer compact`: which hours are written, and what each goes through.
 
 use super::args::CompactArgs;
-use super::gather::{Gathered, gather};
-use super::publish::{self, Part};
+use super::gather::{Gathered, add_kept, gather};
+use super::inventory::Inventory;
+use super::look::{self, Held, Unread};
+use super::publish::{self, Part, Shown};
 use super::sort::{Sorted, nameless, rewound};
-use super::table::{self, Candidate, Standing};
+use super::table::{self, Asked, Candidate, Counting, LakeObject, Standing};
 use super::{file, key};
 use crate::archive::{Object, PrefixTemplate, Store, StoreError};
-use crate::checksum::Checksum;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::{self, Counts};
@@ -15,14 +16,12 @@ use crate::lock;
 use crate::progress::size;
 use crate::reader::{Others, ReadError, Reader};
 use crate::stop::stopped;
-use crate::verify::{Holdings, HourHoldings};
-use anyhow::Context;
+use crate::verify::{Holdings, HourHoldings, difference};
 use common::Timestamp;
 use service::Failure;
 use service::pg::Migrations;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -69,7 +68,10 @@ struct Compaction {
     target: u64,
     folder: PathBuf,
     run_id: i64,
+    /// Tells its objects apart from those of another database, whose runs have the same numbers.
+    begun_at: Timestamp,
     stop: CancellationToken,
+    inventory: Inventory,
     counts: Counts,
     /// Bytes of what was written.
     written: u64,
@@ -114,7 +116,9 @@ impl Compaction {
             target: args.target_size << 20,
             folder: args.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
             run_id,
+            begun_at: Timestamp::now(),
             stop,
+            inventory: Inventory::default(),
             counts: Counts::default(),
             written: 0,
         }
@@ -124,9 +128,14 @@ impl Compaction {
         self.reader =
             self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
-        let candidates = table::hours(&mut self.index, window, &self.format).await?;
+        let room = (&*self.folder, &self.stop);
+        self.inventory = Inventory::take(&mut self.index, &self.store, &self.prefix, room).await?;
+        let (format, anew, damaged) = (&self.format, self.inventory.hours(), self.inventory.damaged());
+        let location = self.store.location();
+        let asked = Asked { window, format, location: &location, prefix: &self.prefix, anew: &anew, damaged: &damaged };
+        let candidates = table::hours(&mut self.index, &asked).await?;
         report_others(&candidates);
-        let mut failed = Vec::new();
+        let mut failed = self.inventory.report(window, &candidates);
         for candidate in candidates.iter().filter(|candidate| candidate.standing == Standing::Due) {
             if self.stop.is_cancelled() {
                 return Err(stopped());
@@ -136,8 +145,11 @@ impl Compaction {
                 failed.push(candidate.hour);
             }
         }
+        // What was not shown.
+        publish::clear(&mut self.index, &self.store, &self.prefix).await?;
         self.report();
-        let otherwise = candidates.iter().filter(|candidate| candidate.standing == Standing::ReadOtherwise);
+        let is_otherwise = |standing| matches!(standing, Standing::ReadOtherwise | Standing::Elsewhere);
+        let otherwise = candidates.iter().filter(|candidate| is_otherwise(candidate.standing));
         failed.extend(otherwise.map(|candidate| candidate.hour));
         self.counts.hours_failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
         match failed.first() {
@@ -170,17 +182,27 @@ impl Compaction {
     }
 
     async fn write_hour(&mut self, candidate: &Candidate) -> Result<(), Obstacle> {
-        let (mut parts, mut ticks) = (Vec::new(), 0);
-        for (topic, objects) in self.objects(candidate.hour).await? {
+        let (mut parts, mut strangers, mut ticks) = (Vec::new(), Vec::new(), 0);
+        let kept = self.kept(candidate).await?;
+        let mut objects = self.objects(candidate.hour).await?;
+        for counting in &kept {
+            objects.entry(counting.source.clone()).or_default();
+        }
+        for (topic, objects) in objects {
             let gathered = gather(&self.reader, candidate.hour, &objects, &self.folder).await;
-            let Gathered { sorter, holdings } = gathered.map_err(|(object, error)| self.unread(&object, error))?;
+            let mut gathered = gathered.map_err(|(object, error)| self.unread(&object, error))?;
+            for counting in kept.iter().filter(|counting| counting.source == topic) {
+                let added = add_kept(gathered, &self.store, counting, (&self.folder, &self.stop)).await;
+                gathered = added.map_err(|error| unread(&counting.key, error))?;
+            }
+            let Gathered { sorter, holdings } = gathered;
             self.counts.objects_read += objects.len() as u64;
             self.counts.bytes_read += objects.iter().map(|object| object.size).sum::<u64>();
             let (folder, target) = (self.folder.clone(), self.target);
             let files = blocking(move || write_files(sorter.finish()?, &folder, target)).await?;
             let mut found = Holdings::default();
             for written in files {
-                let name = format!("{}-{}.parquet", self.run_id, parts.len());
+                let name = format!("{}-{}-{}{}", self.run_id, self.begun_at.micros(), parts.len(), key::ENDING);
                 let (part, held) = self.stage(&topic, name, written, found).await?;
                 found = held;
                 parts.push(part);
@@ -192,20 +214,73 @@ impl Compaction {
                 let why = format!("what was read back differs from the objects of {topic:?}: {difference}");
                 return Err(Obstacle::Because(why));
             }
+            strangers.extend(self.replaceable(&topic, candidate.hour, expected).await?);
         }
         if ticks != candidate.ticks {
             let known = candidate.ticks;
-            let why = format!(
-                "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
-            );
+            let why = match candidate.has_expired {
+                true => {
+                    format!("objects have expired, and what is left of them and the lake has {ticks} of {known} ticks")
+                }
+                false => format!(
+                    "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
+                ),
+            };
             return Err(Obstacle::Because(why));
         }
         if self.stop.is_cancelled() {
             return Err(stopped().into());
         }
         self.written += parts.iter().map(|part| part.staged.size).sum::<u64>();
-        let ends = (&mut self.index, &self.store);
-        Ok(publish::publish(ends, &self.prefix, candidate, self.run_id, parts).await?)
+        let (prefix, run_id) = (&*self.prefix, self.run_id);
+        let shown = Shown { prefix, candidate, run_id, parts, strangers };
+        Ok(publish::publish((&mut self.index, &self.store), shown).await?)
+    }
+
+    /// The objects of a topic and hour that `lake_objects` does not know, where they hold none but ticks that are about to
+    /// be shown. `new`: those.
+    async fn replaceable(
+        &self,
+        topic: &str,
+        hour: Hour,
+        new: Option<&HourHoldings>,
+    ) -> Result<Vec<LakeObject>, Obstacle> {
+        let mut replaceable = Vec::new();
+        for object in self.inventory.strangers(&key::folder(&self.prefix, topic, hour)) {
+            let what = format!("{}{}, which lake_objects does not know,", self.store.location(), object.key);
+            let held = look::read(&self.store, object, (&self.folder, &self.stop), Holdings::default()).await;
+            let (rows, checksum, others) = match held {
+                Ok(mut held) => {
+                    held.holdings.settle();
+                    (held.rows, held.checksum, others(&held.holdings, hour, new))
+                }
+                // What no reader can read is no tick of theirs.
+                Err(Unread::Damaged(_)) => (0, 0, 0),
+                Err(Unread::Moved) => continue,
+                Err(Unread::Away(failure)) => return Err(failure.into()),
+            };
+            if others > 0 {
+                let why = format!(
+                    "{what} holds {others} ticks that the archive does not have: of another database, or of objects that \
+                     have expired. Move it away, and compact again"
+                );
+                return Err(Obstacle::Because(why));
+            }
+            tracing::warn!("hour {hour}: {what} is replaced: it holds none but the hour's ticks");
+            let (key, source) = (object.key.to_string(), topic.to_owned());
+            replaceable.push(LakeObject { key, source, size: object.size, rows, checksum });
+        }
+        Ok(replaceable)
+    }
+
+    /// What the lake has of an hour whose raw objects are not all there any more.
+    async fn kept(&mut self, candidate: &Candidate) -> Result<Vec<Counting>, Failure> {
+        if !candidate.has_expired {
+            return Ok(Vec::new());
+        }
+        let mut kept = table::counting_of_hour(&mut self.index, candidate.hour).await?;
+        kept.retain(|counting| counting.key.starts_with(&*self.prefix));
+        Ok(kept)
     }
 
     /// The objects of an hour by their topics, in the order of their keys.
@@ -229,18 +304,12 @@ impl Compaction {
         let key = key::staged(&self.prefix, &name);
         self.store.put(&key, &path_of(&written.file)).await?;
         let staged = publish::find(&self.store, &key).await?;
-        let mut body = self.store.read(&staged, &self.stop).await?;
-        let folder = self.folder.clone();
-        let (rows, checksum, found) = blocking(move || {
-            let mut file = nameless(&folder)?;
-            io::copy(&mut body, &mut file).context("reading it back")?;
-            sum_up(rewound(file)?, found)
-        })
-        .await?;
+        let held = look::read(&self.store, &staged, (&self.folder, &self.stop), found).await;
+        let Held { rows, checksum, holdings } = held.map_err(|error| unread(&key, error))?;
         if rows != written.rows {
             return Err(Obstacle::Because(format!("{key} has {rows} of {} ticks", written.rows)));
         }
-        Ok((Part { source: topic.to_owned(), name, staged, rows, checksum }, found))
+        Ok((Part { source: topic.to_owned(), name, staged, rows, checksum }, holdings))
     }
 
     fn unread(&self, object: &Object, error: ReadError) -> Obstacle {
@@ -263,9 +332,15 @@ fn report_others(candidates: &[Candidate]) {
             tracing::warn!("{} hours are not written to the lake, the first {}: {why}", hours.count() + 1, first.hour);
         }
     };
+    say(Standing::Unready, "they are not complete, or wait for batch-layer (hour_completeness tells why)");
     say(Standing::Expired, "objects have expired before the lake had their ticks");
     say(Standing::Placeless, "lines do not tell their offsets, so nothing could tell whether each tick is there once");
-    say(Standing::ReadOtherwise, "their objects were read by other flags about messages: give those of batch-layer");
+    say(
+        Standing::ReadOtherwise,
+        "their objects were read by other flags about messages: give those of batch-layer (an hour whose objects need \
+         several sets of flags cannot be written)",
+    );
+    say(Standing::Elsewhere, "they were computed from another bucket: give that of batch-layer (--bucket)");
 }
 
 /// Work for a thread that may wait for disks.
@@ -290,40 +365,27 @@ fn write_files(mut sorted: Sorted, folder: &std::path::Path, target: u64) -> any
     Ok(files)
 }
 
-/// Adds what a file holds to `found`; gives the number of its ticks and their checksum, too.
-fn sum_up(file: File, mut found: Holdings) -> anyhow::Result<(u64, u64, Holdings)> {
-    let mut checksum = Checksum::default();
-    let rows = file::each(file, &mut |content, place| {
-        let number = place.number();
-        checksum.add(Checksum::of(content, number));
-        found.add(place.partition, number, content);
-    })?;
-    Ok((rows, checksum.exact, found))
+/// What it means for an hour that an object of the lake was not read back.
+fn unread(what: &str, error: Unread) -> Obstacle {
+    match error {
+        Unread::Moved => Obstacle::Because(format!("{what} was deleted before it was read back: compact again")),
+        Unread::Damaged(why) => Obstacle::Because(format!("{what} cannot be read back: {why}")),
+        Unread::Away(failure) => Obstacle::Fatal(failure),
+    }
+}
+
+/// How many ticks are not among `new`, or are of another hour.
+fn others(held: &Holdings, hour: Hour, new: Option<&HourHoldings>) -> u64 {
+    let nothing = HourHoldings::default();
+    let new = new.unwrap_or(&nothing);
+    held.hours
+        .iter()
+        .map(|(of, ticks)| if *of == hour { ticks.offsets.missing_in(&new.offsets) } else { ticks.offsets.len() })
+        .sum()
 }
 
 fn ticks_of(holdings: &Holdings, hour: Hour) -> u64 {
     holdings.hours.get(&hour).into_iter().flat_map(|held| held.shares.values()).map(|share| share.ticks).sum()
-}
-
-/// What two sides hold otherwise, partition by partition: the first difference. Both must be settled.
-fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>) -> Option<String> {
-    let nothing = HourHoldings::default();
-    let (expected, found) = (expected.unwrap_or(&nothing), found.unwrap_or(&nothing));
-    let (lacking, extra) = (expected.offsets.missing_in(&found.offsets), found.offsets.missing_in(&expected.offsets));
-    if lacking + extra > 0 {
-        return Some(format!("{lacking} ticks are missing, {extra} are too many"));
-    }
-    let blocks = expected.shares.iter().flat_map(|(partition, share)| {
-        let other = found.shares.get(partition);
-        share.blocks.iter().filter(move |(block, sum)| other.and_then(|other| other.blocks.get(block)) != Some(*sum))
-    });
-    let doubled: u64 = found.shares.values().map(|share| share.duplicates + share.placeless).sum();
-    match (blocks.count(), doubled) {
-        (0, 0) => None,
-        (blocks, doubled) => {
-            Some(format!("{blocks} blocks of ticks say something else, {doubled} ticks are there twice"))
-        }
-    }
 }
 
 /// A path by which a file without a name can be opened once more.
@@ -348,26 +410,6 @@ mod tests {
             close: Price::from_nanos(close),
             volume: Volume::from_parts(1, 0),
         }
-    }
-
-    fn held(ticks: &[(u64, i64)]) -> HourHoldings {
-        let mut holdings = Holdings::default();
-        for (place, close) in ticks {
-            holdings.add(0, Some(*place), &content(*close));
-        }
-        holdings.settle();
-        holdings.hours.into_values().next().unwrap_or_default()
-    }
-
-    #[test]
-    fn a_tick_that_is_missing_too_many_there_twice_or_otherwise_is_a_difference() {
-        let whole = held(&[(1, 7), (2000, 8)]);
-        assert_eq!(difference(Some(&whole), Some(&held(&[(2000, 8), (1, 7)]))), None);
-        for other in [&[(1, 7)][..], &[(1, 7), (2000, 8), (3, 9)], &[(1, 7), (2000, 9)], &[(1, 7), (2000, 8), (1, 7)]] {
-            assert!(difference(Some(&whole), Some(&held(other))).is_some(), "{other:?}");
-        }
-        assert!(difference(Some(&whole), None).is_some());
-        assert_eq!(difference(None, None), None);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! [`gather()`]: an hour's ticks of one topic out of the raw objects.
 
+use super::look::{self, Unread};
+use super::publish;
 use super::sort::Sorter;
-use crate::archive::Object;
+use super::table::Counting;
+use crate::archive::{Object, Store, StoreError};
 use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::reader::{ReadError, Reader};
@@ -12,6 +15,7 @@ use common::decode::Record;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
 
 /// The ticks of an hour, each once.
 pub struct Gathered {
@@ -49,6 +53,36 @@ pub async fn gather(
     holdings.settle();
     let sorter = std::mem::replace(&mut gathering.sorter, Sorter::new(folder));
     Ok(Gathered { sorter, holdings })
+}
+
+/// Adds those ticks of an object of the lake that are not there yet: their raw objects have expired. Gives why that cannot
+/// be done.
+///
+/// # Errors
+/// Where it cannot be read, or is no longer what it was.
+pub async fn add_kept(
+    gathered: Gathered,
+    store: &Store,
+    counting: &Counting,
+    room: (&Path, &CancellationToken),
+) -> Result<Gathered, Unread> {
+    let object = match publish::find(store, &counting.key).await {
+        Ok(object) => object,
+        Err(StoreError::Moved) => return Err(Unread::Moved),
+        Err(error) => return Err(Unread::Away(error.into())),
+    };
+    let added = look::visit(store, &object, room, gathered, |gathered, content, place| {
+        match gathered.holdings.add(place.partition, place.number(), content) {
+            true => gathered.sorter.push(content, place),
+            false => Ok(()),
+        }
+    });
+    let (mut gathered, seen) = added.await?;
+    if (seen.rows, seen.checksum) != (counting.rows, counting.checksum) {
+        return Err(Unread::Damaged("it was overwritten, and holds other ticks".to_owned()));
+    }
+    gathered.holdings.settle();
+    Ok(gathered)
 }
 
 struct Gathering {

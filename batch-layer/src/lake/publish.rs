@@ -16,17 +16,22 @@ pub struct Part {
     pub checksum: u64,
 }
 
+/// What readers shall see of an hour.
+pub struct Shown<'a> {
+    pub prefix: &'a str,
+    pub candidate: &'a Candidate,
+    pub run_id: i64,
+    pub parts: Vec<Part>,
+    /// Objects that nobody knows, and that hold nothing else than the parts.
+    pub strangers: Vec<LakeObject>,
+}
+
 /// Lets readers see an hour's parts in the place of what they saw before.
 ///
 /// # Errors
 /// Where the store or the database fails. What has been shown by then is taken away by [`clear`].
-pub async fn publish(
-    (index, store): (&mut Index, &Store),
-    prefix: &str,
-    candidate: &Candidate,
-    run_id: i64,
-    parts: Vec<Part>,
-) -> Result<(), Failure> {
+pub async fn publish((index, store): (&mut Index, &Store), shown: Shown<'_>) -> Result<(), Failure> {
+    let Shown { prefix, candidate, run_id, parts, strangers } = shown;
     let object = |part: &Part| LakeObject {
         key: key::published(prefix, &part.source, candidate.hour, &part.name),
         source: part.source.clone(),
@@ -46,7 +51,7 @@ pub async fn publish(
         }
         etags.push((key.clone(), shown.etag));
     }
-    table::switch(index, candidate.hour, run_id, &etags).await?;
+    table::switch(index, (candidate, run_id, prefix), &etags, &strangers).await?;
     clear(index, store, prefix).await
 }
 

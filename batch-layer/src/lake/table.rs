@@ -1,5 +1,6 @@
 //! `lake_objects`: which object of the lake holds which ticks.
 
+use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lock;
@@ -18,6 +19,8 @@ pub struct Candidate {
     /// When it was computed: again whenever its objects have changed.
     pub computed_at: Timestamp,
     pub ticks: u64,
+    /// Some of its raw objects are no longer there.
+    pub has_expired: bool,
     pub standing: Standing,
 }
 
@@ -32,6 +35,8 @@ pub enum Standing {
     Placeless,
     /// Its objects were read by other flags about messages.
     ReadOtherwise,
+    /// It was computed from another bucket.
+    Elsewhere,
     Due,
 }
 
@@ -46,25 +51,41 @@ pub struct LakeObject {
     pub checksum: u64,
 }
 
+/// What is read of objects that count and fulfil a condition.
+macro_rules! concat_counting {
+    ($condition:literal) => {
+        concat!(
+            "select key, source, hour, computed_at, coalesce(etag, '') as etag, size, rows, checksum
+             from lake_objects
+             where state = 'verified' and ",
+            $condition,
+            " order by key"
+        )
+    };
+}
+
 const HOURS: &str = "
     with lake as
         (select hour, max(computed_at) as computed_at, sum(rows) as rows
          from lake_objects
-         where hour >= $1 and hour < $2 and state = 'verified'
+         where hour >= $1 and hour < $2 and state = 'verified' and starts_with(key, $4)
          group by hour),
     uncovered as
-        (select b.hour, b.ticks, b.computed_at, b.gone_objects
+        (select b.hour, b.ticks, b.computed_at, b.gone_objects, b.location, l.rows as lake_rows
          from batch_hours b left join lake l using (hour)
          where b.hour >= $1 and b.hour < $2
-           and l.computed_at is distinct from b.computed_at
-           -- An hour whose objects have expired is in the lake with all of its ticks.
-           and (b.gone_objects = 0 or l.rows is distinct from b.ticks))
-    select u.hour, u.ticks, u.computed_at,
+           and (b.hour = any ($5)
+                or l.computed_at is distinct from b.computed_at
+                   -- An hour whose objects have expired is in the lake with all of its ticks.
+                   and (b.gone_objects = 0 or l.rows is distinct from b.ticks)))
+    select u.hour, u.ticks, u.computed_at, u.gone_objects > 0 or of_hour.objects = 0 as has_expired,
            case when exists (select from stale_hours s where s.hour = u.hour)
                   or exists (select from held_hours h where h.hour = u.hour)
                   or not exists (select from archive_hours a where a.hour = u.hour and a.status = 'complete')
                     then 'unready'
-                when u.gone_objects > 0 or of_hour.objects = 0 then 'expired'
+                when u.location not in ('', $6) then 'elsewhere'
+                -- What has expired may be in the lake.
+                when (u.gone_objects > 0 or of_hour.objects = 0) and (u.lake_rows is null or u.hour = any ($7)) then 'expired'
                 when of_hour.is_placeless then 'placeless'
                 when of_hour.is_read_otherwise then 'otherwise'
                 else 'due' end as standing
@@ -75,15 +96,97 @@ const HOURS: &str = "
               where h.hour = u.hour and not o.gone) as of_hour
     order by u.hour";
 
-/// The computed hours of a window that the lake does not have as they are, in order of time. `format`: how this run reads objects.
+/// Which hours of a lake are asked for.
+pub struct Asked<'a> {
+    pub window: &'a Range<Hour>,
+    /// How this run reads objects.
+    pub format: &'a str,
+    /// What the lake's keys begin with.
+    pub prefix: &'a str,
+    /// Of the store, as messages name it.
+    pub location: &'a str,
+    /// Hours that the lake does not have as it should, whatever `lake_objects` says.
+    pub anew: &'a [Hour],
+    /// Those of them of which it has lost ticks.
+    pub damaged: &'a [Hour],
+}
+
+/// The computed hours that the lake does not have as they are, in order of time.
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn hours(index: &mut Index, window: &Range<Hour>, format: &str) -> Result<Vec<Candidate>, Failure> {
-    let rows = pg::query(HOURS).bind(window.start.start()).bind(window.end.start()).bind(format);
+pub async fn hours(index: &mut Index, asked: &Asked<'_>) -> Result<Vec<Candidate>, Failure> {
+    let starts = |hours: &[Hour]| -> Vec<Timestamp> { hours.iter().map(|hour| hour.start()).collect() };
+    let rows = pg::query(HOURS).bind(asked.window.start.start()).bind(asked.window.end.start());
+    let rows = rows.bind(asked.format).bind(asked.prefix).bind(starts(asked.anew));
+    let rows = rows.bind(asked.location).bind(starts(asked.damaged));
     let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
     let read: Result<Vec<_>, sqlx::Error> = rows.and_then(|rows| rows.iter().map(candidate).collect());
     read.map_err(|error| index.failed("reading computed hours in", error))
+}
+
+/// An object that counts: it was compared, and is shown to readers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counting {
+    pub key: String,
+    pub source: String,
+    pub hour: Hour,
+    /// Of `batch_hours`, when it was written.
+    pub computed_at: Timestamp,
+    pub etag: String,
+    pub size: u64,
+    pub rows: u64,
+    pub checksum: u64,
+}
+
+/// The objects of a lake that count.
+pub async fn counting(index: &mut Index, prefix: &str) -> Result<Vec<Counting>, Failure> {
+    let rows = pg::query(concat_counting!("starts_with(key, $1)")).bind(prefix).fetch_all(&mut index.connection);
+    let rows = in_time(index.patience, rows).await;
+    let read: Result<Vec<_>, sqlx::Error> = rows.and_then(|rows| rows.iter().map(counting_of).collect());
+    read.map_err(|error| index.failed("reading lake_objects in", error))
+}
+
+/// The objects that count of an hour, of whatever lake.
+pub async fn counting_of_hour(index: &mut Index, hour: Hour) -> Result<Vec<Counting>, Failure> {
+    let rows = pg::query(concat_counting!("hour = $1")).bind(hour.start()).fetch_all(&mut index.connection);
+    let rows = in_time(index.patience, rows).await;
+    let read: Result<Vec<_>, sqlx::Error> = rows.and_then(|rows| rows.iter().map(counting_of).collect());
+    read.map_err(|error| index.failed("reading lake_objects in", error))
+}
+
+fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
+    Ok(Counting {
+        key: row.try_get("key")?,
+        source: row.try_get("source")?,
+        hour: Hour::of(row.try_get::<Timestamp, _>("hour")?),
+        computed_at: row.try_get("computed_at")?,
+        etag: row.try_get("etag")?,
+        size: row.try_get::<i64, _>("size")?.cast_unsigned(),
+        rows: row.try_get::<i64, _>("rows")?.cast_unsigned(),
+        checksum: row.try_get::<i64, _>("checksum")?.cast_unsigned(),
+    })
+}
+
+/// Notes that what counts under a key was put there once more, and holds the same.
+pub async fn note_etag(index: &mut Index, key: &str, object: &Object) -> Result<(), Failure> {
+    let update = pg::query("update lake_objects set (etag, size) = ($2, $3) where key = $1")
+        .bind(key)
+        .bind(&*object.etag)
+        .bind(object.size.cast_signed());
+    index.write("lake_objects", update).await.map(drop)
+}
+
+/// Takes an hour that is no more out of the lake: its objects count no longer, and the next run of `compact` deletes them.
+///
+/// # Errors
+/// The database's.
+pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+    pg::query("update lake_objects set state = 'superseded' where hour = $1 and state = 'verified'")
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await
+        .map(drop)
 }
 
 fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
@@ -92,11 +195,13 @@ fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
         "expired" => Standing::Expired,
         "placeless" => Standing::Placeless,
         "otherwise" => Standing::ReadOtherwise,
+        "elsewhere" => Standing::Elsewhere,
         _ => Standing::Due,
     };
     let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
-    Ok(Candidate { hour, computed_at: row.try_get("computed_at")?, ticks, standing })
+    let (computed_at, has_expired) = (row.try_get("computed_at")?, row.try_get("has_expired")?);
+    Ok(Candidate { hour, computed_at, ticks, has_expired, standing })
 }
 
 /// Notes objects that are about to be shown, so that a run which is killed meanwhile leaves none that nobody knows.
@@ -110,7 +215,7 @@ pub async fn announce(
     let noted = async {
         let mut transaction = lock::begin(&mut index.connection, token.as_ref()).await?;
         for object in objects {
-            insert(&mut transaction, candidate, run_id, object).await?;
+            insert(&mut transaction, (candidate, run_id, "written"), object).await?;
         }
         lock::commit(transaction, token.as_ref()).await
     };
@@ -119,13 +224,12 @@ pub async fn announce(
 
 async fn insert(
     transaction: &mut PgTransaction<'_>,
-    candidate: &Candidate,
-    run_id: i64,
+    (candidate, run_id, state): (&Candidate, i64, &str),
     object: &LakeObject,
 ) -> Result<(), sqlx::Error> {
     pg::query(
         "insert into lake_objects (key, source, hour, computed_at, size, rows, checksum, state, run_id)
-         values ($1, $2, $3, $4, $5, $6, $7, 'written', $8)",
+         values ($1, $2, $3, $4, $5, $6, $7, $9, $8)",
     )
     .bind(&object.key)
     .bind(&object.source)
@@ -135,20 +239,34 @@ async fn insert(
     .bind(object.rows.cast_signed())
     .bind(object.checksum.cast_signed())
     .bind(run_id)
+    .bind(state)
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())
 }
 
-/// Lets the announced objects of an hour, each with its etag, count in the place of those before.
-pub async fn switch(index: &mut Index, hour: Hour, run_id: i64, etags: &[(String, String)]) -> Result<(), Failure> {
+/// Lets the announced objects of an hour, each with its etag, count in the place of those before. `strangers` hold nothing
+/// else than they, and are to be deleted.
+pub async fn switch(
+    index: &mut Index,
+    (candidate, run_id, prefix): (&Candidate, i64, &str),
+    etags: &[(String, String)],
+    strangers: &[LakeObject],
+) -> Result<(), Failure> {
     let token = index.lock.clone();
     let switched = async {
         let mut transaction = lock::begin(&mut index.connection, token.as_ref()).await?;
-        pg::query("update lake_objects set state = 'superseded' where hour = $1 and state = 'verified'")
-            .bind(hour.start())
-            .execute(transaction.acquire().await?)
-            .await?;
+        pg::query(
+            "update lake_objects set state = 'superseded'
+             where hour = $1 and state = 'verified' and starts_with(key, $2)",
+        )
+        .bind(candidate.hour.start())
+        .bind(prefix)
+        .execute(transaction.acquire().await?)
+        .await?;
+        for stranger in strangers {
+            insert(&mut transaction, (candidate, run_id, "superseded"), stranger).await?;
+        }
         for (key, etag) in etags {
             pg::query(
                 "update lake_objects set (state, etag, verified_at) = ('verified', $2, now())

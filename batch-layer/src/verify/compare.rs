@@ -390,7 +390,8 @@ impl Sides<'_> {
             name(outcome, Status::Open, offsets, "tick[s] of Kafka [waits|wait] for the speed layer");
         }
         if let Some(offsets) = self.at(&lost.unaccounted, partition) {
-            let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could tell whether of ticks (--kafka-brokers)";
+            let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could tell whether of ticks \
+                        (--kafka-brokers)";
             name(outcome, Status::Open, offsets, what);
         }
     }

@@ -255,6 +255,28 @@ impl Share {
     }
 }
 
+/// What two sides hold otherwise, partition by partition: the first difference. Both must be settled.
+#[must_use]
+pub fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>) -> Option<String> {
+    let nothing = HourHoldings::default();
+    let (expected, found) = (expected.unwrap_or(&nothing), found.unwrap_or(&nothing));
+    let (lacking, extra) = (expected.offsets.missing_in(&found.offsets), found.offsets.missing_in(&expected.offsets));
+    if lacking + extra > 0 {
+        return Some(format!("{lacking} ticks are missing, {extra} are too many"));
+    }
+    let blocks = expected.shares.iter().flat_map(|(partition, share)| {
+        let other = found.shares.get(partition);
+        share.blocks.iter().filter(move |(block, sum)| other.and_then(|other| other.blocks.get(block)) != Some(*sum))
+    });
+    let doubled: u64 = found.shares.values().map(|share| share.duplicates + share.placeless).sum();
+    match (blocks.count(), doubled) {
+        (0, 0) => None,
+        (blocks, doubled) => {
+            Some(format!("{blocks} blocks of ticks say something else, {doubled} ticks are there twice"))
+        }
+    }
+}
+
 /// What an object of the archive holds. `among`: of these places alone, and by their checksums alone.
 ///
 /// # Errors
@@ -357,6 +379,38 @@ mod tests {
         }
         holdings.settle();
         holdings
+    }
+
+    fn content(close: i64) -> Content<'static> {
+        Content {
+            symbol: "A",
+            timestamp: Timestamp::from_micros(5),
+            open: Price::from_nanos(1),
+            high: None,
+            low: None,
+            close: Price::from_nanos(close),
+            volume: common::Volume::from_parts(1, 0),
+        }
+    }
+
+    fn held(ticks: &[(u64, i64)]) -> HourHoldings {
+        let mut holdings = Holdings::default();
+        for (place, close) in ticks {
+            holdings.add(0, Some(*place), &content(*close));
+        }
+        holdings.settle();
+        holdings.hours.into_values().next().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_tick_that_is_missing_too_many_there_twice_or_otherwise_is_a_difference() {
+        let whole = held(&[(1, 7), (2000, 8)]);
+        assert_eq!(difference(Some(&whole), Some(&held(&[(2000, 8), (1, 7)]))), None);
+        for other in [&[(1, 7)][..], &[(1, 7), (2000, 8), (3, 9)], &[(1, 7), (2000, 9)], &[(1, 7), (2000, 8), (1, 7)]] {
+            assert!(difference(Some(&whole), Some(&held(other))).is_some(), "{other:?}");
+        }
+        assert!(difference(Some(&whole), None).is_some());
+        assert_eq!(difference(None, None), None);
     }
 
     fn share(holdings: &Holdings) -> &Share {

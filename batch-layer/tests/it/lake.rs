@@ -1,6 +1,7 @@
 //! The archive's hours as Parquet: what is written, what readers see, and what a killed run leaves.
 
 use crate::support::{LONG, Tick, World, key, lines, some_ticks};
+use crate::verify::{HOURS, agreeing, verify};
 use batch_layer::lake::file;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -183,4 +184,161 @@ async fn runs_that_are_killed_at_any_point_leave_each_tick_in_the_lake_once() {
     world.run_ok(&COMPACT).await;
     assert_eq!(lake(&world).await, expected(&ticks));
     assert_eq!(world.number("select count(*) from lake_objects where state <> 'verified'").await, 0);
+}
+
+/// What is seen by readers of a folder other than that of the lake.
+async fn below(world: &World, prefix: &str) -> usize {
+    world.bucket.list(prefix).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn an_hour_that_is_emptied_leaves_the_lake() {
+    let world = World::create().await;
+    let (kept, moved) = (some_ticks(10, 0, 0, 50), some_ticks(11, 0, 50, 50));
+    world.put(&key(10, 0, 0), &kept).await;
+    world.put(&key(11, 0, 50), &moved).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    // The records were of another hour.
+    let mended: Vec<Tick> = some_ticks(10, 0, 50, 50);
+    world.put(&key(11, 0, 50), &mended).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    assert_eq!(lake(&world).await, expected(&[kept, mended].concat()));
+    assert_eq!(world.number("select count(*) from lake_objects").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_that_is_made_anew_takes_over_the_lake_that_it_finds() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 50);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    world.execute("delete from lake_objects").await;
+    let outcome = world.run_ok(&COMPACT).await;
+    assert!(outcome.stderr.contains("which lake_objects does not know, is replaced"), "{}", outcome.stderr);
+    assert_eq!(lake(&world).await, expected(&ticks));
+    let outcome = world.run_ok(&COMPACT).await;
+    assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn what_nobody_knows_and_holds_more_than_the_archive_is_left_alone_and_said() {
+    let world = World::create().await;
+    let (ticks, expiring) = (some_ticks(10, 0, 0, 50), some_ticks(10, 1, 0, 20));
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.put(&key(10, 1, 0), &expiring).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    // Another database over the same bucket, after some objects have expired.
+    world.expire(&key(10, 1, 0)).await;
+    world
+        .execute(
+            "truncate lake_objects, batch_hours, archive_object_hours, archive_objects, hourly_stock_summary cascade",
+        )
+        .await;
+    world.run_ok(&DAY).await;
+    let outcome = world.run(&COMPACT).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("holds 20 ticks that the archive does not have"), "{}", outcome.stderr);
+    assert_eq!(lake(&world).await, expected(&[ticks, expiring].concat()));
+}
+
+#[tokio::test]
+async fn an_object_that_was_deleted_or_overwritten_is_found_by_verify_and_written_anew() {
+    for content in [None, Some("garbage")] {
+        let world = agreeing().await;
+        let compact = [&["compact"], &HOURS[..]].concat();
+        world.run_ok(&compact).await;
+        let outcome = verify(&world, &[&HOURS[..], &["--format", "json"]].concat()).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        assert_eq!(outcome.stdout.matches(r#""lake_ticks":800"#).count(), 3, "{}", outcome.stdout);
+        let before = lake(&world).await;
+        let keys = published(&world).await;
+        let first = keys.first().unwrap();
+        match content {
+            Some(content) => world.bucket.put(first, content).await.unwrap(),
+            None => world.bucket.delete(first).await.unwrap(),
+        }
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        assert!(
+            outcome.stdout.contains(first) && outcome.stdout.contains("writes the hour anew"),
+            "{}",
+            outcome.stdout
+        );
+        let outcome = world.run_ok(&compact).await;
+        assert!(outcome.stderr.contains("the hour is written anew"), "{}", outcome.stderr);
+        assert_eq!(lake(&world).await, before);
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_was_put_back_counts_as_what_it_was() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 50)).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    let keys = published(&world).await;
+    world.execute("update lake_objects set etag = 'that of before'").await;
+    let outcome = world.run_ok(&COMPACT).await;
+    assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+    assert_eq!(published(&world).await, keys);
+    assert_eq!(world.number("select count(*) from lake_objects where etag = 'that of before'").await, 0);
+}
+
+#[tokio::test]
+async fn what_nothing_can_bring_back_is_said_in_each_run_and_by_verify() {
+    let world = agreeing().await;
+    let compact = [&["compact"], &HOURS[..]].concat();
+    world.run_ok(&compact).await;
+    for partition in 0..2 {
+        world.expire(&key(9, partition, 9000)).await;
+    }
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let keys = published(&world).await;
+    world.bucket.delete(keys.first().unwrap()).await.unwrap();
+    for _ in 0..2 {
+        let outcome = world.run(&compact).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("is gone; the hour cannot be written anew"), "{}", outcome.stderr);
+    }
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
+async fn a_late_tick_of_an_hour_whose_objects_have_expired_comes_to_what_the_lake_has() {
+    let world = World::create().await;
+    let (ticks, late) = (some_ticks(13, 0, 0, 50), some_ticks(13, 0, 50, 1));
+    world.put(&key(13, 0, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    world.expire(&key(13, 0, 0)).await;
+    world.run_ok(&DAY).await;
+    world.put(&key(15, 0, 50), &late).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    assert_eq!(lake(&world).await, expected(&[ticks, late].concat()));
+    assert_eq!(world.number("select sum(rows)::bigint from lake_objects").await, 51);
+}
+
+#[tokio::test]
+async fn another_prefix_is_a_lake_of_its_own() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 50)).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    let other = [&COMPACT[..], &["--lake-prefix", "other/"]].concat();
+    world.run_ok(&other).await;
+    world.run_ok(&COMPACT).await;
+    world.run_ok(&other).await;
+    assert_eq!([below(&world, "lake/").await, below(&world, "other/").await], [1, 1]);
+    let outcome = world.run(&[&COMPACT[..], &["--lake-prefix", "raw/stock_prices/lake/"]].concat()).await;
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
 }

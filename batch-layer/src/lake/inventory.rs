@@ -1,0 +1,130 @@
+//! [`Inventory`]: what lies in the lake, held against what `lake_objects` says.
+
+use super::look::{self, Unread};
+use super::table::{self, Counting, Standing};
+use super::{Candidate, key};
+use crate::archive::{Object, Store};
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::verify::Holdings;
+use service::Failure;
+use service::words::counted;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// What is not as `lake_objects` says.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// Objects that it does not name, by the folder that readers find them in.
+    strangers: BTreeMap<String, Vec<Object>>,
+    /// Hours of which an object that counts is gone, or holds something else; and what is wrong.
+    damaged: BTreeMap<Hour, String>,
+}
+
+impl Inventory {
+    /// Lists the lake. An object that is another one than it was is read: a copy that was put back holds the same.
+    ///
+    /// # Errors
+    /// Where the store or the database fails.
+    pub async fn take(
+        index: &mut Index,
+        store: &Store,
+        prefix: &str,
+        room: (&Path, &CancellationToken),
+    ) -> Result<Self, Failure> {
+        let mut there = BTreeMap::new();
+        for source in store.folders(&key::sources(prefix), "", true).await? {
+            there.extend(store.list(&source).await?.into_iter().map(|object| (object.key.clone(), object)));
+        }
+        let mut inventory = Self::default();
+        for counting in table::counting(index, prefix).await? {
+            let object = there.remove(&*counting.key);
+            if let Some(what) = fault(index, store, &counting, object, room).await? {
+                inventory.damaged.insert(counting.hour, format!("{}{} {what}", store.location(), counting.key));
+            }
+        }
+        for object in there.into_values().filter(|object| object.key.ends_with(key::ENDING)) {
+            if let Some(folder) = key::folder_of(&object.key) {
+                inventory.strangers.entry(folder.to_owned()).or_default().push(object);
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// The hours that are not as they should be.
+    pub fn hours(&self) -> Vec<Hour> {
+        let strange = self.strangers.keys().filter_map(|folder| key::hour_of(folder));
+        self.damaged.keys().copied().chain(strange).collect()
+    }
+
+    /// Those of them of which the lake has lost ticks.
+    pub fn damaged(&self) -> Vec<Hour> {
+        self.damaged.keys().copied().collect()
+    }
+
+    /// What lies in a folder, and is not known.
+    pub fn strangers(&self, folder: &str) -> &[Object] {
+        self.strangers.get(folder).map_or(&[], Vec::as_slice)
+    }
+
+    /// Says what is wrong in a window; gives the hours of which the lake lacks ticks that nothing brings back in this run.
+    pub fn report(&self, window: &Range<Hour>, candidates: &[Candidate]) -> Vec<Hour> {
+        let is_due = |hour: Hour| {
+            candidates.iter().any(|candidate| candidate.hour == hour && candidate.standing == Standing::Due)
+        };
+        let mut left = Vec::new();
+        for (hour, what) in self.damaged.range(window.clone()) {
+            let then = match is_due(*hour) {
+                true => "the hour is written anew",
+                false => {
+                    left.push(*hour);
+                    "the hour cannot be written anew: its raw objects are not all there, or it is not complete. Restore it, \
+                     as from the bucket's versions"
+                }
+            };
+            tracing::warn!(hour = %hour, "hour {hour}: {what}; {then}");
+        }
+        let of_others = self
+            .strangers
+            .iter()
+            .filter(|(folder, _)| key::hour_of(folder).is_some_and(|hour| window.contains(&hour) && !is_due(hour)));
+        let objects: Vec<&Object> = of_others.flat_map(|(_, objects)| objects).collect();
+        if let Some(first) = objects.first() {
+            let count = counted(objects.len() as u64, "object");
+            tracing::warn!(
+                "readers of the lake see {count} that lake_objects does not know, the first {}: of another database, whose \
+                 ticks may stand there twice. They are left alone, as their hours cannot be written anew",
+                first.key
+            );
+        }
+        left
+    }
+}
+
+/// What is wrong with an object that counts.
+async fn fault(
+    index: &mut Index,
+    store: &Store,
+    counting: &Counting,
+    object: Option<Object>,
+    room: (&Path, &CancellationToken),
+) -> Result<Option<String>, Failure> {
+    let Some(object) = object else {
+        return Ok(Some("is gone".to_owned()));
+    };
+    if *object.etag == *counting.etag && object.size == counting.size {
+        return Ok(None);
+    }
+    match look::read(store, &object, room, Holdings::default()).await {
+        Ok(held) if (held.rows, held.checksum) == (counting.rows, counting.checksum) => {
+            table::note_etag(index, &counting.key, &object).await?;
+            Ok(None)
+        }
+        Ok(_) => Ok(Some("was overwritten, and holds other ticks".to_owned())),
+        Err(Unread::Moved) => Ok(Some("is gone".to_owned())),
+        Err(Unread::Damaged(why)) => Ok(Some(format!("was overwritten, and cannot be read: {why}"))),
+        Err(Unread::Away(failure)) => Err(failure),
+    }
+}
