@@ -331,6 +331,10 @@ impl Reader {
             exclude,
         };
         let core = Arc::clone(&self.cores).acquire_owned().await;
+        if body.is_text_at_hand() {
+            // In a moment, and it has a task of its own.
+            return Ok(scan(body, &options));
+        }
         let scanned = tokio::task::spawn_blocking(move || {
             let _core = core;
             scan(body, &options)
