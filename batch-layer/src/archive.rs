@@ -170,7 +170,7 @@ impl Store {
     /// [`StoreError`], with bucket and key.
     pub async fn read(&self, object: &Object, stop: &CancellationToken) -> Result<Body, StoreError> {
         match self {
-            Self::S3(store) => Ok(Body::streamed(store.get(object).await?, object.size, stop.clone())),
+            Self::S3(store) => Ok(Body::streamed(store.get(object).await?, object.size, stop.clone()).await),
             Self::Local(store) => Ok(Body::file(store.get(object)?, object.size, stop.clone())),
         }
     }

@@ -33,6 +33,9 @@ pub struct Args {
     pub archive: ArchiveArgs,
 
     #[command(flatten)]
+    pub below: PrefixArg,
+
+    #[command(flatten)]
     pub hours: HourArgs,
 
     #[command(flatten)]
@@ -194,10 +197,6 @@ pub struct ArchiveArgs {
     #[arg(long, env = "S3_CA_FILE", value_parser = ca_file, value_name = "FILE")]
     pub s3_ca_file: Option<PathBuf>,
 
-    /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well.
-    #[arg(long, env = "S3_PREFIX", default_value = "raw/stock_prices/%Y-%m-%d-%H/", value_parser = PrefixTemplate::parse, value_name = "TEMPLATE")]
-    pub prefix: PrefixTemplate,
-
     /// How the sink names its objects, as in Aiven's `file.name.template`: `{{topic}}-{{partition}}-{{start_offset}}`.
     /// `.gz` or `.zst` may follow. Other files are named in the log and skipped.
     #[arg(long, env = "S3_FILE_NAME", default_value = CONFLUENT, value_parser = FileNameTemplate::parse, value_name = "TEMPLATE")]
@@ -223,6 +222,18 @@ pub struct ArchiveArgs {
 
     #[command(flatten)]
     pub messages: MessageArgs,
+}
+
+/// The topic that is archived where nothing is said.
+pub const USUAL_PREFIX: &str = "raw/stock_prices/%Y-%m-%d-%H/";
+
+/// Where in the archive: what reads below one prefix.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Archive")]
+pub struct PrefixArg {
+    /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well.
+    #[arg(long, env = "S3_PREFIX", default_value = USUAL_PREFIX, value_parser = PrefixTemplate::parse, value_name = "TEMPLATE")]
+    pub prefix: PrefixTemplate,
 }
 
 /// Which hours.
@@ -254,6 +265,9 @@ pub struct HourArgs {
     #[arg(long, value_parser = Hour::parse, conflicts_with_all = ["from", "to"], value_name = "HOUR")]
     pub hour: Option<Hour>,
 }
+
+/// Objects lie in a folder near their ticks' hour, or nothing is gained by folders.
+const LONGEST_SLACK: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// The hours that a run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -311,21 +325,38 @@ impl HourArgs {
             Timestamp::from_micros(now.micros().saturating_sub(micros).max(0))
         };
         let due = Hour::of(back(self.grace));
+        self.check(Hour::of(now)).map_err(Failure::Configuration)?;
         let usual = Hour::of(back(self.lookback)).min(due)..due;
         let window = match (self.hour, self.from) {
             (Some(hour), _) => hour..hour.plus(1),
             (None, Some(from)) => from..self.to.unwrap_or(due),
             (None, None) => usual.clone(),
         };
-        if window.start > window.end || (self.to.is_some() && window.is_empty()) {
-            let error = anyhow::anyhow!("--from {} is not before --to {}", window.start, window.end);
-            return Err(Failure::Configuration(error));
-        }
         let window = window.start..window.end.min(due).max(window.start);
         let is_default = self.hour.is_none() && self.from.is_none();
         let looks_back = window.start <= usual.start && usual.end <= window.end;
         let (slack, kept_since) = (hours_covering(self.slack), back(self.lookback));
         Ok(Plan { window, due, slack, is_default, looks_back, kept_since })
+    }
+
+    /// `current`: the hour that it is.
+    fn check(&self, current: Hour) -> anyhow::Result<()> {
+        for (flag, hour) in [("--hour", self.hour), ("--from", self.from)] {
+            if let Some(hour) = hour.filter(|hour| *hour > current) {
+                anyhow::bail!("{flag} {hour} is in the future: it is {current} now");
+            }
+        }
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from >= to
+        {
+            anyhow::bail!("--from {from} is not before --to {to}");
+        }
+        anyhow::ensure!(
+            self.slack <= LONGEST_SLACK,
+            "--slack {:?} is more than 31 days: each hour would have the folders of so much time listed",
+            self.slack
+        );
+        Ok(())
     }
 }
 
@@ -349,12 +380,11 @@ impl Args {
     /// What `batch_runs` shows of the flags: no secrets.
     #[must_use]
     pub fn describe(&self, plan: &Plan) -> String {
-        let ArchiveArgs { bucket, prefix, .. } = &self.archive;
+        let (bucket, prefix) = (&self.archive.bucket, self.below.prefix.as_str());
         let HourArgs { grace, slack, .. } = &self.hours;
         let recompute = if self.recompute { " --recompute" } else { "" };
         let shrink = if self.allow_shrink { " --allow-shrink" } else { "" };
         let (from, to) = (plan.window.start, plan.window.end);
-        let prefix = prefix.as_str();
         format!(
             "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} --slack {slack:?}{recompute}{shrink}"
         )
@@ -442,6 +472,24 @@ mod tests {
         for to in ["2025-06-01T00", "2025-06-02T00"] {
             let failure = plan(&["--from", "2025-06-02T00", "--to", to]).unwrap_err();
             assert!(matches!(failure, Failure::Configuration(_)), "{failure}");
+        }
+    }
+
+    #[test]
+    fn hours_that_have_not_begun_and_a_slack_without_end_are_configuration_errors() {
+        for (flags, word) in [
+            (["--hour", "2025-06-04T11"], "--hour 2025-06-04T11:00Z is in the future: it is 2025-06-04T10:00Z now"),
+            (["--from", "2025-06-04T11"], "--from 2025-06-04T11:00Z is in the future"),
+            (["--from", "9998-12-31T23"], "--from 9998-12-31T23:00Z is in the future"),
+            (["--slack", "9999999d"], "is more than 31 days"),
+        ] {
+            let failure = plan(&flags).unwrap_err();
+            assert!(matches!(&failure, Failure::Configuration(_)), "{failure}");
+            assert!(failure.to_string().contains(word), "{failure}");
+        }
+        // Not over yet, or only just: nothing is done, and nothing is wrong.
+        for flags in [["--hour", "2025-06-04T10"], ["--from", "2025-06-04T10"], ["--from", "2025-06-04T09"]] {
+            assert!(plan(&flags).unwrap().window.is_empty(), "{flags:?}");
         }
     }
 

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
+use service::words::counted;
 use std::collections::BTreeMap;
 
 /// What is to be done about one hour.
@@ -33,7 +34,7 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     let format = args.archive.format().describe();
     let has_tables = has_tables(&mut index).await?;
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
-    for folder in args.archive.prefix.folders(plan.around(&plan.window)) {
+    for folder in args.below.prefix.folders(plan.around(&plan.window)) {
         let listing = match store.list(&folder.prefix).await {
             Err(error) if error.is_of_one_folder() => {
                 let why = format!("not written: {}{}: {error}", store.location(), folder.prefix);
@@ -108,6 +109,6 @@ fn text(hours: &BTreeMap<Hour, Todo>, plan: &Plan) -> String {
         text.push_str(&format!("{:<18} {objects:>9} {bytes:>12}  {why}\n", hour.to_string()));
     }
     let (objects, bytes) = hours.values().fold((0, 0), |sum, todo| (sum.0 + todo.objects, sum.1 + todo.bytes));
-    let hours = hours.len();
-    text + &format!("{hours} hours, {objects} objects, {} to read; nothing was written\n", size(bytes))
+    let (hours, objects) = (counted(hours.len() as u64, "hour"), counted(objects as u64, "object"));
+    text + &format!("{hours}, {objects}, {} to read; nothing was written\n", size(bytes))
 }

@@ -43,7 +43,14 @@ impl Hour {
         let instant = parse_rfc3339(&full)
             .map_err(|_| "expected an hour such as 2025-06-02T13 (UTC) or 2025-06-02T13:00:00Z".to_owned())?;
         let hour = Self::of(instant);
-        if hour.start() == instant { Ok(hour) } else { Err("is not the start of an hour of UTC".into()) }
+        if hour.start() != instant {
+            return Err("is not the start of an hour of UTC".into());
+        }
+        // The calendar's last instant lies as far before the year's end as the farthest zone is from UTC.
+        match jiff::Timestamp::from_microsecond(instant.micros()) {
+            Ok(_) => Ok(hour),
+            Err(_) => Err("lies beyond 9999-12-30".into()),
+        }
     }
 }
 
@@ -72,7 +79,15 @@ mod tests {
         assert_eq!(hour.to_string(), "2025-06-02T13:00Z");
         assert_eq!(Hour::parse("2025-06-02T09:00:00-04:00"), Ok(hour));
         assert_eq!(Hour::parse("2025-06-02T13:00:00.000Z"), Ok(hour));
-        for text in ["", "2025-06-02", "2025-06-02T13:30:00Z", "2025-06-02T18:30:00+05:30Z", "2025-06-02T24", "13"] {
+        for text in [
+            "9999-12-31T23",
+            "",
+            "2025-06-02",
+            "2025-06-02T13:30:00Z",
+            "2025-06-02T18:30:00+05:30Z",
+            "2025-06-02T24",
+            "13",
+        ] {
             assert!(Hour::parse(text).is_err(), "{text}");
         }
     }

@@ -210,6 +210,21 @@ impl Index {
         Ok(known.map_err(|error| self.failed("reading the index in", error))?.into_iter().collect())
     }
 
+    /// Objects that were read and are there, the last ones by key of those whose keys begin with `stem`.
+    pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {
+        let rows = pg::query(
+            "select key, etag, size, last_modified from archive_objects o
+             where starts_with(key, $1) and not gone and not exists (select from broken_objects b where b.key = o.key)
+             order by key desc limit $2",
+        )
+        .bind(stem)
+        .bind(count)
+        .fetch_all(&mut self.connection);
+        let rows = in_time(self.patience, rows).await;
+        let objects = rows.and_then(|rows| rows.iter().map(object).collect());
+        objects.map_err(|error| self.failed("reading the index in", error))
+    }
+
     /// The oldest hour that anything is known of.
     pub async fn oldest_hour(&mut self) -> Result<Option<Hour>, Failure> {
         let oldest = pg::query_scalar(
@@ -346,13 +361,17 @@ fn add_known(folders: &mut FxHashMap<String, KnownObjects>, row: &PgRow) -> Resu
     Ok(())
 }
 
-fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
-    let object = Object {
+fn object(row: &PgRow) -> Result<Object, sqlx::Error> {
+    Ok(Object {
         key: row.try_get::<&str, _>("key")?.into(),
         etag: row.try_get("etag")?,
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
         last_modified: Some(row.try_get("last_modified")?),
-    };
+    })
+}
+
+fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
+    let object = object(row)?;
     let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
     let (content, places): (Option<i64>, Option<i64>) = (row.try_get("summed")?, row.try_get("summed_places")?);

@@ -1,5 +1,9 @@
 //! [`Reader`]: objects out of the store through the scan, several at a time.
 
+mod others;
+
+pub use others::Others;
+
 use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store, StoreError};
 use crate::hour::Hour;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
@@ -33,6 +37,7 @@ pub struct Reader {
     cores: Arc<Semaphore>,
     stop: CancellationToken,
     health: Arc<Health>,
+    others: Arc<Others>,
     /// How many bars of an object may be in memory.
     max_bars: usize,
 }
@@ -46,6 +51,19 @@ struct Health {
     given: Mutex<Option<Object>>,
     /// Keys of objects that could not be read before.
     known_broken: FxHashSet<String>,
+    /// Held by whoever looks for an object that the store gives.
+    search: tokio::sync::Mutex<()>,
+}
+
+impl Health {
+    fn note_given(&self, object: &Object) {
+        self.failures.store(0, Ordering::Relaxed);
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = Some(object.clone());
+    }
+
+    fn given(&self) -> Option<Object> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Bars of one object, where others are read beside it: 16 of them then take 100 MB.
@@ -113,6 +131,7 @@ impl Reader {
             cores: Arc::new(Semaphore::new(cores)),
             stop,
             health: Arc::default(),
+            others: Arc::default(),
             max_bars: BARS_OF_ONE,
         }
     }
@@ -122,6 +141,12 @@ impl Reader {
     pub fn expecting_broken(self, keys: impl Iterator<Item = String>) -> Self {
         let health = Health { known_broken: keys.collect(), ..Health::default() };
         Self { health: Arc::new(health), ..self }
+    }
+
+    /// A reader that asks for these where the store refuses an object and has given none yet.
+    #[must_use]
+    pub fn beside(self, others: Others) -> Self {
+        Self { others: Arc::new(others), ..self }
     }
 
     /// What a message may look like.
@@ -198,7 +223,7 @@ impl Reader {
         for attempt in 1.. {
             let (why, hours) = match self.read_once(object, exclude.clone(), scan.clone()).await {
                 Ok(Ok(scan)) => {
-                    self.note_given(object);
+                    self.health.note_given(object);
                     return Ok(scan);
                 }
                 Ok(Err(failed)) if Interrupted::caused(&failed.error) => (failed.error.to_string(), failed.hours),
@@ -207,7 +232,7 @@ impl Reader {
                     return Err(ReadError::Wide);
                 }
                 Ok(Err(ScanError { error, hours })) => {
-                    self.note_given(object);
+                    self.health.note_given(object);
                     return Err(broken(BrokenKind::Damaged, error.to_string(), hours));
                 }
                 Err(StoreError::Moved) => return Err(ReadError::Moved),
@@ -230,15 +255,9 @@ impl Reader {
         Err(ReadError::Stopped)
     }
 
-    fn note_given(&self, object: &Object) {
-        self.health.failures.store(0, Ordering::Relaxed);
-        *self.health.given.lock().unwrap_or_else(PoisonError::into_inner) = Some(object.clone());
-    }
-
     /// Whether the store still gives what it gave before.
     async fn gives_others(&self) -> bool {
-        let given = self.health.given.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match given {
+        match self.health.given() {
             Some(object) => self.store.read(&object, &self.stop).await.is_ok(),
             None => false,
         }
@@ -253,7 +272,7 @@ impl Reader {
             StoreError::Moved => return ReadError::Moved,
             StoreError::Frozen => return broken(BrokenKind::Frozen, error.to_string(), Vec::new()),
             StoreError::Caller(_) => return ReadError::Outage(self.of_caller(object, error)),
-            StoreError::Refused(_) => BrokenKind::Refused,
+            StoreError::Refused(_) => return self.sort_refused(object, error).await,
             StoreError::Unavailable(_) | StoreError::TooMany | StoreError::FalseListing(_) => BrokenKind::Unavailable,
         };
         let news = u32::from(!self.health.known_broken.contains(&*object.key));
@@ -262,13 +281,24 @@ impl Reader {
             self.health.failures.store(0, Ordering::Relaxed);
         } else if in_a_row >= OUTAGE && news > 0 {
             let what = format!("{in_a_row} objects in a row could not be read, {} the last", object.key);
-            return ReadError::Outage(match error {
-                StoreError::Refused(error) => Failure::Configuration(error.context(what)),
-                error => Failure::Infrastructure(anyhow::Error::new(error).context(what)),
-            });
+            return ReadError::Outage(Failure::Infrastructure(anyhow::Error::new(error).context(what)));
         }
         match self.store.list(&object.key).await {
             Ok(_) => broken(kind, error.to_string(), Vec::new()),
+            Err(error) => ReadError::Outage(error.into()),
+        }
+    }
+
+    /// Whether a refusal is the object's or the caller's: who may read others may read this archive.
+    async fn sort_refused(&self, object: &Object, error: StoreError) -> ReadError {
+        match self.gives_another(object).await {
+            Ok(true) => broken(BrokenKind::Refused, error.to_string(), Vec::new()),
+            Ok(false) => {
+                let (location, key) = (self.store.location(), &object.key);
+                let what =
+                    format!("the store lists objects and gives none that was asked for, {location}{key} for one");
+                ReadError::Outage(Failure::Configuration(anyhow::Error::new(error).context(what)))
+            }
             Err(error) => ReadError::Outage(error.into()),
         }
     }
@@ -301,6 +331,10 @@ impl Reader {
             exclude,
         };
         let core = Arc::clone(&self.cores).acquire_owned().await;
+        if body.is_text_at_hand() {
+            // In a moment, and it has a task of its own.
+            return Ok(scan(body, &options));
+        }
         let scanned = tokio::task::spawn_blocking(move || {
             let _core = core;
             scan(body, &options)

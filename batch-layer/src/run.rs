@@ -10,7 +10,6 @@ use crate::judging;
 use crate::ledger::{self, Counts};
 use crate::lock;
 use crate::progress::size;
-use crate::reader::Reader;
 use crate::work::Work;
 use common::Timestamp;
 use service::Failure;
@@ -48,10 +47,10 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let reader = Reader::new(store.clone(), args.archive.format(), stop.clone());
     let mut work = Work::new(&args, plan.clone(), store, index, run_id, stop.clone());
     let span = tracing::info_span!("run", run = run_id);
     let result = work.run().instrument(span.clone()).await;
+    let reader = work.reader();
     let (mut index, counts) = work.finish();
     let result = match result {
         // The hours that were written are right whatever became of the others.

@@ -17,6 +17,8 @@ mod log;
 mod lost;
 mod minutes;
 mod outcome;
+mod reach;
+mod recorded;
 mod repair;
 mod report;
 mod store;
@@ -32,7 +34,7 @@ use crate::archive::Store;
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::reader::Reader;
+use crate::reader::{Others, Reader};
 use crate::scan::Offsets;
 use crate::shared::{self, Shared};
 use crate::stop::stopped_comparing;
@@ -43,9 +45,11 @@ use compare::{Sides, Unplaced};
 use kept::Kept;
 use lake::{Expected, Found, Lake};
 use outcome::{HourOutcome, PartitionOutcome, Status};
+use recorded::Recorded;
 use repair::Repair;
 use report::{Report, Totals};
 use service::Failure;
+use service::words::{counted, inflected};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,16 +64,21 @@ use topic::{Part, Sum, Topic, kafka_ranges};
 /// # Errors
 /// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not be compared.
 pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
-    let plan = args.hours.plan(Timestamp::now())?;
+    let mut plan = args.hours.plan(Timestamp::now())?;
     let store = Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer verify", true).await?;
+    let has_kafka = args.kafka.kafka_brokers.is_some();
+    let mut sources = reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };
+    sources.shorten(&mut plan).await?;
     let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
     let broken = index.broken().await?.into_values().flatten();
+    let others = Others::of(&mut index, &args.prefix, &plan.window).await?;
+    let reader = Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken);
     let mut verification = Verification {
         is_repairing: args.repair,
         archive: Archive {
-            template: args.archive.prefix.clone(),
-            reader: Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken),
+            templates: args.prefix.clone(),
+            reader: reader.beside(others),
             store,
             plan: plan.clone(),
             topics: args.kafka.topic.clone(),
@@ -113,6 +122,8 @@ struct Strays {
     others: Vec<String>,
     /// Of minute and hour bars beside `realtime_stock`.
     bars: Vec<String>,
+    /// What may be so, and cannot be told.
+    unsure: Option<String>,
 }
 
 /// What became of the hours whose bars were wrong, try by try.
@@ -480,6 +491,10 @@ impl Verification {
             let symbols = tables::differing(&mut self.index, hour, Derived::Summary, archive.bars()).await?;
             note_strays(&mut found.others, Derived::Summary.name(), &symbols, ANEW);
         }
+        if let Some(recorded) = Recorded::read(&mut self.index, hour).await? {
+            found.others.extend(recorded.falsehoods());
+            found.unsure = recorded.is_elsewhere(&self.archive.store.location());
+        }
         let is_all_there = is_compared && !stretch.kept.contains_key(&hour);
         let unwritten = self.unwritten(hour, stretch);
         if computed.is_purged() && is_all_there && computed.hour_bar_ticks + unwritten == archive.ticks {
@@ -565,6 +580,7 @@ impl Verification {
             outcome.find(if is_stale { Status::Open } else { Status::Mismatch }, shared.describe());
         }
         let strays = &stretch.strays[&hour];
+        strays.unsure.iter().for_each(|unsure| outcome.find(Status::Open, unsure.clone()));
         let cure = stretch.why_left(&outcome).unwrap_or("--repair brings them in line");
         let bars = strays.bars.iter().map(|stray| format!("{stray}; {cure}"));
         strays.others.iter().cloned().chain(bars).for_each(|stray| outcome.find(Status::Mismatch, stray));
@@ -599,23 +615,23 @@ impl Verification {
         let tables::Computed { gone_objects: count, deleted_objects: deleted, .. } = stretch.computed[&hour];
         if deleted > 0 {
             let detail = format!(
-                "{deleted} objects of the archive were deleted, though they had not expired (stored within --lookback): the \
-                 summary keeps their ticks, which a rebuild would lack. Restore them, as from the bucket's versions, or let \
-                 the sink write them again; table deleted_objects names them, and each name the first offset"
+                "{}: the summary keeps their ticks, which a rebuild would lack. Restore them, as from the bucket's versions, or let \
+                 the sink write them again; table deleted_objects names them, and each name the first offset",
+                inflected(deleted.into(), DELETED)
             );
             outcome.find(Status::Open, detail);
         }
         let Some(ticks) = kept.ticks else {
             let detail = format!(
-                "{count} objects of the archive have expired, and what batch-layer has kept of their ticks is of another \
-                 version: they are not compared"
+                "{}, and what batch-layer has kept of the ticks is of another version, or lost: they are not compared",
+                inflected(count.into(), EXPIRED)
             );
             return outcome.find(Status::Open, detail);
         };
         let expired = count.saturating_sub(deleted);
         let detail = format!(
-            "{expired} objects of the archive have expired; the summary keeps their ticks, which are compared by their \
-             places and by the sums of each symbol"
+            "{}; the summary keeps their ticks, which are compared by their places and by the sums of each symbol",
+            inflected(expired.into(), EXPIRED)
         );
         if expired > 0 {
             outcome.find(Status::Ok, detail);
@@ -670,6 +686,10 @@ impl Verification {
     }
 }
 
+const EXPIRED: &str = "object[s] of the archive [has|have] expired";
+const DELETED: &str =
+    "object[s] of the archive [was|were] deleted, though [it|they] had not expired (stored within --lookback)";
+
 fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str) {
     if !symbols.is_empty() {
         found.push(describe_strays(table, symbols, what));
@@ -690,7 +710,10 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, (archived, is_
     };
     if computed.conflicts > 0 {
         let count = computed.conflicts;
-        let detail = format!("of {count} records several objects tell different things; the first by key counts");
+        let detail = format!(
+            "of {} several objects tell different things, as batch-layer has counted; the first by key counts",
+            counted(count, "record")
+        );
         outcome.find(Status::Ok, detail);
     }
     let rows: u64 = outcome.partitions.iter().map(|partition| partition.realtime_duplicates).sum();
@@ -705,8 +728,8 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, (archived, is_
         }
         None if unwritten > 0 => {
             let detail = format!(
-                "{unwritten} ticks of the archive were never written, as kafka_gaps and rejected_ticks say; the values of \
-                 their symbols could not be compared"
+                "{}, as kafka_gaps and rejected_ticks say; the values of their symbols could not be compared",
+                inflected(unwritten, "tick[s] of the archive [was|were] never written")
             );
             outcome.find(Status::Ok, detail);
         }

@@ -5,7 +5,7 @@
 //! an object is usually read once.
 
 mod compute;
-mod folders;
+pub mod folders;
 mod growth;
 mod index;
 mod lines;
@@ -19,12 +19,13 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::Counts;
 use crate::progress::Progress;
-use crate::reader::{Broken, BrokenKind, Reader};
+use crate::reader::{Broken, BrokenKind, Others, Reader};
 use crate::stop::stopped;
 use common::Timestamp;
 use rules::Refused;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
+use service::words::{counted, inflected};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ impl Work {
     pub fn new(args: &Args, plan: Plan, store: Store, index: Index, run_id: i64, stop: CancellationToken) -> Self {
         let hours = Hour::each(plan.window.clone()).count() as u64;
         Self {
-            template: args.archive.prefix.clone(),
+            template: args.below.prefix.clone(),
             names: args.archive.file_name.clone(),
             format: args.archive.format().describe().into(),
             recompute: args.recompute,
@@ -119,7 +120,9 @@ impl Work {
     /// [`Failure::Partial`] where some hours could not be written; the others are.
     pub async fn run(&mut self) -> Result<(), Failure> {
         self.broken = self.index.broken().await?;
-        self.engine.reader = self.engine.reader.clone().expecting_broken(self.broken.values().flatten().cloned());
+        let others = Others::of(&mut self.index, std::slice::from_ref(&self.template), &self.plan.window).await?;
+        let reader = self.engine.reader.clone().beside(others);
+        self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
         self.wanting = self.find_wanting().await?;
         self.find_folders().await?;
         let window = self.plan.window.clone();
@@ -150,6 +153,12 @@ impl Work {
         }
     }
 
+    /// What reads the objects, with what it knows of the store.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.engine.reader.clone()
+    }
+
     /// Gives back the connection, for the run's last words, and what was done.
     #[must_use]
     pub fn finish(self) -> (Index, Counts) {
@@ -174,8 +183,8 @@ impl Work {
         let others = &self.wanting | &self.failed;
         let verdict = completeness::judge(&mut self.index, &self.plan.window, (&others, &lines.hours)).await?;
         if let Some(example) = verdict.example {
-            let count = verdict.incomplete;
-            self.progress.warn(format_args!("{count} hours are incomplete (view hour_completeness): {example}"));
+            let hours = inflected(verdict.incomplete, "hour[s] [is|are] incomplete");
+            self.progress.warn(format_args!("{hours} (view hour_completeness): {example}"));
         }
         let waiting = completeness::standing(&mut self.index, self.newest, self.archive_delay).await?;
         if lines.is_never_a_tick || (lines.are_all_rejected() && verdict.speed_only > 0) {
@@ -186,9 +195,9 @@ impl Work {
             self.progress.warn(format_args!("{}", lines.words));
         }
         if waiting > self.archive_delay {
-            let minutes = waiting.as_secs() / 60;
+            let minutes = counted(waiting.as_secs() / 60, "minute");
             self.progress.warn(format_args!(
-                "the archive stands: the speed layer has had newer ticks than it for {minutes} minutes (is the sink alive?)"
+                "the archive stands: the speed layer has had newer ticks than it for {minutes} (is the sink alive?)"
             ));
         }
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
@@ -217,18 +226,17 @@ impl Work {
         found.extend(self.judge_archive().await?);
         let broken = self.index.broken_summary().await?;
         if let Some(example) = broken.example {
-            let (objects, hours, location) = (broken.objects, broken.hours, self.store.location());
-            found.push(format!(
-                "{objects} objects cannot be read and hold back {hours} hours until they are mended or deleted: \
-                 {location}{example}"
-            ));
+            let (hours, location) = (counted(broken.hours, "hour"), self.store.location());
+            let sentence = format!("object[s] cannot be read and [holds|hold] back {hours} until mended or deleted");
+            found.push(format!("{}: {location}{example}", inflected(broken.objects, &sentence)));
         }
         let count = self.failed.len();
         if count > 0 {
             let named: Vec<String> = self.failed.iter().take(NAMED).map(ToString::to_string).collect();
             let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
             let named = named.join(", ");
-            found.push(format!("{count} hours were not written: {named}{more}; the warnings above say why"));
+            let hours = inflected(count as u64, "hour[s] [was|were] not written");
+            found.push(format!("{hours}: {named}{more}; the warnings above say why"));
         }
         let held = u32::try_from(broken.hours).unwrap_or(u32::MAX);
         self.counts.hours_failed = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(held);
@@ -269,11 +277,13 @@ impl Work {
             let location = self.store.location();
             let (first, last) = (folder.hours.start, folder.hours.end.plus(-1));
             let named = if first == last { first.to_string() } else { format!("{first} to {last}") };
+            let others = match (hours.len() - Hour::each(folder.hours.clone()).count()) as u64 {
+                0 => String::new(),
+                others => format!(", and {}", counted(others, "other hour")),
+            };
             self.progress.warn(format_args!(
-                "{location}{}: {}; not written until it is mended or deleted: {named}, and {} other hours",
-                object.key,
-                broken.why,
-                hours.len() - Hour::each(folder.hours.clone()).count()
+                "{location}{}: {}; not written until it is mended or deleted: {named}{others}",
+                object.key, broken.why
             ));
         }
         Ok(())

@@ -30,12 +30,23 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
+/// Libraries' lines that say nothing, or what is said once anyhow: the Kafka crate closes a consumer's queue a second time
+/// when it is dropped, and calls that an error; AWS's SDK prints errors that it has found beside the one that it gives.
+const QUIET: &str = "sqlx::postgres::notice=warn,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off";
+
+/// What is `asked` for comes on top of what is usual, so that who names a library hears it.
+fn filter(asked: &str) -> EnvFilter {
+    let usual = || EnvFilter::new(format!("info,{QUIET}"));
+    match asked.trim() {
+        "" => usual(),
+        asked => EnvFilter::try_new(format!("{QUIET},{asked}")).unwrap_or_else(|_| usual()),
+    }
+}
+
 /// Starts logging; called once, first thing.
 pub fn init(args: &LogArgs) {
-    // The Kafka crate closes a consumer's queue a second time when it is dropped, and calls that an error.
-    let usual = "info,sqlx::postgres::notice=warn,rdkafka::consumer::base_consumer=off";
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter(&asked)).with_writer(std::io::stderr);
     // Where nobody reads standard error any more, saying so there would end the program.
     let logs = logs.log_internal_errors(false);
     match args.log_format {
@@ -78,5 +89,21 @@ const fn color(level: Level) -> u8 {
         Level::WARN => 33,
         Level::INFO => 32,
         _ => 34,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_say_what_is_said_anyhow_are_heard_where_they_are_named_alone() {
+        let shows = |asked: &str, line: &str| filter(asked).to_string().split(',').any(|directive| directive == line);
+        for asked in ["", "info", "debug", "not a filter="] {
+            assert!(shows(asked, "aws_smithy_runtime_api=off"), "{asked}: {}", filter(asked));
+        }
+        assert!(shows("", "info") && shows("debug", "debug"));
+        let named = "info,aws_smithy_runtime_api=trace";
+        assert!(shows(named, "aws_smithy_runtime_api=trace") && !shows(named, "aws_smithy_runtime_api=off"));
     }
 }

@@ -15,6 +15,9 @@ const CHUNKS_AHEAD: usize = 4;
 /// up a run for days.
 const PACE: (Duration, u64) = (Duration::from_secs(30), 30 * 1024);
 
+/// An object of so many bytes is fetched whole before it is read: what hands chunks and threads on costs more than it.
+const SMALL: u64 = 64 * 1024;
+
 /// An object's bytes, for a thread that may block. Reading fails once the run is stopped.
 #[derive(Debug)]
 pub struct Body {
@@ -27,7 +30,15 @@ pub struct Body {
 #[derive(Debug)]
 enum Source {
     File(File),
-    Stream { chunks: mpsc::Receiver<io::Result<Bytes>>, current: Bytes },
+    /// What has come, and why no more did.
+    Whole {
+        bytes: Bytes,
+        failed: Option<io::Error>,
+    },
+    Stream {
+        chunks: mpsc::Receiver<io::Result<Bytes>>,
+        current: Bytes,
+    },
 }
 
 /// The store stopped sending; the content itself is not to blame, so reading the object again may do.
@@ -50,29 +61,80 @@ impl Longer {
 
 impl Body {
     /// `size`: how many bytes there must be, here and below.
-    pub fn file(file: File, size: u64, stop: CancellationToken) -> Self {
-        Self { source: Source::File(file), stop, left: size }
+    pub fn file(mut file: File, size: u64, stop: CancellationToken) -> Self {
+        if size > SMALL {
+            return Self { source: Source::File(file), stop, left: size };
+        }
+        let mut bytes = Vec::with_capacity(size as usize + 1);
+        // One byte more, if there is one, tells that it has grown.
+        let failed = file.by_ref().take(size + 1).read_to_end(&mut bytes).err();
+        Self { source: Source::Whole { bytes: bytes.into(), failed }, stop, left: size }
     }
 
-    /// Starts to fetch at once, ahead of the reader.
-    pub fn streamed(mut stream: ByteStream, size: u64, stop: CancellationToken) -> Self {
-        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+    /// Fetches a small object; starts to fetch a larger one, ahead of the reader.
+    pub async fn streamed(stream: ByteStream, size: u64, stop: CancellationToken) -> Self {
+        let mut chunks = Chunks { stream, pace: Pace::default() };
+        if size <= SMALL {
+            let (bytes, failed) = chunks.all(size, &stop).await;
+            return Self { source: Source::Whole { bytes, failed }, stop, left: size };
+        }
+        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
         tokio::spawn(async move {
-            let mut pace = Pace::default();
-            loop {
-                let asked = Instant::now();
-                let Some(chunk) = stream.next().await else { return };
-                let chunk = chunk.map_err(|error| format!("{:#}", anyhow::Error::new(error)));
-                let chunk = chunk.and_then(|chunk| pace.note(asked.elapsed(), chunk.len()).map(|()| chunk));
-                let chunk = chunk.map_err(|why| io::Error::other(Interrupted(why)));
+            while let Some(chunk) = chunks.next().await {
                 let is_last = chunk.is_err();
                 if sender.send(chunk).await.is_err() || is_last {
                     return;
                 }
             }
         });
-        Self { source: Source::Stream { chunks, current: Bytes::new() }, stop, left: size }
+        Self { source: Source::Stream { chunks: receiver, current: Bytes::new() }, stop, left: size }
     }
+
+    /// Whether all of it is here and plain text, by how it begins: it takes no longer to be read than its size says.
+    #[must_use]
+    pub fn is_text_at_hand(&self) -> bool {
+        match &self.source {
+            Source::Whole { bytes, failed: None } => matches!(bytes.first(), Some(b'{' | b'[')),
+            _ => false,
+        }
+    }
+}
+
+/// What comes of a store, as long as it keeps its pace.
+struct Chunks {
+    stream: ByteStream,
+    pace: Pace,
+}
+
+impl Chunks {
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        let asked = Instant::now();
+        let chunk = self.stream.next().await?;
+        let chunk = chunk.map_err(|error| format!("{:#}", anyhow::Error::new(error)));
+        let chunk = chunk.and_then(|chunk| self.pace.note(asked.elapsed(), chunk.len()).map(|()| chunk));
+        Some(chunk.map_err(|why| io::Error::other(Interrupted(why))))
+    }
+
+    /// All that comes, up to a byte more than `size`, and why it is not all there is.
+    async fn all(&mut self, size: u64, stop: &CancellationToken) -> (Bytes, Option<io::Error>) {
+        let mut first = Bytes::new();
+        let mut rest: Vec<u8> = Vec::new();
+        while (first.len() + rest.len()) as u64 <= size {
+            match stop.run_until_cancelled(self.next()).await {
+                // Whoever reads it looks whether the run is stopped.
+                None | Some(None) => break,
+                Some(Some(Err(error))) => return (joined(first, rest), Some(error)),
+                Some(Some(Ok(chunk))) if first.is_empty() => first = chunk,
+                Some(Some(Ok(chunk))) => rest.extend_from_slice(&chunk),
+            }
+        }
+        (joined(first, rest), None)
+    }
+}
+
+/// Nearly always the first chunk is all.
+fn joined(first: Bytes, rest: Vec<u8>) -> Bytes {
+    if rest.is_empty() { first } else { [&first[..], &rest].concat().into() }
 }
 
 /// How fast a store gives what is asked for.
@@ -113,6 +175,10 @@ impl Read for Body {
         }
         let count = match &mut self.source {
             Source::File(file) => file.read(buffer)?,
+            Source::Whole { bytes, failed } => match failed.take_if(|_| bytes.is_empty()) {
+                Some(error) => return Err(error),
+                None => take(bytes, buffer),
+            },
             Source::Stream { chunks, current } => {
                 while current.is_empty() {
                     match chunks.blocking_recv() {
@@ -120,9 +186,7 @@ impl Read for Body {
                         None => break,
                     }
                 }
-                let count = current.len().min(buffer.len());
-                current.copy_to_slice(&mut buffer[..count]);
-                count
+                take(current, buffer)
             }
         };
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| io::Error::other(Longer))?;
@@ -131,6 +195,12 @@ impl Read for Body {
         }
         Ok(count)
     }
+}
+
+fn take(bytes: &mut Bytes, buffer: &mut [u8]) -> usize {
+    let count = bytes.len().min(buffer.len());
+    bytes.copy_to_slice(&mut buffer[..count]);
+    count
 }
 
 #[cfg(test)]
@@ -151,20 +221,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_of_more_bytes_than_the_listing_says_is_another_object() {
-        for (size, expected) in [(9, None), (8, Some(true)), (10, Some(false))] {
-            let stop = CancellationToken::new();
-            let streamed = Body::streamed(ByteStream::from_static(b"{}\n{}\n{}\n"), size, stop.clone());
-            let path = std::env::temp_dir().join(format!("body-{}-{size}", std::process::id()));
-            std::fs::write(&path, b"{}\n{}\n{}\n").unwrap();
-            let file = Body::file(File::open(&path).unwrap(), size, stop);
-            std::fs::remove_file(&path).unwrap();
-            for mut body in [streamed, file] {
-                let read = tokio::task::spawn_blocking(move || io::copy(&mut body, &mut io::sink()));
-                let failed = read.await.unwrap().err();
-                assert_eq!(failed.as_ref().map(Longer::caused), expected, "{size}: {failed:?}");
-                assert_eq!(failed.is_some_and(|error| Interrupted::caused(&error)), expected == Some(false));
+    async fn a_body_of_more_bytes_than_the_listing_says_is_another_object_whether_small_or_large() {
+        for text in [&b"{}\n{}\n{}\n"[..], &[b'x'; SMALL as usize + 1000]] {
+            let long = text.len() as u64;
+            for (size, expected) in [(long, None), (long - 1, Some(true)), (long + 1, Some(false))] {
+                let stop = CancellationToken::new();
+                let streamed = Body::streamed(ByteStream::from(text.to_vec()), size, stop.clone()).await;
+                let path = std::env::temp_dir().join(format!("body-{}-{size}", std::process::id()));
+                std::fs::write(&path, text).unwrap();
+                let file = Body::file(File::open(&path).unwrap(), size, stop);
+                std::fs::remove_file(&path).unwrap();
+                for mut body in [streamed, file] {
+                    assert_eq!(body.is_text_at_hand(), size < 100);
+                    let read = tokio::task::spawn_blocking(move || io::copy(&mut body, &mut io::sink()));
+                    let failed = read.await.unwrap().err();
+                    assert_eq!(failed.as_ref().map(Longer::caused), expected, "{size}: {failed:?}");
+                    assert_eq!(failed.is_some_and(|error| Interrupted::caused(&error)), expected == Some(false));
+                }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_small_body_that_ends_early_gives_what_has_come_and_says_so() {
+        let stop = CancellationToken::new();
+        let mut body = Body::streamed(ByteStream::from_static(b"{}\n"), 9, stop.clone()).await;
+        let mut text = String::new();
+        let failed = body.read_to_string(&mut text).unwrap_err();
+        assert!(Interrupted::caused(&failed) && text == "{}\n", "{failed} {text}");
+        let mut stopped = Body::streamed(ByteStream::from_static(b"{}\n"), 3, stop.clone()).await;
+        stop.cancel();
+        assert!(Interrupted::caused(&stopped.read_to_string(&mut text).unwrap_err()));
     }
 }

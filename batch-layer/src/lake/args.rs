@@ -1,6 +1,6 @@
 //! The flags of `batch-layer compact`.
 
-use crate::cli::{ArchiveArgs, DatabaseOptions};
+use crate::cli::{ArchiveArgs, DatabaseOptions, PrefixArg};
 use crate::hour::Hour;
 use clap::Parser;
 use common::Timestamp;
@@ -24,6 +24,9 @@ pub struct CompactArgs {
 
     #[command(flatten)]
     pub archive: ArchiveArgs,
+
+    #[command(flatten)]
+    pub below: PrefixArg,
 
     /// The hours from this one on, as `2025-06-02T13` (UTC). Without it: from the first on.
     #[arg(long, value_parser = Hour::parse, value_name = "HOUR", help_heading = "Which hours")]
@@ -78,7 +81,7 @@ impl CompactArgs {
         if self.to.is_some() && start >= end {
             return Err(Failure::Configuration(anyhow::anyhow!("--from {start} is not before --to {end}")));
         }
-        let (lake, archive) = (&self.lake_prefix, &self.archive.prefix);
+        let (lake, archive) = (&self.lake_prefix, &self.below.prefix);
         if archive.holds(lake) {
             let error = anyhow::anyhow!(
                 "--lake-prefix {lake} lies in the archive ({}), which is read as ticks",
@@ -92,7 +95,7 @@ impl CompactArgs {
     /// What `batch_runs` shows of the flags: no secrets.
     #[must_use]
     pub fn describe(&self, window: &Range<Hour>) -> String {
-        let (bucket, prefix) = (&self.archive.bucket, self.archive.prefix.as_str());
+        let (bucket, prefix) = (&self.archive.bucket, self.below.prefix.as_str());
         let (lake, size) = (&self.lake_prefix, self.target_size);
         let (from, to) = (window.start, window.end);
         format!(

@@ -8,13 +8,13 @@ use super::publish::{self, Part, Shown};
 use super::sort::{Sorted, nameless, rewound};
 use super::table::{self, Asked, Candidate, Counting, LakeObject, Standing};
 use super::{file, key};
-use crate::archive::{Object, Store, StoreError};
+use crate::archive::{Object, PrefixTemplate, Store, StoreError};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::{self, Counts};
 use crate::lock;
 use crate::progress::size;
-use crate::reader::{ReadError, Reader};
+use crate::reader::{Others, ReadError, Reader};
 use crate::stop::stopped;
 use crate::verify::{Holdings, HourHoldings, difference};
 use common::Timestamp;
@@ -50,7 +50,7 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
         }
     };
     let mut compaction = Compaction::new(&args, store, index, run_id, stop);
-    let result = compaction.run(&window).instrument(tracing::info_span!("run", run = run_id)).await;
+    let result = compaction.run(&args.below.prefix, &window).instrument(tracing::info_span!("run", run = run_id)).await;
     let Compaction { mut index, counts, .. } = compaction;
     ledger::finish(&mut index, run_id, &counts, &result).await;
     lock::release(&mut index).await;
@@ -124,7 +124,9 @@ impl Compaction {
         }
     }
 
-    async fn run(&mut self, window: &Range<Hour>) -> Result<(), Failure> {
+    async fn run(&mut self, prefix: &PrefixTemplate, window: &Range<Hour>) -> Result<(), Failure> {
+        self.reader =
+            self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
         let room = (&*self.folder, &self.stop);
         self.inventory = Inventory::take(&mut self.index, &self.store, &self.prefix, room).await?;

@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 /// Where the archive is, and how it is read.
 pub struct Archive {
-    pub template: PrefixTemplate,
+    /// Of each prefix.
+    pub templates: Vec<PrefixTemplate>,
     pub store: Store,
     pub reader: Reader,
     pub plan: Plan,
@@ -232,6 +233,11 @@ impl Archive {
         Ok(found)
     }
 
+    /// The folders of some hours and of their neighbours within slack, below each prefix.
+    fn folders(&self, hours: &Range<Hour>) -> Vec<Folder> {
+        self.templates.iter().flat_map(|template| template.folders(self.plan.around(hours))).collect()
+    }
+
     /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted as unread, and objects
     /// that only the index knows any more as vanished.
     async fn objects(
@@ -242,7 +248,7 @@ impl Archive {
         archived: &mut Archived,
     ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
         let mut objects = BTreeMap::new();
-        let folders = self.template.folders(self.plan.around(hours));
+        let folders = self.folders(hours);
         let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
         let mut unlisted: BTreeMap<Arc<str>, String> = BTreeMap::new();
         for folder in folders {
@@ -266,9 +272,12 @@ impl Archive {
             for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
-                if !self.template.owns(&folder) {
+                if !self.templates.iter().any(|template| template.owns(&folder)) {
                     if merged && is_own {
-                        archived.note_unread([hour], &format!("{}: it lies below another --prefix", object.key));
+                        archived.note_unread(
+                            [hour],
+                            &format!("{}: it lies below another --prefix, and several may be given", object.key),
+                        );
                     }
                     continue;
                 }

@@ -1,6 +1,7 @@
 //! The flags of `batch-layer verify`.
 
-use crate::cli::{ArchiveArgs, DatabaseOptions, HourArgs};
+use crate::archive::PrefixTemplate;
+use crate::cli::{ArchiveArgs, DatabaseOptions, HourArgs, USUAL_PREFIX};
 use clap::{Parser, ValueEnum};
 use service::cli::duration;
 use service::kafka::KafkaProperties;
@@ -21,6 +22,11 @@ pub struct VerifyArgs {
 
     #[command(flatten)]
     pub archive: ArchiveArgs,
+
+    /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well. Several,
+    /// with commas between, where several topics of one database lie below prefixes of their own: name those in --topic, too.
+    #[arg(long, env = "S3_PREFIX", default_value = USUAL_PREFIX, value_parser = PrefixTemplate::parse, value_delimiter = ',', value_name = "LIST", help_heading = "Archive")]
+    pub prefix: Vec<PrefixTemplate>,
 
     #[command(flatten)]
     pub hours: HourArgs,

@@ -7,6 +7,7 @@ use super::tables::Known;
 use crate::hour::Hour;
 use crate::scan::places;
 use roaring::RoaringTreemap;
+use service::words::{counted, inflected};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Ranges of offsets that are named; of more, only their number is.
@@ -136,8 +137,8 @@ impl Sides<'_> {
             _ => self.judge_purged(&mut outcome),
         }
         if let Some(Share { duplicates: count @ 1.., doubled, .. }) = realtime {
-            let what = "rows of realtime_stock stand for a record that has a row already";
-            outcome.find(Status::Mismatch, format!("{count} {what}: {}", ranges(doubled)));
+            let what = "row[s] of realtime_stock [stands|stand] for a record that has a row already";
+            outcome.find(Status::Mismatch, format!("{}: {}", inflected(*count, what), ranges(doubled)));
         }
         self.judge_lost(&mut outcome);
         outcome
@@ -187,16 +188,17 @@ impl Sides<'_> {
         }
         let (rows, lines) = (realtime.ticks, archive.ticks);
         if rows > lines && self.expired_unplaced == Unplaced::AsMany {
-            let count = rows - lines;
             let detail = format!(
-                "{count} ticks of realtime_stock were in objects that have expired, whose lines told no offsets: \
-                 only the hour's number of ticks is compared"
+                "{} in objects that have expired, whose lines told no offsets: \
+                 only the hour's number of ticks is compared",
+                inflected(rows - lines, "tick[s] of realtime_stock [was|were]")
             );
             outcome.find(Status::Ok, detail);
         } else if rows > lines && self.expired_unplaced == Unplaced::Unknown {
             let count = rows - lines;
+            let ticks = counted(count, "tick");
             let detail =
-                format!("{count} ticks of realtime_stock may have been in objects that have expired: run batch-layer");
+                format!("{ticks} of realtime_stock may have been in objects that have expired: run batch-layer");
             outcome.find(Status::Open, detail);
         } else if let Some(pending) = self.pending(outcome.partition, realtime, archive) {
             outcome.find(Status::Open, pending);
@@ -230,8 +232,9 @@ impl Sides<'_> {
             ("the sink", offsets.map_or(0, |offsets| offsets.len()))
         };
         let count = rows.abs_diff(lines);
+        let waiting = inflected(count, "tick[s] [waits|wait]");
         let words = format!(
-            "realtime_stock has {rows} ticks, the archive {lines}, whose lines do not tell their offsets: {count} ticks wait \
+            "realtime_stock has {rows} ticks, the archive {lines}, whose lines do not tell their offsets: {waiting} \
              for {side}, as far as can be told"
         );
         (0 < count && count <= most && self.expired_unplaced == Unplaced::None).then_some(words)
@@ -250,9 +253,9 @@ impl Sides<'_> {
         let pending = split_off(&mut missing, self.next_offset(partition));
         outcome.missing_in_realtime = missing.len();
         let (there, gone) = (&missing & archive, &missing - archive);
-        name(outcome, Status::Mismatch, &there, "ticks of the archive are not in realtime_stock");
-        name(outcome, Status::Mismatch, &gone, "ticks of objects that have expired are not in realtime_stock");
-        name(outcome, Status::Open, &pending, "ticks of the archive wait for the speed layer");
+        name(outcome, Status::Mismatch, &there, "tick[s] of the archive [is|are] not in realtime_stock");
+        name(outcome, Status::Mismatch, &gone, "tick[s] of objects that have expired [is|are] not in realtime_stock");
+        name(outcome, Status::Open, &pending, "tick[s] of the archive [waits|wait] for the speed layer");
         if self.unread.is_some() {
             return;
         }
@@ -263,9 +266,15 @@ impl Sides<'_> {
         let end = self.kafka_ends.get(&partition).copied().unwrap_or(u64::MAX);
         let beyond = split_off(&mut pending, end.max(after_newest));
         outcome.missing_in_archive = missing.len() + beyond.len();
-        name(outcome, Status::Mismatch, &missing, "ticks of realtime_stock are not in the archive");
-        name(outcome, Status::Mismatch, &beyond, "ticks of realtime_stock have offsets that Kafka does not have yet");
-        name(outcome, Status::Open, &pending, "ticks of realtime_stock wait for the sink");
+        name(outcome, Status::Mismatch, &missing, "tick[s] of realtime_stock [is|are] not in the archive");
+        name(
+            outcome,
+            Status::Mismatch,
+            &beyond,
+            "tick[s] of realtime_stock [has an offset|have offsets] that Kafka does not have yet",
+        );
+        let what = "tick[s] of realtime_stock [waits|wait] for the sink, unless that has passed them and their objects are lost";
+        name(outcome, Status::Open, &pending, what);
     }
 
     /// Where retention has dropped the ticks, only those are known to be missing that the speed layer has noted as such.
@@ -290,19 +299,19 @@ impl Sides<'_> {
         }
         if let Some(rejected) = self.at(self.parsed_otherwise, partition) {
             *missing -= rejected;
-            let what = "ticks of the archive stand in rejected_ticks: Connect's parser takes what the speed layer rejects \
+            let what = "tick[s] of the archive [stands|stand] in rejected_ticks: Connect's parser takes what the speed layer rejects \
                         (docs/message-format.md)";
             name(outcome, Status::Ok, rejected, what);
         }
         if let Some(ticks) = self.at(self.rejected_ticks, partition) {
             *missing -= ticks;
-            let what = "ticks of the archive stand in rejected_ticks and are ticks by these flags: give speed-layer, \
+            let what = "tick[s] of the archive [stands|stand] in rejected_ticks and [is a tick|are ticks] by these flags: give speed-layer, \
                         batch-layer and verify the same flags about messages";
             name(outcome, Status::Mismatch, ticks, what);
         }
         if let Some(unread) = self.at(self.rejected_unread, partition) {
             *missing -= unread;
-            let what = "ticks of the archive stand in rejected_ticks, which did not keep them whole, or are too many to be \
+            let what = "tick[s] of the archive [stands|stand] in rejected_ticks, which did not keep them whole, or are too many to be \
                         looked at";
             name(outcome, Status::Open, unread, what);
         }
@@ -317,7 +326,7 @@ impl Sides<'_> {
         let uncompared = blurred - self.compare_again(partition, &mut values);
         outcome.differing_blocks = values.differing_blocks;
         self.name_differing(outcome, &values.differing);
-        let what = "ticks of both sides could not be compared by their values, because the archive has changed \
+        let what = "tick[s] of both sides could not be compared by their values, because the archive has changed \
                     meanwhile: verify again";
         name(outcome, Status::Open, &uncompared, what);
         if values.rounded_blocks > 0 {
@@ -342,13 +351,18 @@ impl Sides<'_> {
             left -= both.map(|(place, ..)| place).collect::<RoaringTreemap>();
         }
         let places = others.iter().map(|(place, ..)| *place).collect();
-        name(outcome, Status::Mismatch, &places, "ticks have other values in realtime_stock than in the archive");
+        name(
+            outcome,
+            Status::Mismatch,
+            &places,
+            "tick[s] [has|have] other values in realtime_stock than in the archive",
+        );
         for (place, ours, theirs) in others.into_iter().take(TICKS_SHOWN) {
             let (place, ours, theirs) = (places::text(place), &ours.text, &theirs.text);
             let detail = format!("offset {place}: realtime_stock has {ours}, the archive {theirs}");
             outcome.find(Status::Mismatch, detail);
         }
-        name(outcome, Status::Mismatch, &left, "offsets hold at least one tick whose values differ");
+        name(outcome, Status::Mismatch, &left, "offset[s] [holds|hold] at least one tick whose values differ");
     }
 
     /// Compares what was read again; gives the places that were compared by it.
@@ -365,13 +379,19 @@ impl Sides<'_> {
         let (lost, partition) = (self.lost, outcome.partition);
         if let Some(offsets) = self.at(&lost.lost, partition) {
             outcome.missing_everywhere = offsets.len();
-            name(outcome, Status::Mismatch, offsets, "records of Kafka are neither in a table nor in the archive");
+            name(
+                outcome,
+                Status::Mismatch,
+                offsets,
+                "record[s] of Kafka [is|are] neither in a table nor in the archive",
+            );
         }
         if let Some(offsets) = self.at(&lost.pending, partition) {
-            name(outcome, Status::Open, offsets, "ticks of Kafka wait for the speed layer");
+            name(outcome, Status::Open, offsets, "tick[s] of Kafka [waits|wait] for the speed layer");
         }
         if let Some(offsets) = self.at(&lost.unaccounted, partition) {
-            let what = "are in no table and not in the archive; only Kafka could tell whether they were ticks (--kafka-brokers)";
+            let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could tell whether of ticks \
+                        (--kafka-brokers)";
             name(outcome, Status::Open, offsets, what);
         }
     }
@@ -392,7 +412,7 @@ fn split_off(places: &mut RoaringTreemap, start: u64) -> RoaringTreemap {
 
 fn name(outcome: &mut PartitionOutcome, status: Status, offsets: &RoaringTreemap, what: &str) {
     if !offsets.is_empty() {
-        outcome.find(status, format!("{} {what}: {}", offsets.len(), ranges(offsets)));
+        outcome.find(status, format!("{}: {}", inflected(offsets.len(), what), ranges(offsets)));
     }
 }
 

@@ -4,6 +4,7 @@ use super::args::Format;
 use super::outcome::{HourOutcome, PartitionOutcome, Status};
 use crate::output::print;
 use serde::Serialize;
+use service::words::counted;
 
 /// Counts of hours by what was found.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -88,8 +89,10 @@ impl Report {
                 print(&format!("{}\n", serde_json::to_string(&last)?))
             }
             Format::Table => print(&format!(
-                "{hours} hours: {ok} ok, {purged} purged, {open} open, {mismatch} mismatch; {realtime_ticks} ticks in \
-                 realtime_stock, {archive_ticks} in the archive\n"
+                "{}: {ok} ok, {purged} purged, {open} open, {mismatch} mismatch; {} in realtime_stock, {archive_ticks} in \
+                 the archive\n",
+                counted(*hours, "hour"),
+                counted(*realtime_ticks, "tick")
             )),
         }
     }

@@ -12,6 +12,7 @@ use crate::survey::{Change, ChangeKind};
 use crate::totals::{self, MAX_SYMBOLS};
 use rustc_hash::FxHashSet;
 use service::Failure;
+use service::words::counted;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use tracing::Instrument;
@@ -217,11 +218,11 @@ impl Work {
         self.counts.duplicates += sum.duplicates;
         self.counts.conflicts += sum.conflicts.records + also_elsewhere;
         self.progress.say(format_args!(
-            "hour {hour}: {} ticks of {} symbols{unknown} from {} objects, {} duplicates left out",
-            sum.ticks,
-            sum.bars.len(),
-            due.objects.len(),
-            sum.duplicates
+            "hour {hour}: {} of {}{unknown} from {}, {} left out",
+            counted(sum.ticks, "tick"),
+            counted(sum.bars.len() as u64, "symbol"),
+            counted(due.objects.len() as u64, "object"),
+            counted(sum.duplicates, "duplicate")
         ));
         Ok(())
     }

@@ -5,6 +5,7 @@ use crate::archive::{Folder, StoreError};
 use crate::hour::Hour;
 use common::Timestamp;
 use service::Failure;
+use std::collections::BTreeSet;
 
 /// A window of more hours is looked at by folders first.
 const LONG_HOURS: usize = 500;
@@ -13,7 +14,7 @@ const LONG_HOURS: usize = 500;
 const FAR_HOURS: i64 = 48;
 
 /// The first hour of the year 2000, before which there was no Kafka.
-const OLDEST: Hour = Hour::of(Timestamp::from_micros(946_684_800_000_000));
+pub const OLDEST: Hour = Hour::of(Timestamp::from_micros(946_684_800_000_000));
 
 impl Work {
     /// Looks which folders there are, where the window is long, and lets the window begin where there is anything.
@@ -56,7 +57,7 @@ impl Work {
     /// Says which folders lie so far from now that no window covers them: a record time in another unit, for one.
     pub(super) async fn name_far_folders(&mut self) -> Result<(), Failure> {
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
-        let far_hour = self.plan.due.plus(FAR_HOURS);
+        let far_hour = Hour::of(Timestamp::now()).plus(FAR_HOURS);
         let far = self.template.prefix(far_hour);
         // Names need not sort by time.
         let is_near = |folder: &str| self.template.hour_of(folder).is_some_and(|hour| hour <= far_hour);
@@ -68,7 +69,8 @@ impl Work {
             .find(|folder| self.is_of_a_time(folder));
         let first = self.unless_stopped(store.folders(&stem, "", false)).await?.unwrap_or_default();
         let is_old = |folder: &&String| self.template.hour_of(folder).is_some_and(|hour| hour < OLDEST);
-        for folder in ahead.into_iter().chain(first.iter().find(is_old)) {
+        let named: BTreeSet<&String> = ahead.into_iter().chain(first.iter().find(is_old)).collect();
+        for folder in named {
             let location = self.store.location();
             self.progress.warn(format_args!(
                 "{location}{folder}: a folder of a time far from now, which no run looks at: is the record time of its \

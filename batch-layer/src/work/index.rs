@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use futures::stream::{self, Stream, StreamExt};
 use rustc_hash::FxHashMap;
 use service::Failure;
+use service::words::{counted, inflected};
 use std::sync::Arc;
 
 /// Folders that are listed ahead of the comparison.
@@ -153,22 +154,23 @@ impl Work {
         }
         let hours = self.index.remove(gone, self.plan.kept_since).await?;
         gone.iter().for_each(|key| self.engine.forget_object(key));
-        let (location, kept) = (self.store.location(), hours.kept_hours);
+        let (location, kept) = (self.store.location(), counted(hours.kept_hours, "hour"));
         let lost = match hours.lost_hours {
             0 => String::new(),
-            lost => format!(", and are lost to {lost} that were not computed yet"),
+            lost => format!(", and are lost to {}", inflected(lost, "that [was|were] not computed yet")),
         };
         let deleted = match hours.deleted {
             0 => String::new(),
             deleted => format!(
-                ". {deleted} of them were stored within --lookback: they have not expired, but were deleted (view \
-                 hour_completeness); restore them, or let the sink write them again"
+                ". {} stored within --lookback: no object of that age has expired, it was deleted (view \
+                 hour_completeness); restore what was, or let the sink write it again",
+                inflected(deleted, "of them [was|were]")
             ),
         };
         self.progress.warn(format_args!(
-            "{} objects are gone from the archive, {location}{} among them; their ticks stay in the summaries of {kept} \
-             hours{lost}{deleted}",
-            gone.len(),
+            "{} gone from the archive, {location}{} the first by key; the ticks stay in the summaries of \
+             {kept}{lost}{deleted}",
+            inflected(gone.len() as u64, "object[s] [is|are]"),
             gone[0]
         ));
         Ok(())

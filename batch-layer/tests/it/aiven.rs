@@ -140,5 +140,5 @@ async fn verify_reads_the_same_formats() {
     world.fill_minute_bars().await;
     world.set_next_offset("stock_prices", 0, 1500).await;
     let outcome = world.run_ok(&[&["verify"], &DAY[..], &NAMES].concat()).await;
-    assert!(outcome.stdout.contains("1 hours: 1 ok"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 hour: 1 ok"), "{}", outcome.stdout);
 }

@@ -151,7 +151,7 @@ async fn of_a_window_of_centuries_only_the_folders_that_are_there_are_listed() {
     // A folder that is there no longer is known to have been.
     world.bucket.delete(&key_of(old, 0, 0)).await.unwrap();
     let outcome = run().await;
-    assert!(outcome.stderr.contains("1 objects are gone from the archive"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("1 object is gone from the archive"), "{}", outcome.stderr);
     assert_eq!(world.summary().await, world.expected().await);
 }
 
@@ -168,6 +168,10 @@ async fn folders_of_a_time_far_from_now_are_named() {
     let outcome = world.run_ok(&["--hour", "2025-06-02T09"]).await;
     let word = "raw/stock_prices/1970-01-21-05/: a folder of a time far from now";
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    // Far from now, and not from what --grace calls the last hour that is over.
+    world.bucket.delete("raw/stock_prices/57389-01-01-00/stock_prices+0+0000000000.json").await.unwrap();
+    let outcome = world.run_ok(&["--grace", "9999999d"]).await;
+    assert_eq!(outcome.stderr.matches("a folder of a time far from now").count(), 1, "{}", outcome.stderr);
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ async fn an_hour_keeps_the_ticks_of_objects_that_have_expired() {
     let before = world.summary().await;
     world.expire(&key(10, 1, 10_000)).await;
     let outcome = world.run_ok(&DAY).await;
-    assert!(outcome.stderr.contains("1 objects are gone from the archive"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("1 object is gone from the archive"), "{}", outcome.stderr);
     assert_eq!(world.computed_by().await[1], "02T10 by 1");
     world.expire(&key(10, 0, 10_000)).await;
     world.run_ok(&DAY).await;
@@ -332,7 +332,8 @@ async fn records_of_which_objects_tell_different_things_are_counted_and_shown() 
     world.fill_minute_bars().await;
     assert_eq!(world.summary().await, world.expected().await);
     let outcome = world.run(&[&["verify"], &DAY[..]].concat()).await;
-    let word = "of 6 records several objects tell different things; the first by key counts";
+    let word =
+        "of 6 records several objects tell different things, as batch-layer has counted; the first by key counts";
     assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
 }
 

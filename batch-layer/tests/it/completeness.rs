@@ -37,7 +37,7 @@ async fn an_hour_that_only_the_speed_layer_knows_is_looked_for_however_far_back_
         world.put(&key_of(now, 0, 3000), &others).await;
         let outcome = world.run_ok(&[]).await;
         assert!(
-            outcome.stderr.contains(&format!("1 hours are incomplete (view hour_completeness): {hour}")),
+            outcome.stderr.contains(&format!("1 hour is incomplete (view hour_completeness): {hour}")),
             "{}",
             outcome.stderr
         );

@@ -22,10 +22,10 @@ async fn a_truncated_object_holds_back_its_hour_and_no_other_until_it_is_repaire
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"]);
     let named = outcome.stderr.lines().filter(|line| line.contains(&key) && line.contains("not written until")).count();
     assert_eq!(named, 1, "{}", outcome.stderr);
-    let word = "1 objects cannot be read and hold back 1 hours";
+    let word = "1 object cannot be read and holds back 1 hour";
     assert!(outcome.stderr.contains(word) && outcome.stderr.contains("2025-06-02T10:00Z"), "{}", outcome.stderr);
     let run = world.rows("select concat_ws(' ', status, hours_computed, hours_failed, error) from batch_runs").await;
-    assert!(run[0].starts_with("partial 2 1 1 objects cannot be read"), "{run:?}");
+    assert!(run[0].starts_with("partial 2 1 1 object cannot be read"), "{run:?}");
     assert_eq!(world.run(&DAY).await.code, 4, "it stays loud");
 
     world.bucket.put(&key, whole).await.unwrap();

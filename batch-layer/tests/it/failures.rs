@@ -137,12 +137,43 @@ async fn flags_that_cannot_be_meant_are_refused_with_the_reason() {
         let first = outcome.stderr.lines().take(2).collect::<String>();
         assert!(first.contains(word), "{args:?}: {}", outcome.stderr);
     }
+    for subcommand in [&[][..], &["verify"]] {
+        for (flags, word) in [
+            (["--hour", "2999-01-01T00"], "--hour 2999-01-01T00:00Z is in the future"),
+            (["--from", "2999-01-01T00"], "--from 2999-01-01T00:00Z is in the future"),
+            (["--slack", "9999999d"], "is more than 31 days"),
+        ] {
+            let outcome = world.run(&[subcommand, &flags].concat()).await;
+            assert_fails(&outcome, 2, &[word]);
+        }
+    }
     let outcome = world.run(&["--from", "2025-06-02T13", "--to", "2025-06-02T13"]).await;
     assert_fails(&outcome, 2, &["--from 2025-06-02T13:00Z is not before --to"]);
     let outcome = world.run(&["--bucket", "file:///no/such/folder"]).await;
     assert_fails(&outcome, 2, &["/no/such/folder is no directory"]);
     let outcome = world.run(&["--s3-ca-file", "/no/such/ca.pem"]).await;
     assert_fails(&outcome, 2, &["/no/such/ca.pem", "--s3-ca-file"]);
+}
+
+#[tokio::test]
+async fn who_may_not_migrate_is_told_what_to_give() {
+    let world = World::create().await;
+    world.database.add_roles().await;
+    for subcommand in [&[][..], &["verify"]] {
+        let mut command = world.command(subcommand);
+        command.env("DATABASE_URL", world.database.url_of("batch_writer"));
+        assert_fails(&finish(command).await, 2, &["batch_writer may not change the tables", "give --migrations check"]);
+    }
+}
+
+#[tokio::test]
+async fn tables_of_an_older_commit_are_refused_with_the_cure() {
+    let world = World::create().await;
+    world.execute("update _sqlx_migrations set checksum = '\\x00' where version = 3").await;
+    for migrations in ["run", "check", "only"] {
+        let outcome = world.run(&["--migrations", migrations]).await;
+        assert_fails(&outcome, 2, &["migration 3", "make them anew from the archive"]);
+    }
 }
 
 #[tokio::test]

@@ -312,28 +312,101 @@ async fn many_objects_in_a_row_that_the_store_does_not_give_are_an_outage() {
     for offset in 0..40 {
         world.put(&key(10, 0, offset), &some_ticks(10, 0, offset, 1)).await;
     }
-    let store = store_where(|request| match request.path.contains("list-type") {
-        true => Treatment::Forward,
-        false => answer(403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"),
-    })
-    .await;
+    let store = store_without_reading(NO_SUCH_OPERATION).await;
     let outcome = run_through(&world, &store).await;
-    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("objects in a row could not be read"), "{}", outcome.stderr);
 }
 
-/// Puts objects of one tick each into the hour of 10:00; gives a store that lists them and refuses to give them.
-async fn refused_objects(world: &World, count: i64) -> HttpProxy {
-    const BAD: &str = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+const DENIED: (u16, &str) = (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>");
+/// What no client asks for again.
+const NO_SUCH_OPERATION: (u16, &str) = (501, "<Error><Code>NotImplemented</Code><Message>no</Message></Error>");
+
+/// A store that lists its objects and gives none.
+async fn store_without_reading((status, body): (u16, &'static str)) -> HttpProxy {
+    store_where(move |request| match request.path.contains("list-type") {
+        true => Treatment::Forward,
+        false => answer(status, body),
+    })
+    .await
+}
+
+/// Puts objects of one tick each into the hour of 10:00; gives a store that lists them and does not give them.
+async fn kept_back_objects(world: &World, count: i64, (status, body): (u16, &'static str)) -> HttpProxy {
     for offset in 0..count {
         world.put(&key(10, 1, offset), &some_ticks(10, 1, offset, 1)).await;
     }
     let is_listing = |request: &HttpRequest| request.path.contains("list-type");
     store_where(move |request| match asks_for(request, "stock_prices+1+") && !is_listing(request) {
-        true => answer(403, BAD),
+        true => answer(status, body),
         false => Treatment::Forward,
     })
     .await
+}
+
+/// What the database says after a run that could read nothing for its caller's sake.
+async fn assert_nothing_is_held_back(world: &World, outcome: &Outcome) {
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("AccessDenied").count(), 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the store lists objects and gives none that was asked for"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("mended or deleted"), "{}", outcome.stderr);
+    for table in ["broken_objects", "held_hours"] {
+        assert_eq!(world.number(&format!("select count(*) from {table}")).await, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_right_to_list_without_one_to_read_is_the_callers_fault_and_no_objects() {
+    for objects in [1, 3, 40] {
+        let world = World::create().await;
+        for offset in 0..objects {
+            world.put(&key(10, 0, offset), &some_ticks(10, 0, offset, 1)).await;
+        }
+        let store = store_without_reading(DENIED).await;
+        assert_nothing_is_held_back(&world, &run_through(&world, &store).await).await;
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number("select ticks from batch_hours").await, objects);
+        // All but one are known from before.
+        world.put(&key(11, 0, objects), &some_ticks(11, 0, objects, 1)).await;
+        assert_nothing_is_held_back(&world, &run_through(&world, &store).await).await;
+    }
+}
+
+#[tokio::test]
+async fn verify_and_compact_of_an_archive_that_may_not_be_read_are_wrongly_set() {
+    let world = World::create().await;
+    three_hours(&world).await;
+    world.run_ok(&DAY).await;
+    let store = store_without_reading(DENIED).await;
+    for command in ["verify", "compact"] {
+        let mut command = world.command(&[&[command], &DAY[..]].concat());
+        command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+        assert_nothing_is_held_back(&world, &finish(command).await).await;
+    }
+}
+
+#[tokio::test]
+async fn objects_that_are_refused_are_bad_by_themselves_where_one_that_is_known_or_beside_them_is_given() {
+    let (first_run, beside, known) = (World::create().await, World::create().await, World::create().await);
+    for world in [&first_run, &beside, &known] {
+        world.insert_realtime(&some_ticks(11, 0, 0, 50)).await;
+    }
+    // In another folder, behind the refused ones; in theirs; read by an earlier run.
+    first_run.put(&key(11, 0, 0), &some_ticks(11, 0, 0, 50)).await;
+    let store = kept_back_objects(&first_run, 70, DENIED).await;
+    assert_eq!(run_through(&first_run, &store).await.code, 4);
+    assert_eq!(first_run.number("select count(*) from broken_objects").await, 70);
+    assert_eq!(first_run.summary().await, first_run.expected().await);
+    beside.put(&key(10, 2, 0), &some_ticks(11, 0, 0, 50)).await;
+    let store = kept_back_objects(&beside, 3, DENIED).await;
+    assert_eq!(run_through(&beside, &store).await.code, 4);
+    assert_eq!(beside.number("select count(*) from broken_objects").await, 3);
+    known.put(&key(11, 0, 0), &some_ticks(11, 0, 0, 50)).await;
+    known.run_ok(&DAY).await;
+    let store = kept_back_objects(&known, 1, DENIED).await;
+    assert_eq!(run_through(&known, &store).await.code, 4);
+    assert_eq!(known.number("select count(*) from broken_objects").await, 1);
+    assert_eq!(known.summary().await, known.expected().await);
 }
 
 #[tokio::test]
@@ -342,7 +415,7 @@ async fn objects_that_are_bad_by_themselves_stop_no_run_however_many_they_are() 
     let good = some_ticks(11, 0, 0, 50);
     world.put(&key(11, 0, 0), &good).await;
     world.insert_realtime(&good).await;
-    let store = refused_objects(&world, 70).await;
+    let store = kept_back_objects(&world, 70, NO_SUCH_OPERATION).await;
     let broken = "select count(*) from broken_objects";
     let mut known = 0;
     // They come first, so nothing that the store gives tells them from its outage.
@@ -353,7 +426,7 @@ async fn objects_that_are_bad_by_themselves_stop_no_run_however_many_they_are() 
             assert_eq!(now, 70, "{}", outcome.stderr);
             break;
         }
-        assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+        assert_eq!(outcome.code, 3, "{}", outcome.stderr);
         assert!(now > known && run < 20, "run {run} has come no further than {known} objects: {}", outcome.stderr);
         known = now;
     }
@@ -366,7 +439,7 @@ async fn a_store_that_gives_what_it_gave_before_is_not_away_whatever_else_it_ref
     let good = some_ticks(9, 0, 0, 50);
     world.put(&key(9, 0, 0), &good).await;
     world.insert_realtime(&good).await;
-    let store = refused_objects(&world, 70).await;
+    let store = kept_back_objects(&world, 70, NO_SUCH_OPERATION).await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     assert_eq!(world.number("select count(*) from broken_objects").await, 70);
@@ -459,6 +532,21 @@ async fn a_listing_that_ends_in_the_middle_is_asked_for_again_and_never_taken_fo
             assert_eq!(world.summary().await, world.expected().await);
         }
     }
+}
+
+#[tokio::test]
+async fn a_listing_that_is_none_is_said_once_and_by_this_program() {
+    let world = World::create().await;
+    three_hours(&world).await;
+    let store = store_where(|request| match request.path.contains("list-type") {
+        true => answer(200, "<html>a portal</html></ListBucketResult>"),
+        false => Treatment::Forward,
+    })
+    .await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("aws_smithy") && !outcome.stderr.contains("orchestrator"), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("ERROR").count(), 1, "{}", outcome.stderr);
 }
 
 #[tokio::test]

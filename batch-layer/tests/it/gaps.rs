@@ -30,7 +30,7 @@ async fn a_gap_excuses_no_loss_of_a_topic_that_was_made_anew_since() {
     let world = with_gap("").await;
     let outcome = verify(&world, &AT_TEN).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    let word = "1 ticks of the archive are not in realtime_stock: offsets 10007";
+    let word = "1 tick of the archive is not in realtime_stock: offsets 10007";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
     // Of hours before that, it is the topic's own.
     world.execute("update kafka_sources set first_seen_at = '2025-06-02T10:30Z' where topic_id = 'made anew'").await;
@@ -44,7 +44,7 @@ async fn a_gap_of_a_day_that_retention_has_dropped_is_no_difference() {
     world.drop_day().await;
     let outcome = verify(&world, &AT_TEN).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 ticks of the archive were never written"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 tick of the archive was never written"), "{}", outcome.stdout);
     // Two bars that are others are not explained by one tick.
     world.execute("update hour_bars set high = high + 1 where symbol in ('AAPL', 'MSFT')").await;
     let outcome = verify(&world, &AT_TEN).await;
@@ -67,7 +67,7 @@ async fn a_line_that_is_lost_without_offsets_leaves_its_hour_open_until_a_newer_
     world.run_ok(&AT_TEN).await;
     let outcome = verify(&world, &AT_TEN).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    let word = "1 ticks wait for the sink, as far as can be told";
+    let word = "1 tick waits for the sink, as far as can be told";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
     world.bucket.put(&key(11, 0, 20), placeless(11, 0, 5)).await.unwrap();
     let outcome = verify(&world, &AT_TEN).await;

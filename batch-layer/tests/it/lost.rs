@@ -42,7 +42,7 @@ async fn an_element_that_was_lost_after_its_object_had_expired_is_found_and_stay
     for flags in [flags.clone(), [&flags[..], &["--repair"]].concat()] {
         let outcome = verify(&world, &flags).await;
         assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-        let word = "1 ticks of objects that have expired are not in realtime_stock: offsets 7[1]";
+        let word = "1 tick of objects that have expired is not in realtime_stock: offsets 7[1]";
         assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
         assert_eq!(bars(&world).await, before);
     }
@@ -88,7 +88,7 @@ async fn an_element_that_was_lost_of_a_message_that_is_known_otherwise_is_found_
     };
     live.world.execute(&insert("0, 2")).await;
     live.world.fill_minute_bars().await;
-    let word = "1 records of Kafka are neither in a table nor in the archive: offsets 201[1]";
+    let word = "1 record of Kafka is neither in a table nor in the archive: offsets 201[1]";
     let outcome = live.verify().await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
@@ -115,7 +115,7 @@ async fn without_kafka_a_message_counts_as_rejected_where_no_element_is_missing_
         .await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 are in no table and not in the archive"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 offset is in no table and not in the archive"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("(--kafka-brokers): offsets 9500"), "{}", outcome.stdout);
 }
 
@@ -155,7 +155,7 @@ async fn rows_that_stand_twice_are_named_and_taken_out_as_the_docs_say() {
     // Of two that differ nobody but Kafka knows which is right.
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    let word = "1 rows of realtime_stock stand for a record that has a row already: offsets 11008";
+    let word = "1 row of realtime_stock stands for a record that has a row already: offsets 11008";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
     world
         .execute(

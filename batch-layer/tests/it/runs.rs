@@ -186,7 +186,7 @@ async fn a_dry_run_makes_no_tables_in_an_empty_database() {
     let world = World { database: testing::TestDatabase::create().await, bucket: testing::TestBucket::create().await };
     world.put(&key(9, 0, 0), &some_ticks(9, 0, 0, 10)).await;
     let outcome = world.run_ok(&[&DAY[..], &["--dry-run"]].concat()).await;
-    assert!(outcome.stdout.contains("1 hours, 1 objects"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 hour, 1 object"), "{}", outcome.stdout);
     assert_eq!(world.number("select count(*) from pg_tables where schemaname = 'public'").await, 0);
 }
 

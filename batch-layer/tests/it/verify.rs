@@ -99,9 +99,9 @@ async fn every_kind_of_difference_is_found_in_its_hour_and_partition() {
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     for word in [
         "3 ticks of the archive are not in realtime_stock: offsets 9010-9012",
-        "1 ticks have other values in realtime_stock than in the archive: offsets 10005",
+        "1 tick has other values in realtime_stock than in the archive: offsets 10005",
         "offset 10005: realtime_stock has BTC-USD 2025-06-02T10:00:45Z open ",
-        "1 rows of realtime_stock stand for a record that has a row already",
+        "1 row of realtime_stock stands for a record that has a row already",
         "5 ticks of realtime_stock are not in the archive: offsets 11020-11024",
     ] {
         assert!(outcome.stdout.contains(word), "{word} is missing in\n{}", outcome.stdout);
@@ -160,7 +160,7 @@ async fn a_changed_value_beside_a_gap_a_reject_or_an_expired_object_is_found() {
         for _ in 0..2 {
             let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
             assert_eq!(outcome.code, 1, "{blur}: {}{}", outcome.stdout, outcome.stderr);
-            let word = "1 ticks have other values in realtime_stock than in the archive: offsets 10200";
+            let word = "1 tick has other values in realtime_stock than in the archive: offsets 10200";
             assert!(outcome.stdout.contains(word), "{blur}: {}", outcome.stdout);
             world.run(&HOURS).await;
         }
@@ -278,6 +278,22 @@ async fn what_batch_hours_says_is_compared_with_the_summaries() {
             "update batch_hours set symbols = symbols + 1 where hour = '2025-06-02T10:00Z'",
             "batch_hours counts 6 symbols",
         ),
+        (
+            "update batch_hours set objects = objects + 1 where hour = '2025-06-02T10:00Z'",
+            "computed from 3 objects, of which 0 are gone, and the index has 2 objects of it",
+        ),
+        (
+            "update batch_hours set gone_objects = 1 where hour = '2025-06-02T10:00Z'",
+            "computed from 2 objects, of which 1 are gone",
+        ),
+        (
+            "update batch_hours set withdrawn = 9 where hour = '2025-06-02T10:00Z'",
+            "9 records were taken out, and hour_sums names 0",
+        ),
+        (
+            "update batch_hours set format = 'another' where hour = '2025-06-02T10:00Z'",
+            "the hour's objects were read by `another`",
+        ),
         ("delete from batch_hours where hour = '2025-06-02T10:00Z'", "hourly_stock_summary has 800 ticks: batch-layer"),
     ] {
         world.execute(change).await;
@@ -287,6 +303,12 @@ async fn what_batch_hours_says_is_compared_with_the_summaries() {
         world.run_ok(&recompute).await;
         assert_eq!(verify(&world, &HOURS).await.code, 0, "{change}");
     }
+    world.execute("update batch_hours set location = 's3://old/' where hour = '2025-06-02T10:00Z'").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("was computed from s3://old/, and not from s3://"), "{}", outcome.stdout);
+    world.run_ok(&recompute).await;
+    assert_eq!(verify(&world, &HOURS).await.code, 0);
     // The summary may be all that is left of what has expired.
     world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
     world.execute("delete from batch_hours where hour = '2025-06-02T10:00Z'").await;
@@ -778,7 +800,7 @@ async fn a_group_that_has_never_written_the_topic_is_named_and_hides_no_loss() {
     world.execute("delete from realtime_stock where kafka_partition = 0 and kafka_offset = 9010").await;
     let outcome = verify(&world, &[&HOURS[..], &["--group-id", "another"]].concat()).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    let word = "1 ticks of the archive are not in realtime_stock: offsets 9010";
+    let word = "1 tick of the archive is not in realtime_stock: offsets 9010";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
     let word = "group another has never written topic stock_prices here: what speed-layer has written is compared";
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
@@ -814,7 +836,7 @@ async fn objects_that_have_expired_are_no_difference() {
     world.run_ok(&HOURS).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 objects of the archive have expired"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 object of the archive has expired"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -856,7 +878,7 @@ async fn what_connects_parser_takes_and_the_speed_layer_rejects_has_a_verdict_of
     world.fill_minute_bars().await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 ticks of the archive stand in rejected_ticks"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 tick of the archive stands in rejected_ticks"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -872,7 +894,7 @@ async fn layers_that_read_by_other_flags_do_not_agree() {
     world.fill_minute_bars().await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    let said = "1 ticks of the archive stand in rejected_ticks and are ticks by these flags: give speed-layer";
+    let said = "1 tick of the archive stands in rejected_ticks and is a tick by these flags: give speed-layer";
     assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
 }
 
@@ -932,7 +954,7 @@ async fn several_topics_with_the_same_offsets_are_compared_in_one_run() {
     world.execute("delete from realtime_stock where source = 2 and kafka_offset = 17").await;
     let outcome = verify(&world, &both).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 ticks of the archive are not in realtime_stock: offsets 17"));
+    assert!(outcome.stdout.contains("1 tick of the archive is not in realtime_stock: offsets 17"));
     assert_eq!(world.rows(found).await, ["coins 0 mismatch 199 200 1", "stock_prices 0 ok 300 300 0"]);
 }
 
@@ -981,7 +1003,7 @@ async fn a_topic_that_shares_the_database_is_compared_by_its_own_rows_and_shared
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     for offset in ["17", "317"] {
-        let word = format!("1 ticks of the archive are not in realtime_stock: offsets {offset}\n");
+        let word = format!("1 tick of the archive is not in realtime_stock: offsets {offset}\n");
         assert!(outcome.stdout.contains(&word), "{}", outcome.stdout);
     }
     // Of a day that is gone nothing tells whose ticks the bars have counted.
@@ -991,6 +1013,59 @@ async fn a_topic_that_shares_the_database_is_compared_by_its_own_rows_and_shared
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("1 purged, 1 open, 0 mismatch"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn topics_of_one_database_that_lie_below_prefixes_of_their_own_are_compared_in_one_run() {
+    let world = World::create().await;
+    let (stocks, mut coins) = (some_ticks(10, 0, 0, 300), some_ticks(10, 0, 0, 200));
+    coins.iter_mut().for_each(|tick| tick.symbol = format!("X-{}", tick.symbol));
+    world.put(&key(10, 0, 0), &stocks).await;
+    world.put(&key(10, 0, 0).replace("stock_prices", "coins"), &coins).await;
+    assert_eq!([world.source("stock_prices").await, world.source("coins").await], [1, 2]);
+    world.insert_realtime(&[stocks, coins].concat()).await;
+    world.execute("update realtime_stock set source = 2 where symbol like 'X-%'").await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 300).await;
+    world.set_next_offset("coins", 0, 200).await;
+    let prefixes = ["raw/stock_prices/%Y-%m-%d-%H/", "raw/coins/%Y-%m-%d-%H/"];
+    for prefix in prefixes {
+        world.run_ok(&[&HOURS[..], &["--prefix", prefix]].concat()).await;
+    }
+    let both = prefixes.join(",");
+    let both = [&HOURS[..], &["--topic", "stock_prices,coins", "--prefix", &both]].concat();
+    let found = "select concat_ws(' ', topic, status, realtime_ticks, archive_ticks) from reconciliations order by 1";
+    let outcome = verify(&world, &both).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(world.rows(found).await, ["coins ok 200 200", "stock_prices ok 300 300"]);
+    world.execute("delete from realtime_stock where source = 2 and kafka_offset = 17").await;
+    let outcome = verify(&world, &both).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(world.rows(found).await, ["coins mismatch 199 200", "stock_prices ok 300 300"]);
+    world.execute("update hourly_stock_summary set high = high + 1 where symbol = 'X-AAPL'").await;
+    let outcome = verify(&world, &both).await;
+    let word = "rows of hourly_stock_summary are wrong, missing or too many: X-AAPL";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_window_of_centuries_begins_where_anything_is() {
+    let world = agreeing().await;
+    let centuries = ["--from", "0001-01-01T00", "--to", "2025-06-02T12"];
+    let outcome = verify(&world, &centuries).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("3 hours: 3 ok"), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("there is nothing before 2025-06-02T08:00Z"), "{}", outcome.stderr);
+    // A row that nothing explains is found however old it is.
+    world
+        .execute(
+            "insert into hourly_stock_summary (symbol, hour, avg_close, open, high, low, close, ticks)
+             values ('OLD', '2025-05-30T07:00Z', 1, 1, 1, 1, 1, 1)",
+        )
+        .await;
+    let outcome = verify(&world, &centuries).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stderr.contains("there is nothing before 2025-05-30T07:00Z"), "{}", outcome.stderr);
 }
 
 #[tokio::test]
@@ -1162,7 +1237,7 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stderr.contains(&format!("no Kafka broker answers at {free}")), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("Kafka could not be asked"), "{}", outcome.stderr);
-    assert!(outcome.stdout.contains("1 hours: 1 ok"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 hour: 1 ok"), "{}", outcome.stdout);
     // A hole that Kafka cannot be asked about is neither a loss nor agreement.
     live.world.execute("delete from realtime_stock where kafka_offset = 20").await;
     live.world.execute("truncate minute_bars").await;
@@ -1171,7 +1246,7 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
     live.world.run_ok(&["--hour", &hour]).await;
     let outcome = verify(&live.world, &flags).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 are in no table and not in the archive"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("1 offset is in no table and not in the archive"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -1190,7 +1265,7 @@ async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_o
     live.world.execute("delete from realtime_stock where kafka_offset = 20").await;
     let outcome = live.verify().await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("are not in realtime_stock: offsets 20"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("is not in realtime_stock: offsets 20"), "{}", outcome.stdout);
 }
 
 #[tokio::test]

@@ -45,8 +45,9 @@ const ONE_AT_A_TIME: &str = "
     $$";
 
 const OWNER_IN_THE_WAY: &str = "
-    select pg_get_userbyid(relowner)::text, current_user::text from pg_class
-    where oid = to_regclass('public._sqlx_migrations') and not has_table_privilege(oid, 'select')";
+    select pg_get_userbyid(relowner)::text, current_user::text, has_table_privilege(oid, 'select') from pg_class
+    where oid = to_regclass('public._sqlx_migrations')
+      and not (has_table_privilege(oid, 'select') and (has_table_privilege(oid, 'insert') or not $1))";
 
 /// What to do about the tables at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -110,6 +111,11 @@ impl Database {
             Err(MigrateError::ExecuteMigration(error, version)) => {
                 return Err(self.failure(&format!("running migration {version} in"), error));
             }
+            Err(MigrateError::VersionMismatch(version)) => {
+                let migration = MIGRATOR.iter().find(|migration| migration.version == version);
+                let differs = migration.map_or_else(|| version.to_string(), |migration| self.differs(migration));
+                return Err(Failure::Configuration(anyhow!("{differs}")));
+            }
             Err(error) => {
                 let context = self.what("migrating the tables in");
                 return Err(Failure::Configuration(anyhow::Error::new(error).context(context)));
@@ -140,13 +146,21 @@ impl Database {
         Ok(())
     }
 
-    /// Fails where the tables are another user's, who has given no rights to this one.
+    /// Fails where the tables are another user's, who has given too few rights to this one.
     async fn ask_for_owner(&self, connection: &mut PgConnection) -> Result<(), Failure> {
-        let ask = async { query_as::<(String, String)>(OWNER_IN_THE_WAY).fetch_optional(connection).await };
+        let changes = self.migrations != Migrations::Check;
+        let ask = async {
+            query_as::<(String, String, bool)>(OWNER_IN_THE_WAY).bind(changes).fetch_optional(connection).await
+        };
         let asked = in_time(LOOK_TIMEOUT, ask).await;
         match asked.map_err(|error| self.failure("looking for migrations in", error))? {
             None => Ok(()),
-            Some((owner, user)) => Err(Failure::Configuration(anyhow!(
+            Some((owner, user, true)) => Err(Failure::Configuration(anyhow!(
+                "{user} may not change the tables in {}, which belong to {owner}: give --migrations check, where \
+                 {owner} has brought them up to date by --migrations only",
+                self.address()
+            ))),
+            Some((owner, user, false)) => Err(Failure::Configuration(anyhow!(
                 "the tables in {} belong to {owner}, and {user} may not read them: run --migrations only as {owner}, which \
                  gives the roles their rights, or hand them over to stocks_owner first (deploy/postgres/hand-over.sql)",
                 self.address()
@@ -166,7 +180,8 @@ impl Database {
 
     fn differs(&self, migration: &Migration) -> String {
         format!(
-            "migration {} ({}) in {} is not the one of this program: they are of different releases",
+            "migration {} ({}) in {} is not the one of this program: where an older commit has made the tables, make them \
+             anew from the archive (docs/operations.md, Rebuild from the archive)",
             migration.version,
             migration.description,
             self.address()

@@ -65,7 +65,7 @@ async fn ticks_of_messages_that_hold_several_are_the_same_in_both_layers_and_ver
     let details = "select detail from reconciliations where status = 'mismatch'";
     let details: Vec<String> = sqlx::query_scalar(details).fetch_all(pipeline.database.pool()).await.unwrap();
     assert_eq!(details.len(), 1, "{details:?}");
-    assert!(details[0].contains("1 ticks of the archive are not in realtime_stock: offsets 3[12]"), "{details:?}");
+    assert!(details[0].contains("1 tick of the archive is not in realtime_stock: offsets 3[12]"), "{details:?}");
 }
 
 const DIFFERENCES: &str = "

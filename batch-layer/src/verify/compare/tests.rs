@@ -114,7 +114,7 @@ fn rejects_that_are_ticks_by_these_flags_are_a_mismatch() {
     let case = Case { rejected_ticks: at_zero([3]), parsed_otherwise: at_zero([4]), ..Case::default() };
     let outcome = case.compare(&[&ticks(0..3)[..], &ticks(5..9)].concat(), &ticks(0..9));
     assert_eq!((outcome.status, outcome.missing_in_realtime), (Status::Mismatch, 0), "{outcome:?}");
-    assert!(outcome.details[1].contains("are ticks by these flags"), "{:?}", outcome.details);
+    assert!(outcome.details[1].contains("is a tick by these flags"), "{:?}", outcome.details);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn ticks_whose_objects_have_expired_are_asked_of_the_speed_layer_alone() {
     assert_eq!(
         short.details,
         [
-            "1 ticks of the archive are not in realtime_stock: offsets 10",
+            "1 tick of the archive is not in realtime_stock: offsets 10",
             "2 ticks of objects that have expired are not in realtime_stock: offsets 8, 7[1]"
         ]
     );
@@ -275,9 +275,9 @@ fn later_elements_of_messages_are_named_by_their_index_and_stand_where_their_mes
     assert_eq!(outcome.status, Status::Mismatch);
     assert_eq!((outcome.missing_in_realtime, outcome.missing_in_archive, outcome.skipped), (1, 1, 1));
     for word in [
-        "1 ticks of the archive are not in realtime_stock: offsets 1[2]",
-        "1 ticks of realtime_stock are not in the archive: offsets 1[1]",
-        "1 ticks of the archive wait for the speed layer: offsets 101[4]",
+        "1 tick of the archive is not in realtime_stock: offsets 1[2]",
+        "1 tick of realtime_stock is not in the archive: offsets 1[1]",
+        "1 tick of the archive waits for the speed layer: offsets 101[4]",
     ] {
         assert!(outcome.details.iter().any(|detail| detail.contains(word)), "{word}: {:?}", outcome.details);
     }

@@ -1,0 +1,75 @@
+//! How far back there is anything to compare.
+
+use crate::archive::{PrefixTemplate, Store, StoreError};
+use crate::cli::Plan;
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::work::folders::OLDEST;
+use common::Timestamp;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+
+/// A window of more hours begins where there is anything.
+const LONG_HOURS: usize = 500;
+
+/// Where ticks may be.
+pub struct Sources<'a> {
+    pub index: &'a mut Index,
+    pub store: &'a Store,
+    pub templates: &'a [PrefixTemplate],
+    /// Kafka does not tell its oldest hour before it is asked for one.
+    pub has_kafka: bool,
+}
+
+impl Sources<'_> {
+    /// Lets a window of centuries begin with the first hour of which anything is there.
+    ///
+    /// # Errors
+    /// Where the database or the store fails; here and below.
+    pub async fn shorten(&mut self, plan: &mut Plan) -> Result<(), Failure> {
+        if Hour::each(plan.window.clone()).count() <= LONG_HOURS {
+            return Ok(());
+        }
+        let kafka = self.has_kafka.then_some(OLDEST);
+        let begin =
+            [self.oldest_row().await?, self.oldest_folder(plan.slack).await?, kafka].into_iter().flatten().min();
+        let (asked, end) = (plan.window.start, plan.window.end);
+        plan.window.start = begin.unwrap_or(end).clamp(asked, end);
+        if plan.window.start > asked {
+            tracing::info!("there is nothing before {}: the hours from {asked} on are passed over", plan.window.start);
+        }
+        Ok(())
+    }
+
+    async fn oldest_row(&mut self) -> Result<Option<Hour>, Failure> {
+        let oldest = pg::query_scalar(
+            "select least((select min(hour) from batch_hours), (select min(hour) from stale_hours),
+                          (select min(hour) from hourly_stock_summary), (select min(hour) from hour_bars),
+                          (select min(minute) from minute_bars), (select min(timestamp) from realtime_stock))",
+        )
+        .fetch_one(&mut self.index.connection);
+        let oldest: Result<Option<Timestamp>, _> = in_time(self.index.patience, oldest).await;
+        Ok(oldest.map_err(|error| self.index.failed("looking for the oldest row in", error))?.map(Hour::of))
+    }
+
+    /// Where a folder on the first level stands for more than an hour, as for a whole year, its first one is not known.
+    async fn oldest_folder(&self, slack: i64) -> Result<Option<Hour>, Failure> {
+        let mut oldest = None;
+        for template in self.templates {
+            let folders = match self.store.folders(template.stem(), "", true).await {
+                // Who may not list there lists hour by hour.
+                Err(StoreError::Refused(_)) => return Ok(Some(OLDEST)),
+                folders => folders?,
+            };
+            let any = template.prefix(OLDEST);
+            let is_of_hours = template.level(&any) == &*any;
+            let hour = |folder: &String| match is_of_hours {
+                true => template.hour_of(folder).map(|hour| hour.plus(-slack)),
+                false => Some(OLDEST),
+            };
+            oldest = oldest.into_iter().chain(folders.iter().filter_map(hour)).min();
+        }
+        Ok(oldest)
+    }
+}
