@@ -82,6 +82,9 @@ create table archive_object_hours
     hour        timestamptz not null,
     key         text        not null collate "C",
     ticks       bigint      not null,
+    -- The times of the first and of the last of them.
+    first_at    timestamptz not null,
+    last_at     timestamptz not null,
     -- Of its bars and offsets: what has the same changes no sums, whatever its etag, name or compression.
     fingerprint bigint      not null,
     -- Of its offsets alone.

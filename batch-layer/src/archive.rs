@@ -186,10 +186,10 @@ impl Store {
         }
     }
 
-    /// Copies an object, all of it at once; gives the copy's etag.
-    pub async fn copy(&self, from: &str, to: &str) -> Result<String, StoreError> {
+    /// Copies an object of `size` bytes, all of it at once; gives the copy's etag.
+    pub async fn copy(&self, from: &str, to: &str, size: u64) -> Result<String, StoreError> {
         match self {
-            Self::S3(store) => store.copy(from, to).await,
+            Self::S3(store) => store.copy(from, to, size).await,
             Self::Local(store) => store.copy(from, to),
         }
     }

@@ -23,7 +23,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Acquire, Row};
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ pub struct Indexed {
     pub summed: Option<Prints>,
     /// What it holds of the hour.
     pub ticks: u64,
+    /// The times of the first and of the last of them.
+    pub span: RangeInclusive<Timestamp>,
     /// How it was read.
     pub format: String,
     /// Some of its ticks, of whatever hour, do not tell their offset.
@@ -262,7 +264,7 @@ impl Index {
         let mut objects = Vec::new();
         let mut rows = pg::query(
             r#"select o.key, o.etag, o.size, o.last_modified, o.folder, o.format, o.placeless, h.merged,
-                      h.ticks, h.summed, h.summed_places
+                      h.ticks, h.first_at, h.last_at, h.summed, h.summed_places
                from archive_object_hours h join archive_objects o using (key)
                where h.hour = $1 and not o.gone
                order by o.key collate "C""#,
@@ -377,7 +379,8 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
         |(content, places): (i64, i64)| Prints { content: content.cast_unsigned(), places: places.cast_unsigned() };
     let summed = content.zip(places).map(prints);
     let (format, placeless) = (row.try_get("format")?, row.try_get("placeless")?);
-    Ok(Indexed { object, folder, merged, summed, ticks, format, placeless })
+    let span = row.try_get("first_at")?..=row.try_get("last_at")?;
+    Ok(Indexed { object, folder, merged, summed, ticks, span, format, placeless })
 }
 
 fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {

@@ -6,23 +6,24 @@
 
 mod collect;
 mod groups;
-mod store;
+pub(crate) mod store;
 mod verdicts;
 
-use crate::archive::{FileName, Object};
+use crate::archive::Object;
 use crate::cli::{Args, Plan};
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::reader::{IN_FLIGHT, ReadError, Reader};
 use crate::stop::stopped;
 use anomalies::hindsight::{self, Parameters};
-use collect::{Gathered, Held, Part, UNKNOWN_TOPIC, Wanted};
+use collect::{Gathered, Held, Part, UNKNOWN_TOPIC, Wanted, Whose, margins};
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
 use groups::{Group, Groups};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::counted;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use store::{Added, Changed, Found, Judged};
@@ -68,6 +69,7 @@ pub async fn refresh(
     let detectors =
         format!("{} {}, price step {}", hindsight::DETECTOR.name, hindsight::DETECTOR.version, parameters.price_step);
     let format = args.archive.format().describe();
+    report_expired(index, &plan.window).await?;
     let due = index.to_judge(&detectors, &format, &plan.window).await?;
     if due.is_empty() {
         return Ok(());
@@ -89,6 +91,19 @@ pub async fn refresh(
         judging.judge(index, hour).await?;
     }
     judging.report();
+    Ok(())
+}
+
+/// Says of which hours clean bars have become raw ones for good.
+async fn report_expired(index: &mut Index, window: &Range<Hour>) -> Result<(), Failure> {
+    let hours = index.changed_since_expired(window).await?;
+    if let Some(first) = hours.first() {
+        let count = counted(hours.len() as u64, "hour");
+        tracing::warn!(
+            "late ticks have come to {count}, the first {first}, of which objects have expired: nothing can judge such an \
+             hour again, and the clean views show the raw bars of those ticks' symbols"
+        );
+    }
     Ok(())
 }
 
@@ -114,19 +129,24 @@ impl Judging<'_> {
         let rows = index.findings_of(hour).await?;
         let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
         let has_before = self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
-        let mut reads: Vec<(Object, bool)> = objects.iter().map(|indexed| (indexed.object.clone(), false)).collect();
-        if !has_before {
-            self.add_margin(&mut reads, &before, |origin| -origin);
-        }
-        let within = reads.len();
-        self.add_margin(&mut reads, &behind, |origin| origin);
-        reads[within..].iter_mut().for_each(|(_, is_of_next)| *is_of_next = true);
+        let (from, until) = margins(hour);
+        let before = before.iter().filter(|indexed| !has_before && *indexed.span.end() >= from);
+        let behind = behind.iter().filter(|indexed| *indexed.span.start() < until);
+        let reads = self.reads(objects.iter().chain(before).chain(behind));
         let (mut judged, mut ends) = (Judged::default(), Vec::new());
         let is_whole = groups.iter().any(|group| group.symbols.is_none());
         for Group { symbols, ticks } in groups {
-            let wanted = Wanted { hour, symbols, margin: self.parameters.neighbours / 2, with_before: !has_before };
+            let wanted = Wanted {
+                hour,
+                symbols: symbols.clone(),
+                margin: self.parameters.neighbours / 2,
+                with_before: !has_before,
+            };
             match self.gather(wanted, &reads, ticks).await {
-                Ok(gathered) => self.judge_group(hour, &gathered, &rows, (&mut judged, &mut ends)),
+                Ok(gathered) => {
+                    let part = self.judge_group(hour, (&gathered, symbols.as_deref()), &rows, &mut judged);
+                    ends.push(part);
+                }
                 Err(Unread::Failed(failure)) => return Err(failure),
                 Err(Unread::Skipped(why)) => {
                     tracing::warn!("hour {hour}: not judged with hindsight: {why}");
@@ -158,42 +178,30 @@ impl Judging<'_> {
         Ok(Some(groups))
     }
 
-    /// Adds those of a neighbouring hour's objects that may hold the ticks nearest to the hour: of each partition the one
-    /// that `rank` puts first.
-    fn add_margin(&self, reads: &mut Vec<(Object, bool)>, neighbours: &[Indexed], rank: impl Fn(i64) -> i64) {
-        let mut nearest: FxHashMap<(&str, i32), (i64, &Object)> = FxHashMap::default();
-        for indexed in neighbours.iter().filter(|indexed| *indexed.format == *self.format) {
-            let object = &indexed.object;
-            let FileName::Records(origin) = self.reader.name(&object.key) else { continue };
-            let of = (self.reader.topic(&object.key), origin.partition);
-            let ranked = (rank(origin.start_offset), object);
-            let first = nearest.entry(of).or_insert(ranked);
-            if (ranked.0, &ranked.1.key) < (first.0, &first.1.key) {
-                *first = ranked;
-            }
-        }
-        let known: FxHashSet<Arc<str>> = reads.iter().map(|(object, _)| Arc::clone(&object.key)).collect();
-        let mut more: Vec<&Object> = nearest.into_values().map(|(_, object)| object).collect();
-        more.retain(|object| !known.contains(&object.key));
-        more.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        reads.extend(more.into_iter().map(|object| (object.clone(), false)));
+    /// The objects of which ticks are wanted, each once, in the order of their keys.
+    fn reads<'o>(&self, objects: impl Iterator<Item = &'o Indexed>) -> Vec<Object> {
+        let own = objects.filter(|indexed| *indexed.format == *self.format);
+        let by_key: BTreeMap<Arc<str>, Object> =
+            own.map(|indexed| (Arc::clone(&indexed.object.key), indexed.object.clone())).collect();
+        by_key.into_values().collect()
     }
 
     /// Reads what is wanted of the objects.
-    async fn gather(&mut self, wanted: Wanted, reads: &[(Object, bool)], ticks: u64) -> Result<Gathered, Unread> {
+    async fn gather(&mut self, wanted: Wanted, reads: &[Object], ticks: u64) -> Result<Gathered, Unread> {
         let mut gathered = Gathered::with_room(usize::try_from(ticks).unwrap_or(0));
         if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
             ends.iter().for_each(|part| gathered.add(part.only(wanted.symbols.as_deref())));
         }
-        let asked: Vec<(Object, bool, u8)> =
-            reads.iter().map(|(object, is_of_next)| (object.clone(), *is_of_next, self.topic(object))).collect();
+        let asked: Vec<(Object, Whose)> = (0..)
+            .zip(reads)
+            .map(|(rank, object)| (object.clone(), Whose { topic: self.topic(object), rank }))
+            .collect();
         let reader = self.reader.clone();
         let mut parts = stream::iter(asked)
-            .map(|(object, is_of_next, topic)| {
+            .map(|(object, whose)| {
                 let (reader, wanted) = (reader.clone(), wanted.clone());
                 async move {
-                    let collect =
-                        move |body, options: &_| collect::collect(body, options, (&wanted, topic, is_of_next));
+                    let collect = move |body, options: &_| collect::collect(body, options, &wanted, whose);
                     reader.read_with(&object, None, collect).await.map_err(|error| (object, error))
                 }
             })
@@ -217,22 +225,28 @@ impl Judging<'_> {
         u8::try_from(number).unwrap_or(UNKNOWN_TOPIC)
     }
 
+    /// Judges some symbols, of which `rows` were found among others; gives the ends of their ticks. `symbols`: whose;
+    /// `None`: all.
     fn judge_group(
         &self,
         hour: Hour,
-        gathered: &Gathered,
+        (gathered, symbols): (&Gathered, Option<&FxHashSet<Box<str>>>),
         rows: &[Found],
-        (judged, ends): (&mut Judged, &mut Vec<Part>),
-    ) {
+        judged: &mut Judged,
+    ) -> Part {
         let mut of_symbol: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
         rows.iter().enumerate().for_each(|(number, row)| of_symbol.entry(&row.symbol).or_default().push(number));
         let mut part = Part::default();
+        // Of what the archive lacks nothing can be said.
+        let is_asked = |row: &Found| symbols.is_none_or(|symbols| symbols.contains(&*row.symbol));
+        let asked = rows.iter().enumerate().filter(|(_, row)| is_asked(row));
+        judged.verdicts.extend(asked.map(|(number, _)| (number, None)));
         for (symbol, ticks) in gathered.by_symbol() {
             let numbers = of_symbol.get(symbol).map_or(&[][..], Vec::as_slice);
             self.judge_symbol(hour, (symbol, ticks), (rows, numbers), judged);
             part.add_end(symbol, end_of(hour, ticks, self.parameters.neighbours / 2));
         }
-        ends.push(part);
+        part
     }
 
     fn judge_symbol(
@@ -246,8 +260,9 @@ impl Judging<'_> {
         judged.ticks += within.len() as u64;
         let findings: Vec<Provisional> = numbers.iter().map(|number| rows[*number].finding.clone()).collect();
         let verdicts = verdicts::judge(ticks, within.clone(), &findings, &self.parameters);
-        let said = numbers.iter().zip(&verdicts.of_findings);
-        judged.verdicts.extend(said.filter_map(|(number, verdict)| Some((*number, (*verdict)?))));
+        for (number, verdict) in numbers.iter().zip(&verdicts.of_findings) {
+            judged.verdicts.insert(*number, *verdict);
+        }
         let is_known = |number: usize| {
             let known = findings.iter().zip(&verdicts.places);
             known.filter(|(finding, _)| finding.kind.is_of_price()).any(|(_, place)| *place == Some(number))
@@ -282,10 +297,12 @@ fn within(hour: Hour, ticks: &[Held]) -> Range<usize> {
     before(hour.start())..before(hour.plus(1).start())
 }
 
-/// The last ticks of the hour.
+/// The last ticks of the hour, as a margin of the next one.
 fn end_of(hour: Hour, ticks: &[Held], count: usize) -> &[Held] {
     let Range { start, end } = within(hour, ticks);
-    &ticks[end.saturating_sub(count).max(start)..end]
+    let (from, _) = margins(hour.plus(1));
+    let near = ticks.partition_point(|held| held.key.timestamp < from);
+    &ticks[end.saturating_sub(count).max(start).max(near)..end]
 }
 
 /// What it means for an hour that one of its objects was not read.

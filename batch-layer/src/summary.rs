@@ -3,6 +3,7 @@
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;
+use crate::judging;
 use crate::lake;
 use crate::lock::{self, Token};
 use crate::scan::{HourBars, Offsets};
@@ -206,6 +207,7 @@ async fn withdraw_all(connection: &mut PgConnection, token: Option<&Token>, hour
     delete_rows(&mut transaction, hour, None).await?;
     take_out_gone(&mut transaction, hour).await?;
     lake::table::withdraw(&mut transaction, hour).await?;
+    judging::store::withdraw(&mut transaction, hour).await?;
     // The sums go with it.
     pg::query("delete from batch_hours where hour = $1")
         .bind(hour.start())
@@ -243,6 +245,7 @@ async fn delete_rows(
 ) -> Result<(), sqlx::Error> {
     // A symbol may be in the old rows only.
     indicators::mark(transaction, hour, symbols).await?;
+    judging::store::forget_clean(transaction, hour, symbols).await?;
     pg::query("delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2))")
         .bind(hour.start())
         .bind(symbols)

@@ -7,15 +7,24 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache;
 
-/// TA-Lib by its authors, with the C library inside, and what it needs.
-const PACKAGES: [&str; 2] = ["TA-Lib==0.8.2", "numpy==2.4.6"];
+/// TA-Lib by its authors, with the C library inside, and what it needs; what the docs read the lake with. DuckDB's extension
+/// for S3 must be of its own version.
+const PACKAGES: [&str; 7] = [
+    "TA-Lib==0.8.2",
+    "numpy==2.4.6",
+    "duckdb==1.5.5",
+    "duckdb-extension-httpfs==1.5.5",
+    "pandas==3.1.1",
+    "pyarrow==26.0.1",
+    "polars==2.1.0",
+];
 /// To be changed with the packages.
-const KEY: &str = "python-1";
+const KEY: &str = "python-2";
 
 /// The interpreter of a virtual environment in the cache, made on first use.
 pub fn interpreter() -> Result<PathBuf> {
     let folder = cache::entry(KEY, |folder| {
-        println!("installing {} for Python ...", PACKAGES.join(" and "));
+        println!("installing {} for Python ...", PACKAGES.join(", "));
         run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         run(Command::new(python(folder))
             .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])

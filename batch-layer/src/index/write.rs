@@ -13,7 +13,7 @@ use service::pg::in_time;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 /// An object that has been read.
@@ -37,10 +37,12 @@ pub struct Entry {
 }
 
 /// What an object holds of an hour.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Holding {
     pub hour: Hour,
     pub ticks: u64,
+    /// The times of the first and of the last of them.
+    pub span: RangeInclusive<Timestamp>,
     pub prints: Prints,
 }
 
@@ -247,8 +249,11 @@ async fn insert_hours(
     let (mut hours, mut keys, mut ticks, mut wanted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut known, mut fingerprints, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let (mut before, mut places_before) = (Vec::new(), Vec::new());
+    let (mut first, mut last) = (Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
+            first.push(*holding.span.start());
+            last.push(*holding.span.end());
             hours.push(holding.hour.start());
             keys.push(&*entry.object.key);
             ticks.push(holding.ticks.cast_signed());
@@ -262,9 +267,10 @@ async fn insert_hours(
         }
     }
     pg::query(
-        "insert into archive_object_hours (hour, key, ticks, fingerprint, places, merged, summed, summed_places)
+        "insert into archive_object_hours
+             (hour, key, ticks, fingerprint, places, merged, summed, summed_places, first_at, last_at)
          select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bool[],
-                              $7::bigint[], $8::bigint[])",
+                              $7::bigint[], $8::bigint[], $9::timestamptz[], $10::timestamptz[])",
     )
     .bind(&hours)
     .bind(&keys)
@@ -274,6 +280,8 @@ async fn insert_hours(
     .bind(&known)
     .bind(&before)
     .bind(&places_before)
+    .bind(&first)
+    .bind(&last)
     .execute(transaction.acquire().await?)
     .await?;
     pg::query(

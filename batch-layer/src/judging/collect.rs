@@ -11,8 +11,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::io::Read;
 use std::sync::Arc;
 
-/// So much of the next hour is read for its first ticks.
-const BEHIND: i64 = 10 * Timestamp::MINUTE;
+/// How far from the hour a tick of its margin may lie. What is nearest is then a matter of the archive alone, and of other
+/// hours those objects alone are read that reach so near.
+const MARGIN: i64 = 10 * Timestamp::MINUTE;
+
+/// Between which times the ticks of an hour and of its margins lie: [from, until).
+#[must_use]
+pub fn margins(hour: Hour) -> (Timestamp, Timestamp) {
+    (hour.start().plus_micros(-MARGIN), hour.plus(1).start().plus_micros(MARGIN))
+}
 
 /// One tick, and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub struct Held {
     pub volume: Option<Volume>,
     /// Of those that are known; [`UNKNOWN_TOPIC`] and above: of none.
     pub topic: u8,
+    /// Of its object among all in the order of their keys, and of its line in that.
+    pub order: (u32, u32),
     /// Whether its line tells its place. Else that is what the object's name and the lines before it say.
     pub is_told: bool,
 }
@@ -40,6 +49,14 @@ pub struct Wanted {
     pub margin: usize,
     /// Whether those before it are among them.
     pub with_before: bool,
+}
+
+/// Which object ticks are of.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose {
+    pub topic: u8,
+    /// Among all that are read, in the order of their keys.
+    pub rank: u32,
 }
 
 /// What one object holds of them.
@@ -72,21 +89,16 @@ enum Side {
     Behind,
 }
 
-/// Reads of an object what is wanted; `is_of_next`: it is one of the next hour's, of which only the beginning is.
+/// Reads of an object what is wanted.
 ///
 /// # Errors
 /// Where it cannot be read to its end.
-pub fn collect(
-    input: impl Read,
-    options: &ScanOptions,
-    (wanted, topic, is_of_next): (&Wanted, u8, bool),
-) -> Result<Part, ScanError> {
+pub fn collect(input: impl Read, options: &ScanOptions, wanted: &Wanted, whose: Whose) -> Result<Part, ScanError> {
     let mut collecting = Collecting {
         options,
         wanted,
-        topic,
-        is_of_next,
-        is_past: false,
+        whose,
+        window: margins(wanted.hour),
         numbers: SymbolMap::default(),
         part: Part::default(),
         margins: FxHashMap::default(),
@@ -100,9 +112,9 @@ pub fn collect(
 struct Collecting<'a> {
     options: &'a ScanOptions,
     wanted: &'a Wanted,
-    topic: u8,
-    is_of_next: bool,
-    is_past: bool,
+    whose: Whose,
+    /// The hour and its margins.
+    window: (Timestamp, Timestamp),
     /// `None`: it is not wanted.
     numbers: SymbolMap<Option<u32>>,
     part: Part,
@@ -115,19 +127,12 @@ impl Visitor for Collecting<'_> {
         let start = self.wanted.hour.start();
         let side = match at.micros() - start.micros() {
             0..Timestamp::HOUR => None,
-            past if past >= Timestamp::HOUR => {
-                self.is_past |= self.is_of_next && past > Timestamp::HOUR + BEHIND;
-                Some(Side::Behind)
-            }
+            past if past >= Timestamp::HOUR => Some(Side::Behind),
             _ => Some(Side::Before),
         };
-        let is_wanted = match side {
-            None => true,
-            Some(Side::Before) => {
-                self.wanted.with_before && at.is_within(start.plus_micros(-Timestamp::HOUR), Timestamp::HOUR)
-            }
-            Some(Side::Behind) => at.is_within(start.plus_micros(Timestamp::HOUR), Timestamp::HOUR),
-        };
+        let (from, until) = self.window;
+        let is_near = at >= from && at < until;
+        let is_wanted = is_near && (side != Some(Side::Before) || self.wanted.with_before);
         let Some(symbol) = is_wanted.then(|| self.number(record)).flatten() else { return };
         let told = record.provenance.and_then(|told| place_of(told, spot.index));
         let place = told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
@@ -136,7 +141,8 @@ impl Visitor for Collecting<'_> {
             key: OrderKey { timestamp: at, place },
             prices: *record.tick.prices(),
             volume: record.tick.volume(),
-            topic: self.topic,
+            topic: self.whose.topic,
+            order: (self.whose.rank, u32::try_from(spot.order.0).unwrap_or(u32::MAX)),
             is_told: told.is_some(),
         };
         match side {
@@ -148,7 +154,7 @@ impl Visitor for Collecting<'_> {
     fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
 
     fn has_enough(&self) -> bool {
-        self.is_past
+        false
     }
 }
 
@@ -224,14 +230,14 @@ impl Gathered {
         number
     }
 
-    /// In order, and each record once.
+    /// In order, and each record once: as in the sums, the first object by key has it, and in that the first line.
     pub fn settle(&mut self) {
-        let order =
-            |held: &Held| (held.symbol, held.key, held.topic, !held.is_told, held.prices.close, held.prices.open);
-        self.ticks.sort_unstable_by_key(order);
+        // Those that tell no place are no record that could come again.
+        self.ticks.sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
         self.ticks.dedup_by(|later, first| {
-            (later.symbol, later.key, later.topic) == (first.symbol, first.key, first.topic) && later.is_told
+            later.is_told && first.is_told && (later.topic, later.key.place) == (first.topic, first.key.place)
         });
+        self.ticks.sort_unstable_by_key(|held| (held.symbol, held.key, held.topic, held.order));
     }
 
     /// The ticks of each symbol; [`Gathered::settle`] comes first.

@@ -13,6 +13,7 @@ use service::pg::bars::Columns;
 use service::pg::in_time;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgTransaction};
 use sqlx::{Acquire, AssertSqlSafe, Row as _};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What hindsight can say something of.
@@ -45,8 +46,8 @@ pub struct Found {
 /// What is written of an hour.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// What is said of findings, by where they stand among the hour's.
-    pub verdicts: Vec<(usize, bool)>,
+    /// What is said of findings, by where they stand among the hour's; `None`: their ticks are not in the archive.
+    pub verdicts: BTreeMap<usize, Option<bool>>,
     pub added: Vec<Added>,
     pub minutes: Vec<(Box<str>, CleanBar)>,
     pub hours: Vec<(Box<str>, CleanBar)>,
@@ -118,6 +119,20 @@ impl Index {
         .fetch_all(&mut self.connection);
         let due: Result<Vec<Timestamp>, _> = in_time(self.patience, due).await;
         Ok(due.map_err(|error| self.failed("reading judged_hours in", error))?.into_iter().map(Hour::of).collect())
+    }
+
+    /// The hours of a window that were computed anew after they had been judged, and of which objects have expired.
+    pub async fn changed_since_expired(&mut self, window: &Range<Hour>) -> Result<Vec<Hour>, Failure> {
+        let hours = pg::query_scalar(
+            "select hour from batch_hours b join judged_hours j using (hour)
+             where hour >= $1 and hour < $2 and b.gone_objects > 0 and b.computed_at > j.judged_at
+             order by hour",
+        )
+        .bind(window.start.start())
+        .bind(window.end.start())
+        .fetch_all(&mut self.connection);
+        let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
+        Ok(hours.map_err(|error| self.failed("reading judged_hours in", error))?.into_iter().map(Hour::of).collect())
     }
 
     /// What was found in an hour's ticks as they came.
@@ -207,19 +222,61 @@ async fn write(
     Ok(Changed { confirmed, withdrawn, added })
 }
 
+/// Takes back what was said of an hour that the archive no longer has.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+    pg::query("delete from anomalies where time >= $1 and time < $1 + interval '1 hour' and detector = $2")
+        .bind(hour.start())
+        .bind(DETECTOR.name)
+        .execute(transaction.acquire().await?)
+        .await?;
+    pg::query(
+        "update anomalies set (verdict, judged_at) = ('provisional', null)
+         where time >= $1 and time < $1 + interval '1 hour' and verdict <> 'provisional'",
+    )
+    .bind(hour.start())
+    .execute(transaction.acquire().await?)
+    .await
+    .map(drop)
+}
+
+/// Takes clean bars away that are made anew when the hour is judged: those of some symbols, whose ticks are others now.
+pub async fn forget_clean(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    symbols: Option<&[&str]>,
+) -> Result<(), sqlx::Error> {
+    for table in ["clean_minutes", "clean_hours"] {
+        let delete = format!("delete from {table} where of_hour = $1 and ($2::text[] is null or symbol = any ($2))");
+        pg::query_with(AssertSqlSafe(delete), PgArguments::default())
+            .bind(hour.start())
+            .bind(symbols)
+            .execute(transaction.acquire().await?)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Gives how many findings have become confirmed and withdrawn.
 async fn say(
     transaction: &mut PgTransaction<'_>,
     rows: &[Found],
-    verdicts: &[(usize, bool)],
+    verdicts: &BTreeMap<usize, Option<bool>>,
 ) -> Result<(u64, u64), sqlx::Error> {
     if verdicts.is_empty() {
         return Ok((0, 0));
     }
-    let all = || verdicts.iter().map(|(number, _)| &rows[*number]);
+    let all = || verdicts.keys().map(|number| &rows[*number]);
+    let word = |verdict: &Option<bool>| match verdict {
+        Some(true) => "confirmed",
+        Some(false) => "withdrawn",
+        None => "provisional",
+    };
     let said: Vec<String> = pg::query_scalar(
         "update anomalies a
-         set (verdict, judged_at) = (said.verdict, now())
+         set verdict = said.verdict, judged_at = case when said.verdict <> 'provisional' then now() end
          from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[], $6::integer[],
                      $7::text[], $8::text[])
                   as said (source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, verdict)
@@ -236,16 +293,16 @@ async fn say(
     .bind(all().map(|row| row.detector.as_str()).collect::<Vec<_>>())
     .bind(all().map(|row| row.version).collect::<Vec<_>>())
     .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
-    .bind(verdicts.iter().map(|(_, is_bad)| if *is_bad { "confirmed" } else { "withdrawn" }).collect::<Vec<_>>())
+    .bind(verdicts.values().map(word).collect::<Vec<_>>())
     .fetch_all(transaction.acquire().await?)
     .await?;
-    let confirmed = said.iter().filter(|verdict| *verdict == "confirmed").count() as u64;
-    Ok((confirmed, said.len() as u64 - confirmed))
+    let count = |word: &str| said.iter().filter(|verdict| *verdict == word).count() as u64;
+    Ok((count("confirmed"), count("withdrawn")))
 }
 
 /// Of what is found again the time stays at which it was found first. Gives how many are new.
 async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &[Added]) -> Result<u64, sqlx::Error> {
-    let inserted = pg::query(
+    let written: Vec<bool> = pg::query_scalar(
         "with found as
              (select * from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],
                                    $6::timestamptz[], $7::text[], $8::float8[], $9::float8[], $10::float8[])
@@ -259,11 +316,18 @@ async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &
                                     where f.source = a.source and f.kafka_partition = a.kafka_partition
                                       and f.kafka_offset = a.kafka_offset and f.kafka_index = a.kafka_index
                                       and f.kind = a.kind)))
-         insert into anomalies
+         insert into anomalies as a
              (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind, score, observed, expected,
               detector, version, verdict, judged_at)
          select found.*, $12, $13, 'confirmed', now() from found
-         on conflict do nothing",
+         on conflict (source, kafka_partition, kafka_offset, kafka_index, kind, detector, version) do update
+             set (symbol, time, score, observed, expected)
+                 = (excluded.symbol, excluded.time, excluded.score, excluded.observed, excluded.expected)
+             where (a.symbol, a.time, a.score, a.observed, a.expected)
+                       is distinct from (excluded.symbol, excluded.time, excluded.score, excluded.observed,
+                                         excluded.expected)
+         -- Whether it is new.
+         returning a.xmax = 0",
     )
     .bind(added.iter().map(|added| added.source).collect::<Vec<_>>())
     .bind(added.iter().map(|added| added.place.partition).collect::<Vec<_>>())
@@ -278,9 +342,9 @@ async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &
     .bind(hour.start())
     .bind(DETECTOR.name)
     .bind(DETECTOR.version.cast_signed())
-    .execute(transaction.acquire().await?)
+    .fetch_all(transaction.acquire().await?)
     .await?;
-    Ok(inserted.rows_affected())
+    Ok(written.into_iter().filter(|is_new| *is_new).count() as u64)
 }
 
 async fn insert_bars(

@@ -43,7 +43,7 @@ pub async fn publish((index, store): (&mut Index, &Store), shown: Shown<'_>) -> 
     table::announce(index, candidate, run_id, &objects).await?;
     let mut etags = Vec::new();
     for (part, LakeObject { key, size, .. }) in parts.iter().zip(&objects) {
-        store.copy(&part.staged.key, key).await?;
+        store.copy(&part.staged.key, key, *size).await?;
         let shown = find(store, key).await?;
         if shown.size != *size {
             let error = anyhow::anyhow!("{}{key} has {} of {size} bytes", store.location(), shown.size);

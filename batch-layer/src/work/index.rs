@@ -322,7 +322,11 @@ impl Work {
 }
 
 fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
-    Ok(Holding { hour: *hour, ticks: part.ticks + part.duplicates, prints: prints(part)? })
+    let (start, end) = (hour.start(), hour.plus(1).start());
+    // An hour of an object has at least one tick.
+    let first = part.bars.iter().map(|(_, bar)| bar.first.timestamp).min().unwrap_or(start);
+    let last = part.bars.iter().map(|(_, bar)| bar.last.timestamp).max().unwrap_or(end);
+    Ok(Holding { hour: *hour, ticks: part.ticks + part.duplicates, span: first..=last, prints: prints(part)? })
 }
 
 /// The older object of its name that a new one takes the place of, if any.

@@ -231,3 +231,152 @@ async fn a_bar_of_nothing_but_bad_prints_is_in_no_clean_view() {
     assert_eq!(world.number("select count(*) from clean_minute_stock").await, 59);
     assert_eq!(world.rows("select concat_ws(' ', ticks, left_out) from clean_minutes").await, ["0 1"]);
 }
+
+/// Three hours of three symbols that walk, with prints that are off near the hours' ends.
+fn walking() -> Vec<Tick> {
+    let mut dice = Dice(7);
+    let mut prices = [1_000_000; 3];
+    let of_hour = |number: i64| number % 240;
+    let tick = |number: i64| {
+        let symbol = (number % 3) as usize;
+        prices[symbol] += dice.roll(400) - 200;
+        let is_near_an_end = !(20..220).contains(&of_hour(number));
+        let off = if is_near_an_end && dice.roll(6) == 0 { 800 + dice.roll(5_000) } else { 0 };
+        let price = prices[symbol] + off;
+        Tick {
+            symbol: ["AAPL", "MSFT", "BRK-B"][symbol].into(),
+            at: at(10 + number / 240, 0).plus_micros(of_hour(number) * 15_000_000),
+            open: price,
+            close: price,
+            volume: 100,
+            partition: 0,
+            offset: number,
+        }
+    };
+    (0..720).map(tick).collect()
+}
+
+/// Numbers that are the same in each run of a test.
+struct Dice(u64);
+
+impl Dice {
+    /// From 0 to below `sides`.
+    fn roll(&mut self, sides: i64) -> i64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % sides.unsigned_abs()).cast_signed()
+    }
+}
+
+/// All that hindsight has said.
+async fn said(world: &World) -> Vec<String> {
+    let columns = "symbol, open, high, low, close, volume, ticks, sum_close, notional, left_out";
+    world
+        .rows(&format!(
+            "select concat_ws(' ', kafka_offset, symbol, kind, score, observed, expected, verdict) from anomalies
+             union all select concat_ws(' ', 'minute', minute, {columns}) from clean_minutes
+             union all select concat_ws(' ', 'hour', hour, {columns}) from clean_hours
+             order by 1"
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn verdicts_are_the_same_however_records_lie_in_objects_and_whichever_hours_runs_have_looked_at() {
+    let ticks = walking();
+    let whole = World::create().await;
+    for hour in 0..3 {
+        let of_hour = &ticks[240 * hour..240 * (hour + 1)];
+        whole.put(&key(10 + hour as i64, 0, 240 * hour as i64), of_hour).await;
+    }
+    whole.run_ok(&DAY).await;
+    let expected = said(&whole).await;
+    assert!(expected.len() > 10, "{expected:?}");
+
+    let cut = World::create().await;
+    let (mut dice, mut left) = (Dice(11), ticks);
+    while !left.is_empty() {
+        // Some come later than others of their hour.
+        let from = dice.roll(left.len().min(20) as i64) as usize;
+        let object: Vec<Tick> = left.drain(from..left.len().min(from + 7)).collect();
+        let last = object.iter().map(|tick| tick.at).max().unwrap();
+        cut.put(&key_of(Hour::of(last), 0, object[0].offset), &object).await;
+        if dice.roll(20) == 0 {
+            cut.run_ok(&DAY).await;
+        }
+    }
+    cut.run_ok(&DAY).await;
+    assert_eq!(said(&cut).await, expected);
+    for hour in ["2025-06-02T12", "2025-06-02T10", "2025-06-02T11"] {
+        cut.run_ok(&["--hour", hour, "--recompute"]).await;
+        assert_eq!(said(&cut).await, expected, "after {hour}");
+    }
+}
+
+#[tokio::test]
+async fn of_conflicting_records_the_clean_bars_have_that_of_the_summary() {
+    for other in ["aa", "zz"] {
+        let world = World::create().await;
+        let (ticks, mut others) = (calm(10, &[]), calm(10, &[100, 101]));
+        others.truncate(150);
+        world.put(&key(10, 0, 10_000), &ticks).await;
+        let folder = "raw/stock_prices/2025-06-02-10";
+        let name = key(10, 0, 10_000).replace(folder, &format!("{folder}/{other}"));
+        world.put(&name, &others).await;
+        world.run_ok(&DAY).await;
+        let high = world.rows("select trim_scale(high)::text from hourly_stock_summary").await;
+        let bad = world.number("select count(*) from anomalies where verdict = 'confirmed'").await;
+        assert_eq!((high == ["102.01"], bad), if other == "aa" { (true, 2) } else { (false, 0) }, "{high:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_hour_that_is_written_and_not_judged_shows_its_raw_bars() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 10_000), &calm(10, &[100])).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select sum(left_out)::bigint from clean_hourly_stock").await, 1);
+    let mut mended = calm(10, &[]);
+    mended.iter_mut().for_each(|tick| (tick.open, tick.close) = (tick.open + 500_000, tick.close + 500_000));
+    world.put(&key(10, 0, 10_000), &mended).await;
+    world.run_ok(&[&DAY[..], &["--anomalies", "off"]].concat()).await;
+    let bars = "select concat_ws(' ', left_out, trim_scale(low)) from clean_hourly_stock";
+    assert_eq!(world.rows(bars).await, ["0 150"]);
+}
+
+#[tokio::test]
+async fn late_ticks_of_an_hour_that_nothing_can_judge_any_more_are_said_to_show_raw_bars() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 10_000), &calm(10, &[100])[..300]).await;
+    world.run_ok(&DAY).await;
+    world.expire(&key(10, 0, 10_000)).await;
+    world.run_ok(&DAY).await;
+    world.put(&key(12, 0, 10_300), &calm(10, &[])[300..]).await;
+    for _ in 0..2 {
+        let outcome = world.run_ok(&DAY).await;
+        assert!(
+            outcome.stderr.contains("late ticks have come to 1 hour, the first 2025-06-02T10"),
+            "{}",
+            outcome.stderr
+        );
+    }
+    assert_eq!(world.rows("select concat_ws(' ', ticks, left_out) from clean_hourly_stock").await, ["360 0"]);
+}
+
+#[tokio::test]
+async fn of_ticks_that_the_archive_has_lost_nothing_is_said() {
+    let world = World::create().await;
+    let ticks = calm(10, &[100, 200, 300]);
+    world.put(&key(10, 0, 10_000), &ticks).await;
+    find(&world, &ticks[100], "spike", price(&ticks[100])).await;
+    find(&world, &ticks[200], "spike", price(&ticks[200])).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select count(*) from anomalies where verdict = 'confirmed'").await, 3);
+    world.put(&key(10, 0, 10_000), &ticks[..150]).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(FOUND).await, ["10100 spike bad_print confirmed", "10200 spike bad_print provisional"]);
+    // It was another hour's.
+    world.put(&key(10, 0, 10_000), &calm(9, &[])).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(FOUND).await, ["10100 spike bad_print provisional", "10200 spike bad_print provisional"]);
+    assert_eq!(world.number("select count(*) from clean_hours").await, 0);
+}

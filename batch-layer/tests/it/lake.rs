@@ -5,15 +5,16 @@ use crate::verify::{HOURS, agreeing, verify};
 use batch_layer::lake::file;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::process::Command;
 use std::time::Duration;
-use testing::Child;
+use testing::{Child, stack};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 /// The keys that readers see.
 async fn published(world: &World) -> BTreeSet<String> {
-    let listed = world.bucket.list("lake/").await.unwrap();
+    let listed = world.bucket.list("lake/source=").await.unwrap();
     listed.into_iter().map(|object| object.key).collect()
 }
 
@@ -153,7 +154,7 @@ async fn what_a_killed_run_has_left_is_gone_after_the_next_one() {
             ))
             .await;
     }
-    world.bucket.put("lake/_staging/9-0.parquet", "half").await.unwrap();
+    world.bucket.put("lake/_staging/9-0.parquet.staged", "half").await.unwrap();
     world.run_ok(&COMPACT).await;
     assert_eq!(lake(&world).await, expected(&ticks));
     assert_eq!(world.number("select count(*) from lake_objects").await, 1);
@@ -341,4 +342,48 @@ async fn another_prefix_is_a_lake_of_its_own() {
     assert_eq!([below(&world, "lake/").await, below(&world, "other/").await], [1, 1]);
     let outcome = world.run(&[&COMPACT[..], &["--lake-prefix", "raw/stock_prices/lake/"]].concat()).await;
     assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+}
+
+/// What docs/lake.md says to run, language by language.
+fn queries() -> Vec<&'static str> {
+    let docs = include_str!("../../../docs/lake.md");
+    docs.split("```python\n").skip(1).filter_map(|block| block.split("```").next()).collect()
+}
+
+#[tokio::test]
+async fn the_queries_of_the_docs_find_each_tick_once() {
+    let world = World::create().await;
+    let ticks = [some_ticks(13, 0, 0, 300), some_ticks(14, 1, 0, 200)].concat();
+    world.put(&key(13, 0, 0), &ticks[..300]).await;
+    world.put(&key(14, 1, 0), &ticks[300..]).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    // What a reader's glob must pass over.
+    world.bucket.put("lake/_staging/9-0.parquet.staged", "half").await.unwrap();
+    let of_symbol: Vec<&Tick> = ticks.iter().filter(|tick| tick.symbol == "AAPL").collect();
+    let volume: i64 = of_symbol.iter().map(|tick| tick.volume).sum();
+    let queries = queries();
+    assert_eq!(queries.len(), 3);
+    for query in queries {
+        // Nothing is downloaded here: the package has the extension.
+        let query = query.replace("stock-data", world.bucket.name()).replace(
+            "install httpfs; load httpfs",
+            "load '\" + next(__import__('pathlib').Path(__import__('duckdb_extension_httpfs').__file__).parent\
+             .rglob('httpfs.duckdb_extension')).as_posix() + \"'",
+        );
+        let environment = world.bucket.env();
+        let of = |name: &str| environment.iter().find(|(of, _)| *of == name).map(|(_, value)| value.clone()).unwrap();
+        let output = Command::new(stack("STACK_PYTHON"))
+            .args(["-c", &query])
+            .env("AWS_ENDPOINT_URL", of("S3_ENDPOINT_URL"))
+            .env("AWS_ACCESS_KEY_ID", of("AWS_ACCESS_KEY_ID"))
+            .env("AWS_SECRET_ACCESS_KEY", of("AWS_SECRET_ACCESS_KEY"))
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let (count, sum) = printed.trim().split_once(' ').unwrap_or_default();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(count.parse(), Ok(of_symbol.len()), "{query}{complaint}");
+        assert_eq!(sum.parse(), Ok(volume as f64), "{query}{complaint}");
+    }
 }

@@ -257,7 +257,12 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         lines: 1,
         rejected: 0,
         rejects: Vec::new(),
-        hours: vec![Holding { hour, ticks: 1, prints: Prints { content: 0, places: 0 } }],
+        hours: vec![Holding {
+            hour,
+            ticks: 1,
+            span: hour.start()..=hour.start(),
+            prints: Prints { content: 0, places: 0 },
+        }],
         placeless: false,
         format: "lines".into(),
         instead_of: None,

@@ -1,6 +1,6 @@
 //! What is written to the store, and taken from it: the lake alone does that.
 
-use super::{ATTEMPTS, S3Store, StoreError};
+use super::{S3Store, StoreError};
 use anyhow::Context;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -8,27 +8,31 @@ use aws_sdk_s3::primitives::ByteStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long one attempt to write an object may take, and all together.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long an attempt to write or copy an object may take: so long, and a second for each of so many bytes.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+const WRITE_PACE: u64 = 1 << 20;
+/// All attempts together, in units of one: a store that answers nothing must not hold the lock for long.
+const WRITE_ATTEMPTS: u32 = 2;
 /// What cannot stand in a copy's source as it is.
 const PLAIN: &[u8] = b"/-_.~";
 
 impl S3Store {
     /// Writes a file as an object; gives its etag.
     pub async fn put(&self, key: &str, path: &Path) -> Result<String, StoreError> {
+        let size = path.metadata().map_or(0, |metadata| metadata.len());
         let body = ByteStream::from_path(path).await;
         let body = body.with_context(|| format!("cannot read {}", path.display())).map_err(StoreError::Unavailable)?;
         let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
-        let answer = request.customize().config_override(patient()).send().await;
+        let answer = request.customize().config_override(patient(size)).send().await;
         let answer = answer.map_err(|error| self.sort_write_error(&format!("write {key}"), error))?;
         Ok(answer.e_tag().unwrap_or_default().to_owned())
     }
 
-    /// Copies an object within the store; gives the copy's etag.
-    pub async fn copy(&self, from: &str, to: &str) -> Result<String, StoreError> {
+    /// Copies an object of `size` bytes within the store; gives the copy's etag.
+    pub async fn copy(&self, from: &str, to: &str, size: u64) -> Result<String, StoreError> {
         let source = format!("{}/{}", self.bucket, escaped(from));
         let request = self.client.copy_object().bucket(&self.bucket).copy_source(source).key(to);
-        let answer = request.customize().config_override(patient()).send().await;
+        let answer = request.customize().config_override(patient(size)).send().await;
         let answer = answer.map_err(|error| self.sort_write_error(&format!("copy {from} to {to}"), error))?;
         Ok(answer.copy_object_result().and_then(|copy| copy.e_tag()).unwrap_or_default().to_owned())
     }
@@ -43,12 +47,13 @@ impl S3Store {
     }
 }
 
-/// What is right for small answers is too short for large objects.
-fn patient() -> Builder {
+/// What is right for small answers is too short for large objects. `size`: of the object in bytes.
+fn patient(size: u64) -> Builder {
+    let attempt = WRITE_TIMEOUT + Duration::from_secs(size / WRITE_PACE);
     let timeouts = TimeoutConfig::builder()
-        .read_timeout(WRITE_TIMEOUT)
-        .operation_attempt_timeout(WRITE_TIMEOUT)
-        .operation_timeout(WRITE_TIMEOUT * ATTEMPTS)
+        .read_timeout(attempt)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt * WRITE_ATTEMPTS)
         .build();
     Builder::new().timeout_config(timeouts)
 }
