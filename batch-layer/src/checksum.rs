@@ -72,6 +72,22 @@ impl fmt::Display for Content<'_> {
     }
 }
 
+#[cfg(test)]
+impl Content<'static> {
+    /// A tick for tests that look at places and prices alone.
+    pub fn with_close(nanos: i64) -> Self {
+        Self {
+            symbol: "A",
+            timestamp: Timestamp::from_micros(5),
+            open: Price::from_nanos(1),
+            high: None,
+            low: None,
+            close: Price::from_nanos(nanos),
+            volume: Volume::from_parts(1, 0),
+        }
+    }
+}
+
 impl Checksum {
     /// The checksum of one tick. `offset`: its place in its partition, where that is known; the same tick at another
     /// place is then another one.

@@ -260,9 +260,7 @@ impl Judging<'_> {
         judged.ticks += within.len() as u64;
         let findings: Vec<Provisional> = numbers.iter().map(|number| rows[*number].finding.clone()).collect();
         let verdicts = verdicts::judge(ticks, within.clone(), &findings, &self.parameters);
-        for (number, verdict) in numbers.iter().zip(&verdicts.of_findings) {
-            judged.verdicts.insert(*number, *verdict);
-        }
+        judged.verdicts.extend(numbers.iter().copied().zip(verdicts.of_findings));
         let is_known = |number: usize| {
             let known = findings.iter().zip(&verdicts.places);
             known.filter(|(finding, _)| finding.kind.is_of_price()).any(|(_, place)| *place == Some(number))

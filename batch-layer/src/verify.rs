@@ -34,6 +34,7 @@ use crate::archive::Store;
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
+use crate::lake::look::Look;
 use crate::reader::{Others, Reader};
 use crate::scan::Offsets;
 use crate::shared::{self, Shared};
@@ -43,7 +44,7 @@ use archive::Archive;
 use common::Timestamp;
 use compare::{Sides, Unplaced};
 use kept::Kept;
-use lake::{Expected, Found, Lake};
+use lake::{Expected, Found};
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use recorded::Recorded;
 use repair::Repair;
@@ -390,9 +391,10 @@ impl Verification {
             parts.map(|(topic, part)| (topic.name.clone(), part.archived.holdings.hours.get(&hour))).collect()
         });
         let expected = Expected { archive, computed_at: computed.computed_at };
-        let lake = Lake { store: &self.archive.store, stop: &self.stop };
+        let folder = std::env::temp_dir();
+        let look = Look { store: &self.archive.store, folder: &folder, stop: &self.stop };
         // On the heap: as a part of this one it would nest deeper than the compiler follows.
-        Box::pin(lake.compare(&mut self.index, hour, &expected)).await
+        Box::pin(lake::compare(&mut self.index, look, hour, &expected)).await
     }
 
     /// `false` where several hours hold more together than there is memory for.

@@ -152,10 +152,6 @@ impl Visitor for Collecting<'_> {
     }
 
     fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
-
-    fn has_enough(&self) -> bool {
-        false
-    }
 }
 
 impl Collecting<'_> {

@@ -3,7 +3,7 @@
 use super::args::CompactArgs;
 use super::gather::{Gathered, add_kept, gather};
 use super::inventory::Inventory;
-use super::look::{self, Held, Unread};
+use super::look::{Look, Seen, Unread};
 use super::publish::{self, Part, Shown};
 use super::sort::{Sorted, nameless, rewound};
 use super::table::{self, Asked, Candidate, Counting, LakeObject, Standing};
@@ -128,14 +128,14 @@ impl Compaction {
         self.reader =
             self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
-        let room = (&*self.folder, &self.stop);
-        self.inventory = Inventory::take(&mut self.index, &self.store, &self.prefix, room).await?;
+        let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
+        self.inventory = Inventory::take(&mut self.index, look, &self.prefix, window).await?;
         let (format, anew, damaged) = (&self.format, self.inventory.hours(), self.inventory.damaged());
         let location = self.store.location();
         let asked = Asked { window, format, location: &location, prefix: &self.prefix, anew: &anew, damaged: &damaged };
         let candidates = table::hours(&mut self.index, &asked).await?;
         report_others(&candidates);
-        let mut failed = self.inventory.report(window, &candidates);
+        let mut failed = self.inventory.report(&candidates);
         for candidate in candidates.iter().filter(|candidate| candidate.standing == Standing::Due) {
             if self.stop.is_cancelled() {
                 return Err(stopped());
@@ -192,7 +192,7 @@ impl Compaction {
             let gathered = gather(&self.reader, candidate.hour, &objects, &self.folder).await;
             let mut gathered = gathered.map_err(|(object, error)| self.unread(&object, error))?;
             for counting in kept.iter().filter(|counting| counting.source == topic) {
-                let added = add_kept(gathered, &self.store, counting, (&self.folder, &self.stop)).await;
+                let added = add_kept(gathered, self.look(), counting).await;
                 gathered = added.map_err(|error| unread(&counting.key, error))?;
             }
             let Gathered { sorter, holdings } = gathered;
@@ -248,14 +248,13 @@ impl Compaction {
         let mut replaceable = Vec::new();
         for object in self.inventory.strangers(&key::folder(&self.prefix, topic, hour)) {
             let what = format!("{}{}, which lake_objects does not know,", self.store.location(), object.key);
-            let held = look::read(&self.store, object, (&self.folder, &self.stop), Holdings::default()).await;
-            let (rows, checksum, others) = match held {
-                Ok(mut held) => {
-                    held.holdings.settle();
-                    (held.rows, held.checksum, others(&held.holdings, hour, new))
+            let (seen, others) = match self.look().read(object, Holdings::default()).await {
+                Ok((mut holdings, seen)) => {
+                    holdings.settle();
+                    (seen, others(&holdings, hour, new))
                 }
                 // What no reader can read is no tick of theirs.
-                Err(Unread::Damaged(_)) => (0, 0, 0),
+                Err(Unread::Damaged(_)) => (Seen { rows: 0, checksum: 0 }, 0),
                 Err(Unread::Moved) => continue,
                 Err(Unread::Away(failure)) => return Err(failure.into()),
             };
@@ -268,7 +267,7 @@ impl Compaction {
             }
             tracing::warn!("hour {hour}: {what} is replaced: it holds none but the hour's ticks");
             let (key, source) = (object.key.to_string(), topic.to_owned());
-            replaceable.push(LakeObject { key, source, size: object.size, rows, checksum });
+            replaceable.push(LakeObject { key, source, size: object.size, seen });
         }
         Ok(replaceable)
     }
@@ -278,9 +277,11 @@ impl Compaction {
         if !candidate.has_expired {
             return Ok(Vec::new());
         }
-        let mut kept = table::counting_of_hour(&mut self.index, candidate.hour).await?;
-        kept.retain(|counting| counting.key.starts_with(&*self.prefix));
-        Ok(kept)
+        table::counting(&mut self.index, &self.prefix, &(candidate.hour..candidate.hour.plus(1))).await
+    }
+
+    fn look(&self) -> Look<'_> {
+        Look { store: &self.store, folder: &self.folder, stop: &self.stop }
     }
 
     /// The objects of an hour by their topics, in the order of their keys.
@@ -304,12 +305,11 @@ impl Compaction {
         let key = key::staged(&self.prefix, &name);
         self.store.put(&key, &path_of(&written.file)).await?;
         let staged = publish::find(&self.store, &key).await?;
-        let held = look::read(&self.store, &staged, (&self.folder, &self.stop), found).await;
-        let Held { rows, checksum, holdings } = held.map_err(|error| unread(&key, error))?;
-        if rows != written.rows {
-            return Err(Obstacle::Because(format!("{key} has {rows} of {} ticks", written.rows)));
+        let (holdings, seen) = self.look().read(&staged, found).await.map_err(|error| unread(&key, error))?;
+        if seen.rows != written.rows {
+            return Err(Obstacle::Because(format!("{key} has {} of {} ticks", seen.rows, written.rows)));
         }
-        Ok((Part { source: topic.to_owned(), name, staged, rows, checksum }, holdings))
+        Ok((Part { source: topic.to_owned(), name, staged, seen }, holdings))
     }
 
     fn unread(&self, object: &Object, error: ReadError) -> Obstacle {
@@ -398,19 +398,7 @@ mod tests {
     use super::super::sort::Sorter;
     use super::*;
     use crate::checksum::Content;
-    use common::{Place, Price, Volume};
-
-    fn content(close: i64) -> Content<'static> {
-        Content {
-            symbol: "A",
-            timestamp: Timestamp::from_micros(5),
-            open: Price::from_nanos(1),
-            high: None,
-            low: None,
-            close: Price::from_nanos(close),
-            volume: Volume::from_parts(1, 0),
-        }
-    }
+    use common::Place;
 
     #[test]
     fn an_hour_of_more_than_the_target_becomes_several_files_in_order() {
@@ -418,7 +406,7 @@ mod tests {
         let mut sorter = Sorter::new(folder.path());
         let rows = 2 * file::GROUP as i64 + 5;
         for offset in 0..rows {
-            sorter.push(&content(offset), Place { partition: 0, offset, index: 0 }).unwrap();
+            sorter.push(&Content::with_close(offset), Place { partition: 0, offset, index: 0 }).unwrap();
         }
         let files = write_files(sorter.finish().unwrap(), folder.path(), 5).unwrap();
         let counts: Vec<_> = files.iter().map(|written| written.rows).collect();

@@ -1,10 +1,10 @@
 //! [`gather()`]: an hour's ticks of one topic out of the raw objects.
 
-use super::look::{self, Unread};
+use super::look::{Look, Unread};
 use super::publish;
 use super::sort::Sorter;
 use super::table::Counting;
-use crate::archive::{Object, Store, StoreError};
+use crate::archive::Object;
 use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::reader::{ReadError, Reader};
@@ -15,7 +15,6 @@ use common::decode::Record;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio_util::sync::CancellationToken;
 
 /// The ticks of an hour, each once.
 pub struct Gathered {
@@ -60,25 +59,16 @@ pub async fn gather(
 ///
 /// # Errors
 /// Where it cannot be read, or is no longer what it was.
-pub async fn add_kept(
-    gathered: Gathered,
-    store: &Store,
-    counting: &Counting,
-    room: (&Path, &CancellationToken),
-) -> Result<Gathered, Unread> {
-    let object = match publish::find(store, &counting.key).await {
-        Ok(object) => object,
-        Err(StoreError::Moved) => return Err(Unread::Moved),
-        Err(error) => return Err(Unread::Away(error.into())),
-    };
-    let added = look::visit(store, &object, room, gathered, |gathered, content, place| {
+pub async fn add_kept(gathered: Gathered, look: Look<'_>, counting: &Counting) -> Result<Gathered, Unread> {
+    let object = publish::find(look.store, &counting.key).await?;
+    let added = look.visit(&object, gathered, |gathered, content, place| {
         match gathered.holdings.add(place.partition, place.number(), content) {
             true => gathered.sorter.push(content, place),
             false => Ok(()),
         }
     });
     let (mut gathered, seen) = added.await?;
-    if (seen.rows, seen.checksum) != (counting.rows, counting.checksum) {
+    if seen != counting.seen {
         return Err(Unread::Damaged("it was overwritten, and holds other ticks".to_owned()));
     }
     gathered.holdings.settle();

@@ -1,9 +1,9 @@
 //! [`Inventory`]: what lies in the lake, held against what `lake_objects` says.
 
-use super::look::{self, Unread};
+use super::look::{Look, Unread};
 use super::table::{self, Counting, Standing};
 use super::{Candidate, key};
-use crate::archive::{Object, Store};
+use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::verify::Holdings;
@@ -11,8 +11,6 @@ use service::Failure;
 use service::words::counted;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
-use tokio_util::sync::CancellationToken;
 
 /// What is not as `lake_objects` says.
 #[derive(Debug, Default)]
@@ -24,29 +22,26 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Lists the lake. An object that is another one than it was is read: a copy that was put back holds the same.
+    /// Lists the lake, and holds its hours of a window against the table. An object that is another one than it was is
+    /// read: a copy that was put back holds the same.
     ///
     /// # Errors
     /// Where the store or the database fails.
-    pub async fn take(
-        index: &mut Index,
-        store: &Store,
-        prefix: &str,
-        room: (&Path, &CancellationToken),
-    ) -> Result<Self, Failure> {
-        let mut there = BTreeMap::new();
+    pub async fn take(index: &mut Index, look: Look<'_>, prefix: &str, window: &Range<Hour>) -> Result<Self, Failure> {
+        let (store, mut there) = (look.store, BTreeMap::new());
         for source in store.folders(&key::sources(prefix), "", true).await? {
             there.extend(store.list(&source).await?.into_iter().map(|object| (object.key.clone(), object)));
         }
         let mut inventory = Self::default();
-        for counting in table::counting(index, prefix).await? {
+        for counting in table::counting(index, prefix, window).await? {
             let object = there.remove(&*counting.key);
-            if let Some(what) = fault(index, store, &counting, object, room).await? {
+            if let Some(what) = fault(index, look, &counting, object).await? {
                 inventory.damaged.insert(counting.hour, format!("{}{} {what}", store.location(), counting.key));
             }
         }
         for object in there.into_values().filter(|object| object.key.ends_with(key::ENDING)) {
-            if let Some(folder) = key::folder_of(&object.key) {
+            let Some(folder) = key::folder_of(&object.key) else { continue };
+            if key::hour_of(folder).is_some_and(|hour| window.contains(&hour)) {
                 inventory.strangers.entry(folder.to_owned()).or_default().push(object);
             }
         }
@@ -69,13 +64,13 @@ impl Inventory {
         self.strangers.get(folder).map_or(&[], Vec::as_slice)
     }
 
-    /// Says what is wrong in a window; gives the hours of which the lake lacks ticks that nothing brings back in this run.
-    pub fn report(&self, window: &Range<Hour>, candidates: &[Candidate]) -> Vec<Hour> {
+    /// Says what is wrong; gives the hours of which the lake lacks ticks that nothing brings back in this run.
+    pub fn report(&self, candidates: &[Candidate]) -> Vec<Hour> {
         let is_due = |hour: Hour| {
             candidates.iter().any(|candidate| candidate.hour == hour && candidate.standing == Standing::Due)
         };
         let mut left = Vec::new();
-        for (hour, what) in self.damaged.range(window.clone()) {
+        for (hour, what) in &self.damaged {
             let then = match is_due(*hour) {
                 true => "the hour is written anew",
                 false => {
@@ -86,10 +81,8 @@ impl Inventory {
             };
             tracing::warn!(hour = %hour, "hour {hour}: {what}; {then}");
         }
-        let of_others = self
-            .strangers
-            .iter()
-            .filter(|(folder, _)| key::hour_of(folder).is_some_and(|hour| window.contains(&hour) && !is_due(hour)));
+        let of_others =
+            self.strangers.iter().filter(|(folder, _)| key::hour_of(folder).is_some_and(|hour| !is_due(hour)));
         let objects: Vec<&Object> = of_others.flat_map(|(_, objects)| objects).collect();
         if let Some(first) = objects.first() {
             let count = counted(objects.len() as u64, "object");
@@ -106,10 +99,9 @@ impl Inventory {
 /// What is wrong with an object that counts.
 async fn fault(
     index: &mut Index,
-    store: &Store,
+    look: Look<'_>,
     counting: &Counting,
     object: Option<Object>,
-    room: (&Path, &CancellationToken),
 ) -> Result<Option<String>, Failure> {
     let Some(object) = object else {
         return Ok(Some("is gone".to_owned()));
@@ -117,8 +109,8 @@ async fn fault(
     if *object.etag == *counting.etag && object.size == counting.size {
         return Ok(None);
     }
-    match look::read(store, &object, room, Holdings::default()).await {
-        Ok(held) if (held.rows, held.checksum) == (counting.rows, counting.checksum) => {
+    match look.read(&object, Holdings::default()).await {
+        Ok((_, seen)) if seen == counting.seen => {
             table::note_etag(index, &counting.key, &object).await?;
             Ok(None)
         }

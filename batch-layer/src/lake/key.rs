@@ -40,6 +40,12 @@ pub fn folder_of(key: &str) -> Option<&str> {
     key.rfind('/').map(|end| &key[..=end])
 }
 
+/// What the keys of the lake begin with that a folder is of.
+#[must_use]
+pub fn lake_of(folder: &str) -> &str {
+    folder.rfind("source=").map_or(folder, |at| &folder[..at])
+}
+
 /// The hour of a folder, where it is one of an hour.
 #[must_use]
 pub fn hour_of(folder: &str) -> Option<Hour> {
@@ -90,6 +96,7 @@ mod tests {
         let hour = Hour::parse("2025-06-02T03").unwrap();
         let key = published("a/lake/", "date=1/hour=7", hour, "1-0.parquet");
         assert_eq!(folder_of(&key).and_then(hour_of), Some(hour), "{key}");
+        assert_eq!(folder_of(&key).map(lake_of), Some("a/lake/"));
         for other in ["lake/source=a/date=2025-06-02/", "lake/source=a/date=2025-06-02/hour=25/", "hour=03/", "lake/"] {
             assert_eq!(hour_of(other), None, "{other}");
         }

@@ -1,6 +1,7 @@
 //! Showing an hour to readers: what was compared is copied to where they look, and what it replaces is deleted.
 
 use super::key;
+use super::look::Seen;
 use super::table::{self, Candidate, LakeObject};
 use crate::archive::{Object, Store, StoreError};
 use crate::index::Index;
@@ -12,8 +13,7 @@ pub struct Part {
     pub source: String,
     pub name: String,
     pub staged: Object,
-    pub rows: u64,
-    pub checksum: u64,
+    pub seen: Seen,
 }
 
 /// What readers shall see of an hour.
@@ -36,8 +36,7 @@ pub async fn publish((index, store): (&mut Index, &Store), shown: Shown<'_>) -> 
         key: key::published(prefix, &part.source, candidate.hour, &part.name),
         source: part.source.clone(),
         size: part.staged.size,
-        rows: part.rows,
-        checksum: part.checksum,
+        seen: part.seen,
     };
     let objects: Vec<LakeObject> = parts.iter().map(object).collect();
     table::announce(index, candidate, run_id, &objects).await?;

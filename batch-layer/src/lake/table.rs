@@ -1,5 +1,6 @@
 //! `lake_objects`: which object of the lake holds which ticks.
 
+use super::look::Seen;
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::Index;
@@ -46,22 +47,7 @@ pub struct LakeObject {
     pub key: String,
     pub source: String,
     pub size: u64,
-    pub rows: u64,
-    /// Of all its ticks with their places.
-    pub checksum: u64,
-}
-
-/// What is read of objects that count and fulfil a condition.
-macro_rules! concat_counting {
-    ($condition:literal) => {
-        concat!(
-            "select key, source, hour, computed_at, coalesce(etag, '') as etag, size, rows, checksum
-             from lake_objects
-             where state = 'verified' and ",
-            $condition,
-            " order by key"
-        )
-    };
+    pub seen: Seen,
 }
 
 const HOURS: &str = "
@@ -135,21 +121,22 @@ pub struct Counting {
     pub computed_at: Timestamp,
     pub etag: String,
     pub size: u64,
-    pub rows: u64,
-    pub checksum: u64,
+    /// What it held when it was written.
+    pub seen: Seen,
 }
 
-/// The objects of a lake that count.
-pub async fn counting(index: &mut Index, prefix: &str) -> Result<Vec<Counting>, Failure> {
-    let rows = pg::query(concat_counting!("starts_with(key, $1)")).bind(prefix).fetch_all(&mut index.connection);
-    let rows = in_time(index.patience, rows).await;
-    let read: Result<Vec<_>, sqlx::Error> = rows.and_then(|rows| rows.iter().map(counting_of).collect());
-    read.map_err(|error| index.failed("reading lake_objects in", error))
-}
-
-/// The objects that count of an hour, of whatever lake.
-pub async fn counting_of_hour(index: &mut Index, hour: Hour) -> Result<Vec<Counting>, Failure> {
-    let rows = pg::query(concat_counting!("hour = $1")).bind(hour.start()).fetch_all(&mut index.connection);
+/// The objects that count of some hours, whose keys begin so.
+pub async fn counting(index: &mut Index, prefix: &str, hours: &Range<Hour>) -> Result<Vec<Counting>, Failure> {
+    let rows = pg::query(
+        "select key, source, hour, computed_at, coalesce(etag, '') as etag, size, rows, checksum
+         from lake_objects
+         where state = 'verified' and starts_with(key, $1) and hour >= $2 and hour < $3
+         order by key",
+    )
+    .bind(prefix)
+    .bind(hours.start.start())
+    .bind(hours.end.start())
+    .fetch_all(&mut index.connection);
     let rows = in_time(index.patience, rows).await;
     let read: Result<Vec<_>, sqlx::Error> = rows.and_then(|rows| rows.iter().map(counting_of).collect());
     read.map_err(|error| index.failed("reading lake_objects in", error))
@@ -163,8 +150,10 @@ fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
         computed_at: row.try_get("computed_at")?,
         etag: row.try_get("etag")?,
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
-        rows: row.try_get::<i64, _>("rows")?.cast_unsigned(),
-        checksum: row.try_get::<i64, _>("checksum")?.cast_unsigned(),
+        seen: Seen {
+            rows: row.try_get::<i64, _>("rows")?.cast_unsigned(),
+            checksum: row.try_get::<i64, _>("checksum")?.cast_unsigned(),
+        },
     })
 }
 
@@ -236,8 +225,8 @@ async fn insert(
     .bind(candidate.hour.start())
     .bind(candidate.computed_at)
     .bind(object.size.cast_signed())
-    .bind(object.rows.cast_signed())
-    .bind(object.checksum.cast_signed())
+    .bind(object.seen.rows.cast_signed())
+    .bind(object.seen.checksum.cast_signed())
     .bind(run_id)
     .bind(state)
     .execute(transaction.acquire().await?)

@@ -381,22 +381,10 @@ mod tests {
         holdings
     }
 
-    fn content(close: i64) -> Content<'static> {
-        Content {
-            symbol: "A",
-            timestamp: Timestamp::from_micros(5),
-            open: Price::from_nanos(1),
-            high: None,
-            low: None,
-            close: Price::from_nanos(close),
-            volume: common::Volume::from_parts(1, 0),
-        }
-    }
-
     fn held(ticks: &[(u64, i64)]) -> HourHoldings {
         let mut holdings = Holdings::default();
         for (place, close) in ticks {
-            holdings.add(0, Some(*place), &content(*close));
+            holdings.add(0, Some(*place), &Content::with_close(*close));
         }
         holdings.settle();
         holdings.hours.into_values().next().unwrap_or_default()

@@ -29,7 +29,7 @@ pub struct HourOutcome {
     pub archive_ticks: u64,
     /// `None` where batch-layer has not computed the hour.
     pub summary_ticks: Option<u64>,
-    /// That readers of the lake find; `None` where it does not have the hour.
+    /// That readers of the lake find, of several in the one that has least; `None` where none has the hour.
     pub lake_ticks: Option<u64>,
     /// What is wrong with the hour as a whole.
     pub details: Vec<String>,
