@@ -676,7 +676,11 @@ mod tests {
             };
             assert_eq!(sorted(&command_line(&proposal.args)), sorted(expected));
             assert_eq!((proposal.reading.ticks, proposal.reading.other_kinds), (1, 1), "{expected}");
-            assert!(proposal.notes.iter().any(|note| note.contains("tell of the same trades once more")), "{:?}", proposal.notes);
+            assert!(
+                proposal.notes.iter().any(|note| note.contains("tell of the same trades once more")),
+                "{:?}",
+                proposal.notes
+            );
             // Where the preset is there already, too; and of one kind alone nothing is left out.
             let preset = MessageArgs { preset: proposal.args.preset, ..MessageArgs::default() };
             let samples = [sample(&trade, None), sample(&other, None)];
