@@ -112,7 +112,6 @@ async fn write_hours(
              (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks,
                      case
                          when k.key is not null then 'an object cannot be read: ' || k.key
-                         when d.hour is not null and b.hour is null then 'no run has computed it yet'
                          when d.hour is not null then 'its objects have changed since it was computed'
                          when x.objects is not null
                              then x.objects || ' of its objects were deleted, though they had not expired: ' || x.key

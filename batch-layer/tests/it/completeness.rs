@@ -67,20 +67,6 @@ async fn an_hour_of_which_the_archive_shows_a_part_is_incomplete() {
 }
 
 #[tokio::test]
-async fn an_hour_that_no_run_could_compute_yet_is_not_said_to_have_changed_since() {
-    let world = World::create().await;
-    let [(before, earlier), (hour, ticks)] = [6, 5].map(|back| ticks_of(back, 50));
-    insert_speed(&world, &ticks).await;
-    world.put(&key_of(before, 0, 6000), &earlier).await;
-    world.put(&key_of(hour, 0, 5000), &ticks).await;
-    // Its folder is read for its neighbour's sake.
-    world.run_ok(&["--hour", &before.start().to_string()]).await;
-    assert_eq!(world.run(&["--hour", &hour.start().to_string(), "--preset", "finnhub"]).await.code, 4);
-    let reason = format!("select reason from hour_completeness where hour = '{}'", hour.start());
-    assert_eq!(world.rows(&reason).await, ["no run has computed it yet"]);
-}
-
-#[tokio::test]
 async fn an_hour_that_a_broken_object_holds_back_is_incomplete() {
     let world = World::create().await;
     let (hour, ticks) = ticks_of(5, 50);

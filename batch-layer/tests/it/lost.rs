@@ -226,8 +226,8 @@ async fn ticks_that_were_lost_are_put_back_as_the_docs_say() {
 #[tokio::test]
 async fn an_element_of_a_message_with_others_names_is_put_back_as_the_docs_say() {
     let world = World::create().await;
-    let ticks = some_ticks(9, 0, 9010, 2);
-    world.insert_realtime(&ticks).await;
+    world.set_next_offset("stock_prices", 0, 9011).await;
+    world.insert_realtime(&some_ticks(9, 0, 9010, 2)).await;
     world
         .execute(
             "update realtime_stock
