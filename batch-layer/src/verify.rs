@@ -16,6 +16,7 @@ mod lake;
 mod log;
 mod lost;
 mod minutes;
+mod nothing;
 mod outcome;
 mod reach;
 mod recorded;
@@ -66,6 +67,12 @@ use topic::{Part, Sum, Topic, kafka_ranges};
 /// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not be compared.
 pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
     let mut plan = args.hours.plan(Timestamp::now())?;
+    let asked = nothing::Asked {
+        window: plan.window.clone(),
+        due: plan.due,
+        grace: args.hours.grace,
+        is_default: plan.is_default,
+    };
     let store = Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer verify", true).await?;
     let has_kafka = args.kafka.kafka_brokers.is_some();
@@ -91,10 +98,12 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let mut report = Report::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
     report.finish().map_err(Failure::Infrastructure)?;
-    compared.and_then(|()| conclude(&report.totals)).and_then(|()| match is_away {
+    compared.and_then(|()| conclude(&report.totals))?;
+    match is_away {
         true => Err(Failure::Partial("Kafka could not be asked: what it alone holds was not compared".into())),
+        false if report.totals.hours == 0 => asked.explain(&mut verification.index).await,
         false => Ok(()),
-    })
+    }
 }
 
 fn conclude(totals: &Totals) -> Result<(), Failure> {
@@ -242,8 +251,10 @@ impl Stretch {
         let counted = computed.minute_bar_ticks.max(computed.hour_bar_ticks);
         let is_read = self.unread(outcome.hour).is_none();
         let is_confirmed = |ticks| is_read && self.archived(outcome.hour) == ticks;
-        let ticks = outcome.realtime_ticks.filter(|ticks| *ticks > 0)?;
-        (counted > ticks && !is_confirmed(ticks)).then_some(repair::UNSURE)
+        match outcome.realtime_ticks? {
+            0 => Some(repair::EMPTY),
+            ticks => (counted > ticks && !is_confirmed(ticks)).then_some(repair::UNSURE),
+        }
     }
 }
 
@@ -258,18 +269,17 @@ impl Verification {
                 continue;
             };
             for hour in Hour::each(hours) {
-                let mut outcome = self.judge(hour, &stretch);
-                if let Some(symbols) = indicators.strays.get(&hour) {
-                    outcome.find(Status::Mismatch, describe_strays("technical_indicators", symbols, ANEW));
+                let repairs = repaired.remove(&hour).unwrap_or_default();
+                let mut outcome = self.judge(hour, &stretch, &repairs);
+                if let Some(stray) = indicators.strays.get(&hour) {
+                    outcome.find(Status::Mismatch, stray.describe());
                 }
                 let waiting = indicators.waiting(hour);
                 if !waiting.is_empty() && !outcome.is_empty() {
                     let what = "batch-layer has still to compute indicators, which were not compared";
                     outcome.find(Status::Open, format!("{what}: of {waiting}"));
                 }
-                for repair in repaired.remove(&hour).unwrap_or_default() {
-                    outcome.find(Status::Ok, repair.describe());
-                }
+                repairs.iter().for_each(|repair| outcome.find(Status::Ok, repair.describe()));
                 store::write(&mut self.index, &outcome, stretch.read_at).await?;
                 if !outcome.is_empty() {
                     report.add(&outcome).map_err(Failure::Infrastructure)?;
@@ -314,7 +324,7 @@ impl Verification {
                 return Err(stopped_comparing());
             }
             let has_ticks = stretch.realtime(*hour).ticks > 0;
-            let repair = match stretch.why_left(&self.judge(*hour, stretch)) {
+            let repair = match stretch.why_left(&self.judge(*hour, stretch, &[])) {
                 Some(why) if has_ticks => Repair::Left(why),
                 _ => {
                     is_tried = true;
@@ -537,7 +547,8 @@ impl Verification {
         partitions.map(|partition| partition.unwritten).sum()
     }
 
-    fn judge(&self, hour: Hour, stretch: &Stretch) -> HourOutcome {
+    /// `repairs`: what became of the hour's bars before.
+    fn judge(&self, hour: Hour, stretch: &Stretch, repairs: &[Repair]) -> HourOutcome {
         let computed = stretch.computed[&hour];
         let (archive, realtime, unread) = (stretch.archive(hour), stretch.realtime(hour), stretch.unread(hour));
         let topics = self.topics.iter().zip(&stretch.parts);
@@ -583,9 +594,10 @@ impl Verification {
         }
         let strays = &stretch.strays[&hour];
         strays.unsure.iter().for_each(|unsure| outcome.find(Status::Open, unsure.clone()));
-        let cure = stretch.why_left(&outcome).unwrap_or("--repair brings them in line");
-        let bars = strays.bars.iter().map(|stray| format!("{stray}; {cure}"));
-        strays.others.iter().cloned().chain(bars).for_each(|stray| outcome.find(Status::Mismatch, stray));
+        let is_said = repairs.iter().any(|repair| !matches!(repair, Repair::Done { .. }));
+        let cure = (!is_said).then(|| stretch.why_left(&outcome).unwrap_or("--repair brings them in line"));
+        strays.others.iter().for_each(|stray| outcome.find(Status::Mismatch, stray.clone()));
+        find_bars(&mut outcome, &strays.bars, cure);
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
         if is_computed_since || stretch.others.contains_key(&hour) {
             // What differs may be new to one side alone, or another topic's.
@@ -700,6 +712,16 @@ fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str
 
 fn describe_strays(table: &str, symbols: &Named, what: &str) -> String {
     format!("rows of {table} are wrong, missing or too many: {symbols}; {what}")
+}
+
+/// What is wrong with bars, and behind it, once, what to do.
+fn find_bars(outcome: &mut HourOutcome, strays: &[String], cure: Option<&str>) {
+    let Some((last, others)) = strays.split_last() else {
+        return;
+    };
+    others.iter().for_each(|stray| outcome.find(Status::Mismatch, stray.clone()));
+    let last = cure.map_or_else(|| last.clone(), |cure| format!("{last}; {cure}"));
+    outcome.find(Status::Mismatch, last);
 }
 
 /// Whether what was computed from the ticks has counted them all.

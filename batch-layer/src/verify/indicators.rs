@@ -18,17 +18,31 @@ use std::time::Duration;
 /// Symbols that are looked at in one step, unless they have too many bars and rows for that.
 const SYMBOLS_AT_ONCE: usize = 1000;
 
-/// Symbols of which rows are wrong, missing or too many, by the hour in which those begin; a day that begins before all hours
-/// counts as the first one's.
-type Strays = BTreeMap<Hour, Named>;
+/// Symbols of which rows are wrong, missing or too many.
+#[derive(Debug, Default)]
+pub struct Stray {
+    symbols: Named,
+    /// Those of which rows are meant: of the hour, or of the day that begins with it.
+    intervals: BTreeSet<&'static str>,
+}
+
+impl Stray {
+    /// A sentence for the report.
+    pub fn describe(&self) -> String {
+        let intervals: Vec<String> = self.intervals.iter().rev().map(|interval| format!("the {interval}'s")).collect();
+        let what = format!("{} rows; {}", intervals.join(" and "), tables::ANEW);
+        super::describe_strays("technical_indicators", &self.symbols, &what)
+    }
+}
 
 /// What was found of indicators.
 #[derive(Debug, Default)]
 pub struct Found {
-    pub strays: Strays,
+    /// By the hour in which the rows begin; a day that begins before all hours counts as the first one's.
+    pub strays: BTreeMap<Hour, Stray>,
     /// Symbols of which batch-layer knows that something is still to be computed, by the hour from which on that is so; what
     /// is from before all hours is with the first.
-    waiting: Strays,
+    waiting: BTreeMap<Hour, Named>,
 }
 
 impl Found {
@@ -75,6 +89,9 @@ async fn first_day(
     in_time(patience, day.fetch_one(connection)).await
 }
 
+/// Of symbols the hours with rows that say something else, and which rows these are.
+type HoursOf<'s> = BTreeMap<&'s str, BTreeMap<Hour, BTreeSet<&'static str>>>;
+
 /// Symbols that are looked at together.
 struct Step<'a> {
     hours: &'a Range<Hour>,
@@ -102,12 +119,16 @@ impl Step<'_> {
         for (symbol, since) in &stale {
             found.waiting.entry((*since).max(self.hours.start)).or_default().add(symbol);
         }
-        let mut hours_of: BTreeMap<&str, BTreeSet<Hour>> = BTreeMap::new();
+        let mut hours_of = HoursOf::new();
         for interval in [Interval::Hour, Interval::Day] {
             self.look_at(interval, &asked, (&mut *connection, patience), &mut hours_of).await?;
         }
         for (symbol, hours) in hours_of {
-            hours.into_iter().for_each(|hour| found.strays.entry(hour).or_default().add(symbol));
+            for (hour, intervals) in hours {
+                let stray = found.strays.entry(hour).or_default();
+                stray.symbols.add(symbol);
+                stray.intervals.extend(intervals);
+            }
         }
         Ok(done)
     }
@@ -118,10 +139,11 @@ impl Step<'_> {
         interval: Interval,
         asked: &[Asked<'s>],
         (connection, patience): (&mut PgConnection, Duration),
-        hours_of: &mut BTreeMap<&'s str, BTreeSet<Hour>>,
+        hours_of: &mut HoursOf<'s>,
     ) -> Result<(), sqlx::Error> {
         let mut note = |symbol: &'s str, start: Timestamp| {
-            hours_of.entry(symbol).or_default().insert(Hour::of(start).max(self.hours.start));
+            let hour = Hour::of(start).max(self.hours.start);
+            hours_of.entry(symbol).or_default().entry(hour).or_default().insert(interval.name());
         };
         let all = in_time(patience, bars(connection, interval, asked)).await?;
         let rows = match interval {

@@ -216,7 +216,32 @@ fn stretches(offsets: &RoaringTreemap) -> Vec<Range<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::VerifyArgs;
     use super::*;
+    use clap::Parser;
+    use rdkafka::config::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    /// Else each question to its broker would wait until a fetch is answered, which takes half a second.
+    #[test]
+    fn what_was_read_is_fetched_no_longer() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 1, 1).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+        producer.send(BaseRecord::<(), str>::to("ticks").payload("a tick")).unwrap();
+        producer.flush(Duration::from_secs(30)).unwrap();
+        let flags = ["verify", "--database-url", "postgres://u:p@h/d", "--kafka-brokers", &brokers, "--topic", "ticks"];
+        let args = VerifyArgs::try_parse_from(flags).unwrap();
+        let Asked::There(log) = Log::connect(&args.kafka, "ticks").unwrap() else {
+            panic!("the brokers answer");
+        };
+        let mut read = Vec::new();
+        log.read(0, &[0].into_iter().collect(), |offset, _, _| read.push(offset)).unwrap();
+        assert_eq!(read, [0]);
+        assert_eq!(log.consumer.assignment().unwrap().count(), 0);
+    }
 
     #[test]
     fn offsets_that_lie_close_together_are_read_in_one_go() {

@@ -52,6 +52,9 @@ pub const CONTRADICTED: &str = "the archive says otherwise than realtime_stock: 
 pub const UNSURE: &str = "they have seen more ticks than realtime_stock has, and the archive does not say that those \
                           were too many: see docs/operations.md under HourNotReconciled";
 
+/// Retention, or a topic that is read anew, may have left nothing else.
+pub const EMPTY: &str = "realtime_stock has no tick of this hour: its bars may be all that is left of it";
+
 /// Rows of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Changes {
@@ -69,10 +72,7 @@ impl Repair {
             }
             Self::Left(why) => format!("not repaired, because {why}"),
             Self::Busy => "not repaired, because its rows change all the time: try again".into(),
-            Self::Empty => {
-                "not repaired, because realtime_stock has no tick of this hour: its bars may be all that is left of it"
-                    .into()
-            }
+            Self::Empty => format!("not repaired, because {EMPTY}"),
             Self::Doubled => "not repaired, because realtime_stock has rows twice: delete one of each first, as \
                               docs/operations.md says under HourNotReconciled"
                 .into(),

@@ -133,6 +133,16 @@ fn runbook() -> [String; 3] {
     [before.to_owned(), copy, behind.to_owned()]
 }
 
+/// The same for the element 1 of Finnhub's messages.
+fn runbook_of_elements() -> [String; 3] {
+    let [before, copy, behind] = runbook();
+    let docs = include_str!("../../../docs/operations.md");
+    let (_, reshape) = docs.split_once("```sql\n   update lines").unwrap();
+    let (reshape, _) = reshape.split_once("```").unwrap();
+    let behind = behind.replace("0 as kafka_index", ":element as kafka_index");
+    [before, copy, format!("update lines{reshape}{behind}").replace(":element", "1")]
+}
+
 #[tokio::test]
 async fn rows_that_stand_twice_are_named_and_taken_out_as_the_docs_say() {
     let world = agreeing().await;
@@ -168,10 +178,9 @@ async fn rows_that_stand_twice_are_named_and_taken_out_as_the_docs_say() {
 }
 
 /// Does what the docs say, with the content of an object; gives how many ticks it has put back.
-async fn put_back(world: &World, content: &str) -> i64 {
+async fn put_back(world: &World, [create, copy, insert]: [String; 3], content: &str) -> i64 {
     let count = "select count(*) from realtime_stock";
     let before = world.number(count).await;
-    let [create, copy, insert] = runbook();
     let mut connection = world.database.connection().await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     let mut copying = connection.copy_in_raw(&copy).await.unwrap();
@@ -205,11 +214,36 @@ async fn ticks_that_were_lost_are_put_back_as_the_docs_say() {
                 content = content.replace(&format!("\"{}\"", tick.at), &(tick.at.micros() / 1000).to_string());
             }
         }
-        assert_eq!(put_back(&world, &content).await, 3);
-        assert_eq!(put_back(&world, &content).await, 0, "nothing is put back twice");
+        assert_eq!(put_back(&world, runbook(), &content).await, 3);
+        assert_eq!(put_back(&world, runbook(), &content).await, 0, "nothing is put back twice");
         let outcome = verify(&world, &repair).await;
         assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
         assert_eq!(bars(&world).await == before, bars_have_them);
         assert_eq!(outcome.stdout.contains("repaired: "), !bars_have_them, "{}", outcome.stdout);
     }
+}
+
+#[tokio::test]
+async fn an_element_of_a_message_with_others_names_is_put_back_as_the_docs_say() {
+    let world = World::create().await;
+    world.set_next_offset("stock_prices", 0, 9011).await;
+    world.insert_realtime(&some_ticks(9, 0, 9010, 2)).await;
+    world
+        .execute(
+            "update realtime_stock
+             set kafka_index = kafka_offset - 9010, kafka_offset = 9010, open = close, high = null, low = null",
+        )
+        .await;
+    let all = "select concat_ws(' ', symbol, timestamp, open::float8, high, low, close::float8, volume::float8, source,
+                                kafka_partition, kafka_offset, kafka_index) from realtime_stock order by kafka_index";
+    let before = world.rows(all).await;
+    let elements = "select string_agg(jsonb_build_object('s', symbol, 'p', close, 'v', volume, 't',
+                                                         extract(epoch from timestamp)::bigint * 1000)::text, ','
+                                      order by kafka_index) from realtime_stock";
+    let elements = world.rows(elements).await.remove(0);
+    let message = format!("{{\"type\":\"trade\",\"data\":[{elements}],\"kafka_partition\":0,\"kafka_offset\":9010}}\n");
+    world.execute("delete from realtime_stock where kafka_index = 1").await;
+    assert_eq!(put_back(&world, runbook_of_elements(), &message).await, 1);
+    assert_eq!(world.rows(all).await, before);
+    assert_eq!(put_back(&world, runbook_of_elements(), &message).await, 0, "nothing is put back twice");
 }

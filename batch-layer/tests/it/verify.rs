@@ -614,6 +614,7 @@ async fn repair_leaves_the_bars_alone_where_the_ticks_do_not_tell_what_they_shou
         let outcome = verify(&world, &["--hour", "2025-06-02T09", "--repair"]).await;
         assert_eq!(outcome.code, code, "{damage}: {}{}", outcome.stdout, outcome.stderr);
         assert!(outcome.stdout.contains(word), "{damage}: {}", outcome.stdout);
+        assert!(!outcome.stdout.contains("--repair brings them in line"), "{damage}: {}", outcome.stdout);
         assert_eq!(bars(&world).await, before, "{damage}");
     }
 }
@@ -644,9 +645,11 @@ async fn bars_are_left_alone_where_the_table_of_ticks_is_short_of_some_that_are_
     let word = "realtime_stock lacks ticks that the archive or Kafka has: put them back first, as docs/operations.md says \
                 under HourNotReconciled";
     assert!(outcome.stdout.contains(&format!("they do not follow from realtime_stock; {word}")), "{}", outcome.stdout);
+    assert_eq!(outcome.stdout.matches(word).count(), 1, "{}", outcome.stdout);
     assert!(!outcome.stdout.contains("--repair"), "{}", outcome.stdout);
     let outcome = verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
     assert!(outcome.stdout.contains(&format!("not repaired, because {word}")), "{}", outcome.stdout);
+    assert_eq!(outcome.stdout.matches(word).count(), 1, "{}", outcome.stdout);
     assert_eq!((outcome.code, bars(&world).await), (1, before));
     world.execute("insert into realtime_stock select * from kept").await;
     assert_eq!(verify(&world, &HOURS).await.code, 0);
@@ -670,7 +673,7 @@ async fn bars_that_have_seen_more_are_left_alone_unless_the_whole_archive_agrees
         let before = bars(&world).await;
         let outcome = verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
         assert!(outcome.stdout.contains(&format!("not repaired, because {UNSURE}")), "{}", outcome.stdout);
-        assert!(outcome.stdout.contains(&format!("follow from realtime_stock; {UNSURE}")), "{}", outcome.stdout);
+        assert_eq!(outcome.stdout.matches(UNSURE).count(), 1, "{}", outcome.stdout);
         assert_eq!(bars(&world).await, before);
         // What the archive holds is wholly known again, and has no such tick.
         let ticks = some_ticks(9, 0, 9000, 400);
@@ -730,8 +733,52 @@ async fn of_many_symbols_with_wrong_indicators_a_few_are_named_and_all_counted()
     let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let word = "rows of technical_indicators are wrong, missing or too many: S0000, S0001, S0002, S0004, S0005 and 2583 \
-                more;";
+                more; the hour's and the day's rows;";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn of_wrong_indicators_it_is_said_whether_they_are_the_hour_s_or_the_day_s() {
+    let world = agreeing().await;
+    world.execute("update technical_indicators set vwap = 1 where interval = 'day' and symbol = 'AAPL'").await;
+    let outcome = verify(&world, &HOURS).await;
+    let word =
+        "rows of technical_indicators are wrong, missing or too many: AAPL; the day's rows; batch-layer --recompute";
+    assert_eq!(outcome.stdout.matches(word).count(), 1, "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn an_hour_that_is_not_looked_at_yet_is_no_success() {
+    let world = agreeing().await;
+    let now = Hour::of(Timestamp::now());
+    for flag in ["--hour", "--from"] {
+        let outcome = verify(&world, &[flag, &now.start().to_string()]).await;
+        assert_eq!(outcome.code, 4, "{flag}: {}{}", outcome.stdout, outcome.stderr);
+        let word = format!(
+            "nothing was compared: hour {now} is looked at from {} on, 300s after its end (--grace)",
+            now.plus(1).start().plus_micros(5 * Timestamp::MINUTE)
+        );
+        assert!(outcome.stderr.contains(&word), "{flag}: {}", outcome.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_window_without_a_tick_is_no_success_while_the_newest_hour_was_never_compared() {
+    let world = World::create().await;
+    assert_eq!(verify(&world, &[]).await.code, 0, "there is nothing at all");
+    let world = agreeing().await;
+    let outcome = verify(&world, &[]).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let word =
+        "the tables have hours from 2025-06-02T09:00Z to 2025-06-02T11:00Z: --from 2025-06-02T09:00:00Z reaches them";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    // Hours that were named, and nothing is there.
+    let outcome = verify(&world, &["--hour", "2025-06-01T09"]).await;
+    assert!(outcome.code == 0 && outcome.stderr.contains(word), "{}", outcome.stderr);
+    // On a weekend there are no ticks, and Friday was compared.
+    assert_eq!(verify(&world, &HOURS).await.code, 0);
+    let outcome = verify(&world, &[]).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
 }
 
 #[tokio::test]

@@ -35,12 +35,18 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs) -> Vec<String> {
             "Prices of zero and below are taken: a 0 that means \"no trade\" is the low of its minute, hour and day."
                 .to_owned(),
         ),
+        (
+            args.conditions != before.conditions,
+            "The trades alone are taken: the feed's other messages tell of the same trades once more, with or without \
+             a volume."
+                .to_owned(),
+        ),
     ];
     said.into_iter().filter_map(|(is_so, note)| is_so.then_some(note)).collect()
 }
 
-/// What seems to be passed over.
-pub fn of_ticks(tally: &Tally, tried: &[Tried<'_>]) -> Vec<String> {
+/// What seems to be passed over. A preset knows where its volumes are.
+pub fn of_ticks(args: &MessageArgs, tally: &Tally, tried: &[Tried<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
     if tally.ticks > 0 && tally.midnights == tally.ticks {
         notes.push(match tried.iter().find_map(|tried| tried.traits.time_of_day.as_ref()) {
@@ -51,7 +57,8 @@ pub fn of_ticks(tally: &Tally, tried: &[Tried<'_>]) -> Vec<String> {
             None => "All times are midnights: right for days, and for nothing else.".to_owned(),
         });
     }
-    if let Some(name) = tried.iter().find_map(|tried| tried.traits.volume.as_ref()).filter(|_| tally.lost_volumes > 0) {
+    let is_lost = tally.lost_volumes > 0 && args.preset.is_none();
+    if let Some(name) = tried.iter().find_map(|tried| tried.traits.volume.as_ref()).filter(|_| is_lost) {
         notes.push(format!(
             "Ticks have no volume, though {name:?} looks like one: name it with --map volume={name:?}, unless it is the \
              running total of a day."

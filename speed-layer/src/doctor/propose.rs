@@ -11,7 +11,9 @@ use super::sampling::Sample;
 use super::trial::{Outcome, Tally, Tried, outcomes};
 use common::Named;
 use common::Timestamp;
-use common::decode::{MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
+use common::decode::{
+    Condition, Conditions, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom,
+};
 use serde_json::Value;
 use service::cli::{MessageArgs, Oldest};
 use std::cmp::Reverse;
@@ -54,8 +56,9 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     let args = args.message_file.as_deref().unwrap_or(args);
     let search = Search::new(args, samples, now);
     let found = search.best();
+    let found = search.trades_alone(found.as_ref().unwrap_or(args)).or(found);
     let reading = Reading::of(args, samples, now);
-    let of_ticks = |args: &MessageArgs| notes::of_ticks(&search.tally(args), &search.tried);
+    let of_ticks = |args: &MessageArgs| notes::of_ticks(args, &search.tally(args), &search.tried);
     let mut advice = Advice { notes: of_ticks(args), ..Advice::default() };
     if let Some(found) = found {
         let proposed = Reading::of(&found, samples, now);
@@ -130,6 +133,26 @@ impl<'s> Search<'s> {
         }
         let current = self.merit(self.args)?;
         (best.0 > current).then_some(best.1)
+    }
+
+    /// The same flags for the trades alone, where a feed's messages of another kind tell of the same trades once more. `None`
+    /// where there are none of either, or where some messages do not say of which kind they are.
+    fn trades_alone(&self, args: &MessageArgs) -> Option<MessageArgs> {
+        let preset = args.preset?;
+        let trades = preset.trades()?;
+        let said = args.conditions.clone().unwrap_or_default().0;
+        if said.iter().any(|said| trades.0.iter().any(|trade| trade.path == said.path)) {
+            return None;
+        }
+        let only = |kinds: Vec<Condition>| MessageArgs {
+            conditions: Some(Conditions(said.iter().cloned().chain(kinds).collect())),
+            ..args.clone()
+        };
+        let must = |condition: Condition| Condition { is_optional: false, ..condition };
+        let all_kinds = only(preset.conditions().into_iter().map(must).collect());
+        let trades = only(trades.0);
+        let [all, said, alone] = [args, &all_kinds, &trades].map(|args| self.tally(args).ticks);
+        (all == said && 0 < alone && alone < all).then_some(trades)
     }
 
     fn best_from(&self, args: &MessageArgs) -> (Merit, MessageArgs) {
@@ -605,6 +628,69 @@ mod tests {
         // Messages of others that name a kind stay the ticks that they are.
         let quote = r#"{"type":"quote","symbol":"A","price":1,"volume":1,"ts":1749218401123}"#;
         assert_eq!(flags(&[quote, quote, values[2]]), None);
+    }
+
+    #[test]
+    fn of_a_feed_s_trades_and_what_tells_of_them_once_more_the_trades_alone_are_proposed() {
+        let kraken = |channel: &str, fields: &str| {
+            format!(
+                r#"{{"channel":"{channel}","type":"update","data":[{{"symbol":"BTC/USD",{fields},
+                    "timestamp":"2025-06-06T14:00:01.123456Z"}}]}}"#
+            )
+        };
+        let coinbase = |kind: &str, size: &str| {
+            format!(
+                r#"{{"type":"{kind}","product_id":"BTC-USD","price":"1.5","{size}":"0.1","sequence":1,
+                    "time":"2025-06-06T14:00:01.123456Z"}}"#
+            )
+        };
+        let binance = |kind: &str| {
+            format!(r#"{{"e":"{kind}","E":1749218401125,"s":"A","t":1,"a":1,"p":"1","q":"0.5","T":1749218401123}}"#)
+        };
+        let alpaca = |kind: &str, fields: &str| {
+            format!(r#"[{{"T":"{kind}","S":"A",{fields},"t":"2025-06-06T14:00:01.123456789Z"}}]"#)
+        };
+        for (trade, other, expected) in [
+            (
+                kraken("trade", r#""price":1.5,"qty":0.1"#),
+                kraken("ticker", r#""last":1.5,"volume":9.5"#),
+                "--preset kraken --where channel=trade",
+            ),
+            (
+                coinbase("match", "size"),
+                coinbase("ticker", "last_size"),
+                "--preset coinbase --where type=match|last_match",
+            ),
+            (binance("trade"), binance("aggTrade"), "--preset binance --where e=trade"),
+            (
+                alpaca("t", r#""p":1.5,"s":1"#),
+                alpaca("b", r#""o":1,"h":2,"l":1,"c":2,"v":5"#),
+                "--preset alpaca --where T=t",
+            ),
+        ] {
+            let proposal = advice(&[&trade, &other]).proposal.unwrap();
+            let sorted = |flags: &str| {
+                let mut flags: Vec<String> = flags.split("--").map(|flag| flag.trim().replace('\'', "")).collect();
+                flags.sort();
+                flags
+            };
+            assert_eq!(sorted(&command_line(&proposal.args)), sorted(expected));
+            assert_eq!((proposal.reading.ticks, proposal.reading.other_kinds), (1, 1), "{expected}");
+            assert!(
+                proposal.notes.iter().any(|note| note.contains("tell of the same trades once more")),
+                "{:?}",
+                proposal.notes
+            );
+            // Where the preset is there already, too; and of one kind alone nothing is left out.
+            let preset = MessageArgs { preset: proposal.args.preset, ..MessageArgs::default() };
+            let samples = [sample(&trade, None), sample(&other, None)];
+            let advice = advise(&preset, &samples, NOW);
+            assert_eq!(command_line(&advice.proposal.unwrap().args), command_line(&proposal.args));
+            assert!(!advice.notes.iter().any(|note| note.contains("--map volume")), "{:?}", advice.notes);
+            for one in samples {
+                assert!(advise(&preset, &[one], NOW).proposal.is_none(), "{expected}");
+            }
+        }
     }
 
     #[test]

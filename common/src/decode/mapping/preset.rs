@@ -109,6 +109,20 @@ impl Preset {
         all.into_iter().map(|condition| Condition { is_optional: true, ..condition }).collect()
     }
 
+    /// Those of its kinds that are the trades themselves. The others tell of the same trades once more.
+    #[must_use]
+    pub fn trades(self) -> Option<Conditions> {
+        let trades = match self {
+            Self::Binance => "e=trade",
+            Self::Coinbase => "type=match|last_match",
+            Self::Kraken => "channel=trade",
+            Self::Alpaca => "T=t",
+            _ => return None,
+        };
+        // A test reads them all.
+        trades.parse().ok()
+    }
+
     /// Where it has its fields.
     #[must_use]
     pub fn entries(self) -> Vec<(Field, Path)> {
@@ -138,6 +152,20 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trades_are_some_of_a_preset_s_kinds() {
+        for (preset, ..) in Preset::ALL {
+            let kinds = preset.conditions();
+            let has_several = kinds.iter().any(|kind| kind.values.len() > 1);
+            assert_eq!(preset.trades().is_some(), has_several, "{preset:?}");
+            for trades in preset.trades().unwrap_or_default().0 {
+                let kind = kinds.iter().find(|kind| kind.path == trades.path).unwrap();
+                let are_kinds = trades.values.iter().all(|value| kind.values.contains(value));
+                assert!(are_kinds && trades.values.len() < kind.values.len(), "{preset:?}");
+            }
+        }
+    }
 
     #[test]
     fn every_preset_can_be_read_and_maps_what_a_tick_needs() {

@@ -1,0 +1,83 @@
+//! What there is to say where no hour was compared, which would pass for success.
+
+use crate::hour::Hour;
+use crate::index::Index;
+use common::Timestamp;
+use service::Failure;
+use service::pg::{self, in_time};
+use std::ops::Range;
+use std::time::Duration;
+
+/// The hours that were asked for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub window: Range<Hour>,
+    /// Hours from this one on are not looked at yet.
+    pub due: Hour,
+    pub grace: Duration,
+    /// No flag names them.
+    pub is_default: bool,
+}
+
+/// The hours that the tables have.
+#[derive(sqlx::FromRow)]
+struct Known {
+    oldest: Option<Timestamp>,
+    /// Of those that are over.
+    newest: Option<Timestamp>,
+    /// Whether the newest one was ever compared.
+    is_compared: bool,
+}
+
+impl Asked {
+    /// # Errors
+    /// [`Failure::Partial`] where the hours are not looked at yet, or where nobody has named one and none of those that the
+    /// tables have was compared; or where the database fails.
+    pub async fn explain(&self, index: &mut Index) -> Result<(), Failure> {
+        if self.window.is_empty() {
+            return Err(self.too_early(self.window.start));
+        }
+        let known = in_time(index.patience, self.known(index)).await;
+        let known = known.map_err(|error| index.failed("looking for hours to compare in", error))?;
+        let Some(oldest) = known.oldest.map(Hour::of) else {
+            tracing::info!("nothing was compared: the tables have no hours at all");
+            return Ok(());
+        };
+        let Some(newest) = known.newest.map(Hour::of) else {
+            return if self.is_default { Err(self.too_early(oldest)) } else { Ok(()) };
+        };
+        let Range { start, end } = &self.window;
+        let found = format!(
+            "nothing was compared: there is no tick from {start} to {end}, and the tables have hours from {oldest} to \
+             {newest}: --from {} reaches them",
+            oldest.start()
+        );
+        if self.is_default && !known.is_compared {
+            return Err(Failure::Partial(found));
+        }
+        tracing::info!("{found}");
+        Ok(())
+    }
+
+    fn too_early(&self, hour: Hour) -> Failure {
+        let Self { grace, .. } = self;
+        let micros = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
+        let from = hour.plus(1).start().plus_micros(micros);
+        Failure::Partial(format!(
+            "nothing was compared: hour {hour} is looked at from {from} on, {grace:?} after its end (--grace)"
+        ))
+    }
+
+    async fn known(&self, index: &mut Index) -> Result<Known, sqlx::Error> {
+        pg::query_as(
+            "select least((select min(hour) from hour_bars), (select min(hour) from batch_hours)) as oldest,
+                    newest,
+                    exists (select from reconciled_hours where hour = newest) as is_compared
+             from (select greatest((select max(hour) from hour_bars where hour < $1),
+                                   (select max(hour) from batch_hours where hour < $1)) as newest) as found",
+        )
+        .bind(self.due.start())
+        .fetch_one(&mut index.connection)
+        .await
+    }
+}
