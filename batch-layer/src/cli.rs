@@ -41,6 +41,9 @@ pub struct Args {
     #[command(flatten)]
     pub anomalies: AnomalyArgs,
 
+    #[command(flatten)]
+    pub engine: EngineArgs,
+
     /// Print what would be computed and why, and write nothing at all.
     #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
@@ -268,6 +271,44 @@ pub struct HourArgs {
 
 /// Objects lie in a folder near their ticks' hour, or nothing is gained by folders.
 const LONGEST_SLACK: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// What reads the archive's objects and sums them up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum EngineKind {
+    /// This process
+    #[default]
+    Local,
+    /// A cluster, over Spark Connect
+    Spark,
+}
+
+/// Where the work is done.
+#[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineArgs {
+    /// What reads objects and sums them up. The digits are the same.
+    #[arg(long, env = "ENGINE", default_value = "local", value_enum, value_name = "ENGINE")]
+    pub engine: EngineKind,
+
+    /// The server of Spark Connect, as `sc://host:15002/;token=TOKEN;use_ssl=true`.
+    #[arg(long, env = "SPARK_URL", hide_env_values = true, value_name = "URL")]
+    pub spark_url: Option<String>,
+
+    /// Where Spark finds the archive: what stands before the keys. Default: `s3a://BUCKET/`, or the directory of --bucket.
+    #[arg(long, env = "SPARK_ARCHIVE", value_name = "URL")]
+    pub spark_archive: Option<String>,
+
+    /// How long Spark may take for a statement, which reads up to 64 objects. It is interrupted there, too.
+    #[arg(long, env = "SPARK_TIMEOUT", default_value = "1h", value_parser = duration, value_name = "DURATION")]
+    pub spark_timeout: Duration,
+}
+
+/// The URL may hold a secret.
+impl std::fmt::Debug for EngineArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EngineArgs({:?})", self.engine)
+    }
+}
 
 /// The hours that a run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

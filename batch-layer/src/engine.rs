@@ -1,11 +1,13 @@
 //! [`Engine`]: hours with explicit lists of objects in, mergeable sums out.
 //!
 //! It knows the store and no database: which objects make up an hour, and what becomes of the sums, is decided elsewhere.
+//! It reads objects itself, or has a cluster read many at once ([`Bulk`]); either gives the same.
 //! What it has read of hours that are still to come is kept in [`Totals`], so that an object is usually read once.
 
 mod conflicts;
 
 use crate::archive::Object;
+use crate::bulk::Bulk;
 use crate::hour::Hour;
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, HourBars, Offsets, Scan};
@@ -28,9 +30,11 @@ pub enum Summed {
     TooWide,
 }
 
-/// The local engine: reads objects itself, several at a time.
+/// Reads objects, several at a time.
 pub struct Engine {
     pub reader: Reader,
+    /// What may read objects in its place.
+    pub bulk: Bulk,
     totals: Totals,
     stop: CancellationToken,
     /// The sizes of the objects that were read since they were asked for last.
@@ -40,12 +44,23 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(reader: Reader, stop: CancellationToken) -> Self {
-        Self { reader, totals: Totals::default(), stop, read: Vec::new() }
+        Self { reader, bulk: Bulk::default(), totals: Totals::default(), stop, read: Vec::new() }
     }
 
     /// The sizes of the objects that were read since the last call.
     pub fn take_read(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.read)
+    }
+
+    /// Has objects read by the cluster, where there is one; the reader then gives what they hold.
+    ///
+    /// # Errors
+    /// Where the cluster is away, or can read nothing.
+    pub async fn read_ahead(&mut self, objects: &[Object]) -> Result<(), Failure> {
+        // It sees by itself that the run is to end, and says so to the server.
+        let scans = self.bulk.scan(objects, &self.reader).await?;
+        self.reader.keep_ahead(scans);
+        Ok(())
     }
 
     /// Keeps what an object holds, so that it need not be read again for those of its hours that `keep` names.
@@ -101,6 +116,7 @@ impl Engine {
             self.totals.take(hour);
         }
         let missing: Vec<_> = objects.iter().filter(|object| !self.totals.holds(hour, &object.key)).cloned().collect();
+        self.read_ahead(&missing).await?;
         let (reader, stop) = (self.reader.clone(), self.stop.clone());
         let mut reads = stream::iter(missing)
             .map(|object| {

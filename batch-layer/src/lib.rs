@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod arenas;
+pub mod bulk;
 pub mod checksum;
 pub mod cli;
 pub mod completeness;
@@ -24,6 +25,8 @@ pub mod reader;
 pub mod run;
 pub mod scan;
 mod shared;
+#[cfg(feature = "spark")]
+pub mod spark;
 pub mod state;
 mod stop;
 pub mod summary;

@@ -38,6 +38,8 @@ pub struct Reader {
     stop: CancellationToken,
     health: Arc<Health>,
     others: Arc<Others>,
+    /// What was read elsewhere, until it is asked for.
+    ahead: Arc<Mutex<Vec<(Object, Scan)>>>,
     /// How many bars of an object may be in memory.
     max_bars: usize,
 }
@@ -132,6 +134,7 @@ impl Reader {
             stop,
             health: Arc::default(),
             others: Arc::default(),
+            ahead: Arc::default(),
             max_bars: BARS_OF_ONE,
         }
     }
@@ -188,7 +191,21 @@ impl Reader {
     /// # Errors
     /// [`ReadError`]; [`ReadError::Wide`] where it needs more than its share.
     pub async fn read_beside_others(&self, object: &Object) -> Result<Scan, ReadError> {
-        self.sharing().read(object, None).await
+        match self.take_ahead(object) {
+            Some(scan) => Ok(scan),
+            None => self.sharing().read(object, None).await,
+        }
+    }
+
+    /// Keeps what was read elsewhere, in place of what was kept before.
+    pub fn keep_ahead(&self, scans: Vec<(Object, Scan)>) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = scans;
+    }
+
+    fn take_ahead(&self, object: &Object) -> Option<Scan> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = ahead.iter().position(|(known, _)| known == object)?;
+        Some(ahead.swap_remove(at).1)
     }
 
     /// A reader whose objects may all be in memory at once: one that needs more than its share is [`ReadError::Wide`].
@@ -255,6 +272,36 @@ impl Reader {
         Err(ReadError::Stopped)
     }
 
+    /// What is known of an object before its first byte is read; `None` where its name is not one of the sink's.
+    #[must_use]
+    pub fn options(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Option<ScanOptions> {
+        let FileName::Records(origin) = self.name(&object.key) else {
+            return None;
+        };
+        Some(ScanOptions {
+            compressed_name: object.key.ends_with(".gz") || object.key.ends_with(".zst"),
+            origin,
+            rules: Arc::clone(&self.format.rules),
+            topic: self.format.file_name.topic(&object.key).into(),
+            csv: self.format.csv.clone(),
+            stored_at: object.last_modified.unwrap_or_else(Timestamp::now),
+            max_bars: self.max_bars,
+            exclude,
+        })
+    }
+
+    /// Some lines that an object begins with.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    #[cfg(feature = "spark")]
+    pub async fn first_lines(&self, object: &Object) -> Result<Vec<Vec<u8>>, ReadError> {
+        self.read_with(object, None, |body, options| {
+            scan::first_lines(body, options).map_err(|error| ScanError { error, hours: Vec::new() })
+        })
+        .await
+    }
+
     /// Whether the store still gives what it gave before.
     async fn gives_others(&self) -> bool {
         match self.health.given() {
@@ -315,21 +362,11 @@ impl Reader {
         exclude: Option<Arc<Exclusions>>,
         scan: impl Fn(Body, &ScanOptions) -> Result<T, ScanError> + Send + 'static,
     ) -> Result<Result<T, ScanError>, StoreError> {
-        let FileName::Records(origin) = self.name(&object.key) else {
+        let Some(options) = self.options(object, exclude) else {
             let error = std::io::Error::other("its name is not one of the sink's");
             return Ok(Err(ScanError { error, hours: Vec::new() }));
         };
         let body = self.store.read(object, &self.stop).await?;
-        let options = ScanOptions {
-            compressed_name: object.key.ends_with(".gz") || object.key.ends_with(".zst"),
-            origin,
-            rules: Arc::clone(&self.format.rules),
-            topic: self.format.file_name.topic(&object.key).into(),
-            csv: self.format.csv.clone(),
-            stored_at: object.last_modified.unwrap_or_else(Timestamp::now),
-            max_bars: self.max_bars,
-            exclude,
-        };
         let core = Arc::clone(&self.cores).acquire_owned().await;
         if body.is_text_at_hand() {
             // In a moment, and it has a task of its own.

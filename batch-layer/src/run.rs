@@ -1,6 +1,7 @@
 //! One run, from the lock to the last line.
 
 use crate::archive::Store;
+use crate::bulk::{self, Bulk};
 use crate::cli::{Args, Plan};
 use crate::completeness;
 use crate::dry_run;
@@ -36,20 +37,28 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         let index = args.database.open("batch-layer", false).await?;
         return dry_run::run(&args, &plan, &store, index).await;
     }
+    let options = bulk::options(&args)?;
     let Some(mut index) = lock::open(&args.database, args.takeover_after).await? else { return Ok(()) };
     // Who has lost the lock could not write anyhow.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
-    let run_id = match begin(&mut index, &args, &mut plan).await {
-        Ok(run_id) => run_id,
+    let begun = async {
+        let bulk = Bulk::open(options, store.clone(), stop.clone()).await?;
+        let run_id = begin(&mut index, &args, &mut plan, &bulk).await?;
+        Ok((bulk, run_id))
+    };
+    let (bulk, run_id) = match begun.await {
+        Ok(begun) => begun,
         Err(failure) => {
             lock::release(&mut index).await;
             return Err(failure);
         }
     };
     let mut work = Work::new(&args, plan.clone(), store, index, run_id, stop.clone());
+    work.read_by(bulk);
     let span = tracing::info_span!("run", run = run_id);
     let result = work.run().instrument(span.clone()).await;
+    work.close_engine().await;
     let reader = work.reader();
     let (mut index, counts) = work.finish();
     let result = match result {
@@ -72,11 +81,12 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
 }
 
 /// Notes the run, and lets its window begin where the last one's end asks for. Gives the run's number.
-async fn begin(index: &mut Index, args: &Args, plan: &mut Plan) -> Result<i64, Failure> {
+async fn begin(index: &mut Index, args: &Args, plan: &mut Plan, bulk: &Bulk) -> Result<i64, Failure> {
     if let Some(last) = completeness::last_run(index).await? {
         plan.reach_back_from(last, args.hours.lookback);
     }
-    ledger::begin(index, &args.describe(plan), plan.looks_back).await
+    let arguments = args.describe(plan) + &bulk.describe();
+    ledger::begin(index, &arguments, plan.looks_back).await
 }
 
 fn report(counts: &Counts, started: Instant) {

@@ -6,6 +6,8 @@ mod decompress;
 mod elements;
 mod envelope;
 mod hour_bars;
+#[cfg(feature = "spark")]
+mod layout;
 mod lines;
 mod offsets;
 pub mod places;
@@ -15,6 +17,8 @@ mod visit;
 pub use claims::{Claim, claims};
 pub use collector::Exclusions;
 pub use hour_bars::{Conflicts, HourBars};
+#[cfg(feature = "spark")]
+pub use layout::LineLayout;
 pub use offsets::{Offsets, Overlap};
 pub use visit::{Spot, Visitor, visit};
 
@@ -106,14 +110,36 @@ pub fn scan_named(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanE
     sum_up(input, options, Selection::Named)
 }
 
+/// Some lines that an object begins with.
+///
+/// # Errors
+/// Where reading or decompressing fails before that.
+#[cfg(feature = "spark")]
+pub fn first_lines(input: impl Read, options: &ScanOptions) -> io::Result<Vec<Vec<u8>>> {
+    const COUNT: usize = 32;
+    let mut lines = lines::Lines::new(decompress::open(input, options.compressed_name)?);
+    let mut first = Vec::new();
+    while first.len() < COUNT
+        && let Some(line) = visit::Source::next_line(&mut lines)?
+    {
+        first.push(line.bytes.to_vec());
+    }
+    Ok(first)
+}
+
+/// Sums up some lines of an object, each with its number, where the others are ticks that were read elsewhere.
+/// `is_wrapped`: the tick before them is in a sink's envelope.
+#[cfg(feature = "spark")]
+#[must_use]
+pub fn scan_some(lines: &[(u64, Vec<u8>)], options: &ScanOptions, is_wrapped: bool) -> Scan {
+    let mut summing = Summing::new(options, Selection::Others);
+    visit::visit_some(lines, options, is_wrapped, &mut summing);
+    summing.scan.hours = summing.collector.finish();
+    summing.scan
+}
+
 fn sum_up(input: impl Read, options: &ScanOptions, selection: Selection) -> Result<Scan, ScanError> {
-    let mut summing = Summing {
-        collector: Collector::new(options, selection),
-        scan: Scan::default(),
-        max_bars: options.max_bars,
-        records: 0,
-        is_too_wide: false,
-    };
+    let mut summing = Summing::new(options, selection);
     match visit(input, options, &mut summing) {
         Ok(()) if summing.is_too_wide => {
             Err(ScanError { error: TooWide::error(options.max_bars), hours: summing.collector.hours() })
@@ -161,6 +187,18 @@ struct Summing<'a> {
     is_too_wide: bool,
 }
 
+impl<'a> Summing<'a> {
+    fn new(options: &'a ScanOptions, selection: Selection) -> Self {
+        Self {
+            collector: Collector::new(options, selection),
+            scan: Scan::default(),
+            max_bars: options.max_bars,
+            records: 0,
+            is_too_wide: false,
+        }
+    }
+}
+
 impl Visitor for Summing<'_> {
     fn record(&mut self, record: &Record<'_>, spot: Spot) {
         self.scan.note_line(spot.index);
@@ -181,6 +219,23 @@ impl Visitor for Summing<'_> {
 }
 
 impl Scan {
+    /// Takes in other lines of the same object. `false` where a record is in both, of which the first line counts.
+    #[cfg(feature = "spark")]
+    pub fn join(&mut self, other: Self) -> bool {
+        self.lines += other.lines;
+        self.rejected += other.rejected;
+        self.rejects.extend(other.rejects);
+        for (hour, part) in other.hours {
+            match self.hours.iter_mut().find(|(known, _)| *known == hour) {
+                Some((_, sum)) if !sum.offsets.is_disjoint(&part.offsets) => return false,
+                Some((_, sum)) => sum.merge(part),
+                None => self.hours.push((hour, part)),
+            }
+        }
+        self.hours.sort_unstable_by_key(|(hour, _)| *hour);
+        true
+    }
+
     /// A line's first element stands for it.
     fn note_line(&mut self, index: u16) {
         self.lines += u64::from(index == 0);

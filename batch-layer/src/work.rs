@@ -11,6 +11,7 @@ mod index;
 mod lines;
 mod rules;
 
+use crate::bulk::Bulk;
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::cli::{Args, Plan};
 use crate::completeness;
@@ -112,6 +113,16 @@ impl Work {
             failed: BTreeSet::new(),
             retries: FxHashMap::default(),
         }
+    }
+
+    /// Has the archive's objects read by what `bulk` is.
+    pub fn read_by(&mut self, bulk: Bulk) {
+        self.engine.bulk = bulk;
+    }
+
+    /// Says what the engine has read, and lets it go.
+    pub async fn close_engine(&self) {
+        self.engine.bulk.close().await;
     }
 
     /// Brings the window up to date, stretch by stretch.

@@ -22,6 +22,7 @@ mod values;
 pub use elements::{MAX_DAYS, MAX_ELEMENTS};
 pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, usual_field};
 pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
+pub use shape::{Layout, Part};
 pub use schemas::{Reference, Schema, SchemaKind, SchemaText, Schemas, Scratch, schema_id};
 
 use crate::reject::{Reason, Reject};
@@ -306,6 +307,14 @@ impl Decoder {
             shapes.learn(|| learn::shape(value, rules));
         }
         Ok(record)
+    }
+
+    /// How `value` is laid out; `None` where it is no tick, holds several, or is unusual.
+    #[must_use]
+    pub fn layout(&mut self, value: &[u8]) -> Option<Layout> {
+        self.decode_strictly(value, &Beside::NOTHING).ok()?;
+        let shape = learn::shape(value, &self.rules)?;
+        (!is_several(value, &self.rules)).then(|| shape.layout())?
     }
 
     /// As [`Decoder::decode`], by the strict path alone: the reference that tests hold the fast path against.

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache;
 
-/// TA-Lib by its authors, with the C library inside, and what it needs; what the docs read the lake with. DuckDB's extension
+/// TA-Lib by its authors, with the C library inside, and what it needs; what the docs read the lake with; and Sail, a server
+/// of Spark Connect. DuckDB's extension
 /// for S3 must be of its own version.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "TA-Lib==0.8.2",
     "numpy==2.4.6",
     "duckdb==1.5.5",
@@ -17,9 +18,10 @@ const PACKAGES: [&str; 7] = [
     "pandas==3.1.1",
     "pyarrow==26.0.1",
     "polars==2.1.0",
+    "pysail==0.7.2",
 ];
 /// To be changed with the packages.
-const KEY: &str = "python-2";
+const KEY: &str = "python-3";
 
 /// The interpreter of a virtual environment in the cache, made on first use.
 pub fn interpreter() -> Result<PathBuf> {

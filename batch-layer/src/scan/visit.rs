@@ -76,19 +76,7 @@ pub trait LineTaker {
 /// # Errors
 /// Where reading or decompressing fails; what `visitor` has seen is then a part of the object.
 pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor) -> io::Result<()> {
-    let mut reading = Reading {
-        decoder: Decoder::new(Arc::clone(&options.rules), options.stored_at),
-        beside: Beside { topic: Some(&*options.topic).filter(|topic| !topic.is_empty()), ..Beside::NOTHING },
-        envelope: Envelope::new(options.csv.as_ref(), options.origin.partition),
-        is_wrapped: options.csv.is_some(),
-        has_records: false,
-        first_reject: None,
-        strange_lines: 0,
-        cut_line: None,
-        is_csv: options.csv.is_some(),
-        order: Order::default(),
-        visitor,
-    };
+    let mut reading = Reading::new(options, visitor);
     let content = decompress::open(input, options.compressed_name)?;
     let (is_array, content) = elements::is_array(content)?;
     if is_array {
@@ -103,6 +91,16 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
         Lines::new(content).hand_to(&mut reading)?;
     }
     reading.conclude()
+}
+
+/// Shows some lines of an object to `visitor`, each with its number, where the others are ticks that were read elsewhere.
+/// `is_wrapped`: the tick before them is in a sink's envelope.
+#[cfg(feature = "spark")]
+pub fn visit_some(lines: &[(u64, Vec<u8>)], options: &ScanOptions, is_wrapped: bool, visitor: &mut impl Visitor) {
+    let mut reading = Reading { is_wrapped, has_records: true, ..Reading::new(options, visitor) };
+    for (number, bytes) in lines {
+        reading.take(&part(*number, bytes));
+    }
 }
 
 /// How the lines of an object are read.
@@ -196,6 +194,24 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
 
     fn has_given_up(&self) -> bool {
         self.strange_lines >= MAX_STRANGE_LINES || self.visitor.has_enough()
+    }
+}
+
+impl<'o, V> Reading<'o, V> {
+    fn new(options: &'o ScanOptions, visitor: &'o mut V) -> Self {
+        Self {
+            decoder: Decoder::new(Arc::clone(&options.rules), options.stored_at),
+            beside: Beside { topic: Some(&*options.topic).filter(|topic| !topic.is_empty()), ..Beside::NOTHING },
+            envelope: Envelope::new(options.csv.as_ref(), options.origin.partition),
+            is_wrapped: options.csv.is_some(),
+            has_records: false,
+            first_reject: None,
+            strange_lines: 0,
+            cut_line: None,
+            is_csv: options.csv.is_some(),
+            order: Order::default(),
+            visitor,
+        }
     }
 }
 

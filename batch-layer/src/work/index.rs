@@ -177,7 +177,19 @@ impl Work {
     }
 
     /// Reads objects and indexes them. Gives those that were no longer there as listed.
-    async fn read_changes(&mut self, changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
+    async fn read_changes(&mut self, mut changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
+        let mut moved = Vec::new();
+        while !changes.is_empty() {
+            let rest = changes.split_off(self.engine.bulk.at_once().min(changes.len()));
+            let some = std::mem::replace(&mut changes, rest);
+            let objects: Vec<Object> = some.iter().map(|change| change.object.clone()).collect();
+            self.engine.read_ahead(&objects).await?;
+            moved.extend(self.read_some(some).await?);
+        }
+        Ok(moved)
+    }
+
+    async fn read_some(&mut self, changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
         let (reader, stop) = (self.engine.reader.clone(), self.stop.clone());
         let mut reads = stream::iter(changes)
             .map(|change| {

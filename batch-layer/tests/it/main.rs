@@ -23,6 +23,8 @@ mod rules;
 mod runs;
 mod secure;
 mod shared;
+#[cfg(feature = "spark")]
+mod spark;
 mod support;
 mod together;
 mod verify;

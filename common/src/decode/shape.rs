@@ -96,6 +96,16 @@ pub(super) struct Shape {
     is_one_line: bool,
 }
 
+/// How a value is laid out that is a tick. Another value is one with the same meaning where it differs in the varying parts
+/// alone, and each of those is a plain one of its kind: a number without a sign or exponent, a text without escapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Fixed texts, each with the part that varies behind it.
+    pub steps: Vec<(String, Part)>,
+    /// What follows the last of them.
+    pub tail: String,
+}
+
 /// Fixed bytes, and the varying part behind them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
@@ -105,19 +115,28 @@ pub(super) struct Step {
 
 /// A part that varies. Texts, and numbers written as text, are read without their quotes, which belong to the literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub enum Part {
+    /// What was traded.
     Symbol,
+    /// When, as text.
     TimestampText,
     /// A number since 1970.
     Epoch(EpochUnit),
     /// Open and close at once.
     Price,
+    /// The first price.
     Open,
+    /// The highest.
     High,
+    /// The lowest.
     Low,
+    /// The last.
     Close,
+    /// How much was traded.
     Volume,
+    /// The partition that the line came from.
     Partition,
+    /// The offset in it.
     Offset,
     /// A number that is none of ours.
     OtherNumber,
@@ -144,6 +163,13 @@ impl Shape {
         let has_newline = |literal: &Literal| literal.contains(b'\n');
         let is_one_line = !has_newline(&tail) && !steps.iter().any(|step| has_newline(&step.literal));
         Self { steps, tail, is_one_line }
+    }
+
+    /// The same for others than the fast path; `None` where a literal is no text.
+    pub fn layout(&self) -> Option<Layout> {
+        let text = |literal: &Literal| String::from_utf8(literal.bytes().to_vec()).ok();
+        let steps = self.steps.iter().map(|step| Some((text(&step.literal)?, step.part)));
+        Some(Layout { steps: steps.collect::<Option<_>>()?, tail: text(&self.tail)? })
     }
 
     /// Reads the value that `text` begins with, and gives the place behind it.

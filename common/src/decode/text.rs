@@ -138,6 +138,10 @@ impl Literal {
     pub fn contains(&self, byte: u8) -> bool {
         self.bytes.contains(&byte)
     }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// The number that the leading ASCII digits of `word` write, and how many they are.

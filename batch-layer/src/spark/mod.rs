@@ -1,0 +1,261 @@
+//! [`Spark`]: objects summed up by a cluster, over Spark Connect, with the digits of our own scan.
+//!
+//! The server reads and sums up the lines that are plainly ticks ([`statement`]); the others come back and go through our own
+//! decoder ([`answer`]). What is not wholly clear, and each object that the server cannot read, is left to our own scan: so
+//! there is one judge of what is a tick, a reject or a broken object.
+
+mod answer;
+mod client;
+mod messages;
+mod statement;
+mod url;
+
+pub use client::{Client, QueryError};
+pub use messages::Relation;
+pub use url::SparkUrl;
+
+use crate::archive::{Object, Store};
+use crate::reader::Reader;
+use crate::scan::{self, LineLayout, Scan, ScanOptions};
+use answer::Sums;
+use rustc_hash::{FxHashMap, FxHashSet};
+use service::Failure;
+use statement::{Pattern, Question};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Objects of one statement: each is a relation for the server to plan.
+pub const AT_ONCE: usize = 64;
+/// Layouts of lines that one statement looks for.
+const MAX_LAYOUTS: usize = 6;
+/// Objects whose first lines are looked at for layouts that are not known yet.
+const SAMPLES: usize = 2;
+/// Other lines of an object that are fetched; one with more is read by our own scan.
+const MAX_OTHERS: u64 = 1000;
+const MAX_OTHER_BYTES: u64 = 1 << 20;
+/// Objects that the server could not read, one after the other, when it has read none before: then it is no fault of theirs.
+const UNREADABLE: usize = 3;
+
+/// How to reach it.
+#[derive(Debug, Clone)]
+pub struct SparkOptions {
+    pub url: SparkUrl,
+    /// Where the server finds the archive, with a `/` at its end; keys follow.
+    pub archive: String,
+    /// How long a statement may take.
+    pub patience: Duration,
+}
+
+/// A session with a server that reads the archive.
+pub struct Spark {
+    client: Client,
+    options: SparkOptions,
+    store: Store,
+    /// Of lines that were read before.
+    layouts: Vec<(LineLayout, Pattern)>,
+    /// What the server calls itself.
+    pub version: String,
+    /// Objects that the server has read, and those that were left to our own scan.
+    pub read: u64,
+    pub left: u64,
+    unreadable: usize,
+}
+
+/// What was asked about one object.
+struct Asked {
+    object: Object,
+    path: String,
+    options: ScanOptions,
+}
+
+impl Spark {
+    /// Connects to a server.
+    ///
+    /// # Errors
+    /// Where it does not answer, or to others alone.
+    pub async fn connect(options: SparkOptions, store: Store, stop: CancellationToken) -> Result<Self, Failure> {
+        let doing = |error| failure(error, &options.url, "asking for its version");
+        let client = Client::connect(&options.url, options.patience, stop).await.map_err(doing)?;
+        let parts = client.query(statement::version()).await.map_err(doing)?;
+        let version = answer::texts(&parts).map_err(Failure::Infrastructure)?.pop().unwrap_or_default();
+        let version = version.split_whitespace().next().unwrap_or("of no version").to_owned();
+        Ok(Self { client, options, store, layouts: Vec::new(), version, read: 0, left: 0, unreadable: 0 })
+    }
+
+    /// What some objects hold, of those of which the server's answer is clear: the others are for our own scan to read.
+    ///
+    /// # Errors
+    /// Where the server is away, refuses what is asked, or can read nothing of the archive.
+    pub async fn scan(&mut self, objects: &[Object], reader: &Reader) -> Result<Vec<(Object, Scan)>, Failure> {
+        let mut asked: Vec<Asked> = objects.iter().filter_map(|object| self.asked(object, reader)).collect();
+        self.learn(&asked, reader).await;
+        if self.layouts.is_empty() {
+            asked.clear();
+        }
+        let mut scans = Vec::new();
+        let mut waiting: VecDeque<Vec<Asked>> = VecDeque::new();
+        while !asked.is_empty() {
+            let rest = asked.split_off(asked.len().min(AT_ONCE));
+            waiting.push_back(std::mem::replace(&mut asked, rest));
+        }
+        while let Some(mut some) = waiting.pop_front() {
+            match self.answers(&some).await {
+                Ok(found) => {
+                    self.unreadable = 0;
+                    let found = some.into_iter().zip(found);
+                    scans.extend(found.filter_map(|(asked, scan)| Some((asked.object, scan?))));
+                }
+                // One of them is what the server cannot read: each half is asked for by itself.
+                Err(QueryError::Failed(_)) if some.len() > 1 => {
+                    let half = some.split_off(some.len() / 2);
+                    waiting.extend([some, half]);
+                }
+                Err(QueryError::Failed(why)) => self.note_unreadable(&some, why, !scans.is_empty())?,
+                Err(error) => return Err(failure(error, &self.options.url, "reading objects")),
+            }
+        }
+        let scans = self.still_there(scans).await?;
+        self.read += scans.len() as u64;
+        self.left += (objects.len() - scans.len()) as u64;
+        Ok(scans)
+    }
+
+    /// Says good-bye.
+    pub async fn close(&self) {
+        self.client.close().await;
+    }
+
+    /// `None` of an object whose name means something else to Spark than to the store.
+    fn asked(&self, object: &Object, reader: &Reader) -> Option<Asked> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'=');
+        let is_hidden = object.key.split('/').any(|name| name.starts_with(['.', '_']));
+        let options = reader.options(object, None)?;
+        let is_asked = object.key.bytes().all(is_plain) && !is_hidden && object.size > 0;
+        is_asked.then(|| Asked { object: object.clone(), path: format!("{}{}", self.options.archive, object.key), options })
+    }
+
+    /// Looks at the first lines of some objects, as long as none of them has a layout that is known.
+    async fn learn(&mut self, asked: &[Asked], reader: &Reader) {
+        let picked = [asked.first(), asked.last()].into_iter().flatten().take(SAMPLES);
+        for Asked { object, options, .. } in picked {
+            let Ok(lines) = reader.first_lines(object).await else {
+                continue;
+            };
+            for line in lines {
+                let Some(layout) = LineLayout::of(&line, options) else {
+                    continue;
+                };
+                let is_known = self.layouts.iter().any(|(known, _)| *known == layout);
+                if let Some(pattern) = Pattern::of(&layout, &options.rules).filter(|_| !is_known) {
+                    self.layouts.insert(0, (layout, pattern));
+                }
+            }
+        }
+        // All of one statement tell the same of their places.
+        if let Some((first, _)) = self.layouts.first() {
+            let (told, wrapped) = (first.tells_offset(), first.is_wrapped);
+            self.layouts.retain(|(layout, _)| layout.tells_offset() == told && layout.is_wrapped == wrapped);
+            self.layouts.truncate(MAX_LAYOUTS);
+        }
+    }
+
+    /// What each of some objects holds, where that is clear.
+    async fn answers(&self, asked: &[Asked]) -> Result<Vec<Option<Scan>>, QueryError> {
+        let patterns: Vec<Pattern> = self.layouts.iter().map(|(_, pattern)| pattern.clone()).collect();
+        let paths: Vec<String> = asked.iter().map(|asked| asked.path.clone()).collect();
+        let question = Question { paths: &paths, patterns: &patterns };
+        let rows = self.rows(question.sums()).await?;
+        let sums = answer::sums(&rows, asked.len()).map_err(|error| QueryError::Failed(format!("{error:#}")))?;
+        let others = self.others(&sums, &paths, &patterns).await?;
+        let first = self.layouts.first().map(|(layout, _)| layout);
+        let (told, wrapped) = first.map_or((false, false), |first| (first.tells_offset(), first.is_wrapped));
+        let each = asked.iter().zip(&sums).enumerate();
+        Ok(each.map(|(at, (asked, sums))| whole(sums, others.get(&at), &asked.options, (told, wrapped))).collect())
+    }
+
+    /// The lines that are not plainly ticks, of those objects that have few of them.
+    async fn others(
+        &self,
+        sums: &[Sums],
+        paths: &[String],
+        patterns: &[Pattern],
+    ) -> Result<FxHashMap<usize, Vec<(i64, Vec<u8>)>>, QueryError> {
+        let has_few = |sums: &Sums| {
+            sums.others().is_some_and(|(lines, bytes)| (1..=MAX_OTHERS).contains(&lines) && bytes <= MAX_OTHER_BYTES)
+        };
+        let with: Vec<usize> = (0..sums.len()).filter(|at| has_few(&sums[*at])).collect();
+        if with.is_empty() {
+            return Ok(FxHashMap::default());
+        }
+        let paths: Vec<String> = with.iter().map(|at| paths[*at].clone()).collect();
+        let question = Question { paths: &paths, patterns };
+        let rows = self.rows(question.others()).await?;
+        let lines = answer::others(&rows, paths.len()).map_err(|error| QueryError::Failed(format!("{error:#}")))?;
+        Ok(with.into_iter().zip(lines).collect())
+    }
+
+    async fn rows(&self, statement: Relation) -> Result<Vec<String>, QueryError> {
+        let parts = self.client.query(statement).await?;
+        answer::texts(&parts).map_err(|error| QueryError::Failed(format!("{error:#}")))
+    }
+
+    /// Those of the objects that are still the ones that were listed before they were read.
+    async fn still_there(&self, scans: Vec<(Object, Scan)>) -> Result<Vec<(Object, Scan)>, Failure> {
+        let folder = |key: &str| key.rfind('/').map_or(String::new(), |end| key[..=end].to_owned());
+        let folders: FxHashSet<String> = scans.iter().map(|(object, _)| folder(&object.key)).collect();
+        let mut there = FxHashSet::default();
+        for folder in folders {
+            let listed = self.store.list(&folder).await?;
+            there.extend(listed.into_iter().map(|object| (object.key, object.etag, object.size)));
+        }
+        let is_there = |object: &Object| there.contains(&(object.key.clone(), object.etag.clone(), object.size));
+        Ok(scans.into_iter().filter(|(object, _)| is_there(object)).collect())
+    }
+
+    /// An object that the server cannot read is for our own scan to judge, unless the server can read none of them.
+    fn note_unreadable(&mut self, asked: &[Asked], why: String, has_read: bool) -> Result<(), Failure> {
+        let path = asked.first().map_or("", |asked| &*asked.path);
+        tracing::debug!(path, error = why, "Spark could not read it");
+        self.unreadable += 1;
+        if self.unreadable < UNREADABLE || has_read || self.read > 0 {
+            return Ok(());
+        }
+        let what = format!(
+            "Spark at {} reads none of the archive's objects, {path} for one (--spark-archive; it needs keys of its own)",
+            self.options.url
+        );
+        Err(Failure::Configuration(anyhow::anyhow!("{what}: {why}")))
+    }
+}
+
+/// An object's sums with its other lines; `None` where they are not clear.
+fn whole(
+    sums: &Sums,
+    others: Option<&Vec<(i64, Vec<u8>)>>,
+    options: &ScanOptions,
+    (told, wrapped): (bool, bool),
+) -> Option<Scan> {
+    let (count, _) = sums.others()?;
+    let mut scan = sums.scan(options, told)?;
+    if count == 0 {
+        return Some(scan);
+    }
+    let others = others.filter(|lines| lines.len() as u64 == count)?;
+    let numbered = |(row, bytes): &(i64, Vec<u8>)| Some((sums.line(*row)?, bytes.clone()));
+    let lines: Vec<(u64, Vec<u8>)> = others.iter().map(numbered).collect::<Option<_>>()?;
+    let rest = scan::scan_some(&lines, options, wrapped);
+    scan.join(rest).then_some(scan)
+}
+
+fn failure(error: QueryError, url: &SparkUrl, doing: &str) -> Failure {
+    let what = format!("Spark at {url} (--spark-url), {doing}");
+    match error {
+        QueryError::Refused(_) => Failure::Configuration(anyhow::Error::new(error).context(what)),
+        QueryError::Stopped => crate::stop::stopped(),
+        _ => Failure::Infrastructure(anyhow::Error::new(error).context(what)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+use super::*;
+use crate::archive::Origin;
+use crate::scan::ScanOptions;
+use common::Timestamp;
+use common::decode::Rules;
+use std::sync::Arc;
+
+fn options() -> ScanOptions {
+    ScanOptions {
+        compressed_name: false,
+        origin: Origin { partition: 0, start_offset: 0 },
+        topic: "stock_prices".into(),
+        rules: Arc::new(Rules::default()),
+        csv: None,
+        stored_at: Timestamp::from_micros(1_749_218_405_000_000),
+        max_bars: usize::MAX,
+        exclude: None,
+    }
+}
+
+fn layout(line: &str) -> Option<LineLayout> {
+    LineLayout::of(line.as_bytes(), &options())
+}
+
+const TICK: &str = r#"{"symbol":"A","timestamp":"2025-06-06T10:00:00Z","price":1.5,"volume":3}"#;
+
+#[test]
+fn the_layout_of_a_line_is_that_of_what_our_own_decoder_reads() {
+    let bare = layout(TICK).unwrap();
+    assert!(!bare.is_wrapped && !bare.tells_offset());
+    let wrapped = layout(&format!(r#"{{"key":null,"offset":17,"value":{TICK},"timestamp":"x"}}"#)).unwrap();
+    assert!(wrapped.is_wrapped && wrapped.tells_offset());
+    let rebuilt: String = wrapped.layout.steps.iter().map(|(text, _)| text.as_str()).collect();
+    assert!(rebuilt.starts_with(r#"{"key":null,"offset":,"value":{"symbol":""#), "{rebuilt}");
+    for line in [
+        "",
+        "{}",
+        "[1]",
+        r#"{"symbol":"A"}"#,
+        &format!(r#"{{"offset":17,"value":{}}}"#, serde_json::to_string(TICK).unwrap()),
+        &format!(r#"{{"value":{TICK}}}"#),
+        &TICK.replace("\"price\"", "\"value\":{\"a\":1},\"price\""),
+    ] {
+        assert_eq!(layout(line), None, "{line}");
+    }
+}
+
+#[test]
+fn an_object_that_begins_or_ends_otherwise_is_left_to_our_own_scan() {
+    let row = |kind: &str, cells: &str| format!("{kind},0,{cells}");
+    let object = |plain: &str, count: u64, first: i64, last: i64| {
+        row("15", &format!(",,,,{plain},0,,0,1,0,,0,1,1,1,1,0,,,,,,0,{},{count},{first},{last},9", count - 1))
+    };
+    for (plain, count, first, last, expected) in [
+        ("10", 10, 0, 9, Some(0)),
+        ("9", 10, 0, 9, Some(1)),
+        ("9", 10, 1, 9, None),
+        ("9", 10, 0, 8, None),
+        ("0", 10, 0, 8, None),
+    ] {
+        let sums = answer::sums(&[object(plain, count, first, last)], 1).unwrap();
+        assert_eq!(sums[0].others().map(|(lines, _)| lines), expected, "{plain} {first} {last}");
+    }
+    let torn = row("15", ",,,,9,0,,0,1,0,,0,1,1,1,1,0,,,,,,0,90,10,0,90,9");
+    assert_eq!(answer::sums(&[torn], 1).unwrap()[0].others(), None, "its rows are not in one piece");
+    assert!(answer::sums(&["15,7".to_owned()], 1).is_err());
+}

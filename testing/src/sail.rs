@@ -1,0 +1,43 @@
+use std::process::Command;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::{Child, eventually, free_port, stack};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server of Spark Connect that starts in a moment: Sail, out of the cached Python. It ends with the value.
+pub struct TestSail {
+    process: Child,
+    port: u16,
+}
+
+impl TestSail {
+    /// One that reads files, and the store that `variables` name as AWS tools do.
+    pub async fn start(variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let port = free_port();
+        let mut command = Command::new(stack("STACK_PYTHON"));
+        command.args(["-m", "pysail", "spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
+        for (name, value) in variables {
+            command.env(if name == "S3_ENDPOINT_URL" { "AWS_ENDPOINT" } else { name }, value);
+        }
+        command.env("AWS_ALLOW_HTTP", "true");
+        let process = Child::spawn(command);
+        eventually("Sail to listen", PATIENCE, || async {
+            let connected = TcpStream::connect(("127.0.0.1", port)).await;
+            connected.map(drop).map_err(|error| format!("{error}; {:?}", process.stderr()))
+        })
+        .await;
+        Self { process, port }
+    }
+
+    pub fn url(&self) -> String {
+        format!("sc://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it in the middle of whatever it does.
+    pub fn kill(&self) {
+        self.process.sigkill();
+    }
+}
