@@ -79,11 +79,7 @@ impl Bulk {
     ///
     /// # Errors
     /// Where it does not answer, or to others alone.
-    pub async fn open(
-        options: Option<SparkOptions>,
-        store: Store,
-        stop: CancellationToken,
-    ) -> Result<Self, Failure> {
+    pub async fn open(options: Option<SparkOptions>, store: Store, stop: CancellationToken) -> Result<Self, Failure> {
         Ok(match options {
             None => Self::Nothing,
             Some(options) => Self::Spark(Box::new(Spark::connect(options, store, stop).await?)),

@@ -287,7 +287,7 @@ pub enum EngineKind {
 #[command(next_help_heading = "Engine")]
 pub struct EngineArgs {
     /// What reads objects and sums them up. The digits are the same.
-    #[arg(long, env = "ENGINE", default_value = "local", value_enum, value_name = "ENGINE")]
+    #[arg(long, env = "BATCH_ENGINE", default_value = "local", value_enum, value_name = "ENGINE")]
     pub engine: EngineKind,
 
     /// The server of Spark Connect, as `sc://host:15002/;token=TOKEN;use_ssl=true`.

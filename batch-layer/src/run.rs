@@ -45,7 +45,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let begun = async {
         let bulk = Bulk::open(options, store.clone(), stop.clone()).await?;
         let run_id = begin(&mut index, &args, &mut plan, &bulk).await?;
-        Ok((bulk, run_id))
+        Ok::<_, Failure>((bulk, run_id))
     };
     let (bulk, run_id) = match begun.await {
         Ok(begun) => begun,

@@ -11,8 +11,8 @@ mod index;
 mod lines;
 mod rules;
 
-use crate::bulk::Bulk;
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
+use crate::bulk::Bulk;
 use crate::cli::{Args, Plan};
 use crate::completeness;
 use crate::engine::Engine;

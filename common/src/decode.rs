@@ -22,8 +22,8 @@ mod values;
 pub use elements::{MAX_DAYS, MAX_ELEMENTS};
 pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, usual_field};
 pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
-pub use shape::{Layout, Part};
 pub use schemas::{Reference, Schema, SchemaKind, SchemaText, Schemas, Scratch, schema_id};
+pub use shape::{Layout, Part};
 
 use crate::reject::{Reason, Reject};
 use crate::tick::Prices;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
-use crate::{anomalies, chaos, containers, demo, files, interrupt, manifests, setup, supply_chain, test, workbench};
+use crate::{anomalies, chaos, containers, demo, files, interrupt, manifests, setup, spark, supply_chain, test, workbench};
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers, and what runs on them.
 #[derive(Parser)]
@@ -27,6 +27,9 @@ enum Command {
         /// S3 store; default: MinIO where `minio` is on the PATH, otherwise S3Proxy
         #[arg(long, value_enum)]
         store: Option<StoreKind>,
+        /// Start Spark, too, and test against it what is otherwise tested against Sail
+        #[arg(long)]
+        spark: bool,
         /// Arguments of `cargo test`, for instance `-- -p common late -- --nocapture`
         #[arg(last = true)]
         arguments: Vec<OsString>,
@@ -66,7 +69,8 @@ enum Command {
     Report(PassThrough),
     /// Check that topic, tables and archive agree (`prove --help`: all options)
     Prove(PassThrough),
-    /// Measure (`bench --help`: all options; `bench anomalies --help`: the detectors, without services)
+    /// Measure (`bench --help`: all options; `bench anomalies --help`: the detectors, without services;
+    /// `bench spark --help`: the batch layer by Spark)
     Bench(PassThrough),
 }
 
@@ -151,7 +155,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     interrupt::listen()?;
     match cli.command {
         Command::Demo(options) => demo::run(&options),
-        Command::Test { store, arguments } => test::run(store, &arguments),
+        Command::Test { store, spark, arguments } => test::run(store, spark, &arguments),
         Command::Chaos(options) => chaos::run(&options),
         Command::Soak(options) => chaos::soak(&options),
         Command::Stack(command) => run_stack(command),
@@ -171,6 +175,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Prove(rest) => pass("prove", rest),
         Command::Bench(rest) if rest.arguments.first().is_some_and(|first| first == "anomalies") => {
             anomalies::bench(&rest.arguments[1..])
+        }
+        Command::Bench(rest) if rest.arguments.first().is_some_and(|first| first == "spark") => {
+            spark::bench(&rest.arguments[1..])
         }
         Command::Bench(rest) => pass("bench", rest),
     }

@@ -15,6 +15,7 @@ mod process;
 mod python;
 mod schema_registry;
 mod setup;
+mod spark;
 mod stack;
 mod supply_chain;
 mod test;

@@ -27,12 +27,15 @@ const KEY: &str = "python-3";
 pub fn interpreter() -> Result<PathBuf> {
     let folder = cache::entry(KEY, |folder| {
         println!("installing {} for Python ...", PACKAGES.join(", "));
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        run(Command::new(python(folder))
-            .args(["-m", "pip", "install", "--quiet", "--only-binary=:all:"])
-            .args(PACKAGES))
+        environment(folder, &[&["--only-binary=:all:"], &PACKAGES[..]].concat())
     })?;
     Ok(python(&folder))
+}
+
+/// Makes a folder a virtual environment with what `wanted` tells pip to install.
+pub fn environment(folder: &Path, wanted: &[&str]) -> Result<()> {
+    run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    run(Command::new(python(folder)).args(["-m", "pip", "install", "--quiet"]).args(wanted))
 }
 
 /// Works in a folder that was moved, unlike the scripts beside it.

@@ -1,19 +1,20 @@
 //! The whole test suite against a stack of its own.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::{Context, Result};
 
 use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
-use crate::{build, python, schema_registry, setup};
+use crate::{build, python, schema_registry, setup, spark};
 
 /// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack down, whatever happens.
 ///
 /// The exit code is cargo's.
-pub fn run(store: Option<StoreKind>, arguments: &[OsString]) -> Result<ExitCode> {
+pub fn run(store: Option<StoreKind>, with_spark: bool, arguments: &[OsString]) -> Result<ExitCode> {
     setup::ensure_build_tools()?;
     setup::ensure_test_tools()?;
     let compiled = cargo_test(&["--no-run"], arguments).status().context("cannot run cargo")?;
@@ -27,16 +28,30 @@ pub fn run(store: Option<StoreKind>, arguments: &[OsString]) -> Result<ExitCode>
     if let Some(program) = schema_registry::program()? {
         tests.env("STACK_SCHEMA_REGISTRY", program);
     }
+    let scratch = folder().with_extension("spark");
+    let server = if with_spark { Some(start_spark(&scratch)?) } else { None };
+    if let Some(server) = &server {
+        tests.env("STACK_SPARK_URL", server.url());
+    }
     // A test says what failed; a hundred lines of the runtime's own would only hide it.
     tests.env("RUST_BACKTRACE", "0");
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         tests.env("RUST_TEST_THREADS", side_by_side().to_string());
     }
     let status = owned.stack().run_program("cargo-test", tests).map_err(|error| owned.fail(error))?;
+    if server.is_some() {
+        drop(server);
+        let _ = fs::remove_dir_all(&scratch);
+    }
     if !status.success() {
         println!("the services' logs are kept in {}", owned.keep_logs()?.display());
     }
     Ok(exit_code(status))
+}
+
+fn start_spark(scratch: &Path) -> Result<spark::Server> {
+    fs::create_dir_all(scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
+    spark::spark(scratch)
 }
 
 /// How many tests run at a time: they mostly wait for services.

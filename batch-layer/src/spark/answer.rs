@@ -53,6 +53,9 @@ fn texts_of(batch: &RecordBatch, texts: &mut Vec<String>) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// The number of a line's row, and its bytes.
+pub type OtherLine = (i64, Vec<u8>);
+
 /// What is said of one object.
 #[derive(Debug, Default)]
 pub struct Sums {
@@ -109,8 +112,8 @@ pub fn sums(rows: &[String], objects: usize) -> anyhow::Result<Vec<Sums>> {
 ///
 /// # Errors
 /// Where a row is not what was asked for.
-pub fn others(rows: &[String], objects: usize) -> anyhow::Result<Vec<Vec<(i64, Vec<u8>)>>> {
-    let mut others: Vec<Vec<(i64, Vec<u8>)>> = vec![Vec::new(); objects];
+pub fn others(rows: &[String], objects: usize) -> anyhow::Result<Vec<Vec<OtherLine>>> {
+    let mut others: Vec<Vec<OtherLine>> = vec![Vec::new(); objects];
     for row in rows {
         let mut cells = row.split(',');
         let mut next = || cells.next().ok_or_else(|| anyhow::anyhow!("a row that lacks a part"));

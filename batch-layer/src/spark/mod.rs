@@ -17,7 +17,7 @@ pub use url::SparkUrl;
 use crate::archive::{Object, Store};
 use crate::reader::Reader;
 use crate::scan::{self, LineLayout, Scan, ScanOptions};
-use answer::Sums;
+use answer::{OtherLine, Sums};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use statement::{Pattern, Question};
@@ -128,11 +128,16 @@ impl Spark {
 
     /// `None` of an object whose name means something else to Spark than to the store.
     fn asked(&self, object: &Object, reader: &Reader) -> Option<Asked> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'=');
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'=');
         let is_hidden = object.key.split('/').any(|name| name.starts_with(['.', '_']));
         let options = reader.options(object, None)?;
         let is_asked = object.key.bytes().all(is_plain) && !is_hidden && object.size > 0;
-        is_asked.then(|| Asked { object: object.clone(), path: format!("{}{}", self.options.archive, object.key), options })
+        is_asked.then(|| Asked {
+            object: object.clone(),
+            path: format!("{}{}", self.options.archive, object.key),
+            options,
+        })
     }
 
     /// Looks at the first lines of some objects, as long as none of them has a layout that is known.
@@ -180,7 +185,7 @@ impl Spark {
         sums: &[Sums],
         paths: &[String],
         patterns: &[Pattern],
-    ) -> Result<FxHashMap<usize, Vec<(i64, Vec<u8>)>>, QueryError> {
+    ) -> Result<FxHashMap<usize, Vec<OtherLine>>, QueryError> {
         let has_few = |sums: &Sums| {
             sums.others().is_some_and(|(lines, bytes)| (1..=MAX_OTHERS).contains(&lines) && bytes <= MAX_OTHER_BYTES)
         };
@@ -232,7 +237,7 @@ impl Spark {
 /// An object's sums with its other lines; `None` where they are not clear.
 fn whole(
     sums: &Sums,
-    others: Option<&Vec<(i64, Vec<u8>)>>,
+    others: Option<&Vec<OtherLine>>,
     options: &ScanOptions,
     (told, wrapped): (bool, bool),
 ) -> Option<Scan> {
@@ -242,7 +247,7 @@ fn whole(
         return Some(scan);
     }
     let others = others.filter(|lines| lines.len() as u64 == count)?;
-    let numbered = |(row, bytes): &(i64, Vec<u8>)| Some((sums.line(*row)?, bytes.clone()));
+    let numbered = |(row, bytes): &OtherLine| Some((sums.line(*row)?, bytes.clone()));
     let lines: Vec<(u64, Vec<u8>)> = others.iter().map(numbered).collect::<Option<_>>()?;
     let rest = scan::scan_some(&lines, options, wrapped);
     scan.join(rest).then_some(scan)

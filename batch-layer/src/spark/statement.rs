@@ -202,7 +202,8 @@ impl Question<'_> {
     }
 
     fn relation(&self, query: String) -> Relation {
-        let mut arguments = HashMap::from([("cut".to_owned(), CUT.to_owned()), ("ends".to_owned(), CUT.repeat(SLOTS + 1))]);
+        let mut arguments =
+            HashMap::from([("cut".to_owned(), CUT.to_owned()), ("ends".to_owned(), CUT.repeat(SLOTS + 1))]);
         for (at, pattern) in self.patterns.iter().enumerate() {
             arguments.insert(format!("p{at}"), pattern.regex.clone());
             arguments.insert(format!("r{at}"), pattern.replacement.clone());

@@ -138,7 +138,9 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_spark_connect_is_refused() {
-        for text in ["", "http://spark", "spark:15002", "sc://", "sc://:15002", "sc://spark:port", "sc://a/;use_ssl=yes"] {
+        for text in
+            ["", "http://spark", "spark:15002", "sc://", "sc://:15002", "sc://spark:port", "sc://a/;use_ssl=yes"]
+        {
             assert!(text.parse::<SparkUrl>().is_err(), "{text}");
         }
     }

@@ -24,16 +24,21 @@ struct Flags {
     messages: MessageArgs,
 }
 
-/// A directory as an archive, and a server that reads it.
+/// A directory as an archive, and a server that reads it: Sail, or what `STACK_SPARK_URL` names.
 struct Archive {
     folder: tempfile::TempDir,
-    sail: TestSail,
+    url: String,
+    _sail: Option<TestSail>,
     flags: Vec<&'static str>,
 }
 
 impl Archive {
     async fn create() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), sail: TestSail::start([]).await, flags: Vec::new() }
+        let folder = tempfile::tempdir().unwrap();
+        let given = std::env::var("STACK_SPARK_URL").ok();
+        let sail = if given.is_none() { Some(TestSail::start([]).await) } else { None };
+        let url = given.or_else(|| sail.as_ref().map(TestSail::url)).unwrap();
+        Self { folder, url, _sail: sail, flags: Vec::new() }
     }
 
     fn put(&self, key: &str, content: impl AsRef<[u8]>) {
@@ -65,7 +70,7 @@ impl Archive {
 
     async fn spark(&self, store: Store) -> Spark {
         let options = SparkOptions {
-            url: self.sail.url().parse().unwrap(),
+            url: self.url.parse().unwrap(),
             archive: format!("file://{}/", self.folder.path().display()),
             patience: PATIENCE,
         };
@@ -219,11 +224,7 @@ async fn an_object_that_spark_cannot_read_takes_no_other_with_it() {
     let packed = fs::read(&whole).unwrap();
     fs::write(&whole, &packed[..packed.len() / 2]).unwrap();
     let store = Store::open(&StoreOptions::Local(archive.folder.path().to_owned())).await.unwrap();
-    let format = Format {
-        file_name: FileNameTemplate::parse(CONFLUENT).unwrap(),
-        rules: Arc::default(),
-        csv: None,
-    };
+    let format = Format { file_name: FileNameTemplate::parse(CONFLUENT).unwrap(), rules: Arc::default(), csv: None };
     let reader = Reader::new(store.clone(), format, CancellationToken::new());
     let objects = store.list("").await.unwrap();
     let found = archive.spark(store).await.scan(&objects, &reader).await.unwrap();
@@ -268,7 +269,9 @@ async fn a_run_by_spark_leaves_the_same_tables_as_one_by_itself() {
     for world in [&by_itself, &by_spark] {
         for (hour, partition) in [(13, 0), (13, 1), (14, 0), (14, 1)] {
             let text = lines(&some_ticks(hour, partition, hour * 1000, 700));
-            let text = text.replacen("\"open\"", "\"opened\"", 2);
+            // One that is no tick, in the middle.
+            let at = text.match_indices('\n').nth(300).unwrap().0;
+            let text = format!("{}{}", &text[..at], text[at..].replacen("\"open\"", "\"opened\"", 1));
             let key = format!("{}.gz", key(hour, partition, hour * 1000));
             world.bucket.put(&key, gzip(&text)).await.unwrap();
         }
@@ -318,4 +321,84 @@ async fn a_server_that_is_away_is_an_outage_and_a_flag_it_cannot_follow_a_wrong_
         assert_eq!(outcome.code, 2, "{}", outcome.stderr);
         assert!(outcome.stderr.contains(named) && !outcome.stderr.contains("s3cret"), "{}", outcome.stderr);
     }
+}
+
+/// Numbers without end that are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    fn pick(&mut self, of: &[&'static str]) -> &'static str {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+
+    fn tick(&mut self, offset: u64) -> String {
+        let symbol = self.pick(&["A", "BRK-B", "^GSPC", "a.b", "A-SYMBOL-OF-MORE-THAN-8-BYTES", "ÄÖ", " A", "", "A\\u0042"]);
+        let hour = self.pick(&["2025-06-06T10", "2025-06-06T11", "2025-06-06 10", "2025-06-05T23"]);
+        let fraction = self.pick(&["", ".1", ".123456", ".123456789", ".000"]);
+        let zone = self.pick(&["Z", "Z", "Z", "+00:00", "-04:00", "+05:30", ""]);
+        let price = self.pick(&["1", "1.5", "201.123456789", "0.000000001", "999999999.999999999", "0", "-1", "1e2", "null"]);
+        let close = self.pick(&["1", "2.25", "201.123456789", "150.72000122070312", "9223372036", "\"7\"", "2"]);
+        let volume = self.pick(&["0", "100", "999999999999", "0.5", "12.000000001", "1e3", "null", "9223372036854775807"]);
+        let (minute, second) = (self.below(60), self.below(61));
+        format!(
+            "{{\"symbol\":\"{symbol}\",\"timestamp\":\"{hour}:{minute:02}:{second:02}{fraction}{zone}\",\"open\":{price},\
+             \"close\":{close},\"volume\":{volume},\"kafka_partition\":0,\"kafka_offset\":{offset}}}"
+        )
+    }
+
+    /// An object of plain ticks with some that are odder.
+    fn object(&mut self, odd: u64) -> String {
+        let mut text = String::new();
+        let plain = |offset: u64, dice: &mut Self| {
+            let (minute, second, cents) = (dice.below(60), dice.below(60), 1 + dice.below(99_999));
+            format!(
+                "{{\"symbol\":\"S{}\",\"timestamp\":\"2025-06-06T{}:{minute:02}:{second:02}.5Z\",\"open\":{cents},\
+                 \"close\":{}.{cents},\"volume\":{cents},\"kafka_partition\":0,\"kafka_offset\":{offset}}}",
+                dice.below(4),
+                10 + dice.below(2),
+                dice.below(300)
+            )
+        };
+        let count = 50 + self.below(200);
+        for offset in 0..count {
+            let is_odd = offset > 0 && offset < count - 1 && odd > 0 && self.below(100) < odd;
+            let line = match is_odd {
+                true if self.below(4) == 0 => self.pick(&["", "  ", "{}", "[]", "{\"symbol\":", "\u{1}", "null"]).to_owned(),
+                true => self.tick(offset + self.below(2)),
+                false => plain(offset, self),
+            };
+            text += &(line + self.pick(&["\n", "\n", "\n", "\r\n"]).trim_start_matches(if is_odd { "" } else { "\r" }));
+        }
+        text
+    }
+}
+
+#[tokio::test]
+async fn any_archive_is_the_same() {
+    let archive = Archive::create().await;
+    let mut dice = Dice(7);
+    for number in 0..40_i64 {
+        let odd = [0, 1, 5, 30][usize::try_from(number % 4).unwrap()];
+        let text = dice.object(odd);
+        let key = key(10, 0, number * 1000);
+        match number % 3 {
+            0 => archive.put(&key, text),
+            1 => archive.put(&format!("{key}.zst"), zstd::encode_all(text.as_bytes(), 1).unwrap()),
+            _ => archive.put(&format!("{key}.gz"), gzip(&text)),
+        }
+    }
+    let both = archive.both().await;
+    let mut read = 0;
+    for (object, spark, own) in &both {
+        if let Some(spark) = spark {
+            read += 1;
+            assert_eq!(print(spark), print(own), "{}", object.key);
+        }
+    }
+    assert!(read >= 8, "{read} of {} objects", both.len());
 }

@@ -1,0 +1,113 @@
+//! Servers of Spark Connect on this machine, and what is measured and tested with them.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{build, cache, interrupt, python, setup, test};
+
+/// Spark with its server, as PyPI has it: 435 MB.
+const PACKAGE: &str = "pyspark==4.3.0";
+/// To be changed with the package.
+const KEY: &str = "pyspark-1";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A server that ends with the value.
+pub struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    fn start(mut command: Command, port: u16, log: &Path) -> Result<Self> {
+        let file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let process = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let mut server = Self { process, port };
+        let is_up = interrupt::poll(PATIENCE, || {
+            if server.process.try_wait()?.is_some() {
+                bail!("it has ended: {}", fs::read_to_string(log)?.lines().last().unwrap_or_default());
+            }
+            Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
+        });
+        if !is_up.context("starting a server of Spark Connect")? {
+            bail!("no server of Spark Connect on port {port} within {PATIENCE:?}; {} says more", log.display());
+        }
+        Ok(server)
+    }
+
+    pub fn url(&self) -> String {
+        format!("sc://127.0.0.1:{}", self.port)
+    }
+}
+
+/// Compiles and runs the bench: the batch layer's scan, Spark and Sail over the same objects.
+pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
+    setup::ensure_build_tools()?;
+    let folder = std::env::temp_dir().join(format!("stock-lambda-spark-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let (spark, sail) = (spark(&folder)?, sail(&folder)?);
+    let mut cargo = build::cargo();
+    cargo.args(["run", "--quiet", "--release", "--package", "batch-layer", "--example", "spark", "--"]);
+    cargo.args(["--spark", &spark.url(), "--sail", &sail.url()]).args(arguments);
+    let status = cargo.status().context("cannot run cargo")?;
+    drop((spark, sail));
+    let _ = fs::remove_dir_all(&folder);
+    Ok(test::exit_code(status))
+}
+
+/// A server of Spark's, which ends its streams so soon that each result needs several.
+pub fn spark(folder: &Path) -> Result<Server> {
+    let home = home()?;
+    let port = free_port()?;
+    let settings = format!(
+        "spark.connect.grpc.binding.address 127.0.0.1\nspark.connect.grpc.binding.port {port}\n\
+         spark.driver.host 127.0.0.1\nspark.driver.bindAddress 127.0.0.1\nspark.ui.enabled false\n\
+         spark.sql.session.timeZone UTC\nspark.sql.ansi.enabled true\nspark.sql.shuffle.partitions 4\n\
+         spark.connect.execute.reattachable.senderMaxStreamDuration 1s\n"
+    );
+    fs::write(folder.join("spark-defaults.conf"), settings).context("cannot write Spark's settings")?;
+    let mut command = Command::new(home.join("bin/spark-submit"));
+    command.env("SPARK_HOME", &home).env("SPARK_CONF_DIR", folder).env("SPARK_LOCAL_IP", "127.0.0.1");
+    command.args(["--master", "local[2]", "--driver-memory", "1500m", "--name", "connect"]);
+    command.args(["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]);
+    command.current_dir(folder);
+    println!("starting Spark ...");
+    Server::start(command, port, &folder.join("spark.log"))
+}
+
+fn sail(folder: &Path) -> Result<Server> {
+    let port = free_port()?;
+    let mut command = Command::new(python::interpreter()?);
+    command.args(["-m", "pysail", "spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
+    Server::start(command, port, &folder.join("sail.log"))
+}
+
+/// Where Spark is installed, on first use.
+fn home() -> Result<PathBuf> {
+    let folder = cache::entry(KEY, |folder| {
+        println!("installing {PACKAGE} ...");
+        python::environment(folder, &["--no-deps", PACKAGE, "py4j"])
+    })?;
+    let lib = fs::read_dir(folder.join("lib")).context("reading Spark's folder")?;
+    let homes = lib.filter_map(|entry| Some(entry.ok()?.path().join("site-packages/pyspark")));
+    homes.into_iter().find(|home| home.is_dir()).context("Spark is not where PyPI's package puts it")
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?.port())
+}
