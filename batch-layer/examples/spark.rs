@@ -46,7 +46,11 @@ async fn main() -> Result<()> {
         write_object(folder.path(), number, args.ticks / args.objects)?;
     }
     let store = Store::open(&StoreOptions::Local(folder.path().to_owned())).await?;
-    let format = Format { file_name: FileNameTemplate::parse(CONFLUENT).map_err(anyhow::Error::msg)?, rules: Arc::default(), csv: None };
+    let format = Format {
+        file_name: FileNameTemplate::parse(CONFLUENT).map_err(anyhow::Error::msg)?,
+        rules: Arc::default(),
+        csv: None,
+    };
     let reader = Reader::new(store.clone(), format, CancellationToken::new());
     let objects = store.list("").await.context("listing the archive")?;
     let (began, cpu) = (Instant::now(), cpu_seconds());

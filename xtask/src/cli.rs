@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
-use crate::{anomalies, chaos, containers, demo, files, interrupt, manifests, setup, spark, supply_chain, test, workbench};
+use crate::{
+    anomalies, chaos, containers, demo, files, interrupt, manifests, setup, spark, supply_chain, test, workbench,
+};
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers, and what runs on them.
 #[derive(Parser)]

@@ -83,9 +83,25 @@ pub struct WithRelations {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub struct RelationCommon {
+    #[prost(int64, optional, tag = "2")]
+    pub plan_id: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub struct Relation {
+    #[prost(message, optional, tag = "1")]
+    pub common: Option<RelationCommon>,
     #[prost(oneof = "relation::Kind", tags = "2, 10, 16, 41")]
     pub kind: Option<relation::Kind>,
+}
+
+impl Relation {
+    /// One that nothing refers to by a number.
+    #[must_use]
+    pub const fn of(kind: relation::Kind) -> Self {
+        Self { common: None, kind: Some(kind) }
+    }
 }
 
 pub mod relation {

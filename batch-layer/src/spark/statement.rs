@@ -3,7 +3,7 @@
 //! A line is plainly a tick where it is laid out like one that our own decoder has read, and where each varying part is a
 //! plain one of its kind. So no rule of messages is told a second time in SQL; what is, are sums, and those of integers.
 
-use super::messages::{DataSource, Expression, Read, Relation, Sql, SubqueryAlias, WithRelations, relation};
+use super::messages::{DataSource, Expression, Read, Relation, RelationCommon, Sql, SubqueryAlias, WithRelations, relation};
 use crate::scan::LineLayout;
 use common::decode::{Part, Rules};
 use common::timestamp::EpochUnit;
@@ -209,10 +209,10 @@ impl Question<'_> {
             arguments.insert(format!("r{at}"), pattern.replacement.clone());
         }
         let named_arguments = arguments.into_iter().map(|(name, text)| (name, Expression::text(&text))).collect();
-        let root = Relation { kind: Some(relation::Kind::Sql(Sql { query, named_arguments })) };
+        let root = Relation::of(relation::Kind::Sql(Sql { query, named_arguments }));
         let references = self.paths.iter().enumerate().map(|(at, path)| lines_of(path, at)).collect();
         let with = WithRelations { root: Some(Box::new(root)), references };
-        Relation { kind: Some(relation::Kind::WithRelations(Box::new(with))) }
+        Relation::of(relation::Kind::WithRelations(Box::new(with)))
     }
 }
 
@@ -223,19 +223,21 @@ fn lines_of(path: &str, at: usize) -> Relation {
         options: HashMap::from([("lineSep".to_owned(), "\n".to_owned())]),
         paths: vec![path.to_owned()],
     };
-    let read = Relation { kind: Some(relation::Kind::Read(Read { data_source: Some(source) })) };
+    let read = Relation::of(relation::Kind::Read(Read { data_source: Some(source) }));
     let mut alias = String::new();
     // Writing to a text cannot fail.
     let _ = write!(alias, "o{at}");
     let named = SubqueryAlias { input: Some(Box::new(read)), alias };
-    Relation { kind: Some(relation::Kind::SubqueryAlias(Box::new(named))) }
+    // Sail asks for a number of each that is referred to.
+    let common = Some(RelationCommon { plan_id: i64::try_from(at).ok() });
+    Relation { common, kind: Some(relation::Kind::SubqueryAlias(Box::new(named))) }
 }
 
 /// A statement that asks for the server's version.
 #[must_use]
 pub fn version() -> Relation {
     let query = "SELECT version() AS text".to_owned();
-    Relation { kind: Some(relation::Kind::Sql(Sql { query, named_arguments: HashMap::new() })) }
+    Relation::of(relation::Kind::Sql(Sql { query, named_arguments: HashMap::new() }))
 }
 
 /// What the parts of a line mean. `a` has 21 parts of a line that fits no pattern and 40 of one that does. A time's hour is told

@@ -337,13 +337,16 @@ impl Dice {
     }
 
     fn tick(&mut self, offset: u64) -> String {
-        let symbol = self.pick(&["A", "BRK-B", "^GSPC", "a.b", "A-SYMBOL-OF-MORE-THAN-8-BYTES", "ÄÖ", " A", "", "A\\u0042"]);
+        let symbol =
+            self.pick(&["A", "BRK-B", "^GSPC", "a.b", "A-SYMBOL-OF-MORE-THAN-8-BYTES", "ÄÖ", " A", "", "A\\u0042"]);
         let hour = self.pick(&["2025-06-06T10", "2025-06-06T11", "2025-06-06 10", "2025-06-05T23"]);
         let fraction = self.pick(&["", ".1", ".123456", ".123456789", ".000"]);
         let zone = self.pick(&["Z", "Z", "Z", "+00:00", "-04:00", "+05:30", ""]);
-        let price = self.pick(&["1", "1.5", "201.123456789", "0.000000001", "999999999.999999999", "0", "-1", "1e2", "null"]);
+        let price =
+            self.pick(&["1", "1.5", "201.123456789", "0.000000001", "999999999.999999999", "0", "-1", "1e2", "null"]);
         let close = self.pick(&["1", "2.25", "201.123456789", "150.72000122070312", "9223372036", "\"7\"", "2"]);
-        let volume = self.pick(&["0", "100", "999999999999", "0.5", "12.000000001", "1e3", "null", "9223372036854775807"]);
+        let volume =
+            self.pick(&["0", "100", "999999999999", "0.5", "12.000000001", "1e3", "null", "9223372036854775807"]);
         let (minute, second) = (self.below(60), self.below(61));
         format!(
             "{{\"symbol\":\"{symbol}\",\"timestamp\":\"{hour}:{minute:02}:{second:02}{fraction}{zone}\",\"open\":{price},\
@@ -368,8 +371,13 @@ impl Dice {
         for offset in 0..count {
             let is_odd = offset > 0 && offset < count - 1 && odd > 0 && self.below(100) < odd;
             let line = match is_odd {
-                true if self.below(4) == 0 => self.pick(&["", "  ", "{}", "[]", "{\"symbol\":", "\u{1}", "null"]).to_owned(),
-                true => self.tick(offset + self.below(2)),
+                true if self.below(4) == 0 => {
+                    self.pick(&["", "  ", "{}", "[]", "{\"symbol\":", "\u{1}", "null"]).to_owned()
+                }
+                true => {
+                    let offset = offset + self.below(2);
+                    self.tick(offset)
+                }
                 false => plain(offset, self),
             };
             text += &(line + self.pick(&["\n", "\n", "\n", "\r\n"]).trim_start_matches(if is_odd { "" } else { "\r" }));

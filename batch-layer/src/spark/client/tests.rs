@@ -108,7 +108,7 @@ fn response(number: u8, data: Option<Vec<u8>>, is_last: bool) -> ExecutePlanResp
 
 fn statement() -> Relation {
     let sql = Sql { query: "SELECT 1".to_owned(), named_arguments: HashMap::new() };
-    Relation { kind: Some(relation::Kind::Sql(sql)) }
+    Relation::of(relation::Kind::Sql(sql))
 }
 
 async fn query(answers: &[&[Step]], patience: Duration) -> (Result<Vec<Vec<u8>>, QueryError>, Vec<String>) {
