@@ -29,8 +29,6 @@ use tokio_util::sync::CancellationToken;
 pub const AT_ONCE: usize = 64;
 /// Layouts of lines that one statement looks for.
 const MAX_LAYOUTS: usize = 6;
-/// Objects whose first lines are looked at for layouts that are not known yet.
-const SAMPLES: usize = 2;
 /// Other lines of an object that are fetched; one with more is read by our own scan.
 const MAX_OTHERS: u64 = 1000;
 const MAX_OTHER_BYTES: u64 = 1 << 20;
@@ -52,14 +50,22 @@ pub struct Spark {
     client: Client,
     options: SparkOptions,
     store: Store,
-    /// Of lines that were read before.
-    layouts: Vec<(LineLayout, Pattern)>,
+    /// Of lines that were read before, the commonest first.
+    layouts: Vec<Known>,
     /// What the server calls itself.
     pub version: String,
     /// Objects that the server has read, and those that were left to our own scan.
     pub read: u64,
     pub left: u64,
     unreadable: usize,
+}
+
+/// How some lines are laid out.
+struct Known {
+    layout: LineLayout,
+    pattern: Pattern,
+    /// Such lines among those that were looked at; earlier ones count less.
+    lines: u64,
 }
 
 /// What was asked about one object.
@@ -140,40 +146,45 @@ impl Spark {
         })
     }
 
-    /// Looks at the first lines of some objects, as long as none of them has a layout that is known.
+    /// Looks at the first lines of some objects.
     async fn learn(&mut self, asked: &[Asked], reader: &Reader) {
-        let picked = [asked.first(), asked.last()].into_iter().flatten().take(SAMPLES);
-        for Asked { object, options, .. } in picked {
-            let Ok(lines) = reader.first_lines(object).await else {
-                continue;
-            };
-            for line in lines {
-                let Some(layout) = LineLayout::of(&line, options) else {
-                    continue;
-                };
-                let is_known = self.layouts.iter().any(|(known, _)| *known == layout);
-                if let Some(pattern) = Pattern::of(&layout, &options.rules).filter(|_| !is_known) {
-                    self.layouts.insert(0, (layout, pattern));
-                }
+        self.layouts.iter_mut().for_each(|known| known.lines /= 2);
+        for Asked { object, options, .. } in [asked.first(), asked.last()].into_iter().flatten() {
+            for line in reader.first_lines(object).await.unwrap_or_default() {
+                self.learn_line(&line, options);
             }
         }
+        self.layouts.sort_by_key(|known| std::cmp::Reverse(known.lines));
         // All of one statement tell the same of their places.
-        if let Some((first, _)) = self.layouts.first() {
-            let (told, wrapped) = (first.tells_offset(), first.is_wrapped);
-            self.layouts.retain(|(layout, _)| layout.tells_offset() == told && layout.is_wrapped == wrapped);
+        if let Some(first) = self.layouts.first() {
+            let (told, wrapped) = (first.layout.tells_offset(), first.layout.is_wrapped);
+            self.layouts.retain(|known| known.layout.tells_offset() == told && known.layout.is_wrapped == wrapped);
             self.layouts.truncate(MAX_LAYOUTS);
+        }
+    }
+
+    fn learn_line(&mut self, line: &[u8], options: &ScanOptions) {
+        let Some(layout) = LineLayout::of(line, options) else {
+            return;
+        };
+        match self.layouts.iter_mut().find(|known| known.layout == layout) {
+            Some(known) => known.lines += 1,
+            None => {
+                let pattern = Pattern::of(&layout, &options.rules);
+                self.layouts.extend(pattern.map(|pattern| Known { layout, pattern, lines: 1 }));
+            }
         }
     }
 
     /// What each of some objects holds, where that is clear.
     async fn answers(&self, asked: &[Asked]) -> Result<Vec<Option<Scan>>, QueryError> {
-        let patterns: Vec<Pattern> = self.layouts.iter().map(|(_, pattern)| pattern.clone()).collect();
+        let patterns: Vec<Pattern> = self.layouts.iter().map(|known| known.pattern.clone()).collect();
         let paths: Vec<String> = asked.iter().map(|asked| asked.path.clone()).collect();
         let question = Question { paths: &paths, patterns: &patterns };
         let rows = self.rows(question.sums()).await?;
         let sums = answer::sums(&rows, asked.len()).map_err(|error| QueryError::Failed(format!("{error:#}")))?;
         let others = self.others(&sums, &paths, &patterns).await?;
-        let first = self.layouts.first().map(|(layout, _)| layout);
+        let first = self.layouts.first().map(|known| &known.layout);
         let (told, wrapped) = first.map_or((false, false), |first| (first.tells_offset(), first.is_wrapped));
         let each = asked.iter().zip(&sums).enumerate();
         Ok(each.map(|(at, (asked, sums))| whole(sums, others.get(&at), &asked.options, (told, wrapped))).collect())

@@ -3,7 +3,9 @@
 //! A line is plainly a tick where it is laid out like one that our own decoder has read, and where each varying part is a
 //! plain one of its kind. So no rule of messages is told a second time in SQL; what is, are sums, and those of integers.
 
-use super::messages::{DataSource, Expression, Read, Relation, RelationCommon, Sql, SubqueryAlias, WithRelations, relation};
+use super::messages::{
+    DataSource, Expression, Read, Relation, RelationCommon, Sql, SubqueryAlias, WithRelations, relation,
+};
 use crate::scan::LineLayout;
 use common::decode::{Part, Rules};
 use common::timestamp::EpochUnit;
