@@ -958,28 +958,30 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
     let symbol = prop_oneof![4 => "\"[A-Z]{1,5}\"", 2 => "\"[A-Za-zü]{1,5}\"", 1 => number()];
     let names = (0_usize..4, 0_usize..5, 0_usize..4, 0_usize..4, 0_u8..14);
     let rest = (names, some_extra());
-    (symbol, time, number(), number(), number(), rest).prop_map(|(symbol, time, price, other, volume, (names, extra))| {
-        let name = |names: &[&'static str], at: usize| names[at % names.len()];
-        let mut members = vec![
-            format!("\"{}\":{symbol}", name(&["symbol", "ticker", "Symbol", "s"], names.0)),
-            format!("\"{}\":{time}", name(&["timestamp", "ts", "Date", "t", "kafka_timestamp"], names.1)),
-            format!("\"{}\":{price}", name(&["price", "last", "p", "Close"], names.2)),
-            format!("\"{}\":{volume}", name(&["volume", "qty", "Volume", "v"], names.3)),
-        ];
-        match names.4 {
-            0 => members.push(format!("\"open\":{other}")),
-            1 => members.push(format!("\"q\":{{\"p\":{other},\"s\":\"Q\"}}")),
-            2 => members.push(format!("\"q\":{other}")),
-            3 => members.push(format!("\"High\":{other}")),
-            4 => members.push(format!("\"last\":{other}")),
-            5 => members.push(format!("\"q\":{{\"p\":{other}}},\"q\":{{\"s\":\"Z\"}}")),
-            6 => members.push("\"schema\":null".to_owned()),
-            7 => members.insert(2, format!("\"kafka_timestamp\":{other}")),
-            8..=10 => members.insert(names.0, extra),
-            _ => {}
-        }
-        format!("{{{}}}", members.join(","))
-    })
+    (symbol, time, number(), number(), number(), rest).prop_map(
+        |(symbol, time, price, other, volume, (names, extra))| {
+            let name = |names: &[&'static str], at: usize| names[at % names.len()];
+            let mut members = vec![
+                format!("\"{}\":{symbol}", name(&["symbol", "ticker", "Symbol", "s"], names.0)),
+                format!("\"{}\":{time}", name(&["timestamp", "ts", "Date", "t", "kafka_timestamp"], names.1)),
+                format!("\"{}\":{price}", name(&["price", "last", "p", "Close"], names.2)),
+                format!("\"{}\":{volume}", name(&["volume", "qty", "Volume", "v"], names.3)),
+            ];
+            match names.4 {
+                0 => members.push(format!("\"open\":{other}")),
+                1 => members.push(format!("\"q\":{{\"p\":{other},\"s\":\"Q\"}}")),
+                2 => members.push(format!("\"q\":{other}")),
+                3 => members.push(format!("\"High\":{other}")),
+                4 => members.push(format!("\"last\":{other}")),
+                5 => members.push(format!("\"q\":{{\"p\":{other}}},\"q\":{{\"s\":\"Z\"}}")),
+                6 => members.push("\"schema\":null".to_owned()),
+                7 => members.insert(2, format!("\"kafka_timestamp\":{other}")),
+                8..=10 => members.insert(names.0, extra),
+                _ => {}
+            }
+            format!("{{{}}}", members.join(","))
+        },
+    )
 }
 
 proptest! {

@@ -82,8 +82,7 @@ impl Rows {
 
     /// The statements that take the rows, each with its whole stream but for the trailer.
     pub fn copies(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        let all =
-            [(COPY, &*self.first.0), (COPY_ELEMENTS, &*self.elements.0), (COPY_EXTRAS, &*self.with_extras.0)];
+        let all = [(COPY, &*self.first.0), (COPY_ELEMENTS, &*self.elements.0), (COPY_EXTRAS, &*self.with_extras.0)];
         all.into_iter().filter(|(_, stream)| !stream.is_empty())
     }
 
