@@ -68,6 +68,8 @@ impl Log {
         // The name is not used, but a consumer must have one.
         settings.set("group.id", "batch-layer-verify").set("enable.auto.commit", "false");
         settings.set("enable.partition.eof", "true");
+        // Requests wait for their turn behind a fetch that waits for messages.
+        settings.set("fetch.wait.max.ms", "20");
         let consumer: BaseConsumer<Quiet> = settings
             .create_with_context(Quiet)
             .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
@@ -140,6 +142,18 @@ impl Log {
         partition: i32,
         offsets: &RoaringTreemap,
         mut each: impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
+    ) -> anyhow::Result<()> {
+        let read = self.read_all(partition, offsets, &mut each);
+        // What goes on being fetched would hold up whatever is asked next.
+        self.consumer.unassign()?;
+        read
+    }
+
+    fn read_all(
+        &self,
+        partition: i32,
+        offsets: &RoaringTreemap,
+        each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
     ) -> anyhow::Result<()> {
         for range in stretches(offsets) {
             self.read_range(partition, &range, &mut |offset, value, beside| {
