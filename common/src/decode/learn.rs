@@ -25,6 +25,13 @@ pub(super) fn shape(value: &[u8], rules: &Rules) -> Option<Shape> {
     (found == chosen.0.len()).then(|| Shape::new(steps, tail))
 }
 
+const EXTRAS: [(Field, Part); 4] = [
+    (Field::Bid, Part::Bid),
+    (Field::Ask, Part::Ask),
+    (Field::Conditions, Part::Conditions),
+    (Field::Sequence, Part::Sequence),
+];
+
 /// The values that the tick is made of, each with what it is; and those that say of which kind it is, which do not vary.
 struct Chosen<'a>(Vec<(Part, &'a RawValue)>, Vec<&'a RawValue>);
 
@@ -53,6 +60,9 @@ impl<'a> Chosen<'a> {
         chosen.extend(prices.high.map(|raw| (Part::High, raw)));
         chosen.extend(prices.low.map(|raw| (Part::Low, raw)));
         chosen.extend(found.fields.get(Field::Volume).ok()?.map(|raw| (Part::Volume, raw)));
+        for (field, part) in EXTRAS {
+            chosen.extend(found.fields.extra(field, &prices).ok()?.map(|raw| (part, raw)));
+        }
         if found.provenance().is_some() {
             chosen.extend([(Part::Partition, found.partition?), (Part::Offset, found.offset?)]);
         }
@@ -104,7 +114,10 @@ fn is_readable(part: Part, raw: &RawValue) -> bool {
     match part {
         Part::Symbol | Part::TimestampText => is_text(raw),
         Part::Partition | Part::Offset => is_plain_number(raw),
-        Part::Price | Part::Open | Part::High | Part::Low | Part::Close => is_json_number(raw) || is_text(raw),
+        Part::Price | Part::Open | Part::High | Part::Low | Part::Close | Part::Bid | Part::Ask => {
+            is_json_number(raw) || is_text(raw)
+        }
+        Part::Conditions => is_plain_number(raw) || raw.get().starts_with(['"', '[']),
         _ => is_plain_number(raw) || is_text(raw),
     }
 }
@@ -135,7 +148,8 @@ fn cut(text: &str, parts: &[(Part, &RawValue)]) -> Option<(Vec<Step>, Literal)> 
     let mut steps = Vec::new();
     let mut at = 0;
     for (part, raw) in parts.iter().map(|(part, raw)| (*part, raw.get())) {
-        let quote = usize::from(raw.starts_with('"'));
+        // Conditions may be a text in one message, and an array in the next.
+        let quote = usize::from(raw.starts_with('"') && part != Part::Conditions);
         let begin = (raw.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
         let literal = text.as_bytes().get(at..begin + quote)?;
         steps.push(Step { literal: Literal::new(literal), part });

@@ -1,11 +1,12 @@
 //! The strict path's reading of single values.
 
 use super::Rules;
+use super::mapping::Field;
 use super::schemas::times::{self, TimeKind};
 use crate::decimal::{self, DecimalError, Rounding, parse_nanos};
 use crate::reject::{Reason, Reject, excerpt};
 use crate::timestamp::{EpochUnit, TimeError, TimeRules};
-use crate::{Price, TimeBounds, Timestamp, Volume};
+use crate::{Codes, Extras, Price, TimeBounds, Timestamp, Volume};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -264,4 +265,30 @@ pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
         return Err(bad("is below zero"));
     }
     Volume::from_nanos(nanos).ok_or_else(beyond)
+}
+
+/// Notes a bid, an ask or a feed's number. Text without anything in it says that there is none.
+pub(super) fn extra(raw: &RawValue, field: Field, extras: &mut Extras<'_>) {
+    if plain_text(raw).is_some_and(|text| text.trim().is_empty()) {
+        return;
+    }
+    let number = number_or_text(raw).and_then(|text| match field {
+        Field::Sequence => decimal::parse(text, 0, Rounding::Exact).ok(),
+        _ => i64::try_from(parse_nanos(text).ok()?).ok(),
+    });
+    match (number, field) {
+        (None, _) => extras.note_unread(),
+        (Some(number), Field::Sequence) => extras.set_sequence(number),
+        (Some(nanos), Field::Bid) => extras.set_bid(nanos),
+        (Some(nanos), _) => extras.set_ask(nanos),
+    }
+}
+
+/// Notes the conditions of a sale.
+pub(super) fn conditions<'a>(raw: &'a RawValue, buffer: &'a mut String, extras: &mut Extras<'a>) {
+    let (codes, is_all) = Codes::of_json(raw.get(), buffer);
+    extras.set_conditions(codes);
+    if !is_all {
+        extras.note_unread();
+    }
 }
