@@ -146,6 +146,13 @@ impl<'a> Codes<'a> {
         self.0.is_empty()
     }
 
+    /// As the message writes them: who meets the same text again has the same codes.
+    #[must_use]
+    #[inline]
+    pub fn text(self) -> &'a str {
+        self.0
+    }
+
     /// The codes that `bytes` begin with and the length of their JSON, if that is plain: printable ASCII without escapes,
     /// blanks alone between them, and nothing that would have to be left out.
     pub(crate) fn at_front(bytes: &'a [u8]) -> Option<(Self, usize)> {

@@ -11,7 +11,7 @@ pub use bars::MinuteBars;
 pub use ranges::Ranges;
 pub use rejects::RejectedMessage;
 pub use rows::Rows;
-pub use seen::{Seen, SeenTick, Series};
+pub use seen::{Noted, Seen, SeenTick, Series};
 
 use crate::source::SourcePartition;
 use common::decode::{Beside, Decoder, Scratch, schema_id};

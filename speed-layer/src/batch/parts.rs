@@ -80,6 +80,8 @@ impl Batch {
             part.ranges.extend(left.at, left.start, left.next);
         }
         part.sent.clone_from(&self.sent);
+        // Rows do not tell which it was of.
+        part.with_unread = self.with_unread;
         parts.push(part);
         for gap in &self.gaps {
             let passes = |part: &&mut Batch| {
@@ -129,6 +131,7 @@ impl Batch {
             ranges: self.ranges.clone(),
             gaps: self.gaps.clone(),
             sent: self.sent.clone(),
+            with_unread: self.with_unread,
             ..Batch::default()
         })
     }
