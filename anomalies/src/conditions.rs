@@ -2,6 +2,9 @@
 
 use crate::tick::Revision;
 
+/// What a code begins with that comes from a member of its own.
+const CORRECTION: &str = "correction=";
+
 /// Codes of sale conditions, by what they say. Letters may be written small or large.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
@@ -30,16 +33,23 @@ impl Conditions {
     pub fn of<'a>(&self, codes: impl Iterator<Item = &'a str>) -> Sale {
         let mut sale = Sale::default();
         for code in codes {
-            let is_among = |known: &[Box<str>]| known.iter().any(|known| known.eq_ignore_ascii_case(code));
-            sale.is_excluded |= is_among(&self.excluded);
-            if is_among(&self.cancels) {
+            sale.is_excluded |= is_among(&self.excluded, code);
+            // Numbers mean something else there, and words the same.
+            let word =
+                code.strip_prefix(CORRECTION).filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()));
+            let code = word.unwrap_or(code);
+            if is_among(&self.cancels, code) {
                 sale.revision = Some(Revision::Cancel);
-            } else if is_among(&self.corrections) {
+            } else if is_among(&self.corrections, code) {
                 sale.revision = sale.revision.or(Some(Revision::Correction));
             }
         }
         sale
     }
+}
+
+fn is_among(known: &[Box<str>], code: &str) -> bool {
+    known.iter().any(|known| known.eq_ignore_ascii_case(code))
 }
 
 #[cfg(test)]
@@ -48,7 +58,8 @@ mod tests {
 
     fn of(codes: &[&str]) -> (bool, Option<Revision>) {
         let all = |codes: &[&str]| codes.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let conditions = Conditions::new(&all(&["U", " Z "]), &all(&["cancelled"]), &all(&["corrected"]));
+        let conditions =
+            Conditions::new(&all(&["U", " Z "]), &all(&["cancelled", "correction=8"]), &all(&["corrected"]));
         let Sale { is_excluded, revision } = conditions.of(codes.iter().copied());
         (is_excluded, revision)
     }
@@ -58,6 +69,9 @@ mod tests {
         assert_eq!(of(&[]), (false, None));
         assert_eq!(of(&["@", "I"]), (false, None));
         assert_eq!(of(&["@", "z"]), (true, None));
+        assert_eq!(of(&["correction=Z", "correction=cancelled"]), (false, Some(Revision::Cancel)));
+        assert_eq!(of(&["correction=8"]), (false, Some(Revision::Cancel)));
+        assert_eq!(of(&["8"]), (false, None));
         assert_eq!(of(&["Corrected", "U"]), (true, Some(Revision::Correction)));
     }
 

@@ -503,11 +503,21 @@ fn extras<'a>(fields: &Fields<'a>, prices: &RawPrices<'a>, buffer: &'a mut Strin
             Err(_) => extras.note_unread(),
         }
     }
-    match fields.extra(Field::Conditions, prices) {
-        Ok(Some(raw)) => values::conditions(raw, buffer, &mut extras),
-        Ok(None) => {}
-        Err(_) => extras.note_unread(),
-    }
+    let mut get = |field| {
+        let found = fields.extra(field, prices);
+        found.unwrap_or_else(|_| {
+            extras.note_unread();
+            None
+        })
+    };
+    let (conditions, correction) = (get(Field::Conditions), get(Field::Correction));
+    let correction = correction.and_then(|raw| {
+        values::correction_of(raw).unwrap_or_else(|()| {
+            extras.note_unread();
+            None
+        })
+    });
+    values::conditions(conditions, correction, buffer, &mut extras);
     extras
 }
 

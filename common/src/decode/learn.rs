@@ -6,7 +6,7 @@
 use super::mapping::Field;
 use super::shape::{Part, Shape, Step};
 use super::text::Literal;
-use super::values::{is_number, number, plain_text, unwrapped};
+use super::values::{correction_of, is_number, number, plain_text, unwrapped};
 use super::{Found, Rules, SymbolFrom, TimestampFrom};
 use crate::timestamp::EpochUnit;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -67,7 +67,13 @@ impl<'a> Chosen<'a> {
             chosen.extend([(Part::Partition, found.partition?), (Part::Offset, found.offset?)]);
         }
         let kinds = rules.conditions.iter().map(|condition| condition.find(found.object).ok());
-        let kinds: Vec<&RawValue> = kinds.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+        let mut kinds: Vec<&RawValue> = kinds.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+        // That it corrects nothing is compared as it is; what corrects something is rare, and for the strict path.
+        let correction = found.fields.extra(Field::Correction, &prices).ok()?;
+        if correction.is_some_and(|raw| correction_of(raw) != Ok(None)) {
+            return None;
+        }
+        kinds.extend(correction);
         // A symbol that says the kind, say, is both: what varies cannot be fixed.
         let is_both = kinds.iter().any(|kind| chosen.iter().any(|(_, raw)| is_within(raw, kind)));
         (!is_both).then_some(Self(chosen, kinds))

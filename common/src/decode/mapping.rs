@@ -42,13 +42,15 @@ pub enum Field {
     Conditions,
     /// The feed's own number of the message. It has no usual name: most numbers have holes by nature.
     Sequence,
+    /// Whether the message takes a trade back or corrects one; it becomes one of the conditions. It has no usual name.
+    Correction,
     /// Of a time whose date stands in another member, which is the timestamp then. It has no usual name.
     TimeOfDay,
 }
 
 impl Field {
     /// Each of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Symbol,
         Self::Timestamp,
         Self::Price,
@@ -61,6 +63,7 @@ impl Field {
         Self::Ask,
         Self::Conditions,
         Self::Sequence,
+        Self::Correction,
         Self::TimeOfDay,
     ];
 
@@ -80,6 +83,7 @@ impl Field {
             Self::Ask => "ask",
             Self::Conditions => "conditions",
             Self::Sequence => "sequence",
+            Self::Correction => "correction",
             Self::TimeOfDay => "time_of_day",
         }
     }
@@ -88,7 +92,7 @@ impl Field {
 impl Field {
     /// Whether it is looked for under a name only where that was said.
     pub(super) const fn is_mapped_alone(self) -> bool {
-        matches!(self, Self::Sequence | Self::TimeOfDay)
+        matches!(self, Self::Sequence | Self::Correction | Self::TimeOfDay)
     }
 
     /// Whether who says where this field stands says that `other` stands nowhere else, or is not there: the prices of a

@@ -523,6 +523,41 @@ fn trade(members: &str) -> String {
 }
 
 #[test]
+fn a_mapped_correction_is_the_first_condition_and_an_ordinary_trade_has_none() {
+    let many = r#","conditions":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"#;
+    let kept = "correction=8 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15";
+    for (members, expected, has_unread) in [
+        (r#","x":0,"conditions":["@","T"]"#, "@ T", false),
+        (r#","x":"00""#, "", false),
+        (r#","x":"N""#, "", false),
+        (r#","x":"" "#, "", false),
+        (r#","x":false"#, "", false),
+        (r#","x":null,"conditions":["@"]"#, "@", false),
+        (r#","x":8,"conditions":["@","T"]"#, "correction=8 @ T", false),
+        (r#","x":"08""#, "correction=8", false),
+        (r#","x":" canceled ","conditions":["é"]"#, "correction=canceled é", false),
+        (r#","x":[1],"conditions":["@"]"#, "@", true),
+        (r#","x":1.5"#, "", true),
+        (&format!(r#","x":8{many}"#), kept, true),
+        (r#","correction":8"#, "", false),
+    ] {
+        let mut decoder = mapped("correction=x");
+        // What is learnt of an ordinary trade must not be taken for one that is none.
+        for members in [r#","x":0"#, r#","x":0,"conditions":["@","T"]"#, members, members] {
+            let value = format!(r#"{{"symbol":"A","timestamp":1749218401,"price":1{members}}}"#);
+            let read = decoder.decode(value.as_bytes(), &ALONE).unwrap();
+            let strictly =
+                mapped("correction=x").decode_strictly(value.as_bytes(), &ALONE).map(|record| format!("{record:?}"));
+            assert_eq!(Ok(format!("{read:?}")), strictly, "{value}");
+        }
+        let value = format!(r#"{{"symbol":"A","timestamp":1749218401,"price":1{members}}}"#);
+        let extras = *decoder.decode(value.as_bytes(), &ALONE).unwrap().tick.extras();
+        let codes: Vec<&str> = extras.conditions().iter().collect();
+        assert_eq!((&*codes.join(" "), extras.has_unread()), (expected, has_unread), "{value}");
+    }
+}
+
+#[test]
 fn quotes_conditions_and_a_mapped_sequence_are_read_by_both_paths() {
     for (members, expected, has_unread) in [
         ("", "- - [] -", false),

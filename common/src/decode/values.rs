@@ -4,6 +4,7 @@ use super::Rules;
 use super::mapping::Field;
 use super::schemas::times::{self, TimeKind};
 use crate::decimal::{self, DecimalError, Rounding, parse_nanos};
+use crate::extras::{MAX_CODE_BYTES, MAX_CODES};
 use crate::reject::{Reason, Reject, excerpt};
 use crate::timestamp::{EpochUnit, TimeError, TimeRules};
 use crate::{Codes, Extras, Price, TimeBounds, Timestamp, Volume};
@@ -284,9 +285,48 @@ pub(super) fn extra(raw: &RawValue, field: Field, extras: &mut Extras<'_>) {
     }
 }
 
-/// Notes the conditions of a sale.
-pub(super) fn conditions<'a>(raw: &'a RawValue, buffer: &'a mut String, extras: &mut Extras<'a>) {
-    let (codes, is_all) = Codes::of_json(raw.get(), buffer);
+/// What a message corrects by, as a condition; `None` where it is an ordinary one. An error: it cannot be read.
+pub(super) fn correction_of(raw: &RawValue) -> Result<Option<String>, ()> {
+    let text = match raw.get() {
+        "false" => return Ok(None),
+        json if json.starts_with('"') => serde_json::from_str(json).map_err(drop)?,
+        json => json.to_owned(),
+    };
+    let text = text.trim();
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let code = if is_number { text.trim_start_matches('0') } else { text };
+    if code.is_empty() || code.eq_ignore_ascii_case("n") {
+        return Ok(None);
+    }
+    let is_code =
+        is_number || code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' '));
+    let code = format!("{CORRECTION}{code}");
+    if is_code && code.len() <= MAX_CODE_BYTES { Ok(Some(code)) } else { Err(()) }
+}
+
+/// What a condition begins with that comes from the member `correction`.
+const CORRECTION: &str = "correction=";
+
+/// Notes the conditions of a sale, what it corrects by in front of them.
+pub(super) fn conditions<'a>(
+    raw: Option<&'a RawValue>,
+    correction: Option<String>,
+    buffer: &'a mut String,
+    extras: &mut Extras<'a>,
+) {
+    let json = raw.map_or("[]", RawValue::get);
+    let mut room = String::new();
+    let Some(correction) = correction else {
+        let (codes, is_all) = Codes::of_json(json, buffer);
+        return set_conditions(codes, is_all, extras);
+    };
+    let (codes, is_all) = Codes::of_json(json, &mut room);
+    let is_all = is_all && codes.iter().count() < MAX_CODES;
+    let all = std::iter::once(&*correction).chain(codes.iter()).take(MAX_CODES);
+    set_conditions(Codes::of(all, buffer), is_all, extras);
+}
+
+fn set_conditions<'a>(codes: Codes<'a>, is_all: bool, extras: &mut Extras<'a>) {
     extras.set_conditions(codes);
     if !is_all {
         extras.note_unread();

@@ -60,7 +60,8 @@ pub struct AnomalyArgs {
         long,
         env = "CANCEL_CONDITIONS",
         value_delimiter = ',',
-        default_value = "cancel,canceled,cancelled,error,incorrect,bust,busted",
+        default_value = "cancel,canceled,cancelled,error,incorrect,bust,busted,correction=7,correction=8,correction=10,\
+                         correction=11,correction=12",
         value_name = "CODES"
     )]
     cancel_conditions: Vec<String>,
@@ -70,7 +71,7 @@ pub struct AnomalyArgs {
         long,
         env = "CORRECTION_CONDITIONS",
         value_delimiter = ',',
-        default_value = "correction,corrected",
+        default_value = "correction,corrected,correction=1",
         value_name = "CODES"
     )]
     correction_conditions: Vec<String>,
