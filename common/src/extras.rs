@@ -153,6 +153,12 @@ impl<'a> Codes<'a> {
         self.0
     }
 
+    /// What [`Codes::text`] gave.
+    #[must_use]
+    pub fn of_text(text: &'a str) -> Self {
+        Self(text)
+    }
+
     /// The codes that `bytes` begin with and the length of their JSON, if that is plain: printable ASCII without escapes,
     /// blanks alone between them, and nothing that would have to be left out.
     pub(crate) fn at_front(bytes: &'a [u8]) -> Option<(Self, usize)> {
