@@ -29,7 +29,7 @@ fn beside(number: i64) -> String {
     let conditions = match number % 997 {
         5 => r#","conditions":["@","cancelled"]"#,
         6 => r#","conditions":"corrected""#,
-        _ if number % 3 == 1 => r#","conditions":["@","U"]"#,
+        _ if number / (3 * PARTITIONS) % 3 == 1 => r#","conditions":["@","U"]"#,
         _ => "",
     };
     let quote = if number % 5 == 0 { r#","bid":199.99,"ask":"200.11""# } else { "" };
