@@ -41,7 +41,7 @@ impl Work {
             let was_read = |prefix: &Arc<str>| known.contains(&**prefix) || broken.contains_key(prefix);
             folders.retain(|folder| is_there(folder) || was_read(&folder.prefix));
         }
-        let moved = self.index_once(folders, self.recompute).await?;
+        let moved = self.index_once(folders, self.recompute && !self.is_closing).await?;
         self.index_again(moved).await
     }
 

@@ -7,8 +7,8 @@ use futures::future::join_all;
 use testing::{Child, eventually};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-const TAKEOVER: [&str; 2] = ["--takeover-after", "5s"];
-const AT_WORK: &str = "another run of batch-layer is at work";
+pub const TAKEOVER: [&str; 2] = ["--takeover-after", "5s"];
+pub const AT_WORK: &str = "another run of batch-layer is at work";
 
 /// Objects of some hours, of which nothing is computed.
 async fn archived() -> World {
@@ -24,7 +24,7 @@ async fn archived() -> World {
 }
 
 /// All that a run leaves behind but its own number and times.
-async fn left(world: &World) -> Vec<String> {
+pub async fn left(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     for (table, without) in [
         ("hourly_stock_summary", "'computed_at'"),
@@ -186,7 +186,7 @@ async fn the_server_ends_a_transaction_of_a_run_that_froze_in_it() {
     let world = archived().await;
     let _frozen = frozen_while_it_writes(&world, "2s").await;
     let open = "select count(*) from pg_stat_activity
-                where datname = current_database() and application_name = 'batch-layer' and xact_start is not null";
+                where datname = current_database() and starts_with(application_name, 'batch-layer') and xact_start is not null";
     eventually("the end of its transaction", LONG, || async { world.number(open).await == 0 }).await;
 }
 

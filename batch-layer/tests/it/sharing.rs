@@ -1,0 +1,180 @@
+//! Several runs that share a window: the tables are those of one that did all of it.
+
+use crate::backfill::archive;
+use crate::support::{LONG, Outcome, Tick, World, at, finish, key_of, some_ticks};
+use crate::together::{AT_WORK, TAKEOVER, left};
+use batch_layer::hour::Hour;
+use futures::future::join_all;
+use std::process::Command;
+use std::time::Duration;
+use testing::{Child, TcpProxy, eventually, stack};
+
+const WINDOW: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-10T08"];
+const HOURS: i64 = 200;
+const RUNNING: &str = "select count(*) from batch_runs where status = 'running'";
+const COMPUTED: &str = "select count(*) from batch_hours";
+
+/// A store that takes its time, so that several runs come to work on one backfill.
+async fn slow_store() -> TcpProxy {
+    let proxy = TcpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", "")).await;
+    proxy.delay(Duration::from_millis(10));
+    proxy
+}
+
+fn shared(world: &World, store: &TcpProxy) -> Command {
+    let mut command = world.command(&[&WINDOW[..], &TAKEOVER, &["--share"]].concat());
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    command
+}
+
+/// Ticks of hours on either side of each stretch's ends, in folders that another run may be at work on.
+async fn put_late(world: &World, hours: impl Iterator<Item = i64>) -> Vec<Tick> {
+    let mut all = Vec::new();
+    for (number, hour) in (0..).zip(hours) {
+        let mut ticks = some_ticks(hour, 7, 100 * number, 20);
+        ticks.iter_mut().for_each(|tick| tick.symbol = "LATE".into());
+        let folder = Hour::of(at((hour + 57) % HOURS, 0));
+        world.put(&key_of(folder, 7, 100 * number), &ticks).await;
+        all.extend(ticks);
+    }
+    all
+}
+
+async fn run_together(world: &World, runs: usize) -> Vec<Outcome> {
+    let store = slow_store().await;
+    let outcomes = join_all((0..runs).map(|_| finish(shared(world, &store)))).await;
+    outcomes.iter().for_each(|outcome| assert_eq!(outcome.code, 0, "{}", outcome.stderr));
+    outcomes
+}
+
+#[tokio::test]
+async fn two_and_four_runs_share_a_backfill_and_leave_what_one_leaves() {
+    let (alone, two, four) = tokio::join!(World::create(), World::create(), World::create());
+    for world in [&alone, &two, &four] {
+        world.insert_realtime(&archive(world, HOURS, 3).await).await;
+    }
+    alone.run_ok(&WINDOW).await;
+    let expected = left(&alone).await;
+    for (world, runs) in [(&two, 2), (&four, 4)] {
+        let outcomes = run_together(world, runs).await;
+        assert_eq!(world.summary().await, world.expected().await);
+        assert!(left(world).await == expected, "{runs} runs leave something else: {outcomes:?}");
+        // None computes an hour that another one has.
+        assert_eq!(world.number("select sum(hours_computed) from batch_runs").await, HOURS);
+        assert!(world.number("select count(distinct run_id) from batch_hours").await >= 2, "{outcomes:?}");
+        assert_eq!(world.number("select count(*) from batch_runs where status <> 'ok'").await, 0);
+        assert_eq!(world.number("select count(*) from batch_lock").await, 0);
+        let judged = world.number("select count(*) from judged_hours").await;
+        assert_eq!(judged, alone.number("select count(*) from judged_hours").await);
+    }
+}
+
+#[tokio::test]
+async fn late_ticks_in_folders_of_other_runs_are_in_the_sums_of_their_hours() {
+    let (alone, world) = tokio::join!(World::create(), World::create());
+    for world in [&alone, &world] {
+        world.insert_realtime(&archive(world, HOURS, 2).await).await;
+        world.insert_realtime(&put_late(world, (0..HOURS).step_by(3)).await).await;
+    }
+    alone.run_ok(&WINDOW).await;
+    run_together(&world, 3).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    assert!(left(&world).await == left(&alone).await);
+}
+
+#[tokio::test]
+async fn the_hours_of_a_run_that_is_killed_are_taken_over_by_those_that_share_them() {
+    let world = World::create().await;
+    world.insert_realtime(&archive(&world, HOURS, 3).await).await;
+    let store = slow_store().await;
+    let runs: Vec<Child> = (0..3).map(|_| Child::spawn(shared(&world, &store))).collect();
+    eventually("all in the midst of it", LONG, || async {
+        world.number("select count(*) from batch_stretches where not is_done").await == 3
+            && world.number(COMPUTED).await > 0
+    })
+    .await;
+    let mut runs = runs.into_iter();
+    runs.next().unwrap().sigkill();
+    // One that is started again in its place joins in.
+    for mut run in runs.chain([Child::spawn(shared(&world, &store))]) {
+        assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
+    }
+    assert_eq!(world.summary().await, world.expected().await);
+    let ends = world.rows("select concat_ws(' ', status, count(*)) from batch_runs group by status order by 1").await;
+    assert!(ends[0].starts_with("ok ") || world.number(RUNNING).await == 0, "{ends:?}");
+    assert_eq!(world.number("select count(*) from stale_hours").await, 0);
+    assert_eq!(world.number("select count(*) from stale_indicators").await, 0);
+}
+
+#[tokio::test]
+async fn a_run_that_froze_while_it_wrote_a_shared_hour_stops_nobody_and_writes_nothing_more() {
+    let (alone, world) = tokio::join!(World::create(), World::create());
+    for world in [&alone, &world] {
+        world.insert_realtime(&archive(world, HOURS, 3).await).await;
+    }
+    alone.run_ok(&WINDOW).await;
+    let store = slow_store().await;
+    let mut lock = world.database.pool().begin().await.unwrap();
+    sqlx::raw_sql("lock table hour_sums in share row exclusive mode").execute(&mut *lock).await.unwrap();
+    let mut frozen = Child::spawn(shared(&world, &store));
+    let waiting = "select count(*) from pg_locks where not granted and relation = 'hour_sums'::regclass";
+    eventually("a run that is about to write", LONG, || async { world.number(waiting).await > 0 }).await;
+    frozen.sigstop();
+    lock.rollback().await.unwrap();
+    run_together(&world, 2).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let found = left(&world).await;
+    assert!(found == left(&alone).await);
+    frozen.sigcont();
+    assert_eq!(frozen.wait_exit(LONG).await.code(), Some(3), "{:?}", frozen.stderr());
+    assert!(left(&world).await == found);
+}
+
+#[tokio::test]
+async fn a_run_that_shares_waits_for_one_that_does_not_which_leaves_where_others_share() {
+    let world = World::create().await;
+    world.insert_realtime(&archive(&world, 30, 3).await).await;
+    let mut store = slow_store().await;
+    store.stall().await;
+    let usual = |flags: &[&str]| {
+        let mut command = world.command(&[&WINDOW[..], flags].concat());
+        command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+        Child::spawn(command)
+    };
+    let mut first = usual(&[]);
+    eventually("a run at work", LONG, || async { world.number(RUNNING).await == 1 }).await;
+    let mut sharing = Child::spawn(shared(&world, &store));
+    sharing.wait_stderr("waiting for a run of batch-layer", LONG).await;
+    store.restore().await;
+    assert_eq!(first.wait_exit(LONG).await.code(), Some(0), "{:?}", first.stderr());
+    assert_eq!(sharing.wait_exit(LONG).await.code(), Some(0), "{:?}", sharing.stderr());
+    assert_eq!(world.rows("select status from batch_runs").await, ["ok", "ok"]);
+
+    store.stall().await;
+    let mut sharing = Child::spawn(shared(&world, &store));
+    eventually("a run at work", LONG, || async { world.number(RUNNING).await == 1 }).await;
+    let outcome = world.run_ok(&WINDOW).await;
+    assert!(outcome.stderr.contains(AT_WORK), "{}", outcome.stderr);
+    // Other hours are not what is shared.
+    let mut other = usual(&["--share", "--slack", "2h"]);
+    other.wait_stderr("waiting for a run of batch-layer", LONG).await;
+    store.restore().await;
+    for run in [&mut sharing, &mut other] {
+        assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
+    }
+    assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
+async fn the_run_that_closes_says_what_is_missing_of_all_hours() {
+    let world = World::create().await;
+    world.insert_realtime(&archive(&world, HOURS, 3).await).await;
+    let damaged = key_of(Hour::of(at(100, 0)), 3, 0);
+    world.bucket.put(&format!("{damaged}.gz"), b"no gzip".to_vec()).await.unwrap();
+    let store = slow_store().await;
+    let outcomes = join_all((0..2).map(|_| finish(shared(&world, &store)))).await;
+    let mut codes: Vec<i32> = outcomes.iter().map(|outcome| outcome.code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 4], "{outcomes:?}");
+    assert_eq!(world.number(COMPUTED).await, HOURS - 1);
+}
