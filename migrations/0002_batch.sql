@@ -324,6 +324,9 @@ create table batch_lock
     shares       text,
     taken_at     timestamptz not null default now(),
     heartbeat_at timestamptz not null default now(),
+    -- The advisory lock of the session in which its heart beats, while it shares: without that it is dead. Null: only its
+    -- silence tells.
+    session      integer,
     constraint batch_lock_pkey primary key (token)
 );
 

@@ -32,25 +32,43 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 /// What the sessions of a run are called in `pg_stat_activity`.
 const RUN: &str = "batch-layer";
 
-/// Ends the transactions of runs that are silent: such a run is frozen or gone in the middle of them, and what it has locked
+/// Which runs are dead: silent for `$1` seconds, or gone together with the session that their heart beat in; `$2` says which of
+/// the advisory locks are those sessions'.
+macro_rules! dead {
+    () => {
+        "(heartbeat_at < now() - make_interval(secs => $1)
+          or session is not null
+             and not exists (select from pg_locks
+                             where locktype = 'advisory' and objsubid = 2 and granted and classid = $2::integer::oid
+                               and objid = session::oid
+                               and database = (select oid from pg_database where datname = current_database())))"
+    };
+}
+
+/// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them, and what it has locked
 /// stands in the way of whoever takes over.
-const CLEAR: &str = "
-    with held as materialized
-        (select $1 || ' ' || token as name from batch_lock where heartbeat_at < now() - make_interval(secs => $2)),
+const CLEAR: &str = concat!(
+    "with held as materialized
+        (select $3 || ' ' || token as name from batch_lock where ",
+    dead!(),
+    "),
     ended as materialized
         (select pid from pg_stat_activity
          where application_name in (select name from held) and datname = current_database()
            and usename = current_user and pid <> pg_backend_pid())
-    select count(*) from ended where pg_terminate_backend(pid)";
+    select count(*) from ended where pg_terminate_backend(pid)"
+);
 
-/// Forgets runs that are silent, but for one; and what runs have shared of which none is left.
+/// Forgets runs that are dead, but for one; and what runs have shared of which none is left.
 const FORGET: [&str; 2] = [
-    "delete from batch_lock where heartbeat_at < now() - make_interval(secs => $1) and token is distinct from $2::uuid",
+    concat!("delete from batch_lock where token is distinct from $3::uuid and ", dead!()),
     "delete from batch_stretches where not exists (select from batch_lock)",
 ];
 
 /// The first number of this program's advisory locks, "batc"; the second one says what for.
 const ADVISORY: i32 = 0x6261_7463;
+/// Those of sessions, one for each run that shares its hours.
+const SESSIONS: i32 = ADVISORY + 1;
 const MEMBERS: i32 = 1;
 const INDEX: i32 = 2;
 const QUEUE: i32 = 3;
@@ -75,12 +93,19 @@ pub struct Token {
     limit: Duration,
     /// How long a transaction may wait for its next statement: after so long another run takes over.
     silence: Duration,
+    /// Its hours are shared with other runs, which need not wait for that where its session is gone.
+    shares: bool,
 }
 
 impl Token {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// For advisory locks.
+    fn number(&self) -> i32 {
+        self.text.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default().cast_signed()
     }
 }
 
@@ -146,7 +171,7 @@ async fn take_in(index: &mut Index, silence: Duration, group: Option<&str>) -> R
     let taken = in_time(index.patience, try_take(&mut index.connection, (limit, silence), group)).await;
     let token = taken.map_err(|error| index.failed("taking the batch layer's lock in", error))?;
     if let Some(text) = token {
-        index.lock = Some(Token { text, limit, silence });
+        index.lock = Some(Token { text, limit, silence, shares: group.is_some() });
         return Ok(Taken::Ours);
     }
     let holder = in_time(index.patience, holder(&mut index.connection)).await;
@@ -180,7 +205,8 @@ async fn try_take(
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn clear(connection: &mut PgConnection, silence: Duration) -> Result<(), sqlx::Error> {
-    let ended: i64 = pg::query_scalar(CLEAR).bind(RUN).bind(silence.as_secs_f64()).fetch_one(connection).await?;
+    let ended: i64 =
+        pg::query_scalar(CLEAR).bind(silence.as_secs_f64()).bind(SESSIONS).bind(RUN).fetch_one(connection).await?;
     if ended > 0 {
         tracing::warn!(ended, "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended");
     }
@@ -196,6 +222,7 @@ pub async fn forget(
     let [silent, left] = FORGET;
     pg::query(silent)
         .bind(silence.as_secs_f64())
+        .bind(SESSIONS)
         .bind(own.map(Token::as_str))
         .execute(transaction.acquire().await?)
         .await?;
@@ -322,13 +349,17 @@ pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option
     let beating = async move {
         let mut connection = None;
         loop {
-            tokio::time::sleep(pause).await;
+            // Those that share are to know at once by which session it lives.
+            if !token.shares || connection.is_some() {
+                tokio::time::sleep(pause).await;
+            }
             match in_time(pause, beat(&database, &mut connection, &token)).await {
                 Ok(true) => {}
                 Ok(false) => return lost.cancel(),
                 Err(error) => {
                     tracing::debug!("heartbeat: {error}");
                     connection = None;
+                    tokio::time::sleep(RELEASE_PAUSE.min(pause)).await;
                 }
             }
         }
@@ -339,10 +370,34 @@ pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option
 async fn beat(database: &Database, connection: &mut Option<PgConnection>, token: &Token) -> Result<bool, sqlx::Error> {
     let connection = match connection {
         Some(connection) => connection,
-        None => connection.insert(connect(database).await?),
+        None => {
+            let mut new = connect(database).await?;
+            note_session(&mut new, token).await?;
+            connection.insert(new)
+        }
     };
     let done = pg::query("update batch_lock set heartbeat_at = now() where token = $1::uuid").bind(&token.text);
     Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Notes by which session a run lives that shares its hours: where that ends, so has the run. Behind a pooler there is none.
+async fn note_session(connection: &mut PgConnection, token: &Token) -> Result<(), sqlx::Error> {
+    if !token.shares || !pg::has_a_session() {
+        return Ok(());
+    }
+    let number = token.number();
+    let is_held: bool = pg::query_scalar("select pg_try_advisory_lock($1, $2)")
+        .bind(SESSIONS)
+        .bind(number)
+        .fetch_one(&mut *connection)
+        .await?;
+    // An earlier session of it that has not ended yet tells nothing any more.
+    pg::query("update batch_lock set session = $2 where token = $1::uuid")
+        .bind(&token.text)
+        .bind(is_held.then_some(number))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 async fn connect(database: &Database) -> Result<PgConnection, sqlx::Error> {

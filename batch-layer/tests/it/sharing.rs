@@ -2,7 +2,7 @@
 
 use crate::backfill::archive;
 use crate::support::{LONG, Outcome, Tick, World, at, finish, key_of, some_ticks};
-use crate::together::{AT_WORK, TAKEOVER, left};
+use crate::together::{AT_WORK, left};
 use batch_layer::hour::Hour;
 use futures::future::join_all;
 use std::process::Command;
@@ -22,7 +22,11 @@ async fn slow_store() -> TcpProxy {
 }
 
 fn shared(world: &World, store: &TcpProxy) -> Command {
-    let mut command = world.command(&[&WINDOW[..], &TAKEOVER, &["--share"]].concat());
+    taken_over_after("5s", world, store)
+}
+
+fn taken_over_after(silence: &str, world: &World, store: &TcpProxy) -> Command {
+    let mut command = world.command(&[&WINDOW[..], &["--share", "--takeover-after", silence]].concat());
     command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
     command
 }
@@ -83,27 +87,46 @@ async fn late_ticks_in_folders_of_other_runs_are_in_the_sums_of_their_hours() {
 }
 
 #[tokio::test]
-async fn the_hours_of_a_run_that_is_killed_are_taken_over_by_those_that_share_them() {
+async fn the_hours_of_a_run_that_is_killed_are_taken_over_at_once_by_those_that_share_them() {
     let world = World::create().await;
     world.insert_realtime(&archive(&world, HOURS, 3).await).await;
     let store = slow_store().await;
-    let runs: Vec<Child> = (0..3).map(|_| Child::spawn(shared(&world, &store))).collect();
+    let start = || Child::spawn(taken_over_after("1h", &world, &store));
+    let runs: Vec<Child> = (0..3).map(|_| start()).collect();
     eventually("all in the midst of it", LONG, || async {
-        world.number("select count(*) from batch_stretches where not is_done").await == 3
+        world.number("select count(*) from batch_lock where session is not null").await == 3
+            && world.number("select count(distinct token) from batch_stretches where not is_done").await == 3
             && world.number(COMPUTED).await > 0
     })
     .await;
     let mut runs = runs.into_iter();
     runs.next().unwrap().sigkill();
     // One that is started again in its place joins in.
-    for mut run in runs.chain([Child::spawn(shared(&world, &store))]) {
+    for mut run in runs.chain([start()]) {
         assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
     }
     assert_eq!(world.summary().await, world.expected().await);
-    let ends = world.rows("select concat_ws(' ', status, count(*)) from batch_runs group by status order by 1").await;
-    assert!(ends[0].starts_with("ok ") || world.number(RUNNING).await == 0, "{ends:?}");
+    let killed = world.rows("select error from batch_runs where status = 'failed'").await;
+    assert_eq!(killed, ["the process ended without a word, or was not heard of for too long"]);
     assert_eq!(world.number("select count(*) from stale_hours").await, 0);
     assert_eq!(world.number("select count(*) from stale_indicators").await, 0);
+}
+
+#[tokio::test]
+async fn runs_that_share_compute_each_hour_anew_once_where_they_are_asked_to() {
+    let world = World::create().await;
+    world.insert_realtime(&archive(&world, 60, 3).await).await;
+    world.run_ok(&WINDOW).await;
+    world.execute("update hourly_stock_summary set close = 0").await;
+    let store = slow_store().await;
+    let again = |_| {
+        let mut command = shared(&world, &store);
+        command.arg("--recompute");
+        finish(command)
+    };
+    join_all((0..2).map(again)).await.iter().for_each(|outcome| assert_eq!(outcome.code, 0, "{}", outcome.stderr));
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(world.number("select sum(hours_computed) from batch_runs where run_id > 1").await, 60);
 }
 
 #[tokio::test]

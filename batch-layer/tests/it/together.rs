@@ -7,7 +7,7 @@ use futures::future::join_all;
 use testing::{Child, eventually};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-pub const TAKEOVER: [&str; 2] = ["--takeover-after", "5s"];
+const TAKEOVER: [&str; 2] = ["--takeover-after", "5s"];
 pub const AT_WORK: &str = "another run of batch-layer is at work";
 
 /// Objects of some hours, of which nothing is computed.
