@@ -309,7 +309,8 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     ledger::finish(&mut old, old_run, &Counts::default(), &Ok(())).await;
     let runs = world.rows("select concat_ws(': ', arguments, status) from batch_runs order by run_id").await;
     assert_eq!(runs[1..], ["the old run: failed", "the new run: running"]);
-    new.settle(hour).await.unwrap();
+    let seen = new.seen(hour).await.unwrap();
+    new.settle(hour, &seen).await.unwrap();
     assert_eq!(world.number("select count(*) from stale_hours").await, 0);
 }
 

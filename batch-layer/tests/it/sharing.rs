@@ -1,9 +1,13 @@
 //! Several runs that share a window: the tables are those of one that did all of it.
 
 use crate::backfill::archive;
-use crate::support::{LONG, Outcome, Tick, World, at, finish, key_of, some_ticks};
+use crate::support::{LONG, Outcome, Tick, World, at, finish, key, key_of, some_ticks};
 use crate::together::{AT_WORK, left};
 use batch_layer::hour::Hour;
+use batch_layer::index::Index;
+use batch_layer::lock::{self, Taken};
+use batch_layer::scan::Offsets;
+use batch_layer::summary::{self, Summary};
 use futures::future::join_all;
 use std::process::Command;
 use std::time::Duration;
@@ -106,6 +110,7 @@ async fn the_hours_of_a_run_that_is_killed_are_taken_over_at_once_by_those_that_
         assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
     }
     assert_eq!(world.summary().await, world.expected().await);
+    world.run_ok(&WINDOW).await;
     let killed = world.rows("select error from batch_runs where status = 'failed'").await;
     assert_eq!(killed, ["the process ended without a word, or was not heard of for too long"]);
     assert_eq!(world.number("select count(*) from stale_hours").await, 0);
@@ -159,9 +164,10 @@ async fn a_run_that_shares_waits_for_one_that_does_not_which_leaves_where_others
     world.insert_realtime(&archive(&world, 30, 3).await).await;
     let mut store = slow_store().await;
     store.stall().await;
+    let address = format!("http://{}", store.address());
     let usual = |flags: &[&str]| {
         let mut command = world.command(&[&WINDOW[..], flags].concat());
-        command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+        command.env("S3_ENDPOINT_URL", &address);
         Child::spawn(command)
     };
     let mut first = usual(&[]);
@@ -200,4 +206,63 @@ async fn the_run_that_closes_says_what_is_missing_of_all_hours() {
     codes.sort_unstable();
     assert_eq!(codes, [0, 4], "{outcomes:?}");
     assert_eq!(world.number(COMPUTED).await, HOURS - 1);
+}
+
+#[tokio::test]
+async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
+    const OTHER: &str = "insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines)
+                         values ('other', 'f', 'e', 1, now(), 1, 0)";
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 10)).await;
+    world.run_ok(&["--hour", "2025-06-02T10"]).await;
+    world.execute("insert into stale_hours values ('2025-06-02T10:00Z', true, false)").await;
+    let database = service::pg::Database::parse(world.database.url(), "test").unwrap();
+    let connection = database.connect().await.unwrap();
+    let mut index = Index { connection, database, patience: LONG, lock: None };
+    assert!(matches!(lock::take(&mut index, LONG).await.unwrap(), Taken::Ours));
+    let hour = Hour::parse("2025-06-02T10").unwrap();
+    for change in [
+        OTHER,
+        "insert into archive_object_hours (hour, key, ticks, first_at, last_at, fingerprint, places)
+         values ('2025-06-02T10:00Z', 'other', 1, now(), now(), 1, 1)",
+        "update archive_objects set etag = 'f' where key = 'other'",
+        "update archive_objects set gone = true where key = 'other'",
+        "update archive_object_hours set merged = true where key = 'other'",
+        "delete from archive_objects where key = 'other'",
+        "update batch_hours set gone_objects = 1",
+        "update batch_hours set computed_at = now()",
+        "update stale_hours set replaced = true",
+        "insert into broken_objects (key, folder, etag, size, kind, detail) values ('k', 'f', '', 1, 'damaged', '');
+         insert into held_hours values ('2025-06-02T10:00Z', 'k')",
+        "delete from stale_hours",
+    ] {
+        let seen = index.seen(hour).await.unwrap();
+        world.execute(change).await;
+        let before = world.footprint().await;
+        let summary = Summary {
+            hour,
+            sum: index.computed(hour).await.unwrap().unwrap().sum.unwrap(),
+            changed: None,
+            is_anew: false,
+            is_whole: true,
+            merged: None,
+            gone_objects: 0,
+            withdrawn: Offsets::default(),
+            conflicts: 0,
+            seen: &seen,
+            format: "lines",
+            location: "s3://bucket/",
+            run_id: 1,
+        };
+        let written = summary.write(&mut index).await.unwrap();
+        // What touches no hour is nothing to it.
+        assert_eq!(written.is_none(), change != OTHER, "{change}");
+        if change != OTHER {
+            index.settle(hour, &seen).await.unwrap();
+            summary::withdraw(&mut index, hour, &seen).await.unwrap();
+            assert_eq!(world.footprint().await, before, "{change}");
+        } else {
+            world.execute("insert into stale_hours values ('2025-06-02T10:00Z', true, false)").await;
+        }
+    }
 }
