@@ -49,13 +49,15 @@ macro_rules! dead {
 /// stands in the way of whoever takes over.
 const CLEAR: &str = concat!(
     "with held as materialized
-        (select $3 || ' ' || token as name from batch_lock where ",
+        (select ('x' || left(token::text, 8))::bit(32)::integer::oid as number from batch_lock where ",
     dead!(),
     "),
     ended as materialized
-        (select pid from pg_stat_activity
-         where application_name in (select name from held) and datname = current_database()
-           and usename = current_user and pid <> pg_backend_pid())
+        (select distinct pid
+         from held
+                  join pg_locks on locktype = 'advisory' and objsubid = 2 and classid = $3::integer::oid and objid = number
+                  join pg_stat_activity using (pid)
+         where datname = current_database() and usename = current_user and pid <> pg_backend_pid())
     select count(*) from ended where pg_terminate_backend(pid)"
 );
 
@@ -69,6 +71,8 @@ const FORGET: [&str; 2] = [
 const ADVISORY: i32 = 0x6261_7463;
 /// Those of sessions, one for each run that shares its hours.
 const SESSIONS: i32 = ADVISORY + 1;
+/// Those of transactions, by which they are told to be a run's.
+const TRANSACTIONS: i32 = ADVISORY + 2;
 const MEMBERS: i32 = 1;
 const INDEX: i32 = 2;
 const QUEUE: i32 = 3;
@@ -103,7 +107,7 @@ impl Token {
         &self.text
     }
 
-    /// For advisory locks.
+    /// What tells it from others among advisory locks: the first digits.
     fn number(&self) -> i32 {
         self.text.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default().cast_signed()
     }
@@ -205,8 +209,12 @@ async fn try_take(
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn clear(connection: &mut PgConnection, silence: Duration) -> Result<(), sqlx::Error> {
-    let ended: i64 =
-        pg::query_scalar(CLEAR).bind(silence.as_secs_f64()).bind(SESSIONS).bind(RUN).fetch_one(connection).await?;
+    let ended: i64 = pg::query_scalar(CLEAR)
+        .bind(silence.as_secs_f64())
+        .bind(SESSIONS)
+        .bind(TRANSACTIONS)
+        .fetch_one(connection)
+        .await?;
     if ended > 0 {
         tracing::warn!(ended, "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended");
     }
@@ -301,7 +309,8 @@ async fn begin_with<'a>(
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     // Others wait for what it holds, and not for longer than for a statement.
     let idle = silence.min(limit / 2).as_millis().min(i32::MAX as u128);
-    let name = token.map(|token| format!("; set local application_name = '{RUN} {}'", token.text)).unwrap_or_default();
+    let own = token.map(|token| format!("; select pg_advisory_xact_lock_shared({TRANSACTIONS}, {})", token.number()));
+    let own = own.unwrap_or_default();
     let lock = match hold {
         Hold::Nothing => String::new(),
         Hold::Members => format!("; select pg_advisory_xact_lock({ADVISORY}, {MEMBERS})"),
@@ -310,7 +319,7 @@ async fn begin_with<'a>(
     };
     let begin = format!(
         "begin isolation level read committed; set local statement_timeout = {}; \
-         set local idle_in_transaction_session_timeout = {idle}{name}{lock}",
+         set local idle_in_transaction_session_timeout = {idle}{own}{lock}",
         limit.as_millis(),
     );
     connection.begin_with(sqlx::AssertSqlSafe(begin)).await

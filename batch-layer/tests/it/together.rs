@@ -186,7 +186,7 @@ async fn the_server_ends_a_transaction_of_a_run_that_froze_in_it() {
     let world = archived().await;
     let _frozen = frozen_while_it_writes(&world, "2s").await;
     let open = "select count(*) from pg_stat_activity
-                where datname = current_database() and starts_with(application_name, 'batch-layer') and xact_start is not null";
+                where datname = current_database() and application_name = 'batch-layer' and xact_start is not null";
     eventually("the end of its transaction", LONG, || async { world.number(open).await == 0 }).await;
 }
 
