@@ -31,6 +31,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use stretch::Own;
 use tokio_util::sync::CancellationToken;
 
 /// How many hours are indexed before the first of them is computed.
@@ -79,8 +80,8 @@ pub struct Work {
     failed: BTreeSet<Hour>,
     /// How often an hour's objects had changed when it was to be computed.
     retries: FxHashMap<Hour, u32>,
-    /// The folders that no other run indexes meanwhile; `None`: all.
-    own: Option<FxHashSet<Arc<str>>>,
+    /// The stretch that it is at work on; `None`: it has all of the window.
+    own: Option<Own>,
     /// Runs have shared the window, and did what the flags ask for of every hour.
     is_closing: bool,
 }

@@ -41,7 +41,7 @@ impl Work {
             let was_read = |prefix: &Arc<str>| known.contains(&**prefix) || broken.contains_key(prefix);
             folders.retain(|folder| is_there(folder) || was_read(&folder.prefix));
         }
-        let moved = self.index_once(folders, self.recompute && !self.is_closing).await?;
+        let moved = self.index_once(folders, self.recompute).await?;
         self.index_again(moved).await
     }
 
@@ -98,7 +98,7 @@ impl Work {
                 // In folders farther off a change of flags would draw in their neighbours, and so on through all of
                 // history.
                 let (is_own, is_near) = (self.touches_window(&folder), self.is_near(&folder));
-                let force = force && is_own;
+                let force = force && is_own && self.is_read_anew(&folder);
                 let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, is_near, force);
                 if is_near && listed > survey.passed_over {

@@ -1,12 +1,22 @@
 //! A part of the window, while other runs are at work on the rest.
 
 use super::Work;
+use crate::archive::Folder;
 use crate::completeness;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
+use rustc_hash::FxHashSet;
 use service::Failure;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// What no other run is at work on.
+pub(super) struct Own {
+    hours: Range<Hour>,
+    /// Those of its hours, and of slack on either side.
+    folders: FxHashSet<Arc<str>>,
+}
 
 impl Work {
     pub(crate) const fn index(&mut self) -> &mut Index {
@@ -23,7 +33,8 @@ impl Work {
     /// stale, for the run that closes.
     pub(crate) async fn run_stretch(&mut self, stretch: &Range<Hour>) -> Result<(), Failure> {
         let folders = self.template.folders(self.plan.around(stretch));
-        self.own = Some(folders.iter().map(|folder| folder.prefix.clone()).collect());
+        let prefixes = folders.iter().map(|folder| folder.prefix.clone()).collect();
+        self.own = Some(Own { hours: stretch.clone(), folders: prefixes });
         self.index_folders(folders).await?;
         self.mark_asked(stretch).await?;
         self.compute_stale(stretch).await?;
@@ -49,7 +60,13 @@ impl Work {
     }
 
     pub(super) fn is_own(&self, folder: &str) -> bool {
-        self.own.as_ref().is_none_or(|own| own.contains(folder))
+        self.own.as_ref().is_none_or(|own| own.folders.contains(folder))
+    }
+
+    /// Whether all objects of a folder are to be read: another run sees to that in the neighbours' folders.
+    pub(super) fn is_read_anew(&self, folder: &Folder) -> bool {
+        let is_of = |own: &Own| folder.hours.start < own.hours.end && own.hours.start < folder.hours.end;
+        self.recompute && !self.is_closing && self.own.as_ref().is_none_or(is_of)
     }
 
     /// Forgets what was read of objects that other runs may have replaced since.
