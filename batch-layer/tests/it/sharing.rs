@@ -94,6 +94,11 @@ async fn late_ticks_in_folders_of_other_runs_are_in_the_sums_of_their_hours() {
     alone.run_ok(&WINDOW).await;
     run_together(&world, 3).await;
     assert_eq!(world.summary().await, world.expected().await);
+    // How sums are stored depends on the order in which they were merged, what they are does not.
+    let left = async |world| {
+        let all = left(world).await.into_iter();
+        all.filter(|row| !row.starts_with("hour_sums ")).collect::<Vec<_>>()
+    };
     assert_same(&left(&world).await, &left(&alone).await);
 }
 
