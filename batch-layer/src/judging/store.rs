@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What hindsight can say something of.
-pub const JUDGED: [Kind; 7] = [
+pub const JUDGED: [Kind; 9] = [
     Kind::Spike,
     Kind::ExcludedCondition,
     Kind::OutsideQuotes,
@@ -25,6 +25,8 @@ pub const JUDGED: [Kind; 7] = [
     Kind::Silence,
     Kind::VolumeBurst,
     Kind::RangeBurst,
+    Kind::Cancel,
+    Kind::Correction,
 ];
 
 /// What the archive has of a topic that the speed layer has never read.
@@ -51,7 +53,7 @@ pub struct Judged {
     pub ticks: u64,
 }
 
-/// A bad print that nothing was said of as it came.
+/// Something in a tick that nothing was said of as it came.
 #[derive(Debug, Clone)]
 pub struct Added {
     pub source: i16,
