@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_excluded_condition_is_held_to_a_narrower_margin() {
-        let mut ticks = bouncing(&[(50, 10_007)]);
+        let mut ticks = bouncing(&[(50, 10_008)]);
         assert_eq!(found(&ticks), []);
         ticks[50].is_excluded = true;
         assert_eq!(found(&ticks), [50]);
