@@ -51,6 +51,9 @@ pub struct Judging<'a> {
     hours: u64,
 }
 
+/// Hours outside of a run's window that it judges, when another version of the detectors makes all of them due.
+const OLDER_AT_ONCE: i64 = 24;
+
 /// Why an hour is not judged now.
 enum Unread {
     /// It stays due.
@@ -58,7 +61,7 @@ enum Unread {
     Failed(Failure),
 }
 
-/// Judges the hours that are due; `None` of settings: there are to be no verdicts.
+/// Judges the hours of the window that are due, and some older ones; `None` of settings: there are to be no verdicts.
 ///
 /// # Errors
 /// Where the database or the store fails, or `stop` is cancelled; what is not done stays due.
@@ -68,12 +71,38 @@ pub async fn refresh(
     (args, plan): (&Args, &Plan),
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
+    judge(index, reader, args, (&plan.window, OLDER_AT_ONCE), stop).await
+}
+
+/// Judges those of a stretch of hours that other runs are not at work beside: the first and the last one are left.
+///
+/// # Errors
+/// As [`refresh`].
+pub async fn refresh_stretch(
+    index: &mut Index,
+    reader: Reader,
+    (args, hours): (&Args, &Range<Hour>),
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let within = hours.start.plus(1)..hours.end.plus(-1);
+    judge(index, reader, args, (&within, 0), stop).await
+}
+
+async fn judge(
+    index: &mut Index,
+    reader: Reader,
+    args: &Args,
+    (window, older): (&Range<Hour>, i64),
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
     let (anomalies::Detector { name, version }, step) = (hindsight::DETECTOR, parameters.price_step);
     let detectors = format!("{name} {version}, price step {step}, conditions {}", args.anomalies.condition_codes());
     let format = args.archive.format().describe();
-    report_expired(index, &plan.window).await?;
-    let due = index.to_judge(&detectors, &format, &plan.window).await?;
+    if older > 0 {
+        report_expired(index, window).await?;
+    }
+    let due = index.to_judge((&detectors, &format), window, older).await?;
     if due.is_empty() {
         return Ok(());
     }

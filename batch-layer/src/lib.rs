@@ -24,6 +24,7 @@ pub mod reader;
 pub mod run;
 pub mod scan;
 mod shared;
+pub mod sharing;
 pub mod state;
 mod stop;
 pub mod summary;

@@ -23,6 +23,7 @@ mod rules;
 mod runs;
 mod secure;
 mod shared;
+mod sharing;
 mod support;
 mod together;
 mod verify;
