@@ -1,6 +1,6 @@
 //! Verdicts with hindsight: what is confirmed, withdrawn and added, and the bars without bad prints.
 
-use crate::support::{Tick, World, at, key, key_of, lines_with};
+use crate::support::{Tick, World, at, key, key_of, lines};
 use batch_layer::hour::Hour;
 use common::Timestamp;
 
@@ -65,11 +65,18 @@ async fn what_was_found_as_ticks_came_is_confirmed_or_withdrawn_and_what_was_not
     assert_eq!(topics, ["stock_prices"]);
 }
 
+/// The lines of an hour, with members beside those of some ticks.
+fn lines_with(ticks: &[Tick], beside: impl Fn(i64) -> &'static str) -> String {
+    let of =
+        |tick: &Tick| lines(std::slice::from_ref(tick)).replace("}\n", &format!("{}}}\n", beside(tick.offset % 1000)));
+    ticks.iter().map(of).collect()
+}
+
 #[tokio::test]
 async fn what_was_taken_back_is_in_no_clean_bar_and_what_corrects_others_is() {
     let world = World::create().await;
     let ticks = calm(10, &[]);
-    let beside = |offset| match offset % 1000 {
+    let beside = |number| match number {
         100 | 150 => r#","conditions":["@","Cancelled"]"#,
         200 => r#","conditions":"corrected""#,
         250 => r#","conditions":["void"]"#,
@@ -101,8 +108,7 @@ async fn a_price_that_its_quote_and_those_beside_it_contain_is_no_bad_print_and_
     let world = World::create().await;
     // Both are off by two per cent.
     let ticks = calm(10, &[100, 200]);
-    let quotes =
-        |offset| if offset == 10_100 { r#","bid":101.99,"ask":102.02"# } else { r#","bid":99.99,"ask":100.03"# };
+    let quotes = |number| if number == 100 { r#","bid":101.99,"ask":102.02"# } else { r#","bid":99.99,"ask":100.03"# };
     world.bucket.put(&key(10, 0, 10_000), lines_with(&ticks, quotes)).await.unwrap();
     find(&world, &ticks[100], "spike", price(&ticks[100])).await;
     world.run_ok(&DAY).await;

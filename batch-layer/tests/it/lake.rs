@@ -1,10 +1,9 @@
 //! The archive's hours as Parquet: what is written, what readers see, and what a killed run leaves.
 
-use crate::support::{LONG, Tick, World, key, lines, lines_with, some_ticks};
+use crate::support::{LONG, Tick, World, key, lines, some_ticks};
 use crate::verify::{HOURS, agreeing, verify};
 use batch_layer::lake::file;
-use common::Price;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
@@ -322,53 +321,6 @@ async fn a_late_tick_of_an_hour_whose_objects_have_expired_comes_to_what_the_lak
     run_both(&world).await;
     assert_eq!(lake(&world).await, expected(&[ticks, late].concat()));
     assert_eq!(world.number("select sum(rows)::bigint from lake_objects").await, 51);
-}
-
-/// What each tick of the lake says beside prices and volume, by its offset.
-async fn beside(world: &World) -> BTreeMap<i64, String> {
-    let mut said = BTreeMap::new();
-    for key in published(world).await {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&world.bucket.get(&key).await.unwrap()).unwrap();
-        file::each(file, &mut |content, place| {
-            let extras = &content.extras;
-            let quote = format!("{:?} {:?}", extras.bid().map(Price::nanos), extras.ask().map(Price::nanos));
-            said.insert(place.offset, format!("{quote} {:?} {:?}", extras.sequence(), extras.conditions()));
-        })
-        .unwrap();
-    }
-    said
-}
-
-#[tokio::test]
-async fn what_ticks_say_beside_price_and_volume_is_in_the_lake_and_stays_there_when_a_late_one_comes() {
-    let world = World::create().await;
-    let (ticks, late) = (some_ticks(13, 0, 0, 4), some_ticks(13, 0, 4, 1));
-    let members = |offset| match offset {
-        0 => r#","bid":1.5,"ask":"2","n":7,"conditions":["@","Odd Lot"]"#,
-        1 => r#","conditions":"U""#,
-        2 => r#","ask":0.25,"n":0"#,
-        _ => "",
-    };
-    let run = async || {
-        world.run_ok(&[&DAY[..], &["--map", "sequence=n"]].concat()).await;
-        world.run_ok(&[&COMPACT[..], &["--map", "sequence=n"]].concat()).await;
-    };
-    world.bucket.put(&key(13, 0, 0), lines_with(&ticks, members)).await.unwrap();
-    run().await;
-    let none = "None None None []".to_owned();
-    let mut expected = BTreeMap::from([
-        (0, r#"Some(1500000000) Some(2000000000) Some(7) ["@", "Odd Lot"]"#.to_owned()),
-        (1, r#"None None None ["U"]"#.to_owned()),
-        (2, "None Some(250000000) Some(0) []".to_owned()),
-        (3, none.clone()),
-    ]);
-    assert_eq!(beside(&world).await, expected);
-    world.expire(&key(13, 0, 0)).await;
-    world.put(&key(15, 0, 4), &late).await;
-    run().await;
-    expected.insert(4, none);
-    assert_eq!(beside(&world).await, expected);
 }
 
 #[tokio::test]

@@ -348,15 +348,6 @@ pub fn lines(ticks: &[Tick]) -> String {
     text
 }
 
-/// As [`lines`], with members that each tick has beside the others, by its offset.
-pub fn lines_with(ticks: &[Tick], beside: impl Fn(i64) -> &'static str) -> String {
-    let of = |tick: &Tick| {
-        let line = lines(std::slice::from_ref(tick));
-        line.replace("}\n", &format!("{}}}\n", beside(tick.offset)))
-    };
-    ticks.iter().map(of).collect()
-}
-
 pub fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_bytes()).unwrap();
