@@ -29,6 +29,8 @@ pub struct Parameters {
     pub deviations: f64,
     /// And what is allowed beyond them, as a share of the price.
     pub granularity: f64,
+    /// The same for a tick with an excluded condition.
+    pub granularity_excluded: f64,
     /// Neighbours on each side whose middles a bad print does not lie between.
     pub nearest: usize,
     /// Spreads outside the quotes around it.
@@ -46,6 +48,7 @@ impl Default for Parameters {
             trimmed: 0.1,
             deviations: 3.0,
             granularity: 0.0008,
+            granularity_excluded: 0.0005,
             nearest: 5,
             spreads: 0.5,
             least_quoted: 0.0006,
@@ -104,7 +107,8 @@ fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<
     let price = tick.price as f64;
     let (low, high) = between(ticks, index, to.nearest)?;
     let beyond = (tick.price - high).max(low - tick.price);
-    let granularity = (to.granularity * price).max(to.price_step as f64);
+    let share = if tick.is_excluded { to.granularity_excluded } else { to.granularity };
+    let granularity = (share * price).max(to.price_step as f64);
     // Cheap, and true of nearly every tick.
     if (beyond as f64) <= granularity {
         return None;
@@ -187,6 +191,14 @@ mod tests {
         for number in [0, 1, 50, 98, 99] {
             assert_eq!(found(&bouncing(&[(number, 10_030)])), [number as i64]);
         }
+    }
+
+    #[test]
+    fn an_excluded_condition_is_held_to_a_narrower_margin() {
+        let mut ticks = bouncing(&[(50, 10_008)]);
+        assert_eq!(found(&ticks), []);
+        ticks[50].is_excluded = true;
+        assert_eq!(found(&ticks), [50]);
     }
 
     #[test]
