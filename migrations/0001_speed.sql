@@ -9,6 +9,9 @@
 -- volume is numeric as well: coins and fractional shares have up to nine decimals. A scaled bigint would be no wider, but
 -- every reader would have to divide, and could not tell it from whole shares. A whole volume of up to eight digits takes
 -- five to seven bytes, where a bigint took eight, aligned.
+-- bid, ask, conditions and sequence are null in nearly all feeds. Nulls at the end cost a row nothing where it has another
+-- null, as a trade has in high and low. They are what the detectors are told beside price and volume, and no more:
+-- no sum is made of them.
 create table realtime_stock
 (
     symbol          text        not null collate "C",
@@ -23,7 +26,14 @@ create table realtime_stock
     source          smallint    not null,
     -- Which of its message's ticks it is: a message may hold several.
     kafka_index     smallint    not null default 0,
-    kafka_offset    bigint      not null
+    kafka_offset    bigint      not null,
+    -- The best ones at the time of the tick.
+    bid             numeric,
+    ask             numeric,
+    -- The feed's own number of the message.
+    sequence        bigint,
+    -- Of the sale, as the feed writes them: letters, numbers or words.
+    conditions      text[]
 )
     -- One partition a UTC day, made by speed-layer when the first tick of that day arrives. Retention drops whole
     -- days, which costs nothing and leaves no dead rows.

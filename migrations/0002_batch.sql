@@ -46,6 +46,8 @@ create table batch_runs
     -- The window was that of --lookback, or one that holds it. Another run, as for a single hour, says nothing of how far
     -- the hours are.
     looks_back     boolean     not null default true,
+    -- what it has in batch_lock while it is running
+    token          uuid,
     constraint batch_runs_pkey primary key (run_id),
     constraint batch_runs_status_check check (status in ('running', 'ok', 'partial', 'failed'))
 );
@@ -312,17 +314,31 @@ create table shared_records
 
 create index shared_records_other_hour_idx on shared_records (other_hour);
 
--- The run that is at work, if any. A row and not an advisory lock: it holds through poolers, and a run whose host has
--- died loses it as soon as its heartbeat is old.
+-- The run that is at work, or those that share a window. A row and not an advisory lock: it holds through poolers, and a run
+-- whose host has died loses it as soon as its heartbeat is old.
 create table batch_lock
 (
-    is_the_only_row boolean     not null default true,
-    token           uuid        not null,
-    holder          text        not null,
-    taken_at        timestamptz not null default now(),
-    heartbeat_at    timestamptz not null default now(),
-    constraint batch_lock_pkey primary key (is_the_only_row),
-    constraint batch_lock_is_the_only_row_check check (is_the_only_row)
+    token        uuid        not null,
+    holder       text        not null,
+    -- What it shares with other runs: window and flags. Null: it is alone.
+    shares       text,
+    taken_at     timestamptz not null default now(),
+    heartbeat_at timestamptz not null default now(),
+    -- The advisory lock of the session in which its heart beats, while it shares: without that it is dead. Null: only its
+    -- silence tells.
+    session      integer,
+    constraint batch_lock_pkey primary key (token)
+);
+
+-- Which of the runs that share a window is at work on which hours of it. The last row is the run that closes: it looks at the
+-- whole window once more. Rows go with the last of the runs.
+create table batch_stretches
+(
+    first_hour timestamptz not null,
+    -- of whom is at work on it or has been; where batch_lock does not have it any more, the hours are free unless done
+    token      uuid        not null,
+    is_done    boolean     not null default false,
+    constraint batch_stretches_pkey primary key (first_hour)
 );
 
 -- Whether the archive shows an hour completely, as far as the last run could tell. An hour of which nobody has any tick has

@@ -41,6 +41,7 @@ begin
             ('batch_writer', 'hour_spans', '{select, insert, update, delete}'),
             ('batch_writer', 'shared_records', '{select, insert, update, delete}'),
             ('batch_writer', 'batch_lock', '{select, insert, update, delete}'),
+            ('batch_writer', 'batch_stretches', '{select, insert, update, delete}'),
             ('batch_writer', 'archive_hours', '{select, insert, update, delete}'),
             ('batch_writer', 'archive_newest', '{select, insert, update}'),
             ('batch_writer', 'lake_objects', '{select, insert, update, delete}'),

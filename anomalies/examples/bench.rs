@@ -134,7 +134,7 @@ fn markets(shape: &Shape) -> Vec<Market> {
 }
 
 fn ticks() -> Ticks {
-    println!("\nWrong prints of a simulated market      precision  recall  F1     wrong prints");
+    println!("\nWrong prints of a simulated market       precision  recall  F1     wrong prints");
     let plain = markets(&PLAIN);
     let injected = count("plain, causal, prices alone", &plain, Market::without_conditions, as_they_come);
     let hard = markets(&HARD);
@@ -142,7 +142,8 @@ fn ticks() -> Ticks {
     count("hard, causal, conditions", &hard, Market::without_quotes, as_they_come);
     count("hard, causal, conditions and quotes", &hard, Market::clone, as_they_come);
     let two_sided = count("hard, two-sided, prices alone", &hard, Market::without_conditions, with_hindsight);
-    let two_sided_quotes = count("hard, two-sided, quotes", &hard, Market::clone, with_hindsight);
+    count("hard, two-sided, conditions", &hard, Market::without_quotes, with_hindsight);
+    let two_sided_quotes = count("hard, two-sided, conditions and quotes", &hard, Market::clone, with_hindsight);
     Ticks { injected, two_sided, two_sided_quotes }
 }
 
@@ -150,7 +151,7 @@ fn count(name: &str, markets: &[Market], view: fn(&Market) -> Market, find: fn(&
     let mut counts = Counts::default();
     markets.iter().for_each(|market| counts.add(&market.wrong, &find(&view(market).ticks)));
     let (precision, recall, f1) = (counts.precision(), counts.recall(), counts.f1());
-    println!("  {name:<37} {precision:.3}      {recall:.3}   {f1:.3}  {}", counts.hits + counts.missed);
+    println!("  {name:<38} {precision:.3}      {recall:.3}   {f1:.3}  {}", counts.hits + counts.missed);
     counts
 }
 

@@ -5,15 +5,18 @@
 //! ones before and behind it: the first keeps to what the time is like, the second leaves steps to
 //! new levels alone. Where a tick has a quote, its price is bad if it lies outside that quote and
 //! the middle ones of both sides, so that one quote that lags accuses nobody.
+//!
+//! A trade that its producer takes back is no price, and no neighbour; what is corrected is said, and judged as any other.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::causal::revision;
 use crate::tick::{Detector, Finding, Kind, Quote, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "two_sided", version: 1 };
+pub const DETECTOR: Detector = Detector { name: "two_sided", version: 2 };
 
 /// How far off is too far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,6 +29,8 @@ pub struct Parameters {
     pub deviations: f64,
     /// And what is allowed beyond them, as a share of the price.
     pub granularity: f64,
+    /// The same for a tick with an excluded condition.
+    pub granularity_excluded: f64,
     /// Neighbours on each side whose middles a bad print does not lie between.
     pub nearest: usize,
     /// Spreads outside the quotes around it.
@@ -43,6 +48,7 @@ impl Default for Parameters {
             trimmed: 0.1,
             deviations: 3.0,
             granularity: 0.0008,
+            granularity_excluded: 0.0005,
             nearest: 5,
             spreads: 0.5,
             least_quoted: 0.0006,
@@ -54,11 +60,26 @@ impl Default for Parameters {
 /// Judges the ticks in `judged`; those before and behind it are the margin that neighbours may lie
 /// in.
 ///
-/// `ticks` are those of one symbol in the order of their times and places.
+/// `ticks` are those of one symbol in the order of their times and places, and so is what is found.
 /// [`Parameters::neighbours`] of margin on each side make the result independent of where hours are
 /// cut.
 #[must_use]
 pub fn judge(ticks: &[Tick], judged: Range<usize>, to: &Parameters) -> Vec<Finding> {
+    if !ticks[judged.clone()].iter().any(|tick| tick.revision.is_some()) && !ticks.iter().any(Tick::is_cancel) {
+        return judge_prices(ticks, judged, to);
+    }
+    let mut found: Vec<Finding> = ticks[judged.clone()]
+        .iter()
+        .filter_map(|tick| Some(revision::finding(DETECTOR, tick, tick.revision?)))
+        .collect();
+    let prices: Vec<Tick> = ticks.iter().filter(|tick| !tick.is_cancel()).copied().collect();
+    let before = |index: usize| ticks[..index].iter().filter(|tick| !tick.is_cancel()).count();
+    found.extend(judge_prices(&prices, before(judged.start)..before(judged.end), to));
+    found.sort_by_key(|finding| (finding.at, finding.place));
+    found
+}
+
+fn judge_prices(ticks: &[Tick], judged: Range<usize>, to: &Parameters) -> Vec<Finding> {
     let mut room = Vec::with_capacity(to.neighbours + 1);
     judged
         .filter_map(|index| match ticks[index].quote.filter(|quote| quote.is_usable()) {
@@ -86,7 +107,8 @@ fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<
     let price = tick.price as f64;
     let (low, high) = between(ticks, index, to.nearest)?;
     let beyond = (tick.price - high).max(low - tick.price);
-    let granularity = (to.granularity * price).max(to.price_step as f64);
+    let share = if tick.is_excluded { to.granularity_excluded } else { to.granularity };
+    let granularity = (share * price).max(to.price_step as f64);
     // Cheap, and true of nearly every tick.
     if (beyond as f64) <= granularity {
         return None;
@@ -144,7 +166,7 @@ fn finding(tick: &Tick, kind: Kind, score: f64, expected: f64) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::Place;
+    use crate::tick::{Place, Revision};
 
     const CENT: i64 = 10_000_000;
 
@@ -169,6 +191,14 @@ mod tests {
         for number in [0, 1, 50, 98, 99] {
             assert_eq!(found(&bouncing(&[(number, 10_030)])), [number as i64]);
         }
+    }
+
+    #[test]
+    fn an_excluded_condition_is_held_to_a_narrower_margin() {
+        let mut ticks = bouncing(&[(50, 10_008)]);
+        assert_eq!(found(&ticks), []);
+        ticks[50].is_excluded = true;
+        assert_eq!(found(&ticks), [50]);
     }
 
     #[test]
@@ -198,12 +228,27 @@ mod tests {
     }
 
     #[test]
+    fn a_trade_that_is_taken_back_is_found_by_that_and_stands_beside_no_other() {
+        let mut ticks = bouncing(&[(50, 10_050), (51, 10_050), (52, 10_050), (53, 10_050), (54, 10_050), (55, 10_050)]);
+        assert_eq!(found(&ticks), []);
+        ticks[50..55].iter_mut().for_each(|tick| tick.revision = Some(Revision::Cancel));
+        ticks[70].revision = Some(Revision::Correction);
+        let all = judge(&ticks, 52..100, &Parameters::default());
+        let all: Vec<(i64, Kind)> = all.iter().map(|finding| (finding.place.offset, finding.kind)).collect();
+        let cancel = |offset| (offset, Kind::Cancel);
+        assert_eq!(all, [cancel(52), cancel(53), cancel(54), (55, Kind::OffNeighbours), (70, Kind::Correction)]);
+    }
+
+    #[test]
     fn where_an_hour_is_cut_does_not_show() {
-        let market = crate::evaluation::market::draw(&crate::evaluation::market::HARD, 5).without_quotes();
-        let ticks = &market.ticks[..3000];
+        let mut market = crate::evaluation::market::draw(&crate::evaluation::market::HARD, 5).without_quotes();
+        let ticks = &mut market.ticks[..3000];
+        ticks.iter_mut().step_by(10).for_each(|tick| tick.revision = Some(Revision::Cancel));
+        let ticks = &*ticks;
         let to = Parameters::default();
         let whole = judge(ticks, 0..3000, &to);
-        let margin = to.neighbours;
+        // One in ten is no neighbour.
+        let margin = 2 * to.neighbours;
         let parts = [0..1000, 1000..1001, 1001..3000].into_iter().flat_map(|part: Range<usize>| {
             let from = part.start.saturating_sub(margin);
             let until = (part.end + margin).min(ticks.len());

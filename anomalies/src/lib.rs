@@ -8,6 +8,7 @@
 pub mod bars;
 pub mod calendar;
 pub mod causal;
+pub mod conditions;
 pub mod evaluation;
 mod exact;
 pub mod hindsight;
@@ -16,4 +17,5 @@ pub mod random;
 pub mod tick;
 
 pub use calendar::{Calendar, Session};
-pub use tick::{Detector, Finding, Kind, Place, Quote, Tick};
+pub use conditions::Conditions;
+pub use tick::{Detector, Finding, Kind, Place, Quote, Revision, Tick};

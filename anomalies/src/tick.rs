@@ -32,6 +32,15 @@ impl Quote {
     }
 }
 
+/// What a producer does to a trade that it has told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Revision {
+    /// It is void.
+    Cancel,
+    /// It is told of again, as it really was.
+    Correction,
+}
+
 /// One trade of one symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tick {
@@ -45,6 +54,8 @@ pub struct Tick {
     pub quote: Option<Quote>,
     /// Whether one of its sale conditions is among those that bars should leave out.
     pub is_excluded: bool,
+    /// Whether it takes a trade back, or corrects one.
+    pub revision: Option<Revision>,
     /// The feed's own number of the message.
     pub sequence: Option<u64>,
 }
@@ -53,7 +64,14 @@ impl Tick {
     /// A tick that has a price and nothing else.
     #[must_use]
     pub fn of(place: Place, at: i64, price: i64) -> Self {
-        Self { place, at, price, volume: 0.0, quote: None, is_excluded: false, sequence: None }
+        Self { place, at, price, volume: 0.0, quote: None, is_excluded: false, revision: None, sequence: None }
+    }
+
+    /// Whether it is void: no price of the market's.
+    #[must_use]
+    #[inline]
+    pub fn is_cancel(&self) -> bool {
+        self.revision == Some(Revision::Cancel)
     }
 }
 
@@ -81,13 +99,17 @@ pub enum Kind {
     SequenceStep,
     /// Numbers of the feed are missing.
     SequenceHole,
+    /// The producer takes the trade back.
+    Cancel,
+    /// The producer corrects a trade.
+    Correction,
     /// A price off its neighbours on both sides, judged with hindsight.
     OffNeighbours,
 }
 
 impl Kind {
     /// What is found as ticks come.
-    pub const CAUSAL: [Self; 10] = [
+    pub const CAUSAL: [Self; 12] = [
         Self::OutsideQuotes,
         Self::ExcludedCondition,
         Self::Spike,
@@ -98,6 +120,8 @@ impl Kind {
         Self::MarketSilence,
         Self::SequenceStep,
         Self::SequenceHole,
+        Self::Cancel,
+        Self::Correction,
     ];
 
     /// Whether it says that a price is wrong.
@@ -107,6 +131,12 @@ impl Kind {
             self,
             Self::OutsideQuotes | Self::ExcludedCondition | Self::Spike | Self::OutsideBands | Self::OffNeighbours
         )
+    }
+
+    /// Whether bars without bad prints leave its tick out.
+    #[must_use]
+    pub const fn is_left_out(self) -> bool {
+        self.is_of_price() || matches!(self, Self::Cancel)
     }
 
     /// Its name in tables.
@@ -123,6 +153,8 @@ impl Kind {
             Self::MarketSilence => "market_silence",
             Self::SequenceStep => "sequence_step",
             Self::SequenceHole => "sequence_hole",
+            Self::Cancel => "cancel",
+            Self::Correction => "correction",
             Self::OffNeighbours => "off_neighbours",
         }
     }

@@ -7,7 +7,7 @@ use anomalies::bars::{BarDetector, OddBar, WindowedGaussian};
 use anomalies::causal::{Parameters, State};
 use anomalies::evaluation::market::{HARD, Market, Shape, draw};
 use anomalies::random::Random;
-use anomalies::{Finding, Kind};
+use anomalies::{Finding, Kind, Revision};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ fn restored<T: Serialize + DeserializeOwned>(state: &T) -> T {
     serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
 }
 
-/// Sequence numbers with holes and steps, and a silence, beside what the market has.
+/// Sequence numbers with holes and steps, cancels, corrections and a silence, beside what the market has.
 fn market(seed: u64) -> Market {
     let mut market = draw(&Shape { ticks_a_day: 1500, days: 6, jumps: 1, wrong: 0.01, ..HARD }, seed);
     let mut random = Random::of(seed);
@@ -26,6 +26,8 @@ fn market(seed: u64) -> Market {
         tick.sequence = Some(number);
         tick.volume *= if index % 1300 == 1299 { 10_000.0 } else { 1.0 };
         tick.quote = tick.quote.filter(|_| index % 3 == 0);
+        tick.revision = (index % 500 == 0).then_some(Revision::Cancel);
+        tick.revision = tick.revision.or((index % 700 == 1).then_some(Revision::Correction));
     }
     market.ticks.retain(|tick| !(5_000..5_300).contains(&tick.place.offset));
     market
@@ -66,6 +68,8 @@ fn the_market_of_this_test_shows_every_kind() {
         Silence,
         SequenceStep,
         SequenceHole,
+        Cancel,
+        Correction,
     ];
     assert_eq!(kinds, every);
 }

@@ -45,6 +45,7 @@ fn spark_options(args: &Args) -> anyhow::Result<SparkOptions> {
     let url = url.context("--engine spark needs --spark-url, as sc://HOST:15002")?;
     // The words never repeat the URL, which may hold a token.
     let url = url.parse().map_err(|why: String| anyhow::anyhow!("--spark-url: {why}"))?;
+    anyhow::ensure!(!args.share, "--engine spark and --share exclude each other: either spreads the work");
     if let Some(flag) = flag_in_the_way(args) {
         anyhow::bail!("--engine spark cannot read an archive by {flag}: leave it to --engine local");
     }

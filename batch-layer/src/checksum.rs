@@ -2,7 +2,7 @@
 
 use common::decode::Record;
 use common::tick::Prices;
-use common::{Price, Tick, TimeBounds, Timestamp, Volume};
+use common::{Extras, Price, Tick, TimeBounds, Timestamp, Volume};
 use std::fmt;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -19,6 +19,8 @@ pub struct Content<'a> {
     pub low: Option<Price>,
     pub close: Option<Price>,
     pub volume: Option<Volume>,
+    /// No checksum is over it.
+    pub extras: Extras<'a>,
 }
 
 /// The sum of the hashes of ticks, modulo 2^64: it does not depend on their order, and parts add up.
@@ -44,6 +46,7 @@ impl<'a> Content<'a> {
             low: prices.low,
             close: Some(prices.close),
             volume: tick.volume(),
+            extras: *tick.extras(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Content<'static> {
             low: None,
             close: Price::from_nanos(nanos),
             volume: Volume::from_parts(1, 0),
+            extras: Extras::default(),
         }
     }
 }
@@ -201,6 +205,7 @@ mod tests {
             low: None,
             close: price(close),
             volume: Volume::from_parts(7, 0),
+            extras: Extras::default(),
         }
     }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Without further flags it brings the last 48 hours up to date: an hour is computed when it is over, and again
 /// whenever one of its objects was added, replaced or deleted. Running it twice changes nothing, and a run that was
 /// killed is made good by the next one. Start it from cron or a Kubernetes CronJob; a second run at the same time
-/// leaves at once.
+/// leaves at once, unless both --share their hours.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Args {
@@ -57,6 +57,12 @@ pub struct Args {
     /// keeps what it knows.
     #[arg(long, help_heading = "What to do")]
     pub allow_shrink: bool,
+
+    /// Share the hours with other runs of the same --from, --to and flags about messages that are started with --share, as
+    /// for a long backfill: each works on other hours, and one that dies loses its to the others. It waits for runs
+    /// that do not share, which leave at once as ever while it is at work.
+    #[arg(long, requires = "to", help_heading = "What to do")]
+    pub share: bool,
 
     /// The archive counts as standing, for the alert, when the speed layer has had newer ticks than it for so long. Above
     /// the time between two runs and that in which the sink closes an object.
@@ -426,9 +432,17 @@ impl Args {
         let recompute = if self.recompute { " --recompute" } else { "" };
         let shrink = if self.allow_shrink { " --allow-shrink" } else { "" };
         let (from, to) = (plan.window.start, plan.window.end);
+        let share = if self.share { " --share" } else { "" };
         format!(
-            "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} --slack {slack:?}{recompute}{shrink}"
+            "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} \
+             --slack {slack:?}{recompute}{shrink}{share}"
         )
+    }
+
+    /// What runs have in common that share their hours; `None`: this one does not.
+    #[must_use]
+    pub fn group(&self, plan: &Plan) -> Option<String> {
+        self.share.then(|| format!("{} {}", self.describe(plan), self.archive.format().describe()))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock;
+use crate::lock::{self, Hold};
 use common::Timestamp;
 use service::Failure;
 use service::pg;
@@ -93,7 +93,7 @@ pub async fn judge(
     let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
     let token = index.lock.clone();
     let judged = async {
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref()).await?;
+        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
         write_hours(&mut transaction, &hours, rejected).await?;
         lock::commit(transaction, token.as_ref()).await
     };

@@ -83,6 +83,11 @@ impl Engine {
         self.totals.forget_object(key);
     }
 
+    /// Forgets all that was read.
+    pub fn forget_all(&mut self) {
+        self.totals = Totals::default();
+    }
+
     /// Forgets every hour before `hour`.
     pub fn forget_before(&mut self, hour: Hour) {
         self.totals.forget_before(hour);

@@ -2,15 +2,17 @@
 
 mod broken;
 mod lines;
+mod seen;
 mod write;
 
 pub use broken::BrokenSummary;
 pub use lines::{CommonReject, FolderLines};
+pub use seen::Seen;
 pub use write::{Entry, Holding};
 
 use crate::archive::{Folder, Object};
 use crate::hour::Hour;
-use crate::lock::{self, Token};
+use crate::lock::{self, Hold, Token};
 use crate::scan::{HourBars, Offsets};
 use crate::state;
 use common::Timestamp;
@@ -161,7 +163,7 @@ impl Index {
     pub(crate) async fn write(&mut self, table: &str, statement: Statement<'_>) -> Result<u64, Failure> {
         let token = self.lock.clone();
         let written = async {
-            let mut transaction = lock::begin(&mut self.connection, token.as_ref()).await?;
+            let mut transaction = lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
             let done = statement.execute(transaction.acquire().await?).await?;
             lock::commit(transaction, token.as_ref()).await?;
             Ok(done.rows_affected())

@@ -14,7 +14,7 @@ pub use state::{Bar, COLUMNS, State, Values};
 pub use store::{Asked, Interval, bars, count_bars, forget, mark};
 
 use crate::index::Index;
-use crate::lock;
+use crate::lock::{self, Hold};
 use crate::stop::stopped;
 use common::Timestamp;
 use service::Failure;
@@ -54,7 +54,7 @@ struct Done {
 
 async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Error> {
     let (patience, token) = (index.patience, index.lock.clone());
-    let mut transaction = in_time(patience, lock::begin(&mut index.connection, token.as_ref())).await?;
+    let mut transaction = in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing)).await?;
     let mut marks = in_time(patience, store::marks(&mut transaction, symbols)).await?;
     let hours = in_time(patience, store::kept(&mut transaction, Interval::Hour, &marks)).await?;
     let counts = in_time(patience, count_bars(&mut transaction, &store::asked(&marks, &hours))).await?;

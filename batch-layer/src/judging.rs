@@ -15,6 +15,8 @@ use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::reader::{IN_FLIGHT, ReadError, Reader};
 use crate::stop::stopped;
+use anomalies::Kind;
+use anomalies::conditions::Conditions;
 use anomalies::hindsight::{self, Parameters};
 use collect::{Gathered, Held, Part, UNKNOWN_TOPIC, Wanted, Whose, margins};
 use common::Timestamp;
@@ -36,6 +38,7 @@ pub struct Judging<'a> {
     /// How objects are read.
     format: String,
     parameters: Parameters,
+    conditions: Arc<Conditions>,
     /// Who judges: a change of it makes every hour due.
     detectors: String,
     stop: &'a CancellationToken,
@@ -48,6 +51,9 @@ pub struct Judging<'a> {
     hours: u64,
 }
 
+/// Hours outside of a run's window that it judges, when another version of the detectors makes all of them due.
+const OLDER_AT_ONCE: i64 = 24;
+
 /// Why an hour is not judged now.
 enum Unread {
     /// It stays due.
@@ -55,7 +61,7 @@ enum Unread {
     Failed(Failure),
 }
 
-/// Judges the hours that are due; `None` of settings: there are to be no verdicts.
+/// Judges the hours of the window that are due, and some older ones; `None` of settings: there are to be no verdicts.
 ///
 /// # Errors
 /// Where the database or the store fails, or `stop` is cancelled; what is not done stays due.
@@ -65,12 +71,38 @@ pub async fn refresh(
     (args, plan): (&Args, &Plan),
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
+    judge(index, reader, args, (&plan.window, OLDER_AT_ONCE), stop).await
+}
+
+/// Judges those of a stretch of hours that other runs are not at work beside: the first and the last one are left.
+///
+/// # Errors
+/// As [`refresh`].
+pub async fn refresh_stretch(
+    index: &mut Index,
+    reader: Reader,
+    (args, hours): (&Args, &Range<Hour>),
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let within = hours.start.plus(1)..hours.end.plus(-1);
+    judge(index, reader, args, (&within, 0), stop).await
+}
+
+async fn judge(
+    index: &mut Index,
+    reader: Reader,
+    args: &Args,
+    (window, older): (&Range<Hour>, i64),
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
-    let detectors =
-        format!("{} {}, price step {}", hindsight::DETECTOR.name, hindsight::DETECTOR.version, parameters.price_step);
+    let (anomalies::Detector { name, version }, step) = (hindsight::DETECTOR, parameters.price_step);
+    let detectors = format!("{name} {version}, price step {step}, conditions {}", args.anomalies.condition_codes());
     let format = args.archive.format().describe();
-    report_expired(index, &plan.window).await?;
-    let due = index.to_judge(&detectors, &format, &plan.window).await?;
+    if older > 0 {
+        report_expired(index, window).await?;
+    }
+    let due = index.to_judge((&detectors, &format), window, older).await?;
     if due.is_empty() {
         return Ok(());
     }
@@ -79,6 +111,7 @@ pub async fn refresh(
         reader,
         format,
         parameters,
+        conditions: Arc::new(args.anomalies.conditions()),
         detectors,
         stop,
         topics: Vec::new(),
@@ -140,6 +173,7 @@ impl Judging<'_> {
                 hour,
                 symbols: symbols.clone(),
                 margin: self.parameters.neighbours / 2,
+                conditions: Arc::clone(&self.conditions),
                 with_before: !has_before,
             };
             match self.gather(wanted, &reads, ticks).await {
@@ -244,7 +278,7 @@ impl Judging<'_> {
         for (symbol, ticks) in gathered.by_symbol() {
             let numbers = of_symbol.get(symbol).map_or(&[][..], Vec::as_slice);
             self.judge_symbol(hour, (symbol, ticks), (rows, numbers), judged);
-            part.add_end(symbol, end_of(hour, ticks, self.parameters.neighbours / 2));
+            part.add_end(symbol, &end_of(hour, ticks, self.parameters.neighbours / 2));
         }
         part
     }
@@ -261,11 +295,13 @@ impl Judging<'_> {
         let findings: Vec<Provisional> = numbers.iter().map(|number| rows[*number].finding.clone()).collect();
         let verdicts = verdicts::judge(ticks, within.clone(), &findings, &self.parameters);
         judged.verdicts.extend(numbers.iter().copied().zip(verdicts.of_findings));
-        let is_known = |number: usize| {
-            let known = findings.iter().zip(&verdicts.places);
-            known.filter(|(finding, _)| finding.kind.is_of_price()).any(|(_, place)| *place == Some(number))
+        let is_known = |number: usize, kind: Kind| {
+            let is_same = |of: Kind| of == kind || of.is_of_price() && kind.is_of_price();
+            let mut known = findings.iter().zip(&verdicts.places);
+            known.any(|(finding, place)| *place == Some(number) && is_same(finding.kind))
         };
-        let added = verdicts.bad.iter().filter(|(number, _)| !is_known(*number));
+        let found = verdicts.bad.iter().chain(&verdicts.corrections);
+        let added = found.filter(|(number, finding)| !is_known(*number, finding.kind));
         judged.added.extend(added.map(|(number, finding)| self.added(symbol, &ticks[*number], finding)));
         let of_symbol = |bar| (symbol.into(), bar);
         let clean = |width| verdicts::clean_bars(ticks, within.clone(), &verdicts.bad, width);
@@ -296,11 +332,14 @@ fn within(hour: Hour, ticks: &[Held]) -> Range<usize> {
 }
 
 /// The last ticks of the hour, as a margin of the next one.
-fn end_of(hour: Hour, ticks: &[Held], count: usize) -> &[Held] {
+fn end_of(hour: Hour, ticks: &[Held], count: usize) -> Vec<Held> {
     let Range { start, end } = within(hour, ticks);
     let (from, _) = margins(hour.plus(1));
     let near = ticks.partition_point(|held| held.key.timestamp < from);
-    &ticks[end.saturating_sub(count).max(start).max(near)..end]
+    let nearest = ticks[start.max(near).min(end)..end].iter().rev().filter(|held| !held.is_cancel());
+    let mut nearest: Vec<Held> = nearest.take(count).copied().collect();
+    nearest.reverse();
+    nearest
 }
 
 /// What it means for an hour that one of its objects was not read.

@@ -1,7 +1,7 @@
 //! `batch_runs`, one row a run.
 
 use crate::index::Index;
-use crate::lock::{self, Token};
+use crate::lock::{self, Hold, Token};
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
@@ -29,6 +29,21 @@ pub struct Counts {
     pub conflicts: u64,
 }
 
+impl Counts {
+    /// What a later part of the same run has done, too.
+    pub const fn add(&mut self, later: Self) {
+        self.hours_computed += later.hours_computed;
+        self.hours_failed = later.hours_failed;
+        self.objects_read += later.objects_read;
+        self.bytes_read += later.bytes_read;
+        self.ticks += later.ticks;
+        self.without_volume += later.without_volume;
+        self.rejected_lines += later.rejected_lines;
+        self.duplicates += later.duplicates;
+        self.conflicts += later.conflicts;
+    }
+}
+
 /// Notes the start of a run. `looks_back`: it sees to the usual window, and not to some hours alone. Gives its number.
 ///
 /// # Errors
@@ -46,19 +61,21 @@ async fn insert(
     arguments: &str,
     looks_back: bool,
 ) -> Result<i64, sqlx::Error> {
-    let mut transaction = lock::begin(connection, token).await?;
-    // Whoever holds the lock is alone, so a row that says "running" was left by a process that was killed.
+    let mut transaction = lock::begin(connection, token, Hold::Members).await?;
+    // A row that says "running" of a run that does not hold the lock was left by a process that was killed.
     pg::query(
-        "update batch_runs
+        "update batch_runs r
          set (status, finished_at, error)
              = ('failed', now(), 'the process ended without a word, or was not heard of for too long')
-         where status = 'running'",
+         where status = 'running' and not exists (select from batch_lock l where l.token = r.token)",
     )
     .execute(transaction.acquire().await?)
     .await?;
-    let run_id = pg::query_scalar("insert into batch_runs (arguments, looks_back) values ($1, $2) returning run_id")
+    let insert = "insert into batch_runs (arguments, looks_back, token) values ($1, $2, $3::uuid) returning run_id";
+    let run_id = pg::query_scalar(insert)
         .bind(arguments)
         .bind(looks_back)
+        .bind(token.map(Token::as_str))
         .fetch_one(transaction.acquire().await?)
         .await?;
     lock::commit(transaction, token).await?;

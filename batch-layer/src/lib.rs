@@ -25,6 +25,7 @@ pub mod reader;
 pub mod run;
 pub mod scan;
 mod shared;
+pub mod sharing;
 #[cfg(feature = "spark")]
 pub mod spark;
 pub mod state;

@@ -1,14 +1,20 @@
-//! The lock that lets one run work at a time: a row with a heartbeat.
+//! The lock that lets one run work at a time, or those that share a window: a row with a heartbeat for each of them.
 //!
 //! A session's advisory lock would outlive a host that died silently, and leak in a pooler. Who takes over a silent run's
 //! lock is safe from it: whatever is written is written between [`begin`] and [`commit`], which ends with a look at the
 //! lock, and that the old run no longer has.
+//!
+//! Runs that share a window are kept from each other by what their transactions hold until they end ([`Hold`]): advisory
+//! locks, but those of a transaction, which a pooler cannot leak. They are taken in one order: [`Hold`], the rows of an hour,
+//! then [`queue`].
 
 use crate::cli::DatabaseOptions;
 use crate::index::Index;
+use crate::stop::stopped;
 use service::Failure;
 use service::pg;
 use service::pg::{Database, in_time};
+use service::words::counted;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection, Row};
 use std::io;
@@ -26,17 +32,62 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 /// What the sessions of a run are called in `pg_stat_activity`.
 const RUN: &str = "batch-layer";
 
-/// Ends transactions of this role's runs that are as old as the silence of the run that holds the lock: it is frozen or
-/// gone in the middle of them, and what it has locked stands in the way of whoever takes over.
-const CLEAR: &str = "
-    with held as materialized
-        (select from batch_lock where heartbeat_at < now() - make_interval(secs => $2)),
+/// Which runs are dead: silent for `$1` seconds, or gone together with the session that their heart beat in; `$2` says which of
+/// the advisory locks are those sessions'.
+macro_rules! dead {
+    () => {
+        "(heartbeat_at < now() - make_interval(secs => $1)
+          or session is not null
+             and not exists (select from pg_locks
+                             where locktype = 'advisory' and objsubid = 2 and granted and classid = $2::integer::oid
+                               and objid = session::oid
+                               and database = (select oid from pg_database where datname = current_database())))"
+    };
+}
+
+/// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them, and what it has locked
+/// stands in the way of whoever takes over.
+const CLEAR: &str = concat!(
+    "with held as materialized
+        (select ('x' || left(token::text, 8))::bit(32)::integer::oid as number from batch_lock where ",
+    dead!(),
+    "),
     ended as materialized
-        (select pid from pg_stat_activity
-         where exists (select from held) and datname = current_database() and usename = current_user
-           and application_name = $1 and pid <> pg_backend_pid()
-           and xact_start < now() - make_interval(secs => $2 / 2))
-    select count(*) from ended where pg_terminate_backend(pid)";
+        (select distinct pid
+         from held
+                  join pg_locks on locktype = 'advisory' and objsubid = 2 and classid = $3::integer::oid and objid = number
+                  join pg_stat_activity using (pid)
+         where datname = current_database() and usename = current_user and pid <> pg_backend_pid())
+    select count(*) from ended where pg_terminate_backend(pid)"
+);
+
+/// Forgets runs that are dead, but for one; and what runs have shared of which none is left.
+const FORGET: [&str; 2] = [
+    concat!("delete from batch_lock where token is distinct from $3::uuid and ", dead!()),
+    "delete from batch_stretches where not exists (select from batch_lock)",
+];
+
+/// The first number of this program's advisory locks, "batc"; the second one says what for.
+const ADVISORY: i32 = 0x6261_7463;
+/// Those of sessions, one for each run that shares its hours.
+const SESSIONS: i32 = ADVISORY + 1;
+/// Those of transactions, by which they are told to be a run's.
+const TRANSACTIONS: i32 = ADVISORY + 2;
+const MEMBERS: i32 = 1;
+const INDEX: i32 = 2;
+const QUEUE: i32 = 3;
+
+/// What a transaction keeps other runs' from until it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    Nothing,
+    /// Coming and going: the lock itself, and who is at work on which hours.
+    Members,
+    /// Changes of the index, so that what an hour is made of stays what it is.
+    Hour,
+    /// Both that and writing hours: it changes the index.
+    Index,
+}
 
 /// What a run that has the lock writes with.
 #[derive(Debug, Clone)]
@@ -46,6 +97,20 @@ pub struct Token {
     limit: Duration,
     /// How long a transaction may wait for its next statement: after so long another run takes over.
     silence: Duration,
+    /// Its hours are shared with other runs, which need not wait for that where its session is gone.
+    shares: bool,
+}
+
+impl Token {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What tells it from others among advisory locks: the first digits.
+    fn number(&self) -> i32 {
+        self.text.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default().cast_signed()
+    }
 }
 
 /// What trying to take the lock has led to.
@@ -54,6 +119,9 @@ pub enum Taken {
     /// A sentence about who has it.
     Theirs(String),
 }
+
+/// How often a run that shares hours asks whether others have made way.
+pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens the database for a run, and takes the lock, also of a run that has been silent for `silence`, whose transactions
 /// are ended then. The index holds it from then on. `None`, and said in the log: another run is at work.
@@ -71,44 +139,110 @@ pub async fn open(database: &DatabaseOptions, silence: Duration) -> Result<Optio
     Ok(Some(index))
 }
 
+/// The same of a run that shares its hours with others of its `group`: it waits for any other run.
+///
+/// # Errors
+/// As [`open`], or where `stop` is cancelled.
+pub async fn join(
+    database: &DatabaseOptions,
+    silence: Duration,
+    group: &str,
+    stop: &CancellationToken,
+) -> Result<Index, Failure> {
+    let mut index = database.open(RUN, true).await?;
+    index.limit_statements().await?;
+    let mut is_said = false;
+    while let Taken::Theirs(who) = take_in(&mut index, silence, Some(group)).await? {
+        if !std::mem::replace(&mut is_said, true) {
+            let address = index.database.address();
+            tracing::info!("waiting for a run of batch-layer on {address} that does not share these hours ({who})");
+        }
+        stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.ok_or_else(stopped)?;
+    }
+    Ok(index)
+}
+
 /// The lock alone, for an index that is open.
 ///
 /// # Errors
 /// As [`open`].
 pub async fn take(index: &mut Index, silence: Duration) -> Result<Taken, Failure> {
-    let taken = in_time(index.patience, try_take(&mut index.connection, silence)).await;
+    take_in(index, silence, None).await
+}
+
+async fn take_in(index: &mut Index, silence: Duration, group: Option<&str>) -> Result<Taken, Failure> {
+    let limit = index.server_patience();
+    let taken = in_time(index.patience, try_take(&mut index.connection, (limit, silence), group)).await;
     let token = taken.map_err(|error| index.failed("taking the batch layer's lock in", error))?;
     if let Some(text) = token {
-        index.lock = Some(Token { text, limit: index.server_patience(), silence });
+        index.lock = Some(Token { text, limit, silence, shares: group.is_some() });
         return Ok(Taken::Ours);
     }
     let holder = in_time(index.patience, holder(&mut index.connection)).await;
     Ok(Taken::Theirs(holder.map_err(|error| index.failed("reading the batch layer's lock in", error))?))
 }
 
-async fn try_take(connection: &mut PgConnection, silence: Duration) -> Result<Option<String>, sqlx::Error> {
-    let ended: i64 = pg::query_scalar(CLEAR).bind(RUN).bind(silence.as_secs_f64()).fetch_one(&mut *connection).await?;
-    if ended > 0 {
-        tracing::warn!(ended, "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended");
-    }
-    pg::query_scalar(
-        "insert into batch_lock as held (token, holder) values (gen_random_uuid(), $1)
-         on conflict (is_the_only_row) do update
-             set (token, holder, taken_at, heartbeat_at) = (excluded.token, excluded.holder, now(), now())
-             where held.heartbeat_at < now() - make_interval(secs => $2)
+async fn try_take(
+    connection: &mut PgConnection,
+    (limit, silence): (Duration, Duration),
+    group: Option<&str>,
+) -> Result<Option<String>, sqlx::Error> {
+    clear(connection, silence).await?;
+    let mut transaction = begin_with(connection, (limit, silence), None, Hold::Members).await?;
+    forget(&mut transaction, silence, None).await?;
+    let token = pg::query_scalar(
+        "insert into batch_lock (token, holder, shares)
+         select gen_random_uuid(), $1, $2
+         where not exists (select from batch_lock where $2::text is null or shares is distinct from $2)
          returning token::text",
     )
     .bind(describe())
-    .bind(silence.as_secs_f64())
-    .fetch_optional(connection)
-    .await
+    .bind(group)
+    .fetch_optional(transaction.acquire().await?)
+    .await?;
+    transaction.commit().await?;
+    Ok(token)
+}
+
+/// Ends the transactions of silent runs.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn clear(connection: &mut PgConnection, silence: Duration) -> Result<(), sqlx::Error> {
+    let ended: i64 = pg::query_scalar(CLEAR)
+        .bind(silence.as_secs_f64())
+        .bind(SESSIONS)
+        .bind(TRANSACTIONS)
+        .fetch_one(connection)
+        .await?;
+    if ended > 0 {
+        tracing::warn!(ended, "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended");
+    }
+    Ok(())
+}
+
+/// Forgets silent runs but `own`, in a transaction that holds [`Hold::Members`].
+pub async fn forget(
+    transaction: &mut PgTransaction<'_>,
+    silence: Duration,
+    own: Option<&Token>,
+) -> Result<(), sqlx::Error> {
+    let [silent, left] = FORGET;
+    pg::query(silent)
+        .bind(silence.as_secs_f64())
+        .bind(SESSIONS)
+        .bind(own.map(Token::as_str))
+        .execute(transaction.acquire().await?)
+        .await?;
+    pg::query(left).execute(transaction.acquire().await?).await?;
+    Ok(())
 }
 
 async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
     let row = pg::query(
         "select holder, extract(epoch from now() - taken_at)::bigint as since,
-                extract(epoch from now() - heartbeat_at)::bigint as silent
-         from batch_lock",
+                extract(epoch from now() - heartbeat_at)::bigint as silent, count(*) over () - 1 as others
+         from batch_lock order by taken_at limit 1",
     )
     .fetch_optional(connection)
     .await?;
@@ -116,8 +250,12 @@ async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
         return Ok("it has just ended".into());
     };
     let (since, silent): (i64, i64) = (row.try_get("since")?, row.try_get("silent")?);
-    let holder: String = row.try_get("holder")?;
-    Ok(format!("{holder}, for {since} s, last heard of {silent} s ago"))
+    let (holder, others): (String, i64) = (row.try_get("holder")?, row.try_get("others")?);
+    let others = match others {
+        0 => String::new(),
+        others => format!(", with {}", counted(others.cast_unsigned(), "other")),
+    };
+    Ok(format!("{holder}{others}, for {since} s, last heard of {silent} s ago"))
 }
 
 /// The machine and the process, for people.
@@ -151,23 +289,50 @@ async fn give_back(connection: &mut PgConnection, token: &Token) -> Result<(), s
 }
 
 /// A transaction that the server itself ends, also behind a pooler: nobody may wait for its statements any more, or be
-/// there to send the next one.
+/// there to send the next one. It keeps other runs from what `hold` says.
 pub async fn begin<'a>(
     connection: &'a mut PgConnection,
     token: Option<&Token>,
+    hold: Hold,
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     match token {
         None => Connection::begin(connection).await,
-        Some(token) => {
-            let begin = format!(
-                "begin isolation level read committed; set local statement_timeout = {}; \
-                 set local idle_in_transaction_session_timeout = {}",
-                token.limit.as_millis(),
-                token.silence.as_millis().min(i32::MAX as u128)
-            );
-            connection.begin_with(sqlx::AssertSqlSafe(begin)).await
-        }
+        Some(token) => begin_with(connection, (token.limit, token.silence), Some(token), hold).await,
     }
+}
+
+async fn begin_with<'a>(
+    connection: &'a mut PgConnection,
+    (limit, silence): (Duration, Duration),
+    token: Option<&Token>,
+    hold: Hold,
+) -> Result<PgTransaction<'a>, sqlx::Error> {
+    // Others wait for what it holds, and not for longer than for a statement.
+    let idle = silence.min(limit / 2).as_millis().min(i32::MAX as u128);
+    let own = token.map(|token| format!("; select pg_advisory_xact_lock_shared({TRANSACTIONS}, {})", token.number()));
+    let own = own.unwrap_or_default();
+    let lock = match hold {
+        Hold::Nothing => String::new(),
+        Hold::Members => format!("; select pg_advisory_xact_lock({ADVISORY}, {MEMBERS})"),
+        Hold::Hour => format!("; select pg_advisory_xact_lock_shared({ADVISORY}, {INDEX})"),
+        Hold::Index => format!("; select pg_advisory_xact_lock({ADVISORY}, {INDEX})"),
+    };
+    let begin = format!(
+        "begin isolation level read committed; set local statement_timeout = {}; \
+         set local idle_in_transaction_session_timeout = {idle}{own}{lock}",
+        limit.as_millis(),
+    );
+    connection.begin_with(sqlx::AssertSqlSafe(begin)).await
+}
+
+/// Lets transactions that write hours end one after the other: what follows sees what those before have written.
+pub async fn queue(transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
+    pg::query("select pg_advisory_xact_lock($1, $2)")
+        .bind(ADVISORY)
+        .bind(QUEUE)
+        .execute(transaction.acquire().await?)
+        .await
+        .map(drop)
 }
 
 /// Commits, provided that the run still has its lock.
@@ -193,13 +358,17 @@ pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option
     let beating = async move {
         let mut connection = None;
         loop {
-            tokio::time::sleep(pause).await;
+            // Those that share are to know at once by which session it lives.
+            if !token.shares || connection.is_some() {
+                tokio::time::sleep(pause).await;
+            }
             match in_time(pause, beat(&database, &mut connection, &token)).await {
                 Ok(true) => {}
                 Ok(false) => return lost.cancel(),
                 Err(error) => {
                     tracing::debug!("heartbeat: {error}");
                     connection = None;
+                    tokio::time::sleep(RELEASE_PAUSE.min(pause)).await;
                 }
             }
         }
@@ -210,10 +379,34 @@ pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option
 async fn beat(database: &Database, connection: &mut Option<PgConnection>, token: &Token) -> Result<bool, sqlx::Error> {
     let connection = match connection {
         Some(connection) => connection,
-        None => connection.insert(connect(database).await?),
+        None => {
+            let mut new = connect(database).await?;
+            note_session(&mut new, token).await?;
+            connection.insert(new)
+        }
     };
     let done = pg::query("update batch_lock set heartbeat_at = now() where token = $1::uuid").bind(&token.text);
     Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Notes by which session a run lives that shares its hours: where that ends, so has the run. Behind a pooler there is none.
+async fn note_session(connection: &mut PgConnection, token: &Token) -> Result<(), sqlx::Error> {
+    if !token.shares || !pg::has_a_session() {
+        return Ok(());
+    }
+    let number = token.number();
+    let is_held: bool = pg::query_scalar("select pg_try_advisory_lock($1, $2)")
+        .bind(SESSIONS)
+        .bind(number)
+        .fetch_one(&mut *connection)
+        .await?;
+    // An earlier session of it that has not ended yet tells nothing any more.
+    pg::query("update batch_lock set session = $2 where token = $1::uuid")
+        .bind(&token.text)
+        .bind(is_held.then_some(number))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 async fn connect(database: &Database) -> Result<PgConnection, sqlx::Error> {

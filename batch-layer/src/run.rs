@@ -5,16 +5,20 @@ use crate::bulk::{self, Bulk};
 use crate::cli::{Args, Plan};
 use crate::completeness;
 use crate::dry_run;
+use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;
 use crate::judging;
 use crate::ledger::{self, Counts};
 use crate::lock;
 use crate::progress::size;
+use crate::reader::Reader;
+use crate::sharing::{self, Stretches};
 use crate::work::Work;
 use common::Timestamp;
 use service::Failure;
 use service::pg::Migrations;
+use std::ops::Range;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -38,7 +42,12 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         return dry_run::run(&args, &plan, &store, index).await;
     }
     let options = bulk::options(&args)?;
-    let Some(mut index) = lock::open(&args.database, args.takeover_after).await? else { return Ok(()) };
+    let group = args.group(&plan);
+    let taken = match &group {
+        None => lock::open(&args.database, args.takeover_after).await?,
+        Some(group) => Some(lock::join(&args.database, args.takeover_after, group, &stop).await?),
+    };
+    let Some(mut index) = taken else { return Ok(()) };
     // Who has lost the lock could not write anyhow.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
@@ -54,23 +63,13 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let mut work = Work::new(&args, plan.clone(), store, index, run_id, stop.clone());
-    work.read_by(bulk);
     let span = tracing::info_span!("run", run = run_id);
-    let result = work.run().instrument(span.clone()).await;
-    work.close_engine().await;
-    let reader = work.reader();
-    let (mut index, counts) = work.finish();
-    let result = match result {
-        // The hours that were written are right whatever became of the others.
-        Ok(()) | Err(Failure::Partial(_)) => {
-            let follow = async {
-                indicators::refresh(&mut index, &stop).await?;
-                judging::refresh(&mut index, reader, (&args, &plan), &stop).await
-            };
-            follow.instrument(span.clone()).await.and(result)
-        }
-        Err(failure) => Err(failure),
+    let run = Run { args: &args, plan, store, run_id, stop };
+    let mut first = run.work(index);
+    first.read_by(bulk);
+    let (mut index, counts, result) = match args.share {
+        false => run.all(first).instrument(span.clone()).await,
+        true => run.shared(first).instrument(span.clone()).await,
     };
     ledger::finish(&mut index, run_id, &counts, &result).await;
     lock::release(&mut index).await;
@@ -78,6 +77,62 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         span.in_scope(|| report(&counts, started));
     }
     result
+}
+
+/// A run that is begun.
+struct Run<'a> {
+    args: &'a Args,
+    plan: Plan,
+    store: Store,
+    run_id: i64,
+    stop: CancellationToken,
+}
+
+impl Run<'_> {
+    fn work(&self, index: Index) -> Work {
+        Work::new(self.args, self.plan.clone(), self.store.clone(), index, self.run_id, self.stop.clone())
+    }
+
+    /// The whole window.
+    async fn all(&self, mut work: Work) -> (Index, Counts, Result<(), Failure>) {
+        let result = work.run().await;
+        work.close_engine().await;
+        let reader = work.reader();
+        let (mut index, counts) = work.finish();
+        let result = match result {
+            // The hours that were written are right whatever became of the others.
+            Ok(()) | Err(Failure::Partial(_)) => self.follow(&mut index, reader).await.and(result),
+            Err(failure) => Err(failure),
+        };
+        (index, counts, result)
+    }
+
+    async fn follow(&self, index: &mut Index, reader: Reader) -> Result<(), Failure> {
+        indicators::refresh(index, &self.stop).await?;
+        judging::refresh(index, reader, (self.args, &self.plan), &self.stop).await
+    }
+
+    /// What other runs leave of the window; and all of it once more, if this run is the one to close.
+    async fn shared(&self, mut work: Work) -> (Index, Counts, Result<(), Failure>) {
+        let stretches = Stretches::new(&self.plan.window, work.reach());
+        let judge = async |work: &mut Work, hours: &Range<Hour>| {
+            let reader = work.reader();
+            judging::refresh_stretch(work.index(), reader, (self.args, hours), &self.stop).await
+        };
+        let worked = sharing::work(&mut work, &stretches, self.args.takeover_after, judge).await;
+        let (index, mut counts) = work.finish();
+        match worked {
+            Ok(false) => (index, counts, Ok(())),
+            Err(failure) => (index, counts, Err(failure)),
+            Ok(true) => {
+                let (mut index, more, result) = self.all(self.work(index).closing()).await;
+                counts.add(more);
+                let is_done = matches!(result, Ok(()) | Err(Failure::Partial(_))) && !self.stop.is_cancelled();
+                let closed = if is_done { stretches.close(&mut index).await } else { Ok(()) };
+                (index, counts, result.and(closed))
+            }
+        }
+    }
 }
 
 /// Notes the run, and lets its window begin where the last one's end asks for. Gives the run's number.

@@ -17,7 +17,6 @@ use service::pg::in_time;
 use service::words::{counted, one_or_more};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
-use std::time::Duration;
 
 /// What an hour's sums have in common with those of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,19 +45,10 @@ impl Shared {
     }
 }
 
-/// What the sums of other hours have of some places of an hour, by hour.
+/// What the sums of other hours have in common with an hour as it was computed last; nothing of one whose sums cannot be read.
 ///
 /// # Errors
-/// Where the database fails.
-pub async fn find(index: &mut Index, hour: Hour, places: &Offsets) -> Result<Vec<Shared>, Failure> {
-    let found = find_all(&mut index.connection, index.patience, hour, places).await;
-    found.map_err(|error| index.failed("reading hour_sums in", error))
-}
-
-/// The same of an hour as it was computed last; nothing of one whose sums cannot be read.
-///
-/// # Errors
-/// As [`find`].
+/// Where the database fails; here and below.
 pub async fn of_computed(index: &mut Index, hour: Hour) -> Result<Vec<Shared>, Failure> {
     let row = pg::query_scalar("select offsets from hour_sums where hour = $1")
         .bind(hour.start())
@@ -66,17 +56,16 @@ pub async fn of_computed(index: &mut Index, hour: Hour) -> Result<Vec<Shared>, F
     let row: Result<Option<Vec<u8>>, _> = in_time(index.patience, row).await;
     let kept = row.map_err(|error| index.failed("reading hour_sums in", error))?;
     match kept.and_then(|kept| state::decode_offsets(&kept).ok()) {
-        Some(places) => find(index, hour, &places).await,
+        Some(places) => {
+            let found = in_time(index.patience, find(&mut index.connection, hour, &places)).await;
+            found.map_err(|error| index.failed("reading hour_sums in", error))
+        }
         None => Ok(Vec::new()),
     }
 }
 
-async fn find_all(
-    connection: &mut PgConnection,
-    patience: Duration,
-    hour: Hour,
-    places: &Offsets,
-) -> Result<Vec<Shared>, sqlx::Error> {
+/// What the sums of other hours have of some places of an hour, by hour.
+pub async fn find(connection: &mut PgConnection, hour: Hour, places: &Offsets) -> Result<Vec<Shared>, sqlx::Error> {
     let spans = spans(places);
     let mut rows = pg::query(
         "select s.hour, s.offsets,
@@ -103,7 +92,7 @@ async fn find_all(
     .bind(spans.iter().map(|span| span.last.cast_signed()).collect::<Vec<_>>())
     .fetch(connection);
     let mut found = Vec::new();
-    while let Some(row) = in_time(patience, rows.try_next()).await? {
+    while let Some(row) = rows.try_next().await? {
         // What cannot be read is read anew, or refused, when its own hour is next computed.
         let Ok(others) = state::decode_offsets(row.try_get("offsets")?) else {
             continue;

@@ -1,11 +1,11 @@
 //! An hour's rows in PostgreSQL, together with the sums that they come from and the note of what those hold.
 
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::{Index, Seen};
 use crate::indicators;
 use crate::judging;
 use crate::lake;
-use crate::lock::{self, Token};
+use crate::lock::{self, Hold, Token};
 use crate::scan::{HourBars, Offsets};
 use crate::shared::{self, Shared};
 use crate::state;
@@ -36,8 +36,8 @@ pub struct Summary<'a> {
     pub withdrawn: Offsets,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
-    /// Records that other hours have, too.
-    pub shared: Vec<Shared>,
+    /// What the index said of the hour before its objects were read.
+    pub seen: &'a Seen,
     pub format: &'a str,
     pub location: &'a str,
     pub run_id: i64,
@@ -63,30 +63,43 @@ pub fn changed_symbols(before: &HourBars, after: &mut HourBars) -> BTreeSet<Stri
 
 impl Summary<'_> {
     /// Replaces the rows that are others, in one transaction with the hour's sums, its row in `batch_hours` and its mark
-    /// as stale.
+    /// as stale. Gives the records that other hours have, too; `None`: nothing was written, because another run has changed
+    /// what the hour is made of.
     ///
     /// # Errors
     /// Where the database fails; nothing has changed then.
-    pub async fn write(&self, index: &mut Index) -> Result<(), Failure> {
+    pub async fn write(&self, index: &mut Index) -> Result<Option<Vec<Shared>>, Failure> {
         let token = index.lock.clone();
         let written = in_time(index.patience, self.write_all(&mut index.connection, token.as_ref())).await;
         written.map_err(|error| index.failed(&format!("writing hour {} to", self.hour), error))
     }
 
-    async fn write_all(&self, connection: &mut PgConnection, token: Option<&Token>) -> Result<(), sqlx::Error> {
-        let mut transaction = lock::begin(connection, token).await?;
+    async fn write_all(
+        &self,
+        connection: &mut PgConnection,
+        token: Option<&Token>,
+    ) -> Result<Option<Vec<Shared>>, sqlx::Error> {
+        let mut transaction = lock::begin(connection, token, Hold::Hour).await?;
+        if !self.seen.still(&mut transaction, self.hour).await? {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
         let symbols: Option<Vec<&str>> = self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
-        delete_rows(&mut transaction, self.hour, symbols.as_deref()).await?;
-        self.insert_rows(&mut transaction).await?;
+        let mut touched = delete_rows(&mut transaction, self.hour, symbols.as_deref()).await?;
+        touched.extend(self.insert_rows(&mut transaction).await?);
         if self.is_anew {
             indicators::forget(&mut transaction, self.hour).await?;
         }
-        indicators::mark(&mut transaction, self.hour, symbols.as_deref()).await?;
         self.note(&mut transaction).await?;
         self.keep_sums(&mut transaction).await?;
-        shared::write(&mut transaction, self.hour, (&self.sum.offsets, &self.shared)).await?;
         self.settle(&mut transaction).await?;
-        lock::commit(transaction, token).await
+        // What follows is of several hours.
+        lock::queue(&mut transaction).await?;
+        let shared = shared::find(&mut transaction, self.hour, &self.sum.offsets).await?;
+        shared::write(&mut transaction, self.hour, (&self.sum.offsets, &shared)).await?;
+        indicators::mark(&mut transaction, self.hour, &touched).await?;
+        lock::commit(transaction, token).await?;
+        Ok(Some(shared))
     }
 
     /// Objects that only a run with another prefix can read leave the hour stale, until that has added them.
@@ -112,7 +125,8 @@ impl Summary<'_> {
         Ok(())
     }
 
-    async fn insert_rows(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
+    /// Gives the symbols of the new rows.
+    async fn insert_rows(&self, transaction: &mut PgTransaction<'_>) -> Result<Vec<String>, sqlx::Error> {
         let is_changed = |symbol: &str| self.changed.as_ref().is_none_or(|changed| changed.contains(symbol));
         let start = self.hour.start();
         let all = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), start, bar));
@@ -130,7 +144,7 @@ impl Summary<'_> {
         );
         let insert = pg::query_with(AssertSqlSafe(statement), Columns::Values.arguments(&bars)?);
         insert.execute(transaction.acquire().await?).await?;
-        Ok(())
+        Ok(bars.iter().map(|(symbol, ..)| (*symbol).to_owned()).collect())
     }
 
     async fn note(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
@@ -192,19 +206,29 @@ impl Summary<'_> {
     }
 }
 
-/// Takes an hour back whose every tick was withdrawn by replacing the objects.
+/// Takes an hour back whose every tick was withdrawn by replacing the objects; not where another run has changed what it is
+/// made of.
 ///
 /// # Errors
 /// Where the database fails; nothing has changed then.
-pub async fn withdraw(index: &mut Index, hour: Hour) -> Result<(), Failure> {
+pub async fn withdraw(index: &mut Index, hour: Hour, seen: &Seen) -> Result<(), Failure> {
     let token = index.lock.clone();
-    let withdrawn = in_time(index.patience, withdraw_all(&mut index.connection, token.as_ref(), hour)).await;
+    let withdrawn = in_time(index.patience, withdraw_all(&mut index.connection, token.as_ref(), (hour, seen))).await;
     withdrawn.map_err(|error| index.failed(&format!("deleting hour {hour} from"), error))
 }
 
-async fn withdraw_all(connection: &mut PgConnection, token: Option<&Token>, hour: Hour) -> Result<(), sqlx::Error> {
-    let mut transaction = lock::begin(connection, token).await?;
-    delete_rows(&mut transaction, hour, None).await?;
+async fn withdraw_all(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    (hour, seen): (Hour, &Seen),
+) -> Result<(), sqlx::Error> {
+    // No other hour is written meanwhile.
+    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
+    if !seen.still(&mut transaction, hour).await? {
+        return transaction.rollback().await;
+    }
+    let touched = delete_rows(&mut transaction, hour, None).await?;
+    indicators::mark(&mut transaction, hour, &touched).await?;
     take_out_gone(&mut transaction, hour).await?;
     lake::table::withdraw(&mut transaction, hour).await?;
     judging::store::withdraw(&mut transaction, hour).await?;
@@ -237,19 +261,19 @@ async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Resul
     Ok(())
 }
 
-/// `symbols`: of these alone.
+/// `symbols`: of these alone. Gives those of the rows that there were.
 async fn delete_rows(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
     symbols: Option<&[&str]>,
-) -> Result<(), sqlx::Error> {
-    // A symbol may be in the old rows only.
-    indicators::mark(transaction, hour, symbols).await?;
+) -> Result<BTreeSet<String>, sqlx::Error> {
     judging::store::forget_clean(transaction, hour, symbols).await?;
-    pg::query("delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2))")
-        .bind(hour.start())
-        .bind(symbols)
-        .execute(transaction.acquire().await?)
-        .await?;
-    Ok(())
+    let deleted: Vec<String> = pg::query_scalar(
+        "delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2)) returning symbol",
+    )
+    .bind(hour.start())
+    .bind(symbols)
+    .fetch_all(transaction.acquire().await?)
+    .await?;
+    Ok(deleted.into_iter().collect())
 }

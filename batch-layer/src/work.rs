@@ -10,6 +10,7 @@ mod growth;
 mod index;
 mod lines;
 mod rules;
+mod stretch;
 
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::bulk::Bulk;
@@ -31,6 +32,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use stretch::Own;
 use tokio_util::sync::CancellationToken;
 
 /// How many hours are indexed before the first of them is computed.
@@ -79,6 +81,10 @@ pub struct Work {
     failed: BTreeSet<Hour>,
     /// How often an hour's objects had changed when it was to be computed.
     retries: FxHashMap<Hour, u32>,
+    /// The stretch that it is at work on; `None`: it has all of the window.
+    own: Option<Own>,
+    /// Runs have shared the window, and did what the flags ask for of every hour.
+    is_closing: bool,
 }
 
 impl Work {
@@ -112,6 +118,8 @@ impl Work {
             unknown_files: 0,
             failed: BTreeSet::new(),
             retries: FxHashMap::default(),
+            own: None,
+            is_closing: false,
         }
     }
 
@@ -130,12 +138,7 @@ impl Work {
     /// # Errors
     /// [`Failure::Partial`] where some hours could not be written; the others are.
     pub async fn run(&mut self) -> Result<(), Failure> {
-        self.broken = self.index.broken().await?;
-        let others = Others::of(&mut self.index, std::slice::from_ref(&self.template), &self.plan.window).await?;
-        let reader = self.engine.reader.clone().beside(others);
-        self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
-        self.wanting = self.find_wanting().await?;
-        self.find_folders().await?;
+        self.prepare().await?;
         let window = self.plan.window.clone();
         let mut start = window.start;
         loop {
@@ -147,13 +150,7 @@ impl Work {
                 let around: BTreeSet<Hour> = around.collect();
                 self.index_folders(self.template.folders_of(around)).await?;
             }
-            if self.allow_shrink {
-                self.index.mark_shrunk(&stretch).await?;
-            }
-            if self.recompute {
-                self.fail_refused();
-                self.index.mark_all(&stretch, &self.failed).await?;
-            }
+            self.mark_asked(&stretch).await?;
             self.compute_stale(&stretch).await?;
             self.engine.forget_before(stretch.end);
             self.progress.hours_done(Hour::each(window.start..stretch.end).count() as u64);
@@ -162,6 +159,31 @@ impl Work {
                 return self.conclude().await;
             }
         }
+    }
+
+    /// Looks at what earlier runs have left, and at what there is.
+    pub(crate) async fn prepare(&mut self) -> Result<(), Failure> {
+        self.broken = self.index.broken().await?;
+        let others = Others::of(&mut self.index, std::slice::from_ref(&self.template), &self.plan.window).await?;
+        let reader = self.engine.reader.clone().beside(others);
+        self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
+        self.wanting = self.find_wanting().await?;
+        self.find_folders().await
+    }
+
+    /// Marks hours that the flags ask for, changed or not.
+    async fn mark_asked(&mut self, stretch: &Range<Hour>) -> Result<(), Failure> {
+        if self.is_closing {
+            return Ok(());
+        }
+        if self.allow_shrink {
+            self.index.mark_shrunk(stretch).await?;
+        }
+        if self.recompute {
+            self.fail_refused();
+            self.index.mark_all(stretch, &self.failed).await?;
+        }
+        Ok(())
     }
 
     /// What reads the objects, with what it knows of the store.

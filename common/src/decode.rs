@@ -27,9 +27,9 @@ pub use shape::{Layout, Part};
 
 use crate::reject::{Reason, Reject};
 use crate::tick::Prices;
-use crate::{Symbol, Tick, TimeBounds, Timestamp};
+use crate::{Extras, Symbol, Tick, TimeBounds, Timestamp};
 use elements::{Days, Elements, Outside};
-use fields::Fields;
+use fields::{Fields, RawPrices};
 use serde_json::value::RawValue;
 use shape::Shapes;
 use std::sync::Arc;
@@ -121,6 +121,8 @@ struct Buffers {
     unescaped: String,
     /// A symbol that was written in lower case.
     upper: String,
+    /// Conditions that were not written plainly.
+    conditions: String,
     /// What Connect would read of a value that is not JSON.
     reread: Vec<u8>,
     /// Nothing may stand behind a value.
@@ -397,10 +399,10 @@ struct Strict<'r, 'a> {
 
 impl<'a> Strict<'_, 'a> {
     fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<Record<'a>, Reject> {
-        let Buffers { unescaped, upper, reread, refuses_rest } = buffers;
+        let Buffers { unescaped, upper, conditions, reread, refuses_rest } = buffers;
         let found = read_json((value, *refuses_rest), reread, |text| Found::of(text, self.rules))?;
         self.check_kind(&found, Outside::NOTHING)?;
-        let tick = self.tick(&found, Outside::NOTHING, unescaped, upper)?;
+        let tick = self.tick(&found, Outside::NOTHING, unescaped, upper, conditions)?;
         Ok(Record { tick, provenance: found.provenance() })
     }
 
@@ -411,11 +413,11 @@ impl<'a> Strict<'_, 'a> {
         element: elements::Element<'a>,
         buffers: &'a mut Buffers,
     ) -> Result<Record<'a>, Reject> {
-        let Buffers { unescaped, upper, .. } = buffers;
+        let Buffers { unescaped, upper, conditions, .. } = buffers;
         let found = Found::of(element.raw.get(), self.rules)?;
         let outside = Outside(Some((elements, element)));
         self.check_kind(&found, outside)?;
-        let tick = self.tick(&found, outside, unescaped, upper)?;
+        let tick = self.tick(&found, outside, unescaped, upper, conditions)?;
         Ok(Record { tick, provenance: elements.provenance })
     }
 
@@ -434,6 +436,7 @@ impl<'a> Strict<'_, 'a> {
         outside: Outside<'_, 'a>,
         unescaped: &'a mut String,
         upper: &'a mut String,
+        conditions: &'a mut String,
     ) -> Result<Tick<'a>, Reject> {
         let mapping = &self.rules.mapping;
         let symbol = match self.rules.symbol_from {
@@ -456,6 +459,7 @@ impl<'a> Strict<'_, 'a> {
         let volume = found.fields.get(Field::Volume)?.map(values::volume).transpose()?;
         let bounds = bounds(self.bounds, self.beside);
         let tick = Tick::new(symbol, timestamp, prices, volume, bounds);
+        let tick = tick.map(|tick| tick.with_extras(extras(&found.fields, &raw, conditions)));
         tick.map_err(|reject| match self.written_time(found, outside) {
             Some(written) if reject.reason == Reason::TimestampOutOfRange => {
                 values::out_of_range(written, timestamp, &bounds)
@@ -496,6 +500,34 @@ impl<'a> Strict<'_, 'a> {
             Reject::new(Reason::MissingField, detail)
         })
     }
+}
+
+/// What a tick says beside prices and volume. Nothing of it can make the message none.
+fn extras<'a>(fields: &Fields<'a>, prices: &RawPrices<'a>, buffer: &'a mut String) -> Extras<'a> {
+    let mut extras = Extras::default();
+    for field in [Field::Bid, Field::Ask, Field::Sequence] {
+        match fields.extra(field, prices) {
+            Ok(Some(raw)) => values::extra(raw, field, &mut extras),
+            Ok(None) => {}
+            Err(_) => extras.note_unread(),
+        }
+    }
+    let mut get = |field| {
+        let found = fields.extra(field, prices);
+        found.unwrap_or_else(|_| {
+            extras.note_unread();
+            None
+        })
+    };
+    let (conditions, correction) = (get(Field::Conditions), get(Field::Correction));
+    let correction = correction.and_then(|raw| {
+        values::correction_of(raw).unwrap_or_else(|()| {
+            extras.note_unread();
+            None
+        })
+    });
+    values::conditions(conditions, correction, buffer, &mut extras);
+    extras
 }
 
 /// What `read` makes of a value. What is no JSON is read once more as Connect would read it; `refuses_rest`: unless

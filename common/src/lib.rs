@@ -23,6 +23,7 @@
 pub mod bar;
 pub mod decimal;
 pub mod decode;
+pub mod extras;
 pub mod named;
 pub mod place;
 pub mod price;
@@ -35,6 +36,7 @@ pub mod volume;
 pub mod wide_sum;
 
 pub use bar::{Bar, OrderKey};
+pub use extras::{Codes, Extras};
 pub use named::Named;
 pub use place::Place;
 pub use price::Price;

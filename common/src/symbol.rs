@@ -80,7 +80,7 @@ fn usual_len(word: u64) -> usize {
     unusual.trailing_zeros() as usize / 8
 }
 
-fn is_printable(text: &str) -> bool {
+pub(crate) fn is_printable(text: &str) -> bool {
     let has_ends = text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace);
     !has_ends && !text.chars().any(is_invisible)
 }

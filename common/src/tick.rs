@@ -1,7 +1,7 @@
 //! [`Tick`]: one validated price message.
 
 use crate::reject::{Reason, Reject, excerpt};
-use crate::{Price, Symbol, TimeBounds, Timestamp, Volume};
+use crate::{Extras, Price, Symbol, TimeBounds, Timestamp, Volume};
 
 /// One tick, borrowing its symbol from the message. Only [`Tick::new`] makes one, so every tick is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,7 @@ pub struct Tick<'a> {
     timestamp: Timestamp,
     prices: Prices,
     volume: Option<Volume>,
+    extras: Extras<'a>,
 }
 
 /// The prices of a tick. `high` and `low` are optional in the message.
@@ -37,7 +38,7 @@ impl<'a> Tick<'a> {
         volume: Option<Volume>,
         bounds: TimeBounds,
     ) -> Result<Self, Reject> {
-        let tick = Self { symbol: symbol_of(symbol)?, timestamp, prices, volume };
+        let tick = Self { symbol: symbol_of(symbol)?, timestamp, prices, volume, extras: Extras::default() };
         if tick.is_valid(&bounds) { Ok(tick) } else { Err(tick.reject(&bounds)) }
     }
 
@@ -49,10 +50,17 @@ impl<'a> Tick<'a> {
         timestamp: Timestamp,
         prices: Prices,
         volume: Option<Volume>,
+        extras: Extras<'a>,
         bounds: TimeBounds,
     ) -> Option<Self> {
-        let tick = Self { symbol, timestamp, prices, volume };
+        let tick = Self { symbol, timestamp, prices, volume, extras };
         tick.is_valid(&bounds).then_some(tick)
+    }
+
+    /// The same tick, saying this as well. Nothing in it makes a tick invalid.
+    #[must_use]
+    pub fn with_extras(self, extras: Extras<'a>) -> Self {
+        Self { extras, ..self }
     }
 
     /// Whether everything but the symbol keeps the rules.
@@ -108,6 +116,13 @@ impl<'a> Tick<'a> {
     #[inline]
     pub fn volume(&self) -> Option<Volume> {
         self.volume
+    }
+
+    /// What it says beside that.
+    #[must_use]
+    #[inline]
+    pub fn extras(&self) -> &Extras<'a> {
+        &self.extras
     }
 }
 

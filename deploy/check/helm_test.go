@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -190,6 +191,47 @@ func TestTheChartGivesWhatTheOverlaysGive(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The component and the chart's value, which nobody has on by default.
+func TestABackfillIsSharedByPodsOfOneJob(t *testing.T) {
+	folder := filepath.Join(prepared(t), "overlays/prod")
+	file := filepath.Join(folder, "kustomization.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := strings.Replace(string(text), "components:\n", "components:\n  - ../../components/backfill\n", 1)
+	if err := os.WriteFile(file, []byte(with), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := Build(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := valuesOf(t, "prod") + "backfill: { enabled: true, from: 2025-01-01T00, to: 2025-06-01T00 }\n"
+	rendered, err := render(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kustomize, helm := comparable(t, objects), comparable(t, rendered)
+	if !reflect.DeepEqual(kustomize["Job backfill"], helm["Job backfill"]) {
+		t.Errorf("they differ: %s", difference("", kustomize["Job backfill"], helm["Job backfill"]))
+	}
+	for _, object := range rendered {
+		if job, ok := object.(*batchv1.Job); ok && job.Name == "backfill" {
+			spec := job.Spec
+			if *spec.CompletionMode != batchv1.IndexedCompletion || *spec.Parallelism != *spec.Completions {
+				t.Error("not all of its pods work at the same time")
+			}
+			if !slices.Contains(spec.Template.Spec.Containers[0].Args, "--share") {
+				t.Error("its pods do not share")
+			}
+			checkConfined(t, job.Name, spec.Template.Spec.Containers[0])
+			return
+		}
+	}
+	t.Error("the chart has no such Job")
 }
 
 // The first place at which two values differ.

@@ -3,7 +3,7 @@
 mod anomalies;
 mod messages;
 
-pub use anomalies::AnomalyArgs;
+pub use anomalies::{AnomalyArgs, Detectors};
 pub use messages::{MessageArgs, Oldest, REGISTRY_HEADING, without_empty_variables};
 
 use crate::failure::Failure;

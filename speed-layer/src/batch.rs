@@ -11,7 +11,7 @@ pub use bars::MinuteBars;
 pub use ranges::Ranges;
 pub use rejects::RejectedMessage;
 pub use rows::Rows;
-pub use seen::{Seen, SeenTick, Series};
+pub use seen::{Noted, Seen, SeenTick, Series};
 
 use crate::source::SourcePartition;
 use common::decode::{Beside, Decoder, Scratch, schema_id};
@@ -83,6 +83,8 @@ pub struct Batch {
     pub messages: u32,
     /// Ticks whose producer gives no volume.
     pub without_volume: u32,
+    /// Ticks with a bid, an ask, conditions or a number that could not be read.
+    pub with_unread: u32,
     rejected_bytes: usize,
     /// What values become that are not JSON.
     scratch: Scratch,
@@ -189,6 +191,7 @@ impl Batch {
         self.seen.push(tick, at, offset, index);
         self.note_day(tick.timestamp());
         self.without_volume += u32::from(tick.volume().is_none());
+        self.with_unread += u32::from(tick.extras().has_unread());
     }
 
     /// Whether the batch should be written before it takes in more: `rows` messages, or as many bytes as memory allows.
@@ -217,6 +220,7 @@ impl Batch {
         self.sent.clear();
         self.messages = 0;
         self.without_volume = 0;
+        self.with_unread = 0;
         self.rejected_bytes = 0;
         self.opened = None;
         self.last_day = None;

@@ -74,8 +74,8 @@ pub struct Config {
     #[arg(long, env = "WRITERS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub writers: u8,
 
-    /// Write a batch when its first message has waited this long, full or not.
-    #[arg(long, env = "LINGER", default_value = "10ms", value_parser = cli::duration, value_name = "DURATION")]
+    /// Write a batch when its first message has waited this long, full or not. At most a minute.
+    #[arg(long, env = "LINGER", default_value = "10ms", value_parser = linger, value_name = "DURATION")]
     pub linger: Duration,
 
     /// How long a transaction may take, the same for all instances. One that takes longer is tried again with fewer messages. What a frozen instance
@@ -88,8 +88,8 @@ pub struct Config {
     #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
     pub retention_days: Option<u32>,
 
-    /// How often to look for days to drop, and for finished days to index.
-    #[arg(long, env = "UPKEEP_INTERVAL", default_value = "10m", value_parser = cli::duration, value_name = "DURATION")]
+    /// How often to look for days to drop, and for finished days to index: at most once in a day.
+    #[arg(long, env = "UPKEEP_INTERVAL", default_value = "10m", value_parser = upkeep_interval, value_name = "DURATION")]
     pub upkeep_interval: Duration,
 
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -153,9 +153,22 @@ impl Command {
 }
 
 fn writer_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = cli::duration(text)?;
-    let sane = Duration::from_secs(5)..=Duration::from_secs(3600);
-    if sane.contains(&timeout) { Ok(timeout) } else { Err("expected 5s to 1h".to_owned()) }
+    within(text, "5s", "1h")
+}
+
+/// Longer, and what is written is no stream any more.
+fn linger(text: &str) -> Result<Duration, String> {
+    within(text, "0ms", "1m")
+}
+
+fn upkeep_interval(text: &str) -> Result<Duration, String> {
+    within(text, "100ms", "1d")
+}
+
+fn within(text: &str, least: &str, most: &str) -> Result<Duration, String> {
+    let sane = cli::duration(least)?..=cli::duration(most)?;
+    let duration = cli::duration(text)?;
+    if sane.contains(&duration) { Ok(duration) } else { Err(format!("expected {least} to {most}")) }
 }
 
 /// A topic's name, or a pattern for several.
@@ -244,6 +257,18 @@ mod tests {
         };
         assert!(["0.01", "5", "1e-8"].into_iter().all(parse));
         assert!(!["0", "-1", "x", "", "0.0000000001", "1e30"].into_iter().any(parse));
+    }
+
+    #[test]
+    fn a_time_that_would_stop_the_stream_or_its_upkeep_is_refused() {
+        let parse = |flag: &str, time: &str| {
+            let flags = ["speed-layer", "--database-url", "postgres://h/d", "--kafka-brokers", "b", flag, time];
+            Config::try_parse_from(flags).is_ok()
+        };
+        assert!(["0ms", "10ms", "1m"].into_iter().all(|time| parse("--linger", time)));
+        assert!(!["61s", "1h", "-1s", "5"].into_iter().any(|time| parse("--linger", time)));
+        assert!(parse("--upkeep-interval", "1d") && !parse("--upkeep-interval", "25h"));
+        assert!(!parse("--upkeep-interval", "0ms") && !parse("--writer-timeout", "4s"));
     }
 
     #[test]

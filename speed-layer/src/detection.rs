@@ -5,12 +5,14 @@
 //! ([`Judged`]). If it is not, they are gone, and are read again from the log that each batch's
 //! transaction has appended to.
 
-use crate::batch::{Batch, Seen};
+use crate::batch::{Batch, Noted, Seen, SeenTick};
 use crate::source::SourcePartition;
-use anomalies::causal::{self, MOST_SYMBOLS, Parameters, State, silence};
+use anomalies::causal::{self, MOST_SYMBOLS, State, silence};
+use anomalies::conditions::Sale;
 use anomalies::pack::Pack;
-use anomalies::{Calendar, Finding, Kind, Place, Tick};
+use anomalies::{Finding, Kind, Place, Tick};
 use common::{SymbolMap, Timestamp};
+use service::cli::Detectors;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,8 +27,7 @@ const TIMES: usize = 8;
 
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
-    parameters: Arc<Parameters>,
-    calendar: Arc<Calendar>,
+    detectors: Arc<Detectors>,
     partitions: BTreeMap<SourcePartition, Watched>,
 }
 
@@ -34,7 +35,7 @@ pub struct Detection {
 /// asks while PostgreSQL is still busy with the rows that it was sent.
 pub struct Judging<'a> {
     batch: &'a Batch,
-    by: Option<(Arc<Parameters>, Arc<Calendar>)>,
+    by: Option<Arc<Detectors>>,
     judged: Judged,
 }
 
@@ -87,8 +88,8 @@ struct Symbol {
 }
 
 impl Detection {
-    pub fn new(parameters: Parameters, calendar: Arc<Calendar>) -> Self {
-        Self { parameters: Arc::new(parameters), calendar, partitions: BTreeMap::new() }
+    pub fn new(detectors: Arc<Detectors>) -> Self {
+        Self { detectors, partitions: BTreeMap::new() }
     }
 
     /// The partitions of the batch whose states have to be read first, with the offset that the
@@ -121,7 +122,7 @@ impl Detection {
             (range.at, Watched { next: range.next, ..watched })
         });
         let judged = Judged { states: taken.collect(), ..Judged::default() };
-        Judging { batch, by: Some((Arc::clone(&self.parameters), Arc::clone(&self.calendar))), judged }
+        Judging { batch, by: Some(Arc::clone(&self.detectors)), judged }
     }
 
     /// The batch is committed.
@@ -146,9 +147,9 @@ impl<'a> Judging<'a> {
     }
 
     pub fn judged(&mut self) -> &Judged {
-        if let Some((parameters, calendar)) = self.by.take() {
+        if let Some(detectors) = self.by.take() {
             let judged = &mut self.judged;
-            judged.look_at(&self.batch.seen, &parameters, &calendar);
+            judged.look_at(&self.batch.seen, &detectors);
             judged.log = judged.states.iter_mut().filter_map(|(at, watched)| watched.write(*at)).collect();
         }
         &self.judged
@@ -161,7 +162,9 @@ impl<'a> Judging<'a> {
 }
 
 impl Judged {
-    fn look_at(&mut self, seen: &Seen, to: &Parameters, calendar: &Calendar) {
+    fn look_at(&mut self, seen: &Seen, by: &Detectors) {
+        let of = |codes: &Vec<Box<str>>| by.conditions.of(codes.iter().map(|code| &**code));
+        let sales: Vec<Sale> = seen.conditions().iter().map(of).collect();
         let (states, mut found) = (&mut self.states, Vec::new());
         // Where each series' state is: in which partition, and which there, if it has one.
         let place = |series: &crate::batch::Series| {
@@ -169,22 +172,28 @@ impl Judged {
             Some((partition, states[partition].1.symbol(&series.symbol)))
         };
         let places: Vec<Option<(usize, Option<usize>)>> = seen.series().iter().map(place).collect();
-        for tick in seen.ticks() {
+        for (tick, noted) in seen.ticks() {
             let Some((partition, symbol)) = places[tick.series as usize] else { continue };
             let (at, watched) = &mut states[partition];
-            let of = Tick {
-                volume: tick.volume,
-                ..Tick::of(Place { offset: tick.offset, index: tick.index }, tick.at, tick.price)
-            };
+            let of = as_seen(tick, noted, &sales);
             watched.is_touched = true;
             let state = (&mut watched.market, symbol.map(|symbol| &mut watched.symbols[symbol].state));
-            causal::observe(&of, state, to, calendar, &mut found);
+            causal::observe(&of, state, &by.parameters, &by.calendar, &mut found);
             for finding in found.drain(..) {
                 let symbol = seen.series()[tick.series as usize].symbol.clone();
                 self.findings.push(Found { at: *at, symbol, finding });
             }
         }
     }
+}
+
+/// `sales`: what each set of conditions says.
+#[inline]
+fn as_seen(tick: &SeenTick, noted: Noted, sales: &[Sale]) -> Tick {
+    let Noted { quote, sequence, conditions } = noted;
+    let Sale { is_excluded, revision } = conditions.map_or(Sale::default(), |number| sales[number as usize]);
+    let place = Place { offset: tick.offset, index: tick.index };
+    Tick { volume: tick.volume, quote, is_excluded, revision, sequence, ..Tick::of(place, tick.at, tick.price) }
 }
 
 impl Watched {
@@ -279,8 +288,8 @@ impl Found {
 mod tests {
     use super::*;
     use crate::batch::Message;
-    use anomalies::Session;
-    use common::decode::{Decoder, Rules};
+    use anomalies::{Calendar, Conditions, Session};
+    use common::decode::{Decoder, MapEntries, Mapping, Rules};
     use proptest::prelude::*;
 
     const SECOND: i64 = 1_000_000_000;
@@ -294,11 +303,15 @@ mod tests {
 
     fn detection() -> Detection {
         let session = Session { opens: OPENS, closes: OPENS + 390 * 60 * SECOND };
-        Detection::new(Parameters::default(), Arc::new(Calendar::of(vec![session])))
+        let codes = |codes: &str| vec![codes.to_owned()];
+        let conditions = Conditions::new(&codes("U"), &codes("cancel"), &codes("corrected"));
+        let calendar = Calendar::of(vec![session]);
+        Detection::new(Arc::new(Detectors { calendar, conditions, ..Detectors::default() }))
     }
 
     /// A market of two partitions and five symbols: every 37th price is wrong, and the eighth now and
-    /// then too; there is one long silence; every 50th message is no tick.
+    /// then too; there is one long silence; every 50th message is no tick. Some messages have a quote, conditions or a
+    /// number, in which there are holes and steps back.
     fn message(number: i64) -> String {
         if number % 50 == 49 {
             return "no tick".to_owned();
@@ -309,16 +322,36 @@ mod tests {
         let millis = OPENS / 1_000_000 + number * 20 + pause * 1000;
         let symbol = number / PARTITIONS % 5;
         format!(
-            r#"{{"symbol":"S{symbol}","timestamp":{millis},"price":{}.{:02},"volume":{}}}"#,
+            r#"{{"symbol":"S{symbol}","timestamp":{millis},"price":{}.{:02},"volume":{}{}}}"#,
             cents / 100,
             cents % 100,
-            number % 100
+            number % 100,
+            beside(number)
         )
+    }
+
+    /// What the message says beside price and volume.
+    fn beside(number: i64) -> String {
+        let in_order = number / (5 * PARTITIONS);
+        let mut json = match number % 10 {
+            0..3 => r#","bid":99.99,"ask":100.08"#.to_owned(),
+            3 | 8 => format!(r#","n":{}"#, if number % 420 == 3 { in_order - 5 } else { in_order + number / 1000 }),
+            _ => String::new(),
+        };
+        json += match number % 601 {
+            7 => r#","conditions":["@","cancel"]"#,
+            11 => r#","conditions":"corrected""#,
+            number if number % 3 == 0 => r#","conditions":["@","U"]"#,
+            _ => "",
+        };
+        json
     }
 
     /// The messages `numbers`; of each partition the offset is the number without it.
     fn batch(numbers: std::ops::Range<i64>) -> Batch {
-        let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(i64::MAX / 2));
+        let map: MapEntries = "sequence=n".parse().unwrap();
+        let rules = Rules { mapping: Mapping::new(&map.0), ..Rules::default() };
+        let mut decoder = Decoder::new(rules, Timestamp::from_micros(i64::MAX / 2));
         let mut batch = Batch::default();
         for number in numbers {
             let (partition, offset) = (number % PARTITIONS, number / PARTITIONS);
@@ -446,11 +479,23 @@ mod tests {
     }
 
     #[test]
-    fn the_market_of_these_tests_has_spikes_that_wait_and_a_silence_of_symbols_and_of_all() {
+    fn the_market_of_these_tests_has_spikes_that_wait_and_all_that_detectors_are_told_beside_prices() {
         let mut kinds: Vec<Kind> = undisturbed().iter().map(|found| found.finding.kind).collect();
         kinds.sort();
         kinds.dedup();
-        assert_eq!(kinds, [Kind::Spike, Kind::OutsideBands, Kind::Silence, Kind::MarketSilence]);
+        let expected = [
+            Kind::OutsideQuotes,
+            Kind::ExcludedCondition,
+            Kind::Spike,
+            Kind::OutsideBands,
+            Kind::Silence,
+            Kind::MarketSilence,
+            Kind::SequenceStep,
+            Kind::SequenceHole,
+            Kind::Cancel,
+            Kind::Correction,
+        ];
+        assert_eq!(kinds, expected);
     }
 
     #[test]

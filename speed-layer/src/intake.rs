@@ -112,8 +112,8 @@ impl Intake {
         }
         let dead_letters = DeadLetters::new(&shared.config, &shared.metrics.letters_cut)?;
         let rules = shared.config.messages.rules(ProvenanceNames::default());
-        let watch =
-            KafkaWatch::new(&shared.config.kafka_brokers, Arc::clone(&shared.health), shared.metrics.retries("Kafka"));
+        let (health, retries) = (Arc::clone(&shared.health), shared.metrics.retries("Kafka"));
+        let watch = KafkaWatch::new(&shared.config.kafka_brokers, health, retries, shared.kafka_said_away.clone());
         let skips = shared.config.on_gap == OnGap::Skip;
         shared.health.letters.set(true);
         let letters_watch =
@@ -301,12 +301,14 @@ impl Intake {
 
     fn take_reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Checked | Reply::Ended => {}
+            Reply::Ended => {}
+            Reply::Checked => self.shared.session_works(),
             Reply::Identified(sources) => sources.into_iter().for_each(|source| self.assignment.identified(source)),
             Reply::Located(answers) => {
                 answers.into_iter().for_each(|answer| self.assignment.answered(answer, Instant::now()));
             }
             Reply::Written(batch) => {
+                self.shared.session_works();
                 for range in batch.ranges.iter() {
                     self.assignment.written(range.at, range.next);
                 }

@@ -10,11 +10,22 @@ use leaders::{Leaders, News};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::RDKafkaErrorCode;
 use service::Failure;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Shorter absences are ordinary: a broker restarts, a leader moves.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Since when Kafka is away, once that was said. It outlives a session: who was told that Kafka is away is told when it
+/// is back.
+#[derive(Debug, Clone, Default)]
+pub struct Said(Arc<Mutex<Option<Instant>>>);
+
+impl Said {
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What is known of the connection.
 pub struct KafkaWatch {
@@ -22,19 +33,19 @@ pub struct KafkaWatch {
     health: Arc<Health>,
     retries: Counter,
     away_since: Option<Instant>,
-    said: bool,
+    said: Said,
     trouble: String,
     leaders: Leaders,
 }
 
 impl KafkaWatch {
-    pub fn new(brokers: &str, health: Arc<Health>, retries: Counter) -> Self {
+    pub fn new(brokers: &str, health: Arc<Health>, retries: Counter, said: Said) -> Self {
         Self {
             brokers: brokers.to_owned(),
             health,
             retries,
             away_since: None,
-            said: false,
+            said,
             trouble: "no broker has answered yet".to_owned(),
             leaders: Leaders::default(),
         }
@@ -64,7 +75,7 @@ impl KafkaWatch {
         self.say_if_away();
         self.note_leaders(reports);
         // With every report, so that the counter rises as long as the trouble lasts: alerts look at its rise.
-        if reports.connected.is_some() && (self.said || self.leaders.are_missed()) {
+        if reports.connected.is_some() && (self.said.lock().is_some() || self.leaders.are_missed()) {
             self.retries.inc();
         }
         Ok(())
@@ -76,12 +87,11 @@ impl KafkaWatch {
     }
 
     fn connected(&mut self) {
-        let since = self.away_since.take();
-        if let Some(since) = since.filter(|_| self.said) {
+        self.away_since = None;
+        if let Some(since) = self.said.lock().take() {
             let seconds = since.elapsed().as_secs_f64();
             tracing::info!(seconds, "Kafka: works again after {seconds:.1} s");
         }
-        self.said = false;
         self.health.kafka.set(true);
     }
 
@@ -93,8 +103,9 @@ impl KafkaWatch {
         if self.health.kafka.has_held() || since.elapsed() >= PATIENCE {
             self.health.kafka.set(false);
         }
-        if !self.said && since.elapsed() >= PATIENCE {
-            self.said = true;
+        let mut said = self.said.lock();
+        if said.is_none() && since.elapsed() >= PATIENCE {
+            *said = Some(since);
             let (brokers, trouble) = (&self.brokers, &self.trouble);
             tracing::warn!(
                 brokers = %brokers,

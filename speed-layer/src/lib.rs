@@ -56,6 +56,9 @@ use tracing::Instrument;
 /// What a schema registry is called where it is away.
 const REGISTRY: &str = "schema registry";
 
+/// What is said to be away where a session has ended, and none works yet.
+const GROUP: &str = "consumer group";
+
 /// What all parts of the process share.
 struct Shared {
     config: Config,
@@ -68,6 +71,9 @@ struct Shared {
     /// What tells this database from every other one, but not from a copy of its whole server.
     database_id: Mutex<String>,
     presence: Presence,
+    kafka_said_away: kafka_watch::Said,
+    /// Sessions that ended, one after the other.
+    rejoining: Mutex<Outage>,
     /// The topics by the numbers that the database has given them.
     topics: Mutex<BTreeMap<SourceId, TopicIdentity>>,
 }
@@ -90,6 +96,18 @@ impl Shared {
     /// Nothing has failed yet.
     fn outage(&self, target: &'static str) -> Outage {
         Outage::new(target, self.metrics.retries(target), self.stop.clone())
+    }
+
+    fn rejoining(&self) -> MutexGuard<'_, Outage> {
+        self.rejoining.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session has written something, or has found the database as it should be. With partitions, or none for it, it
+    /// is a success: its end will be a new trouble, and not the old one's next try.
+    fn session_works(&self) {
+        if self.health.group.get() {
+            self.rejoining().over();
+        }
     }
 
     /// No partition is read any more: readiness and lag say so at once.
@@ -120,6 +138,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
         Registry::start(client, config.messages.rules(ProvenanceNames::default()), Arc::clone(&health), outage)
     };
     let registry = client.map(start).transpose()?;
+    let rejoining = Mutex::new(Outage::new(GROUP, metrics.retries(GROUP), stop.clone()));
     let shared = Arc::new(Shared {
         config,
         database,
@@ -129,6 +148,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
         registry,
         database_id: Mutex::default(),
         presence: Presence::new(),
+        kafka_said_away: kafka_watch::Said::default(),
+        rejoining,
         topics: Mutex::default(),
     });
     http::serve(&shared).await?;
@@ -140,21 +161,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
     tokio::spawn(presence::run(Arc::clone(&shared)));
     tokio::spawn(first_minute::watch(Arc::clone(&shared)));
-    let mut rejoining = shared.outage("consumer group");
     let mut session = 0_u64;
     while !shared.stop.is_cancelled() {
-        let before = shared.metrics.batches_written();
         session += 1;
         let span = tracing::info_span!("session", session);
         match session::run(&shared, &mut stores).instrument(span).await? {
             Ended::Shutdown => break,
             Ended::Rejoin(why) => {
-                // A session that wrote something was a success: its end is a new trouble, not the old one's next try.
-                if shared.metrics.batches_written() > before {
-                    rejoining = shared.outage("consumer group");
-                }
                 shared.health.group.fails(one_line(&why));
-                rejoining.failed(&why).await;
+                let pause = shared.rejoining().note(&why);
+                shared.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
             }
         }
     }

@@ -46,6 +46,7 @@ pub struct Metrics {
     registry: Registry,
     ticks: Counter,
     without_volume: Counter,
+    with_unread: Counter,
     rejected: Family<ByReason, Counter>,
     anomalies: Family<ByKind, Counter>,
     batches: Counter,
@@ -72,6 +73,7 @@ impl Metrics {
             registry: Registry::with_prefix("speed_layer"),
             ticks: Counter::default(),
             without_volume: Counter::default(),
+            with_unread: Counter::default(),
             rejected: Family::default(),
             anomalies: Family::default(),
             batches: Counter::default(),
@@ -105,6 +107,8 @@ impl Metrics {
         r.register("ticks_written", "Ticks committed to realtime_stock", self.ticks.clone());
         let help = "Ticks among them without a volume: sums that hold one are null";
         r.register("ticks_without_volume", help, self.without_volume.clone());
+        let help = "Ticks among them with a bid, an ask, conditions or a number that could not be read";
+        r.register("ticks_with_unread_fields", help, self.with_unread.clone());
         r.register("messages_rejected", "Messages committed to rejected_ticks", self.rejected.clone());
         r.register("anomalies_found", "Anomalies committed to anomalies", self.anomalies.clone());
         r.register("batches_written", "Transactions committed", self.batches.clone());
@@ -130,6 +134,7 @@ impl Metrics {
     pub fn written(&self, batch: &Batch, took: Duration, now: Timestamp) {
         self.ticks.inc_by(batch.rows.count().into());
         self.without_volume.inc_by(batch.without_volume.into());
+        self.with_unread.inc_by(batch.with_unread.into());
         for rejected in &batch.rejects {
             self.rejected_for(rejected.reject.reason).inc();
         }

@@ -147,7 +147,7 @@ impl Store {
             limits: Arc::new(Limits::new(shared.config.writer_timeout)),
             connection,
             days: DayPartitions::default(),
-            detection: shared.config.anomalies.settings().map(|(to, calendar)| Detection::new(to, calendar)),
+            detection: shared.config.anomalies.settings().map(Detection::new),
             outage,
             messages_at_once: u32::MAX,
             is_held_up: false,

@@ -11,7 +11,7 @@ use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, Place, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "bad_print", version: 2 };
+pub const DETECTOR: Detector = Detector { name: "bad_print", version: 3 };
 
 /// Prices that are the level.
 const LEVEL: usize = 8;

@@ -7,7 +7,7 @@ use crate::pack::Pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "burst", version: 1 };
+pub const DETECTOR: Detector = Detector { name: "burst", version: 2 };
 
 /// Parts of a session that are learnt apart: twelve minutes each of a day of 390. A half day has
 /// parts half as long.

@@ -7,6 +7,7 @@
 pub mod bad_print;
 pub mod band;
 pub mod burst;
+pub mod revision;
 pub mod sequence;
 pub mod silence;
 
@@ -62,12 +63,17 @@ pub struct State {
 impl State {
     /// Adds to `found` what `tick` shows, of itself or of those before it.
     ///
-    /// Outside the sessions of `calendar` there are no bands, bursts and silence.
+    /// Outside the sessions of `calendar` there are no bands, bursts and silence. A trade that is taken back has a number
+    /// and a time, and neither price nor volume.
     #[inline]
     pub fn observe(&mut self, tick: &Tick, to: &Parameters, calendar: &Calendar, found: &mut Vec<Finding>) {
         self.sequence.observe(tick, found);
-        self.bad_print.observe(tick, &to.bad_print, found);
         self.silence.observe(tick, &to.silence, calendar, found);
+        revision::observe(tick, found);
+        if tick.is_cancel() {
+            return;
+        }
+        self.bad_print.observe(tick, &to.bad_print, found);
         if self.stretch.is_none_or(|(stretch, _)| !stretch.contains(tick.at)) {
             self.stretch = Some(calendar.stretch_at(tick.at));
         }
@@ -102,5 +108,25 @@ impl State {
     #[must_use]
     pub fn is_silent(&self, now: i64, to: &Parameters, calendar: &Calendar) -> Option<i64> {
         self.silence.is_silent(now, &to.silence, calendar)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tick::{Place, Revision};
+
+    #[test]
+    fn a_trade_that_is_taken_back_is_said_once_and_its_price_is_none() {
+        let (mut state, mut found, to) = (State::default(), Vec::new(), Parameters::default());
+        for offset in 0..100 {
+            let is_cancel = offset >= 50 && offset % 2 == 0;
+            let price = if is_cancel { 20_000_000_000 } else { 10_000_000_000 };
+            let revision = is_cancel.then_some(Revision::Cancel);
+            let tick = Tick { revision, ..Tick::of(Place { offset, index: 0 }, offset, price) };
+            state.observe(&tick, &to, &Calendar::default(), &mut found);
+        }
+        assert_eq!(found.len(), 25);
+        assert!(found.iter().all(|finding| finding.kind == Kind::Cancel && finding.observed == 2e10));
     }
 }

@@ -9,13 +9,20 @@ pub const DETECTOR: Detector = Detector { name: "sequence", version: 1 };
 /// How far a number may lie back and be late; farther back the feed counts anew.
 const LATE: u64 = 1000;
 
-/// The highest number seen.
+/// How odd numbers may become before they are taken for a count of other things than this symbol's ticks: an odd number
+/// adds two, one in order takes one off.
+const TOO_ODD: u8 = 20;
+
+/// The highest number seen, and whether the numbers count this symbol's ticks at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct State {
     last: Option<u64>,
+    oddness: u8,
+    /// Until the oddness is gone.
+    is_silent: bool,
 }
 
-pack!(State { last });
+pack!(State { last, oddness, is_silent });
 
 impl State {
     /// Looks at the number of `tick`, where it has one.
@@ -23,17 +30,26 @@ impl State {
     pub fn observe(&mut self, tick: &Tick, found: &mut Vec<Finding>) {
         let Some(number) = tick.sequence else { return };
         let Some(last) = self.last.replace(number) else { return };
-        if number == last.wrapping_add(1) {
-            return;
-        }
-        if number > last {
-            found.push(finding(tick, Kind::SequenceHole, (number - last - 1) as f64, last + 1));
-            return;
-        }
-        found.push(finding(tick, Kind::SequenceStep, (last - number + 1) as f64, last.saturating_add(1)));
-        if last - number <= LATE {
+        if number <= last && last - number <= LATE {
             self.last = Some(last);
         }
+        if number == last.wrapping_add(1) {
+            self.oddness = self.oddness.saturating_sub(1);
+            self.is_silent &= self.oddness > 0;
+            return;
+        }
+        if !self.is_silent {
+            found.push(odd(tick, number, last));
+        }
+        self.oddness = (self.oddness + 2).min(TOO_ODD);
+        self.is_silent |= self.oddness == TOO_ODD;
+    }
+}
+
+fn odd(tick: &Tick, number: u64, last: u64) -> Finding {
+    match number > last {
+        true => finding(tick, Kind::SequenceHole, (number - last - 1) as f64, last + 1),
+        false => finding(tick, Kind::SequenceStep, (last - number + 1) as f64, last.saturating_add(1)),
     }
 }
 
@@ -74,6 +90,20 @@ mod tests {
     #[test]
     fn a_feed_that_counts_anew_is_one_finding() {
         assert_eq!(found(&[5000, 1, 2, 3]), [(1, Kind::SequenceStep, 5000.0)]);
+    }
+
+    #[test]
+    fn numbers_that_count_something_else_are_said_ten_times_and_no_more_until_they_are_in_order() {
+        let of_all_symbols: Vec<u64> = (0..10_000).map(|tick| tick * 7).collect();
+        assert_eq!(found(&of_all_symbols).len(), 10);
+        let then_of_this_one: Vec<u64> = of_all_symbols.into_iter().chain(80_000..80_021).chain([80_030]).collect();
+        assert_eq!(found(&then_of_this_one).last(), Some(&(10_021, Kind::SequenceHole, 9.0)));
+    }
+
+    #[test]
+    fn a_hole_in_a_hundred_ticks_is_said_each_time() {
+        let numbers: Vec<u64> = (0..10_000_u64).filter(|number| number % 100 != 50).collect();
+        assert_eq!(found(&numbers).len(), 100);
     }
 
     #[test]

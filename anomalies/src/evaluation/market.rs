@@ -190,6 +190,7 @@ impl Painter<'_> {
             volume,
             quote: Some(self.seen(quote)),
             is_excluded: self.random.chance(excluded),
+            revision: None,
             sequence: None,
         };
         self.market.ticks.push(tick);

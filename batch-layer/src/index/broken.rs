@@ -3,7 +3,7 @@
 use super::Index;
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::lock;
+use crate::lock::{self, Hold};
 use crate::reader::{Broken, BrokenKind};
 use common::Timestamp;
 use rustc_hash::FxHashMap;
@@ -39,7 +39,7 @@ impl Index {
     ) -> Result<bool, Failure> {
         let token = self.lock.clone();
         let note = async {
-            let mut transaction = lock::begin(&mut self.connection, token.as_ref()).await?;
+            let mut transaction = lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
             let is_new = insert(&mut transaction, object, folder, broken).await?;
             hold(&mut transaction, &object.key, hours).await?;
             lock::commit(transaction, token.as_ref()).await?;

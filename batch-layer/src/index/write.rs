@@ -1,9 +1,9 @@
 //! Changes of the index. Each is one transaction that also notes which hours became stale by it.
 
-use super::{Index, Prints, Statement};
+use super::{Index, Prints, Seen, Statement};
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::lock::{self, Token};
+use crate::lock::{self, Hold, Token};
 use crate::scan::RejectedLine;
 use common::Timestamp;
 use rustc_hash::FxHashMap;
@@ -110,11 +110,28 @@ impl Index {
         self.write("stale_hours", mark).await.map(drop)
     }
 
-    /// Notes that a stale hour is not stale any more, although it was not computed.
-    pub async fn settle(&mut self, hour: Hour) -> Result<(), Failure> {
-        let delete = pg::query("delete from stale_hours where hour = $1").bind(hour.start());
-        self.write("stale_hours", delete).await.map(drop)
+    /// Notes that a stale hour is not stale any more, although it was not computed; not where it has changed since it was
+    /// seen.
+    pub async fn settle(&mut self, hour: Hour, seen: &Seen) -> Result<(), Failure> {
+        let token = self.lock.clone();
+        let settled = in_time(self.patience, settle(&mut self.connection, token.as_ref(), (hour, seen))).await;
+        settled.map_err(|error| self.failed("writing stale_hours in", error))
     }
+}
+
+async fn settle(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    (hour, seen): (Hour, &Seen),
+) -> Result<(), sqlx::Error> {
+    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
+    if seen.still(&mut transaction, hour).await? {
+        pg::query("delete from stale_hours where hour = $1")
+            .bind(hour.start())
+            .execute(transaction.acquire().await?)
+            .await?;
+    }
+    lock::commit(transaction, token).await
 }
 
 /// What became of the hours of objects that are gone.
@@ -127,7 +144,7 @@ pub struct Gone {
 }
 
 async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let mut transaction = lock::begin(connection, token).await?;
+    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
     let replacing = entries.iter().filter_map(|entry| Some((&**entry.instead_of.as_ref()?, &*entry.object.key)));
     rename(replacing).execute(transaction.acquire().await?).await?;
     let summed = summed(&mut transaction, entries).await?;
@@ -334,7 +351,7 @@ async fn remove(
     token: Option<&Token>,
     (keys, kept_since): (&[String], Timestamp),
 ) -> Result<Gone, sqlx::Error> {
-    let mut transaction = lock::begin(connection, token).await?;
+    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
     let deleted = note_deleted(&mut transaction, keys, kept_since).await?;
     let kept = pg::query(
         "update batch_hours b
@@ -419,7 +436,7 @@ async fn restore(
     token: Option<&Token>,
     (keys, wanted): (&[String], bool),
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = lock::begin(connection, token).await?;
+    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
     uncount_gone(&mut transaction, keys).await?;
     forget_deleted(&mut transaction, keys).await?;
     pg::query("update archive_objects set gone = false where key = any ($1)")

@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use service::pg;
 use sqlx::postgres::{PgConnection, PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
+use std::collections::BTreeSet;
 
 /// The width of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,26 +55,25 @@ impl Mark {
     }
 }
 
-/// Marks the symbols, or those of some, that have a row in an hour: before it is deleted, and after it was written.
+/// Marks symbols that have a row in an hour, or have had one until now.
 ///
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn mark(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
-    symbols: Option<&[&str]>,
+    symbols: &BTreeSet<String>,
 ) -> Result<(), sqlx::Error> {
     // Hours are written in order of time, so nearly always a symbol is marked by an earlier hour already.
     pg::query(
         "insert into stale_indicators as known (symbol, hour)
-         select symbol, hour
-         from hourly_stock_summary s
-         where hour = $1 and ($2::text[] is null or symbol = any ($2))
-           and not exists (select from stale_indicators m where m.symbol = s.symbol and m.hour <= s.hour)
+         select symbol, $1
+         from unnest($2::text[]) as s (symbol)
+         where not exists (select from stale_indicators m where m.symbol = s.symbol and m.hour <= $1)
          on conflict (symbol) do update set hour = excluded.hour where excluded.hour < known.hour",
     )
     .bind(hour.start())
-    .bind(symbols)
+    .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())

@@ -4,9 +4,11 @@
 
 use crate::hour::Hour;
 use crate::scan::{Line, ScanError, ScanOptions, Spot, Visitor, place_of, visit};
+use anomalies::conditions::{Conditions, Sale};
+use anomalies::{Quote, Revision};
 use common::decode::Record;
 use common::tick::Prices;
-use common::{OrderKey, Reject, SymbolMap, Timestamp, Volume};
+use common::{OrderKey, Price, Reject, SymbolMap, Timestamp, Volume};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io::Read;
 use std::sync::Arc;
@@ -29,6 +31,10 @@ pub struct Held {
     pub key: OrderKey,
     pub prices: Prices,
     pub volume: Option<Volume>,
+    /// Bid and ask in units of 10^-9; 0: none.
+    pub quote: (i64, i64),
+    /// What its conditions say.
+    pub sale: Sale,
     /// Of those that are known; [`UNKNOWN_TOPIC`] and above: of none.
     pub topic: u8,
     /// Of its object among all in the order of their keys, and of its line in that.
@@ -39,14 +45,29 @@ pub struct Held {
 
 pub const UNKNOWN_TOPIC: u8 = u8::MAX;
 
+impl Held {
+    /// Where bid and ask are both known.
+    pub fn quote(&self) -> Option<Quote> {
+        let (bid, ask) = self.quote;
+        (bid > 0 && ask > 0).then_some(Quote { bid, ask })
+    }
+
+    /// Whether its producer takes it back.
+    pub fn is_cancel(&self) -> bool {
+        self.sale.revision == Some(Revision::Cancel)
+    }
+}
+
 /// Which ticks of an object are wanted.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub hour: Hour,
     /// `None`: all.
     pub symbols: Option<Arc<FxHashSet<Box<str>>>>,
-    /// How many ticks of each symbol on either side of the hour.
+    /// How many ticks of each symbol on either side of the hour, without those that are taken back.
     pub margin: usize,
+    /// What conditions say.
+    pub conditions: Arc<Conditions>,
     /// Whether those before it are among them.
     pub with_before: bool,
 }
@@ -134,19 +155,23 @@ impl Visitor for Collecting<'_> {
         let is_near = at >= from && at < until;
         let is_wanted = is_near && (side != Some(Side::Before) || self.wanted.with_before);
         let Some(symbol) = is_wanted.then(|| self.number(record)).flatten() else { return };
+        let (tick, nanos) = (&record.tick, |price: Option<Price>| price.map_or(0, Price::nanos));
         let told = record.provenance.and_then(|told| place_of(told, spot.index));
         let place = told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
         let held = Held {
             symbol,
             key: OrderKey { timestamp: at, place },
-            prices: *record.tick.prices(),
-            volume: record.tick.volume(),
+            prices: *tick.prices(),
+            volume: tick.volume(),
+            quote: (nanos(tick.extras().bid()), nanos(tick.extras().ask())),
+            sale: self.wanted.conditions.of(tick.extras().conditions().iter()),
             topic: self.whose.topic,
             order: (self.whose.rank, u32::try_from(spot.order.0).unwrap_or(u32::MAX)),
             is_told: told.is_some(),
         };
         match side {
             None => self.part.ticks.push(held),
+            Some(_) if held.is_cancel() => {}
             Some(side) => self.add_to_margin(side, held),
         }
     }

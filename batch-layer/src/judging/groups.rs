@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
 /// Ticks that are in memory at once: 120 MB.
-const TICKS_AT_ONCE: u64 = 1_250_000;
+const TICKS_AT_ONCE: u64 = 1_000_000;
 /// The same of symbols, for the sake of their margins.
 const SYMBOLS_AT_ONCE: usize = 10_000;
 /// How often the objects of an hour are read that is too large to be judged whole.
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn an_hour_that_fits_is_judged_whole() {
-        let groups = groups(named(500, 2_500), &FxHashSet::default());
+        let groups = groups(named(500, 2_000), &FxHashSet::default());
         assert_eq!(groups, Groups { groups: vec![Group { symbols: None, ticks: TICKS_AT_ONCE }], left: 0 });
     }
 
@@ -83,6 +83,6 @@ mod tests {
         let names: Vec<Box<str>> = symbols.iter().map(|(symbol, _)| symbol.clone()).collect();
         let found = groups(symbols, &names.iter().map(|name| &**name).collect());
         assert!(found.groups.iter().all(|group| group.ticks <= TICKS_AT_ONCE));
-        assert_eq!((found.groups.len(), found.left), (READS, 501 - READS * 31));
+        assert_eq!((found.groups.len(), found.left), (READS, 501 - READS * 25));
     }
 }

@@ -3,7 +3,7 @@
 use super::verdicts::{CleanBar, Provisional};
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock::{self, Token};
+use crate::lock::{self, Hold, Token};
 use anomalies::Kind;
 use anomalies::hindsight::DETECTOR;
 use common::{Place, Timestamp};
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What hindsight can say something of.
-pub const JUDGED: [Kind; 7] = [
+pub const JUDGED: [Kind; 9] = [
     Kind::Spike,
     Kind::ExcludedCondition,
     Kind::OutsideQuotes,
@@ -25,13 +25,12 @@ pub const JUDGED: [Kind; 7] = [
     Kind::Silence,
     Kind::VolumeBurst,
     Kind::RangeBurst,
+    Kind::Cancel,
+    Kind::Correction,
 ];
 
 /// What the archive has of a topic that the speed layer has never read.
 pub const UNKNOWN_SOURCE: i16 = 0;
-
-/// Hours outside of a run's window that it judges, when another version of the detectors makes all of them due.
-const OLDER_AT_ONCE: i64 = 24;
 
 /// What was found, with all that tells it from others.
 #[derive(Debug, Clone)]
@@ -54,7 +53,7 @@ pub struct Judged {
     pub ticks: u64,
 }
 
-/// A bad print that nothing was said of as it came.
+/// Something in a tick that nothing was said of as it came.
 #[derive(Debug, Clone)]
 pub struct Added {
     pub source: i16,
@@ -76,7 +75,8 @@ pub struct Changed {
 }
 
 impl Index {
-    /// The hours that `detectors` have to judge, in order: those of the window, and some older ones. Computed hours whose
+    /// The hours that `detectors` have to judge, in order: those of the window, and as many
+    /// `older` ones. Computed hours whose
     /// ticks, or those of the hours beside them, have changed since, and those of which more was found. What another run
     /// reads by other rules than `format` is left to that, and takes no place among the older ones.
     ///
@@ -84,9 +84,9 @@ impl Index {
     /// Where the database fails; here and below.
     pub async fn to_judge(
         &mut self,
-        detectors: &str,
-        format: &str,
+        (detectors, format): (&str, &str),
         window: &Range<Hour>,
+        older: i64,
     ) -> Result<Vec<Hour>, Failure> {
         let kinds: Vec<&str> = JUDGED.iter().map(|kind| kind.name()).collect();
         let due = pg::query_scalar(
@@ -114,7 +114,7 @@ impl Index {
         .bind(window.start.start())
         .bind(window.end.start())
         .bind(kinds)
-        .bind(OLDER_AT_ONCE)
+        .bind(older)
         .bind(format)
         .fetch_all(&mut self.connection);
         let due: Result<Vec<Timestamp>, _> = in_time(self.patience, due).await;
@@ -202,7 +202,7 @@ async fn write(
     rows: &[Found],
     judged: &Judged,
 ) -> Result<Changed, sqlx::Error> {
-    let mut transaction = lock::begin(connection, token).await?;
+    let mut transaction = lock::begin(connection, token, Hold::Nothing).await?;
     let (confirmed, withdrawn) = say(&mut transaction, rows, &judged.verdicts).await?;
     let added = replace_added(&mut transaction, hour, &judged.added).await?;
     // What hangs on it goes with it.

@@ -1,8 +1,9 @@
 //! What hindsight says of one symbol's ticks, and of what was found in them as they came. It knows no SQL.
 
 use super::collect::Held;
+use anomalies::conditions::Sale;
 use anomalies::hindsight::{self, Parameters};
-use anomalies::{Finding, Kind, Place, Tick};
+use anomalies::{Finding, Kind, Place, Revision, Tick};
 use common::{Bar, TimeBounds, Timestamp};
 use std::ops::Range;
 
@@ -23,8 +24,10 @@ pub struct Provisional {
 /// What hindsight says.
 #[derive(Debug, Default, PartialEq)]
 pub struct Verdicts {
-    /// Bad prints, by where they stand among the symbol's ticks.
+    /// Bad prints and what was taken back, by where they stand among the symbol's ticks.
     pub bad: Vec<(usize, Finding)>,
+    /// What corrects others.
+    pub corrections: Vec<(usize, Finding)>,
     /// Of each finding whether it is confirmed; `None`: its tick is not there, or nothing can be said.
     pub of_findings: Vec<Option<bool>>,
     /// Of each finding where its tick stands.
@@ -33,29 +36,32 @@ pub struct Verdicts {
 
 /// Judges `judged` of one symbol's ticks, which are in order; the others are the margin.
 pub fn judge(ticks: &[Held], judged: Range<usize>, findings: &[Provisional], to: &Parameters) -> Verdicts {
-    let bad = bad_prints(ticks, judged.clone(), to);
+    let found = found_in(ticks, judged.clone(), to);
+    let (bad, corrections): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, finding)| finding.kind.is_left_out());
     let symbol = Symbol { ticks, judged, bad: &bad };
     let places: Vec<Option<usize>> = findings.iter().map(|finding| symbol.find(finding)).collect();
     let verdict = |(finding, place): (&Provisional, &Option<usize>)| symbol.verdict(finding, (*place)?);
     let of_findings = findings.iter().zip(&places).map(verdict).collect();
-    Verdicts { bad, of_findings, places }
+    Verdicts { bad, corrections, of_findings, places }
 }
 
-fn bad_prints(ticks: &[Held], judged: Range<usize>, to: &Parameters) -> Vec<(usize, Finding)> {
-    let mut bad = Vec::new();
+fn found_in(ticks: &[Held], judged: Range<usize>, to: &Parameters) -> Vec<(usize, Finding)> {
+    let mut all = Vec::new();
     for start in judged.clone().step_by(AT_ONCE) {
         let end = judged.end.min(start + AT_ONCE);
         let (from, until) = (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
         // The place is where it stands in `ticks`.
         let as_seen = |(number, held): (usize, &Held)| {
             let place = Place { offset: (from + number) as i64, index: 0 };
-            Tick::of(place, held.key.timestamp.micros().saturating_mul(1000), held.prices.close.nanos())
+            let Sale { is_excluded, revision } = held.sale;
+            let at = held.key.timestamp.micros().saturating_mul(1000);
+            Tick { quote: held.quote(), is_excluded, revision, ..Tick::of(place, at, held.prices.close.nanos()) }
         };
         let seen: Vec<Tick> = ticks[from..until].iter().enumerate().map(as_seen).collect();
         let found = hindsight::judge(&seen, start - from..end - from, to);
-        bad.extend(found.into_iter().map(|finding| (finding.place.offset as usize, finding)));
+        all.extend(found.into_iter().map(|finding| (finding.place.offset as usize, finding)));
     }
-    bad
+    all
 }
 
 struct Symbol<'a> {
@@ -88,6 +94,8 @@ impl Symbol<'_> {
             Kind::Spike | Kind::ExcludedCondition | Kind::OutsideQuotes | Kind::OutsideBands => {
                 Some(self.is_bad(place))
             }
+            Kind::Cancel => Some(self.ticks[place].is_cancel()),
+            Kind::Correction => Some(self.ticks[place].sale.revision == Some(Revision::Correction)),
             Kind::Silence => Some(!self.is_filled(finding)),
             Kind::VolumeBurst => Some(self.volume(finding.at) > finding.expected),
             Kind::RangeBurst => Some(self.range(finding.at) > finding.expected),

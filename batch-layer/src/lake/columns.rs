@@ -19,6 +19,14 @@ message tick {
     required int32 kafka_partition;
     required int64 kafka_offset;
     required int32 kafka_index;
+    optional fixed_len_byte_array(9) bid (decimal(19,9));
+    optional fixed_len_byte_array(9) ask (decimal(19,9));
+    optional int64 sequence;
+    optional group conditions (list) {
+        repeated group list {
+            required binary element (string);
+        }
+    }
 }";
 
 /// The bytes of a price.
@@ -37,6 +45,28 @@ pub struct Decimals {
     pub levels: Vec<i16>,
 }
 
+/// Whole numbers of which some may be missing.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    /// Those that are there.
+    pub values: Vec<i64>,
+    /// 1 for each that is there, 0 for each that is not.
+    pub levels: Vec<i16>,
+}
+
+/// Lists of texts of which some may be missing; none is empty.
+#[derive(Debug, Default)]
+pub struct Lists {
+    pub values: Vec<ByteArray>,
+    /// [`ELEMENT`] for each text, 0 for each list that is not there.
+    pub levels: Vec<i16>,
+    /// 0 for each that begins a row, 1 for each that goes on with it.
+    pub repetitions: Vec<i16>,
+}
+
+/// The level of an element: neither its list nor itself is missing.
+const ELEMENT: i16 = 2;
+
 /// Some ticks.
 #[derive(Debug, Default)]
 pub struct Columns {
@@ -50,6 +80,27 @@ pub struct Columns {
     pub partition: Vec<i32>,
     pub offset: Vec<i64>,
     pub index: Vec<i32>,
+    pub bid: Decimals,
+    pub ask: Decimals,
+    pub sequence: Numbers,
+    pub conditions: Lists,
+}
+
+impl Numbers {
+    fn push(&mut self, number: Option<i64>) {
+        self.levels.push(i16::from(number.is_some()));
+        self.values.extend(number);
+    }
+}
+
+impl Lists {
+    fn push<'a>(&mut self, texts: impl Iterator<Item = &'a str>) {
+        let first = self.values.len();
+        self.values.extend(texts.map(|text| ByteArray::from(text.as_bytes().to_vec())));
+        let count = self.values.len() - first;
+        self.levels.extend(std::iter::repeat_n(if count > 0 { ELEMENT } else { 0 }, count.max(1)));
+        self.repetitions.extend((0..count.max(1)).map(|number| i16::from(number > 0)));
+    }
 }
 
 impl Decimals {
@@ -91,6 +142,10 @@ impl Columns {
         self.partition.push(place.partition);
         self.offset.push(place.offset);
         self.index.push(place.index.into());
+        self.bid.push::<PRICE>(nanos(content.extras.bid()));
+        self.ask.push::<PRICE>(nanos(content.extras.ask()));
+        self.sequence.push(content.extras.sequence().map(u64::cast_signed));
+        self.conditions.push(content.extras.conditions().iter());
     }
 
     #[must_use]
@@ -106,6 +161,51 @@ impl Columns {
 
 fn nanos_of(volume: Volume) -> i128 {
     i128::from(volume.whole()) * i128::from(Volume::ONE) + i128::from(volume.nanos())
+}
+
+/// Whole numbers that were read, one after the other.
+pub struct ReadNumbers {
+    values: std::vec::IntoIter<i64>,
+    levels: std::vec::IntoIter<i16>,
+}
+
+impl ReadNumbers {
+    #[must_use]
+    pub fn new(values: Vec<i64>, levels: Vec<i16>) -> Self {
+        Self { values: values.into_iter(), levels: levels.into_iter() }
+    }
+
+    /// That of the next row; `None` where there is none.
+    pub fn next_row(&mut self) -> Option<i64> {
+        if self.levels.next()? == 0 { None } else { self.values.next() }
+    }
+}
+
+/// Lists of texts that were read, one after the other.
+pub struct ReadLists {
+    values: std::vec::IntoIter<ByteArray>,
+    /// Levels and repetitions.
+    elements: std::iter::Peekable<std::iter::Zip<std::vec::IntoIter<i16>, std::vec::IntoIter<i16>>>,
+}
+
+impl ReadLists {
+    #[must_use]
+    pub fn new(values: Vec<ByteArray>, levels: Vec<i16>, repetitions: Vec<i16>) -> Self {
+        Self { values: values.into_iter(), elements: levels.into_iter().zip(repetitions).peekable() }
+    }
+
+    /// That of the next row; empty where there is none.
+    pub fn next_row(&mut self) -> Vec<ByteArray> {
+        let mut texts = Vec::new();
+        let mut element = self.elements.next();
+        while let Some((level, _)) = element {
+            if level == ELEMENT {
+                texts.extend(self.values.next());
+            }
+            element = self.elements.next_if(|(_, repetition)| *repetition > 0);
+        }
+        texts
+    }
 }
 
 /// Decimals that were read, one after the other.

@@ -356,7 +356,7 @@ fn write_files(mut sorted: Sorted, folder: &std::path::Path, target: u64) -> any
     while next.is_some() {
         let mut writer = file::Writer::new(nameless(folder)?)?;
         while let Some(row) = next.take_if(|_| writer.bytes() < target) {
-            writer.push(&row.content(sorted.name(&row)), row.place)?;
+            writer.push(&row.content(sorted.name(&row), sorted.conditions(&row)), row.place)?;
             next = sorted.next_row()?;
         }
         let (file, rows) = writer.finish()?;

@@ -1,8 +1,10 @@
 //! A Parquet file of ticks: written in their order, and read back.
 
-use super::columns::{Columns, Decimals, PRICE, ReadDecimals, SCHEMA, VOLUME, place, timestamp};
+use super::columns::{
+    Columns, Decimals, PRICE, ReadDecimals, ReadLists, ReadNumbers, SCHEMA, VOLUME, place, timestamp,
+};
 use crate::checksum::Content;
-use common::Place;
+use common::{Codes, Extras, Place, Price};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type};
@@ -66,27 +68,48 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let Columns { symbol, timestamp, open, high, low, close, volume, partition, offset, index } =
-            std::mem::take(&mut self.columns);
+        let Columns { symbol, timestamp, open, high, low, close, volume, partition, offset, index, .. } = &self.columns;
         let mut group = self.file.next_row_group()?;
-        put::<ByteArrayType>(&mut group, &symbol)?;
-        put::<Int64Type>(&mut group, &timestamp)?;
-        put_decimals(&mut group, &open, PRICE)?;
-        put_decimals(&mut group, &high, PRICE)?;
-        put_decimals(&mut group, &low, PRICE)?;
-        put_decimals(&mut group, &close, PRICE)?;
-        put_decimals(&mut group, &volume, VOLUME)?;
-        put::<Int32Type>(&mut group, &partition)?;
-        put::<Int64Type>(&mut group, &offset)?;
-        put::<Int32Type>(&mut group, &index)?;
-        group.close().map(drop)
+        put::<ByteArrayType>(&mut group, symbol)?;
+        put::<Int64Type>(&mut group, timestamp)?;
+        put_decimals(&mut group, open, PRICE)?;
+        put_decimals(&mut group, high, PRICE)?;
+        put_decimals(&mut group, low, PRICE)?;
+        put_decimals(&mut group, close, PRICE)?;
+        put_decimals(&mut group, volume, VOLUME)?;
+        put::<Int32Type>(&mut group, partition)?;
+        put::<Int64Type>(&mut group, offset)?;
+        put::<Int32Type>(&mut group, index)?;
+        put_extras(&mut group, &self.columns)?;
+        group.close()?;
+        self.columns = Columns::default();
+        Ok(())
     }
 }
 
 fn put<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, values: &[T::T]) -> Result<()> {
+    put_some::<T>(group, values, None, None)
+}
+
+/// `levels`: which are there; `repetitions`: which go on with a row.
+fn put_some<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    values: &[T::T],
+    levels: Option<&[i16]>,
+    repetitions: Option<&[i16]>,
+) -> Result<()> {
     let mut column = group.next_column()?.ok_or_else(a_column_too_many)?;
-    column.typed::<T>().write_batch(values, None, None)?;
+    column.typed::<T>().write_batch(values, levels, repetitions)?;
     column.close()
+}
+
+fn put_extras(group: &mut SerializedRowGroupWriter<'_, File>, columns: &Columns) -> Result<()> {
+    let Columns { bid, ask, sequence, conditions, .. } = columns;
+    put_decimals(group, bid, PRICE)?;
+    put_decimals(group, ask, PRICE)?;
+    put_some::<Int64Type>(group, &sequence.values, Some(&sequence.levels), None)?;
+    let (levels, repetitions) = (Some(&*conditions.levels), Some(&*conditions.repetitions));
+    put_some::<ByteArrayType>(group, &conditions.values, levels, repetitions)
 }
 
 /// `length`: of each decimal in bytes.
@@ -140,16 +163,19 @@ pub fn each(file: File, visit: &mut dyn FnMut(&Content<'_>, Place)) -> Result<u6
 
 fn each_of_group(group: &dyn RowGroupReader, visit: &mut dyn FnMut(&Content<'_>, Place)) -> Result<u64> {
     let rows = usize::try_from(group.metadata().num_rows())?;
-    let (symbols, _) = take::<ByteArrayType>(group, 0, rows)?;
-    let (timestamps, _) = take::<Int64Type>(group, 1, rows)?;
+    let symbols = take::<ByteArrayType>(group, 0, rows)?.values;
+    let timestamps = take::<Int64Type>(group, 1, rows)?.values;
     let decimals = |number| {
-        take::<FixedLenByteArrayType>(group, number, rows).map(|(values, levels)| ReadDecimals::new(values, levels))
+        let Taken { values, levels, .. } = take::<FixedLenByteArrayType>(group, number, rows)?;
+        Ok::<_, ParquetError>(ReadDecimals::new(values, levels))
     };
     let [mut open, mut high, mut low, mut close] = [decimals(2)?, decimals(3)?, decimals(4)?, decimals(5)?];
     let mut volume = decimals(6)?;
-    let (partitions, _) = take::<Int32Type>(group, 7, rows)?;
-    let (offsets, _) = take::<Int64Type>(group, 8, rows)?;
-    let (indexes, _) = take::<Int32Type>(group, 9, rows)?;
+    let partitions = take::<Int32Type>(group, 7, rows)?.values;
+    let offsets = take::<Int64Type>(group, 8, rows)?.values;
+    let indexes = take::<Int32Type>(group, 9, rows)?.values;
+    let mut extras = ReadExtras::of(group, decimals, rows)?;
+    let mut buffer = String::new();
     for row in 0..rows {
         let content = Content {
             symbol: symbols[row].as_utf8()?,
@@ -159,6 +185,7 @@ fn each_of_group(group: &dyn RowGroupReader, visit: &mut dyn FnMut(&Content<'_>,
             low: low.next_price(),
             close: close.next_price(),
             volume: volume.next_volume(),
+            extras: extras.next_row(&mut buffer)?,
         };
         let place = place(partitions[row], offsets[row], indexes[row]);
         visit(&content, place.ok_or_else(|| ParquetError::General("a row tells no place".into()))?);
@@ -166,14 +193,52 @@ fn each_of_group(group: &dyn RowGroupReader, visit: &mut dyn FnMut(&Content<'_>,
     Ok(rows as u64)
 }
 
-/// All values of a column, and which rows have one.
-fn take<T: DataType>(group: &dyn RowGroupReader, column: usize, rows: usize) -> Result<(Vec<T::T>, Vec<i16>)> {
+/// What ticks say beside prices and volume.
+struct ReadExtras {
+    bid: ReadDecimals,
+    ask: ReadDecimals,
+    sequence: ReadNumbers,
+    conditions: ReadLists,
+}
+
+impl ReadExtras {
+    fn of(group: &dyn RowGroupReader, decimals: impl Fn(usize) -> Result<ReadDecimals>, rows: usize) -> Result<Self> {
+        let Taken { values, levels, .. } = take::<Int64Type>(group, 12, rows)?;
+        let sequence = ReadNumbers::new(values, levels);
+        let Taken { values, levels, repetitions } = take::<ByteArrayType>(group, 13, rows)?;
+        let conditions = ReadLists::new(values, levels, repetitions);
+        Ok(Self { bid: decimals(10)?, ask: decimals(11)?, sequence, conditions })
+    }
+
+    /// Conditions are written into `buffer`.
+    fn next_row<'a>(&mut self, buffer: &'a mut String) -> Result<Extras<'a>> {
+        let mut extras = Extras::default();
+        extras.set_bid(self.bid.next_price().map_or(0, Price::nanos));
+        extras.set_ask(self.ask.next_price().map_or(0, Price::nanos));
+        self.sequence.next_row().into_iter().for_each(|number| extras.set_sequence(number));
+        let codes = self.conditions.next_row();
+        if !codes.is_empty() {
+            let codes: Vec<&str> = codes.iter().map(ByteArray::as_utf8).collect::<Result<_>>()?;
+            extras.set_conditions(Codes::of(codes.into_iter(), buffer));
+        }
+        Ok(extras)
+    }
+}
+
+/// All values of a column, which rows have one, and which go on with a row.
+struct Taken<T> {
+    values: Vec<T>,
+    levels: Vec<i16>,
+    repetitions: Vec<i16>,
+}
+
+fn take<T: DataType>(group: &dyn RowGroupReader, column: usize, rows: usize) -> Result<Taken<T::T>> {
     let mut reader: ColumnReaderImpl<T> = T::get_column_reader(group.get_column_reader(column)?)
         .ok_or_else(|| ParquetError::General(format!("column {column} is of another type")))?;
-    let (mut values, mut levels) = (Vec::with_capacity(rows), Vec::new());
-    let (read, _, _) = reader.read_records(rows, Some(&mut levels), None, &mut values)?;
+    let (mut values, mut levels, mut repetitions) = (Vec::with_capacity(rows), Vec::new(), Vec::new());
+    let (read, _, _) = reader.read_records(rows, Some(&mut levels), Some(&mut repetitions), &mut values)?;
     if read == rows {
-        return Ok((values, levels));
+        return Ok(Taken { values, levels, repetitions });
     }
     Err(ParquetError::General(format!("column {column} has {read} of {rows} rows")))
 }
@@ -190,18 +255,28 @@ mod tests {
         prop_oneof![-i64::MAX..=i64::MAX, -9_i64..9, Just(201_500_000_000)]
     }
 
+    fn extras(bid: Option<i64>, sequence: Option<i64>, conditions: &str) -> Extras<'_> {
+        let mut extras = Extras::default();
+        extras.set_bid(bid.unwrap_or_default());
+        extras.set_ask(sequence.unwrap_or_default());
+        sequence.into_iter().for_each(|number| extras.set_sequence(number));
+        extras.set_conditions(Codes::of_text(conditions));
+        extras
+    }
+
     proptest! {
         #[test]
         fn what_is_read_back_is_what_was_written_to_the_last_digit(
             ticks in proptest::collection::vec(
                 ("[A-Z]{1,3}|µ{32}", any::<i64>(), nanos(), proptest::option::of(nanos()), nanos(),
-                 proptest::option::of((0..=i64::MAX, 0..Volume::ONE)), any::<(i32, i64, u16)>()),
+                 proptest::option::of((0..=i64::MAX, 0..Volume::ONE)), any::<(i32, i64, u16)>(),
+                 proptest::option::of(0..=i64::MAX), proptest::sample::select(vec!["", "7", r#"["@","Odd Lot","é"]"#])),
                 0..30,
             ),
         ) {
             let folder = tempfile::tempdir().unwrap();
             let price = |nanos: i64| Price::from_nanos(nanos);
-            let all: Vec<_> = ticks.iter().map(|(symbol, at, open, high, close, volume, place)| {
+            let all: Vec<_> = ticks.iter().map(|(symbol, at, open, high, close, volume, place, number, conditions)| {
                 let content = Content {
                     symbol,
                     timestamp: Timestamp::from_micros(*at),
@@ -210,6 +285,7 @@ mod tests {
                     low: high.and(price(*close)),
                     close: price(*close),
                     volume: volume.and_then(|(whole, part)| Volume::from_parts(whole, part)),
+                    extras: extras(*high, *number, conditions),
                 };
                 (content, Place { partition: place.0, offset: place.1, index: place.2 })
             }).collect();

@@ -1,7 +1,7 @@
 //! [`Row`]: a tick of the lake while it is being sorted.
 
 use crate::checksum::Content;
-use common::{Place, Price, Timestamp, Volume};
+use common::{Codes, Extras, Place, Price, Timestamp, Volume};
 use std::io::{self, ErrorKind, Read, Write};
 
 /// Stands for a price that the tick does not name: no price is this.
@@ -9,7 +9,10 @@ const NO_PRICE: i64 = i64::MIN;
 /// Stands for the fraction of a volume that the tick does not name: no fraction is this.
 const NO_VOLUME: u32 = u32::MAX;
 
-/// A tick, with the number of its symbol in the place of its name.
+/// Stands for a number of the feed's that the tick does not name: no number is this.
+const NO_SEQUENCE: u64 = u64::MAX;
+
+/// A tick, with the number of its symbol in the place of its name, and that of its conditions in the place of their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     pub symbol: u32,
@@ -18,15 +21,25 @@ pub struct Row {
     prices: [i64; 4],
     whole: u64,
     nanos: u32,
+    /// [`NO_CONDITIONS`]: it has none.
+    pub conditions: u32,
+    /// 0: none.
+    bid: i64,
+    ask: i64,
+    sequence: u64,
     pub place: Place,
 }
 
+/// In the place of the number of a tick's conditions.
+pub const NO_CONDITIONS: u32 = u32::MAX;
+
 /// The length of a written row.
-const LENGTH: usize = 4 + 8 + 4 * 8 + 8 + 4 + 4 + 8 + 2;
+const LENGTH: usize = 4 + 8 + 4 * 8 + 8 + 4 + 4 + 3 * 8 + 4 + 8 + 2;
 
 impl Row {
     #[must_use]
-    pub fn of(symbol: u32, content: &Content<'_>, place: Place) -> Self {
+    pub fn of(symbol: u32, conditions: u32, content: &Content<'_>, place: Place) -> Self {
+        let (extras, quote) = (&content.extras, |price: Option<Price>| price.map_or(0, Price::nanos));
         let prices = [content.open, content.high, content.low, content.close];
         let (whole, nanos) = content.volume.map_or((0, NO_VOLUME), |volume| (volume.whole(), volume.nanos()));
         Self {
@@ -35,15 +48,31 @@ impl Row {
             prices: prices.map(|price| price.map_or(NO_PRICE, Price::nanos)),
             whole,
             nanos,
+            conditions,
+            bid: quote(extras.bid()),
+            ask: quote(extras.ask()),
+            sequence: extras.sequence().unwrap_or(NO_SEQUENCE),
             place,
         }
     }
 
-    /// What the tick says; `symbol`: its name.
+    /// What the tick says; `symbol`: its name; `conditions`: their text.
     #[must_use]
-    pub fn content<'a>(&self, symbol: &'a str) -> Content<'a> {
+    pub fn content<'a>(&self, symbol: &'a str, conditions: &'a str) -> Content<'a> {
         let [open, high, low, close] = self.prices.map(Price::from_nanos);
-        Content { symbol, timestamp: self.timestamp, open, high, low, close, volume: self.volume() }
+        let (volume, extras) = (self.volume(), self.extras(conditions));
+        Content { symbol, timestamp: self.timestamp, open, high, low, close, volume, extras }
+    }
+
+    fn extras<'a>(&self, conditions: &'a str) -> Extras<'a> {
+        let mut extras = Extras::default();
+        extras.set_bid(self.bid);
+        extras.set_ask(self.ask);
+        if self.sequence != NO_SEQUENCE {
+            extras.set_sequence(self.sequence.cast_signed());
+        }
+        extras.set_conditions(Codes::of_text(conditions));
+        extras
     }
 
     fn volume(&self) -> Option<Volume> {
@@ -68,6 +97,10 @@ impl Row {
         }
         rest.write_all(&self.whole.to_le_bytes())?;
         rest.write_all(&self.nanos.to_le_bytes())?;
+        rest.write_all(&self.conditions.to_le_bytes())?;
+        rest.write_all(&self.bid.to_le_bytes())?;
+        rest.write_all(&self.ask.to_le_bytes())?;
+        rest.write_all(&self.sequence.to_le_bytes())?;
         rest.write_all(&self.place.partition.to_le_bytes())?;
         rest.write_all(&self.place.offset.to_le_bytes())?;
         rest.write_all(&self.place.index.to_le_bytes())?;
@@ -91,6 +124,10 @@ impl Row {
             prices: [(); 4].map(|()| i64::from_le_bytes(take(&mut rest))),
             whole: u64::from_le_bytes(take(&mut rest)),
             nanos: u32::from_le_bytes(take(&mut rest)),
+            conditions: u32::from_le_bytes(take(&mut rest)),
+            bid: i64::from_le_bytes(take(&mut rest)),
+            ask: i64::from_le_bytes(take(&mut rest)),
+            sequence: u64::from_le_bytes(take(&mut rest)),
             place: Place {
                 partition: i32::from_le_bytes(take(&mut rest)),
                 offset: i64::from_le_bytes(take(&mut rest)),

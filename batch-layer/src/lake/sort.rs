@@ -2,7 +2,7 @@
 //!
 //! Rows are gathered into runs, each run is sorted and written to a file of its own, and the runs are merged.
 
-use super::row::Row;
+use super::row::{NO_CONDITIONS, Row};
 use crate::checksum::Content;
 use crate::totals::MAX_SYMBOLS;
 use common::Place;
@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
-/// Rows of a run: 38 MB.
-const RUN: usize = 1 << 19;
+/// Rows of a run: 41 MB.
+const RUN: usize = 3 << 17;
 /// What is read of a run's file at once.
 const BUFFER: usize = 128 << 10;
 
@@ -24,9 +24,9 @@ const BUFFER: usize = 128 << 10;
 pub struct Sorter {
     folder: PathBuf,
     run: usize,
-    symbols: FxHashMap<Arc<str>, u32>,
-    /// The same by their numbers.
-    names: Vec<Arc<str>>,
+    symbols: Names,
+    /// The texts of sale conditions, of which a feed has few.
+    conditions: Names,
     rows: Vec<Row>,
     files: Vec<File>,
 }
@@ -39,15 +39,19 @@ impl Sorter {
     }
 
     fn with_run(folder: &Path, run: usize) -> Self {
-        let (symbols, names, rows, files) = (FxHashMap::default(), Vec::new(), Vec::new(), Vec::new());
-        Self { folder: folder.to_owned(), run, symbols, names, rows, files }
+        let (symbols, conditions) = (Names::default(), Names::default());
+        Self { folder: folder.to_owned(), run, symbols, conditions, rows: Vec::new(), files: Vec::new() }
     }
 
     /// # Errors
-    /// Where a run cannot be written, or there are more symbols than there is memory for.
+    /// Where a run cannot be written, or there are more symbols or kinds of conditions than there is memory for.
     pub fn push(&mut self, content: &Content<'_>, place: Place) -> io::Result<()> {
-        let symbol = self.number(content.symbol)?;
-        self.rows.push(Row::of(symbol, content, place));
+        let symbol = self.symbols.number(content.symbol).ok_or_else(|| too_many("symbols"))?;
+        let conditions = match content.extras.conditions() {
+            none if none.is_empty() => NO_CONDITIONS,
+            codes => self.conditions.number(codes.text()).ok_or_else(|| too_many("kinds of sale conditions"))?,
+        };
+        self.rows.push(Row::of(symbol, conditions, content, place));
         if self.rows.len() >= self.run { self.spill() } else { Ok(()) }
     }
 
@@ -61,32 +65,18 @@ impl Sorter {
         let written = files.map(|file| Ok(Source::File(BufReader::with_capacity(BUFFER, rewound(file)?))));
         let mut sources: Vec<Source> = written.collect::<io::Result<_>>()?;
         sources.push(Source::Memory(std::mem::take(&mut self.rows).into_iter()));
-        let mut sorted = Sorted { ranks: self.ranks(), names: self.names, sources, heads: BinaryHeap::new() };
+        let (ranks, names, conditions) = (self.ranks(), self.symbols.texts, self.conditions.texts);
+        let mut sorted = Sorted { ranks, names, conditions, sources, heads: BinaryHeap::new() };
         for source in 0..sorted.sources.len() {
             sorted.advance(source)?;
         }
         Ok(sorted)
     }
 
-    fn number(&mut self, name: &str) -> io::Result<u32> {
-        if let Some(number) = self.symbols.get(name) {
-            return Ok(*number);
-        }
-        if self.names.len() >= MAX_SYMBOLS {
-            return Err(io::Error::other(format!(
-                "it has more than {MAX_SYMBOLS} symbols, for which there is no memory"
-            )));
-        }
-        let (name, number): (Arc<str>, _) = (name.into(), self.names.len() as u32);
-        self.names.push(Arc::clone(&name));
-        self.symbols.insert(name, number);
-        Ok(number)
-    }
-
     /// The places of the symbols in the order of their names, by their numbers.
     fn ranks(&self) -> Vec<u32> {
-        let mut numbers: Vec<u32> = (0..self.names.len() as u32).collect();
-        numbers.sort_unstable_by_key(|number| &*self.names[*number as usize]);
+        let mut numbers: Vec<u32> = (0..self.symbols.texts.len() as u32).collect();
+        numbers.sort_unstable_by_key(|number| &*self.symbols.texts[*number as usize]);
         let mut ranks = vec![0; numbers.len()];
         for (rank, number) in (0..).zip(numbers) {
             ranks[number as usize] = rank;
@@ -110,9 +100,37 @@ impl Sorter {
     }
 }
 
+/// Texts by their numbers, and the numbers by them.
+#[derive(Default)]
+struct Names {
+    numbers: FxHashMap<Arc<str>, u32>,
+    texts: Vec<Arc<str>>,
+}
+
+impl Names {
+    /// `None` where there are too many.
+    fn number(&mut self, text: &str) -> Option<u32> {
+        if let Some(number) = self.numbers.get(text) {
+            return Some(*number);
+        }
+        if self.texts.len() >= MAX_SYMBOLS {
+            return None;
+        }
+        let (text, number): (Arc<str>, _) = (text.into(), self.texts.len() as u32);
+        self.texts.push(Arc::clone(&text));
+        self.numbers.insert(text, number);
+        Some(number)
+    }
+}
+
+fn too_many(of_what: &str) -> io::Error {
+    io::Error::other(format!("it has more than {MAX_SYMBOLS} {of_what}, for which there is no memory"))
+}
+
 /// Rows in order.
 pub struct Sorted {
     names: Vec<Arc<str>>,
+    conditions: Vec<Arc<str>>,
     ranks: Vec<u32>,
     sources: Vec<Source>,
     /// The first row of each source that has any left.
@@ -170,6 +188,12 @@ impl Sorted {
         &self.names[row.symbol as usize]
     }
 
+    /// The text of a row's conditions; empty where it has none.
+    #[must_use]
+    pub fn conditions(&self, row: &Row) -> &str {
+        self.conditions.get(row.conditions as usize).map_or("", |text| text)
+    }
+
     fn advance(&mut self, source: usize) -> io::Result<()> {
         let row = match &mut self.sources[source] {
             Source::Memory(rows) => rows.next(),
@@ -203,13 +227,13 @@ pub fn rewound(mut file: File) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::{Price, Timestamp, Volume};
+    use common::{Codes, Extras, Price, Timestamp, Volume};
     use proptest::prelude::*;
 
-    type Tick = (String, i64, i64, Option<i64>, Option<u32>);
+    type Tick = (String, i64, i64, Option<i64>, Option<u32>, Option<&'static str>);
 
     fn content(tick: &Tick) -> Content<'_> {
-        let (symbol, at, close, high, volume) = tick;
+        let (symbol, at, close, high, volume, conditions) = tick;
         let price = |nanos| Price::from_nanos(nanos);
         Content {
             symbol,
@@ -219,7 +243,17 @@ mod tests {
             low: None,
             close: price(*close),
             volume: volume.and_then(|nanos| Volume::from_parts(i64::MAX - 3, nanos % Volume::ONE)),
+            extras: extras(*at, *high, *conditions),
         }
+    }
+
+    fn extras(number: i64, bid: Option<i64>, conditions: Option<&str>) -> Extras<'_> {
+        let mut extras = Extras::default();
+        extras.set_bid(bid.unwrap_or_default());
+        extras.set_ask(number);
+        bid.into_iter().for_each(|_| extras.set_sequence(number));
+        extras.set_conditions(Codes::of_text(conditions.unwrap_or_default()));
+        extras
     }
 
     fn place(number: usize) -> Place {
@@ -230,7 +264,8 @@ mod tests {
         #[test]
         fn rows_come_back_whole_and_by_symbol_time_and_place_however_many_runs_there_are(
             ticks in proptest::collection::vec(
-                ("[a-cB]{1,2}", 0_i64..9, -i64::MAX..=i64::MAX, proptest::option::of(0_i64..9), proptest::option::of(any::<u32>())),
+                ("[a-cB]{1,2}", 0_i64..9, -i64::MAX..=i64::MAX, proptest::option::of(0_i64..9), proptest::option::of(any::<u32>()),
+                 proptest::option::of(proptest::sample::select(vec!["[\"@\"]", "7"]))),
                 0..40,
             ),
             run in 1_usize..20,
@@ -247,7 +282,7 @@ mod tests {
             for (_, _, place, content) in expected {
                 let row = sorted.next_row().unwrap().unwrap();
                 prop_assert_eq!(row.place, place);
-                prop_assert_eq!(row.content(sorted.name(&row)), content);
+                prop_assert_eq!(row.content(sorted.name(&row), sorted.conditions(&row)), content);
             }
             prop_assert!(sorted.next_row().unwrap().is_none());
         }

@@ -4,7 +4,7 @@ use super::look::Seen;
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock;
+use crate::lock::{self, Hold};
 use common::Timestamp;
 use service::Failure;
 use service::pg;
@@ -202,7 +202,7 @@ pub async fn announce(
 ) -> Result<(), Failure> {
     let token = index.lock.clone();
     let noted = async {
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref()).await?;
+        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
         for object in objects {
             insert(&mut transaction, (candidate, run_id, "written"), object).await?;
         }
@@ -244,7 +244,7 @@ pub async fn switch(
 ) -> Result<(), Failure> {
     let token = index.lock.clone();
     let switched = async {
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref()).await?;
+        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
         pg::query(
             "update lake_objects set state = 'superseded'
              where hour = $1 and state = 'verified' and starts_with(key, $2)",

@@ -114,6 +114,7 @@ impl Growing {
             Part::OtherNumber => {
                 self.regex.push_str("-?(?:0|[1-9][0-9]{0,8})(?:\\.[0-9]{1,9})?(?:[eE][+-]?[0-9]{1,3})?");
             }
+            Part::Bid | Part::Ask | Part::Conditions | Part::Sequence => {}
             Part::OtherText => self.regex.push_str("[ !#-\\[\\]-~]*"),
         }
     }
@@ -136,6 +137,10 @@ impl Pattern {
     pub fn of(line: &LineLayout, rules: &Rules) -> Option<Self> {
         let mut growing = Growing { regex: "^".to_owned(), groups: [None; SLOTS + 1], count: 0 };
         for (literal, part) in &line.layout.steps {
+            // Whether such a trade counts is for our own decoder to say.
+            if matches!(part, Part::Bid | Part::Ask | Part::Conditions | Part::Sequence) {
+                return None;
+            }
             growing.regex.push_str(&escaped(literal)?);
             growing.part(*part, rules);
         }

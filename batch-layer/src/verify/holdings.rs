@@ -374,6 +374,7 @@ mod tests {
                 low: None,
                 close: Price::from_nanos(1),
                 volume: common::Volume::from_parts(offset.cast_signed(), 0),
+                extras: common::Extras::default(),
             };
             holdings.add(0, Some(*offset), &content);
         }
@@ -475,6 +476,7 @@ mod tests {
             low: None,
             close: Price::from_nanos(1),
             volume: None,
+            extras: common::Extras::default(),
         }
     }
 }

@@ -207,6 +207,7 @@ fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
         low: price("low")?,
         close: price("close")?,
         volume: volume.and_then(|volume| volume.0),
+        extras: common::Extras::default(),
     })
 }
 

@@ -4,9 +4,9 @@ use super::{ROUNDS, Work};
 use crate::archive::Folder;
 use crate::engine::Summed;
 use crate::hour::Hour;
-use crate::index::{Computed, Indexed, Stale};
+use crate::index::{Computed, Indexed, Seen, Stale};
 use crate::scan::{Conflicts, HourBars, Offsets, Overlap, places};
-use crate::shared::{self, Shared};
+use crate::shared::Shared;
 use crate::summary::{self, Summary, changed_symbols};
 use crate::survey::{Change, ChangeKind};
 use crate::totals::{self, MAX_SYMBOLS};
@@ -20,6 +20,7 @@ use tracing::Instrument;
 /// An hour that is to be computed, and what is known of it.
 pub(super) struct Due<'a> {
     pub(super) stale: Stale,
+    seen: &'a Seen,
     /// Some of its objects were read by other rules than this run's.
     is_read_otherwise: bool,
     /// Objects that this run cannot read.
@@ -86,7 +87,8 @@ impl Work {
             let later = stretch.end..self.plan.window.end;
             self.fail_refused();
             let is_done = |hour: &Hour| self.failed.contains(hour) || self.left.contains(hour);
-            stale.retain(|stale| !is_done(&stale.hour) && !later.contains(&stale.hour));
+            let is_of_others = |hour: &Hour| self.own.is_some() && !stretch.contains(hour);
+            stale.retain(|Stale { hour, .. }| !is_done(hour) && !later.contains(hour) && !is_of_others(hour));
             if stale.is_empty() {
                 return Ok(());
             }
@@ -120,12 +122,14 @@ impl Work {
     /// Computes one hour, unless it changed meanwhile. `pending`: hours that will be computed after it.
     async fn compute(&mut self, mut stale: Stale, pending: &FxHashSet<Hour>) -> Result<(), Failure> {
         let hour = stale.hour;
+        let seen = &self.index.seen(hour).await?;
         let objects = self.index.objects_of(hour).await?;
+        self.forget_others(&objects);
         let (foreign, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(|indexed| self.is_foreign(indexed));
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
         let is_changed = is_forced || stale.replaced || stale.reread;
         if !is_changed && objects.iter().all(|object| object.merged) {
-            return self.settle(hour, &foreign).await;
+            return self.settle((hour, seen), &foreign).await;
         }
         let known = self.index.computed(hour).await?;
         let merged = objects.iter().chain(&foreign).filter(|object| object.merged).count();
@@ -133,13 +137,13 @@ impl Work {
             // What was replaced is again what it was.
             (stale.replaced, stale.reread) = (false, false);
             if !is_forced && objects.iter().all(|object| object.merged) {
-                return self.settle(hour, &foreign).await;
+                return self.settle((hour, seen), &foreign).await;
             }
         }
         match (objects.is_empty(), foreign.is_empty()) {
             (true, true) if is_forced && self.is_written_from_kept(&stale, known.as_ref()) => {}
-            (true, true) => return self.empty(stale, known.as_ref(), is_forced).await,
-            (true, false) if known.is_none() => return self.settle(hour, &foreign).await,
+            (true, true) => return self.empty((stale, seen), known.as_ref(), is_forced).await,
+            (true, false) if known.is_none() => return self.settle((hour, seen), &foreign).await,
             _ => self.engine.forget_before(hour),
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
@@ -147,7 +151,7 @@ impl Work {
         let has_other_sums = known.is_none_or(|known| *known.format != *self.format);
         let is_read_otherwise =
             objects.iter().any(|indexed| *indexed.format != *self.format) || (stale.reread && has_other_sums);
-        let due = Due { stale, is_read_otherwise, foreign, is_forced, objects, known, pending };
+        let due = Due { stale, seen, is_read_otherwise, foreign, is_forced, objects, known, pending };
         let Some(new) = self.sums(&due).await? else {
             return Ok(());
         };
@@ -155,9 +159,9 @@ impl Work {
     }
 
     /// An hour with nothing to do: but where a run with another prefix has, it stays stale for that.
-    async fn settle(&mut self, hour: Hour, foreign: &[Indexed]) -> Result<(), Failure> {
+    async fn settle(&mut self, (hour, seen): (Hour, &Seen), foreign: &[Indexed]) -> Result<(), Failure> {
         if foreign.iter().all(|indexed| indexed.merged) {
-            return self.index.settle(hour).await;
+            return self.index.settle(hour, seen).await;
         }
         self.left.insert(hour);
         Ok(())
@@ -187,8 +191,6 @@ impl Work {
             self.note_rewritten(due.stale.hour, known);
         }
         self.note_conflicts(due.stale.hour, sum.conflicts);
-        let shared = shared::find(&mut self.index, due.stale.hour, &sum.offsets).await?;
-        let also_elsewhere = self.note_shared(due.stale.hour, &shared);
         let conflicts = kept.map_or(0, |known| known.conflicts) + sum.conflicts.records;
         let summary = Summary {
             hour: due.stale.hour,
@@ -200,13 +202,18 @@ impl Work {
             gone_objects: gone,
             withdrawn,
             conflicts,
-            shared,
+            seen: due.seen,
             format: &format,
             location: &self.store.location(),
             run_id: self.run_id,
         };
-        summary.write(&mut self.index).await?;
+        let written = summary.write(&mut self.index).await?;
         let Summary { hour, sum, .. } = summary;
+        let Some(shared) = written else {
+            self.note_retry(hour);
+            return Ok(());
+        };
+        let also_elsewhere = self.note_shared(hour, &shared);
         self.counts.hours_computed += 1;
         self.counts.ticks += sum.ticks;
         let without_volume = sum.bars.iter().filter(|(_, bar)| !bar.traded.is_known).count();
@@ -287,7 +294,7 @@ impl Work {
         let Some(before) = known.filter(|_| !due.needs_all()) else {
             self.fail_foreign(hour, due.foreign);
             if !due.stale.replaced && !due.stale.reread && added.is_empty() {
-                self.settle(hour, due.foreign).await?;
+                self.settle((hour, due.seen), due.foreign).await?;
             }
             return Ok(None);
         };
@@ -420,7 +427,7 @@ impl Work {
             Summed::Moved(object) => {
                 if let Some(other) = objects.iter().find(|indexed| *indexed.format != *self.format) {
                     self.fail_moved(hour, other);
-                } else if let Some(indexed) = folder_of(&object.key) {
+                } else if let Some(indexed) = folder_of(&object.key).filter(|indexed| self.is_own(&indexed.folder)) {
                     let folder = self.folder_of(&indexed.folder);
                     let change = Change {
                         object,
@@ -446,17 +453,22 @@ impl Work {
     }
 
     /// An hour without objects: its ticks were withdrawn, or have expired.
-    async fn empty(&mut self, stale: Stale, known: Option<&Computed>, is_forced: bool) -> Result<(), Failure> {
+    async fn empty(
+        &mut self,
+        (stale, seen): (Stale, &Seen),
+        known: Option<&Computed>,
+        is_forced: bool,
+    ) -> Result<(), Failure> {
         let hour = stale.hour;
         let Some(known) = known else {
-            return self.index.settle(hour).await;
+            return self.index.settle(hour, seen).await;
         };
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
         if is_allowed || (is_whole && stale.replaced && !stale.reread) {
             let why = if is_allowed { "--allow-shrink says so" } else { "its objects were replaced by others without" };
             self.progress.warn(format_args!("hour {hour}: its {} records are taken out: {why}", known.ticks));
-            return summary::withdraw(&mut self.index, hour).await;
+            return summary::withdraw(&mut self.index, hour, seen).await;
         }
         if stale.replaced || stale.reread {
             let why = match stale.reread {
@@ -472,7 +484,7 @@ impl Work {
                        they are, and --allow-shrink, with a window that holds it, deletes them";
             self.fail(hour, why);
         }
-        self.index.settle(hour).await
+        self.index.settle(hour, seen).await
     }
 
     /// An object that this run has not read into the index, because it lies in a folder far off.

@@ -98,7 +98,7 @@ impl Work {
                 // In folders farther off a change of flags would draw in their neighbours, and so on through all of
                 // history.
                 let (is_own, is_near) = (self.touches_window(&folder), self.is_near(&folder));
-                let force = force && is_own;
+                let force = force && is_own && self.is_read_anew(&folder);
                 let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, is_near, force);
                 if is_near && listed > survey.passed_over {

@@ -8,7 +8,7 @@ use testing::s3::{Bucket, Listed};
 use testing::{Child, HttpProxy, Treatment, eventually, stack};
 
 /// `symbols` ticks of each of `hours` hours from 2025-06-02T00 on; an object an hour.
-async fn archive(world: &World, hours: i64, symbols: i64) -> Vec<Tick> {
+pub async fn archive(world: &World, hours: i64, symbols: i64) -> Vec<Tick> {
     let tick = |hour: i64, number: i64| Tick {
         symbol: format!("S{number}"),
         at: at(hour, 0).plus_micros(number * 1000),

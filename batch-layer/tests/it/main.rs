@@ -23,6 +23,7 @@ mod rules;
 mod runs;
 mod secure;
 mod shared;
+mod sharing;
 #[cfg(feature = "spark")]
 mod spark;
 mod support;

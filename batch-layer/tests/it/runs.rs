@@ -267,6 +267,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         format: "lines".into(),
         instead_of: None,
     };
+    let seen = old.seen(hour).await.unwrap();
     let summary = Summary {
         hour,
         sum: old.computed(hour).await.unwrap().unwrap().sum.unwrap(),
@@ -277,7 +278,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         gone_objects: 0,
         withdrawn: Offsets::default(),
         conflicts: 7,
-        shared: Vec::new(),
+        seen: &seen,
         format: "lines",
         location: "s3://elsewhere/",
         run_id: old_run,
@@ -285,11 +286,11 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     let refused = [
         old.store(&[entry]).await,
         old.note_broken(&object, "raw/", &broken, &[hour].into_iter().collect()).await.map(drop),
-        summary.write(&mut old).await,
-        summary::withdraw(&mut old, hour).await,
+        summary.write(&mut old).await.map(drop),
+        summary::withdraw(&mut old, hour, &seen).await,
         batch_layer::completeness::judge(&mut old, &window, (&BTreeSet::new(), &BTreeMap::new())).await.map(drop),
         ledger::begin(&mut old, "the old run, once more", true).await.map(drop),
-        old.settle(hour).await,
+        old.settle(hour, &seen).await,
         old.mend(&["k".to_owned()]).await,
         old.restore(&[key(10, 0, 0)], true).await,
         old.mark_shrunk(&window).await,
@@ -308,7 +309,8 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     ledger::finish(&mut old, old_run, &Counts::default(), &Ok(())).await;
     let runs = world.rows("select concat_ws(': ', arguments, status) from batch_runs order by run_id").await;
     assert_eq!(runs[1..], ["the old run: failed", "the new run: running"]);
-    new.settle(hour).await.unwrap();
+    let seen = new.seen(hour).await.unwrap();
+    new.settle(hour, &seen).await.unwrap();
     assert_eq!(world.number("select count(*) from stale_hours").await, 0);
 }
 

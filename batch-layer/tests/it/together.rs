@@ -8,7 +8,7 @@ use testing::{Child, eventually};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const TAKEOVER: [&str; 2] = ["--takeover-after", "5s"];
-const AT_WORK: &str = "another run of batch-layer is at work";
+pub const AT_WORK: &str = "another run of batch-layer is at work";
 
 /// Objects of some hours, of which nothing is computed.
 async fn archived() -> World {
@@ -24,7 +24,7 @@ async fn archived() -> World {
 }
 
 /// All that a run leaves behind but its own number and times.
-async fn left(world: &World) -> Vec<String> {
+pub async fn left(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     for (table, without) in [
         ("hourly_stock_summary", "'computed_at'"),

@@ -40,6 +40,13 @@ pub(super) struct RawPrices<'a> {
     pub close: &'a RawValue,
 }
 
+impl RawPrices<'_> {
+    fn have(&self, raw: &RawValue) -> bool {
+        let all = [Some(self.open), self.high, self.low, Some(self.close)];
+        all.into_iter().flatten().any(|price| std::ptr::eq(price, raw))
+    }
+}
+
 impl<'a> Fields<'a> {
     pub fn parse(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
         if !text.trim_ascii_start().starts_with('{') {
@@ -88,6 +95,12 @@ impl<'a> Fields<'a> {
             (Some(one), Some(other)) => Err(ambiguous(field, one, other)),
             (one, _) => Ok(one.map(|one| one.raw)),
         }
+    }
+
+    /// As [`Fields::get`], for what a tick says beside its prices: a member that is one of those is nothing else. Alpaca
+    /// has a bar's close where a trade has its conditions.
+    pub fn extra(&self, field: Field, prices: &RawPrices<'a>) -> Result<Option<&'a RawValue>, Reject> {
+        Ok(self.get(field)?.filter(|raw| !prices.have(raw)))
     }
 
     pub fn require(&self, field: Field, mapping: &Mapping) -> Result<&'a RawValue, Reject> {

@@ -6,7 +6,7 @@
 use super::mapping::Field;
 use super::shape::{Part, Shape, Step};
 use super::text::Literal;
-use super::values::{is_number, number, plain_text, unwrapped};
+use super::values::{correction_of, is_number, number, plain_text, unwrapped};
 use super::{Found, Rules, SymbolFrom, TimestampFrom};
 use crate::timestamp::EpochUnit;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -24,6 +24,13 @@ pub(super) fn shape(value: &[u8], rules: &Rules) -> Option<Shape> {
     let found = steps.iter().filter(|step| !matches!(step.part, Part::OtherNumber | Part::OtherText)).count();
     (found == chosen.0.len()).then(|| Shape::new(steps, tail))
 }
+
+const EXTRAS: [(Field, Part); 4] = [
+    (Field::Bid, Part::Bid),
+    (Field::Ask, Part::Ask),
+    (Field::Conditions, Part::Conditions),
+    (Field::Sequence, Part::Sequence),
+];
 
 /// The values that the tick is made of, each with what it is; and those that say of which kind it is, which do not vary.
 struct Chosen<'a>(Vec<(Part, &'a RawValue)>, Vec<&'a RawValue>);
@@ -53,11 +60,20 @@ impl<'a> Chosen<'a> {
         chosen.extend(prices.high.map(|raw| (Part::High, raw)));
         chosen.extend(prices.low.map(|raw| (Part::Low, raw)));
         chosen.extend(found.fields.get(Field::Volume).ok()?.map(|raw| (Part::Volume, raw)));
+        for (field, part) in EXTRAS {
+            chosen.extend(found.fields.extra(field, &prices).ok()?.map(|raw| (part, raw)));
+        }
         if found.provenance().is_some() {
             chosen.extend([(Part::Partition, found.partition?), (Part::Offset, found.offset?)]);
         }
         let kinds = rules.conditions.iter().map(|condition| condition.find(found.object).ok());
-        let kinds: Vec<&RawValue> = kinds.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+        let mut kinds: Vec<&RawValue> = kinds.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+        // That it corrects nothing is compared as it is; what corrects something is rare, and for the strict path.
+        let correction = found.fields.extra(Field::Correction, &prices).ok()?;
+        if correction.is_some_and(|raw| correction_of(raw) != Ok(None)) {
+            return None;
+        }
+        kinds.extend(correction);
         // A symbol that says the kind, say, is both: what varies cannot be fixed.
         let is_both = kinds.iter().any(|kind| chosen.iter().any(|(_, raw)| is_within(raw, kind)));
         (!is_both).then_some(Self(chosen, kinds))
@@ -104,7 +120,10 @@ fn is_readable(part: Part, raw: &RawValue) -> bool {
     match part {
         Part::Symbol | Part::TimestampText => is_text(raw),
         Part::Partition | Part::Offset => is_plain_number(raw),
-        Part::Price | Part::Open | Part::High | Part::Low | Part::Close => is_json_number(raw) || is_text(raw),
+        Part::Price | Part::Open | Part::High | Part::Low | Part::Close | Part::Bid | Part::Ask => {
+            is_json_number(raw) || is_text(raw)
+        }
+        Part::Conditions => is_plain_number(raw) || raw.get().starts_with(['"', '[']),
         _ => is_plain_number(raw) || is_text(raw),
     }
 }
@@ -135,7 +154,8 @@ fn cut(text: &str, parts: &[(Part, &RawValue)]) -> Option<(Vec<Step>, Literal)> 
     let mut steps = Vec::new();
     let mut at = 0;
     for (part, raw) in parts.iter().map(|(part, raw)| (*part, raw.get())) {
-        let quote = usize::from(raw.starts_with('"'));
+        // Conditions may be a text in one message, and an array in the next.
+        let quote = usize::from(raw.starts_with('"') && part != Part::Conditions);
         let begin = (raw.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
         let literal = text.as_bytes().get(at..begin + quote)?;
         steps.push(Step { literal: Literal::new(literal), part });

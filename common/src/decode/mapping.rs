@@ -34,13 +34,23 @@ pub enum Field {
     Close,
     /// How much was traded.
     Volume,
+    /// The best bid at the time of a trade.
+    Bid,
+    /// The best ask.
+    Ask,
+    /// The conditions of the sale.
+    Conditions,
+    /// The feed's own number of the message. It has no usual name: most numbers have holes by nature.
+    Sequence,
+    /// Whether the message takes a trade back or corrects one; it becomes one of the conditions. It has no usual name.
+    Correction,
     /// Of a time whose date stands in another member, which is the timestamp then. It has no usual name.
     TimeOfDay,
 }
 
 impl Field {
     /// Each of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Symbol,
         Self::Timestamp,
         Self::Price,
@@ -49,6 +59,11 @@ impl Field {
         Self::Low,
         Self::Close,
         Self::Volume,
+        Self::Bid,
+        Self::Ask,
+        Self::Conditions,
+        Self::Sequence,
+        Self::Correction,
         Self::TimeOfDay,
     ];
 
@@ -64,12 +79,22 @@ impl Field {
             Self::Low => "low",
             Self::Close => "close",
             Self::Volume => "volume",
+            Self::Bid => "bid",
+            Self::Ask => "ask",
+            Self::Conditions => "conditions",
+            Self::Sequence => "sequence",
+            Self::Correction => "correction",
             Self::TimeOfDay => "time_of_day",
         }
     }
 }
 
 impl Field {
+    /// Whether it is looked for under a name only where that was said.
+    pub(super) const fn is_mapped_alone(self) -> bool {
+        matches!(self, Self::Sequence | Self::Correction | Self::TimeOfDay)
+    }
+
     /// Whether who says where this field stands says that `other` stands nowhere else, or is not there: the prices of a
     /// bar and the one of a trade exclude each other.
     #[must_use]
@@ -143,7 +168,7 @@ impl Mapping {
     /// Whether the field is looked for under the usual names.
     pub(super) fn has_defaults(&self, field: Field) -> bool {
         let mut mapped = Field::ALL.into_iter().filter(|mapped| !self.paths(*mapped).is_empty());
-        field != Field::TimeOfDay && !mapped.any(|mapped| mapped.excludes(field))
+        !field.is_mapped_alone() && !mapped.any(|mapped| mapped.excludes(field))
     }
 
     /// Whether a path has this name in it.

@@ -10,7 +10,7 @@ use super::values::is_plain_upper_case;
 use super::{Given, MAX_VALUE_BYTES, Provenance, Record};
 use crate::tick::Prices;
 use crate::timestamp::{EpochUnit, TimeRules};
-use crate::{Price, Symbol, Tick, Timestamp, Volume};
+use crate::{Codes, Extras, Price, Symbol, Tick, Timestamp, Volume};
 
 /// Shapes kept: a topic has few, and an archive whose sink orders fields by hash has one an object.
 const KEPT: usize = 8;
@@ -113,7 +113,8 @@ pub(super) struct Step {
     pub part: Part,
 }
 
-/// A part that varies. Texts, and numbers written as text, are read without their quotes, which belong to the literals.
+/// A part that varies. Texts, and numbers written as text, are read without their quotes, which belong to the literals;
+/// conditions with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// What was traded.
@@ -134,6 +135,14 @@ pub enum Part {
     Close,
     /// How much was traded.
     Volume,
+    /// The best price that a buyer offers.
+    Bid,
+    /// The best that a seller asks.
+    Ask,
+    /// What is said of a trade.
+    Conditions,
+    /// Its number.
+    Sequence,
     /// The partition that the line came from.
     Partition,
     /// The offset in it.
@@ -154,6 +163,7 @@ struct Read<'a> {
     low: Option<i64>,
     close: i64,
     volume: Option<Volume>,
+    extras: Extras<'a>,
     partition: Option<i64>,
     offset: Option<i64>,
 }
@@ -221,6 +231,7 @@ impl<'a> Read<'a> {
                 let (volume, after) = volume(text, at)?;
                 (self.volume, end) = (Some(volume), after);
             }
+            Part::Bid | Part::Ask | Part::Conditions | Part::Sequence => end = self.extra(part, text, at)?,
             Part::Partition => {
                 let (partition, after) = integer(text, at)?;
                 (self.partition, end) = (Some(partition), after);
@@ -231,6 +242,22 @@ impl<'a> Read<'a> {
             }
             Part::OtherNumber => end = other_number(text, at)?,
             Part::OtherText => end = at + other_text_len(text.rest(at)),
+        }
+        Some(end)
+    }
+
+    /// Out of line: most ticks have none.
+    fn extra(&mut self, part: Part, text: Text<'a>, at: usize) -> Option<usize> {
+        if part == Part::Conditions {
+            let (conditions, length) = Codes::at_front(text.rest(at))?;
+            self.extras.set_conditions(conditions);
+            return Some(at + length);
+        }
+        let (number, end) = if part == Part::Sequence { integer(text, at)? } else { nanos(text, at)? };
+        match part {
+            Part::Bid => self.extras.set_bid(number),
+            Part::Ask => self.extras.set_ask(number),
+            _ => self.extras.set_sequence(number),
         }
         Some(end)
     }
@@ -249,7 +276,7 @@ impl<'a> Read<'a> {
         if given.is_upper && !is_plain_upper_case(symbol.as_str()) {
             return None;
         }
-        let tick = Tick::of_symbol(symbol, timestamp, prices, self.volume, given.bounds)?;
+        let tick = Tick::of_symbol(symbol, timestamp, prices, self.volume, self.extras, given.bounds)?;
         let provenance = match (self.partition, self.offset) {
             (Some(partition), Some(offset)) => Some(Provenance { partition: i32::try_from(partition).ok()?, offset }),
             _ => None,

@@ -448,12 +448,12 @@ fn some_value() -> impl Strategy<Value = String> {
         price(),
         price(),
         prop_oneof![4 => digits(), 1 => number()],
-        other,
-        0_u8..9,
+        (other, some_extra()),
+        0_u8..10,
         "[ \n]{0,1}",
     );
     (members, prop_oneof![2 => Just(false), 1 => Just(true)]).prop_map(
-        |((symbol, time, open, high, low, close, volume, other, which, space), enveloped)| {
+        |((symbol, time, open, high, low, close, volume, (other, extra), which, space), enveloped)| {
             let mut members = vec![
                 format!("\"symbol\":{symbol}"), format!("\"timestamp\":{time}"), format!("\"open\":{open}"),
                 format!("\"close\":{close}"), format!("\"volume\":{space}{volume}"),
@@ -467,6 +467,7 @@ fn some_value() -> impl Strategy<Value = String> {
                 5 => members.insert(2, format!("\"kafka_partition\":{other}")),
                 6 => members.rotate_left(2),
                 7 => members.push("\"kafka_partition\":-3,\"kafka_offset\":-77".to_owned()),
+                8 => members.insert(3, extra),
                 _ => {}
             }
             let bare = format!("{{{}}}{space}", members.join(","));
@@ -477,6 +478,159 @@ fn some_value() -> impl Strategy<Value = String> {
             }
         },
     )
+}
+
+/// Members that say something beside prices and volume, and some that nearly do.
+fn some_extra() -> impl Strategy<Value = String> {
+    let price = prop_oneof![
+        6 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}",
+        2 => "\"[1-9][0-9]{0,4}\\.[0-9]{1,12}\"",
+        1 => "-?[0-9]{1,20}(\\.[0-9]{1,12})?([eE]-?[0-9]{1,2})?",
+        1 => proptest::sample::select(vec!["null", "\"\"", "\"n/a\"", "[1]", "{}", "true"]).prop_map(str::to_owned),
+    ];
+    let codes = prop_oneof![
+        4 => "\\[(\"[@A-Z]\"(,\"[@A-Z]\"){0,3})?\\]",
+        2 => "\\[[0-9]{1,2}(, ?[0-9]{1,2}){0,18}\\]",
+        1 => "\"[A-Z, é@]{0,40}\"",
+        1 => "\\[ ?(\"[ A-Z\\\\é]{0,3}\"|-?[0-9]{1,3}(\\.[0-9])?|null)(,(\"[A-Za-z ]{0,40}\"|[0-9]{1,20}|true))?\\]",
+        1 => "-?[0-9]{1,20}",
+        1 => proptest::sample::select(vec!["null", "{}", "true", "[[]]", "\"\\u0041\""]).prop_map(str::to_owned),
+    ];
+    (price.clone(), price, codes, "[0-9]{1,20}|\"[0-9]{1,4}\"|-1|1\\.5|null|\"x\"", 0_u8..6).prop_map(
+        |(bid, ask, codes, sequence, which)| match which {
+            0 => format!("\"bid\":{bid}"),
+            1 => format!("\"bid\":{bid},\"ask\":{ask}"),
+            2 => format!("\"conditions\":{codes}"),
+            3 => format!("\"best_bid\":{bid},\"bid_price\":{ask}"),
+            4 => format!("\"n\":{sequence},\"ask\":{ask}"),
+            _ => format!("\"n\":{sequence},\"bid\":{bid},\"ask\":{ask},\"conditions\":{codes}"),
+        },
+    )
+}
+
+/// Bid, ask, conditions and sequence, and whether something could not be read.
+fn extras(decoder: &mut Decoder, value: &str) -> (String, bool) {
+    let tick = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick;
+    let extras = tick.extras();
+    let or_none = |price: Option<crate::Price>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
+    let codes = extras.conditions().iter().collect::<Vec<_>>().join("+");
+    let sequence = extras.sequence().map_or_else(|| "-".to_owned(), |number| number.to_string());
+    (format!("{} {} [{codes}] {sequence}", or_none(extras.bid()), or_none(extras.ask())), extras.has_unread())
+}
+
+fn trade(members: &str) -> String {
+    format!(r#"{{"symbol":"A","price":2.5,"volume":7,"ts":1749218401123{members}}}"#)
+}
+
+#[test]
+fn a_mapped_correction_is_the_first_condition_and_an_ordinary_trade_has_none() {
+    let many = r#","conditions":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"#;
+    let kept = "correction=8 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15";
+    for (members, expected, has_unread) in [
+        (r#","x":0,"conditions":["@","T"]"#, "@ T", false),
+        (r#","x":"00""#, "", false),
+        (r#","x":"N""#, "", false),
+        (r#","x":"" "#, "", false),
+        (r#","x":false"#, "", false),
+        (r#","x":null,"conditions":["@"]"#, "@", false),
+        (r#","x":8,"conditions":["@","T"]"#, "correction=8 @ T", false),
+        (r#","x":"08""#, "correction=8", false),
+        (r#","x":" canceled ","conditions":["é"]"#, "correction=canceled é", false),
+        (r#","x":[1],"conditions":["@"]"#, "@", true),
+        (r#","x":1.5"#, "", true),
+        (&format!(r#","x":8{many}"#), kept, true),
+        (r#","correction":8"#, "", false),
+    ] {
+        let mut decoder = mapped("correction=x");
+        // What is learnt of an ordinary trade must not be taken for one that is none.
+        for members in [r#","x":0"#, r#","x":0,"conditions":["@","T"]"#, members, members] {
+            let value = format!(r#"{{"symbol":"A","timestamp":1749218401,"price":1{members}}}"#);
+            let read = decoder.decode(value.as_bytes(), &ALONE).unwrap();
+            let strictly =
+                mapped("correction=x").decode_strictly(value.as_bytes(), &ALONE).map(|record| format!("{record:?}"));
+            assert_eq!(Ok(format!("{read:?}")), strictly, "{value}");
+        }
+        let value = format!(r#"{{"symbol":"A","timestamp":1749218401,"price":1{members}}}"#);
+        let extras = *decoder.decode(value.as_bytes(), &ALONE).unwrap().tick.extras();
+        let codes: Vec<&str> = extras.conditions().iter().collect();
+        assert_eq!((&*codes.join(" "), extras.has_unread()), (expected, has_unread), "{value}");
+    }
+}
+
+#[test]
+fn quotes_conditions_and_a_mapped_sequence_are_read_by_both_paths() {
+    for (members, expected, has_unread) in [
+        ("", "- - [] -", false),
+        (r#","bid":2.4,"ask":"2.60""#, "2.4 2.6 [] -", false),
+        (r#","bestBid":2.4"#, "2.4 - [] -", false),
+        (r#","conditions":["@","T"],"n":17"#, "- - [@+T] 17", false),
+        (r#","conditions":[12,37],"n":"0""#, "- - [12+37] 0", false),
+        (r#","conditions":"@,T""#, "- - [@+T] -", false),
+        // Feeds say in these ways that there is none.
+        (r#","bid":0,"ask":-1,"conditions":[" "],"n":null"#, "- - [] -", false),
+        (r#","bid":null,"ask":"","conditions":null,"n":"""#, "- - [] -", false),
+        // Not a tick is lost for what cannot be read.
+        (r#","bid":"n/a","ask":2.6"#, "- 2.6 [] -", true),
+        (r#","bid":[2.4,100],"ask":{"p":1}"#, "- - [] -", true),
+        (r#","bid":1e-12"#, "- - [] -", true),
+        (r#","bid":1e30,"ask":-1e30"#, "- - [] -", true),
+        (r#","bid":2.4,"bid_price":2.4,"best_bid":2.4"#, "2.4 - [] -", false),
+        (r#","bid_price":2.4,"best_bid":2.4"#, "- - [] -", true),
+        (r#","n":-1"#, "- - [] -", true),
+        (r#","n":9223372036854775807"#, "- - [] 9223372036854775807", false),
+        (r#","n":9223372036854775808"#, "- - [] -", true),
+        (r#","n":1.5,"conditions":{}"#, "- - [] -", true),
+        // The feed's own number is taken where it was said that it is one.
+        (r#","sequence":5"#, "- - [] -", false),
+    ] {
+        let mut decoder = mapped("sequence=n");
+        for _ in 0..2 {
+            assert_eq!(extras(&mut decoder, &trade(members)), (expected.to_owned(), has_unread), "{members}");
+        }
+    }
+}
+
+#[test]
+fn the_fast_path_takes_what_a_tick_says_beside_its_price() {
+    let first = trade(r#","bid":2.4,"ask":2.6,"conditions":["@"],"n":17"#);
+    let mut fast = mapped("sequence=n");
+    assert!(fast.decode(first.as_bytes(), &ALONE).is_ok());
+    for members in [
+        r#","bid":2.45,"ask":12.6,"conditions":["@","T","I"],"n":18"#,
+        r#","bid":0,"ask":-1.5,"conditions":[],"n":0"#,
+        r#","bid":1e2,"ask":3,"conditions":"Odd Lot","n":18"#,
+        r#","bid":1,"ask":3,"conditions":[12, 37],"n":18"#,
+        r#","bid":1,"ask":3,"conditions":7,"n":18"#,
+    ] {
+        let like = trade(members);
+        let known = fast.decode_known(like.as_bytes(), &ALONE);
+        assert!(known.is_some(), "{like}");
+        assert_eq!(known, mapped("sequence=n").decode_strictly(like.as_bytes(), &ALONE).ok());
+    }
+}
+
+#[test]
+fn a_member_that_is_a_price_is_no_condition() {
+    let rules = || Rules { mapping: Mapping::new(&Preset::Alpaca.entries()), ..Rules::default() };
+    let bar = r#"{"T":"b","S":"A","o":2,"h":3,"l":1,"c":2,"v":7,"t":"2025-06-06T14:00:00Z"}"#;
+    let trade = r#"{"T":"t","S":"A","p":2.5,"s":7,"c":["@","I"],"z":"C","t":"2025-06-06T14:00:00Z"}"#;
+    let mut decoder = Decoder::new(rules(), NOW);
+    for _ in 0..2 {
+        assert_eq!(extras(&mut decoder, bar), ("- - [] -".to_owned(), false));
+        assert_eq!(extras(&mut decoder, trade), ("- - [@+I] -".to_owned(), false));
+    }
+    assert!(decoder.decode_known(bar.as_bytes(), &ALONE).is_some());
+    assert!(decoder.decode_known(trade.as_bytes(), &ALONE).is_some());
+}
+
+#[test]
+fn quotes_that_stand_outside_of_an_element_are_not_its_own() {
+    let value = r#"{"bid":1,"ask":2,"data":[{"symbol":"A","price":2,"ts":1749218401,"bid":3}]}"#;
+    let rules = Rules { each: "data".parse().ok(), ..Rules::default() };
+    let mut bids = Vec::new();
+    let mut note = |element: Element<'_>| bids.push(element.read.map(|record| record.tick.extras().bid()));
+    Decoder::new(rules, NOW).decode_each(value.as_bytes(), &ALONE, &mut note).unwrap();
+    assert_eq!(bids, [Ok(crate::Price::from_nanos(3_000_000_000))]);
 }
 
 #[test]
@@ -837,28 +991,32 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
         1 => "\"2025-06-0[0-9]\"",
     ];
     let symbol = prop_oneof![4 => "\"[A-Z]{1,5}\"", 2 => "\"[A-Za-zü]{1,5}\"", 1 => number()];
-    let names = (0_usize..4, 0_usize..5, 0_usize..4, 0_usize..4, 0_u8..12);
-    (symbol, time, number(), number(), number(), names).prop_map(|(symbol, time, price, other, volume, names)| {
-        let name = |names: &[&'static str], at: usize| names[at % names.len()];
-        let mut members = vec![
-            format!("\"{}\":{symbol}", name(&["symbol", "ticker", "Symbol", "s"], names.0)),
-            format!("\"{}\":{time}", name(&["timestamp", "ts", "Date", "t", "kafka_timestamp"], names.1)),
-            format!("\"{}\":{price}", name(&["price", "last", "p", "Close"], names.2)),
-            format!("\"{}\":{volume}", name(&["volume", "qty", "Volume", "v"], names.3)),
-        ];
-        match names.4 {
-            0 => members.push(format!("\"open\":{other}")),
-            1 => members.push(format!("\"q\":{{\"p\":{other},\"s\":\"Q\"}}")),
-            2 => members.push(format!("\"q\":{other}")),
-            3 => members.push(format!("\"High\":{other}")),
-            4 => members.push(format!("\"last\":{other}")),
-            5 => members.push(format!("\"q\":{{\"p\":{other}}},\"q\":{{\"s\":\"Z\"}}")),
-            6 => members.push("\"schema\":null".to_owned()),
-            7 => members.insert(2, format!("\"kafka_timestamp\":{other}")),
-            _ => {}
-        }
-        format!("{{{}}}", members.join(","))
-    })
+    let names = (0_usize..4, 0_usize..5, 0_usize..4, 0_usize..4, 0_u8..14);
+    let rest = (names, some_extra());
+    (symbol, time, number(), number(), number(), rest).prop_map(
+        |(symbol, time, price, other, volume, (names, extra))| {
+            let name = |names: &[&'static str], at: usize| names[at % names.len()];
+            let mut members = vec![
+                format!("\"{}\":{symbol}", name(&["symbol", "ticker", "Symbol", "s"], names.0)),
+                format!("\"{}\":{time}", name(&["timestamp", "ts", "Date", "t", "kafka_timestamp"], names.1)),
+                format!("\"{}\":{price}", name(&["price", "last", "p", "Close"], names.2)),
+                format!("\"{}\":{volume}", name(&["volume", "qty", "Volume", "v"], names.3)),
+            ];
+            match names.4 {
+                0 => members.push(format!("\"open\":{other}")),
+                1 => members.push(format!("\"q\":{{\"p\":{other},\"s\":\"Q\"}}")),
+                2 => members.push(format!("\"q\":{other}")),
+                3 => members.push(format!("\"High\":{other}")),
+                4 => members.push(format!("\"last\":{other}")),
+                5 => members.push(format!("\"q\":{{\"p\":{other}}},\"q\":{{\"s\":\"Z\"}}")),
+                6 => members.push("\"schema\":null".to_owned()),
+                7 => members.insert(2, format!("\"kafka_timestamp\":{other}")),
+                8..=10 => members.insert(names.0, extra),
+                _ => {}
+            }
+            format!("{{{}}}", members.join(","))
+        },
+    )
 }
 
 proptest! {
@@ -867,6 +1025,7 @@ proptest! {
         values in proptest::collection::vec(some_mapped_value(), 1..40),
         map in proptest::option::of(proptest::sample::select(vec![
             "price=p", "price=q.p|p,symbol=q.s|s", "timestamp=t,symbol=s,price=p,volume=v", "open=open,close=Close,high=High",
+            "sequence=n,conditions=q,bid=p", "conditions=conditions|volume,sequence=n|ts,ask=Close|ask",
         ])),
         zone: bool, record: bool, keyed: bool, unit in proptest::sample::select(vec![EpochUnit::Auto, EpochUnit::Ns]),
         time: bool, nonpositive: bool, upper: bool,

@@ -1,11 +1,13 @@
 //! The strict path's reading of single values.
 
 use super::Rules;
+use super::mapping::Field;
 use super::schemas::times::{self, TimeKind};
 use crate::decimal::{self, DecimalError, Rounding, parse_nanos};
+use crate::extras::{MAX_CODE_BYTES, MAX_CODES};
 use crate::reject::{Reason, Reject, excerpt};
 use crate::timestamp::{EpochUnit, TimeError, TimeRules};
-use crate::{Price, TimeBounds, Timestamp, Volume};
+use crate::{Codes, Extras, Price, TimeBounds, Timestamp, Volume};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -264,4 +266,69 @@ pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
         return Err(bad("is below zero"));
     }
     Volume::from_nanos(nanos).ok_or_else(beyond)
+}
+
+/// Notes a bid, an ask or a feed's number. Text without anything in it says that there is none.
+pub(super) fn extra(raw: &RawValue, field: Field, extras: &mut Extras<'_>) {
+    if plain_text(raw).is_some_and(|text| text.trim().is_empty()) {
+        return;
+    }
+    let number = number_or_text(raw).and_then(|text| match field {
+        Field::Sequence => decimal::parse(text, 0, Rounding::Exact).ok(),
+        _ => i64::try_from(parse_nanos(text).ok()?).ok(),
+    });
+    match (number, field) {
+        (None, _) => extras.note_unread(),
+        (Some(number), Field::Sequence) => extras.set_sequence(number),
+        (Some(nanos), Field::Bid) => extras.set_bid(nanos),
+        (Some(nanos), _) => extras.set_ask(nanos),
+    }
+}
+
+/// What a message corrects by, as a condition; `None` where it is an ordinary one. An error: it cannot be read.
+pub(super) fn correction_of(raw: &RawValue) -> Result<Option<String>, ()> {
+    let text = match raw.get() {
+        "false" => return Ok(None),
+        json if json.starts_with('"') => serde_json::from_str(json).map_err(drop)?,
+        json => json.to_owned(),
+    };
+    let text = text.trim();
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let code = if is_number { text.trim_start_matches('0') } else { text };
+    if code.is_empty() || code.eq_ignore_ascii_case("n") {
+        return Ok(None);
+    }
+    let is_code =
+        is_number || code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' '));
+    let code = format!("{CORRECTION}{code}");
+    if is_code && code.len() <= MAX_CODE_BYTES { Ok(Some(code)) } else { Err(()) }
+}
+
+/// What a condition begins with that comes from the member `correction`.
+const CORRECTION: &str = "correction=";
+
+/// Notes the conditions of a sale, what it corrects by in front of them.
+pub(super) fn conditions<'a>(
+    raw: Option<&'a RawValue>,
+    correction: Option<String>,
+    buffer: &'a mut String,
+    extras: &mut Extras<'a>,
+) {
+    let json = raw.map_or("[]", RawValue::get);
+    let mut room = String::new();
+    let Some(correction) = correction else {
+        let (codes, is_all) = Codes::of_json(json, buffer);
+        return set_conditions(codes, is_all, extras);
+    };
+    let (codes, is_all) = Codes::of_json(json, &mut room);
+    let is_all = is_all && codes.iter().count() < MAX_CODES;
+    let all = std::iter::once(&*correction).chain(codes.iter()).take(MAX_CODES);
+    set_conditions(Codes::of(all, buffer), is_all, extras);
+}
+
+fn set_conditions<'a>(codes: Codes<'a>, is_all: bool, extras: &mut Extras<'a>) {
+    extras.set_conditions(codes);
+    if !is_all {
+        extras.note_unread();
+    }
 }

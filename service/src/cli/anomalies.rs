@@ -2,7 +2,7 @@
 
 use anomalies::causal::Parameters;
 use anomalies::hindsight;
-use anomalies::{Calendar, Session};
+use anomalies::{Calendar, Conditions, Session};
 use clap::ValueEnum;
 use common::Timestamp;
 use common::decimal::{self, Rounding};
@@ -43,8 +43,49 @@ pub struct AnomalyArgs {
     #[arg(long, env = "PRICE_STEP", default_value = "0.01", value_parser = price_step, value_name = "PRICE")]
     price_step: i64,
 
+    /// Sale conditions whose price is not of its time, or not of the open market: such a trade is held to narrower margins,
+    /// and its price is no measure for others. By default those letters of the US tapes that change neither the last price
+    /// nor, most of them, high and low; give a feed with numbers its own.
+    #[arg(
+        long,
+        env = "EXCLUDED_CONDITIONS",
+        value_delimiter = ',',
+        default_value = "C,H,M,N,P,Q,R,U,V,W,Z",
+        value_name = "CODES"
+    )]
+    excluded_conditions: Vec<String>,
+
+    /// Conditions by which a producer takes a trade back.
+    #[arg(
+        long,
+        env = "CANCEL_CONDITIONS",
+        value_delimiter = ',',
+        default_value = "cancel,canceled,cancelled,error,incorrect,bust,busted,correction=7,correction=8,correction=10,\
+                         correction=11,correction=12",
+        value_name = "CODES"
+    )]
+    cancel_conditions: Vec<String>,
+
+    /// Conditions by which a producer says how a trade really was.
+    #[arg(
+        long,
+        env = "CORRECTION_CONDITIONS",
+        value_delimiter = ',',
+        default_value = "correction,corrected,correction=1",
+        value_name = "CODES"
+    )]
+    correction_conditions: Vec<String>,
+
     #[arg(skip)]
-    calendar: OnceLock<Arc<Calendar>>,
+    detectors: OnceLock<Arc<Detectors>>,
+}
+
+/// What the detectors go by as ticks come.
+#[derive(Debug, Clone, Default)]
+pub struct Detectors {
+    pub parameters: Parameters,
+    pub calendar: Calendar,
+    pub conditions: Conditions,
 }
 
 /// In units of 10^-9.
@@ -57,13 +98,16 @@ fn price_step(text: &str) -> Result<i64, String> {
 impl AnomalyArgs {
     /// What the detectors are set to; `None` where there are to be none.
     #[must_use]
-    pub fn settings(&self) -> Option<(Parameters, Arc<Calendar>)> {
+    pub fn settings(&self) -> Option<Arc<Detectors>> {
         if self.anomalies == Switch::Off {
             return None;
         }
-        let mut parameters = Parameters::default();
-        parameters.bad_print.price_step = self.price_step;
-        Some((parameters, Arc::clone(self.calendar.get_or_init(|| Arc::new(self.calendar())))))
+        let detectors = || {
+            let mut parameters = Parameters::default();
+            parameters.bad_print.price_step = self.price_step;
+            Arc::new(Detectors { parameters, calendar: self.calendar(), conditions: self.conditions() })
+        };
+        Some(Arc::clone(self.detectors.get_or_init(detectors)))
     }
 
     /// The same of what looks at an hour that is over.
@@ -71,6 +115,19 @@ impl AnomalyArgs {
     pub fn hindsight(&self) -> Option<hindsight::Parameters> {
         let is_on = self.anomalies == Switch::On;
         is_on.then(|| hindsight::Parameters { price_step: self.price_step, ..hindsight::Parameters::default() })
+    }
+
+    /// What sale conditions say.
+    #[must_use]
+    pub fn conditions(&self) -> Conditions {
+        Conditions::new(&self.excluded_conditions, &self.cancel_conditions, &self.correction_conditions)
+    }
+
+    /// The conditions' codes as one text, which is another one where they are others.
+    #[must_use]
+    pub fn condition_codes(&self) -> String {
+        let all = [&self.excluded_conditions, &self.cancel_conditions, &self.correction_conditions];
+        all.map(|codes| codes.join(",")).join("; ")
     }
 
     fn calendar(&self) -> Calendar {

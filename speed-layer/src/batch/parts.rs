@@ -6,7 +6,7 @@ use super::ranges::Range;
 use super::rows::Row;
 use super::{Batch, RejectedMessage};
 use crate::source::SourcePartition;
-use common::{Reason, Reject, Tick, TimeBounds, Timestamp};
+use common::{Extras, Reason, Reject, Tick, TimeBounds, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// UTC days that one transaction may write to. Each costs a lock on its partition and on each of its indexes, and the
@@ -80,6 +80,8 @@ impl Batch {
             part.ranges.extend(left.at, left.start, left.next);
         }
         part.sent.clone_from(&self.sent);
+        // Rows do not tell which it was of.
+        part.with_unread = self.with_unread;
         parts.push(part);
         for gap in &self.gaps {
             let passes = |part: &&mut Batch| {
@@ -129,6 +131,7 @@ impl Batch {
             ranges: self.ranges.clone(),
             gaps: self.gaps.clone(),
             sent: self.sent.clone(),
+            with_unread: self.with_unread,
             ..Batch::default()
         })
     }
@@ -152,7 +155,8 @@ impl Batch {
         match entry {
             Entry::Row(row) => {
                 // It was valid when it was encoded.
-                if let Some(tick) = row.tick() {
+                let mut buffer = String::new();
+                if let Some(tick) = row.tick(&mut buffer) {
                     self.accept(&tick, row.at, row.offset, row.index);
                 }
             }
@@ -162,8 +166,13 @@ impl Batch {
 }
 
 impl<'a> Row<'a> {
-    fn tick(&self) -> Option<Tick<'a>> {
-        Tick::new(self.symbol, self.timestamp, self.prices?, self.volume, TimeBounds::only(self.timestamp)).ok()
+    fn tick<'b>(&self, buffer: &'b mut String) -> Option<Tick<'b>>
+    where
+        'a: 'b,
+    {
+        let bounds = TimeBounds::only(self.timestamp);
+        let tick = Tick::new(self.symbol, self.timestamp, self.prices?, self.volume, bounds).ok()?;
+        Some(tick.with_extras(self.extras(buffer)))
     }
 
     /// The tick as a message would say it: the message's own bytes are not kept.
@@ -176,7 +185,19 @@ impl<'a> Row<'a> {
             json += &format!(r#","close":{}"#, prices.close);
         }
         json += &self.volume.map(|volume| format!(r#","volume":{volume}"#)).unwrap_or_default();
+        let mut buffer = String::new();
+        json += &extras_json(&self.extras(&mut buffer));
         json + "}"
+    }
+}
+
+fn extras_json(extras: &Extras<'_>) -> String {
+    let mut json = extras.bid().map(|bid| format!(r#","bid":{bid}"#)).unwrap_or_default();
+    json += &extras.ask().map(|ask| format!(r#","ask":{ask}"#)).unwrap_or_default();
+    json += &extras.sequence().map(|number| format!(r#","sequence":{number}"#)).unwrap_or_default();
+    match extras.conditions().iter().collect::<Vec<_>>() {
+        codes if codes.is_empty() => json,
+        codes => json + &format!(r#","conditions":{}"#, serde_json::json!(codes)),
     }
 }
 
@@ -280,6 +301,35 @@ mod tests {
             value,
             r#"{"symbol":"S2","timestamp":"2025-06-08T00:00:00Z","open":1.5,"high":2,"close":1,"volume":100}"#
         );
+    }
+
+    #[test]
+    fn a_part_has_all_that_its_ticks_say() {
+        let map: common::decode::MapEntries = "sequence=n".parse().unwrap();
+        let rules = Rules { mapping: common::decode::Mapping::new(&map.0), ..Rules::default() };
+        let mut decoder = Decoder::new(rules, Timestamp::from_micros(i64::MAX / 2));
+        let mut whole = Batch::default();
+        let all = [
+            r#","bid":1.25,"ask":1.75,"sequence":7,"conditions":["@","Odd Lot"]"#,
+            r#","ask":20000.123456789"#,
+            "",
+            r#","sequence":0"#,
+            r#","conditions":["é","37"]"#,
+        ];
+        for (offset, members) in (0..).zip(all) {
+            let written = members.replace("sequence", "n");
+            let value = format!(r#"[{{}},{{"symbol":"S","timestamp":1749168000000,"price":1.5{written}}}]"#);
+            let value = Some(value.as_bytes());
+            let message = Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
+            whole.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
+        }
+        let parts = whole.parts(1);
+        assert_eq!(parts.len(), all.len());
+        for (part, members) in parts.iter().zip(all) {
+            let rows: Vec<(u16, String)> = part.rows.iter().map(|row| (row.index, row.to_json())).collect();
+            let json = r#"{"symbol":"S","timestamp":"2025-06-06T00:00:00Z","open":1.5,"close":1.5"#;
+            assert_eq!(rows, [(1, format!("{json}{members}}}"))]);
+        }
     }
 
     #[test]

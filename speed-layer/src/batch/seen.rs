@@ -1,7 +1,9 @@
 //! What the detectors look at: the ticks of a batch, without what they do not need.
 
 use crate::source::SourcePartition;
-use common::{SymbolMap, Tick, Timestamp};
+use anomalies::Quote;
+use common::{Codes, Extras, Price, SymbolMap, Tick, Timestamp};
+use rustc_hash::FxHashMap;
 
 /// Numbers of detectors are halved, so that the distance of two of them is a number as well.
 const LARGEST: i64 = i64::MAX / 2;
@@ -13,6 +15,11 @@ pub struct Seen {
     /// Each symbol of each partition once.
     series: Vec<Series>,
     partitions: Vec<(SourcePartition, SymbolMap<u32>)>,
+    /// Of those ticks that say more than prices and volume, in the same order.
+    noted: Vec<Noted>,
+    /// Each set of sale conditions once: a feed has few.
+    conditions: Vec<Vec<Box<str>>>,
+    by_text: FxHashMap<Box<str>, u32>,
     /// Where the last tick's partition stands: neighbours mostly share it.
     last: usize,
 }
@@ -30,6 +37,17 @@ pub struct SeenTick {
     /// Which of [`Seen::series`] it belongs to.
     pub series: u32,
     pub index: u16,
+    is_noted: bool,
+}
+
+/// What a tick says beside price and volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// Where bid and ask are both known.
+    pub quote: Option<Quote>,
+    pub sequence: Option<u64>,
+    /// Which of [`Seen::conditions`] it has.
+    pub conditions: Option<u32>,
 }
 
 /// The ticks of one symbol in one partition.
@@ -51,7 +69,29 @@ impl Seen {
             volume,
             series,
             index,
+            is_noted: !tick.extras().is_empty(),
         });
+        if !tick.extras().is_empty() {
+            self.note(tick.extras());
+        }
+    }
+
+    fn note(&mut self, extras: &Extras<'_>) {
+        let nanos = |price: Option<Price>| price.map(|price| price.nanos().min(LARGEST));
+        let quote = nanos(extras.bid()).zip(nanos(extras.ask())).map(|(bid, ask)| Quote { bid, ask });
+        let codes = extras.conditions();
+        let conditions = (!codes.is_empty()).then(|| self.conditions_of(codes));
+        self.noted.push(Noted { quote, sequence: extras.sequence(), conditions });
+    }
+
+    fn conditions_of(&mut self, codes: Codes<'_>) -> u32 {
+        if let Some(known) = self.by_text.get(codes.text()) {
+            return *known;
+        }
+        let number = self.conditions.len() as u32;
+        self.conditions.push(codes.iter().map(Box::from).collect());
+        self.by_text.insert(codes.text().into(), number);
+        number
     }
 
     #[inline]
@@ -73,8 +113,18 @@ impl Seen {
         series
     }
 
-    pub fn ticks(&self) -> &[SeenTick] {
-        &self.ticks
+    /// Each tick, with what it says beside price and volume.
+    pub fn ticks(&self) -> impl Iterator<Item = (&SeenTick, Noted)> {
+        let mut noted = self.noted.iter().copied();
+        self.ticks.iter().map(move |tick| {
+            let noted = if tick.is_noted { noted.next() } else { None };
+            (tick, noted.unwrap_or_default())
+        })
+    }
+
+    /// The codes of each set of sale conditions.
+    pub fn conditions(&self) -> &[Vec<Box<str>>] {
+        &self.conditions
     }
 
     pub fn series(&self) -> &[Series] {
@@ -85,6 +135,9 @@ impl Seen {
         self.ticks.clear();
         self.series.clear();
         self.partitions.clear();
+        self.noted.clear();
+        self.conditions.clear();
+        self.by_text.clear();
         self.last = 0;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::sampling::Sample;
 use common::decode::{Beside, Decoder, ProvenanceNames};
-use common::{Reason, Reject, Tick, Timestamp};
+use common::{Extras, Reason, Reject, Tick, Timestamp};
 use service::cli::MessageArgs;
 use std::collections::BTreeMap;
 
@@ -15,6 +15,8 @@ pub struct Reading {
     pub other_kinds: usize,
     /// Ticks without a volume.
     pub without_volume: usize,
+    /// Ticks with a bid, an ask, conditions or a number that cannot be read.
+    pub with_unread: usize,
     /// The first tick, for a person.
     pub example: Option<String>,
     pub rejects: BTreeMap<&'static str, Rejects>,
@@ -66,6 +68,7 @@ impl Reading {
     fn take(&mut self, tick: &Tick<'_>) {
         self.ticks += 1;
         self.without_volume += usize::from(tick.volume().is_none());
+        self.with_unread += usize::from(tick.extras().has_unread());
         self.example.get_or_insert_with(|| describe(tick));
     }
 
@@ -82,7 +85,18 @@ fn describe(tick: &Tick<'_>) -> String {
         false => format!("open {}, close {}", prices.open, prices.close),
     };
     let volume = tick.volume().map_or_else(|| "no volume".to_owned(), |volume| format!("volume {volume}"));
-    format!("{} at {}, {prices}, {volume}", tick.symbol().as_str(), tick.timestamp())
+    let extras = describe_extras(tick.extras());
+    format!("{} at {}, {prices}, {volume}{extras}", tick.symbol().as_str(), tick.timestamp())
+}
+
+fn describe_extras(extras: &Extras<'_>) -> String {
+    let mut text = extras.bid().map(|bid| format!(", bid {bid}")).unwrap_or_default();
+    text += &extras.ask().map(|ask| format!(", ask {ask}")).unwrap_or_default();
+    text += &extras.sequence().map(|number| format!(", sequence {number}")).unwrap_or_default();
+    match extras.conditions().iter().collect::<Vec<_>>().as_slice() {
+        [] => text,
+        codes => text + &format!(", conditions {}", codes.join(" ")),
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +113,20 @@ mod tests {
         assert_eq!(reading.example.as_deref(), Some("A at 2025-06-06T14:00:01Z, price 1, no volume"));
         let counts: Vec<_> = reading.rejects.iter().map(|(reason, of)| (*reason, of.count, of.example)).collect();
         assert_eq!(counts, [("missing_field", 1, 2), ("not_json", 2, 1)]);
+    }
+
+    #[test]
+    fn the_example_has_all_that_the_tick_says_and_what_cannot_be_read_is_counted() {
+        let values = [
+            r#"{"symbol":"A","price":1,"ts":1749218401,"bid":0.5,"ask":1.5,"conditions":["@","T"]}"#,
+            r#"{"symbol":"A","price":1,"ts":1749218401,"bid":"n/a"}"#,
+        ];
+        let samples: Vec<Sample> =
+            values.iter().map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() }).collect();
+        let reading = Reading::of(&MessageArgs::default(), &samples, Timestamp::from_micros(1_749_218_405_000_000));
+        assert_eq!((reading.ticks, reading.with_unread), (2, 1));
+        let expected = "A at 2025-06-06T14:00:01Z, price 1, no volume, bid 0.5, ask 1.5, conditions @ T";
+        assert_eq!(reading.example.as_deref(), Some(expected));
     }
 
     #[test]

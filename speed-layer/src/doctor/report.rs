@@ -72,6 +72,7 @@ impl Report<'_> {
             "ticks": self.reading.ticks,
             "other_kinds": self.reading.other_kinds,
             "without_volume": self.reading.without_volume,
+            "with_unread_fields": self.reading.with_unread,
             "example": self.reading.example,
             "rejects": self.rejects().into_iter().map(|(reason, of)| self.reject(reason, of)).collect::<Vec<_>>(),
             "notes": self.advice.notes,
@@ -81,6 +82,7 @@ impl Report<'_> {
                 "ticks": proposal.reading.ticks,
                 "other_kinds": proposal.reading.other_kinds,
                 "without_volume": proposal.reading.without_volume,
+                "with_unread_fields": proposal.reading.with_unread,
                 "example": proposal.reading.example,
                 "notes": proposal.notes,
             })),
@@ -117,6 +119,10 @@ fn write_ticks(to: &mut String, reading: &Reading) -> std::fmt::Result {
     }
     if reading.without_volume > 0 {
         writeln!(to, "  without a volume: {}; sums that hold one of them are null", reading.without_volume)?;
+    }
+    if reading.with_unread > 0 {
+        let count = reading.with_unread;
+        writeln!(to, "  with a bid, an ask, conditions or a sequence that cannot be read: {count}; they are null")?;
     }
     if reading.other_kinds > 0 {
         let count = reading.other_kinds;

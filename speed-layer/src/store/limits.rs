@@ -1,6 +1,7 @@
 //! What the server itself ends, so that no try leaves anything behind when nobody waits for it any more.
 
 use service::pg;
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
 use std::time::Duration;
 
@@ -64,10 +65,11 @@ impl Limits {
         connection.begin_with(AssertSqlSafe(self.begin.clone())).await
     }
 
-    /// The same for a batch, which ends with [`COMMIT`] or with the connection.
-    pub async fn begin_batch(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let begin = AssertSqlSafe(format!("{}{BEFORE_A_BATCH}", self.begin));
-        sqlx::raw_sql(begin).execute(connection).await.map(drop)
+    /// The same for a batch, which ends with [`COMMIT`] or with the connection; and the rows of the `first` question in
+    /// it. They go in one message, since each answer that is waited for takes a millisecond of a busy machine.
+    pub async fn begin_batch(&self, connection: &mut PgConnection, first: &str) -> sqlx::Result<Vec<PgRow>> {
+        let begin = AssertSqlSafe(format!("{}{BEFORE_A_BATCH}; {first}", self.begin));
+        sqlx::raw_sql(begin).fetch_all(connection).await
     }
 
     /// Ends what holds up others, and says how many sessions that was.

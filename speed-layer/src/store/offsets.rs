@@ -9,7 +9,8 @@ use crate::handover::{Answer, Begin, Position, Question, Watermarks};
 use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
 use service::pg;
-use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Next offsets by partition.
@@ -31,9 +32,12 @@ impl Moved {
     }
 }
 
-/// Locks and reads the offsets of the ranges' partitions until the transaction ends.
-pub async fn lock(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<Stored> {
-    read(connection, statements::LOCK_OFFSETS, ranges.iter().map(|range| range.at)).await
+/// Begins a batch's transaction, and locks and reads the offsets of the ranges' partitions until it ends.
+pub async fn begin_and_lock(connection: &mut PgConnection, limits: &Limits, ranges: &Ranges) -> sqlx::Result<Stored> {
+    let rows = limits.begin_batch(connection, &statements::lock_offsets(ranges.iter().map(|range| range.at))).await?;
+    let stored =
+        |row: PgRow| Ok((SourcePartition { source: row.try_get(0)?, partition: row.try_get(1)? }, row.try_get(2)?));
+    rows.into_iter().map(stored).collect()
 }
 
 async fn read(

@@ -1,12 +1,19 @@
 //! The SQL of the speed layer.
 
-/// Locks the offsets of partitions, in one order, so that writers cannot deadlock.
-pub const LOCK_OFFSETS: &str = "
-    select source, partition, next_offset from kafka_offsets
-    where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))
-    order by source, partition for update";
+use crate::source::{SourceId, SourcePartition};
 
-/// The same for those that no transaction holds at the moment.
+/// Locks and reads the offsets of partitions, in one order, so that writers cannot deadlock. It has no parameters: it
+/// stands behind others in one message, and its values are whole numbers.
+pub fn lock_offsets(partitions: impl Iterator<Item = SourcePartition>) -> String {
+    let (sources, partitions): (Vec<SourceId>, Vec<i32>) = partitions.map(|at| (at.source, at.partition)).unzip();
+    format!(
+        "select source, partition, next_offset from kafka_offsets
+         where (source, partition) in (select * from unnest(array{sources:?}::smallint[], array{partitions:?}::integer[]))
+         order by source, partition for update"
+    )
+}
+
+/// Locks and reads those that no transaction holds at the moment.
 pub const LOCK_FREE_OFFSETS: &str = "
     select source, partition, next_offset from kafka_offsets
     where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))
@@ -16,7 +23,7 @@ pub const READ_OFFSETS: &str = "
     select source, partition, next_offset from kafka_offsets
     where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))";
 
-/// Moves offsets that [`LOCK_OFFSETS`] has locked and compared.
+/// Moves offsets that [`lock_offsets`] has locked and compared.
 pub const MOVE_OFFSETS: &str = "
     update kafka_offsets o set next_offset = moved.next_offset, updated_at = now()
     from unnest($1::smallint[], $2::integer[], $3::bigint[]) as moved (source, partition, next_offset)

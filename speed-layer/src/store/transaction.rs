@@ -85,8 +85,7 @@ pub async fn write(
     judging: &mut Judging<'_>,
     at: &mut Table,
 ) -> sqlx::Result<Outcome> {
-    limits.begin_batch(connection).await?;
-    let stored = offsets::lock(connection, &batch.ranges).await?;
+    let stored = offsets::begin_and_lock(connection, limits, &batch.ranges).await?;
     if let Some(not_ours) = offsets::compare(&stored, &batch.ranges) {
         sqlx::raw_sql("rollback").execute(connection).await?;
         return Ok(not_ours);

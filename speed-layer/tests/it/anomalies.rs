@@ -7,7 +7,8 @@ use testing::{Record, eventually};
 const PARTITIONS: i64 = 2;
 const TICKS: i64 = 6000;
 
-/// Of two partitions and six symbols; one price in 41 is wrong, and the market is silent once for ten minutes.
+/// Of two partitions and six symbols; one price in 41 is wrong, and the market is silent once for ten minutes. Some have
+/// a quote, conditions and a number, in which there are holes and steps back.
 fn tick(number: i64) -> Record {
     let cents = 20_000 + number * number % 11;
     let cents = if number % 41 == 0 { cents * 103 / 100 } else { cents };
@@ -16,11 +17,26 @@ fn tick(number: i64) -> Record {
     let millis = 1_749_218_400_000 + number * 50 + pause;
     let symbol = number / PARTITIONS % 3 + 3 * (number % PARTITIONS);
     let json = format!(
-        r#"{{"symbol":"S{symbol}","timestamp":{millis},"price":{}.{:02},"volume":10}}"#,
+        r#"{{"symbol":"S{symbol}","timestamp":{millis},"price":{}.{:02},"volume":10{}}}"#,
         cents / 100,
-        cents % 100
+        cents % 100,
+        beside(number)
     );
     Record::new((number % PARTITIONS) as i32, json)
+}
+
+fn beside(number: i64) -> String {
+    let conditions = match number % 997 {
+        5 => r#","conditions":["@","cancelled"]"#,
+        6 => r#","conditions":"corrected""#,
+        _ if number / (3 * PARTITIONS) % 3 == 1 => r#","conditions":["@","U"]"#,
+        _ => "",
+    };
+    let quote = if number % 5 == 0 { r#","bid":199.99,"ask":"200.11""# } else { "" };
+    // One higher with each tick of a symbol.
+    let in_order = number / (3 * PARTITIONS);
+    let sequence = if number % 601 == 600 { in_order - 3 } else { in_order + number / 1500 };
+    format!(r#"{conditions}{quote},"n":{sequence}"#)
 }
 
 /// Partition, offset, symbol, kind, and how far beyond the limit to the last bit.
@@ -34,7 +50,7 @@ async fn rows(scene: &Scene) -> BTreeSet<Row> {
 /// Writes the ticks by instances that are killed when so many of them are in.
 async fn found(flags: &[&str], kills: &[i64]) -> BTreeSet<Row> {
     let scene = Scene::new(PARTITIONS as i32).await;
-    let flags = [flags, &["--kafka-property", "session.timeout.ms=6000"]].concat();
+    let flags = [flags, &["--kafka-property", "session.timeout.ms=6000", "--map", "sequence=n"]].concat();
     let sent = kills.len() as i64 + 1;
     for (number, kill) in kills.iter().chain([&TICKS]).enumerate() {
         let (from, number) = (TICKS * number as i64 / sent, number as i64);
@@ -58,9 +74,21 @@ async fn what_is_found_is_the_same_after_kills_and_with_any_batches() {
         found(&["--batch-rows", "97", "--linger", "1ms"], &[300, 2100, 2600]),
     );
     let kinds: BTreeSet<&str> = undisturbed.iter().map(|row| row.3.as_str()).collect();
-    assert_eq!(kinds, BTreeSet::from(["market_silence", "silence", "spike"]));
-    let spikes = undisturbed.iter().filter(|row| row.3 == "spike").count();
-    assert!(spikes >= TICKS as usize / 41 - 12, "{spikes}");
+    let expected = [
+        "cancel",
+        "correction",
+        "excluded_condition",
+        "market_silence",
+        "outside_quotes",
+        "sequence_hole",
+        "sequence_step",
+        "silence",
+        "spike",
+    ];
+    assert_eq!(kinds, BTreeSet::from(expected));
+    let is_of_price = |kind: &str| ["spike", "outside_quotes", "excluded_condition"].contains(&kind);
+    let wrong = undisturbed.iter().filter(|row| is_of_price(&row.3)).count();
+    assert!(wrong >= TICKS as usize / 41 - 12, "{wrong}");
     assert_eq!(killed, undisturbed);
 }
 

@@ -126,7 +126,7 @@ async fn an_instance_that_wakes_up_after_its_partitions_moved_writes_nothing() {
 #[tokio::test]
 async fn what_was_read_of_a_lost_partition_is_not_written_twice_when_it_comes_back() {
     let scene = Scene::new(1).await;
-    let flags = ["--linger", "1h", "--batch-rows", "150", "--kafka-property", "session.timeout.ms=6000"];
+    let flags = ["--linger", "1m", "--batch-rows", "150", "--kafka-property", "session.timeout.ms=6000"];
     // Of 200 messages 150 are a batch; the others wait in the next one until it is full.
     let paused = scene.start(&flags);
     scene.send_ticks(1, 200).await;

@@ -13,6 +13,7 @@ mod dead_letters;
 mod doctor;
 mod elections;
 mod exactly_once;
+mod extras;
 mod failover;
 mod gaps;
 mod identity;

@@ -100,4 +100,9 @@ async fn lag_and_readiness_fall_back_when_a_session_ends() {
     eventually("the lag to be gone", PATIENCE, || async { lag().is_none() }).await;
     let (status, body) = get(&address, "/readyz");
     assert!(status == 503 && body.contains("another instance has moved"), "{status} {body}");
+    // Who was told of it is told of its end.
+    speed_layer.wait_stderr("Kafka: no connection", PATIENCE).await;
+    kafka.restore().await;
+    speed_layer.wait_stderr("Kafka: works again", PATIENCE).await;
+    speed_layer.wait_stderr("consumer group: works again", PATIENCE).await;
 }

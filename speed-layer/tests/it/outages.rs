@@ -159,6 +159,7 @@ async fn kafka_away_is_waited_for_and_nothing_is_lost() {
     proxy.restore().await;
     scene.wait_all_in().await;
     wait_ready(&address, 200).await;
+    speed_layer.wait_stderr("Kafka: works again", PATIENCE).await;
     scene.assert_each_once().await;
 }
 

@@ -7,7 +7,7 @@ use testing::Record;
 async fn on_sigterm_what_was_read_is_written_and_the_process_ends_well() {
     let scene = Scene::new(1).await;
     // Without the signal the batch would wait for minutes.
-    let mut speed_layer = scene.start(&["--linger", "10m"]);
+    let mut speed_layer = scene.start(&["--linger", "1m"]);
     let address = http_address(&speed_layer).await;
     speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
     scene.send_ticks(1, 10).await;

@@ -46,6 +46,7 @@ fn compare(shape: Shape, cases: u64, seed: u64) -> anyhow::Result<u64> {
         symbols: 50,
         shape,
         high_low: true,
+        beside: true,
         volumes,
         late: 0.1,
         broken: 0.2,

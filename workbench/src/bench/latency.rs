@@ -87,8 +87,18 @@ fn send(brokers: &str, topic: &str, rate: u32, total: u64, sent: &Sent) -> anyho
     let start = jiff::Timestamp::now().as_microsecond();
     let pace = Pace::Steady { start, rate: rate.into(), ticks: Some(total) };
     let (shape, volumes) = (Shape::Bare, Volumes::default());
-    let plan =
-        Plan { seed: 1, symbols: 500, shape, high_low: false, volumes, late: 0.0, broken: 0.0, odd: Vec::new(), pace };
+    let plan = Plan {
+        seed: 1,
+        symbols: 500,
+        shape,
+        high_low: false,
+        beside: false,
+        volumes,
+        late: 0.0,
+        broken: 0.0,
+        odd: Vec::new(),
+        pace,
+    };
     let mut feed = Feed::new(plan)?;
     let mut config = client_config(brokers);
     // The producer's own waiting is not what is measured.

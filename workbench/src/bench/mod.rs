@@ -9,6 +9,7 @@ mod latency;
 mod memory;
 mod process;
 mod rows;
+mod share;
 mod speed;
 
 pub use batch::{BatchArgs, LakeArgs};
@@ -17,6 +18,7 @@ pub use flood::FloodArgs;
 pub use fuzz::FuzzArgs;
 pub use latency::LatencyArgs;
 pub use memory::MemoryArgs;
+pub use share::ShareArgs;
 pub use speed::SpeedArgs;
 
 use clap::Subcommand;
@@ -33,6 +35,8 @@ pub enum Bench {
     Batch(BatchArgs),
     /// An hour as Parquet: its size, what writing it takes, and a question to it next to one to the lines.
     Lake(LakeArgs),
+    /// A backfill by one batch-layer, and by two and four that share it, each on one core.
+    Share(ShareArgs),
     /// The most memory that batch-layer takes where something is very large: symbols, an object, a folder, a history.
     Memory(MemoryArgs),
     /// The rate with nothing but broken messages, next to that with ticks.
@@ -51,6 +55,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
         Bench::Latency(args) => latency::run(args).await,
         Bench::Batch(args) => batch::run(args).await,
         Bench::Lake(args) => batch::run_lake(args).await,
+        Bench::Share(args) => share::run(args).await,
         Bench::Memory(args) => memory::run(args).await,
         Bench::Flood(args) => flood::run(args).await,
         Bench::Dashboards(args) => dashboards::run(args).await,

@@ -83,8 +83,18 @@ fn send_as(
 ) -> anyhow::Result<()> {
     let pace = Pace::Spread { start: START, span: SPAN, ticks };
     let volumes = Volumes::default();
-    let plan =
-        Plan { seed: 1, symbols: SYMBOLS, shape, high_low: false, volumes, late: 0.0, broken, odd: Vec::new(), pace };
+    let plan = Plan {
+        seed: 1,
+        symbols: SYMBOLS,
+        shape,
+        high_low: false,
+        beside: false,
+        volumes,
+        late: 0.0,
+        broken,
+        odd: Vec::new(),
+        pace,
+    };
     let mut feed = Feed::new(plan)?;
     let sender = Sender::new(client_config(topic.brokers()), topic.name())?;
     let mut buffer = Vec::new();

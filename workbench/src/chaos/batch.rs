@@ -5,6 +5,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::findings::Findings;
@@ -13,6 +14,15 @@ use crate::process::{self, Process};
 const EVERY: Duration = Duration::from_secs(5);
 /// A run that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// More than one stretch of hours, with the slack of [`Batches::command`].
+const SHARED_HOURS: i64 = 60;
+
+/// The start of the hour so many hours ago.
+fn hour_before(hours: i64) -> String {
+    let now = Timestamp::now().micros();
+    Timestamp::from_micros(now - now.rem_euclid(Timestamp::HOUR) - hours * Timestamp::HOUR).to_string()
+}
 
 /// How a batch layer is started, beside what the environment says.
 pub struct Batches {
@@ -55,6 +65,23 @@ impl Batches {
         let mut process = self.start("batch-layer-killed")?;
         let ended = process.wait(time).await?;
         process.kill().await?;
+        Ok(ended.is_none())
+    }
+
+    /// Three runs that share a window, of which one is killed after `time`; true where it was still at work. The others end.
+    pub async fn share(&self, time: Duration) -> anyhow::Result<bool> {
+        let (from, to) = (hour_before(SHARED_HOURS), hour_before(0));
+        let start = |name: &str| {
+            let mut command = self.command()?;
+            command.args(["--share", "--from", &from, "--to", &to]);
+            Process::spawn(name, command, &self.logs)
+        };
+        let mut killed = start("batch-layer-sharing-killed")?;
+        let (mut one, mut other) = (start("batch-layer-sharing-one")?, start("batch-layer-sharing-other")?);
+        let ended = killed.wait(time).await?;
+        killed.kill().await?;
+        let (one, other) = tokio::join!(self.finish(&mut one), self.finish(&mut other));
+        one.and(other)?;
         Ok(ended.is_none())
     }
 

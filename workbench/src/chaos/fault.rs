@@ -52,6 +52,8 @@ pub enum Fault {
     BatchKill,
     /// Two batch layers are started at once
     BatchTwice,
+    /// Three batch layers share a window, and one of them is killed with -9
+    BatchShare,
     /// A producer's clock is wrong, by up to four hours behind or fifty minutes ahead
     ClockSkew,
     /// Beside the main topic: a partition has no leader while a speed layer is restarted
@@ -103,7 +105,7 @@ impl Fault {
             Self::PostgresSlow | Self::KafkaSlow | Self::StoreSlow | Self::ClockSkew => 2.0..8.0,
             // How long the victim may work before.
             Self::BatchKill => 0.02..0.5,
-            Self::Leaderless | Self::HangingClose => 0.2..3.0,
+            Self::Leaderless | Self::HangingClose | Self::BatchShare => 0.2..3.0,
             Self::InstanceScale | Self::BackendTerminate | Self::BatchTwice => 0.0..0.001,
             Self::TopicAnew | Self::FrozenCopy | Self::LargeLetter => 0.0..0.001,
         }

@@ -62,6 +62,10 @@ pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String
             false => "it had ended before".to_owned(),
         }),
         Fault::BatchTwice => ground.batches.run_twice().await.map(|()| "both ended".to_owned()),
+        Fault::BatchShare => Ok(match ground.batches.share(lasts).await? {
+            true => format!("one killed after {lasts:.1?}, the others ended"),
+            false => "one had ended before".to_owned(),
+        }),
         Fault::ClockSkew => {
             let skew = ground.producers.lock().await;
             // Brokers refuse records from more than an hour ahead.

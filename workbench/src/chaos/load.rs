@@ -67,13 +67,14 @@ struct Load {
 impl Load {
     fn send_all(&mut self, pace: Pace, is_over: impl Fn() -> bool) -> anyhow::Result<()> {
         let seed = self.rng.random();
-        let (shape, high_low) = (Shape::Mixed, self.rng.random());
+        let (shape, high_low, beside) = (Shape::Mixed, self.rng.random(), self.rng.random());
         let volumes = Volumes { fractional: 0.1, absent: 0.0 };
         let mut feed = Feed::new(Plan {
             seed,
             symbols: 40,
             shape,
             high_low,
+            beside,
             volumes,
             late: 0.02,
             broken: 0.02,

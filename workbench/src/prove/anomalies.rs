@@ -2,10 +2,12 @@
 
 use super::checks::Found;
 use anomalies::causal::{self, MOST_SYMBOLS, State, silence};
+use anomalies::conditions::{Conditions, Sale};
 use anomalies::hindsight;
-use anomalies::{Finding, Place, Tick};
+use anomalies::{Finding, Place, Quote, Tick};
 use futures::TryStreamExt;
-use service::cli::AnomalyArgs;
+use service::cli::{AnomalyArgs, Detectors};
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +18,10 @@ const TICKS: &str = "
            (extract(epoch from timestamp) * 1000000)::bigint                             as micros,
            (close * 1000000000)::bigint                                                  as price,
            coalesce(trunc(volume), 0)::float8                                            as whole,
-           coalesce((volume - trunc(volume)) * 1000000000, 0)::float8                    as nanos
+           coalesce((volume - trunc(volume)) * 1000000000, 0)::float8                    as nanos,
+           (bid * 1000000000)::bigint                                                    as bid,
+           (ask * 1000000000)::bigint                                                    as ask,
+           sequence, conditions
     from realtime_stock
     order by source, kafka_partition, kafka_offset, kafka_index";
 
@@ -57,20 +62,19 @@ pub async fn compare(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx:
 
 async fn expected(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Result<BTreeSet<Shown>> {
     let mut all = BTreeSet::new();
-    let Some((parameters, calendar)) = args.settings() else {
+    let Some(detectors) = args.settings() else {
         return Ok(all);
     };
+    let Detectors { parameters, calendar, conditions } = &*detectors;
     let mut partitions: BTreeMap<(i16, i32), (silence::State, BTreeMap<String, State>)> = BTreeMap::new();
     let (mut found, mut rows) = (Vec::<Finding>::new(), sqlx::query(TICKS).fetch(connection));
     while let Some(row) = rows.try_next().await? {
         let (source, partition, symbol): (i16, i32, String) = (row.get(0), row.get(1), row.get(4));
-        let (whole, nanos): (f64, f64) = (row.get(7), row.get(8));
-        let tick =
-            Tick { volume: whole + nanos * 1e-9, ..Tick::of(place(&row), row.get::<i64, _>(5) * 1000, row.get(6)) };
+        let tick = tick(&row, conditions);
         let (market, symbols) = partitions.entry((source, partition)).or_default();
         let is_watched = symbols.len() < MOST_SYMBOLS || symbols.contains_key(&symbol);
         let state = is_watched.then(|| symbols.entry(symbol.clone()).or_default());
-        causal::observe(&tick, (market, state), &parameters, &calendar, &mut found);
+        causal::observe(&tick, (market, state), parameters, calendar, &mut found);
         all.extend(found.drain(..).map(|Finding { detector, kind, place, score, .. }| {
             let (kind, name, version) =
                 (kind.name().to_owned(), detector.name.to_owned(), detector.version.cast_signed());
@@ -80,6 +84,21 @@ async fn expected(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Re
     Ok(all)
 }
 
-fn place(row: &sqlx::postgres::PgRow) -> Place {
+fn tick(row: &PgRow, conditions: &Conditions) -> Tick {
+    let (whole, nanos): (f64, f64) = (row.get(7), row.get(8));
+    let quote = row.get::<Option<i64>, _>(9).zip(row.get(10)).map(|(bid, ask)| Quote { bid, ask });
+    let codes: Vec<String> = row.get::<Option<_>, _>(12).unwrap_or_default();
+    let Sale { is_excluded, revision } = conditions.of(codes.iter().map(String::as_str));
+    Tick {
+        volume: whole + nanos * 1e-9,
+        quote,
+        is_excluded,
+        revision,
+        sequence: row.get::<Option<i64>, _>(11).map(i64::cast_unsigned),
+        ..Tick::of(place(row), row.get::<i64, _>(5) * 1000, row.get(6))
+    }
+}
+
+fn place(row: &PgRow) -> Place {
     Place { offset: row.get(2), index: row.get::<i16, _>(3).cast_unsigned() }
 }

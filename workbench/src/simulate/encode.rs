@@ -6,7 +6,7 @@ use common::Volume;
 
 const MINUTE_MICROS: i64 = 60_000_000;
 
-const SCHEMA: &str = concat!(
+const FIELDS: &str = concat!(
     r#"{"schema":{"type":"struct","fields":["#,
     r#"{"type":"string","optional":false,"field":"symbol"},"#,
     r#"{"type":"string","optional":false,"field":"timestamp"},"#,
@@ -15,28 +15,46 @@ const SCHEMA: &str = concat!(
     r#"{"type":"double","optional":true,"field":"low"},"#,
     r#"{"type":"double","optional":false,"field":"close"},"#,
     r#"{"type":"double","optional":true,"field":"volume"}"#,
-    r#"],"optional":false,"name":"stock_price"},"payload":"#,
 );
+const FIELDS_BESIDE: &str = concat!(
+    r#",{"type":"double","optional":true,"field":"bid"},"#,
+    r#"{"type":"double","optional":true,"field":"ask"},"#,
+    r#"{"type":"int64","optional":true,"field":"sequence"},"#,
+    r#"{"type":"array","items":{"type":"string","optional":false},"optional":true,"field":"conditions"}"#,
+);
+const PAYLOAD: &str = r#"],"optional":false,"name":"stock_price"},"payload":"#;
+
+/// What the pipeline's own form has beside symbol, time, open, close and volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Members {
+    pub high_low: bool,
+    /// Bid, ask, sequence and conditions.
+    pub beside: bool,
+}
 
 /// Opens Connect's envelope; [`close_envelope`] ends it.
-pub fn open_envelope(out: &mut Vec<u8>) {
-    out.extend_from_slice(SCHEMA.as_bytes());
+pub fn open_envelope(members: Members, out: &mut Vec<u8>) {
+    out.extend_from_slice(FIELDS.as_bytes());
+    if members.beside {
+        out.extend_from_slice(FIELDS_BESIDE.as_bytes());
+    }
+    out.extend_from_slice(PAYLOAD.as_bytes());
 }
 
 pub fn close_envelope(out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Writes `{"symbol":..,"timestamp":..,"open":..,["high":..,"low":..,]"close":..[,"volume":..]}`. Symbols are of
+/// Writes `{"symbol":..,"timestamp":..,"open":..,["high":..,"low":..,]"close":..[,"volume":..]..}`. Symbols are of
 /// characters that need no escape.
-pub fn write_quote(stock: &Stock, quote: &Quote, timestamp: &str, high_low: bool, out: &mut Vec<u8>) {
+pub fn write_quote(stock: &Stock, quote: &Quote, timestamp: &str, members: Members, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"symbol\":\"");
     out.extend_from_slice(stock.symbol.as_bytes());
     out.extend_from_slice(b"\",\"timestamp\":\"");
     out.extend_from_slice(timestamp.as_bytes());
     out.extend_from_slice(b"\",\"open\":");
     write_price(quote.open, stock.decimals, out);
-    if high_low {
+    if members.high_low {
         out.extend_from_slice(b",\"high\":");
         write_price(quote.high, stock.decimals, out);
         out.extend_from_slice(b",\"low\":");
@@ -48,7 +66,22 @@ pub fn write_quote(stock: &Stock, quote: &Quote, timestamp: &str, high_low: bool
         out.extend_from_slice(b",\"volume\":");
         write_size(quote.volume, false, out);
     }
+    if members.beside {
+        write_beside(stock, quote, out);
+    }
     out.push(b'}');
+}
+
+fn write_beside(stock: &Stock, quote: &Quote, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"bid\":");
+    write_price(quote.bid, stock.decimals, out);
+    out.extend_from_slice(b",\"ask\":");
+    write_price(quote.ask, stock.decimals, out);
+    out.extend_from_slice(b",\"sequence\":");
+    write_integer(quote.number, 1, out);
+    out.extend_from_slice(b",\"conditions\":[\"");
+    out.extend_from_slice(quote.conditions.join("\",\"").as_bytes());
+    out.extend_from_slice(b"\"]");
 }
 
 /// `price` is in units of 10^-4 and has no more than `decimals` decimals.

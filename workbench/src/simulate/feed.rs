@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::encode::{Clock, Moment, close_envelope, open_envelope, write_quote};
+use super::encode::{Clock, Members, Moment, close_envelope, open_envelope, write_quote};
 use super::fault::Fault;
 use super::market::{Market, Quote};
 use super::odd::{Odd, Oddity, Share};
@@ -38,6 +38,8 @@ pub struct Plan {
     pub shape: Shape,
     /// Adds high and low to the pipeline's own form.
     pub high_low: bool,
+    /// Adds bid, ask, sequence and conditions to it.
+    pub beside: bool,
     pub volumes: Volumes,
     /// Part of the ticks whose timestamp is a minute to three hours old.
     pub late: f64,
@@ -133,7 +135,6 @@ impl Feed {
     /// None once the plan's messages are all given.
     pub fn next_message(&mut self) -> Option<Message<'_>> {
         let time = self.time_of_next()?;
-        self.number += 1;
         let activity = self.activity(time);
         let kind = self.draw_kind();
         let timestamp = match kind {
@@ -142,10 +143,13 @@ impl Feed {
         };
         let mut quote = self.quote(timestamp, activity);
         self.change_volume(&mut quote);
+        quote.number = self.market.stocks[quote.stock].number + 1;
         let odd = match kind {
             Kind::OnTime => self.odd.change(&mut quote, timestamp, (&mut self.market, &mut self.rng)),
             Kind::Late | Kind::Broken(_) => None,
         };
+        let newest = &mut self.market.stocks[quote.stock].number;
+        *newest = quote.number.max(*newest);
         if let (Kind::Broken(_), None) = (kind, quote.volume) {
             // What is wrong may be the volume.
             quote.volume = Volume::from_parts(100, 0);
@@ -156,25 +160,28 @@ impl Feed {
             _ => false,
         };
         let stock = &self.market.stocks[quote.stock];
-        let (serial, shape, high_low) = (self.number, self.plan.shape, self.plan.high_low);
+        let (serial, shape) = (self.number, self.plan.shape);
+        let members = Members { high_low: self.plan.high_low, beside: self.plan.beside };
         let at = Moment { micros: timestamp, text: self.clock.format(timestamp) };
         let write = |out: &mut Vec<u8>| match shape.is_own() {
-            true => write_quote(stock, &quote, at.text, high_low, out),
+            true => write_quote(stock, &quote, at.text, members, out),
             false => shape.write(stock, &quote, &at, serial, out),
         };
         self.buffer.clear();
         let mut has_value = true;
         match kind {
             Kind::OnTime | Kind::Late => {
-                enclose(enveloped, &mut self.buffer, write);
+                enclose(enveloped.then_some(members), &mut self.buffer, write);
             }
             Kind::Broken(fault) => {
                 let mut valid = Vec::new();
                 write(&mut valid);
                 match fault.apply(&String::from_utf8_lossy(&valid)) {
-                    Some(broken) => enclose(enveloped && broken.may_be_enveloped, &mut self.buffer, |out| {
-                        out.extend_from_slice(&broken.value);
-                    }),
+                    Some(broken) => {
+                        enclose((enveloped && broken.may_be_enveloped).then_some(members), &mut self.buffer, |out| {
+                            out.extend_from_slice(&broken.value);
+                        })
+                    }
                     None => has_value = false,
                 }
             }
@@ -217,8 +224,18 @@ impl Feed {
         self.busy.1
     }
 
+    /// Of the next message that is sent; those of a market's silence are none.
     fn time_of_next(&mut self) -> Option<i64> {
-        let number = self.number;
+        loop {
+            let time = self.time_of(self.number)?;
+            self.number += 1;
+            if !self.odd.silences_all(time) {
+                return Some(time);
+            }
+        }
+    }
+
+    fn time_of(&mut self, number: u64) -> Option<i64> {
         match (self.plan.pace, &mut self.spread) {
             (Pace::Spread { ticks, .. }, Some(spread)) if number < ticks => {
                 Some(spread.time(number, self.rng.random()))
@@ -243,12 +260,13 @@ impl Feed {
     }
 }
 
-fn enclose(enveloped: bool, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    if enveloped {
-        open_envelope(out);
+/// `enveloped`: what the envelope has to tell of.
+fn enclose(enveloped: Option<Members>, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    if let Some(members) = enveloped {
+        open_envelope(members, out);
     }
     write(out);
-    if enveloped {
+    if enveloped.is_some() {
         close_envelope(out);
     }
 }
@@ -281,6 +299,7 @@ mod tests {
             symbols in 1_usize..200,
             shape in prop::sample::select(Shape::value_variants().to_vec()),
             high_low: bool,
+            beside: bool,
             volumes in (0.0_f64..0.5, 0.0_f64..0.5).prop_map(|(fractional, absent)| Volumes { fractional, absent }),
             late in 0.0_f64..0.3,
             broken in 0.0_f64..0.5,
@@ -292,7 +311,7 @@ mod tests {
             } else {
                 Pace::Spread { start: START, span: SPAN, ticks }
             };
-            Plan { seed, symbols, shape, high_low, volumes, late, broken, odd: Vec::new(), pace }
+            Plan { seed, symbols, shape, high_low, beside, volumes, late, broken, odd: Vec::new(), pace }
         }
     }
 
@@ -352,6 +371,7 @@ mod tests {
             symbols: 50,
             shape: Shape::Bare,
             high_low: false,
+            beside: false,
             volumes: Volumes { fractional: 0.2, absent: 0.1 },
             late: 0.05,
             broken: 0.02,
@@ -375,26 +395,43 @@ mod tests {
         assert!((3300..3800).contains(&fractional), "{fractional}");
     }
 
-    fn with_odd(odd: &[&str]) -> Vec<(String, common::Timestamp, f64, Option<Oddity>)> {
-        let plan = Plan {
-            seed: 1,
-            symbols: 5,
-            shape: Shape::Bare,
-            high_low: true,
-            volumes: Volumes::default(),
-            late: 0.0,
-            broken: 0.0,
-            odd: odd.iter().map(|share| share.parse().unwrap()).collect(),
-            pace: Pace::Spread { start: START, span: SPAN, ticks: 20_000 },
-        };
-        let mut decoder = Decoder::new(Rules::default(), common::Timestamp::from_micros(START + SPAN));
+    /// What a message is read as, and what is odd about it.
+    struct Shown {
+        symbol: String,
+        at: common::Timestamp,
+        close: i64,
+        quote: (i64, i64),
+        sequence: u64,
+        conditions: String,
+        odd: Option<Oddity>,
+    }
+
+    fn with_odd(odd: &[&str]) -> Vec<Shown> {
+        let odd = odd.iter().map(|share| share.parse().unwrap()).collect();
+        let pace = Pace::Spread { start: START, span: SPAN, ticks: 20_000 };
+        let plan = Plan { symbols: 5, high_low: true, beside: true, odd, pace, ..nothing() };
+        let map: common::decode::MapEntries = "sequence=sequence".parse().unwrap();
+        let rules = Rules { mapping: common::decode::Mapping::new(&map.0), ..Rules::default() };
+        let mut decoder = Decoder::new(rules, common::Timestamp::from_micros(START + SPAN));
         let (mut feed, mut ticks) = (Feed::new(plan).unwrap(), Vec::new());
         while let Some(message) = feed.next_message() {
             let tick = decoder.decode(message.value.unwrap(), &Beside::NOTHING).unwrap().tick;
-            let close = tick.prices().close.nanos() as f64;
-            ticks.push((message.key.to_owned(), tick.timestamp(), close, message.odd));
+            let (extras, nanos) = (tick.extras(), |price: Option<common::Price>| price.map_or(0, common::Price::nanos));
+            ticks.push(Shown {
+                symbol: message.key.to_owned(),
+                at: tick.timestamp(),
+                close: tick.prices().close.nanos(),
+                quote: (nanos(extras.bid()), nanos(extras.ask())),
+                sequence: extras.sequence().unwrap(),
+                conditions: extras.conditions().iter().collect::<Vec<_>>().join(" "),
+                odd: message.odd,
+            });
         }
         ticks
+    }
+
+    fn of_symbol<'a>(ticks: &'a [Shown], symbol: &str) -> Vec<&'a Shown> {
+        ticks.iter().filter(|tick| tick.symbol == symbol).collect()
     }
 
     #[test]
@@ -402,11 +439,12 @@ mod tests {
         let ticks = with_odd(&["wrong_price=0.01"]);
         let mut odd = 0;
         for symbol in ["AAPL", "MSFT"] {
-            let of: Vec<_> = ticks.iter().filter(|tick| tick.0 == symbol).collect();
-            for window in of.windows(3).filter(|window| window[0].3.is_none() && window[2].3.is_none()) {
-                let off = (window[1].2 / window[0].2 - 1.0).abs().min((window[1].2 / window[2].2 - 1.0).abs());
-                assert_eq!(window[1].3.is_some(), off > 0.004, "{window:?}");
-                odd += usize::from(window[1].3.is_some());
+            let of = of_symbol(&ticks, symbol);
+            for window in of.windows(3).filter(|window| window[0].odd.is_none() && window[2].odd.is_none()) {
+                let off = |other: &Shown| (window[1].close as f64 / other.close as f64 - 1.0).abs();
+                let off = off(window[0]).min(off(window[2]));
+                assert_eq!(window[1].odd.is_some(), off > 0.004, "{} off by {off}", window[1].at);
+                odd += usize::from(window[1].odd.is_some());
             }
         }
         assert!(odd > 20, "{odd}");
@@ -416,14 +454,92 @@ mod tests {
     fn a_silence_is_ended_by_the_tick_that_says_so() {
         let ticks = with_odd(&["silence=0.0005"]);
         let mut ended = 0;
-        for symbol in ticks.iter().map(|tick| &tick.0).collect::<std::collections::BTreeSet<_>>() {
-            let of: Vec<_> = ticks.iter().filter(|tick| tick.0 == *symbol).collect();
-            for pair in of.windows(2).filter(|pair| pair[1].3 == Some(Oddity::Silence)) {
-                assert!(pair[1].1.micros() - pair[0].1.micros() >= 600_000_000);
+        for symbol in ticks.iter().map(|tick| &tick.symbol).collect::<std::collections::BTreeSet<_>>() {
+            let of = of_symbol(&ticks, symbol);
+            for pair in of.windows(2).filter(|pair| pair[1].odd == Some(Oddity::Silence)) {
+                assert!(pair[1].at.micros() - pair[0].at.micros() >= 600_000_000);
                 ended += 1;
             }
         }
         assert!(ended > 2, "{ended}");
+    }
+
+    #[test]
+    fn a_silence_of_the_market_is_ended_by_the_tick_that_says_so() {
+        let ticks = with_odd(&["market_silence=0.0003"]);
+        let after = |pair: &[Shown]| (pair[1].odd.is_some(), pair[1].at.micros() - pair[0].at.micros() > 590_000_000);
+        assert!(ticks.windows(2).map(after).all(|(is_said, is_long)| is_said == is_long));
+        assert!(ticks.iter().any(|tick| tick.odd == Some(Oddity::MarketSilence)));
+    }
+
+    #[test]
+    fn a_close_lies_within_its_quote_but_where_it_is_said_to_be_outside() {
+        for tick in with_odd(&["outside_quotes=0.01", "cancel=0.01"]) {
+            let (bid, ask) = tick.quote;
+            let is_outside = tick.close < bid || tick.close > ask;
+            assert_eq!(is_outside, tick.odd == Some(Oddity::OutsideQuotes), "{} {bid} {ask}", tick.close);
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_symbol_have_holes_and_steps_where_that_is_said_and_nowhere_else() {
+        let ticks = with_odd(&["sequence_hole=0.01", "sequence_step=0.01"]);
+        let (mut newest, mut odd) = (0, 0);
+        for tick in of_symbol(&ticks, "AAPL") {
+            let expected = match tick.odd {
+                None => tick.sequence == newest + 1,
+                Some(Oddity::SequenceHole) => tick.sequence > newest + 1,
+                _ => tick.sequence <= newest,
+            };
+            assert!(expected, "{} behind {newest}: {:?}", tick.sequence, tick.odd);
+            (newest, odd) = (newest.max(tick.sequence), odd + usize::from(tick.odd.is_some()));
+        }
+        assert!(odd > 20, "{odd}");
+    }
+
+    #[test]
+    fn conditions_say_what_is_taken_back_corrected_or_not_of_its_time() {
+        let ticks = with_odd(&["cancel=0.01", "correction=0.01", "excluded_condition=0.01"]);
+        let kinds: std::collections::BTreeSet<&str> = ticks.iter().filter_map(|tick| Some(tick.odd?.name())).collect();
+        assert_eq!(kinds, ["cancel", "correction", "excluded_condition"].into());
+        for tick in ticks {
+            let expected = match tick.odd {
+                None => "@",
+                Some(Oddity::Cancel) => "cancelled",
+                Some(Oddity::Correction) => "corrected",
+                _ => "@ U",
+            };
+            assert_eq!(tick.conditions, expected);
+        }
+    }
+
+    #[test]
+    fn binance_s_trades_are_numbered_by_symbol() {
+        let pace = Pace::Spread { start: START, span: SPAN, ticks: 1000 };
+        let plan = Plan { symbols: 3, shape: Shape::Binance, pace, ..nothing() };
+        let mut decoder = Decoder::new(plan.shape.rules(), common::Timestamp::from_micros(START + SPAN));
+        let (mut feed, mut newest) = (Feed::new(plan).unwrap(), std::collections::BTreeMap::new());
+        while let Some(message) = feed.next_message() {
+            let tick = decoder.decode(message.value.unwrap(), &Beside::NOTHING).unwrap().tick;
+            let number = newest.entry(message.key.to_owned()).or_insert(0);
+            *number += 1;
+            assert_eq!(tick.extras().sequence(), Some(*number));
+        }
+    }
+
+    fn nothing() -> Plan {
+        Plan {
+            seed: 1,
+            symbols: 1,
+            shape: Shape::Bare,
+            high_low: false,
+            beside: false,
+            volumes: Volumes::default(),
+            late: 0.0,
+            broken: 0.0,
+            odd: Vec::new(),
+            pace: Pace::Steady { start: START, rate: 1.0, ticks: None },
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Stock {
     /// In units of 10^-4.
     base: f64,
     path: Path,
+    /// The number of its newest tick.
+    pub number: u64,
     /// The newest tick: its time, in microseconds of the epoch, and its close.
     last: (i64, i64),
 }
@@ -30,6 +32,13 @@ pub struct Quote {
     pub close: i64,
     /// Whole; the feed may take it away, or add a fraction.
     pub volume: Option<Volume>,
+    /// The feed's own number, one higher with each tick of the symbol.
+    pub number: u64,
+    /// The best ones at the time of the close.
+    pub bid: i64,
+    pub ask: i64,
+    /// Of the sale.
+    pub conditions: &'static [&'static str],
 }
 
 pub struct Market {
@@ -61,6 +70,10 @@ impl Market {
             low: (open.min(close) - below).max(step),
             close,
             volume: Volume::from_parts(volume, 0),
+            number: 0,
+            bid: (close - step).max(step),
+            ask: close + step,
+            conditions: &["@"],
         }
     }
 }
@@ -76,7 +89,7 @@ impl Stock {
             _ => 2,
         };
         let base = price * 10_f64.powi(DECIMALS.cast_signed());
-        Self { symbol, decimals, base, path: Path::new(rng.random()), last: (i64::MIN, 0) }
+        Self { symbol, decimals, base, path: Path::new(rng.random()), number: 0, last: (i64::MIN, 0) }
     }
 
     pub fn smallest_step(&self) -> i64 {

@@ -20,13 +20,40 @@ pub enum Oddity {
     VolumeBurst,
     /// The first tick behind ten minutes without any.
     Silence,
+    /// The first one of any symbol behind ten minutes in which the whole market had none.
+    MarketSilence,
+    /// A price that is wrong by half a per cent to five, beside the right quote.
+    OutsideQuotes,
+    /// A condition by which a price is not of its time, a price that is off by 0.2 to 0.4 per cent, and no quote.
+    ExcludedCondition,
+    /// Some numbers of the feed are missing before it.
+    SequenceHole,
+    /// A number of the feed that was there before.
+    SequenceStep,
+    /// A trade that its producer takes back.
+    Cancel,
+    /// A trade that its producer tells of once more.
+    Correction,
 }
 
 impl Oddity {
     /// A record header that says what is odd about the tick; others have none.
     pub const HEADER: &str = "odd";
 
-    const ALL: [Self; 5] = [Self::WrongPrice, Self::FarPrice, Self::NewLevel, Self::VolumeBurst, Self::Silence];
+    const ALL: [Self; 12] = [
+        Self::WrongPrice,
+        Self::FarPrice,
+        Self::NewLevel,
+        Self::VolumeBurst,
+        Self::Silence,
+        Self::MarketSilence,
+        Self::OutsideQuotes,
+        Self::ExcludedCondition,
+        Self::SequenceHole,
+        Self::SequenceStep,
+        Self::Cancel,
+        Self::Correction,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,7 +62,27 @@ impl Oddity {
             Self::NewLevel => "new_level",
             Self::VolumeBurst => "volume_burst",
             Self::Silence => "silence",
+            Self::MarketSilence => "market_silence",
+            Self::OutsideQuotes => "outside_quotes",
+            Self::ExcludedCondition => "excluded_condition",
+            Self::SequenceHole => "sequence_hole",
+            Self::SequenceStep => "sequence_step",
+            Self::Cancel => "cancel",
+            Self::Correction => "correction",
         }
+    }
+
+    /// Whether it shows in what a message says beside prices and volume alone.
+    pub const fn is_beside(self) -> bool {
+        matches!(
+            self,
+            Self::OutsideQuotes
+                | Self::ExcludedCondition
+                | Self::SequenceHole
+                | Self::SequenceStep
+                | Self::Cancel
+                | Self::Correction
+        )
     }
 }
 
@@ -65,6 +112,8 @@ impl FromStr for Share {
 
 /// Microseconds that a symbol is silent for.
 const SILENCE: i64 = 600_000_000;
+/// Numbers of the feed that are missing, or that one comes too late by, at most.
+const NUMBERS: u64 = 20;
 
 /// Makes some of a market's ticks odd.
 #[derive(Debug, Default)]
@@ -72,16 +121,23 @@ pub struct Odd {
     shares: Vec<Share>,
     /// By stock, when it speaks again.
     silent: BTreeMap<usize, i64>,
+    /// When all do.
+    market_silent: Option<i64>,
 }
 
 impl Odd {
     pub fn new(shares: Vec<Share>) -> Self {
-        Self { shares, silent: BTreeMap::new() }
+        Self { shares, ..Self::default() }
     }
 
     /// Whether the stock has no ticks at `time`.
     pub fn silences(&self, quote: &Quote, time: i64) -> bool {
         self.silent.get(&quote.stock).is_some_and(|until| time < *until)
+    }
+
+    /// Whether nobody has ticks at `time`.
+    pub fn silences_all(&self, time: i64) -> bool {
+        self.market_silent.is_some_and(|until| time < until)
     }
 
     /// Makes a tick odd now and then. Nothing is drawn where none is to be.
@@ -91,23 +147,40 @@ impl Odd {
         time: i64,
         (market, rng): (&mut Market, &mut impl Rng),
     ) -> Option<Oddity> {
+        if self.market_silent.take().is_some() {
+            return Some(Oddity::MarketSilence);
+        }
         if self.silent.remove(&quote.stock).is_some() {
             return Some(Oddity::Silence);
         }
         let oddity = self.draw(rng)?;
         match oddity {
-            Oddity::WrongPrice => scale(quote, factor(0.005..=0.05, rng), market),
+            Oddity::WrongPrice | Oddity::OutsideQuotes => scale(quote, factor(0.005..=0.05, rng), market),
             Oddity::FarPrice => scale(quote, factor(0.08..=0.2, rng), market),
             Oddity::NewLevel => {
                 let factor = factor(0.05..=0.1, rng);
                 market.stocks[quote.stock].move_to(factor);
                 scale(quote, factor, market);
+                (quote.bid, quote.ask) = (quote.close, quote.close);
             }
             Oddity::VolumeBurst => quote.volume = Volume::from_parts(rng.random_range(500_000..5_000_000), 0),
             Oddity::Silence => {
                 self.silent.insert(quote.stock, time + SILENCE);
                 return None;
             }
+            Oddity::MarketSilence => {
+                self.market_silent = Some(time + SILENCE);
+                return None;
+            }
+            Oddity::ExcludedCondition => {
+                scale(quote, factor(0.002..=0.004, rng), market);
+                quote.conditions = &["@", "U"];
+                (quote.bid, quote.ask) = (0, 0);
+            }
+            Oddity::SequenceHole => quote.number += rng.random_range(1..=NUMBERS),
+            Oddity::SequenceStep => quote.number = quote.number.saturating_sub(rng.random_range(1..=NUMBERS)),
+            Oddity::Cancel => quote.conditions = &["cancelled"],
+            Oddity::Correction => quote.conditions = &["corrected"],
         }
         Some(oddity)
     }

@@ -64,8 +64,12 @@ pub struct SimulateArgs {
     /// Part of the messages that are no valid tick, in thirty ways; in seven where values are a feed's.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub broken: f64,
-    /// Part of the ticks that are valid and odd all the same: wrong_price, far_price, new_level, volume_burst or silence,
-    /// such as wrong_price=0.001; repeatable. Their record header `odd` says which.
+    /// Adds bid, ask, sequence and conditions to the pipeline's own form; the layers need --map sequence=sequence.
+    #[arg(long)]
+    pub beside: bool,
+    /// Part of the ticks that are valid and odd all the same: wrong_price, far_price, new_level, volume_burst, silence,
+    /// market_silence; and, with what --beside adds, outside_quotes, excluded_condition, sequence_hole, sequence_step,
+    /// cancel, correction; such as wrong_price=0.001, repeatable. Their record header `odd` says which.
     #[arg(long, value_name = "KIND=FRACTION")]
     pub odd: Vec<Share>,
     /// The Kafka record's timestamp, which decides the archive's folder. Default: market with --ticks, now with --rate.
@@ -129,11 +133,17 @@ impl SimulateArgs {
             }
             (None, None) => anyhow::bail!("give --ticks or --rate"),
         };
+        let needs_beside = self.odd.iter().find(|share| share.oddity.is_beside());
+        if let Some(share) = needs_beside.filter(|_| !self.shape.is_own()) {
+            let kind = share.oddity.name();
+            anyhow::bail!("--odd {kind} shows in the pipeline's own form alone: give --shape bare, envelope or mixed");
+        }
         Ok(Plan {
             seed: self.seed,
             symbols: self.symbols as usize,
             shape: self.shape,
             high_low: self.high_low,
+            beside: self.beside || needs_beside.is_some(),
             volumes: Volumes { fractional: self.fractional, absent: self.without_volume },
             late: self.late,
             broken: self.broken,

@@ -45,6 +45,8 @@ enum Piece {
     VolumeText,
     /// A number that no tick is made of.
     Serial,
+    /// One that is one higher with each tick of a symbol.
+    Number,
     /// Milliseconds since 1970.
     Millis,
     /// Seconds since 1970, with three decimals.
@@ -58,7 +60,7 @@ enum Piece {
 }
 
 use Piece::{
-    Close, High, Local, Low, Millis, Open, Seconds, Serial, Symbol, Text, Utc, Volume, VolumeText, WithOffset,
+    Close, High, Local, Low, Millis, Number, Open, Seconds, Serial, Symbol, Text, Utc, Volume, VolumeText, WithOffset,
 };
 
 /// Under which names the fields of a tick stand; those of a trade have one for open and close.
@@ -167,7 +169,7 @@ impl Shape {
                 Text(r#","s":""#),
                 Symbol,
                 Text(r#"","t":"#),
-                Serial,
+                Number,
                 Text(r#","p":""#),
                 Close,
                 Text(r#"","q":"#),
@@ -298,6 +300,7 @@ impl Shape {
                 Volume => write_size(quote.volume, false, out),
                 VolumeText => write_size(quote.volume, true, out),
                 Serial => write_integer(serial, 1, out),
+                Number => write_integer(quote.number, 1, out),
                 Millis => write_integer(at.millis(), 1, out),
                 Seconds => {
                     write_integer(at.millis() / 1000, 1, out);

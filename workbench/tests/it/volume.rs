@@ -45,6 +45,7 @@ fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
         symbols: 500,
         shape: Shape::Mixed,
         high_low: false,
+        beside: false,
         volumes: Volumes { fractional: 0.1, absent: 0.01 },
         late: 0.01,
         broken: 0.001,

@@ -10,7 +10,9 @@ fn side(ticks: &[(u64, u64)]) -> HourHoldings {
         let price = Price::from_nanos(1_500_000_000);
         let timestamp = Timestamp::from_micros(common::Place::offset_of(*offset).cast_signed());
         let volume = Volume::from_parts(volume.cast_signed(), 0);
-        let content = Content { symbol: "A", timestamp, open: price, high: None, low: None, close: price, volume };
+        let extras = common::Extras::default();
+        let content =
+            Content { symbol: "A", timestamp, open: price, high: None, low: None, close: price, volume, extras };
         holdings.add(0, Some(*offset), &content);
     }
     holdings.settle();

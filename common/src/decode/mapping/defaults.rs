@@ -3,7 +3,7 @@
 use super::Field;
 
 /// Of each field, written without `_`, `-` and blanks, and in lower case. docs/message-format.md has the list.
-const OTHER_NAMES: [(Field, &[&str]); 8] = [
+const OTHER_NAMES: [(Field, &[&str]); 11] = [
     (Field::Symbol, &["symbol", "ticker", "tickersymbol", "stocksymbol", "sym", "productid", "index"]),
     (
         Field::Timestamp,
@@ -15,6 +15,9 @@ const OTHER_NAMES: [(Field, &[&str]); 8] = [
     (Field::Low, &["low", "lowprice", "lowestprice"]),
     (Field::Close, &["close", "closeprice"]),
     (Field::Volume, &["volume", "vol", "size", "qty", "quantity", "amount", "lastsize", "shares"]),
+    (Field::Bid, &["bid", "bidprice", "bestbid", "bestbidprice"]),
+    (Field::Ask, &["ask", "askprice", "bestask", "bestaskprice"]),
+    (Field::Conditions, &["conditions", "saleconditions", "tradeconditions"]),
 ];
 
 /// The longest of these names.
@@ -30,7 +33,7 @@ pub fn usual_field(name: &str) -> Option<Field> {
 /// before the others (1).
 pub(in crate::decode) fn default_field(name: &str) -> Option<(Field, u8)> {
     if let Some(field) = Field::ALL.into_iter().find(|field| field.as_str() == name) {
-        return (field != Field::TimeOfDay).then_some((field, 0));
+        return (!field.is_mapped_alone()).then_some((field, 0));
     }
     let (mut buffer, mut len) = ([0; LONGEST], 0);
     for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' ')) {
@@ -57,6 +60,10 @@ mod tests {
             ("event time", Some((Field::Timestamp, 1))),
             ("openPrice", Some((Field::Open, 1))),
             ("last-size", Some((Field::Volume, 1))),
+            ("best_bid", Some((Field::Bid, 1))),
+            ("saleConditions", Some((Field::Conditions, 1))),
+            // Coinbase's counts messages of all kinds: its trades have holes.
+            ("sequence", None),
             ("Adj Close", None),
             ("s", None),
             ("day_high", None),

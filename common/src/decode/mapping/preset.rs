@@ -68,12 +68,16 @@ impl Preset {
     /// Its names, as `--map` would say them.
     const fn map(self) -> &'static str {
         match self {
-            Self::Finnhub => "symbol=s,price=p,volume=v,timestamp=t",
-            Self::Binance => "symbol=s,price=p,volume=q,timestamp=T",
+            Self::Finnhub => "symbol=s,price=p,volume=v,timestamp=t,conditions=c",
+            // A trade's number, one higher with each of its symbol; an `aggTrade` has none by this name.
+            Self::Binance => "symbol=s,price=p,volume=q,timestamp=T,sequence=t",
+            // No sequence: a ticker names the last of several trades, and `sequence` counts more than these.
             Self::Coinbase => "symbol=product_id,price=price,volume=last_size|size,timestamp=time",
             Self::Kraken => "symbol=symbol,price=price|last,volume=qty,timestamp=timestamp",
-            Self::Alpaca => "symbol=S,price=p,open=o,high=h,low=l,close=c,volume=s|v,timestamp=t",
-            Self::Massive => "symbol=sym,price=p,volume=s,timestamp=t",
+            // A trade's conditions have the name of a bar's close.
+            Self::Alpaca => "symbol=S,price=p,open=o,high=h,low=l,close=c,volume=s|v,timestamp=t,conditions=c",
+            // No sequence: `q` grows, and leaves numbers out.
+            Self::Massive => "symbol=sym,price=p,volume=s,timestamp=t,conditions=c",
             Self::Cryptofeed => "symbol=symbol,price=price,volume=amount,timestamp=timestamp",
             Self::Yfinance => {
                 "symbol=symbol|Symbol|ticker|Ticker|id,timestamp=timestamp|Datetime|Date|datetime|date|time,\

@@ -194,7 +194,18 @@ fn put_line(value: &[u8], position: Position, sinks_order: bool, out: &mut impl 
 fn feed(shape: Shape, high_low: bool, seed: u64, ticks: u64) -> anyhow::Result<Feed> {
     let pace = Pace::Spread { start: HOUR, span: 3_600_000_000, ticks };
     let volumes = Volumes::default();
-    Feed::new(Plan { seed, symbols: SYMBOLS, shape, high_low, volumes, late: 0.0, broken: 0.0, odd: Vec::new(), pace })
+    Feed::new(Plan {
+        seed,
+        symbols: SYMBOLS,
+        shape,
+        high_low,
+        beside: false,
+        volumes,
+        late: 0.0,
+        broken: 0.0,
+        odd: Vec::new(),
+        pace,
+    })
 }
 
 /// Packs each file of a folder, on two threads.

@@ -1,0 +1,83 @@
+//! [`Conditions`]: what the sale conditions of a trade say of its price. Which codes these are is a matter of the feed.
+
+use crate::tick::Revision;
+
+/// What a code begins with that comes from a member of its own.
+const CORRECTION: &str = "correction=";
+
+/// Codes of sale conditions, by what they say. Letters may be written small or large.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    excluded: Vec<Box<str>>,
+    cancels: Vec<Box<str>>,
+    corrections: Vec<Box<str>>,
+}
+
+/// What the conditions of one trade say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sale {
+    /// Its price is not of its time, or not of the open market.
+    pub is_excluded: bool,
+    pub revision: Option<Revision>,
+}
+
+impl Conditions {
+    #[must_use]
+    pub fn new(excluded: &[String], cancels: &[String], corrections: &[String]) -> Self {
+        let all = |codes: &[String]| codes.iter().map(|code| code.trim().into()).collect();
+        Self { excluded: all(excluded), cancels: all(cancels), corrections: all(corrections) }
+    }
+
+    /// What the codes of one trade say. One that is cancelled is no correction.
+    #[must_use]
+    pub fn of<'a>(&self, codes: impl Iterator<Item = &'a str>) -> Sale {
+        let mut sale = Sale::default();
+        for code in codes {
+            sale.is_excluded |= is_among(&self.excluded, code);
+            // Numbers mean something else there, and words the same.
+            let word =
+                code.strip_prefix(CORRECTION).filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()));
+            let code = word.unwrap_or(code);
+            if is_among(&self.cancels, code) {
+                sale.revision = Some(Revision::Cancel);
+            } else if is_among(&self.corrections, code) {
+                sale.revision = sale.revision.or(Some(Revision::Correction));
+            }
+        }
+        sale
+    }
+}
+
+fn is_among(known: &[Box<str>], code: &str) -> bool {
+    known.iter().any(|known| known.eq_ignore_ascii_case(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(codes: &[&str]) -> (bool, Option<Revision>) {
+        let all = |codes: &[&str]| codes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let conditions =
+            Conditions::new(&all(&["U", " Z "]), &all(&["cancelled", "correction=8"]), &all(&["corrected"]));
+        let Sale { is_excluded, revision } = conditions.of(codes.iter().copied());
+        (is_excluded, revision)
+    }
+
+    #[test]
+    fn codes_are_excluded_cancels_or_corrections_and_most_are_nothing() {
+        assert_eq!(of(&[]), (false, None));
+        assert_eq!(of(&["@", "I"]), (false, None));
+        assert_eq!(of(&["@", "z"]), (true, None));
+        assert_eq!(of(&["correction=Z", "correction=cancelled"]), (false, Some(Revision::Cancel)));
+        assert_eq!(of(&["correction=8"]), (false, Some(Revision::Cancel)));
+        assert_eq!(of(&["8"]), (false, None));
+        assert_eq!(of(&["Corrected", "U"]), (true, Some(Revision::Correction)));
+    }
+
+    #[test]
+    fn what_was_corrected_and_then_cancelled_is_cancelled() {
+        assert_eq!(of(&["corrected", "CANCELLED"]).1, Some(Revision::Cancel));
+        assert_eq!(of(&["CANCELLED", "corrected"]).1, Some(Revision::Cancel));
+    }
+}
