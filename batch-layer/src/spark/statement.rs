@@ -175,7 +175,7 @@ pub struct Question<'q> {
 }
 
 impl Question<'_> {
-    /// The sums of the lines that are plainly ticks, as [`super::answer::Answer`] reads them.
+    /// The sums of the lines that are plainly ticks, as [`super::answer::sums`] reads them.
     #[must_use]
     pub fn sums(&self) -> Relation {
         let query = format!("WITH {}\n{SUMS}", self.ticks());
