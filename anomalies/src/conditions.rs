@@ -37,10 +37,11 @@ impl Conditions {
             // Numbers mean something else there, and words the same.
             let word =
                 code.strip_prefix(CORRECTION).filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()));
-            let code = word.unwrap_or(code);
-            if is_among(&self.cancels, code) {
+            let is_one_of =
+                |known: &[Box<str>]| is_among(known, code) || word.is_some_and(|word| is_among(known, word));
+            if is_one_of(&self.cancels) {
                 sale.revision = Some(Revision::Cancel);
-            } else if is_among(&self.corrections, code) {
+            } else if is_one_of(&self.corrections) {
                 sale.revision = sale.revision.or(Some(Revision::Correction));
             }
         }
@@ -62,6 +63,15 @@ mod tests {
             Conditions::new(&all(&["U", " Z "]), &all(&["cancelled", "correction=8"]), &all(&["corrected"]));
         let Sale { is_excluded, revision } = conditions.of(codes.iter().copied());
         (is_excluded, revision)
+    }
+
+    #[test]
+    fn a_word_of_the_correction_field_may_be_named_with_it_or_alone() {
+        let conditions = Conditions::new(&[], &["correction=C".into()], &["amended".into()]);
+        let of = |code: &str| conditions.of([code].into_iter()).revision;
+        assert_eq!(of("correction=C"), Some(Revision::Cancel));
+        assert_eq!(of("C"), None, "a cash sale");
+        assert_eq!(of("correction=amended"), Some(Revision::Correction));
     }
 
     #[test]

@@ -442,7 +442,8 @@ impl Args {
     /// What runs have in common that share their hours; `None`: this one does not.
     #[must_use]
     pub fn group(&self, plan: &Plan) -> Option<String> {
-        self.share.then(|| format!("{} {}", self.describe(plan), self.archive.format().describe()))
+        let format = self.archive.format().describe();
+        self.share.then(|| format!("{} {format} {:?}", self.describe(plan), self.anomalies))
     }
 }
 

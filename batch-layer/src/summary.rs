@@ -87,14 +87,14 @@ impl Summary<'_> {
         let symbols: Option<Vec<&str>> = self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
         let mut touched = delete_rows(&mut transaction, self.hour, symbols.as_deref()).await?;
         touched.extend(self.insert_rows(&mut transaction).await?);
-        if self.is_anew {
-            indicators::forget(&mut transaction, self.hour).await?;
-        }
         self.note(&mut transaction).await?;
         self.keep_sums(&mut transaction).await?;
         self.settle(&mut transaction).await?;
         // What follows is of several hours.
         lock::queue(&mut transaction).await?;
+        if self.is_anew {
+            indicators::forget(&mut transaction, self.hour).await?;
+        }
         let shared = shared::find(&mut transaction, self.hour, &self.sum.offsets).await?;
         shared::write(&mut transaction, self.hour, (&self.sum.offsets, &shared)).await?;
         indicators::mark(&mut transaction, self.hour, &touched).await?;

@@ -88,7 +88,7 @@ pub struct Config {
     #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
     pub retention_days: Option<u32>,
 
-    /// How often to look for days to drop, and for finished days to index: at most once in a day.
+    /// How often to look for days to drop, and for finished days to index: once a day at least.
     #[arg(long, env = "UPKEEP_INTERVAL", default_value = "10m", value_parser = upkeep_interval, value_name = "DURATION")]
     pub upkeep_interval: Duration,
 

@@ -32,8 +32,8 @@ const MAX_LAYOUTS: usize = 6;
 /// Other lines of an object that are fetched; one with more is read by our own scan.
 const MAX_OTHERS: u64 = 1000;
 const MAX_OTHER_BYTES: u64 = 1 << 20;
-/// Objects that the server could not read, one after the other, when it has read none before: then it is no fault of theirs.
-const UNREADABLE: usize = 3;
+/// Objects that the server could not read, one after the other, after which it is asked for no more in this run.
+const UNREADABLE: usize = 8;
 
 /// How to reach it.
 #[derive(Debug, Clone)]
@@ -96,7 +96,7 @@ impl Spark {
     pub async fn scan(&mut self, objects: &[Object], reader: &Reader) -> Result<Vec<(Object, Scan)>, Failure> {
         let mut asked: Vec<Asked> = objects.iter().filter_map(|object| self.asked(object, reader)).collect();
         self.learn(&asked, reader).await;
-        if self.layouts.is_empty() {
+        if self.layouts.is_empty() || self.has_given_up() {
             asked.clear();
         }
         let mut scans = Vec::new();
@@ -117,7 +117,12 @@ impl Spark {
                     let half = some.split_off(some.len() / 2);
                     waiting.extend([some, half]);
                 }
-                Err(QueryError::Failed(why)) => self.note_unreadable(&some, why, !scans.is_empty())?,
+                Err(QueryError::Failed(why)) => {
+                    self.note_unreadable(&some, &why);
+                    if self.has_given_up() {
+                        waiting.clear();
+                    }
+                }
                 Err(error) => return Err(failure(error, &self.options.url, "reading objects")),
             }
         }
@@ -229,19 +234,25 @@ impl Spark {
         Ok(scans.into_iter().filter(|(object, _)| is_there(object)).collect())
     }
 
-    /// An object that the server cannot read is for our own scan to judge, unless the server can read none of them.
-    fn note_unreadable(&mut self, asked: &[Asked], why: String, has_read: bool) -> Result<(), Failure> {
+    /// An object that the server cannot read is for our own scan to judge; where it can read none, so are all the others,
+    /// for whoever is at fault, the numbers come.
+    fn note_unreadable(&mut self, asked: &[Asked], why: &str) {
         let path = asked.first().map_or("", |asked| &*asked.path);
         tracing::debug!(path, error = why, "Spark could not read it");
         self.unreadable += 1;
-        if self.unreadable < UNREADABLE || has_read || self.read > 0 {
-            return Ok(());
+        if self.has_given_up() {
+            let url = &self.options.url;
+            tracing::warn!(
+                path,
+                error = why,
+                "Spark at {url} could not read {UNREADABLE} objects in turn, {path} the last (--spark-archive; it needs \
+                 keys of its own): {why}; this run reads what is left by itself"
+            );
         }
-        let what = format!(
-            "Spark at {} reads none of the archive's objects, {path} for one (--spark-archive; it needs keys of its own)",
-            self.options.url
-        );
-        Err(Failure::Configuration(anyhow::anyhow!("{what}: {why}")))
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.unreadable >= UNREADABLE
     }
 }
 

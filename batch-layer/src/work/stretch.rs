@@ -42,6 +42,8 @@ impl Work {
         self.progress.say(format_args!("the hours from {} to {} are done", stretch.start, stretch.end));
         // What was kept for later hours may be another's now.
         self.engine.forget_all();
+        // Folders on either side may be of its next stretch, which reads them for its own hours.
+        self.surveyed.clear();
         Ok(())
     }
 

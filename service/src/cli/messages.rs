@@ -23,7 +23,7 @@ pub struct MessageArgs {
     /// Where the fields of a tick stand in a message, as `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside
     /// objects are parted by dots, alternatives by `|`; names with dots or commas stand in double quotes. `price` stands
     /// for open and close, and `timestamp=date,time_of_day=time` for a time in two members. What is not mapped is looked for under its own name and those that many producers use,
-    /// but for a feed's own number (`sequence`), which is taken where it is mapped alone.
+    /// but for a feed's own number (`sequence`) and its word for what a message takes back (`correction`), which are taken where they are mapped alone.
     #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
     pub map: Option<MapEntries>,
 

@@ -228,7 +228,8 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(broker.produced(), lock(&sender.deliveries.per_partition).iter().sum::<u64>());
+        // What is not acknowledged in time is sent once more.
+        assert!(broker.produced() >= lock(&sender.deliveries.per_partition).iter().sum::<u64>());
     }
 
     fn send(sender: &Sender) {

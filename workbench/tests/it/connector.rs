@@ -94,9 +94,13 @@ async fn sunk(name: &str, config: Map<String, Value>, file: &str) -> String {
         if text.contains("LAST") { Ok(()) } else { Err(text) }
     })
     .await;
-    let (_, running) = request("GET", format!("{connector}/status"), None).await;
+    // A worker tells of a task some time after it has begun.
+    eventually("the task to run", PATIENCE, || async {
+        let (_, status) = request("GET", format!("{connector}/status"), None).await;
+        if status["tasks"][0]["state"] == "RUNNING" { Ok(()) } else { Err(status) }
+    })
+    .await;
     request("DELETE", connector, None).await;
-    assert_eq!(running["tasks"][0]["state"], "RUNNING", "{running}");
     std::fs::read_to_string(file).unwrap()
 }
 
