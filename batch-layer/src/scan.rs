@@ -232,11 +232,6 @@ impl Scan {
                 None => self.hours.push((hour, part)),
             }
         }
-        // Merged sets are kept in another form than one that was filled at once, and a fingerprint is of its bytes.
-        for (_, sum) in &mut self.hours {
-            sum.offsets.settle();
-            sum.repeated.settle();
-        }
         self.hours.sort_unstable_by_key(|(hour, _)| *hour);
         true
     }

@@ -195,7 +195,6 @@ impl Sums {
                 None => scan.hours.push((hour, bars)),
             }
         }
-        scan.hours.iter_mut().for_each(|(_, bars)| bars.offsets.settle());
         scan.hours.sort_unstable_by_key(|(hour, _)| *hour);
         let ticks: u64 = scan.hours.iter().map(|(_, bars)| bars.ticks).sum();
         let bars: usize = scan.hours.iter().map(|(_, bars)| bars.bars.len()).sum();

@@ -5,7 +5,6 @@ use batch_layer::archive::{CONFLUENT, FileNameTemplate, Format, Object, Store, S
 use batch_layer::reader::Reader;
 use batch_layer::scan::Scan;
 use batch_layer::spark::{Spark, SparkOptions};
-use batch_layer::state;
 use clap::Parser;
 use common::decode::ProvenanceNames;
 use service::cli::MessageArgs;
@@ -89,14 +88,15 @@ impl Archive {
     }
 }
 
-/// All that is made of a scan: what the index keeps of it, and the bars.
+/// All that a scan says. A fingerprint is of bytes, of which the same set of offsets may have several.
 fn print(scan: &Scan) -> Vec<String> {
     let mut all = vec![format!("{} lines, {} rejected", scan.lines, scan.rejected)];
     all.extend(scan.rejects.iter().map(|reject| format!("{reject:?}")));
     for (hour, bars) in &scan.hours {
-        let prints = (state::fingerprint(bars).unwrap(), state::fingerprint_of_places(bars).unwrap());
+        let places: Vec<_> =
+            bars.offsets.iter().map(|(topic, at, of)| (topic, at, of.iter().collect::<Vec<_>>())).collect();
         let counts = (bars.ticks, bars.duplicates, bars.offsets.len(), bars.repeated.len());
-        all.push(format!("{hour} {prints:?} {counts:?} {:?}", bars.offsets.span()));
+        all.push(format!("{hour} {counts:?} {places:?}"));
         let mut of_hour: Vec<String> =
             bars.bars.iter().map(|(symbol, bar)| format!("{} {bar:?}", symbol.as_str())).collect();
         of_hour.sort_unstable();
