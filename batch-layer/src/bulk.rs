@@ -108,7 +108,7 @@ impl Bulk {
     /// What it has found out about some objects; those that are missing are for the reader.
     ///
     /// # Errors
-    /// Where the cluster is away, or can read nothing.
+    /// Where the cluster is away, or refuses what is asked.
     pub async fn scan(&mut self, objects: &[Object], reader: &Reader) -> Result<Vec<(Object, Scan)>, Failure> {
         match self {
             Self::Nothing => Ok(Vec::new()),

@@ -55,7 +55,7 @@ impl Engine {
     /// Has objects read by the cluster, where there is one; the reader then gives what they hold.
     ///
     /// # Errors
-    /// Where the cluster is away, or can read nothing.
+    /// Where the cluster is away, or refuses what is asked.
     pub async fn read_ahead(&mut self, objects: &[Object]) -> Result<(), Failure> {
         // It sees by itself that the run is to end, and says so to the server.
         let scans = self.bulk.scan(objects, &self.reader).await?;

@@ -92,11 +92,14 @@ impl Spark {
     /// What some objects hold, of those of which the server's answer is clear: the others are for our own scan to read.
     ///
     /// # Errors
-    /// Where the server is away, refuses what is asked, or can read nothing of the archive.
+    /// Where the server is away, or refuses what is asked.
     pub async fn scan(&mut self, objects: &[Object], reader: &Reader) -> Result<Vec<(Object, Scan)>, Failure> {
-        let mut asked: Vec<Asked> = objects.iter().filter_map(|object| self.asked(object, reader)).collect();
+        let mut asked: Vec<Asked> = match self.has_given_up() {
+            true => Vec::new(),
+            false => objects.iter().filter_map(|object| self.asked(object, reader)).collect(),
+        };
         self.learn(&asked, reader).await;
-        if self.layouts.is_empty() || self.has_given_up() {
+        if self.layouts.is_empty() {
             asked.clear();
         }
         let mut scans = Vec::new();
@@ -234,8 +237,8 @@ impl Spark {
         Ok(scans.into_iter().filter(|(object, _)| is_there(object)).collect())
     }
 
-    /// An object that the server cannot read is for our own scan to judge; where it can read none, so are all the others,
-    /// for whoever is at fault, the numbers come.
+    /// An object that the server cannot read is for our own scan to judge. After several in turn so are all others:
+    /// whoever is at fault, the numbers come.
     fn note_unreadable(&mut self, asked: &[Asked], why: &str) {
         let path = asked.first().map_or("", |asked| &*asked.path);
         tracing::debug!(path, error = why, "Spark could not read it");
