@@ -1,7 +1,8 @@
 //! The archive as a lake: hours that are over as Parquet, which desks and data teams read.
 //!
 //! [`mod@compact`] decides which hours are written; [`gather`] reads the raw objects of one, [`sort`] puts its ticks in order,
-//! [`mod@file`] writes them, [`look`] reads them back, and [`publish`] shows them to readers. [`table`] is what PostgreSQL
+//! [`mod@file`] writes them, [`look`] reads them back, [`publish`] shows them to
+//! readers, and [`read`] sums them up again. [`table`] is what PostgreSQL
 //! knows, and [`inventory`] holds it against what lies there.
 
 mod args;
@@ -12,7 +13,9 @@ mod gather;
 mod inventory;
 pub(crate) mod key;
 pub(crate) mod look;
+mod places;
 mod publish;
+mod read;
 mod row;
 mod sort;
 pub(crate) mod table;
