@@ -18,8 +18,10 @@ mod publish;
 mod read;
 mod row;
 mod sort;
+pub(crate) mod source;
 pub(crate) mod table;
 
 pub use args::CompactArgs;
+pub use source::{FromLake, SourceArgs};
 pub use compact::run as compact;
 use table::Candidate;

@@ -11,6 +11,7 @@ mod damage;
 mod expired;
 mod failures;
 mod faults;
+mod from_lake;
 mod gaps;
 mod growth;
 mod identity;
