@@ -31,7 +31,7 @@ pub(super) struct Due<'a> {
     pub(super) objects: &'a [Indexed],
     known: Option<&'a Computed>,
     /// What is known of its sums was read from the lake, which has all that they are made of.
-    from_lake: Option<&'a OfLake>,
+    pub(super) from_lake: Option<&'a OfLake>,
     /// Hours that will be computed after it.
     pending: &'a FxHashSet<Hour>,
 }
