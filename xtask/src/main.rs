@@ -3,10 +3,13 @@
 mod anomalies;
 mod build;
 mod cache;
+mod capture;
 mod chaos;
 mod cli;
 mod containers;
 mod demo;
+#[cfg(test)]
+mod docs;
 mod files;
 mod go;
 mod interrupt;
