@@ -76,7 +76,9 @@ fn moments(lines: &[Line]) -> Vec<Duration> {
 fn svg(lines: &[Line]) -> String {
     let moments = moments(lines);
     let total = moments.last().copied().unwrap_or_default() + HOLD;
-    let (width, height) = (COLUMNS * 8 + 84, (ROWS + 1) * ROW_HEIGHT);
+    // What lies below is out of sight.
+    let (width, sight) = (COLUMNS * 8 + 84, ROWS * ROW_HEIGHT + 5);
+    let height = sight + 14;
     let shift = |count: usize| (ROWS as i64 - count as i64) * ROW_HEIGHT as i64;
     let mut frames = String::new();
     for (count, moment) in (1..).zip(&moments) {
@@ -103,7 +105,7 @@ g {{ transform: translateY({end}px); animation: run {seconds:.1}s step-end infin
 @keyframes run {{ {frames}100%{{transform:translateY({end}px)}} }}
 </style>
 <rect width="100%" height="100%" rx="8" fill="#0d1117"/>
-<svg x="12" y="8" width="{width}" height="{height}"><g xml:space="preserve">
+<svg x="12" y="8" width="{width}" height="{sight}"><g xml:space="preserve">
 {rows}</g></svg>
 </svg>
 "##,
