@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
 use crate::{
-    anomalies, capture, chaos, containers, demo, files, interrupt, manifests, setup, spark, supply_chain, test,
+    anomalies, capture, chaos, chart, containers, demo, files, interrupt, manifests, setup, spark, supply_chain, test,
     workbench,
 };
 
@@ -52,6 +52,8 @@ enum Command {
     },
     /// Draw what a command prints as a moving picture: `cargo xtask chaos | cargo xtask capture FILE --command ...`
     Capture(capture::Options),
+    /// Draw the runs of `bench speed` that docs/benchmarks.md has
+    Chart,
     /// Check the Kubernetes manifests and the Compose files against their types and the project's rules (needs Go)
     Manifests,
     /// Check licences, bans and sources of every dependency with cargo-deny
@@ -170,6 +172,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Capture(options) => capture::run(&options),
+        Command::Chart => chart::run(),
         Command::Manifests => manifests::run(),
         Command::Deny { advisories } => supply_chain::deny(advisories),
         Command::Sbom => supply_chain::sbom(),

@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod capture;
 mod chaos;
+mod chart;
 mod cli;
 mod containers;
 mod demo;
