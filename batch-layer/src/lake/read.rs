@@ -176,8 +176,7 @@ impl<T: DataType> Column<T> {
         self.levels.clear();
         let mut filled = 0;
         while filled < rows {
-            let (read, ..) =
-                self.reader.read_records(rows - filled, Some(&mut self.levels), None, &mut self.values)?;
+            let (read, ..) = self.reader.read_records(rows - filled, Some(&mut self.levels), None, &mut self.values)?;
             if read == 0 {
                 return Err(error("a column ends before its row group"));
             }

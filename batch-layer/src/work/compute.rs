@@ -46,7 +46,10 @@ pub(super) struct New<'a> {
 impl Due<'_> {
     /// Whether what is known of it cannot be added to.
     const fn needs_all(&self) -> bool {
-        (self.is_forced && self.from_lake.is_none()) || self.stale.replaced || self.stale.reread || self.is_read_otherwise
+        (self.is_forced && self.from_lake.is_none())
+            || self.stale.replaced
+            || self.stale.reread
+            || self.is_read_otherwise
     }
 
     /// Whether its sums have records that this run cannot read. Of an object of another prefix that was replaced they have
@@ -145,7 +148,7 @@ impl Work {
         }
         let from_lake = match &mut known {
             Some(known) if foreign.is_empty() && (is_forced || known.sum.is_none()) => {
-                self.read_lake(&stale, known).await?
+                Box::pin(self.read_lake(&stale, known)).await?
             }
             _ => None,
         };

@@ -99,7 +99,7 @@ impl Work {
                 // history.
                 let (is_own, is_near) = (self.touches_window(&folder), self.is_near(&folder));
                 let force = force && is_own && self.is_read_anew(&folder);
-                let spared = if force { self.spared(&folder).await? } else { FxHashSet::default() };
+                let spared = if force { Box::pin(self.spared(&folder)).await? } else { FxHashSet::default() };
                 let is_forced = |key: &str| force && !spared.contains(key);
                 let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, is_near, is_forced);

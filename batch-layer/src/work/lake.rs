@@ -106,7 +106,9 @@ impl Work {
         let objects = |count: usize| counted(count as u64, "object");
         match (due.from_lake, added) {
             (Some(lake), Some([])) => format!("{} of the lake", objects(lake.keys.len())),
-            (Some(lake), Some(added)) => format!("{} of the lake and {}", objects(lake.keys.len()), objects(added.len())),
+            (Some(lake), Some(added)) => {
+                format!("{} of the lake and {}", objects(lake.keys.len()), objects(added.len()))
+            }
             _ => objects(due.objects.len()),
         }
     }

@@ -35,16 +35,20 @@ async fn state(world: &World) -> Vec<String> {
 
 /// What was kept of the hours, symbol by symbol and place by place.
 async fn kept(world: &World) -> Vec<String> {
-    let rows: Vec<(Vec<u8>, Vec<u8>)> =
-        sqlx::query_as("select bars, offsets from hour_sums order by hour").fetch_all(world.database.pool()).await.unwrap();
+    let rows: Vec<(Vec<u8>, Vec<u8>)> = sqlx::query_as("select bars, offsets from hour_sums order by hour")
+        .fetch_all(world.database.pool())
+        .await
+        .unwrap();
     let mut all = Vec::new();
     for (bars, offsets) in rows {
         let sum = state::decode(&bars, &offsets).unwrap();
         let mut of_hour: Vec<String> =
             sum.bars.iter().map(|(symbol, bar)| format!("{} {bar:?}", symbol.as_str())).collect();
-        of_hour.extend(sum.offsets.iter().map(|(topic, partition, places)| {
-            format!("{topic} {partition} {:?}", places.iter().collect::<Vec<_>>())
-        }));
+        of_hour.extend(
+            sum.offsets.iter().map(|(topic, partition, places)| {
+                format!("{topic} {partition} {:?}", places.iter().collect::<Vec<_>>())
+            }),
+        );
         of_hour.sort_unstable();
         all.push(format!("{} ticks, {} duplicates", sum.ticks, sum.duplicates));
         all.append(&mut of_hour);
