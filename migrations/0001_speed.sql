@@ -208,6 +208,8 @@ create table anomalies
     expected        double precision not null,
     -- provisional as ticks come; confirmed or withdrawn by batch-layer
     verdict         text             not null default 'provisional',
+    -- What that rests on; null: it is provisional.
+    reason          text,
     found_at        timestamptz      not null default now(),
     -- when the verdict became what it is
     judged_at       timestamptz,

@@ -6,12 +6,13 @@
 pub mod forest;
 pub mod gaussian;
 pub mod history;
+pub mod hours;
 pub(crate) mod math;
 pub mod odd;
 pub mod spectral;
 
 pub use gaussian::WindowedGaussian;
-pub use odd::{IsolationAlone, OddBar, SpectralAlone};
+pub use odd::{IsolationAlone, OddBar, Sieve, SpectralAlone};
 
 /// Scores the values of one series in the order of their times.
 pub trait BarDetector {

@@ -28,21 +28,46 @@ const EPISODE: usize = 100;
 /// day, of spectral saliency), if that is more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OddBar {
+    sieve: Sieve,
+    forest: Forest,
+    isolation: Rank,
+    spectral: SpectralResidual,
+    saliency: Rank,
+    episodes: Episodes,
+}
+
+/// What of [`OddBar`] costs next to nothing. It says the most that the rest could make of a value,
+/// so that of a series in which nothing can be odd the rest need not be computed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sieve {
     value: Novelty,
     smooth: Mean,
     smoothed: Novelty,
     season: Season,
     smooth_seasonal: Mean,
     smoothed_seasonal: Novelty,
-    forest: Forest,
-    isolation: Rank,
     distance: Rank,
-    spectral: SpectralResidual,
-    saliency: Rank,
-    episodes: Episodes,
 }
 
-impl Default for OddBar {
+/// What of a value is known without the forest and the spectrum.
+struct Known {
+    novelty: f64,
+    distance: f64,
+    residual: f64,
+    /// The most that each of the other ranks can be.
+    most: f64,
+}
+
+/// What is said of a value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// From 0 to 1.
+    pub score: f64,
+    /// The mean of its time of day.
+    pub expected: f64,
+}
+
+impl Default for Sieve {
     fn default() -> Self {
         Self {
             value: Novelty::default(),
@@ -51,17 +76,30 @@ impl Default for OddBar {
             season: Season::default(),
             smooth_seasonal: Mean::of(SMOOTHED_SEASONAL),
             smoothed_seasonal: Novelty::default(),
-            forest: Forest::of(Growth { shingle: 4, ..Growth::default() }),
-            isolation: Rank::default(),
             distance: Rank::default(),
-            spectral: SpectralResidual::default(),
-            saliency: Rank::default(),
-            episodes: Episodes::of(EPISODE),
         }
     }
 }
 
-impl OddBar {
+impl Sieve {
+    /// No less than the score that [`OddBar`] gives this value.
+    pub fn most(&mut self, at: i64, value: f64) -> f64 {
+        if !value.is_finite() {
+            return 0.0;
+        }
+        let Known { novelty, distance, most, .. } = self.next(at, value);
+        let rarity = most + distance + OF_SPECTRAL * most;
+        // Sums are rounded.
+        score(novelty.max(OF_RARITY * rarity)) + 1e-9
+    }
+
+    fn next(&mut self, at: i64, value: f64) -> Known {
+        let residual = self.season.residual(at, value);
+        let novelty = self.novelty(value, residual);
+        let most = self.distance.most();
+        Known { novelty, distance: self.distance.next(residual.abs()), residual, most }
+    }
+
     fn novelty(&mut self, value: f64, residual: f64) -> f64 {
         let smooth = self.smooth.next(value);
         let smooth_seasonal = self.smooth_seasonal.next(residual);
@@ -69,12 +107,49 @@ impl OddBar {
         let of_seasonal = OF_SMOOTHED_SEASONAL * self.smoothed_seasonal.next(smooth_seasonal);
         self.value.next(value).max(of_smoothed).max(of_seasonal)
     }
+}
 
-    fn rarity(&mut self, value: f64, residual: f64) -> f64 {
+fn score(raw: f64) -> f64 {
+    raw / (raw + HALFWAY)
+}
+
+/// The sum that a score was made of.
+#[must_use]
+pub fn raw(score: f64) -> f64 {
+    HALFWAY * score / (1.0 - score)
+}
+
+impl Default for OddBar {
+    fn default() -> Self {
+        Self::seeded(0)
+    }
+}
+
+impl OddBar {
+    /// One whose random cuts are drawn from `seed`.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            sieve: Sieve::default(),
+            forest: Forest::of(Growth { shingle: 4, ..Growth::default() }).seeded(seed),
+            isolation: Rank::default(),
+            spectral: SpectralResidual::default(),
+            saliency: Rank::default(),
+            episodes: Episodes::of(EPISODE),
+        }
+    }
+
+    /// As [`BarDetector::score`], with what was to be expected.
+    pub fn look(&mut self, at: i64, value: f64) -> Look {
+        if !value.is_finite() {
+            return Look { score: 0.0, expected: value };
+        }
+        let Known { novelty, distance, residual, .. } = self.sieve.next(at, value);
         let isolation = self.isolation.next(self.forest.score(value));
-        let distance = self.distance.next(residual.abs());
         let saliency = self.saliency.next(self.spectral.saliency(value));
-        isolation + distance + OF_SPECTRAL * saliency
+        let rarity = isolation + distance + OF_SPECTRAL * saliency;
+        let score = self.episodes.next(score(novelty.max(OF_RARITY * rarity)));
+        Look { score, expected: value - residual }
     }
 }
 
@@ -83,12 +158,7 @@ impl BarDetector for OddBar {
     const VERSION: u32 = 1;
 
     fn score(&mut self, at: i64, value: f64) -> f64 {
-        if !value.is_finite() {
-            return 0.0;
-        }
-        let residual = self.season.residual(at, value);
-        let raw = self.novelty(value, residual).max(OF_RARITY * self.rarity(value, residual));
-        self.episodes.next(raw / (raw + HALFWAY))
+        self.look(at, value).score
     }
 }
 
@@ -138,5 +208,26 @@ impl BarDetector for SpectralAlone {
     fn score(&mut self, _at: i64, value: f64) -> f64 {
         let rarity = self.rank.next(self.spectral.saliency(value));
         self.episodes.next(rarity / (rarity + 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_sieve_says_no_less_than_the_whole_detector(
+            values in prop::collection::vec(-3.0..3.0_f64, 300..400), wild in prop::collection::vec(0..300_usize, 0..4),
+        ) {
+            let (mut sieve, mut whole) = (Sieve::default(), OddBar::default());
+            for (number, value) in values.into_iter().enumerate() {
+                let value = if wild.contains(&number) { 7.0 * value } else { value };
+                let at = 3600 * number as i64;
+                let (most, score) = (sieve.most(at, value), whole.score(at, value));
+                prop_assert!(most >= score, "{number}: {most} {score}");
+            }
+        }
     }
 }
