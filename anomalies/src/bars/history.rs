@@ -52,12 +52,6 @@ pub struct Rank {
 }
 
 impl Rank {
-    /// The most that a value can be worth among as many as this has seen.
-    #[must_use]
-    pub fn most(&self) -> f64 {
-        ((self.sorted.len() + 1) as f64).log10() + ABOVE_ALL
-    }
-
     /// 0 for the lowest, 1 for one of the highest tenth, 2 for one of the highest hundredth.
     ///
     /// A value above all others is worth more, by its distance from them against their own upper

@@ -1,4 +1,8 @@
-//! The hours of one symbol: return, range and volume of each, every one a series of [`OddBar`].
+//! The hours of one symbol: return, range and volume of each, every one a series that [`OddBar`]
+//! looks at.
+//!
+//! Of NAB's thousands of values in a row that detector's novelty and rarity make one score. Of a few
+//! hundred bars rarity would never have a say in it, so each has a limit of its own here.
 //!
 //! A bar is judged by those of its own week and of the [`WEEKS`] before it, the detector beginning
 //! anew with each week. So what is found is a function of these bars, and a bar that changes has
@@ -7,15 +11,24 @@
 use std::ops::Range;
 
 use super::BarDetector;
-use super::odd::{Look, OddBar, Sieve, raw};
+use super::history::Episodes;
+use super::odd::{Look, OddBar, Sieve};
 use crate::tick::Detector;
 
 /// Of this detector.
 pub const DETECTOR: Detector = Detector { name: OddBar::NAME, version: OddBar::VERSION };
 
-/// From which score on a bar is said: the lowest of two digits by which not more than one bar in
-/// 2,000 of a regular market is (the plain one of [`crate::evaluation::hours`], seeds 0 to 23).
-pub const THRESHOLD: f64 = 0.9;
+/// From which novelty on a bar is odd. This and [`RARE`] are the lowest of those tried (0.1, 0.12,
+/// 0.15, 0.18, 0.22; 5, 6, 7) by which of the regular market (the plain one of
+/// [`crate::evaluation::hours`], seeds 0 to 15) not more than one value in 4,000 is.
+pub const NOVEL: f64 = 0.18;
+/// From which rarity on, if it is [`FAR`] as well.
+pub const RARE: f64 = 6.0;
+/// How far from its time of day: among the farthest hundredth. All others need no forest.
+pub const FAR: f64 = 2.0;
+
+/// Bars of an episode: within it only what is odder than before is said.
+const EPISODE: usize = 100;
 
 /// Whole weeks before its own that a bar is judged by.
 pub const WEEKS: i64 = 8;
@@ -129,25 +142,34 @@ fn start_of(week: i64) -> i64 {
 
 fn judge_week(seed: u64, view: View, window: &[Hour], from: i64) -> Vec<Odd> {
     let values = values(view, window);
+    if may_be_odd(&values, from) { odd_among(seed, view, &values, from) } else { Vec::new() }
+}
+
+/// Whether any value from `from` on can be odd: nearly none can, and to see that costs next to
+/// nothing.
+fn may_be_odd(values: &[Value], from: i64) -> bool {
     let mut sieve = Sieve::default();
-    let most: Vec<f64> = values.iter().map(|value| sieve.most(value.at, value.scaled)).collect();
-    if !values.iter().zip(most).any(|(value, most)| value.at >= from && most >= THRESHOLD) {
-        return Vec::new();
-    }
-    let mut detector = OddBar::seeded(seed ^ view as u64);
+    let looks: Vec<Look> = values.iter().map(|value| sieve.look(value.at, value.scaled)).collect();
+    let may_be = |look: &Look| look.novelty >= NOVEL || look.distance >= FAR;
+    values.iter().zip(looks).any(|(value, look)| value.at >= from && may_be(&look))
+}
+
+fn odd_among(seed: u64, view: View, values: &[Value], from: i64) -> Vec<Odd> {
+    let (mut detector, mut episodes) = (OddBar::seeded(seed ^ view as u64), Episodes::of(EPISODE));
     let odd = |value: &Value| {
-        let Look { score, expected } = detector.look(value.at, value.scaled);
-        let (observed, expected) = (value.value, expected.sinh() * value.usual);
-        let score_at_limit = raw(score) / raw(THRESHOLD);
-        (score >= THRESHOLD && value.at >= from).then_some(Odd {
-            at: value.at,
-            view,
-            score: score_at_limit,
-            observed,
-            expected,
-        })
+        let look = detector.look(value.at, value.scaled);
+        let score = episodes.next(score(&look));
+        let (at, observed) = (value.at, value.value);
+        let expected = (value.scaled - look.residual).sinh() * value.usual;
+        (score >= 1.0 && at >= from).then_some(Odd { at, view, score, observed, expected })
     };
     values.iter().filter_map(odd).collect()
+}
+
+/// 1 at the limit.
+fn score(look: &Look) -> f64 {
+    let rarity = if look.distance >= FAR { look.rarity / RARE } else { 0.0 };
+    rarity.max(look.novelty / NOVEL)
 }
 
 struct Value {
@@ -178,7 +200,7 @@ fn values(view: View, hours: &[Hour]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::hours::{HARD, PLAIN, draw};
+    use crate::evaluation::hours::{HARD, PLAIN, Shape, draw};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -272,6 +294,30 @@ mod tests {
     fn bars_without_any_difference_and_volumes_that_are_not_known_are_not_odd() {
         let hour = |number: i64| Hour { at: 3600 * number, low: 5.0, high: 5.0, close: 5.0, volume: None };
         assert_eq!(whole(&(0..900).map(hour).collect::<Vec<_>>()), []);
+    }
+
+    #[test]
+    fn what_cannot_be_odd_is_not_said_by_the_whole_detector_either() {
+        let markets = (0..6).map(|seed| draw(&Shape { odd: 0.003, ..HARD }, seed).hours);
+        for (view, hours) in markets.flat_map(|hours| View::ALL.map(|view| (view, hours.clone()))) {
+            let values = values(view, &hours);
+            let all = odd_among(SEED, view, &values, 0);
+            for start in hours.iter().step_by(35).map(|hour| hour.at) {
+                let found = all.iter().any(|odd| odd.at >= start);
+                assert!(!found || may_be_odd(&values, start), "{view:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_rare_for_its_time_of_day_is_said_though_it_is_nothing_new() {
+        let mut hours = draw(&PLAIN, 3).hours;
+        // In the fourth hour of a day, when least is traded, what one of the first ones had.
+        let number = hours.len() - 4;
+        let before = hours[number - 280..number].iter().filter_map(|hour| hour.volume).fold(0.0, f64::max);
+        hours[number].volume = Some(before);
+        let odd = whole(&hours).into_iter().find(|odd| odd.at == hours[number].at).unwrap();
+        assert_eq!((odd.view, odd.observed), (View::Volume, before));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub mod odd;
 pub mod spectral;
 
 pub use gaussian::WindowedGaussian;
-pub use odd::{IsolationAlone, OddBar, Sieve, SpectralAlone};
+pub use odd::{IsolationAlone, OddBar, SpectralAlone};
 
 /// Scores the values of one series in the order of their times.
 pub trait BarDetector {

@@ -36,8 +36,7 @@ pub struct OddBar {
     episodes: Episodes,
 }
 
-/// What of [`OddBar`] costs next to nothing. It says the most that the rest could make of a value,
-/// so that of a series in which nothing can be odd the rest need not be computed.
+/// What of [`OddBar`] costs next to nothing: novelty, and the distance from the time of day.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sieve {
     value: Novelty,
@@ -49,22 +48,17 @@ pub struct Sieve {
     distance: Rank,
 }
 
-/// What of a value is known without the forest and the spectrum.
-struct Known {
-    novelty: f64,
-    distance: f64,
-    residual: f64,
-    /// The most that each of the other ranks can be.
-    most: f64,
-}
-
-/// What is said of a value.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What a value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Look {
-    /// From 0 to 1.
-    pub score: f64,
-    /// The mean of its time of day.
-    pub expected: f64,
+    /// How far it lies outside everything seen, in widths of that.
+    pub novelty: f64,
+    /// How rare it is among the last ones: the powers of ten of three ranks.
+    pub rarity: f64,
+    /// That of the distance from its time of day alone.
+    pub distance: f64,
+    /// How far it lies from the mean of its time of day.
+    pub residual: f64,
 }
 
 impl Default for Sieve {
@@ -82,22 +76,12 @@ impl Default for Sieve {
 }
 
 impl Sieve {
-    /// No less than the score that [`OddBar`] gives this value.
-    pub fn most(&mut self, at: i64, value: f64) -> f64 {
-        if !value.is_finite() {
-            return 0.0;
-        }
-        let Known { novelty, distance, most, .. } = self.next(at, value);
-        let rarity = most + distance + OF_SPECTRAL * most;
-        // Sums are rounded.
-        score(novelty.max(OF_RARITY * rarity)) + 1e-9
-    }
-
-    fn next(&mut self, at: i64, value: f64) -> Known {
+    /// Looks at a finite value; its rarity is that of its distance.
+    pub fn look(&mut self, at: i64, value: f64) -> Look {
         let residual = self.season.residual(at, value);
         let novelty = self.novelty(value, residual);
-        let most = self.distance.most();
-        Known { novelty, distance: self.distance.next(residual.abs()), residual, most }
+        let distance = self.distance.next(residual.abs());
+        Look { novelty, rarity: distance, distance, residual }
     }
 
     fn novelty(&mut self, value: f64, residual: f64) -> f64 {
@@ -107,16 +91,6 @@ impl Sieve {
         let of_seasonal = OF_SMOOTHED_SEASONAL * self.smoothed_seasonal.next(smooth_seasonal);
         self.value.next(value).max(of_smoothed).max(of_seasonal)
     }
-}
-
-fn score(raw: f64) -> f64 {
-    raw / (raw + HALFWAY)
-}
-
-/// The sum that a score was made of.
-#[must_use]
-pub fn raw(score: f64) -> f64 {
-    HALFWAY * score / (1.0 - score)
 }
 
 impl Default for OddBar {
@@ -139,17 +113,12 @@ impl OddBar {
         }
     }
 
-    /// As [`BarDetector::score`], with what was to be expected.
+    /// What a finite value looks like, the next one of its series.
     pub fn look(&mut self, at: i64, value: f64) -> Look {
-        if !value.is_finite() {
-            return Look { score: 0.0, expected: value };
-        }
-        let Known { novelty, distance, residual, .. } = self.sieve.next(at, value);
+        let look = self.sieve.look(at, value);
         let isolation = self.isolation.next(self.forest.score(value));
         let saliency = self.saliency.next(self.spectral.saliency(value));
-        let rarity = isolation + distance + OF_SPECTRAL * saliency;
-        let score = self.episodes.next(score(novelty.max(OF_RARITY * rarity)));
-        Look { score, expected: value - residual }
+        Look { rarity: isolation + look.distance + OF_SPECTRAL * saliency, ..look }
     }
 }
 
@@ -158,7 +127,12 @@ impl BarDetector for OddBar {
     const VERSION: u32 = 1;
 
     fn score(&mut self, at: i64, value: f64) -> f64 {
-        self.look(at, value).score
+        if !value.is_finite() {
+            return 0.0;
+        }
+        let Look { novelty, rarity, .. } = self.look(at, value);
+        let raw = novelty.max(OF_RARITY * rarity);
+        self.episodes.next(raw / (raw + HALFWAY))
     }
 }
 
@@ -208,26 +182,5 @@ impl BarDetector for SpectralAlone {
     fn score(&mut self, _at: i64, value: f64) -> f64 {
         let rarity = self.rank.next(self.spectral.saliency(value));
         self.episodes.next(rarity / (rarity + 1.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_sieve_says_no_less_than_the_whole_detector(
-            values in prop::collection::vec(-3.0..3.0_f64, 300..400), wild in prop::collection::vec(0..300_usize, 0..4),
-        ) {
-            let (mut sieve, mut whole) = (Sieve::default(), OddBar::default());
-            for (number, value) in values.into_iter().enumerate() {
-                let value = if wild.contains(&number) { 7.0 * value } else { value };
-                let at = 3600 * number as i64;
-                let (most, score) = (sieve.most(at, value), whole.score(at, value));
-                prop_assert!(most >= score, "{number}: {most} {score}");
-            }
-        }
     }
 }

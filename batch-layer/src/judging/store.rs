@@ -5,6 +5,7 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::lock::{self, Hold, Token};
 use anomalies::Kind;
+use anomalies::bars::hours;
 use anomalies::hindsight::DETECTOR;
 use common::{Place, Timestamp};
 use service::Failure;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What is said of what hindsight adds.
-const WITH_HINDSIGHT: &str = "found_with_hindsight";
+pub const WITH_HINDSIGHT: &str = "found_with_hindsight";
 
 /// What the archive has of a topic that the speed layer has never read.
 pub const UNKNOWN_SOURCE: i16 = 0;
@@ -216,9 +217,9 @@ async fn write(
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query("delete from anomalies where time >= $1 and time < $1 + interval '1 hour' and detector = $2")
+    pg::query("delete from anomalies where time >= $1 and time < $1 + interval '1 hour' and detector = any ($2)")
         .bind(hour.start())
-        .bind(DETECTOR.name)
+        .bind([DETECTOR.name, hours::DETECTOR.name])
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(
@@ -307,17 +308,16 @@ async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &
                      or not exists (select from found f
                                     where f.source = a.source and f.kafka_partition = a.kafka_partition
                                       and f.kafka_offset = a.kafka_offset and f.kafka_index = a.kafka_index
-                                      and f.kind = a.kind)))
+                                      and f.kind = a.kind and f.symbol = a.symbol)))
          insert into anomalies as a
              (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind, score, observed, expected,
               detector, version, verdict, reason, judged_at)
          select found.*, $12, $13, 'confirmed', $14, now() from found
-         on conflict (source, kafka_partition, kafka_offset, kafka_index, kind, detector, version) do update
-             set (symbol, time, score, observed, expected)
-                 = (excluded.symbol, excluded.time, excluded.score, excluded.observed, excluded.expected)
-             where (a.symbol, a.time, a.score, a.observed, a.expected)
-                       is distinct from (excluded.symbol, excluded.time, excluded.score, excluded.observed,
-                                         excluded.expected)
+         on conflict on constraint anomalies_pkey do update
+             set (time, score, observed, expected)
+                 = (excluded.time, excluded.score, excluded.observed, excluded.expected)
+             where (a.time, a.score, a.observed, a.expected)
+                       is distinct from (excluded.time, excluded.score, excluded.observed, excluded.expected)
          -- Whether it is new.
          returning a.xmax = 0",
     )
