@@ -236,6 +236,25 @@ create table judged_hours
     constraint judged_hours_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );
 
+-- Symbols with hours that have changed since the bars' detector has looked at them, from the first to the last of these.
+-- Marked in the transaction that writes the hour.
+create table stale_bars
+(
+    symbol     text        not null collate "C",
+    first_hour timestamptz not null,
+    last_hour  timestamptz not null,
+    constraint stale_bars_pkey primary key (symbol)
+);
+
+-- Which detector that was. Another one looks at all.
+create table judged_bars
+(
+    is_the_only_row boolean not null default true,
+    detector        text    not null,
+    constraint judged_bars_pkey primary key (is_the_only_row),
+    constraint judged_bars_is_the_only_row_check check (is_the_only_row)
+);
+
 -- Bars that have confirmed bad prints, without those. The bars of `minute_bars` and `hourly_stock_summary` keep them.
 create table clean_minutes
 (

@@ -36,6 +36,8 @@ begin
             ('batch_writer', 'hour_sums', '{select, insert, update, delete}'),
             ('batch_writer', 'anomalies', '{select, insert, update, delete}'),
             ('batch_writer', 'judged_hours', '{select, insert, update, delete}'),
+            ('batch_writer', 'stale_bars', '{select, insert, update, delete}'),
+            ('batch_writer', 'judged_bars', '{select, insert, update}'),
             ('batch_writer', 'clean_minutes', '{select, insert, update, delete}'),
             ('batch_writer', 'clean_hours', '{select, insert, update, delete}'),
             ('batch_writer', 'hour_spans', '{select, insert, update, delete}'),

@@ -18,6 +18,7 @@ mod indicators;
 mod judging;
 mod lake;
 mod lost;
+mod odd_bars;
 mod rebuild;
 mod rules;
 mod runs;
