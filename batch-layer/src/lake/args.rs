@@ -105,7 +105,10 @@ impl CompactArgs {
 }
 
 /// Takes what keys may begin with.
-fn prefix(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn prefix(text: &str) -> Result<String, String> {
     let is_one = text.ends_with('/') && !text.starts_with('/') && !text.contains("//") && !text.contains('%');
     if is_one {
         Ok(text.to_owned())

@@ -195,6 +195,7 @@ impl Compaction {
                 let added = add_kept(gathered, self.look(), counting).await;
                 gathered = added.map_err(|error| unread(&counting.key, error))?;
             }
+            ticks += gathered.ticks(candidate.hour);
             let Gathered { sorter, holdings } = gathered;
             self.counts.objects_read += objects.len() as u64;
             self.counts.bytes_read += objects.iter().map(|object| object.size).sum::<u64>();
@@ -208,7 +209,6 @@ impl Compaction {
                 parts.push(part);
             }
             found.settle();
-            ticks += ticks_of(&holdings, candidate.hour);
             let (expected, found) = (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
             if let Some(difference) = difference(expected, found) {
                 let why = format!("what was read back differs from the objects of {topic:?}: {difference}");
@@ -344,7 +344,9 @@ fn report_others(candidates: &[Candidate]) {
 }
 
 /// Work for a thread that may wait for disks.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> Result<T, Failure> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|panic| Err(panic.into())).map_err(Failure::Infrastructure)
 }
@@ -382,10 +384,6 @@ fn others(held: &Holdings, hour: Hour, new: Option<&HourHoldings>) -> u64 {
         .iter()
         .map(|(of, ticks)| if *of == hour { ticks.offsets.missing_in(&new.offsets) } else { ticks.offsets.len() })
         .sum()
-}
-
-fn ticks_of(holdings: &Holdings, hour: Hour) -> u64 {
-    holdings.hours.get(&hour).into_iter().flat_map(|held| held.shares.values()).map(|share| share.ticks).sum()
 }
 
 /// A path by which a file without a name can be opened once more.

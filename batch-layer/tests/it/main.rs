@@ -9,6 +9,7 @@ mod changes;
 mod completeness;
 mod damage;
 mod expired;
+mod export;
 mod failures;
 mod faults;
 mod gaps;
