@@ -7,6 +7,8 @@
 mod args;
 mod columns;
 pub(crate) mod compact;
+mod cover;
+pub(crate) mod covered;
 pub mod file;
 pub(crate) mod gather;
 mod inventory;

@@ -11,14 +11,17 @@ use crate::reader::{ReadError, Reader};
 use crate::scan::{self, Line, ScanError, Spot, Visitor};
 use crate::verify::Holdings;
 use common::decode::Record;
-use common::{Place, Reject};
+use common::{Place, Price, Reject};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The ticks of an hour, each once.
 pub struct Gathered {
     pub sorter: Sorter,
+    /// Over what they say beside prices and volume, which no other checksum is over.
+    pub extras: u64,
     /// What the lake must hold, with checksums by block.
     pub holdings: Holdings,
 }
@@ -26,7 +29,7 @@ pub struct Gathered {
 impl Gathered {
     #[must_use]
     pub fn new(sorter: Sorter) -> Self {
-        Self { sorter, holdings: Holdings::default() }
+        Self { sorter, extras: 0, holdings: Holdings::default() }
     }
 
     /// How many ticks of an hour there are, whether they are all asked for or not.
@@ -78,8 +81,8 @@ impl Gatherer {
     #[must_use]
     pub fn new(hour: Hour, gathered: Gathered, placeless: Placeless) -> Self {
         let origin = Origin { partition: 0, start_offset: 0 };
-        let (taken, seen) = (0, 0);
-        Self(Arc::new(Mutex::new(Gathering { hour, gathered, placeless, origin, taken, seen, failed: None })))
+        let (taken, seen, has_unread, failed) = (0, 0, false, None);
+        Self(Arc::new(Mutex::new(Gathering { hour, gathered, placeless, origin, taken, seen, has_unread, failed })))
     }
 
     /// Takes the ticks of an object that are not there yet. One that cannot be read to its end leaves those before.
@@ -88,7 +91,10 @@ impl Gatherer {
     /// [`ReadError`]
     pub async fn read(&self, reader: &Reader, object: &Object) -> Result<(), ReadError> {
         let shared = Arc::clone(&self.0);
-        shared.lock().unwrap_or_else(PoisonError::into_inner).taken = 0;
+        {
+            let mut gathering = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            (gathering.taken, gathering.has_unread) = (0, false);
+        }
         // An object that is read once more, because the store broke off, brings no record a second time.
         let read = reader.read_with(object, None, move |body, options| {
             let mut gathering = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,13 +106,19 @@ impl Gatherer {
         read.await
     }
 
+    /// Whether the object that was read last says something beside prices and volume that could not be read.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).has_unread
+    }
+
     #[must_use]
     pub fn finish(self) -> Gathered {
         let mut gathering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut holdings = std::mem::take(&mut gathering.gathered.holdings);
         holdings.settle();
-        let sorter = std::mem::take(&mut gathering.gathered.sorter);
-        Gathered { sorter, holdings }
+        let (sorter, extras) = (std::mem::take(&mut gathering.gathered.sorter), gathering.gathered.extras);
+        Gathered { sorter, extras, holdings }
     }
 }
 
@@ -131,6 +143,23 @@ pub async fn add_kept(gathered: Gathered, look: Look<'_>, counting: &Counting) -
     Ok(gathered)
 }
 
+/// The checksum of what a tick says beside prices and volume; parts add up. 0 where that is nothing.
+#[must_use]
+pub fn extras_of(content: &Content<'_>, place: Place) -> u64 {
+    let extras = &content.extras;
+    if extras.is_empty() {
+        return 0;
+    }
+    let nanos = |price: Option<Price>| price.map_or(0, Price::nanos);
+    let mut text = format!("{} {} {:?}", nanos(extras.bid()), nanos(extras.ask()), extras.sequence());
+    for code in extras.conditions().iter() {
+        text.push('\n');
+        text.push_str(code);
+    }
+    let hash = xxh3_64_with_seed(text.as_bytes(), place.number().unwrap_or_default());
+    xxh3_64_with_seed(&hash.to_le_bytes(), u64::from(place.partition.cast_unsigned()))
+}
+
 struct Gathering {
     hour: Hour,
     gathered: Gathered,
@@ -140,6 +169,7 @@ struct Gathering {
     /// How many ticks without a place it has brought, and how many were seen since its beginning.
     taken: u64,
     seen: u64,
+    has_unread: bool,
     failed: Option<io::Error>,
 }
 
@@ -148,9 +178,11 @@ const NO_PLACE: &str = "a tick tells no offset: run batch-layer, and compact aga
 
 impl Gathering {
     fn add(&mut self, content: &Content<'_>, place: Place, number: Option<u64>) {
-        if self.gathered.holdings.add(place.partition, number, content)
-            && let Err(error) = self.gathered.sorter.push(content, place)
-        {
+        if !self.gathered.holdings.add(place.partition, number, content) {
+            return;
+        }
+        self.gathered.extras = self.gathered.extras.wrapping_add(extras_of(content, place));
+        if let Err(error) = self.gathered.sorter.push(content, place) {
             self.failed = Some(error);
         }
     }
@@ -162,6 +194,7 @@ impl Visitor for Gathering {
         if Hour::of(content.timestamp) != self.hour {
             return;
         }
+        self.has_unread |= content.extras.has_unread();
         match record.provenance.and_then(|told| scan::place_of(told, spot.index)) {
             Some((place, number)) => self.add(&content, place, Some(number)),
             None if self.placeless == Placeless::Taken => {

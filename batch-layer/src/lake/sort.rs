@@ -31,6 +31,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// None at all.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { symbols: FxHashSet::default(), times: i64::MIN..i64::MIN + 1 }
+    }
+
     fn has(&self, content: &Content<'_>) -> bool {
         (self.symbols.is_empty() || self.symbols.contains(content.symbol))
             && (self.times.is_empty() || self.times.contains(&content.timestamp.micros()))

@@ -7,6 +7,7 @@ mod archives;
 mod backfill;
 mod changes;
 mod completeness;
+mod cover;
 mod damage;
 mod expired;
 mod export;
