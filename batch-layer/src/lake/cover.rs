@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 /// Objects that are announced together.
 const AT_ONCE: usize = 100;
 /// Objects of which the log says why they stay, reason by reason; the others are counted.
-const NAMED: usize = 10;
+const NAMED: u64 = 10;
 
 /// What deleting needs.
 pub struct Cover<'a> {
@@ -127,8 +127,8 @@ impl Cover<'_> {
             let text = format!("{count}, {bytes}, would be deleted, and {kept} kept; nothing was\n");
             return print(&text).map_err(Failure::Infrastructure);
         }
-        for (why, count) in &done.kept {
-            tracing::info!("{} not deleted: {why}", inflected(*count, "raw object[s] [is|are]"));
+        for (why, count) in done.kept.iter().filter(|(_, count)| **count > NAMED) {
+            tracing::info!("{} not deleted: {why}", inflected(count - NAMED, "more raw object[s] [is|are]"));
         }
         tracing::info!("{count} deleted, whose ticks the lake has: {bytes}");
         Ok(())
@@ -264,7 +264,7 @@ impl Cover<'_> {
         if self.is_dry {
             return print(&format!("keep    {location}{key}: {why}\n")).map_err(Failure::Infrastructure);
         }
-        if *count <= NAMED as u64 {
+        if *count <= NAMED {
             tracing::info!("{location}{key} is not deleted: {why}");
         }
         Ok(())

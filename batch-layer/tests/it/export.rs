@@ -221,7 +221,7 @@ async fn a_run_that_fails_or_is_killed_leaves_the_file_that_was_there() {
     let path = folder.path().join("ticks.csv");
     fs::write(&path, "before").unwrap();
     let target = stack("STACK_S3_ENDPOINT_URL").replace("http://", "");
-    let proxy = HttpProxy::start(&target, |request| match request.path.contains("stock_prices+1") {
+    let proxy = HttpProxy::start(&target, |request| match request.path.contains("%2B1%2B") {
         true => Treatment::StallAfter(10),
         false => Treatment::Forward,
     })
@@ -229,7 +229,7 @@ async fn a_run_that_fails_or_is_killed_leaves_the_file_that_was_there() {
     let mut command = world.command(&[&EXPORT[..], &["--output", path.to_str().unwrap()]].concat());
     command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
     let mut run = Child::spawn(command);
-    let is_reading = || proxy.requests().iter().any(|request| request.path.contains("stock_prices+1"));
+    let is_reading = || proxy.requests().iter().any(|request| request.path.contains("%2B1%2B"));
     testing::eventually("the second hour is read", LONG, async || is_reading()).await;
     run.sigkill();
     run.wait_exit(LONG).await;
