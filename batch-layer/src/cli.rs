@@ -9,10 +9,12 @@ use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::Timestamp;
 use common::decode::ProvenanceNames;
+use rustc_hash::FxHasher;
 use service::Failure;
 use service::cli::{AnomalyArgs, DatabaseArgs, MessageArgs, duration, without_empty_variables};
 use service::telemetry::LogArgs;
 use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -448,11 +450,25 @@ impl Args {
         )
     }
 
+    /// # Errors
+    /// Where hours are to be shared that are not over: each run would have a window of its own.
+    pub fn check_shared(&self, plan: &Plan) -> Result<(), Failure> {
+        match self.hours.to {
+            Some(to) if self.share && to > plan.due => Err(Failure::Configuration(anyhow::anyhow!(
+                "--share: --to {to} is not over yet (plus --grace), and runs share the same hours only; \
+                 give --to {} or an earlier hour",
+                plan.due
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// What runs have in common that share their hours; `None`: this one does not.
     #[must_use]
     pub fn group(&self, plan: &Plan) -> Option<String> {
-        let format = self.archive.format().describe();
-        self.share.then(|| format!("{} {format} {:?}", self.describe(plan), self.anomalies))
+        let mut hasher = FxHasher::default();
+        (self.archive.format().describe(), self.anomalies.describe()).hash(&mut hasher);
+        self.share.then(|| format!("{}, other flags {:x}", self.describe(plan), hasher.finish()))
     }
 }
 

@@ -36,6 +36,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     if args.database.args.migrations == Migrations::Only {
         return args.database.args.parse("batch-layer")?.migrate_only().await;
     }
+    args.check_shared(&plan)?;
     let store = Store::open(&args.archive.store()).await?;
     if args.dry_run {
         let index = args.database.open("batch-layer", false).await?;

@@ -319,6 +319,7 @@ func TestTheChartSaysWhichValueIsMissingOrWrong(t *testing.T) {
 		"DATABASE_URL":             "image: { registry: x }\nkafka: { brokers: x }\nsettings: { speedLayer: { DATABASE_URL: x } }",
 		"activeDeadlineSeconds":    "image: { registry: x }\nkafka: { brokers: x }\nbatchLayer: { activeDeadlineSeconds: 10 }",
 		"AWS_SECRET_ACCESS_KEY":    "image: { registry: x }\nkafka: { brokers: x }\nsettings: { batchLayer: { AWS_SECRET_ACCESS_KEY: x } }",
+		"runbooks":                 "image: { registry: x }\nkafka: { brokers: x }\nrunbooks: docs/operations.md",
 		"settings/speedLayer/PORT": "image: { registry: x }\nkafka: { brokers: x }\nsettings: { speedLayer: { PORT: 1 } }",
 	} {
 		if _, err := render(values); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), ".", "/"), strings.ReplaceAll(part, ".", "/")) {
@@ -369,6 +370,23 @@ func described(t *testing.T, path string, schema map[string]any, value any) {
 		if properties[key] == nil {
 			t.Errorf("values.schema.json: no %s.%s", path, key)
 		}
+	}
+}
+
+func TestTheChartsRunbooksLieWhereTheValueSays(t *testing.T) {
+	objects, err := render(everything + "runbooks: https://docs.house.invalid/operations.html\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "git.example") {
+		t.Error("a runbook lies at the address that nobody has")
+	}
+	if found := strings.Count(string(text), "https://docs.house.invalid/operations.html#"); found != len(alerts(t)) {
+		t.Errorf("%d runbooks lie where the value says", found)
 	}
 }
 

@@ -463,6 +463,57 @@ func TestPrometheusRulesAreThoseOfPrometheus(t *testing.T) {
 	}
 }
 
+// An alert of Prometheus or Grafana, as far as its runbook is concerned.
+type alert struct {
+	Alert, Title string
+	Annotations  map[string]string
+}
+
+func alerts(t *testing.T) []alert {
+	t.Helper()
+	found := []alert{}
+	for _, file := range []string{
+		"prometheus/rules/archive-sink.rules.yml", "prometheus/rules/speed-layer.rules.yml",
+		"grafana/provisioning/alerting/batch-layer.json",
+	} {
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var content struct{ Groups []struct{ Rules []alert } }
+		if err := yaml.Unmarshal(text, &content); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, group := range content.Groups {
+			found = append(found, group.Rules...)
+		}
+	}
+	return slices.DeleteFunc(found, func(rule alert) bool { return rule.Alert+rule.Title == "" }) // recorded series
+}
+
+func TestEveryAlertLeadsToItsSectionOfTheRunbooks(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sections, _ := strings.Cut(string(text), "\n## Runbooks\n")
+	all := alerts(t)
+	if len(all) < 20 {
+		t.Fatalf("only %d alerts were found", len(all))
+	}
+	for _, rule := range all {
+		name := rule.Alert + rule.Title
+		// Before the path stands what each house puts there (docs/dashboards.md, "Alerts").
+		url := rule.Annotations["runbook_url"]
+		if !strings.HasPrefix(url, "https://") || !strings.HasSuffix(url, "/docs/operations.md#"+strings.ToLower(name)) {
+			t.Errorf("%s: runbook_url %q", name, url)
+		}
+		if !strings.Contains(sections, "\n### "+name+"\n") {
+			t.Errorf("docs/operations.md has no section %s", name)
+		}
+	}
+}
+
 func containers(pod Pod) []corev1.Container {
 	return append(slices.Clone(pod.Spec.InitContainers), pod.Spec.Containers...)
 }

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
 use crate::{
-    anomalies, chaos, containers, demo, files, interrupt, manifests, setup, spark, supply_chain, test, workbench,
+    anomalies, capture, chaos, chart, containers, demo, files, interrupt, manifests, setup, spark, supply_chain, test,
+    workbench,
 };
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers, and what runs on them.
@@ -49,6 +50,10 @@ enum Command {
         #[arg(long, value_enum)]
         store: Option<StoreKind>,
     },
+    /// Draw what a command prints as a moving picture: `cargo xtask chaos | cargo xtask capture FILE --command ...`
+    Capture(capture::Options),
+    /// Draw the runs of `bench speed` that docs/benchmarks.md has
+    Chart,
     /// Check the Kubernetes manifests and the Compose files against their types and the project's rules (needs Go)
     Manifests,
     /// Check licences, bans and sources of every dependency with cargo-deny
@@ -166,6 +171,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             println!("nothing is missing");
             Ok(ExitCode::SUCCESS)
         }
+        Command::Capture(options) => capture::run(&options),
+        Command::Chart => chart::run(),
         Command::Manifests => manifests::run(),
         Command::Deny { advisories } => supply_chain::deny(advisories),
         Command::Sbom => supply_chain::sbom(),

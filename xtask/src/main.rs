@@ -3,10 +3,14 @@
 mod anomalies;
 mod build;
 mod cache;
+mod capture;
 mod chaos;
+mod chart;
 mod cli;
 mod containers;
 mod demo;
+#[cfg(test)]
+mod docs;
 mod files;
 mod go;
 mod interrupt;

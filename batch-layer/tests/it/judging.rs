@@ -203,6 +203,25 @@ async fn an_archive_that_the_speed_layer_has_never_read_is_judged_as_well() {
 }
 
 #[tokio::test]
+async fn two_odd_ticks_that_are_presumed_in_one_place_are_one_finding_and_stop_no_run() {
+    let world = World::create().await;
+    let ticks = calm(10, &[150]);
+    let without_places = |ticks: &[Tick]| {
+        let stripped = |line: &str| {
+            let (head, tail) = line.split_once("\"kafka_offset\":").unwrap();
+            format!("{head}{}\n", &tail[tail.find("\"close\"").unwrap()..])
+        };
+        lines(ticks).lines().map(stripped).collect::<String>()
+    };
+    world.bucket.put(&key(10, 0, 0), without_places(&ticks[..200])).await.unwrap();
+    world.bucket.put(&key(10, 0, 100), without_places(&ticks[100..])).await.unwrap();
+    world.put(&key(11, 1, 0), &calm(11, &[])).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows("select concat(kafka_offset, ' ', verdict) from anomalies").await, ["150 confirmed"]);
+    assert_eq!(world.number("select count(*) from judged_hours").await, 2);
+}
+
+#[tokio::test]
 async fn a_version_of_the_detectors_judges_older_hours_some_at_a_time() {
     let world = World::create().await;
     for hour in 0..30 {

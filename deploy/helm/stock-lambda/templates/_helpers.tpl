@@ -115,3 +115,8 @@ podFailurePolicy:
 - { protocol: TCP, port: {{ . }} }
 {{- end }}
 {{- end }}
+
+{{/* Where the files of prometheus/ and grafana/ say that the runbooks lie. */}}
+{{- define "stock-lambda.runbooks" -}}
+https://git.example/stock-lambda/blob/main/docs/operations.md
+{{- end }}

@@ -1,0 +1,150 @@
+//! What holds of the documentation: tests alone, which read it as it lies in the repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use crate::files;
+
+/// Folders beside the root that have pages for people.
+const FOLDERS: [&str; 3] = ["", "docs", "connect"];
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = files::workspace().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Pages by their path from the root.
+fn pages() -> BTreeMap<PathBuf, String> {
+    let of = |folder: &str| {
+        let entries = fs::read_dir(files::workspace().join(folder)).unwrap();
+        let names: Vec<PathBuf> = entries.map(|entry| Path::new(folder).join(entry.unwrap().file_name())).collect();
+        names.into_iter().filter(|name| name.extension().is_some_and(|end| end == "md"))
+    };
+    FOLDERS.into_iter().flat_map(of).map(|page| (page.clone(), read(page))).collect()
+}
+
+/// The lines that are no code.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    page.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    })
+}
+
+/// Where the links and pictures of a page lead, but for other sites.
+fn links(page: &str) -> Vec<String> {
+    let targets = prose(page).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+    targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
+}
+
+/// What can stand behind `#`, as the repository's host and mdBook both make it.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = prose(page).filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter.to_ascii_lowercase() }).collect()
+}
+
+/// The path from the root; `None` where it leaves the repository.
+fn resolved(page: &Path, target: &str) -> Option<PathBuf> {
+    let mut path = page.parent()?.to_owned();
+    for component in Path::new(target).components() {
+        match component {
+            Component::ParentDir if !path.pop() => return None,
+            Component::ParentDir | Component::CurDir => {}
+            other => path.push(other),
+        }
+    }
+    Some(path)
+}
+
+#[test]
+fn no_link_leads_nowhere() {
+    let pages = pages();
+    let mut dead = Vec::new();
+    for (page, text) in &pages {
+        for link in links(text) {
+            let (target, section) = link.split_once('#').unwrap_or((&link, ""));
+            let path = if target.is_empty() { Some(page.clone()) } else { resolved(page, target) };
+            // Of a badge the host makes the picture; what it is of lies here.
+            let workflow = target.split_once("actions/workflows/").map(|(_, name)| name.trim_end_matches("/badge.svg"));
+            let path = workflow.map(|name| Path::new(".github/workflows").join(name)).or(path);
+            let is_there = path.as_ref().is_some_and(|path| files::workspace().join(path).exists());
+            let known = path.and_then(|path| pages.get(&path)).map(|text| anchors(text));
+            if !is_there || (!section.is_empty() && known.is_some_and(|known| !known.contains(section))) {
+                dead.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert_eq!(dead, Vec::<String>::new());
+}
+
+#[test]
+fn each_page_of_docs_stands_once_in_the_books_summary() {
+    let pages = pages();
+    let mut of_docs: Vec<_> = pages.keys().filter_map(|page| page.strip_prefix("docs").ok()).collect();
+    of_docs.retain(|page| *page != "SUMMARY.md");
+    let summary = links(&pages[Path::new("docs/SUMMARY.md")]);
+    let mut of_book: Vec<_> = summary.iter().map(Path::new).collect();
+    of_book.sort();
+    assert_eq!(of_book, of_docs);
+}
+
+#[test]
+fn a_page_of_docs_leads_to_files_of_docs_alone_as_the_book_has_no_others() {
+    for (page, text) in pages().iter().filter(|(page, _)| page.starts_with("docs")) {
+        for link in links(text) {
+            assert!(!link.starts_with("../"), "{}: {link}", page.display());
+        }
+    }
+}
+
+#[test]
+fn each_page_of_docs_opens_with_whom_it_is_for() {
+    for (page, text) in pages().iter().filter(|(page, _)| page.starts_with("docs")) {
+        let first = text.lines().skip(1).find(|line| !line.trim().is_empty()).unwrap_or_default();
+        assert!(page.ends_with("SUMMARY.md") || first.starts_with("For "), "{}: {first}", page.display());
+    }
+}
+
+#[test]
+fn the_readme_is_short_and_has_the_commands_to_begin_with() {
+    let readme = read("README.md");
+    assert!(readme.lines().count() <= 120, "{} lines", readme.lines().count());
+    for line in readme.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    for command in ["docker compose up --build", "cargo xtask demo", "cargo xtask test"] {
+        assert!(readme.lines().any(|line| line.starts_with(&format!("    {command} "))), "{command}");
+    }
+}
+
+#[test]
+fn badges_say_what_the_manifest_says() {
+    let manifest = read("Cargo.toml");
+    for (badge, key) in [("rust", "rust-version"), ("licence", "license")] {
+        let line = manifest.lines().find_map(|line| line.strip_prefix(&format!("{key} = \""))).unwrap();
+        let value = line.trim_end_matches('"');
+        assert!(read(format!("docs/pictures/{badge}.svg")).contains(value), "{badge} is not {value}");
+    }
+}
+
+#[test]
+fn a_heading_becomes_the_anchor_that_links_name() {
+    assert_eq!(anchor("Do all agree? `batch-layer verify`"), "do-all-agree-batch-layer-verify");
+    assert_eq!(anchor("Bad prints (`bad_print` 3)"), "bad-prints-bad_print-3");
+}
+
+#[test]
+fn a_link_is_found_outside_of_code_alone() {
+    let page = "a [b](c.md#d) ![e](f.svg)\n```\n[g](h.md)\n```\n[i](https://j)\n";
+    assert_eq!(links(page), ["c.md#d", "f.svg"]);
+    assert_eq!(resolved(Path::new("docs/a.md"), "../b.md"), Some("b.md".into()));
+    assert_eq!(resolved(Path::new("a.md"), "../../b.md"), None);
+}
