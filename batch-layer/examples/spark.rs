@@ -33,6 +33,12 @@ struct Args {
     /// A server of Sail's.
     #[arg(long)]
     sail: Option<String>,
+    /// A server of a cluster's, of which a worker is killed while it reads.
+    #[arg(long, requires = "worker")]
+    cluster: Option<String>,
+    /// The process of that worker.
+    #[arg(long)]
+    worker: Option<u32>,
 }
 
 /// What tells what an object holds from anything else.
@@ -60,7 +66,7 @@ async fn main() -> Result<()> {
     println!("local: {local_s:.2} s, {local_cpu:.2} s of CPU, {rows} hours of objects");
     let mut result = json!({ "bench": "spark", "ticks": args.ticks, "mismatches": 0, "local_s": round(local_s) });
     let mut mismatches = 0;
-    for (name, url) in [("spark", &args.spark), ("sail", &args.sail)] {
+    for (name, url) in [("spark", &args.spark), ("sail", &args.sail), ("cluster", &args.cluster)] {
         let Some(url) = url else {
             continue;
         };
@@ -71,9 +77,18 @@ async fn main() -> Result<()> {
         let first = read_there(&mut spark, &reader, &objects).await?;
         let began = Instant::now();
         let second = read_there(&mut spark, &reader, &objects).await?;
-        let seconds = began.elapsed().as_secs_f64();
+        let mut seconds = began.elapsed().as_secs_f64();
         let differing = |there: &Prints| own.iter().filter(|(key, prints)| there.get(*key) != Some(prints)).count();
         mismatches += differing(&first) + differing(&second);
+        if let (true, Some(worker)) = (name == "cluster", args.worker) {
+            let began = Instant::now();
+            let reading = async { (read_there(&mut spark, &reader, &objects).await, began.elapsed()) };
+            let ((third, ended), killed) = tokio::join!(reading, kill(worker, began, seconds / 2.0));
+            ensure!(killed? < ended, "the worker was killed when all was read");
+            mismatches += differing(&third?);
+            seconds = ended.as_secs_f64();
+            println!("a worker was killed half-way");
+        }
         println!("{name} {}: {seconds:.2} s, {} objects, {} left to local", spark.version, spark.read, spark.left);
         result[format!("{name}_s")] = round(seconds).into();
         spark.close().await;
@@ -82,6 +97,16 @@ async fn main() -> Result<()> {
     println!("{result}");
     ensure!(mismatches == 0, "{mismatches} objects differ");
     Ok(())
+}
+
+/// Kills a worker and its executors after so many seconds; gives when.
+async fn kill(worker: u32, began: Instant, after: f64) -> Result<Duration> {
+    tokio::time::sleep(Duration::from_secs_f64(after)).await;
+    let children = std::fs::read_to_string(format!("/proc/{worker}/task/{worker}/children"))?;
+    let mut kill = std::process::Command::new("kill");
+    let status = kill.arg("-9").arg(worker.to_string()).args(children.split_whitespace()).status()?;
+    ensure!(status.success(), "cannot kill process {worker}");
+    Ok(began.elapsed())
 }
 
 fn round(seconds: f64) -> f64 {

@@ -1,6 +1,7 @@
 //! The flags; their comments are the manual (`batch-layer --help`).
 
 use crate::archive::{CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions};
+use crate::export::ExportArgs;
 use crate::hour::{Hour, hours_covering};
 use crate::index::Index;
 use crate::lake::{CompactArgs, FromLake, SourceArgs};
@@ -8,10 +9,12 @@ use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::Timestamp;
 use common::decode::ProvenanceNames;
+use rustc_hash::FxHasher;
 use service::Failure;
 use service::cli::{AnomalyArgs, DatabaseArgs, MessageArgs, duration, without_empty_variables};
 use service::telemetry::LogArgs;
 use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,6 +104,7 @@ pub enum Command {
     Run(Args),
     Verify(VerifyArgs),
     Compact(CompactArgs),
+    Export(ExportArgs),
 }
 
 impl Command {
@@ -114,9 +118,11 @@ impl Command {
     fn definition() -> clap::Command {
         let verify = without_empty_variables(VerifyArgs::command().name("verify"));
         let compact = without_empty_variables(CompactArgs::command().name("compact"));
+        let export = without_empty_variables(ExportArgs::command().name("export"));
         without_empty_variables(Args::command())
             .subcommand(verify)
             .subcommand(compact)
+            .subcommand(export)
             .subcommand_negates_reqs(true)
             .args_conflicts_with_subcommands(true)
     }
@@ -126,6 +132,10 @@ impl Command {
             Some(("compact", flags)) => {
                 let args = CompactArgs::from_arg_matches(flags)?;
                 args.archive.messages.check().map(|()| Self::Compact(args))
+            }
+            Some(("export", flags)) => {
+                let args = ExportArgs::from_arg_matches(flags)?;
+                args.archive.messages.check().map(|()| Self::Export(args))
             }
             Some((_, flags)) => {
                 let args = VerifyArgs::from_arg_matches(flags)?;
@@ -144,6 +154,7 @@ impl Command {
             Self::Run(args) => &args.logs,
             Self::Verify(args) => &args.logs,
             Self::Compact(args) => &args.logs,
+            Self::Export(args) => &args.logs,
         }
     }
 }
@@ -444,11 +455,25 @@ impl Args {
         )
     }
 
+    /// # Errors
+    /// Where hours are to be shared that are not over: each run would have a window of its own.
+    pub fn check_shared(&self, plan: &Plan) -> Result<(), Failure> {
+        match self.hours.to {
+            Some(to) if self.share && to > plan.due => Err(Failure::Configuration(anyhow::anyhow!(
+                "--share: --to {to} is not over yet (plus --grace), and runs share the same hours only; \
+                 give --to {} or an earlier hour",
+                plan.due
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// What runs have in common that share their hours; `None`: this one does not.
     #[must_use]
     pub fn group(&self, plan: &Plan) -> Option<String> {
-        let format = self.archive.format().describe();
-        self.share.then(|| format!("{} {format} {:?}", self.describe(plan), self.anomalies))
+        let mut hasher = FxHasher::default();
+        (self.archive.format().describe(), self.anomalies.describe()).hash(&mut hasher);
+        self.share.then(|| format!("{}, other flags {:x}", self.describe(plan), hasher.finish()))
     }
 }
 

@@ -7,21 +7,24 @@
 
 mod args;
 mod columns;
-mod compact;
+pub(crate) mod compact;
+mod cover;
+pub(crate) mod covered;
 pub mod file;
-mod gather;
+pub(crate) mod gather;
 mod inventory;
 pub(crate) mod key;
 pub(crate) mod look;
 mod places;
-mod publish;
+pub(crate) mod publish;
 mod read;
 mod row;
-mod sort;
+pub(crate) mod sort;
 pub(crate) mod source;
 pub(crate) mod table;
 
 pub use args::CompactArgs;
-pub use source::{FromLake, SourceArgs};
+pub(crate) use args::prefix;
 pub use compact::run as compact;
+pub use source::{FromLake, SourceArgs};
 use table::Candidate;

@@ -24,6 +24,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Heartbeats in the time after which a silent run counts as dead.
 const BEATS: u32 = 6;
+/// How often at least the heart of a run beats that shares its hours: others then soon know that it is dead.
+const SHARED_BEAT: Duration = Duration::from_secs(2);
 /// How often a lock is given back over a new connection, before it is left to age.
 const RELEASE_TRIES: u32 = 4;
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
@@ -32,12 +34,12 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 /// What the sessions of a run are called in `pg_stat_activity`.
 const RUN: &str = "batch-layer";
 
-/// Which runs are dead: silent for `$1` seconds, or gone together with the session that their heart beat in; `$2` says which of
-/// the advisory locks are those sessions'.
+/// Which runs are dead: silent for `$1` seconds, or for some beats since the session that their heart beat in is gone (one that
+/// was only cut has a new one by then); `$2` says which of the advisory locks are those sessions'.
 macro_rules! dead {
     () => {
         "(heartbeat_at < now() - make_interval(secs => $1)
-          or session is not null
+          or session is not null and heartbeat_at < now() - make_interval(secs => least($1 / 3, 10))
              and not exists (select from pg_locks
                              where locktype = 'advisory' and objsubid = 2 and granted and classid = $2::integer::oid
                                and objid = session::oid
@@ -354,7 +356,7 @@ pub async fn commit(mut transaction: PgTransaction<'_>, token: Option<&Token>) -
 /// Keeps the lock alive over a connection of its own, until it is dropped. `lost` is cancelled once another run has it.
 pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option<AbortOnDropHandle<()>> {
     let (token, database) = (index.lock.clone()?, index.database.clone());
-    let pause = silence / BEATS;
+    let pause = if token.shares { SHARED_BEAT.min(silence / BEATS) } else { silence / BEATS };
     let beating = async move {
         let mut connection = None;
         loop {

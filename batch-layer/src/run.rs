@@ -11,6 +11,7 @@ use crate::indicators;
 use crate::judging;
 use crate::ledger::{self, Counts};
 use crate::lock;
+use crate::odd_bars;
 use crate::progress::size;
 use crate::reader::Reader;
 use crate::sharing::{self, Stretches};
@@ -37,6 +38,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     if args.database.args.migrations == Migrations::Only {
         return args.database.args.parse("batch-layer")?.migrate_only().await;
     }
+    args.check_shared(&plan)?;
     let store = Store::open(&args.archive.store()).await?;
     if args.dry_run {
         let index = args.database.open("batch-layer", false).await?;
@@ -110,6 +112,7 @@ impl Run<'_> {
 
     async fn follow(&self, index: &mut Index, reader: Reader) -> Result<(), Failure> {
         indicators::refresh(index, &self.stop).await?;
+        odd_bars::refresh(index, self.args, &self.stop).await?;
         judging::refresh(index, reader, (self.args, &self.plan), &self.stop).await
     }
 

@@ -59,33 +59,76 @@ pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     setup::ensure_build_tools()?;
     let folder = std::env::temp_dir().join(format!("stock-lambda-spark-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let (spark, sail) = (spark(&folder)?, sail(&folder)?);
+    let (spark, sail, cluster) = (spark(&folder)?, sail(&folder)?, Cluster::start(&folder.join("cluster"))?);
     let mut cargo = build::cargo();
     cargo.args(["run", "--quiet", "--release", "--package", "batch-layer", "--example", "spark", "--"]);
-    cargo.args(["--spark", &spark.url(), "--sail", &sail.url()]).args(arguments);
-    let status = cargo.status().context("cannot run cargo")?;
-    drop((spark, sail));
+    cargo.args(["--spark", &spark.url(), "--sail", &sail.url()]);
+    cargo.args(["--cluster", &cluster.connect.url(), "--worker", &cluster.workers[0].process.id().to_string()]);
+    let status = cargo.args(arguments).status().context("cannot run cargo")?;
+    drop((spark, sail, cluster));
     let _ = fs::remove_dir_all(&folder);
     Ok(test::exit_code(status))
 }
 
+/// A cluster that Spark starts by itself: a master, two workers of one core, and a server that works through them.
+struct Cluster {
+    connect: Server,
+    workers: [Server; 2],
+    _master: Server,
+}
+
+impl Cluster {
+    fn start(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let port = free_port()?;
+        let master = format!("spark://127.0.0.1:{port}");
+        println!("starting a cluster of Spark's ...");
+        let mut command = daemon("master.Master", port, folder)?;
+        command.args(["--webui-port", "0"]);
+        let process = Server::start(command, port, &folder.join("master.log"))?;
+        let worker = |number: u8| {
+            let port = free_port()?;
+            let mut command = daemon("worker.Worker", port, folder)?;
+            command.args(["--webui-port", "0", "--cores", "1", "--memory", "900m"]).arg(&master);
+            Server::start(command, port, &folder.join(format!("worker-{number}.log")))
+        };
+        let workers = [worker(1)?, worker(2)?];
+        Ok(Self { connect: connect(folder, &master)?, workers, _master: process })
+    }
+}
+
+/// What a cluster consists of.
+fn daemon(class: &str, port: u16, folder: &Path) -> Result<Command> {
+    let home = home()?;
+    let mut command = Command::new(home.join("bin/spark-class"));
+    command.env("SPARK_HOME", &home).env("SPARK_LOCAL_IP", "127.0.0.1").env("SPARK_DAEMON_MEMORY", "256m");
+    command.env("SPARK_WORKER_DIR", folder.join("work")).current_dir(folder);
+    command.arg(format!("org.apache.spark.deploy.{class}"));
+    command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+    Ok(command)
+}
+
 /// A server of Spark's, which ends its streams so soon that each result needs several.
 pub fn spark(folder: &Path) -> Result<Server> {
+    println!("starting Spark ...");
+    connect(folder, "local[2]")
+}
+
+fn connect(folder: &Path, master: &str) -> Result<Server> {
     let home = home()?;
     let port = free_port()?;
     let settings = format!(
         "spark.connect.grpc.binding.address 127.0.0.1\nspark.connect.grpc.binding.port {port}\n\
          spark.driver.host 127.0.0.1\nspark.driver.bindAddress 127.0.0.1\nspark.ui.enabled false\n\
          spark.sql.session.timeZone UTC\nspark.sql.ansi.enabled true\nspark.sql.shuffle.partitions 4\n\
-         spark.connect.execute.reattachable.senderMaxStreamDuration 1s\n"
+         spark.connect.execute.reattachable.senderMaxStreamDuration 1s\nspark.executor.memory 700m\n"
     );
     fs::write(folder.join("spark-defaults.conf"), settings).context("cannot write Spark's settings")?;
     let mut command = Command::new(home.join("bin/spark-submit"));
     command.env("SPARK_HOME", &home).env("SPARK_CONF_DIR", folder).env("SPARK_LOCAL_IP", "127.0.0.1");
-    command.args(["--master", "local[2]", "--driver-memory", "1500m", "--name", "connect"]);
+    command.args(["--master", master, "--driver-memory", "1500m", "--name", "connect"]);
     command.args(["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]);
     command.current_dir(folder);
-    println!("starting Spark ...");
     Server::start(command, port, &folder.join("spark.log"))
 }
 

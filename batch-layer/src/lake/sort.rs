@@ -6,27 +6,56 @@ use super::row::{NO_CONDITIONS, Row};
 use crate::checksum::Content;
 use crate::totals::MAX_SYMBOLS;
 use common::Place;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
 /// Rows of a run: 41 MB.
 const RUN: usize = 3 << 17;
+/// Kinds of sale conditions that are kept of an hour: a feed has some hundreds, and what has more are no conditions.
+const MAX_KINDS: usize = 20_000;
 /// What is read of a run's file at once.
 const BUFFER: usize = 128 << 10;
 
+/// Which ticks are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Those of these symbols; of all where there is none.
+    pub symbols: FxHashSet<String>,
+    /// Those of this time; of any where it is empty.
+    pub times: Range<i64>,
+}
+
+impl Wanted {
+    /// None at all.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { symbols: FxHashSet::default(), times: i64::MIN..i64::MIN + 1 }
+    }
+
+    fn has(&self, content: &Content<'_>) -> bool {
+        (self.symbols.is_empty() || self.symbols.contains(content.symbol))
+            && (self.times.is_empty() || self.times.contains(&content.timestamp.micros()))
+    }
+}
+
 /// Gathers rows.
+#[derive(Default)]
 pub struct Sorter {
     folder: PathBuf,
+    wanted: Wanted,
     run: usize,
     symbols: Names,
     /// The texts of sale conditions, of which a feed has few.
     conditions: Names,
+    /// Ticks whose conditions are of a kind too many.
+    unkept: u64,
     rows: Vec<Row>,
     files: Vec<File>,
 }
@@ -40,16 +69,31 @@ impl Sorter {
 
     fn with_run(folder: &Path, run: usize) -> Self {
         let (symbols, conditions) = (Names::default(), Names::default());
-        Self { folder: folder.to_owned(), run, symbols, conditions, rows: Vec::new(), files: Vec::new() }
+        let (folder, wanted) = (folder.to_owned(), Wanted::default());
+        Self { folder, wanted, run, symbols, conditions, unkept: 0, rows: Vec::new(), files: Vec::new() }
     }
 
+    /// One that passes over all other ticks.
+    #[must_use]
+    pub fn only(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
+    }
+
+    /// Takes a tick, if it is asked for.
+    ///
     /// # Errors
-    /// Where a run cannot be written, or there are more symbols or kinds of conditions than there is memory for.
+    /// Where a run cannot be written, or there are more symbols than there is memory for.
     pub fn push(&mut self, content: &Content<'_>, place: Place) -> io::Result<()> {
-        let symbol = self.symbols.number(content.symbol).ok_or_else(|| too_many("symbols"))?;
+        if !self.wanted.has(content) {
+            return Ok(());
+        }
+        let symbol = self.symbols.number(content.symbol, MAX_SYMBOLS).ok_or_else(too_many_symbols)?;
         let conditions = match content.extras.conditions() {
             none if none.is_empty() => NO_CONDITIONS,
-            codes => self.conditions.number(codes.text()).ok_or_else(|| too_many("kinds of sale conditions"))?,
+            codes => self.conditions.number(codes.text(), MAX_KINDS).unwrap_or_else(|| {
+                self.unkept += 1;
+                NO_CONDITIONS
+            }),
         };
         self.rows.push(Row::of(symbol, conditions, content, place));
         if self.rows.len() >= self.run { self.spill() } else { Ok(()) }
@@ -60,6 +104,13 @@ impl Sorter {
     /// # Errors
     /// Where a run cannot be read.
     pub fn finish(mut self) -> io::Result<Sorted> {
+        if self.unkept > 0 {
+            let ticks = self.unkept;
+            tracing::warn!(
+                ticks,
+                "more than {MAX_KINDS} kinds of sale conditions in an hour: some ticks are without theirs"
+            );
+        }
         self.sort();
         let files = std::mem::take(&mut self.files).into_iter();
         let written = files.map(|file| Ok(Source::File(BufReader::with_capacity(BUFFER, rewound(file)?))));
@@ -109,11 +160,11 @@ struct Names {
 
 impl Names {
     /// `None` where there are too many.
-    fn number(&mut self, text: &str) -> Option<u32> {
+    fn number(&mut self, text: &str, most: usize) -> Option<u32> {
         if let Some(number) = self.numbers.get(text) {
             return Some(*number);
         }
-        if self.texts.len() >= MAX_SYMBOLS {
+        if self.texts.len() >= most {
             return None;
         }
         let (text, number): (Arc<str>, _) = (text.into(), self.texts.len() as u32);
@@ -123,8 +174,8 @@ impl Names {
     }
 }
 
-fn too_many(of_what: &str) -> io::Error {
-    io::Error::other(format!("it has more than {MAX_SYMBOLS} {of_what}, for which there is no memory"))
+fn too_many_symbols() -> io::Error {
+    io::Error::other(format!("it has more than {MAX_SYMBOLS} symbols, for which there is no memory"))
 }
 
 /// Rows in order.
@@ -286,5 +337,25 @@ mod tests {
             }
             prop_assert!(sorted.next_row().unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn a_tick_with_conditions_of_a_kind_too_many_is_kept_without_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sorter = Sorter::new(folder.path());
+        for number in 0..=MAX_KINDS {
+            let (tick, text) = (("A".into(), 0, 1, None, None, None), number.to_string());
+            let mut content = content(&tick);
+            content.extras.set_conditions(Codes::of_text(&text));
+            sorter.push(&content, place(number)).unwrap();
+        }
+        let mut sorted = sorter.finish().unwrap();
+        let mut bare = 0;
+        while let Some(row) = sorted.next_row().unwrap() {
+            let is_first = usize::try_from(row.place.offset).unwrap() < MAX_KINDS;
+            assert_eq!(sorted.conditions(&row).is_empty(), !is_first, "{:?}", row.place);
+            bare += usize::from(!is_first);
+        }
+        assert_eq!(bare, 1);
     }
 }

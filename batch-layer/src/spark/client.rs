@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 /// The largest message that is taken: a server cuts results into far smaller ones.
 const MAX_MESSAGE_BYTES: usize = 128 << 20;
+/// The largest result: packed, as Arrow has it, it takes several times as much when it is read.
+const MAX_RESULT: usize = 64 << 20;
 /// How often in a row an attempt may fail to bring anything.
 const ATTEMPTS: u32 = 8;
 /// Before the first of them; doubled before each other one, so that all wait for 13 seconds.
@@ -45,6 +47,9 @@ pub enum QueryError {
     /// The server is not there, or no longer.
     #[error("{0}")]
     Away(String),
+    /// More than there is memory for.
+    #[error("the result is larger than {} MiB", MAX_RESULT >> 20)]
+    Large,
     #[error("no result within {0:?}; it was interrupted (--spark-timeout)")]
     Late(Duration),
     #[error("the run was stopped")]
@@ -70,6 +75,8 @@ struct Operation<'c> {
     last: Option<String>,
     /// Attempts since then that brought nothing.
     failures: u32,
+    /// The size of what has come.
+    bytes: usize,
 }
 
 impl Client {
@@ -103,7 +110,7 @@ impl Client {
     /// [`QueryError`]; the server does not go on with what is given up.
     pub async fn query(&self, statement: Relation) -> Result<Vec<Vec<u8>>, QueryError> {
         let id = Uuid::new_v4().to_string();
-        let mut operation = Operation { client: self, id, last: None, failures: 0 };
+        let mut operation = Operation { client: self, id, last: None, failures: 0, bytes: 0 };
         let within = tokio::time::timeout(self.patience, operation.run(statement));
         let result = match self.stop.run_until_cancelled(within).await {
             Some(Ok(result)) => result,
@@ -112,8 +119,7 @@ impl Client {
         };
         match &result {
             Ok(_) => operation.release().await,
-            Err(QueryError::Late(_) | QueryError::Stopped) => operation.interrupt().await,
-            Err(_) => {}
+            Err(_) => operation.interrupt().await,
         }
         result
     }
@@ -206,7 +212,11 @@ impl Operation<'_> {
                 if batch.chunks.is_some_and(|chunks| chunks > 1) {
                     return Err(QueryError::Failed("the server cuts batches in pieces, unasked".to_owned()));
                 }
+                self.bytes += batch.data.len();
                 parts.push(batch.data);
+                if self.bytes > MAX_RESULT {
+                    return Err(QueryError::Large);
+                }
             }
             if answer.result_complete.is_some() {
                 return Ok(None);

@@ -115,11 +115,13 @@ impl Spark {
                     let found = some.into_iter().zip(found);
                     scans.extend(found.filter_map(|(asked, scan)| Some((asked.object, scan?))));
                 }
-                // One of them is what the server cannot read: each half is asked for by itself.
-                Err(QueryError::Failed(_)) if some.len() > 1 => {
+                // One of them is what the server cannot read, or all are too much: each half is asked for by itself.
+                Err(QueryError::Failed(_) | QueryError::Large) if some.len() > 1 => {
                     let half = some.split_off(some.len() / 2);
                     waiting.extend([some, half]);
                 }
+                // Of the widest objects our own scan knows how to keep little at a time.
+                Err(QueryError::Large) => {}
                 Err(QueryError::Failed(why)) => {
                     self.note_unreadable(&some, &why);
                     if self.has_given_up() {

@@ -103,7 +103,7 @@ async fn late_ticks_in_folders_of_other_runs_are_in_the_sums_of_their_hours() {
 }
 
 #[tokio::test]
-async fn the_hours_of_a_run_that_is_killed_are_taken_over_at_once_by_those_that_share_them() {
+async fn the_hours_of_a_run_that_is_killed_are_soon_taken_over_by_those_that_share_them() {
     let world = World::create().await;
     world.insert_realtime(&archive(&world, HOURS, 3).await).await;
     let store = slow_store().await;
@@ -127,6 +127,39 @@ async fn the_hours_of_a_run_that_is_killed_are_taken_over_at_once_by_those_that_
     assert_eq!(killed, ["the process ended without a word, or was not heard of for too long"]);
     assert_eq!(world.number("select count(*) from stale_hours").await, 0);
     assert_eq!(world.number("select count(*) from stale_indicators").await, 0);
+}
+
+#[tokio::test]
+async fn a_run_whose_heartbeat_is_cut_is_not_taken_for_dead() {
+    let world = World::create().await;
+    world.insert_realtime(&archive(&world, HOURS, 3).await).await;
+    let store = slow_store().await;
+    let mut runs: Vec<Child> = (0..2).map(|_| Child::spawn(taken_over_after("1h", &world, &store))).collect();
+    let beating = "select count(*) from batch_lock where session is not null";
+    eventually("both in the midst of it", LONG, || async {
+        world.number(beating).await == 2 && world.number(COMPUTED).await > 0
+    })
+    .await;
+    world
+        .execute(
+            "select pg_terminate_backend(pid) from batch_lock
+             join pg_locks on locktype = 'advisory' and objsubid = 2 and granted and objid = session::oid",
+        )
+        .await;
+    for run in &mut runs {
+        assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
+    }
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(world.number("select count(*) from batch_runs where status <> 'ok'").await, 0);
+}
+
+#[tokio::test]
+async fn runs_share_no_hours_that_are_not_over() {
+    let world = World::create().await;
+    let outcome = world.run(&["--share", "--from", "2025-06-02T00", "--to", "2999-01-01T00"]).await;
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("--to 2999-01-01T00") && outcome.stderr.contains("--share"), "{}", outcome.stderr);
+    assert_eq!(world.number("select count(*) from batch_runs").await, 0);
 }
 
 #[tokio::test]

@@ -123,6 +123,13 @@ impl AnomalyArgs {
         Conditions::new(&self.excluded_conditions, &self.cancel_conditions, &self.correction_conditions)
     }
 
+    /// What was given, as one text, which is another one where it is another.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let (switch, hours, holidays) = (self.anomalies, &self.trading_hours, &self.holidays);
+        format!("{switch:?} {hours:?} {holidays:?} {} {}", self.price_step, self.condition_codes())
+    }
+
     /// The conditions' codes as one text, which is another one where they are others.
     #[must_use]
     pub fn condition_codes(&self) -> String {

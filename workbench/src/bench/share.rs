@@ -1,6 +1,5 @@
 //! `bench share`: a backfill by one `batch-layer`, and by several that share it, each on one core.
 
-use super::process::Measured;
 use super::{median, rounded, without_tls};
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -9,7 +8,7 @@ use serde_json::json;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use testing::TestDatabase;
 
@@ -108,11 +107,13 @@ impl ShareArgs {
             command.args(["--from", &from.to_string(), "--to", &to.to_string()]);
             command.args((processes > 1).then_some("--share"));
             command.env("DATABASE_URL", without_tls(database)).env("RUST_LOG", "warn");
-            Measured::spawn(command)
+            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("start batch-layer")
         };
-        let all = (0..processes).map(start).collect::<anyhow::Result<Vec<_>>>()?;
-        for process in all {
-            let (status, _) = process.finish()?;
+        let all: Vec<Child> = (0..processes).map(start).collect::<anyhow::Result<_>>()?;
+        // All are waited for, so that none is left behind where one has failed.
+        let ends: Vec<_> = all.into_iter().map(|mut child| child.wait()).collect();
+        for end in ends {
+            let status = end.context("wait for batch-layer")?;
             ensure!(status.success(), "batch-layer failed: {status}");
         }
         Ok(begun.elapsed().as_secs_f64())

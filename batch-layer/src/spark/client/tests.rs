@@ -18,11 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 enum Step {
     Part(u8),
+    /// So many bytes.
+    Much(usize),
     Whole,
     Fails(Code, &'static str),
     Waits,
 }
-use Step::{Fails, Part, Waits, Whole};
+use Step::{Fails, Much, Part, Waits, Whole};
 
 /// A server that does what it was told, request by request, and ends each stream after that.
 #[derive(Clone, Default)]
@@ -88,6 +90,7 @@ impl ServerStreamingService<ReattachExecuteRequest> for Answering {
         let responses = stream::iter(steps.unwrap_or_default()).then(|step| async move {
             match step {
                 Part(number) => Ok(response(number, Some(vec![number]), false)),
+                Much(bytes) => Ok(response(98, Some(vec![0; bytes]), false)),
                 Whole => Ok(response(99, None, true)),
                 Fails(code, words) => Err(Status::new(code, words)),
                 Waits => std::future::pending().await,
@@ -146,6 +149,7 @@ async fn a_server_that_brings_nothing_any_more_is_given_up() {
     let (result, asked) = query(&[&[Part(1)]], PATIENCE).await;
     assert!(matches!(result, Err(QueryError::Away(_))), "{result:?}");
     assert_eq!(asked.iter().filter(|asked| asked.starts_with("Reattach")).count(), ATTEMPTS as usize);
+    assert_eq!(asked.last().map(String::as_str), Some("Interrupt"));
 }
 
 #[tokio::test]
@@ -166,6 +170,16 @@ async fn an_error_of_the_statement_is_told_in_the_servers_words() {
         let (result, _) = query(&[&[Fails(code, "no")]], PATIENCE).await;
         assert!(matches!(result, Err(QueryError::Refused(_))), "{result:?}");
     }
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_for_memory_is_given_up_and_interrupted() {
+    let half = || Much(MAX_RESULT / 2);
+    let (result, _) = query(&[&[half(), half(), Whole]], PATIENCE).await;
+    assert!(result.is_ok(), "{result:?}");
+    let (result, asked) = query(&[&[half(), half(), Part(1), Waits]], PATIENCE).await;
+    assert!(matches!(result, Err(QueryError::Large)), "{:?}", result.map(|_| ()));
+    assert_eq!(asked, ["ExecutePlan", "Interrupt"]);
 }
 
 #[tokio::test]
