@@ -89,7 +89,7 @@ fn odd_lines() -> String {
         let time = at(13, number);
         let _ = writeln!(
             text,
-            r#"{{"symbol":"ODD{}","timestamp":"{time}","open":1.123456789,"high":3,"low":-2.5,"close":2,"volume":{volume},"kafka_partition":2,"kafka_offset":{number}}}"#,
+            r#"{{"symbol":"ODD{}","timestamp":"{time}","open":1.123456789,"high":3,"low":0.5,"close":2,"volume":{volume},"kafka_partition":2,"kafka_offset":{number}}}"#,
             number / 2
         );
     }
