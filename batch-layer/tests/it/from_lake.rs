@@ -142,7 +142,8 @@ async fn an_hour_of_which_nothing_was_kept_takes_a_late_tick_beside_what_the_lak
         // The lake does not have the late ticks yet.
         assert_same_from_both(&world, &before, "0 0 2").await;
         run_both(&world).await;
-        assert_same_from_both(&world, &before, "1 1 0").await;
+        // The late object lies in a folder far from its hour, and is read once more for the index.
+        assert_same_from_both(&world, &before, "1 1 1").await;
     }
 }
 
