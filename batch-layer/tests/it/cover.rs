@@ -182,6 +182,19 @@ async fn late_ticks_and_objects_that_come_back_are_counted_once() {
     assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 255);
 }
 
+#[tokio::test]
+async fn an_hour_of_which_nothing_was_kept_is_computed_anew_from_the_lake_that_stands_for_its_objects() {
+    let world = World::create().await;
+    let ticks = in_the_lake(&world).await;
+    world.run_ok(&DELETE).await;
+    let summary = world.summary().await;
+    world.execute("delete from hour_sums; delete from hourly_stock_summary").await;
+    let outcome = world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
+    assert_eq!(world.summary().await, summary, "{}", outcome.stderr);
+    world.run_ok(&COMPACT).await;
+    assert_eq!(places(&world).await, expected(&ticks));
+}
+
 /// A run of which the store answers each deletion of a raw object so.
 async fn deleting(world: &World, status: u16) -> Outcome {
     let target = stack("STACK_S3_ENDPOINT_URL").replace("http://", "");
