@@ -419,3 +419,25 @@ create table lake_objects
 );
 
 create index lake_objects_hour_idx on lake_objects (hour);
+
+-- Raw objects that batch-layer compact --delete-covered has deleted, because the lake has each of their ticks. A row goes when
+-- its object is there again and was read.
+create table covered_objects
+(
+    key        text          not null collate "C",
+    etag       text          not null,
+    size       bigint        not null,
+    ticks      bigint        not null,
+    -- of which it had ticks
+    hours      timestamptz[] not null,
+    -- the objects of the lake that were read back and compared with it just before
+    lake_keys  text[]        not null,
+    run_id     bigint        not null,
+    noted_at   timestamptz   not null default now(),
+    -- null: it is about to be deleted; the next run looks what became of that
+    deleted_at timestamptz,
+    constraint covered_objects_pkey primary key (key),
+    constraint covered_objects_run_id_fkey foreign key (run_id) references batch_runs
+);
+
+create index covered_objects_hours_idx on covered_objects using gin (hours);

@@ -133,7 +133,7 @@ async fn report_expired(index: &mut Index, window: &Range<Hour>) -> Result<(), F
     if let Some(first) = hours.first() {
         let count = counted(hours.len() as u64, "hour");
         tracing::warn!(
-            "late ticks have come to {count}, the first {first}, of which objects have expired: nothing can judge such an \
+            "late ticks have come to {count}, the first {first}, of which objects are gone: nothing can judge such an \
              hour again, and the clean views show the raw bars of those ticks' symbols"
         );
     }

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod completeness;
 pub mod dry_run;
 pub mod engine;
+pub mod export;
 pub mod hour;
 pub mod index;
 pub mod indicators;

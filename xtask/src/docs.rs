@@ -85,6 +85,28 @@ fn no_link_leads_nowhere() {
     assert_eq!(dead, Vec::<String>::new());
 }
 
+/// What stands between backquotes and begins with a folder of the root.
+fn named_files(page: &str) -> Vec<&str> {
+    let spans = prose(page).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_path = |span: &&str| {
+        let plain = span.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-".contains(letter));
+        let folder = span.split_once('/').map(|(folder, _)| files::workspace().join(folder));
+        plain && folder.is_some_and(|folder| !span.starts_with(['.', '/']) && folder.is_dir())
+    };
+    spans.filter(is_path).collect()
+}
+
+#[test]
+fn files_that_pages_name_are_there() {
+    for (page, text) in pages() {
+        for file in named_files(&text) {
+            // What is made here, and no part of the repository.
+            let is_made = file.starts_with("target/");
+            assert!(is_made || files::workspace().join(file).exists(), "{}: {file}", page.display());
+        }
+    }
+}
+
 #[test]
 fn each_page_of_docs_stands_once_in_the_books_summary() {
     let pages = pages();

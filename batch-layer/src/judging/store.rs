@@ -298,12 +298,12 @@ async fn say(
 async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &[Added]) -> Result<u64, sqlx::Error> {
     let written: Vec<bool> = pg::query_scalar(
         "with found as
-             (select distinct on (source, kafka_partition, kafka_offset, kafka_index, kind) *
+             (select distinct on (source, kafka_partition, kafka_offset, kafka_index, kind, symbol) *
               from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],
                                    $6::timestamptz[], $7::text[], $8::float8[], $9::float8[], $10::float8[])
                                 as found (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind,
                                           score, observed, expected)
-              order by source, kafka_partition, kafka_offset, kafka_index, kind, score desc, symbol, time),
+              order by source, kafka_partition, kafka_offset, kafka_index, kind, symbol, score desc, time),
               gone as
              (delete from anomalies a
               where a.time >= $11 and a.time < $11 + interval '1 hour' and a.detector = $12
