@@ -37,6 +37,7 @@ pub async fn left(world: &World) -> Vec<String> {
         ("technical_indicators", "'computed_at'"),
         ("indicator_states", "''"),
         ("stale_indicators", "''"),
+        ("stale_bars", "''"),
     ] {
         let rows = world
             .rows(&format!("select concat('{table} ', to_jsonb(t) - array[{without}]) from {table} t order by 1"))

@@ -14,7 +14,8 @@ fn tick(number: i64) -> Record {
     let cents = if number >= SHIFTS[1] { cents / 4 } else { cents };
     let (millis, whole, rest) = (1_749_218_400_000 + number * 1000, cents / 100, cents % 100);
     let (open, close) = (format!("{whole}.{rest:02}"), format!("{whole}.{rest:02}"));
-    Record::new(0, format!(r#"{{"symbol":"AAPL","timestamp":{millis},"open":{open},"close":{close},"volume":10}}"#))
+    let json = format!(r#"{{"symbol":"AAPL","timestamp":{millis},"open":{open},"close":{close},"volume":10}}"#);
+    Record::new(0, json).at(millis)
 }
 
 #[tokio::test]
