@@ -186,7 +186,8 @@ create index rejected_ticks_rejected_at_idx on rejected_ticks using brin (reject
 
 -- What the detectors found (docs/anomalies.md). As ticks come it is written in the transaction of the batch that shows it: a
 -- tick that waits for the next ones is found with those. batch-layer judges it when the hour is over, and adds what it sees
--- itself. Its source is 0 where the speed layer has never read the topic.
+-- itself. Its source is 0 where the speed layer has never read the topic. An odd bar has source 0, partition -1, and as its
+-- offset the hours since 1970, so that a symbol and a time tell which it is.
 create table anomalies
 (
     source          smallint         not null,
@@ -198,7 +199,7 @@ create table anomalies
     detector        text             not null,
     kind            text             not null,
     symbol          text             not null collate "C",
-    -- Of the tick.
+    -- Of the tick; of a bar its start.
     time            timestamptz      not null,
     -- How far beyond the limit: 1 at it, 2 twice as far.
     score           double precision not null,
@@ -208,10 +209,12 @@ create table anomalies
     expected        double precision not null,
     -- provisional as ticks come; confirmed or withdrawn by batch-layer
     verdict         text             not null default 'provisional',
+    -- What that rests on; null: it is provisional.
+    reason          text,
     found_at        timestamptz      not null default now(),
     -- when the verdict became what it is
     judged_at       timestamptz,
-    constraint anomalies_pkey primary key (source, kafka_partition, kafka_offset, kafka_index, kind, detector, version)
+    constraint anomalies_pkey primary key (source, kafka_partition, kafka_offset, kafka_index, kind, detector, version, symbol)
 );
 
 -- Rows come nearly in the order of both times.

@@ -236,6 +236,25 @@ create table judged_hours
     constraint judged_hours_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );
 
+-- Symbols with hours that have changed since the bars' detector has looked at them, from the first to the last of these.
+-- Marked in the transaction that writes the hour.
+create table stale_bars
+(
+    symbol     text        not null collate "C",
+    first_hour timestamptz not null,
+    last_hour  timestamptz not null,
+    constraint stale_bars_pkey primary key (symbol)
+);
+
+-- Which detector that was. Another one looks at all.
+create table judged_bars
+(
+    is_the_only_row boolean not null default true,
+    detector        text    not null,
+    constraint judged_bars_pkey primary key (is_the_only_row),
+    constraint judged_bars_is_the_only_row_check check (is_the_only_row)
+);
+
 -- Bars that have confirmed bad prints, without those. The bars of `minute_bars` and `hourly_stock_summary` keep them.
 create table clean_minutes
 (
@@ -400,3 +419,25 @@ create table lake_objects
 );
 
 create index lake_objects_hour_idx on lake_objects (hour);
+
+-- Raw objects that batch-layer compact --delete-covered has deleted, because the lake has each of their ticks. A row goes when
+-- its object is there again and was read.
+create table covered_objects
+(
+    key        text          not null collate "C",
+    etag       text          not null,
+    size       bigint        not null,
+    ticks      bigint        not null,
+    -- of which it had ticks
+    hours      timestamptz[] not null,
+    -- the objects of the lake that were read back and compared with it just before
+    lake_keys  text[]        not null,
+    run_id     bigint        not null,
+    noted_at   timestamptz   not null default now(),
+    -- null: it is about to be deleted; the next run looks what became of that
+    deleted_at timestamptz,
+    constraint covered_objects_pkey primary key (key),
+    constraint covered_objects_run_id_fkey foreign key (run_id) references batch_runs
+);
+
+create index covered_objects_hours_idx on covered_objects using gin (hours);

@@ -39,6 +39,7 @@ select topic,
        observed,
        expected,
        verdict,
+       reason,
        found_at,
        judged_at
 from anomalies

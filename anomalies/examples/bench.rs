@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use anomalies::bars::hours;
 use anomalies::bars::{BarDetector, IsolationAlone, OddBar, SpectralAlone, WindowedGaussian};
 use anomalies::causal::{Parameters, State, bad_print};
 use anomalies::evaluation::count::Counts;
+use anomalies::evaluation::hours as odd_hours;
 use anomalies::evaluation::market::{HARD, Market, PLAIN, Shape, draw};
 use anomalies::evaluation::nab::{self, STANDARD, Series};
 use anomalies::{Place, Tick, hindsight};
@@ -28,7 +30,8 @@ fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let bars = options.nab.as_deref().map(bars).transpose()?;
     let ticks = ticks();
-    let nanos = cost();
+    odd_bars();
+    let (nanos, megabytes) = (cost(), memory()?);
     println!(
         "{}",
         json!({
@@ -39,6 +42,7 @@ fn main() -> Result<ExitCode> {
             "f1_two_sided": rounded(ticks.two_sided.f1()),
             "f1_two_sided_quotes": rounded(ticks.two_sided_quotes.f1()),
             "ns_per_tick": rounded(nanos),
+            "mb_per_10k_symbols": rounded(megabytes),
         })
     );
     Ok(ExitCode::SUCCESS)
@@ -170,6 +174,47 @@ fn with_hindsight(ticks: &[Tick]) -> HashSet<Place> {
 /// market.
 const SYMBOLS: usize = 1000;
 
+/// How many hours of markets without any odd one are said, and how many odd ones are.
+fn odd_bars() {
+    println!("\nHours of a simulated market                    said of 100,000   found of the odd");
+    for (name, shape) in [("regular", odd_hours::PLAIN), ("hard", odd_hours::HARD)] {
+        let (mut said, mut all) = (0, 0);
+        let (mut found, mut odd) = (0, 0);
+        for seed in 100..200 {
+            let market = odd_hours::draw(&shape, seed);
+            said += judged(&market).len();
+            all += market.hours.len() - FIRST_HOURS;
+            let market = odd_hours::draw(&odd_hours::Shape { odd: 0.002, ..shape }, seed);
+            let places = judged(&market);
+            let late: Vec<i64> = market.hours.iter().skip(FIRST_HOURS).map(|hour| hour.at).collect();
+            let is_odd = |at: &&i64| market.odd.contains(at);
+            odd += late.iter().filter(is_odd).count();
+            found += late.iter().filter(is_odd).filter(|at| places.contains(at)).count();
+        }
+        let share = 100_000.0 * said as f64 / all as f64;
+        println!("  {name:<46} {share:6.1}            {found} of {odd}");
+    }
+    let market = odd_hours::draw(&odd_hours::Shape { weeks: 9, ..odd_hours::PLAIN }, 1);
+    let last = market.hours[market.hours.len() - 1].at;
+    let start = Instant::now();
+    let mut said = 0;
+    for symbol in 0..1000 {
+        said += hours::judge(symbol, &market.hours, (last, last)).len();
+    }
+    let micros = start.elapsed().as_secs_f64() * 1e3;
+    println!("  a new hour behind {} others: {micros:.1} us a symbol ({said} said)", market.hours.len() - 1);
+}
+
+/// Hours at the beginning that nothing is said of, or little is known before.
+const FIRST_HOURS: usize = 70;
+
+/// The starts of the hours that are said.
+fn judged(market: &odd_hours::Market) -> HashSet<i64> {
+    let (first, last) = (market.hours[0].at, market.hours[market.hours.len() - 1].at);
+    let found = hours::judge(1, &market.hours, (first, last));
+    found.iter().map(|odd| odd.at).filter(|at| *at >= market.hours[FIRST_HOURS].at).collect()
+}
+
 /// Nanoseconds that all causal detectors take for a tick: the best of five rounds.
 fn cost() -> f64 {
     let (market, to) = (draw(&HARD, 100), Parameters::default());
@@ -185,10 +230,31 @@ fn cost() -> f64 {
         start.elapsed().as_nanos() as f64 / (2000 * SYMBOLS) as f64
     });
     let nanos = rounds.fold(f64::INFINITY, f64::min);
-    let kib = size_of::<State>() as f64 / 1024.0;
-    println!(
-        "\nAll causal detectors: {nanos:.1} ns a tick, {SYMBOLS} symbols; {kib:.2} KiB a symbol, {:.1} MB for 10,000",
-        kib * 10.24
-    );
+    println!("\nAll causal detectors: {nanos:.1} ns a tick, {SYMBOLS} symbols");
     nanos
+}
+
+/// Megabytes that the process grows by, for what is known of 10,000 symbols after a day of each.
+fn memory() -> Result<f64> {
+    let (market, to) = (draw(&HARD, 100), Parameters::default());
+    let (mut found, before) = (Vec::new(), resident()?);
+    let day = |_| {
+        let mut state = State::default();
+        for tick in market.ticks.iter().step_by(20) {
+            state.observe(tick, &to, &market.calendar, &mut found);
+            found.clear();
+        }
+        state
+    };
+    let states: Vec<State> = (0..10 * SYMBOLS).map(day).collect();
+    let megabytes = resident()? - before;
+    println!("{megabytes:.1} MB for what they know of {} symbols", states.len());
+    Ok(megabytes)
+}
+
+fn resident() -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status").context("memory is measured on Linux alone")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).context("/proc/self/status has no VmRSS")?;
+    Ok(kib.parse::<f64>()? * 1024.0 / 1e6)
 }

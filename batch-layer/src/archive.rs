@@ -202,6 +202,22 @@ impl Store {
         }
     }
 
+    /// Deletes an object that is still the one listed.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`] where it is gone, or another one.
+    pub async fn delete_listed(&self, object: &Object) -> Result<(), StoreError> {
+        let listed = self.list(&object.key).await?;
+        let is_there = |now: &Object| now.key == object.key && now.etag == object.etag && now.size == object.size;
+        if !listed.iter().any(is_there) {
+            return Err(StoreError::Moved);
+        }
+        match self {
+            Self::S3(store) => store.delete_listed(object).await,
+            Self::Local(store) => store.delete(&object.key),
+        }
+    }
+
     /// For messages: `s3://stock-data/` or `file:///data/`.
     #[must_use]
     pub fn location(&self) -> String {

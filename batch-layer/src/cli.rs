@@ -1,6 +1,7 @@
 //! The flags; their comments are the manual (`batch-layer --help`).
 
 use crate::archive::{CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions};
+use crate::export::ExportArgs;
 use crate::hour::{Hour, hours_covering};
 use crate::index::Index;
 use crate::lake::CompactArgs;
@@ -99,6 +100,7 @@ pub enum Command {
     Run(Args),
     Verify(VerifyArgs),
     Compact(CompactArgs),
+    Export(ExportArgs),
 }
 
 impl Command {
@@ -112,9 +114,11 @@ impl Command {
     fn definition() -> clap::Command {
         let verify = without_empty_variables(VerifyArgs::command().name("verify"));
         let compact = without_empty_variables(CompactArgs::command().name("compact"));
+        let export = without_empty_variables(ExportArgs::command().name("export"));
         without_empty_variables(Args::command())
             .subcommand(verify)
             .subcommand(compact)
+            .subcommand(export)
             .subcommand_negates_reqs(true)
             .args_conflicts_with_subcommands(true)
     }
@@ -124,6 +128,10 @@ impl Command {
             Some(("compact", flags)) => {
                 let args = CompactArgs::from_arg_matches(flags)?;
                 args.archive.messages.check().map(|()| Self::Compact(args))
+            }
+            Some(("export", flags)) => {
+                let args = ExportArgs::from_arg_matches(flags)?;
+                args.archive.messages.check().map(|()| Self::Export(args))
             }
             Some((_, flags)) => {
                 let args = VerifyArgs::from_arg_matches(flags)?;
@@ -142,6 +150,7 @@ impl Command {
             Self::Run(args) => &args.logs,
             Self::Verify(args) => &args.logs,
             Self::Compact(args) => &args.logs,
+            Self::Export(args) => &args.logs,
         }
     }
 }

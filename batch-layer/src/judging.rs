@@ -18,7 +18,7 @@ use crate::stop::stopped;
 use anomalies::Kind;
 use anomalies::conditions::Conditions;
 use anomalies::hindsight::{self, Parameters};
-use collect::{Gathered, Held, Part, UNKNOWN_TOPIC, Wanted, Whose, margins};
+use collect::{Gathered, Held, Part, Pause, Pauses, UNKNOWN_TOPIC, Wanted, Whose, margins};
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
 use groups::{Group, Groups};
@@ -43,8 +43,8 @@ pub struct Judging<'a> {
     detectors: String,
     stop: &'a CancellationToken,
     topics: Vec<String>,
-    /// The newest source of each of them.
-    sources: FxHashMap<String, i16>,
+    /// The sources of each of them, newer ones behind older ones.
+    sources: Vec<(String, i16)>,
     /// The last ticks of the hour that was judged last.
     ends: Option<(Hour, Vec<Part>)>,
     changed: Changed,
@@ -106,7 +106,7 @@ async fn judge(
     if due.is_empty() {
         return Ok(());
     }
-    let sources = index.sources().await?.into_iter().collect();
+    let sources = index.sources().await?;
     let mut judging = Judging {
         reader,
         format,
@@ -133,7 +133,7 @@ async fn report_expired(index: &mut Index, window: &Range<Hour>) -> Result<(), F
     if let Some(first) = hours.first() {
         let count = counted(hours.len() as u64, "hour");
         tracing::warn!(
-            "late ticks have come to {count}, the first {first}, of which objects have expired: nothing can judge such an \
+            "late ticks have come to {count}, the first {first}, of which objects are gone: nothing can judge such an \
              hour again, and the clean views show the raw bars of those ticks' symbols"
         );
     }
@@ -159,10 +159,15 @@ impl Judging<'_> {
         if objects.is_empty() || objects.iter().any(|indexed| *indexed.format != *self.format) {
             return Ok(());
         }
-        let rows = index.findings_of(hour).await?;
+        let mut rows = index.findings_of(hour).await?;
+        note_interrupted(index, hour, &mut rows).await?;
+        let pauses = Arc::new(self.pauses(hour, &rows));
         let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
-        let has_before = self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
-        let (from, until) = margins(hour);
+        let (margin, until) = margins(hour);
+        // A pause may reach further back than the margin, of which the ends of the hour before are enough.
+        let from = pauses.since().map_or(margin, |since| since.min(margin));
+        let has_before = pauses.since().is_none_or(|since| since >= hour.start())
+            && self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
         let before = before.iter().filter(|indexed| !has_before && *indexed.span.end() >= from);
         let behind = behind.iter().filter(|indexed| *indexed.span.start() < until);
         let reads = self.reads(objects.iter().chain(before).chain(behind));
@@ -175,9 +180,11 @@ impl Judging<'_> {
                 margin: self.parameters.neighbours / 2,
                 conditions: Arc::clone(&self.conditions),
                 with_before: !has_before,
+                pauses: Arc::clone(&pauses),
             };
             match self.gather(wanted, &reads, ticks).await {
                 Ok(gathered) => {
+                    gathered.interrupted.iter().for_each(|number| rows[*number].finding.is_interrupted = true);
                     let part = self.judge_group(hour, (&gathered, symbols.as_deref()), &rows, &mut judged);
                     ends.push(part);
                 }
@@ -228,7 +235,10 @@ impl Judging<'_> {
         }
         let asked: Vec<(Object, Whose)> = (0..)
             .zip(reads)
-            .map(|(rank, object)| (object.clone(), Whose { topic: self.topic(object), rank }))
+            .map(|(rank, object)| {
+                let topic = self.reader.topic(&object.key).to_owned();
+                (object.clone(), Whose { topic: self.topic(&topic), rank })
+            })
             .collect();
         let reader = self.reader.clone();
         let mut parts = stream::iter(asked)
@@ -249,9 +259,22 @@ impl Judging<'_> {
         Ok(gathered)
     }
 
-    /// The number of an object's topic.
-    fn topic(&mut self, object: &Object) -> u8 {
-        let topic = self.reader.topic(&object.key);
+    /// The times of the hour and the one before it in which partitions were silent.
+    fn pauses(&mut self, hour: Hour, rows: &[Found]) -> Pauses {
+        let first = hour.plus(-1).start();
+        let silences = rows.iter().enumerate().filter(|(_, row)| row.finding.kind == Kind::MarketSilence);
+        let pauses: Vec<((u8, i32), Pause)> = silences
+            .filter_map(|(number, Found { source, finding, .. })| {
+                let topic = self.sources.iter().find(|(_, of)| of == source)?.0.clone();
+                let (since, until) = (finding.since().max(first), finding.at);
+                Some(((self.topic(&topic), finding.place.partition), Pause { number, since, until }))
+            })
+            .collect();
+        Pauses::of(pauses)
+    }
+
+    /// The number of a topic.
+    fn topic(&mut self, topic: &str) -> u8 {
         let number = self.topics.iter().position(|known| known == topic).unwrap_or_else(|| {
             self.topics.push(topic.to_owned());
             self.topics.len() - 1
@@ -309,10 +332,15 @@ impl Judging<'_> {
         judged.hours.extend(clean(Timestamp::HOUR).into_iter().map(of_symbol));
     }
 
+    /// The newest source of a topic.
+    fn source(&self, topic: &str) -> Option<i16> {
+        self.sources.iter().rev().find(|(of, _)| of == topic).map(|(_, source)| *source)
+    }
+
     fn added(&self, symbol: &str, held: &Held, finding: &anomalies::Finding) -> Added {
         let topic = self.topics.get(usize::from(held.topic));
         Added {
-            source: topic.and_then(|topic| self.sources.get(topic)).copied().unwrap_or(store::UNKNOWN_SOURCE),
+            source: topic.and_then(|topic| self.source(topic)).unwrap_or(store::UNKNOWN_SOURCE),
             symbol: symbol.into(),
             place: held.key.place,
             at: held.key.timestamp,
@@ -323,6 +351,23 @@ impl Judging<'_> {
             expected: finding.expected / 1e9,
         }
     }
+}
+
+/// Notes of which symbols' silences the hour before has ticks: how late its last one is says that.
+async fn note_interrupted(index: &mut Index, hour: Hour, rows: &mut [Found]) -> Result<(), Failure> {
+    let reaches_back = |row: &Found| row.finding.kind == Kind::Silence && row.finding.since() < hour.start();
+    if !rows.iter().any(reaches_back) {
+        return Ok(());
+    }
+    let sum = index.computed(hour.plus(-1)).await?.and_then(|computed| computed.sum);
+    let Some(sum) = sum else { return Ok(()) };
+    let last: FxHashMap<&str, Timestamp> =
+        sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar.last.timestamp)).collect();
+    for row in rows.iter_mut().filter(|row| reaches_back(row)) {
+        let finding = &mut row.finding;
+        finding.is_interrupted = last.get(&*row.symbol).is_some_and(|last| *last >= finding.since());
+    }
+    Ok(())
 }
 
 /// Which of a symbol's ticks are the hour's.

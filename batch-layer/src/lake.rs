@@ -6,17 +6,20 @@
 
 mod args;
 mod columns;
-mod compact;
+pub(crate) mod compact;
+mod cover;
+pub(crate) mod covered;
 pub mod file;
-mod gather;
+pub(crate) mod gather;
 mod inventory;
 pub(crate) mod key;
 pub(crate) mod look;
-mod publish;
+pub(crate) mod publish;
 mod row;
-mod sort;
+pub(crate) mod sort;
 pub(crate) mod table;
 
 pub use args::CompactArgs;
+pub(crate) use args::prefix;
 pub use compact::run as compact;
 use table::Candidate;

@@ -2,7 +2,7 @@
 //!
 //! [`scan`] and [`totals`] turn bytes into bars and know neither store nor database; [`archive`] knows the store;
 //! [`index`] and [`summary`] know the tables; [`indicators`] follow from the summaries;
-//! [`judging`] looks at the ticks again; [`run()`] puts them together. `docs/batch-layer.md` explains the design.
+//! [`judging`] looks at the ticks again, [`odd_bars`] at the summaries; [`run()`] puts them together. `docs/batch-layer.md` explains the design.
 
 pub mod archive;
 pub mod arenas;
@@ -12,6 +12,7 @@ pub mod cli;
 pub mod completeness;
 pub mod dry_run;
 pub mod engine;
+pub mod export;
 pub mod hour;
 pub mod index;
 pub mod indicators;
@@ -19,6 +20,7 @@ pub mod judging;
 pub mod lake;
 pub mod ledger;
 pub mod lock;
+pub mod odd_bars;
 mod output;
 pub mod progress;
 pub mod reader;

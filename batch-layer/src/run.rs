@@ -11,6 +11,7 @@ use crate::indicators;
 use crate::judging;
 use crate::ledger::{self, Counts};
 use crate::lock;
+use crate::odd_bars;
 use crate::progress::size;
 use crate::reader::Reader;
 use crate::sharing::{self, Stretches};
@@ -110,6 +111,7 @@ impl Run<'_> {
 
     async fn follow(&self, index: &mut Index, reader: Reader) -> Result<(), Failure> {
         indicators::refresh(index, &self.stop).await?;
+        odd_bars::refresh(index, self.args, &self.stop).await?;
         judging::refresh(index, reader, (self.args, &self.plan), &self.stop).await
     }
 

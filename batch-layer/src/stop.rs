@@ -13,3 +13,8 @@ pub(crate) fn stopped() -> Failure {
 pub(crate) fn stopped_comparing() -> Failure {
     Failure::Partial(format!("{STOPPED} before all hours were compared"))
 }
+
+/// The same of an export, which begins anew.
+pub(crate) fn stopped_exporting() -> Failure {
+    Failure::Partial(format!("{STOPPED} before all hours were exported"))
+}

@@ -6,6 +6,7 @@ use crate::indicators;
 use crate::judging;
 use crate::lake;
 use crate::lock::{self, Hold, Token};
+use crate::odd_bars;
 use crate::scan::{HourBars, Offsets};
 use crate::shared::{self, Shared};
 use crate::state;
@@ -98,6 +99,7 @@ impl Summary<'_> {
         let shared = shared::find(&mut transaction, self.hour, &self.sum.offsets).await?;
         shared::write(&mut transaction, self.hour, (&self.sum.offsets, &shared)).await?;
         indicators::mark(&mut transaction, self.hour, &touched).await?;
+        odd_bars::mark(&mut transaction, self.hour, &touched).await?;
         lock::commit(transaction, token).await?;
         Ok(Some(shared))
     }
@@ -229,6 +231,7 @@ async fn withdraw_all(
     }
     let touched = delete_rows(&mut transaction, hour, None).await?;
     indicators::mark(&mut transaction, hour, &touched).await?;
+    odd_bars::mark(&mut transaction, hour, &touched).await?;
     take_out_gone(&mut transaction, hour).await?;
     lake::table::withdraw(&mut transaction, hour).await?;
     judging::store::withdraw(&mut transaction, hour).await?;

@@ -90,6 +90,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
             store,
             plan: plan.clone(),
             topics: args.kafka.topic.clone(),
+            stop: stop.clone(),
         },
         topics,
         index,
@@ -166,6 +167,11 @@ impl Stretch {
 
     fn archive(&self, hour: Hour) -> Sum<'_> {
         Sum::of(self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour)))
+    }
+
+    /// How many raw objects were deleted because the lake has them, which was read in their place.
+    fn covered(&self, hour: Hour) -> u32 {
+        self.parts.iter().filter_map(|part| part.archived.covered.get(&hour)).sum()
     }
 
     /// How many ticks the archive has, or has had.
@@ -464,6 +470,8 @@ impl Verification {
             computed.gone_objects += vanished.sum::<u32>();
             let deleted = stretch.parts.iter().filter_map(|part| part.archived.deleted.get(&hour));
             computed.deleted_objects += deleted.sum::<u32>();
+            // The lake was read in their place.
+            computed.gone_objects = computed.gone_objects.saturating_sub(stretch.covered(hour));
         }
         if computed.gone_objects > 0 {
             let realtime = stretch.realtime(hour);
@@ -622,6 +630,11 @@ impl Verification {
 
     /// What there is to say of ticks whose objects have expired.
     fn judge_kept(&self, outcome: &mut HourOutcome, stretch: &Stretch) {
+        let covered = stretch.covered(outcome.hour);
+        if covered > 0 {
+            let objects = inflected(covered.into(), "raw object[s] that [was|were] deleted because it has their ticks");
+            outcome.find(Status::Ok, format!("the lake stands for {objects}"));
+        }
         let (hour, worst) = (outcome.hour, outcome.partitions.iter().map(|partition| partition.status).max());
         let Some(kept) = stretch.kept.get(&hour) else {
             return;

@@ -19,6 +19,7 @@ use crate::completeness;
 use crate::engine::Engine;
 use crate::hour::Hour;
 use crate::index::Index;
+use crate::lake::covered;
 use crate::ledger::Counts;
 use crate::progress::Progress;
 use crate::reader::{Broken, BrokenKind, Others, Reader};
@@ -49,6 +50,8 @@ pub struct Work {
     format: Arc<str>,
     recompute: bool,
     allow_shrink: bool,
+    /// Hours of which raw objects were deleted because the lake has them.
+    covered: BTreeSet<Hour>,
     plan: Plan,
     store: Store,
     engine: Engine,
@@ -97,6 +100,7 @@ impl Work {
             format: args.archive.format().describe().into(),
             recompute: args.recompute,
             allow_shrink: args.allow_shrink,
+            covered: BTreeSet::new(),
             plan,
             engine: Engine::new(Reader::new(store.clone(), args.archive.format(), stop.clone()), stop.clone()),
             store,
@@ -177,6 +181,14 @@ impl Work {
             return Ok(());
         }
         if self.allow_shrink {
+            self.covered = covered::hours(&mut self.index, stretch).await?;
+            if let Some(first) = self.covered.first() {
+                let hours = counted(self.covered.len() as u64, "hour");
+                self.progress.warn(format_args!(
+                    "--allow-shrink takes nothing from {hours}, {first} the first: raw objects were deleted because the lake \
+                     has them"
+                ));
+            }
             self.index.mark_shrunk(stretch).await?;
         }
         if self.recompute {

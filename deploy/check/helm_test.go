@@ -193,15 +193,16 @@ func TestTheChartGivesWhatTheOverlaysGive(t *testing.T) {
 	}
 }
 
-// The component and the chart's value, which nobody has on by default.
-func TestABackfillIsSharedByPodsOfOneJob(t *testing.T) {
+// What overlay prod gives with a component, and the chart with values beside those of prod.
+func withComponent(t *testing.T, component, values string) (map[string]any, []runtime.Object) {
+	t.Helper()
 	folder := filepath.Join(prepared(t), "overlays/prod")
 	file := filepath.Join(folder, "kustomization.yaml")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	with := strings.Replace(string(text), "components:\n", "components:\n  - ../../components/backfill\n", 1)
+	with := strings.Replace(string(text), "components:\n", "components:\n  - ../../components/"+component+"\n", 1)
 	if err := os.WriteFile(file, []byte(with), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -209,12 +210,40 @@ func TestABackfillIsSharedByPodsOfOneJob(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := valuesOf(t, "prod") + "backfill: { enabled: true, from: 2025-01-01T00, to: 2025-06-01T00 }\n"
-	rendered, err := render(values)
+	rendered, err := render(valuesOf(t, "prod") + values)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kustomize, helm := comparable(t, objects), comparable(t, rendered)
+	return comparable(t, objects), rendered
+}
+
+// The component and the chart's value, which nobody has on by default: here and below.
+func TestTheLakeIsWrittenByOneCronJob(t *testing.T) {
+	kustomize, rendered := withComponent(t, "lake", "lake: { enabled: true }\n")
+	name := "CronJob batch-compact"
+	if helm := comparable(t, rendered); kustomize[name] == nil || !reflect.DeepEqual(kustomize[name], helm[name]) {
+		t.Errorf("they differ: %s", difference("", kustomize[name], helm[name]))
+	}
+	rendered, err := render(valuesOf(t, "prod") + "lake: { enabled: true, deleteCovered: true }\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range rendered {
+		if job, ok := object.(*batchv1.CronJob); ok && job.Name == "batch-compact" {
+			container := job.Spec.JobTemplate.Spec.Template.Spec.Containers[0]
+			checkConfined(t, job.Name, container)
+			if !reflect.DeepEqual(container.Args, []string{"compact", "--delete-covered"}) {
+				t.Errorf("it is started with %v", container.Args)
+			}
+			return
+		}
+	}
+	t.Error("the chart has no such CronJob")
+}
+
+func TestABackfillIsSharedByPodsOfOneJob(t *testing.T) {
+	kustomize, rendered := withComponent(t, "backfill", "backfill: { enabled: true, from: 2025-01-01T00, to: 2025-06-01T00 }\n")
+	helm := comparable(t, rendered)
 	if !reflect.DeepEqual(kustomize["Job backfill"], helm["Job backfill"]) {
 		t.Errorf("they differ: %s", difference("", kustomize["Job backfill"], helm["Job backfill"]))
 	}

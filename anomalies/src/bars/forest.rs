@@ -27,11 +27,12 @@ impl Default for Growth {
     }
 }
 
-/// A forest that is grown anew from the newest values as they come. The seed of each growth is the
-/// number of values seen.
+/// A forest that is grown anew from the newest values as they come. The seed of each growth is its
+/// own and the number of values seen.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Forest {
     growth: Growth,
+    seed: u64,
     #[serde(with = "crate::exact::many")]
     values: VecDeque<f64>,
     seen: u64,
@@ -64,6 +65,12 @@ impl Forest {
         Self { growth, ..Self::default() }
     }
 
+    /// The same with draws of its own.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
     /// From about 0.4 for a usual shape to 1 for one that stands alone; 0 as long as there is no
     /// forest.
     pub fn score(&mut self, value: f64) -> f64 {
@@ -91,7 +98,7 @@ impl Forest {
 
     fn grow(&mut self) {
         let Growth { shingle, trees, sample, .. } = self.growth;
-        let mut random = Random::of(self.seen);
+        let mut random = Random::of(self.seed ^ self.seen);
         let points = self.values.len() - shingle + 1;
         self.usual_depth = usual_depth(sample.min(points));
         let deepest = sample.ilog2() as usize + 2;

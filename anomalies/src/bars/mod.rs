@@ -6,6 +6,7 @@
 pub mod forest;
 pub mod gaussian;
 pub mod history;
+pub mod hours;
 pub(crate) mod math;
 pub mod odd;
 pub mod spectral;

@@ -28,21 +28,40 @@ const EPISODE: usize = 100;
 /// day, of spectral saliency), if that is more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OddBar {
+    sieve: Sieve,
+    forest: Forest,
+    isolation: Rank,
+    spectral: SpectralResidual,
+    saliency: Rank,
+    episodes: Episodes,
+}
+
+/// What of [`OddBar`] costs next to nothing: novelty, and the distance from the time of day.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sieve {
     value: Novelty,
     smooth: Mean,
     smoothed: Novelty,
     season: Season,
     smooth_seasonal: Mean,
     smoothed_seasonal: Novelty,
-    forest: Forest,
-    isolation: Rank,
     distance: Rank,
-    spectral: SpectralResidual,
-    saliency: Rank,
-    episodes: Episodes,
 }
 
-impl Default for OddBar {
+/// What a value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Look {
+    /// How far it lies outside everything seen, in widths of that.
+    pub novelty: f64,
+    /// How rare it is among the last ones: the powers of ten of three ranks.
+    pub rarity: f64,
+    /// That of the distance from its time of day alone.
+    pub distance: f64,
+    /// How far it lies from the mean of its time of day.
+    pub residual: f64,
+}
+
+impl Default for Sieve {
     fn default() -> Self {
         Self {
             value: Novelty::default(),
@@ -51,17 +70,20 @@ impl Default for OddBar {
             season: Season::default(),
             smooth_seasonal: Mean::of(SMOOTHED_SEASONAL),
             smoothed_seasonal: Novelty::default(),
-            forest: Forest::of(Growth { shingle: 4, ..Growth::default() }),
-            isolation: Rank::default(),
             distance: Rank::default(),
-            spectral: SpectralResidual::default(),
-            saliency: Rank::default(),
-            episodes: Episodes::of(EPISODE),
         }
     }
 }
 
-impl OddBar {
+impl Sieve {
+    /// Looks at a finite value; its rarity is that of its distance.
+    pub fn look(&mut self, at: i64, value: f64) -> Look {
+        let residual = self.season.residual(at, value);
+        let novelty = self.novelty(value, residual);
+        let distance = self.distance.next(residual.abs());
+        Look { novelty, rarity: distance, distance, residual }
+    }
+
     fn novelty(&mut self, value: f64, residual: f64) -> f64 {
         let smooth = self.smooth.next(value);
         let smooth_seasonal = self.smooth_seasonal.next(residual);
@@ -69,12 +91,34 @@ impl OddBar {
         let of_seasonal = OF_SMOOTHED_SEASONAL * self.smoothed_seasonal.next(smooth_seasonal);
         self.value.next(value).max(of_smoothed).max(of_seasonal)
     }
+}
 
-    fn rarity(&mut self, value: f64, residual: f64) -> f64 {
+impl Default for OddBar {
+    fn default() -> Self {
+        Self::seeded(0)
+    }
+}
+
+impl OddBar {
+    /// One whose random cuts are drawn from `seed`.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            sieve: Sieve::default(),
+            forest: Forest::of(Growth { shingle: 4, ..Growth::default() }).seeded(seed),
+            isolation: Rank::default(),
+            spectral: SpectralResidual::default(),
+            saliency: Rank::default(),
+            episodes: Episodes::of(EPISODE),
+        }
+    }
+
+    /// What a finite value looks like, the next one of its series.
+    pub fn look(&mut self, at: i64, value: f64) -> Look {
+        let look = self.sieve.look(at, value);
         let isolation = self.isolation.next(self.forest.score(value));
-        let distance = self.distance.next(residual.abs());
         let saliency = self.saliency.next(self.spectral.saliency(value));
-        isolation + distance + OF_SPECTRAL * saliency
+        Look { rarity: isolation + look.distance + OF_SPECTRAL * saliency, ..look }
     }
 }
 
@@ -86,8 +130,8 @@ impl BarDetector for OddBar {
         if !value.is_finite() {
             return 0.0;
         }
-        let residual = self.season.residual(at, value);
-        let raw = self.novelty(value, residual).max(OF_RARITY * self.rarity(value, residual));
+        let Look { novelty, rarity, .. } = self.look(at, value);
+        let raw = novelty.max(OF_RARITY * rarity);
         self.episodes.next(raw / (raw + HALFWAY))
     }
 }

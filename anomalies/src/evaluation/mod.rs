@@ -2,5 +2,6 @@
 //! of them.
 
 pub mod count;
+pub mod hours;
 pub mod market;
 pub mod nab;

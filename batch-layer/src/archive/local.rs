@@ -32,7 +32,10 @@ impl LocalStore {
     pub fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
         let mut objects = Vec::new();
         if !prefix.is_empty() && !prefix.ends_with('/') {
-            let metadata = fs::metadata(self.root.join(prefix)).context("cannot find it");
+            let metadata = match fs::metadata(self.root.join(prefix)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(objects),
+                metadata => metadata.context("cannot find it"),
+            };
             let found = metadata.and_then(|metadata| object(prefix, &metadata));
             return found.map(|object| vec![object]).map_err(StoreError::Unavailable);
         }

@@ -58,7 +58,7 @@ impl Index {
     /// stored after `kept_since` it is noted that they were deleted.
     pub async fn remove(&mut self, keys: &[String], kept_since: Timestamp) -> Result<Gone, Failure> {
         if keys.is_empty() {
-            return Ok(Gone { kept_hours: 0, lost_hours: 0, deleted: 0 });
+            return Ok(Gone { kept_hours: 0, lost_hours: 0, deleted: 0, covered: 0 });
         }
         let token = self.lock.clone();
         let removed = in_time(self.patience, remove(&mut self.connection, token.as_ref(), (keys, kept_since))).await;
@@ -87,7 +87,9 @@ impl Index {
     pub async fn mark_shrunk(&mut self, hours: &Range<Hour>) -> Result<(), Failure> {
         let mark = pg::query(
             "insert into stale_hours (hour, wanted, replaced)
-             select hour, false, false from batch_hours where hour >= $1 and hour < $2 and gone_objects > 0
+             select hour, false, false from batch_hours b
+             where hour >= $1 and hour < $2 and gone_objects > 0
+               and not exists (select from covered_objects c where c.hours @> array[b.hour])
              on conflict (hour) do nothing",
         )
         .bind(hours.start.start())
@@ -141,6 +143,8 @@ pub struct Gone {
     pub lost_hours: u64,
     /// Objects of the kept hours that did not expire.
     pub deleted: u64,
+    /// Objects that were deleted because the lake has them.
+    pub covered: u64,
 }
 
 async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
@@ -368,6 +372,13 @@ async fn remove(
     .bind(keys)
     .execute(transaction.acquire().await?)
     .await?;
+    let covered = pg::query(
+        "update covered_objects set deleted_at = coalesce(deleted_at, now())
+         where key = any ($1) and exists (select from archive_objects o where o.key = covered_objects.key and not o.gone)",
+    )
+    .bind(keys)
+    .execute(transaction.acquire().await?)
+    .await?;
     let lost: i64 = pg::query_scalar(
         "select count(distinct hour)
              from archive_object_hours join archive_objects using (key)
@@ -393,7 +404,8 @@ async fn remove(
         .execute(transaction.acquire().await?)
         .await?;
     lock::commit(transaction, token).await?;
-    Ok(Gone { kept_hours: kept.rows_affected(), lost_hours: lost.cast_unsigned(), deleted })
+    let covered = covered.rows_affected();
+    Ok(Gone { kept_hours: kept.rows_affected(), lost_hours: lost.cast_unsigned(), deleted, covered })
 }
 
 /// Gives how many of the objects were deleted.
@@ -408,6 +420,7 @@ async fn note_deleted(
               select h.hour, key
               from archive_object_hours h join archive_objects o using (key)
               where key = any ($1) and h.merged and not o.gone and o.last_modified > $2
+                and not exists (select from covered_objects c where c.key = o.key)
               on conflict do nothing
               returning key)
          select count(distinct key) from deleted",
@@ -424,10 +437,11 @@ async fn forget_deleted<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> R
 where
     for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
-    pg::query("delete from deleted_objects where key = any ($1)")
-        .bind(keys)
-        .execute(transaction.acquire().await?)
-        .await?;
+    for statement in
+        ["delete from deleted_objects where key = any ($1)", "delete from covered_objects where key = any ($1)"]
+    {
+        pg::query(statement).bind(keys).execute(transaction.acquire().await?).await?;
+    }
     Ok(())
 }
 

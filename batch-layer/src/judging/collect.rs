@@ -8,7 +8,7 @@ use anomalies::conditions::{Conditions, Sale};
 use anomalies::{Quote, Revision};
 use common::decode::Record;
 use common::tick::Prices;
-use common::{OrderKey, Price, Reject, SymbolMap, Timestamp, Volume};
+use common::{OrderKey, Place, Price, Reject, SymbolMap, Timestamp, Volume};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io::Read;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Held {
     pub volume: Option<Volume>,
     /// Bid and ask in units of 10^-9; 0: none.
     pub quote: (i64, i64),
+    /// The feed's own number and one; 0: none.
+    pub after_sequence: u64,
     /// What its conditions say.
     pub sale: Sale,
     /// Of those that are known; [`UNKNOWN_TOPIC`] and above: of none.
@@ -50,6 +52,11 @@ impl Held {
     pub fn quote(&self) -> Option<Quote> {
         let (bid, ask) = self.quote;
         (bid > 0 && ask > 0).then_some(Quote { bid, ask })
+    }
+
+    /// The feed's own number.
+    pub fn sequence(&self) -> Option<u64> {
+        self.after_sequence.checked_sub(1)
     }
 
     /// Whether its producer takes it back.
@@ -70,6 +77,55 @@ pub struct Wanted {
     pub conditions: Arc<Conditions>,
     /// Whether those before it are among them.
     pub with_before: bool,
+    /// Of which is to be said whether there are ticks in them.
+    pub pauses: Arc<Pauses>,
+}
+
+/// Times in which a partition had no ticks, as it was said by those that came then.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    /// By topic and partition, in order of time; those of one partition do not overlap.
+    by_partition: FxHashMap<(u8, i32), Vec<Pause>>,
+    /// The first instant of all of them, and the one behind the last.
+    within: Option<(Timestamp, Timestamp)>,
+}
+
+/// One of them: its ticks would be at `since` or later, and before `until`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// The finding's that says it.
+    pub number: usize,
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+impl Pauses {
+    pub fn of(all: impl IntoIterator<Item = ((u8, i32), Pause)>) -> Self {
+        let mut pauses = Self::default();
+        for (partition, pause) in all {
+            let (from, until) = pauses.within.unwrap_or((pause.since, pause.until));
+            pauses.within = Some((from.min(pause.since), until.max(pause.until)));
+            pauses.by_partition.entry(partition).or_default().push(pause);
+        }
+        pauses.by_partition.values_mut().for_each(|pauses| pauses.sort_unstable_by_key(|pause| pause.until));
+        pauses
+    }
+
+    /// Their first instant.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.within.map(|(since, _)| since)
+    }
+
+    fn may_hold(&self, at: Timestamp) -> bool {
+        self.within.is_some_and(|(since, until)| at >= since && at < until)
+    }
+
+    /// The number of the one that an instant lies in.
+    fn that_holds(&self, partition: (u8, i32), at: Timestamp) -> Option<usize> {
+        let pauses = self.by_partition.get(&partition)?;
+        let next = pauses.get(pauses.partition_point(|pause| pause.until <= at))?;
+        (next.since <= at).then_some(next.number)
+    }
 }
 
 /// Which object ticks are of.
@@ -85,6 +141,8 @@ pub struct Whose {
 pub struct Part {
     pub symbols: Vec<Box<str>>,
     pub ticks: Vec<Held>,
+    /// The numbers of the pauses in which it has ticks.
+    pub interrupted: FxHashSet<usize>,
 }
 
 impl Part {
@@ -92,7 +150,8 @@ impl Part {
     pub fn only(&self, symbols: Option<&FxHashSet<Box<str>>>) -> Self {
         let is_wanted =
             |held: &&Held| symbols.is_none_or(|wanted| wanted.contains(&self.symbols[held.symbol as usize]));
-        Self { symbols: self.symbols.clone(), ticks: self.ticks.iter().filter(is_wanted).copied().collect() }
+        let ticks = self.ticks.iter().filter(is_wanted).copied().collect();
+        Self { symbols: self.symbols.clone(), ticks, ..Self::default() }
     }
 
     /// Adds the last ticks of a symbol that it does not have yet.
@@ -145,6 +204,10 @@ struct Collecting<'a> {
 impl Visitor for Collecting<'_> {
     fn record(&mut self, record: &Record<'_>, spot: Spot) {
         let at = record.tick.timestamp();
+        if self.wanted.pauses.may_hold(at) {
+            let partition = (self.whose.topic, self.place(record, spot).0.partition);
+            self.part.interrupted.extend(self.wanted.pauses.that_holds(partition, at));
+        }
         let start = self.wanted.hour.start();
         let side = match at.micros() - start.micros() {
             0..Timestamp::HOUR => None,
@@ -156,18 +219,18 @@ impl Visitor for Collecting<'_> {
         let is_wanted = is_near && (side != Some(Side::Before) || self.wanted.with_before);
         let Some(symbol) = is_wanted.then(|| self.number(record)).flatten() else { return };
         let (tick, nanos) = (&record.tick, |price: Option<Price>| price.map_or(0, Price::nanos));
-        let told = record.provenance.and_then(|told| place_of(told, spot.index));
-        let place = told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
+        let (place, is_told) = self.place(record, spot);
         let held = Held {
             symbol,
             key: OrderKey { timestamp: at, place },
             prices: *tick.prices(),
             volume: tick.volume(),
             quote: (nanos(tick.extras().bid()), nanos(tick.extras().ask())),
+            after_sequence: tick.extras().sequence().map_or(0, |number| number.saturating_add(1)),
             sale: self.wanted.conditions.of(tick.extras().conditions().iter()),
             topic: self.whose.topic,
             order: (self.whose.rank, u32::try_from(spot.order.0).unwrap_or(u32::MAX)),
-            is_told: told.is_some(),
+            is_told,
         };
         match side {
             None => self.part.ticks.push(held),
@@ -180,6 +243,12 @@ impl Visitor for Collecting<'_> {
 }
 
 impl Collecting<'_> {
+    /// Where a record is, and whether its line tells that.
+    fn place(&self, record: &Record<'_>, spot: Spot) -> (Place, bool) {
+        let told = record.provenance.and_then(|told| place_of(told, spot.index));
+        (told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place), told.is_some())
+    }
+
     fn number(&mut self, record: &Record<'_>) -> Option<u32> {
         let symbol = record.tick.symbol();
         if let Some(number) = self.numbers.get_mut(symbol) {
@@ -225,6 +294,8 @@ pub struct Gathered {
     symbols: Vec<Box<str>>,
     numbers: SymbolMap<u32>,
     ticks: Vec<Held>,
+    /// The numbers of the pauses in which there are ticks.
+    pub interrupted: FxHashSet<usize>,
 }
 
 impl Gathered {
@@ -235,6 +306,7 @@ impl Gathered {
 
     pub fn add(&mut self, part: Part) {
         let numbers: Vec<u32> = part.symbols.iter().map(|symbol| self.number(symbol)).collect();
+        self.interrupted.extend(part.interrupted);
         let ticks = part.ticks.into_iter();
         self.ticks.extend(ticks.map(|held| Held { symbol: numbers[held.symbol as usize], ..held }));
     }

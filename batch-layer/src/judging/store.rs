@@ -1,10 +1,11 @@
 //! The tables of verdicts: which hours are to be judged, what was found in them, and what is said of that.
 
-use super::verdicts::{CleanBar, Provisional};
+use super::verdicts::{CleanBar, Provisional, Reason};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lock::{self, Hold, Token};
 use anomalies::Kind;
+use anomalies::bars::hours;
 use anomalies::hindsight::DETECTOR;
 use common::{Place, Timestamp};
 use service::Failure;
@@ -16,18 +17,8 @@ use sqlx::{Acquire, AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What hindsight can say something of.
-pub const JUDGED: [Kind; 9] = [
-    Kind::Spike,
-    Kind::ExcludedCondition,
-    Kind::OutsideQuotes,
-    Kind::OutsideBands,
-    Kind::Silence,
-    Kind::VolumeBurst,
-    Kind::RangeBurst,
-    Kind::Cancel,
-    Kind::Correction,
-];
+/// What is said of what hindsight adds.
+pub const WITH_HINDSIGHT: &str = "found_with_hindsight";
 
 /// What the archive has of a topic that the speed layer has never read.
 pub const UNKNOWN_SOURCE: i16 = 0;
@@ -46,7 +37,7 @@ pub struct Found {
 #[derive(Debug, Default)]
 pub struct Judged {
     /// What is said of findings, by where they stand among the hour's; `None`: their ticks are not in the archive.
-    pub verdicts: BTreeMap<usize, Option<bool>>,
+    pub verdicts: BTreeMap<usize, Option<Reason>>,
     pub added: Vec<Added>,
     pub minutes: Vec<(Box<str>, CleanBar)>,
     pub hours: Vec<(Box<str>, CleanBar)>,
@@ -88,17 +79,16 @@ impl Index {
         window: &Range<Hour>,
         older: i64,
     ) -> Result<Vec<Hour>, Failure> {
-        let kinds: Vec<&str> = JUDGED.iter().map(|kind| kind.name()).collect();
         let due = pg::query_scalar(
             "with late as materialized
                  (select distinct date_trunc('hour', a.time, 'UTC') as hour
                   from anomalies a join judged_hours j on j.hour = date_trunc('hour', a.time, 'UTC')
-                  where a.time >= $2 and a.time < $3 and a.verdict = 'provisional' and a.kind = any ($4)
+                  where a.time >= $2 and a.time < $3 and a.verdict = 'provisional'
                     and a.found_at > j.judged_at - interval '10 minutes'),
                   due as materialized
                  (select b.hour, b.hour >= $2 and b.hour < $3 as is_in_window
                   from batch_hours b left join judged_hours j using (hour)
-                  where b.gone_objects = 0 and b.format = $6
+                  where b.gone_objects = 0 and b.format = $5
                     and not exists (select from stale_hours s where s.hour = b.hour)
                     and (j.detectors is distinct from $1
                          or b.hour in (select hour from late)
@@ -107,13 +97,12 @@ impl Index {
                                       and n.computed_at > j.judged_at)))
              select hour from (select hour from due where is_in_window
                                union all
-                               (select hour from due where not is_in_window order by hour desc limit $5)) as hours
+                               (select hour from due where not is_in_window order by hour desc limit $4)) as hours
              order by hour",
         )
         .bind(detectors)
         .bind(window.start.start())
         .bind(window.end.start())
-        .bind(kinds)
         .bind(older)
         .bind(format)
         .fetch_all(&mut self.connection);
@@ -137,10 +126,10 @@ impl Index {
 
     /// What was found in an hour's ticks as they came.
     pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<Found>, Failure> {
-        let kinds: Vec<&str> = JUDGED.iter().map(|kind| kind.name()).collect();
+        let kinds = Kind::CAUSAL.map(Kind::name);
         let rows = pg::query(
-            "select source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, symbol, time, observed,
-                    expected
+            "select source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, symbol, time, score,
+                    observed, expected
              from anomalies
              where time >= $1 and time < $1 + interval '1 hour' and kind = any ($2) and detector <> $3",
         )
@@ -153,11 +142,10 @@ impl Index {
         rows.map_err(|error| self.failed("reading anomalies in", error))
     }
 
-    /// The newest source of each topic.
+    /// The sources of each topic, newer ones behind older ones.
     pub async fn sources(&mut self) -> Result<Vec<(String, i16)>, Failure> {
         let rows =
-            pg::query_as("select distinct on (topic) topic, source from kafka_sources order by topic, source desc")
-                .fetch_all(&mut self.connection);
+            pg::query_as("select topic, source from kafka_sources order by source").fetch_all(&mut self.connection);
         in_time(self.patience, rows).await.map_err(|error| self.failed("reading kafka_sources in", error))
     }
 
@@ -177,7 +165,7 @@ impl Index {
 
 fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
     let kind: &str = row.try_get("kind")?;
-    let kind = JUDGED.into_iter().find(|of| of.name() == kind);
+    let kind = Kind::CAUSAL.into_iter().find(|of| of.name() == kind);
     let (partition, offset) = (row.try_get("kafka_partition")?, row.try_get("kafka_offset")?);
     let place = Place { partition, offset, index: row.try_get::<i16, _>("kafka_index")?.cast_unsigned() };
     Ok(Found {
@@ -189,8 +177,10 @@ fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
             kind: kind.ok_or(sqlx::Error::RowNotFound)?,
             at: row.try_get("time")?,
             place,
+            score: row.try_get("score")?,
             observed: row.try_get("observed")?,
             expected: row.try_get("expected")?,
+            is_interrupted: false,
         },
     })
 }
@@ -227,13 +217,13 @@ async fn write(
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query("delete from anomalies where time >= $1 and time < $1 + interval '1 hour' and detector = $2")
+    pg::query("delete from anomalies where time >= $1 and time < $1 + interval '1 hour' and detector = any ($2)")
         .bind(hour.start())
-        .bind(DETECTOR.name)
+        .bind([DETECTOR.name, hours::DETECTOR.name])
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(
-        "update anomalies set (verdict, judged_at) = ('provisional', null)
+        "update anomalies set (verdict, reason, judged_at) = ('provisional', null, null)
          where time >= $1 and time < $1 + interval '1 hour' and verdict <> 'provisional'",
     )
     .bind(hour.start())
@@ -263,27 +253,29 @@ pub async fn forget_clean(
 async fn say(
     transaction: &mut PgTransaction<'_>,
     rows: &[Found],
-    verdicts: &BTreeMap<usize, Option<bool>>,
+    verdicts: &BTreeMap<usize, Option<Reason>>,
 ) -> Result<(u64, u64), sqlx::Error> {
     if verdicts.is_empty() {
         return Ok((0, 0));
     }
     let all = || verdicts.keys().map(|number| &rows[*number]);
-    let word = |verdict: &Option<bool>| match verdict {
+    let word = |reason: &Option<Reason>| match reason.map(Reason::is_confirmed) {
         Some(true) => "confirmed",
         Some(false) => "withdrawn",
         None => "provisional",
     };
     let said: Vec<String> = pg::query_scalar(
         "update anomalies a
-         set verdict = said.verdict, judged_at = case when said.verdict <> 'provisional' then now() end
+         set verdict = said.verdict, reason = said.reason,
+             judged_at = case when a.verdict = said.verdict then a.judged_at
+                              when said.verdict <> 'provisional' then now() end
          from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[], $6::integer[],
-                     $7::text[], $8::text[])
-                  as said (source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, verdict)
+                     $7::text[], $8::text[], $9::text[])
+                  as said (source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, verdict, reason)
          where a.source = said.source and a.kafka_partition = said.kafka_partition
            and a.kafka_offset = said.kafka_offset and a.kafka_index = said.kafka_index
            and a.detector = said.detector and a.version = said.version and a.kind = said.kind
-           and a.verdict <> said.verdict
+           and (a.verdict, a.reason) is distinct from (said.verdict, said.reason)
          returning a.verdict",
     )
     .bind(all().map(|row| row.source).collect::<Vec<_>>())
@@ -294,6 +286,7 @@ async fn say(
     .bind(all().map(|row| row.version).collect::<Vec<_>>())
     .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
     .bind(verdicts.values().map(word).collect::<Vec<_>>())
+    .bind(verdicts.values().map(|reason| reason.map(Reason::name)).collect::<Vec<_>>())
     .fetch_all(transaction.acquire().await?)
     .await?;
     let count = |word: &str| said.iter().filter(|verdict| *verdict == word).count() as u64;
@@ -305,12 +298,12 @@ async fn say(
 async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &[Added]) -> Result<u64, sqlx::Error> {
     let written: Vec<bool> = pg::query_scalar(
         "with found as
-             (select distinct on (source, kafka_partition, kafka_offset, kafka_index, kind) *
+             (select distinct on (source, kafka_partition, kafka_offset, kafka_index, kind, symbol) *
               from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],
                                    $6::timestamptz[], $7::text[], $8::float8[], $9::float8[], $10::float8[])
                                 as found (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind,
                                           score, observed, expected)
-              order by source, kafka_partition, kafka_offset, kafka_index, kind, score desc, symbol, time),
+              order by source, kafka_partition, kafka_offset, kafka_index, kind, symbol, score desc, time),
               gone as
              (delete from anomalies a
               where a.time >= $11 and a.time < $11 + interval '1 hour' and a.detector = $12
@@ -318,17 +311,16 @@ async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &
                      or not exists (select from found f
                                     where f.source = a.source and f.kafka_partition = a.kafka_partition
                                       and f.kafka_offset = a.kafka_offset and f.kafka_index = a.kafka_index
-                                      and f.kind = a.kind)))
+                                      and f.kind = a.kind and f.symbol = a.symbol)))
          insert into anomalies as a
              (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind, score, observed, expected,
-              detector, version, verdict, judged_at)
-         select found.*, $12, $13, 'confirmed', now() from found
-         on conflict (source, kafka_partition, kafka_offset, kafka_index, kind, detector, version) do update
-             set (symbol, time, score, observed, expected)
-                 = (excluded.symbol, excluded.time, excluded.score, excluded.observed, excluded.expected)
-             where (a.symbol, a.time, a.score, a.observed, a.expected)
-                       is distinct from (excluded.symbol, excluded.time, excluded.score, excluded.observed,
-                                         excluded.expected)
+              detector, version, verdict, reason, judged_at)
+         select found.*, $12, $13, 'confirmed', $14, now() from found
+         on conflict on constraint anomalies_pkey do update
+             set (time, score, observed, expected)
+                 = (excluded.time, excluded.score, excluded.observed, excluded.expected)
+             where (a.time, a.score, a.observed, a.expected)
+                       is distinct from (excluded.time, excluded.score, excluded.observed, excluded.expected)
          -- Whether it is new.
          returning a.xmax = 0",
     )
@@ -345,6 +337,7 @@ async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &
     .bind(hour.start())
     .bind(DETECTOR.name)
     .bind(DETECTOR.version.cast_signed())
+    .bind(WITH_HINDSIGHT)
     .fetch_all(transaction.acquire().await?)
     .await?;
     Ok(written.into_iter().filter(|is_new| *is_new).count() as u64)

@@ -3,8 +3,8 @@
 use super::collect::Held;
 use anomalies::conditions::Sale;
 use anomalies::hindsight::{self, Parameters};
-use anomalies::{Finding, Kind, Place, Revision, Tick};
-use common::{Bar, TimeBounds, Timestamp};
+use anomalies::{Finding, Kind, Revision, Tick};
+use common::{Bar, Place, TimeBounds, Timestamp};
 use std::ops::Range;
 
 /// Ticks that are looked at in one go, beside their margins.
@@ -16,9 +16,86 @@ pub struct Provisional {
     pub kind: Kind,
     pub at: Timestamp,
     pub place: common::Place,
+    pub score: f64,
     /// In people's units: a price, seconds, a minute's volume or its range.
     pub observed: f64,
     pub expected: f64,
+    /// Of a silence: beside the symbol's ticks of the hour and its margin there are others in its time.
+    pub is_interrupted: bool,
+}
+
+impl Provisional {
+    /// Whether it says that there were no ticks.
+    pub fn is_silence(&self) -> bool {
+        matches!(self.kind, Kind::Silence | Kind::MarketSilence)
+    }
+
+    /// The first instant at which a tick would end a silence earlier.
+    pub fn since(&self) -> Timestamp {
+        // Seconds are rounded.
+        self.at.plus_micros(2 - (self.observed * 1e6) as i64)
+    }
+}
+
+/// A verdict, and what it rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    OffBothSides,
+    NotOffBothSides,
+    TakenBack,
+    Corrected,
+    OtherConditions,
+    NoTicks,
+    TicksCame,
+    StaysBeyond,
+    OnlyBadPrints,
+    NumbersMissing,
+    NumbersCame,
+    NumberRepeated,
+    NumbersWentBack,
+    NumberCameLate,
+    NoNumber,
+}
+
+impl Reason {
+    pub const fn is_confirmed(self) -> bool {
+        matches!(
+            self,
+            Self::OffBothSides
+                | Self::TakenBack
+                | Self::Corrected
+                | Self::NoTicks
+                | Self::StaysBeyond
+                | Self::NumbersMissing
+                | Self::NumberRepeated
+                | Self::NumbersWentBack
+        )
+    }
+
+    /// Its name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OffBothSides => "off_both_sides",
+            Self::NotOffBothSides => "not_off_both_sides",
+            Self::TakenBack => "taken_back",
+            Self::Corrected => "corrected",
+            Self::OtherConditions => "other_conditions",
+            Self::NoTicks => "no_ticks",
+            Self::TicksCame => "ticks_came",
+            Self::StaysBeyond => "stays_beyond",
+            Self::OnlyBadPrints => "only_bad_prints",
+            Self::NumbersMissing => "numbers_missing",
+            Self::NumbersCame => "numbers_came",
+            Self::NumberRepeated => "number_repeated",
+            Self::NumbersWentBack => "numbers_went_back",
+            Self::NumberCameLate => "number_came_late",
+            Self::NoNumber => "no_number",
+        }
+    }
+
+    const fn of(is_confirmed: bool, confirmed: Self, withdrawn: Self) -> Self {
+        if is_confirmed { confirmed } else { withdrawn }
+    }
 }
 
 /// What hindsight says.
@@ -28,8 +105,8 @@ pub struct Verdicts {
     pub bad: Vec<(usize, Finding)>,
     /// What corrects others.
     pub corrections: Vec<(usize, Finding)>,
-    /// Of each finding whether it is confirmed; `None`: its tick is not there, or nothing can be said.
-    pub of_findings: Vec<Option<bool>>,
+    /// What is said of each finding; `None`: its tick is not there.
+    pub of_findings: Vec<Option<Reason>>,
     /// Of each finding where its tick stands.
     pub places: Vec<Option<usize>>,
 }
@@ -38,7 +115,7 @@ pub struct Verdicts {
 pub fn judge(ticks: &[Held], judged: Range<usize>, findings: &[Provisional], to: &Parameters) -> Verdicts {
     let found = found_in(ticks, judged.clone(), to);
     let (bad, corrections): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, finding)| finding.kind.is_left_out());
-    let symbol = Symbol { ticks, judged, bad: &bad };
+    let symbol = Symbol { ticks, judged, bad: &bad, numbers: numbers(ticks, findings) };
     let places: Vec<Option<usize>> = findings.iter().map(|finding| symbol.find(finding)).collect();
     let verdict = |(finding, place): (&Provisional, &Option<usize>)| symbol.verdict(finding, (*place)?);
     let of_findings = findings.iter().zip(&places).map(verdict).collect();
@@ -52,7 +129,7 @@ fn found_in(ticks: &[Held], judged: Range<usize>, to: &Parameters) -> Vec<(usize
         let (from, until) = (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
         // The place is where it stands in `ticks`.
         let as_seen = |(number, held): (usize, &Held)| {
-            let place = Place { offset: (from + number) as i64, index: 0 };
+            let place = anomalies::Place { offset: (from + number) as i64, index: 0 };
             let Sale { is_excluded, revision } = held.sale;
             let at = held.key.timestamp.micros().saturating_mul(1000);
             Tick { quote: held.quote(), is_excluded, revision, ..Tick::of(place, at, held.prices.close.nanos()) }
@@ -64,10 +141,23 @@ fn found_in(ticks: &[Held], judged: Range<usize>, to: &Parameters) -> Vec<(usize
     all
 }
 
+/// The feed's numbers of all ticks in their order, each with where its tick stands; none where nothing was found in them.
+fn numbers(ticks: &[Held], findings: &[Provisional]) -> Vec<(u64, usize)> {
+    if !findings.iter().any(|finding| matches!(finding.kind, Kind::SequenceHole | Kind::SequenceStep)) {
+        return Vec::new();
+    }
+    let of = |(place, held): (usize, &Held)| Some((held.sequence()?, place));
+    let mut numbers: Vec<(u64, usize)> = ticks.iter().enumerate().filter_map(of).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 struct Symbol<'a> {
     ticks: &'a [Held],
     judged: Range<usize>,
     bad: &'a [(usize, Finding)],
+    /// As [`numbers`] has them.
+    numbers: Vec<(u64, usize)>,
 }
 
 impl Symbol<'_> {
@@ -85,29 +175,69 @@ impl Symbol<'_> {
         self.bad.binary_search_by_key(&at, |(number, _)| *number).is_ok()
     }
 
-    /// Whether a finding in the tick at `place` is confirmed.
-    fn verdict(&self, finding: &Provisional, place: usize) -> Option<bool> {
-        if !self.judged.contains(&place) {
-            return None;
-        }
-        match finding.kind {
-            Kind::Spike | Kind::ExcludedCondition | Kind::OutsideQuotes | Kind::OutsideBands => {
-                Some(self.is_bad(place))
+    /// What is said of a finding in the tick at `place`.
+    fn verdict(&self, finding: &Provisional, place: usize) -> Option<Reason> {
+        let is_revision = |revision| self.ticks[place].sale.revision == Some(revision);
+        self.judged.contains(&place).then(|| match finding.kind {
+            Kind::Spike | Kind::ExcludedCondition | Kind::OutsideQuotes | Kind::OutsideBands | Kind::OffNeighbours => {
+                Reason::of(self.is_bad(place), Reason::OffBothSides, Reason::NotOffBothSides)
             }
-            Kind::Cancel => Some(self.ticks[place].is_cancel()),
-            Kind::Correction => Some(self.ticks[place].sale.revision == Some(Revision::Correction)),
-            Kind::Silence => Some(!self.is_filled(finding)),
-            Kind::VolumeBurst => Some(self.volume(finding.at) > finding.expected),
-            Kind::RangeBurst => Some(self.range(finding.at) > finding.expected),
-            _ => None,
-        }
+            Kind::Cancel => Reason::of(is_revision(Revision::Cancel), Reason::TakenBack, Reason::OtherConditions),
+            Kind::Correction => {
+                Reason::of(is_revision(Revision::Correction), Reason::Corrected, Reason::OtherConditions)
+            }
+            Kind::Silence => Reason::of(!self.is_filled(finding), Reason::NoTicks, Reason::TicksCame),
+            Kind::MarketSilence => Reason::of(!finding.is_interrupted, Reason::NoTicks, Reason::TicksCame),
+            Kind::VolumeBurst => self.burst(self.volume(finding.at), finding),
+            Kind::RangeBurst => self.burst(self.range(finding.at), finding),
+            Kind::SequenceHole => self.hole(finding, place),
+            Kind::SequenceStep => self.step(place),
+        })
+    }
+
+    fn burst(&self, without_bad_prints: f64, finding: &Provisional) -> Reason {
+        Reason::of(without_bad_prints > finding.expected, Reason::StaysBeyond, Reason::OnlyBadPrints)
     }
 
     /// Whether ticks of the silent time came late.
     fn is_filled(&self, finding: &Provisional) -> bool {
-        let since = finding.at.micros().saturating_sub((finding.observed * 1e6) as i64);
-        let behind = self.ticks.partition_point(|held| held.key.timestamp.micros() <= since + 1);
-        self.ticks.get(behind).is_some_and(|held| held.key.timestamp < finding.at)
+        let behind = self.ticks.partition_point(|held| held.key.timestamp < finding.since());
+        finding.is_interrupted || self.ticks.get(behind).is_some_and(|held| held.key.timestamp < finding.at)
+    }
+
+    /// Whether all numbers that were missing came behind the tick that showed it, or elsewhere.
+    fn hole(&self, finding: &Provisional, place: usize) -> Reason {
+        let Some(number) = self.ticks[place].sequence() else { return Reason::NoNumber };
+        let missing = finding.score as u64;
+        let first = number.saturating_sub(missing);
+        let shown = self.ticks[place].key.place;
+        let is_behind = |held: &Held| {
+            let Place { partition, offset, index } = held.key.place;
+            partition != shown.partition || (offset, index) > (shown.offset, shown.index)
+        };
+        let from = self.numbers.partition_point(|(number, _)| *number < first);
+        let within = self.numbers[from..].iter().take_while(|(of, _)| *of < number);
+        let came = within.filter(|(_, place)| is_behind(&self.ticks[*place])).map(|(number, _)| *number);
+        let (mut count, mut last) = (0, None);
+        for number in came {
+            count += u64::from(last.replace(number) != Some(number));
+        }
+        Reason::of(count < missing, Reason::NumbersMissing, Reason::NumbersCame)
+    }
+
+    /// Whether a number that is no higher than the last one stands in its place by time, and is no other tick's.
+    fn step(&self, place: usize) -> Reason {
+        let Some(number) = self.ticks[place].sequence() else { return Reason::NoNumber };
+        let first = self.numbers.partition_point(|(of, _)| *of < number);
+        if self.numbers.get(first + 1).is_some_and(|(of, _)| *of == number) {
+            return Reason::NumberRepeated;
+        }
+        let at = self.ticks[place].key.timestamp;
+        let (before, behind) = (self.ticks[..place].iter().rev(), self.ticks[place + 1..].iter());
+        let earlier = before.filter(|held| held.key.timestamp < at).find_map(Held::sequence);
+        let later = behind.filter(|held| held.key.timestamp > at).find_map(Held::sequence);
+        let fits = earlier.is_none_or(|of| of < number) && later.is_none_or(|of| of > number);
+        Reason::of(!fits, Reason::NumbersWentBack, Reason::NumberCameLate)
     }
 
     /// The good ticks of an instant's minute.

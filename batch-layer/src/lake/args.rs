@@ -53,6 +53,15 @@ pub struct CompactArgs {
     #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH", help_heading = "Lake")]
     pub temp_dir: Option<PathBuf>,
 
+    /// Delete raw objects of which the lake has each tick, as an earlier run has written it: it is read back once more and
+    /// compared with them before. An object with lines that are no ticks stays.
+    #[arg(long, help_heading = "What to do")]
+    pub delete_covered: bool,
+
+    /// Print which raw objects would be deleted, and which stay and why; write, delete and compact nothing.
+    #[arg(long, requires = "delete_covered", help_heading = "What to do")]
+    pub dry_run: bool,
+
     /// Take over from a run that was not heard of for so long: its machine has died.
     #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
     pub takeover_after: Duration,
@@ -66,8 +75,8 @@ Exit codes:
   0  done, or nothing to do, or another run is at work
   2  configuration: a wrong flag, password, key or bucket; trying again is useless
   3  infrastructure: PostgreSQL or the store does not answer; try again later
-  4  partial: some hours were not written, each is named in the log with the reason (or the run was stopped by SIGTERM or
-     SIGINT); all others are done, and the next run goes on with the rest";
+  4  partial: some hours were not written, or raw objects not deleted, each is named in the log with the reason (or the run
+     was stopped by SIGTERM or SIGINT); all others are done, and the next run goes on with the rest";
 
 impl CompactArgs {
     /// The hours that it is about. `now`: when it is.
@@ -98,14 +107,18 @@ impl CompactArgs {
         let (bucket, prefix) = (&self.archive.bucket, self.below.prefix.as_str());
         let (lake, size) = (&self.lake_prefix, self.target_size);
         let (from, to) = (window.start, window.end);
+        let delete = if self.delete_covered { " --delete-covered" } else { "" };
         format!(
-            "compact --from {from} --to {to} --bucket {bucket} --prefix {prefix} --lake-prefix {lake} --target-size {size}"
+            "compact --from {from} --to {to} --bucket {bucket} --prefix {prefix} --lake-prefix {lake} --target-size {size}{delete}"
         )
     }
 }
 
 /// Takes what keys may begin with.
-fn prefix(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn prefix(text: &str) -> Result<String, String> {
     let is_one = text.ends_with('/') && !text.starts_with('/') && !text.contains("//") && !text.contains('%');
     if is_one {
         Ok(text.to_owned())

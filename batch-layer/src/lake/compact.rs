@@ -1,6 +1,7 @@
 //! `batch-layer compact`: which hours are written, and what each goes through.
 
 use super::args::CompactArgs;
+use super::cover::{self, Cover};
 use super::gather::{Gathered, add_kept, gather};
 use super::inventory::Inventory;
 use super::look::{Look, Seen, Unread};
@@ -38,6 +39,9 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
         return args.database.args.parse("batch-layer")?.migrate_only().await;
     }
     let store = Store::open(&args.archive.store()).await?;
+    if args.dry_run {
+        return show_covered(&args, &store, &window, &stop).await;
+    }
     let Some(mut index) = lock::open(&args.database, args.takeover_after).await? else { return Ok(()) };
     // Who has lost the lock must not go on.
     let stop = stop.child_token();
@@ -57,6 +61,24 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
     result
 }
 
+/// Says which raw objects would be deleted.
+async fn show_covered(
+    args: &CompactArgs,
+    store: &Store,
+    window: &Range<Hour>,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let mut index = args.database.open("batch-layer compact", false).await?;
+    let others = Others::of(&mut index, std::slice::from_ref(&args.below.prefix), window).await?;
+    let reader = Reader::new(store.clone(), args.archive.format(), stop.clone()).beside(others);
+    let folder = args.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+    // Any run is later than those that have written the lake.
+    let (index, prefix, run_id) = (&mut index, &*args.lake_prefix, i64::MAX);
+    let mut cover = Cover { index, store, reader: &reader, prefix, folder: &folder, run_id, stop, is_dry: true };
+    let done = cover.run(window).await?;
+    cover::failures(&done.failed).map_or(Ok(()), |what| Err(Failure::Partial(what)))
+}
+
 struct Compaction {
     store: Store,
     index: Index,
@@ -64,6 +86,7 @@ struct Compaction {
     /// How objects are read.
     format: String,
     prefix: String,
+    is_deleting: bool,
     /// In bytes.
     target: u64,
     folder: PathBuf,
@@ -113,6 +136,7 @@ impl Compaction {
             store,
             index,
             prefix: args.lake_prefix.clone(),
+            is_deleting: args.delete_covered,
             target: args.target_size << 20,
             folder: args.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
             run_id,
@@ -128,6 +152,7 @@ impl Compaction {
         self.reader =
             self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
+        self.cover().settle().await?;
         let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
         self.inventory = Inventory::take(&mut self.index, look, &self.prefix, window).await?;
         let (format, anew, damaged) = (&self.format, self.inventory.hours(), self.inventory.damaged());
@@ -152,13 +177,23 @@ impl Compaction {
         let otherwise = candidates.iter().filter(|candidate| is_otherwise(candidate.standing));
         failed.extend(otherwise.map(|candidate| candidate.hour));
         self.counts.hours_failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
+        let undeleted = match self.is_deleting {
+            true => self.cover().run(window).await?.failed,
+            false => Vec::new(),
+        };
         match failed.first() {
-            None => Ok(()),
+            None => cover::failures(&undeleted).map_or(Ok(()), |what| Err(Failure::Partial(what))),
             Some(first) => {
                 let what = "hours were not written to the lake; the warnings above say why. The first";
                 Err(Failure::Partial(format!("{} {what}: {first}", failed.len())))
             }
         }
+    }
+
+    fn cover(&mut self) -> Cover<'_> {
+        let (index, store, reader, stop) = (&mut self.index, &self.store, &self.reader, &self.stop);
+        let (prefix, folder, run_id) = (&*self.prefix, &*self.folder, self.run_id);
+        Cover { index, store, reader, prefix, folder, run_id, stop, is_dry: false }
     }
 
     fn report(&self) {
@@ -195,7 +230,8 @@ impl Compaction {
                 let added = add_kept(gathered, self.look(), counting).await;
                 gathered = added.map_err(|error| unread(&counting.key, error))?;
             }
-            let Gathered { sorter, holdings } = gathered;
+            ticks += gathered.ticks(candidate.hour);
+            let Gathered { sorter, holdings, .. } = gathered;
             self.counts.objects_read += objects.len() as u64;
             self.counts.bytes_read += objects.iter().map(|object| object.size).sum::<u64>();
             let (folder, target) = (self.folder.clone(), self.target);
@@ -208,7 +244,6 @@ impl Compaction {
                 parts.push(part);
             }
             found.settle();
-            ticks += ticks_of(&holdings, candidate.hour);
             let (expected, found) = (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
             if let Some(difference) = difference(expected, found) {
                 let why = format!("what was read back differs from the objects of {topic:?}: {difference}");
@@ -344,7 +379,9 @@ fn report_others(candidates: &[Candidate]) {
 }
 
 /// Work for a thread that may wait for disks.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> Result<T, Failure> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|panic| Err(panic.into())).map_err(Failure::Infrastructure)
 }
@@ -382,10 +419,6 @@ fn others(held: &Holdings, hour: Hour, new: Option<&HourHoldings>) -> u64 {
         .iter()
         .map(|(of, ticks)| if *of == hour { ticks.offsets.missing_in(&new.offsets) } else { ticks.offsets.len() })
         .sum()
-}
-
-fn ticks_of(holdings: &Holdings, hour: Hour) -> u64 {
-    holdings.hours.get(&hour).into_iter().flat_map(|held| held.shares.values()).map(|share| share.ticks).sum()
 }
 
 /// A path by which a file without a name can be opened once more.

@@ -59,11 +59,14 @@ impl Writer {
         self.file.bytes_written() as u64
     }
 
+    /// What follows may come before what was added.
+    pub fn end_group(&mut self) -> Result<()> {
+        if self.columns.is_empty() { Ok(()) } else { self.flush() }
+    }
+
     /// Ends the file; gives it and the number of its rows.
     pub fn finish(mut self) -> Result<(File, u64)> {
-        if !self.columns.is_empty() {
-            self.flush()?;
-        }
+        self.end_group()?;
         Ok((self.file.into_inner()?, self.rows))
     }
 

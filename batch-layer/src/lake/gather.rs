@@ -4,23 +4,40 @@ use super::look::{Look, Unread};
 use super::publish;
 use super::sort::Sorter;
 use super::table::Counting;
-use crate::archive::Object;
+use crate::archive::{Object, Origin};
 use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::reader::{ReadError, Reader};
 use crate::scan::{self, Line, ScanError, Spot, Visitor};
 use crate::verify::Holdings;
-use common::Reject;
 use common::decode::Record;
+use common::{Place, Price, Reject};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The ticks of an hour, each once.
 pub struct Gathered {
     pub sorter: Sorter,
+    /// Over what they say beside prices and volume, which no other checksum is over.
+    pub extras: u64,
     /// What the lake must hold, with checksums by block.
     pub holdings: Holdings,
+}
+
+impl Gathered {
+    #[must_use]
+    pub fn new(sorter: Sorter) -> Self {
+        Self { sorter, extras: 0, holdings: Holdings::default() }
+    }
+
+    /// How many ticks of an hour there are, whether they are all asked for or not.
+    #[must_use]
+    pub fn ticks(&self, hour: Hour) -> u64 {
+        let held = self.holdings.hours.get(&hour).into_iter();
+        held.flat_map(|held| held.shares.values()).map(|share| share.ticks).sum()
+    }
 }
 
 /// Reads `objects`, which come in the order of their keys: of two records with the same place the first counts, as in the
@@ -34,24 +51,75 @@ pub async fn gather(
     objects: &[Object],
     folder: &Path,
 ) -> Result<Gathered, (Object, ReadError)> {
-    let gathering = Gathering { hour, sorter: Sorter::new(folder), holdings: Holdings::default(), failed: None };
-    let shared = Arc::new(Mutex::new(gathering));
+    let gatherer = Gatherer::new(hour, Gathered::new(Sorter::new(folder)), Placeless::Refused);
     for object in objects {
-        let gathering = Arc::clone(&shared);
+        gatherer.read(reader, object).await.map_err(|error| (object.clone(), error))?;
+    }
+    Ok(gatherer.finish())
+}
+
+/// What becomes of ticks whose lines do not tell their offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placeless {
+    /// Their object counts as broken.
+    Refused,
+    /// They come before those that tell them, at places below zero ([`is_placeless`]).
+    Taken,
+}
+
+/// Whether a place is none that a line has told.
+#[must_use]
+pub const fn is_placeless(place: Place) -> bool {
+    place.offset < 0
+}
+
+/// Gathers the ticks of an hour and a topic, object by object.
+pub struct Gatherer(Arc<Mutex<Gathering>>);
+
+impl Gatherer {
+    /// `gathered`: what is there already.
+    #[must_use]
+    pub fn new(hour: Hour, gathered: Gathered, placeless: Placeless) -> Self {
+        let origin = Origin { partition: 0, start_offset: 0 };
+        let (taken, seen, has_unread, failed) = (0, 0, false, None);
+        Self(Arc::new(Mutex::new(Gathering { hour, gathered, placeless, origin, taken, seen, has_unread, failed })))
+    }
+
+    /// Takes the ticks of an object that are not there yet. One that cannot be read to its end leaves those before.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn read(&self, reader: &Reader, object: &Object) -> Result<(), ReadError> {
+        let shared = Arc::clone(&self.0);
+        {
+            let mut gathering = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            (gathering.taken, gathering.has_unread) = (0, false);
+        }
         // An object that is read once more, because the store broke off, brings no record a second time.
         let read = reader.read_with(object, None, move |body, options| {
-            let mut gathering = gathering.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut gathering = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            (gathering.origin, gathering.seen) = (options.origin, 0);
             let seen = scan::visit(body, options, &mut *gathering);
             let failed = gathering.failed.take().map_or(Ok(()), Err);
             seen.and(failed).map_err(|error| ScanError { error, hours: Vec::new() })
         });
-        read.await.map_err(|error| (object.clone(), error))?;
+        read.await
     }
-    let mut gathering = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut holdings = std::mem::take(&mut gathering.holdings);
-    holdings.settle();
-    let sorter = std::mem::replace(&mut gathering.sorter, Sorter::new(folder));
-    Ok(Gathered { sorter, holdings })
+
+    /// Whether the object that was read last says something beside prices and volume that could not be read.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).has_unread
+    }
+
+    #[must_use]
+    pub fn finish(self) -> Gathered {
+        let mut gathering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut holdings = std::mem::take(&mut gathering.gathered.holdings);
+        holdings.settle();
+        let (sorter, extras) = (std::mem::take(&mut gathering.gathered.sorter), gathering.gathered.extras);
+        Gathered { sorter, extras, holdings }
+    }
 }
 
 /// Adds those ticks of an object of the lake that are not there yet: their raw objects have expired. Gives why that cannot
@@ -75,15 +143,50 @@ pub async fn add_kept(gathered: Gathered, look: Look<'_>, counting: &Counting) -
     Ok(gathered)
 }
 
+/// The checksum of what a tick says beside prices and volume; parts add up. 0 where that is nothing.
+#[must_use]
+pub fn extras_of(content: &Content<'_>, place: Place) -> u64 {
+    let extras = &content.extras;
+    if extras.is_empty() {
+        return 0;
+    }
+    let nanos = |price: Option<Price>| price.map_or(0, Price::nanos);
+    let mut text = format!("{} {} {:?}", nanos(extras.bid()), nanos(extras.ask()), extras.sequence());
+    for code in extras.conditions().iter() {
+        text.push('\n');
+        text.push_str(code);
+    }
+    let hash = xxh3_64_with_seed(text.as_bytes(), place.number().unwrap_or_default());
+    xxh3_64_with_seed(&hash.to_le_bytes(), u64::from(place.partition.cast_unsigned()))
+}
+
 struct Gathering {
     hour: Hour,
-    sorter: Sorter,
-    holdings: Holdings,
+    gathered: Gathered,
+    placeless: Placeless,
+    /// Of the object that is read.
+    origin: Origin,
+    /// How many ticks without a place it has brought, and how many were seen since its beginning.
+    taken: u64,
+    seen: u64,
+    has_unread: bool,
     failed: Option<io::Error>,
 }
 
 /// A tick tells no place, though the index says that all of its object's do.
 const NO_PLACE: &str = "a tick tells no offset: run batch-layer, and compact again";
+
+impl Gathering {
+    fn add(&mut self, content: &Content<'_>, place: Place, number: Option<u64>) {
+        if !self.gathered.holdings.add(place.partition, number, content) {
+            return;
+        }
+        self.gathered.extras = self.gathered.extras.wrapping_add(extras_of(content, place));
+        if let Err(error) = self.gathered.sorter.push(content, place) {
+            self.failed = Some(error);
+        }
+    }
+}
 
 impl Visitor for Gathering {
     fn record(&mut self, record: &Record<'_>, spot: Spot) {
@@ -91,14 +194,21 @@ impl Visitor for Gathering {
         if Hour::of(content.timestamp) != self.hour {
             return;
         }
-        let Some((place, number)) = record.provenance.and_then(|told| scan::place_of(told, spot.index)) else {
-            self.failed = Some(io::Error::other(NO_PLACE));
-            return;
-        };
-        if self.holdings.add(place.partition, Some(number), &content)
-            && let Err(error) = self.sorter.push(&content, place)
-        {
-            self.failed = Some(error);
+        self.has_unread |= content.extras.has_unread();
+        match record.provenance.and_then(|told| scan::place_of(told, spot.index)) {
+            Some((place, number)) => self.add(&content, place, Some(number)),
+            None if self.placeless == Placeless::Taken => {
+                self.seen += 1;
+                if self.seen <= self.taken {
+                    return;
+                }
+                self.taken = self.seen;
+                let place = self.origin.place(spot.order);
+                // In the order of the lines, and below all that are told.
+                let offset = i64::MIN.saturating_add(place.offset.max(0));
+                self.add(&content, Place { offset, ..place }, None);
+            }
+            None => self.failed = Some(io::Error::other(NO_PLACE)),
         }
     }
 

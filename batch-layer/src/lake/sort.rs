@@ -6,11 +6,12 @@ use super::row::{NO_CONDITIONS, Row};
 use crate::checksum::Content;
 use crate::totals::MAX_SYMBOLS;
 use common::Place;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -22,9 +23,33 @@ const MAX_KINDS: usize = 20_000;
 /// What is read of a run's file at once.
 const BUFFER: usize = 128 << 10;
 
+/// Which ticks are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Those of these symbols; of all where there is none.
+    pub symbols: FxHashSet<String>,
+    /// Those of this time; of any where it is empty.
+    pub times: Range<i64>,
+}
+
+impl Wanted {
+    /// None at all.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { symbols: FxHashSet::default(), times: i64::MIN..i64::MIN + 1 }
+    }
+
+    fn has(&self, content: &Content<'_>) -> bool {
+        (self.symbols.is_empty() || self.symbols.contains(content.symbol))
+            && (self.times.is_empty() || self.times.contains(&content.timestamp.micros()))
+    }
+}
+
 /// Gathers rows.
+#[derive(Default)]
 pub struct Sorter {
     folder: PathBuf,
+    wanted: Wanted,
     run: usize,
     symbols: Names,
     /// The texts of sale conditions, of which a feed has few.
@@ -44,12 +69,24 @@ impl Sorter {
 
     fn with_run(folder: &Path, run: usize) -> Self {
         let (symbols, conditions) = (Names::default(), Names::default());
-        Self { folder: folder.to_owned(), run, symbols, conditions, unkept: 0, rows: Vec::new(), files: Vec::new() }
+        let (folder, wanted) = (folder.to_owned(), Wanted::default());
+        Self { folder, wanted, run, symbols, conditions, unkept: 0, rows: Vec::new(), files: Vec::new() }
     }
 
+    /// One that passes over all other ticks.
+    #[must_use]
+    pub fn only(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
+    }
+
+    /// Takes a tick, if it is asked for.
+    ///
     /// # Errors
     /// Where a run cannot be written, or there are more symbols than there is memory for.
     pub fn push(&mut self, content: &Content<'_>, place: Place) -> io::Result<()> {
+        if !self.wanted.has(content) {
+            return Ok(());
+        }
         let symbol = self.symbols.number(content.symbol, MAX_SYMBOLS).ok_or_else(too_many_symbols)?;
         let conditions = match content.extras.conditions() {
             none if none.is_empty() => NO_CONDITIONS,

@@ -1,23 +1,32 @@
 //! What the archive holds of a stretch of hours.
 
-use super::holdings::{Holdings, HourHoldings, of_object};
+use super::holdings::{Holdings, HourHoldings, are_few, of_object};
 use super::lost::Places;
-use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
+use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, StoreError, twins};
+use crate::checksum::Content;
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
+use crate::lake::covered;
+use crate::lake::look::{Look, Unread};
+use crate::lake::publish::find;
+use crate::lake::table::{self, Counting};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
-use crate::scan::{Exclusions, ScanOptions, places};
+use crate::scan::{Exclusions, Offsets, ScanOptions, places};
 use crate::stop::stopped_comparing;
 use crate::totals::MAX_BARS;
+use common::Place;
 use futures::future;
 use futures::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Where the archive is, and how it is read.
 pub struct Archive {
@@ -28,6 +37,7 @@ pub struct Archive {
     pub plan: Plan,
     /// All that are compared.
     pub topics: Vec<String>,
+    pub stop: CancellationToken,
 }
 
 /// What was found.
@@ -46,8 +56,12 @@ pub struct Archived {
     pub vanished: BTreeMap<Hour, u32>,
     /// How many of those had not expired.
     pub deleted: BTreeMap<Hour, u32>,
+    /// How many raw objects of an hour were deleted because the lake has them: it was read in their place.
+    pub covered: BTreeMap<Hour, u32>,
     /// What was read, by key.
     read: Vec<ReadObject>,
+    /// What was read of the lake.
+    lake: Vec<Counting>,
 }
 
 /// An object, and where what it holds of the hours lies.
@@ -140,7 +154,114 @@ impl Archive {
             }
         }
         archived.holdings.settle();
+        for hour in covered::hours(index, hours).await? {
+            // On the heap, here and below: as a part of this one it would nest deeper than the compiler follows.
+            Box::pin(self.read_covered(index, hour, topic, &mut archived)).await?;
+        }
         Ok(Some(archived))
+    }
+
+    fn look<'a>(&'a self, folder: &'a Path) -> Look<'a> {
+        Look { store: &self.store, folder, stop: &self.stop }
+    }
+
+    /// Adds what the lake has of an hour of which raw objects were deleted for that.
+    async fn read_covered(
+        &self,
+        index: &mut Index,
+        hour: Hour,
+        topic: Option<&str>,
+        archived: &mut Archived,
+    ) -> Result<(), Failure> {
+        let keys = covered::keys_of(index, hour).await?;
+        let own = keys.iter().filter(|key| topic.is_none_or(|topic| self.is_of(key, topic))).count();
+        let mut counting = table::counting(index, "", &(hour..hour.plus(1))).await?;
+        counting.retain(|object| topic.is_none_or(|topic| object.source == topic || object.source.is_empty()));
+        for object in counting {
+            let known = archived.holdings.hours.get(&hour).map(|held| held.offsets.clone()).unwrap_or_default();
+            let part = match self.of_lake(&object, known).await? {
+                Ok(part) => part,
+                Err(why) => {
+                    let what = format!("{}{}, which stands for raw objects, {why}", self.store.location(), object.key);
+                    archived.note_unread([hour], &what);
+                    continue;
+                }
+            };
+            for (partition, newest) in part.hours.values().flat_map(|hour| hour.offsets.newest()) {
+                let known = archived.newest.entry(partition).or_default();
+                *known = newest.max(*known);
+            }
+            let left = archived.holdings.absorb(part);
+            debug_assert!(left.is_empty(), "what is known was left out");
+            archived.lake.push(object);
+        }
+        archived.covered.insert(hour, u32::try_from(own).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    /// What an object of the lake holds beside known places; or what is wrong with it.
+    async fn of_lake(&self, counting: &Counting, known: Offsets) -> Result<Result<Holdings, String>, Failure> {
+        let add = move |held: &mut Holdings, content: &Content<'_>, place: Place| {
+            if !known.has(place)
+                && held.add(place.partition, place.number(), content)
+                && let Some(tick) = content.tick()
+            {
+                held.sum_up(&tick, place);
+            }
+            Ok(())
+        };
+        self.visit_lake(counting, Holdings::default(), add).await
+    }
+
+    async fn visit_lake(
+        &self,
+        counting: &Counting,
+        into: Holdings,
+        add: impl Fn(&mut Holdings, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
+    ) -> Result<Result<Holdings, String>, Failure> {
+        let object = match find(&self.store, &counting.key).await {
+            Ok(object) => object,
+            Err(StoreError::Moved) => return Ok(Err("is gone".to_owned())),
+            Err(error) => return Err(error.into()),
+        };
+        let folder = std::env::temp_dir();
+        match self.look(&folder).visit(&object, into, add).await {
+            Ok((mut held, seen)) if seen == counting.seen => {
+                held.settle();
+                Ok(Ok(held))
+            }
+            Ok(_) => Ok(Err("holds other ticks than when it was written".to_owned())),
+            Err(Unread::Moved) => Ok(Err("is gone".to_owned())),
+            Err(Unread::Damaged(why)) => Ok(Err(format!("cannot be read: {why}"))),
+            Err(Unread::Away(_)) if self.stop.is_cancelled() => Err(stopped_comparing()),
+            Err(Unread::Away(failure)) => Err(failure),
+        }
+    }
+
+    /// Those of some places that an object of the lake has and `known` has not.
+    async fn add_lake_among(
+        &self,
+        counting: &Counting,
+        places: &Arc<Places>,
+        known: &mut Holdings,
+    ) -> Result<(), Failure> {
+        known.settle();
+        let (places, is_telling) = (Arc::clone(places), are_few(places));
+        let of = known.hours.get(&counting.hour).map(|held| held.offsets.clone()).unwrap_or_default();
+        let add = move |held: &mut Holdings, content: &Content<'_>, place: Place| {
+            let Some(number) = place.number() else { return Ok(()) };
+            let asked = places.get(&(Hour::of(content.timestamp), place.partition));
+            let is_asked = asked.is_some_and(|places| places.contains(number)) && !of.has(place);
+            if is_asked && held.add(place.partition, Some(number), content) && is_telling {
+                held.tell(place.partition, number, content);
+            }
+            Ok(())
+        };
+        if let Ok(part) = self.visit_lake(counting, Holdings::default(), add).await? {
+            let left = known.absorb(part);
+            debug_assert!(left.is_empty(), "what is known was left out");
+        }
+        Ok(())
     }
 
     /// Notes as unread what belongs to none of the topics.
@@ -229,6 +350,9 @@ impl Archive {
                 Err(ReadError::Stopped) => return Err(stopped_comparing()),
             }
         }
+        for counting in &archived.lake {
+            Box::pin(self.add_lake_among(counting, places, &mut found)).await?;
+        }
         found.settle();
         Ok(found)
     }
@@ -269,6 +393,7 @@ impl Archive {
         }
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
+            let covered = Box::pin(covered::keys_of(index, hour)).await?;
             for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
@@ -295,7 +420,7 @@ impl Archive {
                     archived.note_unread([hour], why);
                 } else if let Some(object) = far.get(&object.key) {
                     objects.insert(Arc::clone(&object.key), (object.clone(), None));
-                } else if merged && !objects.contains_key(&object.key) {
+                } else if merged && !objects.contains_key(&object.key) && !covered.contains(&*object.key) {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);

@@ -154,6 +154,10 @@ impl Work {
         }
         let hours = self.index.remove(gone, self.plan.kept_since).await?;
         gone.iter().for_each(|key| self.engine.forget_object(key));
+        let left = (gone.len() as u64).saturating_sub(hours.covered);
+        if left == 0 {
+            return Ok(());
+        }
         let (location, kept) = (self.store.location(), counted(hours.kept_hours, "hour"));
         let lost = match hours.lost_hours {
             0 => String::new(),
@@ -170,7 +174,7 @@ impl Work {
         self.progress.warn(format_args!(
             "{} gone from the archive, {location}{} the first by key; the ticks stay in the summaries of \
              {kept}{lost}{deleted}",
-            inflected(gone.len() as u64, "object[s] [is|are]"),
+            inflected(left, "object[s] [is|are]"),
             gone[0]
         ));
         Ok(())

@@ -35,7 +35,7 @@ pub(super) struct Refused {
 impl Work {
     /// Whether a person allows that an hour loses records.
     pub(super) fn may_shrink(&self, hour: Hour) -> bool {
-        self.allow_shrink && self.plan.window.contains(&hour)
+        self.allow_shrink && self.plan.window.contains(&hour) && !self.covered.contains(&hour)
     }
 
     /// Whether a person asks for what this run's flags make of an hour.

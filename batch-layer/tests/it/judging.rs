@@ -1,8 +1,10 @@
 //! Verdicts with hindsight: what is confirmed, withdrawn and added, and the bars without bad prints.
 
 use crate::support::{Tick, World, at, key, key_of, lines};
+use anomalies::Kind;
 use batch_layer::hour::Hour;
 use common::Timestamp;
+use std::fmt::Display;
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const FOUND: &str = "select concat_ws(' ', kafka_offset, kind, detector, verdict) from anomalies
@@ -27,15 +29,20 @@ fn calm(hour: i64, wrong: &[i64]) -> Vec<Tick> {
 }
 
 /// What the speed layer would have found.
-async fn find(world: &World, tick: &Tick, kind: &str, (observed, expected): (f64, f64)) {
+async fn find(world: &World, tick: &Tick, kind: &str, values: (f64, f64)) {
+    find_with(world, tick, kind, 2, values).await;
+}
+
+async fn find_with(world: &World, tick: &Tick, kind: &str, score: i64, (observed, expected): (f64, f64)) {
     let source = world.source("stock_prices").await;
     let (detector, offset, at) = (if kind == "silence" { "silence" } else { "bad_print" }, tick.offset, tick.at);
     world
         .execute(&format!(
             "insert into anomalies (source, version, kafka_partition, kafka_offset, kafka_index, detector, kind, symbol,
                                     time, score, observed, expected)
-             values ({source}, 2, 0, {offset}, 0, '{detector}', '{kind}', '{}', '{at}', 2, {observed}, {expected})",
-            tick.symbol
+             values ({source}, 2, {}, {offset}, 0, '{detector}', '{kind}', '{}', '{at}', {score}, {observed},
+                     {expected})",
+            tick.partition, tick.symbol
         ))
         .await;
 }
@@ -66,7 +73,7 @@ async fn what_was_found_as_ticks_came_is_confirmed_or_withdrawn_and_what_was_not
 }
 
 /// The lines of an hour, with members beside those of some ticks.
-fn lines_with(ticks: &[Tick], beside: impl Fn(i64) -> &'static str) -> String {
+fn lines_with<S: Display>(ticks: &[Tick], beside: impl Fn(i64) -> S) -> String {
     let of =
         |tick: &Tick| lines(std::slice::from_ref(tick)).replace("}\n", &format!("{}}}\n", beside(tick.offset % 1000)));
     ticks.iter().map(of).collect()
@@ -162,6 +169,116 @@ async fn ticks_that_came_late_withdraw_a_silence() {
     world.put(&key(10, 0, 10_050), &ticks[50..100]).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(FOUND).await, ["10100 silence silence withdrawn"]);
+}
+
+const REASONS: &str = "select concat_ws(' ', kafka_offset, kind, verdict, reason) from found_anomalies
+                       order by kafka_offset, kind";
+
+#[tokio::test]
+async fn nothing_stays_provisional_whatever_its_kind_when_its_hour_and_the_next_one_are_there() {
+    let world = World::create().await;
+    let ticks = calm(10, &[100]);
+    let numbered = |number: i64| format!(r#","sequence":{number}"#);
+    world.bucket.put(&key(10, 0, 10_000), lines_with(&ticks, numbered)).await.unwrap();
+    world.put(&key(11, 0, 11_000), &calm(11, &[])).await;
+    for tick in [&ticks[0], &ticks[100], &ticks[359]] {
+        for kind in Kind::CAUSAL {
+            find(&world, tick, kind.name(), price(tick)).await;
+        }
+    }
+    world.run_ok(&[&DAY[..], &["--map", "sequence=sequence"]].concat()).await;
+    let left = "select distinct kind from anomalies where verdict = 'provisional' or reason is null";
+    assert_eq!(world.rows(left).await, [""; 0]);
+    assert_eq!(world.number("select count(*) from anomalies").await, 3 * Kind::CAUSAL.len() as i64);
+    // What is said rests on what there is, and is no default.
+    assert_eq!(world.number("select count(distinct reason) from anomalies").await, 9);
+}
+
+#[tokio::test]
+async fn a_market_was_silent_until_ticks_of_its_partition_come_late() {
+    let world = World::create().await;
+    let ticks = calm(10, &[]);
+    world.put(&key(10, 0, 10_000), &[&ticks[..50], &ticks[100..]].concat()).await;
+    find(&world, &ticks[100], "market_silence", (510.0, 1.0)).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, ["10100 market_silence confirmed no_ticks"]);
+    // Of another partition.
+    let other: Vec<Tick> = ticks[50..100].iter().map(|tick| Tick { partition: 1, ..tick.clone() }).collect();
+    world.put(&key(10, 1, 10_050), &other).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, ["10100 market_silence confirmed no_ticks"]);
+    let late = Tick { symbol: "MSFT".into(), ..ticks[70].clone() };
+    world.put(&key(10, 0, 10_070), &[late]).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, ["10100 market_silence withdrawn ticks_came"]);
+}
+
+#[tokio::test]
+async fn a_silence_that_began_in_the_hour_before_is_withdrawn_by_late_ticks_of_that_hour_however_early() {
+    let world = World::create().await;
+    let (before, ticks) = (calm(10, &[]), calm(11, &[]));
+    world.put(&key(10, 0, 10_000), &before[..200]).await;
+    world.put(&key(11, 0, 11_000), &ticks[60..]).await;
+    // From 10:33:10 to 11:10.
+    find(&world, &ticks[60], "silence", (2210.0, 10.0)).await;
+    find(&world, &ticks[60], "market_silence", (2210.0, 10.0)).await;
+    let said = |what: &str| ["market_silence", "silence"].map(|kind| format!("11060 {kind} {what}"));
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, said("confirmed no_ticks"));
+    world.put(&key(10, 0, 10_210), &before[210..211]).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, said("withdrawn ticks_came"));
+}
+
+#[tokio::test]
+async fn a_hole_in_the_numbers_is_closed_by_all_that_were_missing_and_not_by_some() {
+    let world = World::create().await;
+    let ticks = calm(10, &[]);
+    let numbered = |number: i64| format!(r#","n":{number}"#);
+    let put = async |ticks: &[Tick]| {
+        world.bucket.put(&key(10, 0, ticks[0].offset), lines_with(ticks, numbered)).await.unwrap();
+        world.run_ok(&[&DAY[..], &["--map", "sequence=n"]].concat()).await;
+    };
+    find_with(&world, &ticks[103], "sequence_hole", 3, (103.0, 100.0)).await;
+    put(&[&ticks[..100], &ticks[103..]].concat()).await;
+    assert_eq!(world.rows(REASONS).await, ["10103 sequence_hole confirmed numbers_missing"]);
+    // They come behind the tick that showed the hole, with the times that they had.
+    let late: Vec<Tick> =
+        (100..103).map(|number| Tick { offset: 50_000 + number, ..ticks[number as usize].clone() }).collect();
+    put(&late[..2]).await;
+    assert_eq!(world.rows(REASONS).await, ["10103 sequence_hole confirmed numbers_missing"]);
+    put(&late[2..]).await;
+    assert_eq!(world.rows(REASONS).await, ["10103 sequence_hole withdrawn numbers_came"]);
+}
+
+#[tokio::test]
+async fn a_step_back_is_withdrawn_of_a_late_number_and_confirmed_of_one_that_comes_twice_or_begins_anew() {
+    let world = World::create().await;
+    let mut ticks = calm(10, &[]);
+    // It was sent ten ticks too late, with the time and number of its own.
+    ticks[100].offset = 10_110;
+    for tick in &mut ticks[101..111] {
+        tick.offset -= 1;
+    }
+    let number = |offset: i64| match offset {
+        110 => 5_100,
+        100..110 => 5_001 + offset,
+        200 => 5_199,
+        300.. => offset - 299,
+        other => 5_000 + other,
+    };
+    let numbered = |offset: i64| format!(r#","n":{}"#, number(offset));
+    world.bucket.put(&key(10, 0, 10_000), lines_with(&ticks, numbered)).await.unwrap();
+    for tick in [100, 200, 300] {
+        find(&world, &ticks[tick], "sequence_step", (5_000.0, 5_001.0)).await;
+    }
+    world.run_ok(&[&DAY[..], &["--map", "sequence=n"]].concat()).await;
+    let expected = [
+        "10110 sequence_step withdrawn number_came_late",
+        "10200 sequence_step confirmed number_repeated",
+        "10300 sequence_step confirmed numbers_went_back",
+    ];
+    assert_eq!(world.rows(REASONS).await, expected);
 }
 
 #[tokio::test]

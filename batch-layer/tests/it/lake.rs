@@ -74,6 +74,52 @@ async fn an_hour_of_several_objects_becomes_one_of_its_ticks_each_once_by_symbol
     assert_eq!(published(&world).await, keys, "what is there is not written again");
 }
 
+/// What the lake has of each tick beside its price: as text, by offset.
+async fn beside(world: &World) -> Vec<String> {
+    let mut ticks = Vec::new();
+    for key in published(world).await {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&world.bucket.get(&key).await.unwrap()).unwrap();
+        file::each(file, &mut |content, place| {
+            let extras = &content.extras;
+            let price = |price: Option<common::Price>| price.map_or("-".to_owned(), |price| price.to_string());
+            let codes: Vec<&str> = extras.conditions().iter().collect();
+            let (bid, ask) = (price(extras.bid()), price(extras.ask()));
+            ticks.push((place.offset, format!("{bid} {ask} {:?} {codes:?}", extras.sequence())));
+        })
+        .unwrap();
+    }
+    ticks.sort();
+    ticks.into_iter().map(|(_, beside)| beside).collect()
+}
+
+#[tokio::test]
+async fn what_a_tick_says_beside_its_price_is_in_the_lake_to_the_last_digit() {
+    let world = World::create().await;
+    let members = [
+        r#","bid":201.123456789,"ask":"201.2","conditions":["@","U"],"n":9007199254740993}"#,
+        r#","ask":0.000000001,"conditions":"cancelled"}"#,
+        r#","n":0}"#,
+        "}",
+    ];
+    let text: String = some_ticks(13, 0, 0, 4)
+        .iter()
+        .zip(members)
+        .map(|(tick, members)| lines(std::slice::from_ref(tick)).replace("}\n", &format!("{members}\n")))
+        .collect();
+    world.bucket.put(&key(13, 0, 0), text).await.unwrap();
+    let flags = ["--map", "sequence=n"];
+    world.run_ok(&[&DAY[..], &flags].concat()).await;
+    world.run_ok(&[&COMPACT[..], &flags].concat()).await;
+    let expected = [
+        r#"201.123456789 201.2 Some(9007199254740993) ["@", "U"]"#,
+        r#"- 0.000000001 None ["cancelled"]"#,
+        "- - Some(0) []",
+        "- - None []",
+    ];
+    assert_eq!(beside(&world).await, expected);
+}
+
 #[tokio::test]
 async fn a_late_tick_makes_its_hour_be_written_anew_and_the_earlier_object_is_gone() {
     let world = World::create().await;

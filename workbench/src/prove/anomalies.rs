@@ -1,6 +1,7 @@
 //! What the speed layer's detectors have found, against what they find in the ticks that are there.
 
 use super::checks::Found;
+use anomalies::bars::hours;
 use anomalies::causal::{self, MOST_SYMBOLS, State, silence};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::hindsight;
@@ -28,7 +29,7 @@ const TICKS: &str = "
 const FOUND: &str = "
     select source, kafka_partition, kafka_offset, kafka_index, symbol, kind, detector, version, score
     from anomalies
-    where detector <> $1";
+    where detector <> all ($1)";
 
 /// Source, partition, place, symbol, what was found by whom, and its score's bits.
 type Shown = (i16, i32, Place, String, String, String, i32, u64);
@@ -39,7 +40,8 @@ pub async fn compare(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx:
     sqlx::raw_sql("begin isolation level repeatable read").execute(&mut *connection).await?;
     let expected = expected(connection, args).await?;
     // What the batch layer adds is of no speed layer.
-    let found = sqlx::query(FOUND).bind(hindsight::DETECTOR.name).fetch_all(&mut *connection).await?;
+    let others = [hindsight::DETECTOR.name, hours::DETECTOR.name];
+    let found = sqlx::query(FOUND).bind(others).fetch_all(&mut *connection).await?;
     sqlx::raw_sql("commit").execute(connection).await?;
     let found: BTreeSet<Shown> = found
         .iter()

@@ -5,6 +5,7 @@ mod archive;
 mod connector;
 mod equipment;
 mod grafana;
+mod levels;
 mod market;
 mod pipeline;
 mod prometheus;

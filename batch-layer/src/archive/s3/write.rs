@@ -1,6 +1,6 @@
 //! What is written to the store, and taken from it: the lake alone does that.
 
-use super::{S3Store, StoreError};
+use super::{Object, S3Store, StoreError, status};
 use anyhow::Context;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -35,6 +35,19 @@ impl S3Store {
         let answer = request.customize().config_override(patient(size)).send().await;
         let answer = answer.map_err(|error| self.sort_write_error(&format!("copy {from} to {to}"), error))?;
         Ok(answer.copy_object_result().and_then(|copy| copy.e_tag()).unwrap_or_default().to_owned())
+    }
+
+    /// Deletes an object, as far as the store heeds it only if it is the one listed.
+    pub async fn delete_listed(&self, object: &Object) -> Result<(), StoreError> {
+        let asked = |etag: Option<String>| {
+            self.client.delete_object().bucket(&self.bucket).key(&*object.key).set_if_match(etag).send()
+        };
+        let answer = match asked(object.etag_of_store().map(str::to_owned)).await {
+            // Not every store knows the condition; the object was looked at just before.
+            Err(error) if matches!(status(&error), Some(400 | 501)) => asked(None).await,
+            answer => answer,
+        };
+        answer.map(drop).map_err(|error| self.sort_write_error(&format!("delete {}", object.key), error))
     }
 
     /// Deletes an object. That there is none is no error.

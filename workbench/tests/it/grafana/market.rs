@@ -52,7 +52,9 @@ const SEED: &str = "
              cross join (values (1, 1, 'bad_print', 'spike', now() - interval '10 minutes', 'provisional', null),
                                 (1, 2, 'bad_print', 'spike', now() - interval '3 hours', 'confirmed', now()),
                                 (1, 3, 'bad_print', 'spike', now() - interval '3 hours', 'withdrawn', now()),
-                                (0, 4, 'two_sided', 'off_neighbours', now() - interval '3 hours', 'confirmed', now()))
+                                (0, 4, 'two_sided', 'off_neighbours', now() - interval '3 hours', 'confirmed', now()),
+                                (0, 5, 'odd_bar', 'odd_range', date_trunc('hour', now()) - interval '3 hours',
+                                 'confirmed', now()))
                  as found (source, place, detector, kind, time, verdict, judged_at);";
 
 pub async fn migrated() -> TestDatabase {

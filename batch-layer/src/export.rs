@@ -1,0 +1,158 @@
+//! `batch-layer export`: any range of ticks out of the archive, as CSV or Parquet.
+//!
+//! [`hours`] knows which hours there are and what is the matter with them, [`source`] gathers the ticks of one, and
+//! [`output`] writes them. What the lake has of an hour as it is now comes from there, all else from raw objects.
+
+mod args;
+mod csv;
+mod hours;
+mod output;
+mod partial;
+mod source;
+
+pub use args::ExportArgs;
+
+use crate::hour::Hour;
+use crate::lake::compact::blocking;
+use crate::lake::gather::Gathered;
+use crate::reader::{Others, Reader};
+use crate::stop::stopped_exporting;
+use args::Range;
+use hours::Known;
+use output::{Output, ReaderGone, SeveralTopics};
+use service::Failure;
+use service::pg::Migrations;
+use service::words::{counted, inflected};
+use source::Source;
+use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
+
+/// Writes the ticks that `args` asks for. `stop` ends it between two hours.
+///
+/// # Errors
+/// As `batch-layer export --help` says under exit codes.
+pub async fn run(args: ExportArgs, stop: CancellationToken) -> Result<(), Failure> {
+    let range = args.range()?;
+    if args.database.args.migrations == Migrations::Only {
+        return args.database.args.parse("batch-layer")?.migrate_only().await;
+    }
+    let output = Output::open(&args)?;
+    let store = crate::archive::Store::open(&args.archive.store()).await?;
+    let mut index = args.database.open("batch-layer export", false).await?;
+    let broken = index.broken().await?.into_values().flatten();
+    let others = Others::of(&mut index, std::slice::from_ref(&args.below.prefix), &range.hours).await?;
+    let reader = Reader::new(store.clone(), args.archive.format(), stop.clone());
+    let reader = reader.expecting_broken(broken).beside(others);
+    let source = Source::new(&args, store, index, reader, stop.clone());
+    let mut export = Export { source, output: Some(output), stop, wanting: BTreeSet::new(), ticks: 0, hours: 0 };
+    match export.run(&args, &range).await {
+        Err(Failure::Infrastructure(error)) if error.is::<ReaderGone>() => Ok(()),
+        Err(Failure::Infrastructure(error)) if error.is::<SeveralTopics>() => Err(Failure::Configuration(error)),
+        done => done,
+    }
+}
+
+struct Export {
+    source: Source,
+    /// `None` while it is written to.
+    output: Option<Output>,
+    stop: CancellationToken,
+    /// Hours that are not there as a whole.
+    wanting: BTreeSet<Hour>,
+    ticks: u64,
+    /// That have ticks.
+    hours: u64,
+}
+
+impl Export {
+    async fn run(&mut self, args: &ExportArgs, range: &Range) -> Result<(), Failure> {
+        let hours = hours::with_ticks(&mut self.source.index, &range.hours).await?;
+        self.note_unread(args, range, &hours).await?;
+        for hour in hours {
+            if self.stop.is_cancelled() {
+                return Err(stopped_exporting());
+            }
+            self.export(hour).await?;
+        }
+        let output = self.output.take();
+        blocking(move || output.map_or(Ok(()), Output::finish)).await?;
+        let (ticks, hours) = (counted(self.ticks, "tick"), counted(self.hours, "hour"));
+        let (lake, raw) = (self.source.from_lake, self.source.from_raw);
+        tracing::info!("{ticks} of {hours} exported: {lake} hours from the lake, {raw} from raw objects");
+        match self.wanting.first() {
+            None => Ok(()),
+            Some(first) => {
+                let count = inflected(self.wanting.len() as u64, "hour[s] [is|are]");
+                let what = "not, or may not be, exported as a whole; the warnings above say why. The first";
+                Err(Failure::Partial(format!("{count} {what}: {first}")))
+            }
+        }
+    }
+
+    /// Says which folders of the range have objects that the index does not know of. `known`: hours that it knows.
+    async fn note_unread(&mut self, args: &ExportArgs, range: &Range, known: &BTreeSet<Hour>) -> Result<(), Failure> {
+        let folders = hours::unread_folders(&mut self.source, &args.below.prefix, &range.hours, known).await?;
+        let Some(first) = folders.first() else { return Ok(()) };
+        let (location, count) = (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
+        tracing::warn!(
+            "{count} objects that batch-layer has not read, {location}{} the first: nothing is exported of them. Run \
+             batch-layer for those hours, and export again",
+            first.prefix
+        );
+        self.wanting.extend(folders.iter().map(|folder| folder.hours.start.max(range.hours.start)));
+        Ok(())
+    }
+
+    async fn export(&mut self, hour: Hour) -> Result<(), Failure> {
+        let known = hours::known(&mut self.source.index, hour).await?;
+        let mut source = self.source.of_hour(hour, &known).await?;
+        let mut ticks = 0;
+        while let Some((topic, gathered)) = self.source.next_topic(&mut source).await? {
+            ticks += gathered.ticks(hour);
+            self.write((hour, topic), gathered).await?;
+        }
+        self.hours += u64::from(ticks > 0);
+        let lacks = source.lacks.into_iter().chain(lack(&known, ticks, self.source.store.location()));
+        for why in lacks {
+            tracing::warn!(hour = %hour, "hour {hour}: {why}");
+            self.wanting.insert(hour);
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, (hour, topic): (Hour, String), gathered: Gathered) -> Result<(), Failure> {
+        let Some(mut output) = self.output.take() else { return Ok(()) };
+        let written = blocking(move || {
+            let mut sorted = gathered.sorter.finish()?;
+            output.begin(hour, &topic);
+            while let Some(row) = sorted.next_row()? {
+                output.push(&row.content(sorted.name(&row), sorted.conditions(&row)), row.place)?;
+            }
+            let rows = output.end()?;
+            Ok((output, rows))
+        });
+        let (output, rows) = written.await?;
+        self.output = Some(output);
+        self.ticks += rows;
+        Ok(())
+    }
+}
+
+/// What is the matter with an hour of which `ticks` were found. `location`: of the store.
+fn lack(known: &Known, ticks: u64, location: String) -> Option<String> {
+    if !known.is_of(&location) {
+        let other = &known.location;
+        return Some(format!("it was computed from {other}, and this is {location} (--bucket): not exported"));
+    }
+    match (&known.lack, known.ticks) {
+        (Some(why), _) => Some(format!("exported as it is: {why}")),
+        (None, None) => Some("exported as it is: batch-layer has not computed it".to_owned()),
+        (None, Some(_)) if known.is_stale => {
+            Some("exported as it is: its objects have changed since batch-layer computed it".to_owned())
+        }
+        (None, Some(known)) if known != ticks => {
+            Some(format!("{ticks} of its {known} ticks were found: objects have expired before the lake had them"))
+        }
+        (None, Some(_)) => None,
+    }
+}

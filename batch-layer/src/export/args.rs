@@ -1,0 +1,152 @@
+//! The flags of `batch-layer export`.
+
+use crate::cli::{ArchiveArgs, DatabaseOptions, PrefixArg};
+use crate::hour::Hour;
+use crate::lake::sort::Wanted;
+use clap::{Parser, ValueEnum};
+use common::Timestamp;
+use common::timestamp::parse_rfc3339;
+use service::Failure;
+use service::telemetry::LogArgs;
+use std::path::PathBuf;
+
+/// Writes the ticks of any range of time out of the archive, as CSV or Parquet: each tick once, hour by hour, and within
+/// an hour by symbol and time.
+///
+/// What the lake of `batch-layer compact` has comes from there, all else from the raw objects. So realtime_stock may be
+/// kept for days, and what is older is still at hand. It changes nothing in PostgreSQL and the store, takes no lock, and
+/// may run beside all else.
+#[derive(Debug, Clone, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
+
+    #[command(flatten)]
+    pub below: PrefixArg,
+
+    /// The ticks from this time on (UTC): `2025-06-02`, `2025-06-02T13` or `2025-06-02T13:30:00Z`.
+    #[arg(long, value_parser = instant, value_name = "TIME", help_heading = "Which ticks")]
+    pub from: Timestamp,
+
+    /// Those before this time. Without it: before now.
+    #[arg(long, value_parser = instant, value_name = "TIME", help_heading = "Which ticks")]
+    pub to: Option<Timestamp>,
+
+    /// Those of this symbol alone; may be given several times.
+    #[arg(long, value_name = "SYMBOL", help_heading = "Which ticks")]
+    pub symbol: Vec<String>,
+
+    /// What to write.
+    #[arg(long, value_enum, default_value_t = Format::Csv, help_heading = "Output")]
+    pub format: Format,
+
+    /// A file, or a folder, which ends with `/`: it gets a file for each hour and topic, in the folders of the lake. Without
+    /// it: standard output. No file is there under its name before it is whole; one that was there is replaced.
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+
+    /// What the lake's keys begin with, in the bucket of the archive.
+    #[arg(long, env = "LAKE_PREFIX", default_value = "lake/", value_parser = crate::lake::prefix, value_name = "PREFIX", help_heading = "Archive")]
+    pub lake_prefix: String,
+
+    /// Where ticks are sorted: about 100 bytes for each of an hour. No file is left there, however the run ends.
+    #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH", help_heading = "Output")]
+    pub temp_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all ticks of the range are written, as far as batch-layer knows
+  2  configuration: a wrong flag, password, key or bucket, or an output that cannot be written; trying again is useless
+  3  infrastructure: PostgreSQL, the store or the disk fails; try again later
+  4  partial: what there is was written, but some hours are incomplete, or their objects cannot be read or are gone; each
+     is named in the log with the reason. Or the run was stopped by SIGTERM or SIGINT: a file is not there then, of a
+     folder some are";
+
+/// How ticks are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line for each tick below a header; prices and volumes to the last digit
+    Csv,
+    /// With the columns of the lake
+    Parquet,
+}
+
+/// The time that is asked for.
+#[derive(Debug, Clone)]
+pub struct Range {
+    pub times: std::ops::Range<Timestamp>,
+    /// Those that it touches.
+    pub hours: std::ops::Range<Hour>,
+}
+
+impl ExportArgs {
+    /// The time that it is about.
+    ///
+    /// # Errors
+    /// Where that is none.
+    pub fn range(&self) -> Result<Range, Failure> {
+        let (from, to) = (self.from, self.to.unwrap_or_else(Timestamp::now));
+        if from >= to {
+            let end = if self.to.is_some() { "--to" } else { "now," };
+            return Err(Failure::Configuration(anyhow::anyhow!("--from {from} is not before {end} {to}")));
+        }
+        let last = Hour::of(Timestamp::from_micros(to.micros() - 1));
+        Ok(Range { times: from..to, hours: Hour::of(from)..last.plus(1) })
+    }
+
+    /// What is asked for of an hour's ticks.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        let to = self.to.map_or(i64::MAX, Timestamp::micros);
+        Wanted { symbols: self.symbol.iter().cloned().collect(), times: self.from.micros()..to }
+    }
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let day = format!("{text}T00");
+    let hour = if text.len() == "2025-06-02".len() { &day } else { text };
+    Hour::parse(hour).map(Hour::start).or_else(|_| {
+        parse_rfc3339(text)
+            .map_err(|_| "expected a time such as 2025-06-02, 2025-06-02T13 or 2025-06-02T13:30:00Z".into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(flags: &[&str]) -> Result<Range, Failure> {
+        let always = ["export", "--database-url", "postgres://u:p@h/d"];
+        ExportArgs::try_parse_from(always.iter().chain(flags)).unwrap().range()
+    }
+
+    #[test]
+    fn a_time_is_a_day_an_hour_or_an_instant_and_the_hours_are_those_that_it_touches() {
+        let hours = |from: &str, to: &str| range(&["--from", from, "--to", to]).unwrap().hours;
+        let hour = |text: &str| Hour::parse(text).unwrap();
+        assert_eq!(hours("2025-06-02", "2025-06-03"), hour("2025-06-02T00")..hour("2025-06-03T00"));
+        assert_eq!(hours("2025-06-02T13", "2025-06-02T14"), hour("2025-06-02T13")..hour("2025-06-02T14"));
+        assert_eq!(
+            hours("2025-06-02T13:30:00Z", "2025-06-02T14:00:00.000001Z"),
+            hour("2025-06-02T13")..hour("2025-06-02T15")
+        );
+        for text in ["", "13", "2025-06-0", "2025-06-02T13:30", "yesterday"] {
+            assert!(instant(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_begins_or_has_not_begun_is_a_configuration_error() {
+        for flags in [&["--from", "2025-06-02", "--to", "2025-06-02T00"][..], &["--from", "9998-01-01"]] {
+            assert!(range(flags).unwrap_err().is_configuration(), "{flags:?}");
+        }
+    }
+}

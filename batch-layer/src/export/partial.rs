@@ -1,0 +1,96 @@
+//! [`Partial`]: a file that nobody sees under its name before it is whole.
+
+use anyhow::Context;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// A file that is being written, beside where it will be. It is deleted with the value; what a killed process has left is
+/// overwritten by the next one.
+#[derive(Debug)]
+pub struct Partial {
+    path: PathBuf,
+    partial: PathBuf,
+    is_whole: bool,
+}
+
+impl Partial {
+    /// Gives the file to write to as well.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or another process is writing it.
+    pub fn create(path: PathBuf) -> anyhow::Result<(Self, File)> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let partial = path.with_file_name(name);
+        let what = || format!("cannot write {} (--output)", partial.display());
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&partial).with_context(what)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                anyhow::bail!("another process is writing {} (--output)", path.display())
+            }
+            // Not every file system has locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        file.set_len(0).with_context(what)?;
+        Ok((Self { path, partial, is_whole: false }, file))
+    }
+
+    /// Gives it its name. `file` has all of it.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn finish(mut self, file: &File) -> anyhow::Result<()> {
+        let what = || format!("cannot write {} (--output)", self.path.display());
+        file.sync_all().with_context(what)?;
+        fs::rename(&self.partial, &self.path).with_context(what)?;
+        sync_folder(&self.path).with_context(what)?;
+        self.is_whole = true;
+        Ok(())
+    }
+}
+
+/// A name lasts once its folder is written.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            // The next one overwrites it.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_file_is_there_under_its_name_once_it_is_whole_and_one_before_stays_until_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ticks.csv");
+        fs::write(&path, "before").unwrap();
+        // A killed process has left more than comes now.
+        fs::write(folder.path().join("ticks.csv.partial"), "much more").unwrap();
+        let (partial, mut file) = Partial::create(path.clone()).unwrap();
+        file.write_all(b"now").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before");
+        partial.finish(&file).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "now");
+        drop(Partial::create(path.clone()).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_processes_do_not_write_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ticks.csv");
+        let _first = Partial::create(path.clone()).unwrap();
+        let error = Partial::create(path).unwrap_err().to_string();
+        assert!(error.contains("another process is writing"), "{error}");
+    }
+}

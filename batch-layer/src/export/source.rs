@@ -1,0 +1,185 @@
+//! [`Source`]: the ticks of an hour, from the lake or from raw objects.
+
+use super::args::{ExportArgs, Format};
+use super::hours::Known;
+use crate::archive::Store;
+use crate::hour::Hour;
+use crate::index::{Index, Indexed};
+use crate::lake::gather::{Gathered, Gatherer, Placeless, add_kept};
+use crate::lake::look::{Look, Unread};
+use crate::lake::sort::{Sorter, Wanted};
+use crate::lake::table::{self, Counting};
+use crate::reader::{ReadError, Reader};
+use crate::stop::stopped_exporting;
+use service::Failure;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+
+/// The archive, and what is known of it.
+pub struct Source {
+    pub store: Store,
+    pub index: Index,
+    pub reader: Reader,
+    /// How objects are read.
+    format: String,
+    lake_prefix: String,
+    /// Where ticks are sorted.
+    folder: PathBuf,
+    wanted: Wanted,
+    /// What is written has no place for ticks that tell none.
+    needs_places: bool,
+    stop: CancellationToken,
+    /// How many hours came from there alone, and how many did not.
+    pub from_lake: u64,
+    pub from_raw: u64,
+}
+
+/// The ticks of an hour, topic by topic.
+pub struct OfHour {
+    hour: Hour,
+    /// That are still to come.
+    topics: BTreeSet<String>,
+    /// What is taken of the lake.
+    lake: Vec<Counting>,
+    /// The lake has all of the hour.
+    is_in_lake: bool,
+    /// Raw objects, once they are asked for.
+    raw: Option<BTreeMap<String, Vec<Indexed>>>,
+    /// What is wrong with it.
+    pub lacks: Vec<String>,
+}
+
+impl Source {
+    pub fn new(args: &ExportArgs, store: Store, index: Index, reader: Reader, stop: CancellationToken) -> Self {
+        Self {
+            store,
+            index,
+            reader,
+            format: args.archive.format().describe(),
+            lake_prefix: args.lake_prefix.clone(),
+            folder: args.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
+            wanted: args.wanted(),
+            needs_places: args.format == Format::Parquet,
+            stop,
+            from_lake: 0,
+            from_raw: 0,
+        }
+    }
+
+    /// Where the ticks of an hour are.
+    ///
+    /// # Errors
+    /// Where the database or the store fails, here and below; an object that cannot be read is one of the hour's lacks.
+    pub async fn of_hour(&mut self, hour: Hour, known: &Known) -> Result<OfHour, Failure> {
+        let mut of =
+            OfHour { hour, topics: BTreeSet::new(), lake: Vec::new(), is_in_lake: false, raw: None, lacks: Vec::new() };
+        if !known.is_of(&self.store.location()) {
+            return Ok(of);
+        }
+        of.lake = table::counting(&mut self.index, &self.lake_prefix, &(hour..hour.plus(1))).await?;
+        of.is_in_lake = known.is_in(&of.lake);
+        if !of.is_in_lake && !known.has_expired {
+            of.lake.clear();
+        }
+        of.topics.extend(of.lake.iter().map(|object| object.source.clone()));
+        if !of.is_in_lake {
+            let raw = self.raw(hour).await?;
+            of.topics.extend(raw.keys().cloned());
+            of.raw = Some(raw);
+        }
+        (self.from_lake, self.from_raw) =
+            (self.from_lake + u64::from(of.is_in_lake), self.from_raw + u64::from(!of.is_in_lake));
+        Ok(of)
+    }
+
+    async fn raw(&mut self, hour: Hour) -> Result<BTreeMap<String, Vec<Indexed>>, Failure> {
+        let mut topics: BTreeMap<String, Vec<Indexed>> = BTreeMap::new();
+        for indexed in self.index.objects_of(hour).await? {
+            topics.entry(self.reader.topic(&indexed.object.key).to_owned()).or_default().push(indexed);
+        }
+        Ok(topics)
+    }
+
+    /// The ticks of the next topic.
+    pub async fn next_topic(&mut self, of: &mut OfHour) -> Result<Option<(String, Gathered)>, Failure> {
+        let Some(topic) = of.topics.pop_first() else { return Ok(None) };
+        let (mut gathered, is_whole) = self.of_lake(of, &topic).await?;
+        if !is_whole {
+            if of.raw.is_none() {
+                of.raw = Some(self.raw(of.hour).await?);
+            }
+            let objects = of.raw.as_mut().and_then(|raw| raw.remove(&topic)).unwrap_or_default();
+            gathered = self.add_raw(of, objects, gathered).await?;
+        }
+        Ok(Some((topic, gathered)))
+    }
+
+    /// What the lake has of a topic, and whether that is all.
+    async fn of_lake(&mut self, of: &mut OfHour, topic: &str) -> Result<(Gathered, bool), Failure> {
+        let mut left: Vec<&Counting> = of.lake.iter().filter(|object| object.source == topic).collect();
+        let mut is_whole = of.is_in_lake;
+        loop {
+            let (gathered, fault) = self.kept(&left).await?;
+            let Some((at, why)) = fault else { return Ok((gathered, is_whole)) };
+            // It may have brought other ticks by then: without it from the beginning.
+            let key = &left.remove(at).key;
+            tracing::warn!(hour = %of.hour, "hour {}: {}{key} {why}; its raw objects are read", of.hour, self.store.location());
+            is_whole = false;
+        }
+    }
+
+    /// The ticks of some objects of the lake; or the first that is not what it was, and why.
+    async fn kept(&self, objects: &[&Counting]) -> Result<(Gathered, Option<(usize, String)>), Failure> {
+        let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
+        let mut gathered = Gathered::new(Sorter::new(&self.folder).only(self.wanted.clone()));
+        for (at, counting) in objects.iter().enumerate() {
+            gathered = match add_kept(gathered, look, counting).await {
+                Ok(gathered) => gathered,
+                Err(Unread::Away(_)) if self.stop.is_cancelled() => return Err(stopped_exporting()),
+                Err(Unread::Away(failure)) => return Err(failure),
+                Err(unread) => {
+                    let why = match unread {
+                        Unread::Damaged(why) => format!("cannot be taken: {why}"),
+                        _ => "is gone".to_owned(),
+                    };
+                    return Ok((Gathered::new(Sorter::new(&self.folder)), Some((at, why))));
+                }
+            };
+        }
+        Ok((gathered, None))
+    }
+
+    /// Adds those ticks of raw objects that are not there yet.
+    async fn add_raw(&self, of: &mut OfHour, objects: Vec<Indexed>, gathered: Gathered) -> Result<Gathered, Failure> {
+        let gatherer = Gatherer::new(of.hour, gathered, Placeless::Taken);
+        for Indexed { object, format, placeless, .. } in objects {
+            let what = format!("{}{}", self.store.location(), object.key);
+            if format != self.format {
+                of.lacks.push(format!(
+                    "{what} was read by other flags about messages, and is left out: give those of batch-layer"
+                ));
+                continue;
+            }
+            if placeless && self.needs_places {
+                of.lacks.push(format!(
+                    "{what} is left out: its lines tell no offsets, for which the lake's columns have no place; --format csv \
+                     has them"
+                ));
+                continue;
+            }
+            let why = match gatherer.read(&self.reader, &object).await {
+                Ok(()) => continue,
+                Err(ReadError::Moved) => {
+                    "has changed since batch-layer read it: run batch-layer, and export again".to_owned()
+                }
+                Err(ReadError::Broken(broken)) => format!("cannot be read to its end: {}", broken.why),
+                Err(ReadError::Wide) => "holds too many symbols".to_owned(),
+                Err(ReadError::Outage(failure)) => return Err(failure),
+                Err(ReadError::Stopped) => return Err(stopped_exporting()),
+            };
+            of.lacks.push(format!("{what} {why}"));
+        }
+        Ok(gatherer.finish())
+    }
+}

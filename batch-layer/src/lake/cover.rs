@@ -1,0 +1,362 @@
+//! `batch-layer compact --delete-covered`: raw objects are deleted whose every tick the lake has.
+//!
+//! Hour by hour the lake's objects, which an earlier run has written, are read back once more and compared with the raw
+//! ones. An object goes when all hours that it has ticks of were compared so in this run.
+
+use super::covered::{self, Asked, Raw};
+use super::gather::{Gathered, Gatherer, Placeless, extras_of};
+use super::look::{Look, Unread};
+use super::publish;
+use super::sort::{Sorter, Wanted};
+use super::table::{self, Counting};
+use crate::archive::{Object, Store, StoreError};
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::output::print;
+use crate::progress::size;
+use crate::reader::{ReadError, Reader};
+use crate::stop::stopped;
+use crate::verify::{Holdings, HourHoldings, difference};
+use common::Timestamp;
+use service::Failure;
+use service::words::{counted, inflected};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Objects that are announced together.
+const AT_ONCE: usize = 100;
+/// Objects of which the log says why they stay, reason by reason; the others are counted.
+const NAMED: u64 = 10;
+
+/// What deleting needs.
+pub struct Cover<'a> {
+    pub index: &'a mut Index,
+    pub store: &'a Store,
+    pub reader: &'a Reader,
+    pub prefix: &'a str,
+    pub folder: &'a Path,
+    pub run_id: i64,
+    pub stop: &'a CancellationToken,
+    /// Says what would go, and deletes nothing.
+    pub is_dry: bool,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Covered {
+    pub deleted: u64,
+    pub bytes: u64,
+    /// What went wrong, each said where it did.
+    pub failed: Vec<String>,
+    /// Why objects stay, and how many.
+    kept: BTreeMap<String, u64>,
+    /// Objects that are deleted or stay.
+    seen: BTreeSet<Arc<str>>,
+}
+
+/// What has been compared.
+#[derive(Default)]
+struct Compared {
+    /// The objects of the lake, by hour.
+    lake: BTreeMap<Hour, Vec<String>>,
+    /// Hours that are still to be compared.
+    to_come: BTreeSet<Hour>,
+    /// Objects with quotes, numbers or conditions that cannot be read.
+    unread: BTreeSet<Arc<str>>,
+}
+
+impl Cover<'_> {
+    /// Makes good what a run that was killed has left: of each object that it was about to delete it is noted what became
+    /// of it.
+    ///
+    /// # Errors
+    /// Where the database fails, here and below. An object that cannot be looked for is left to the next run.
+    pub async fn settle(&mut self) -> Result<(), Failure> {
+        for key in covered::announced(self.index).await? {
+            match publish::find(self.store, &key).await {
+                Ok(_) => covered::retract(self.index, &[key]).await?,
+                Err(StoreError::Moved) => self.forget(vec![key]).await?,
+                Err(error) => tracing::warn!(
+                    "{}{key} was about to be deleted when a run ended, and nothing tells whether it was: {error}",
+                    self.store.location()
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    /// The index forgets what is deleted; the hours keep their ticks.
+    async fn forget(&mut self, keys: Vec<String>) -> Result<(), Failure> {
+        self.index.remove(&keys, Timestamp::now()).await?;
+        covered::note_deleted(self.index, &keys).await
+    }
+
+    /// Deletes what the lake has, of the hours of a window.
+    pub async fn run(&mut self, window: &Range<Hour>) -> Result<Covered, Failure> {
+        let location = self.store.location();
+        let asked = Asked { window, prefix: self.prefix, location: &location, run_id: self.run_id };
+        let standing = covered::standing(self.index, &asked).await?;
+        let (mut done, mut compared) = (Covered::default(), Compared::default());
+        compared.to_come = standing.iter().filter(|(_, lack)| lack.is_none()).map(|(hour, _)| *hour).collect();
+        let lacking = standing.iter().filter_map(|(hour, lack)| Some((*hour, lack.clone()?)));
+        let mut left: BTreeMap<Hour, String> = lacking.collect();
+        for hour in standing.into_keys() {
+            if self.stop.is_cancelled() {
+                return Err(stopped());
+            }
+            if compared.to_come.remove(&hour)
+                && let Some(why) = self.compare(hour, &mut compared).await?
+            {
+                tracing::warn!(hour = %hour, "hour {hour}: its raw objects stay: {why}");
+                done.failed.push(format!("hour {hour}: {why}"));
+                left.insert(hour, why);
+            }
+            self.delete_of(hour, (&compared, &left), &mut done).await?;
+        }
+        self.report(&done)?;
+        Ok(done)
+    }
+
+    fn report(&self, done: &Covered) -> Result<(), Failure> {
+        let (count, bytes) = (inflected(done.deleted, "raw object[s]"), size(done.bytes));
+        if self.is_dry {
+            let kept: u64 = done.kept.values().sum();
+            let text = format!("{count}, {bytes}, would be deleted, and {kept} kept; nothing was\n");
+            return print(&text).map_err(Failure::Infrastructure);
+        }
+        for (why, count) in done.kept.iter().filter(|(_, count)| **count > NAMED) {
+            tracing::info!("{} not deleted: {why}", inflected(count - NAMED, "more raw object[s] [is|are]"));
+        }
+        tracing::info!("{count} deleted, whose ticks the lake has: {bytes}");
+        Ok(())
+    }
+
+    /// Compares the lake with the raw objects of an hour; gives how they differ.
+    async fn compare(&mut self, hour: Hour, compared: &mut Compared) -> Result<Option<String>, Failure> {
+        let mut topics: BTreeMap<String, Vec<Object>> = BTreeMap::new();
+        for indexed in self.index.objects_of(hour).await? {
+            topics.entry(self.reader.topic(&indexed.object.key).to_owned()).or_default().push(indexed.object);
+        }
+        let counting = table::counting(self.index, self.prefix, &(hour..hour.plus(1))).await?;
+        for (topic, objects) in topics {
+            let raw = match self.of_raw(hour, &objects, compared).await? {
+                Ok(raw) => raw,
+                Err(why) => return Ok(Some(why)),
+            };
+            let of_topic: Vec<&Counting> = counting.iter().filter(|object| object.source == topic).collect();
+            if let Some(why) = self.differs(hour, raw, &of_topic).await? {
+                return Ok(Some(format!("the lake differs from the raw objects of {topic:?}: {why}")));
+            }
+        }
+        compared.lake.insert(hour, counting.into_iter().map(|object| object.key).collect());
+        Ok(None)
+    }
+
+    /// What raw objects hold of an hour; or which cannot be read, and why.
+    async fn of_raw(
+        &self,
+        hour: Hour,
+        objects: &[Object],
+        compared: &mut Compared,
+    ) -> Result<Result<Gathered, String>, Failure> {
+        let nothing = Sorter::new(self.folder).only(Wanted::nothing());
+        let gatherer = Gatherer::new(hour, Gathered::new(nothing), Placeless::Refused);
+        for object in objects {
+            let what = format!("{}{}", self.store.location(), object.key);
+            match gatherer.read(self.reader, object).await {
+                Ok(()) if gatherer.has_unread() => drop(compared.unread.insert(Arc::clone(&object.key))),
+                Ok(()) => {}
+                Err(ReadError::Outage(failure)) => return Err(failure),
+                Err(ReadError::Stopped) => return Err(stopped()),
+                Err(ReadError::Moved) => return Ok(Err(format!("{what} has changed since batch-layer read it"))),
+                Err(ReadError::Wide) => return Ok(Err(format!("{what} holds too many symbols"))),
+                Err(ReadError::Broken(broken)) => return Ok(Err(format!("{what}: {}", broken.why))),
+            }
+        }
+        Ok(Ok(gatherer.finish()))
+    }
+
+    /// How the lake differs in what raw objects hold. It may have more, of those that are gone.
+    async fn differs(&self, hour: Hour, raw: Gathered, lake: &[&Counting]) -> Result<Option<String>, Failure> {
+        let Gathered { mut holdings, extras, .. } = raw;
+        let raw = Arc::new(holdings.hours.remove(&hour).unwrap_or_default());
+        let mut found = (Holdings::default(), 0_u64);
+        for counting in lake {
+            found = match self.read_back(counting, Arc::clone(&raw), found).await? {
+                Ok(found) => found,
+                Err(why) => return Ok(Some(format!("{}{} {why}", self.store.location(), counting.key))),
+            };
+        }
+        let (mut held, held_extras) = found;
+        held.settle();
+        let difference = difference(Some(&raw), held.hours.get(&hour));
+        Ok(difference
+            .or_else(|| (extras != held_extras).then(|| "ticks have other quotes, numbers or conditions".to_owned())))
+    }
+
+    /// Adds what an object of the lake holds of the places of raw ones; or what is wrong with it.
+    async fn read_back(
+        &self,
+        counting: &Counting,
+        raw: Arc<HourHoldings>,
+        into: (Holdings, u64),
+    ) -> Result<Result<(Holdings, u64), String>, Failure> {
+        let look = Look { store: self.store, folder: self.folder, stop: self.stop };
+        let object = match publish::find(self.store, &counting.key).await {
+            Ok(object) => object,
+            Err(StoreError::Moved) => return Ok(Err("is gone".to_owned())),
+            Err(error) => return Err(error.into()),
+        };
+        let added = look.visit(&object, into, move |(held, extras), content, place| {
+            if raw.offsets.has(place) && held.add(place.partition, place.number(), content) {
+                *extras = extras.wrapping_add(extras_of(content, place));
+            }
+            Ok(())
+        });
+        match added.await {
+            Ok((found, seen)) if seen == counting.seen => Ok(Ok(found)),
+            Ok(_) => Ok(Err("holds other ticks than when it was written".to_owned())),
+            Err(Unread::Moved) => Ok(Err("is gone".to_owned())),
+            Err(Unread::Damaged(why)) => Ok(Err(format!("cannot be read: {why}"))),
+            Err(Unread::Away(failure)) => Err(failure),
+        }
+    }
+
+    /// Deletes those objects of an hour that have no ticks of an hour that is still to come. `left`: hours that were not
+    /// compared, and why.
+    async fn delete_of(
+        &mut self,
+        hour: Hour,
+        (compared, left): (&Compared, &BTreeMap<Hour, String>),
+        done: &mut Covered,
+    ) -> Result<(), Failure> {
+        let mut covered = Vec::new();
+        for raw in covered::raw(self.index, hour).await? {
+            let is_waiting = raw.hours.iter().any(|of| compared.to_come.contains(of));
+            if is_waiting || done.seen.contains(&raw.object.key) {
+                continue;
+            }
+            match obstacle(&raw, compared, left) {
+                None => covered.push(raw),
+                Some(why) => self.keep(&raw, why, done)?,
+            }
+        }
+        for raw in &covered {
+            done.seen.insert(Arc::clone(&raw.object.key));
+        }
+        for some in covered.chunks(AT_ONCE) {
+            match self.is_dry {
+                true => self.show(some, done)?,
+                false => self.delete(some, compared, done).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, raw: &Raw, why: String, done: &mut Covered) -> Result<(), Failure> {
+        done.seen.insert(Arc::clone(&raw.object.key));
+        let count = done.kept.entry(why.clone()).or_default();
+        *count += 1;
+        let (location, key) = (self.store.location(), &raw.object.key);
+        if self.is_dry {
+            return print(&format!("keep    {location}{key}: {why}\n")).map_err(Failure::Infrastructure);
+        }
+        if *count <= NAMED {
+            tracing::info!("{location}{key} is not deleted: {why}");
+        }
+        Ok(())
+    }
+
+    fn show(&self, some: &[Raw], done: &mut Covered) -> Result<(), Failure> {
+        for Raw { object, hours, .. } in some {
+            let hours: Vec<String> = hours.iter().map(Hour::to_string).collect();
+            let (location, bytes) = (self.store.location(), object.size);
+            print(&format!("delete  {location}{} ({bytes} bytes): {}\n", object.key, hours.join(", ")))
+                .map_err(Failure::Infrastructure)?;
+            (done.deleted, done.bytes) = (done.deleted + 1, done.bytes + bytes);
+        }
+        Ok(())
+    }
+
+    /// Announces some objects, deletes them one by one, and notes which are gone.
+    async fn delete(&mut self, some: &[Raw], compared: &Compared, done: &mut Covered) -> Result<(), Failure> {
+        if self.stop.is_cancelled() {
+            return Err(stopped());
+        }
+        covered::announce(self.index, self.run_id, &some.iter().collect::<Vec<_>>(), &compared.lake).await?;
+        let (mut deleted, mut left) = (Vec::new(), Vec::new());
+        for Raw { object, .. } in some {
+            let key = object.key.to_string();
+            if self.stop.is_cancelled() {
+                left.push(key);
+                continue;
+            }
+            match self.delete_one(object).await {
+                Ok(()) => {
+                    (done.deleted, done.bytes) = (done.deleted + 1, done.bytes + object.size);
+                    deleted.push(key);
+                }
+                Err((why, is_there)) => {
+                    let what = format!("{}{key} was not deleted: {why}", self.store.location());
+                    tracing::warn!("{what}");
+                    done.failed.push(what);
+                    left.extend(is_there.then_some(key));
+                }
+            }
+        }
+        self.forget(deleted).await?;
+        covered::retract(self.index, &left).await
+    }
+
+    /// The error says why it was not deleted, and whether it is certainly there. Of one that nothing is known of the next run
+    /// finds out.
+    async fn delete_one(&self, object: &Object) -> Result<(), (String, bool)> {
+        let error = match self.store.delete_listed(object).await {
+            Ok(()) => return Ok(()),
+            Err(StoreError::Moved) => "it was replaced or deleted meanwhile".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        match publish::find(self.store, &object.key).await {
+            Ok(_) => Err((error, true)),
+            // It was deleted, though the answer was lost.
+            Err(StoreError::Moved) => Ok(()),
+            Err(_) => Err((error, false)),
+        }
+    }
+}
+
+/// Why an object is not deleted.
+fn obstacle(raw: &Raw, compared: &Compared, left: &BTreeMap<Hour, String>) -> Option<String> {
+    if raw.rejected > 0 {
+        return Some("nothing else has those of its lines that are no ticks (rejected_lines)".to_owned());
+    }
+    if raw.placeless {
+        return Some("its lines tell no offsets".to_owned());
+    }
+    if raw.is_broken {
+        return Some("it cannot be read (broken_archive_objects)".to_owned());
+    }
+    if !raw.is_merged {
+        return Some("summaries do not have all of its ticks yet: run batch-layer".to_owned());
+    }
+    if compared.unread.contains(&raw.object.key) {
+        return Some(
+            "its ticks have quotes, numbers or conditions that cannot be read, which nothing else has".to_owned(),
+        );
+    }
+    if let Some((of, why)) = raw.hours.iter().find_map(|of| Some((of, left.get(of)?))) {
+        return Some(format!("it has ticks of {of}: {why}"));
+    }
+    let other = raw.hours.iter().find(|of| !compared.lake.contains_key(of))?;
+    Some(format!("it has ticks of {other}, which was not compared in this run"))
+}
+
+/// For messages of a run that is over.
+#[must_use]
+pub fn failures(failed: &[String]) -> Option<String> {
+    let first = failed.first()?;
+    Some(format!("{}; the first: {first}", counted(failed.len() as u64, "failure of deleting what the lake has")))
+}

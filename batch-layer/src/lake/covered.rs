@@ -1,0 +1,188 @@
+//! `covered_objects`: raw objects that were deleted because the lake has each of their ticks.
+
+use crate::archive::Object;
+use crate::hour::Hour;
+use crate::index::Index;
+use common::Timestamp;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// A raw object, and what is known of it.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    pub object: Object,
+    /// Of all hours.
+    pub ticks: u64,
+    pub hours: BTreeSet<Hour>,
+    /// Lines, and parts of lines, that are no ticks.
+    pub rejected: u64,
+    /// Some of its ticks tell no offset.
+    pub placeless: bool,
+    /// It could not be read last.
+    pub is_broken: bool,
+    /// All of its ticks are in summaries.
+    pub is_merged: bool,
+}
+
+/// Which hours are asked for.
+pub struct Asked<'a> {
+    pub window: &'a Range<Hour>,
+    /// What the lake's keys begin with.
+    pub prefix: &'a str,
+    pub location: &'a str,
+    /// Objects of the lake that this run has written are compared by a later one.
+    pub run_id: i64,
+}
+
+/// The hours of which raw objects are there, each with why the lake does not stand for them; `None`: it does.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
+    let rows = pg::query(
+        "with lake as
+             (select hour, max(computed_at) as computed_at, sum(rows) as rows, max(run_id) as run_id
+              from lake_objects
+              where hour >= $1 and hour < $2 and state = 'verified' and starts_with(key, $3)
+              group by hour)
+         select b.hour,
+                case when b.location not in ('', $4) then 'it was computed from another bucket'
+                     when exists (select from stale_hours s where s.hour = b.hour)
+                       or exists (select from held_hours h where h.hour = b.hour)
+                       or not exists (select from archive_hours a where a.hour = b.hour and a.status = 'complete')
+                         then 'it is not complete, or waits for batch-layer'
+                     when b.conflicts > 0 then 'several objects tell different things of a record'
+                     when l.hour is null
+                       or l.computed_at <> b.computed_at and (b.gone_objects = 0 or l.rows <> b.ticks)
+                         then 'the lake does not have it as it is'
+                     when l.run_id >= $5 then 'it was written to the lake by this very run: a later one compares it' end as lack
+         from batch_hours b left join lake l using (hour)
+         where b.hour >= $1 and b.hour < $2
+           and exists (select from archive_object_hours h join archive_objects o using (key)
+                       where h.hour = b.hour and not o.gone)
+         order by b.hour",
+    )
+    .bind(asked.window.start.start())
+    .bind(asked.window.end.start())
+    .bind(asked.prefix)
+    .bind(asked.location)
+    .bind(asked.run_id)
+    .fetch_all(&mut index.connection);
+    let rows = in_time(index.patience, rows).await;
+    let of = |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
+    let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(of).collect());
+    read.map_err(|error| index.failed("reading computed hours in", error))
+}
+
+/// The raw objects that have ticks of an hour, by key.
+pub async fn raw(index: &mut Index, hour: Hour) -> Result<Vec<Raw>, Failure> {
+    let rows = pg::query(
+        r#"select o.key, o.etag, o.size, o.last_modified, o.rejected_lines, o.placeless,
+                  exists (select from broken_objects b where b.key = o.key) as is_broken,
+                  bool_and(h.merged) as is_merged, array_agg(h.hour) as hours, sum(h.ticks)::bigint as ticks
+           from archive_objects o join archive_object_hours h using (key)
+           where not o.gone and exists (select from archive_object_hours a where a.hour = $1 and a.key = o.key)
+           group by o.key
+           order by o.key collate "C""#,
+    )
+    .bind(hour.start())
+    .fetch_all(&mut index.connection);
+    let rows = in_time(index.patience, rows).await;
+    let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(raw_of).collect());
+    read.map_err(|error| index.failed("reading the index in", error))
+}
+
+fn raw_of(row: &PgRow) -> Result<Raw, sqlx::Error> {
+    let hours: Vec<Timestamp> = row.try_get("hours")?;
+    Ok(Raw {
+        object: Object {
+            key: row.try_get::<&str, _>("key")?.into(),
+            etag: row.try_get("etag")?,
+            size: row.try_get::<i64, _>("size")?.cast_unsigned(),
+            last_modified: row.try_get("last_modified")?,
+        },
+        ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        hours: hours.into_iter().map(Hour::of).collect(),
+        rejected: row.try_get::<i64, _>("rejected_lines")?.cast_unsigned(),
+        placeless: row.try_get("placeless")?,
+        is_broken: row.try_get("is_broken")?,
+        is_merged: row.try_get("is_merged")?,
+    })
+}
+
+/// Notes objects that are about to be deleted, so that a run which is killed meanwhile leaves none of which nobody knows why
+/// it is gone. `lake`: what was compared with them.
+pub async fn announce(
+    index: &mut Index,
+    run_id: i64,
+    some: &[&Raw],
+    lake: &BTreeMap<Hour, Vec<String>>,
+) -> Result<(), Failure> {
+    for Raw { object, ticks, hours, .. } in some.iter().copied() {
+        let keys: Vec<&str> = hours.iter().filter_map(|hour| lake.get(hour)).flatten().map(String::as_str).collect();
+        let insert = pg::query(
+            "insert into covered_objects (key, etag, size, ticks, hours, lake_keys, run_id)
+             values ($1, $2, $3, $4, $5, $6, $7)
+             on conflict (key) do update
+                 set (etag, size, ticks, hours, lake_keys, run_id, noted_at, deleted_at)
+                     = (excluded.etag, excluded.size, excluded.ticks, excluded.hours, excluded.lake_keys, excluded.run_id,
+                        now(), null)",
+        )
+        .bind(&*object.key)
+        .bind(&*object.etag)
+        .bind(object.size.cast_signed())
+        .bind(ticks.cast_signed())
+        .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+        .bind(keys)
+        .bind(run_id);
+        index.write("covered_objects", insert).await?;
+    }
+    Ok(())
+}
+
+/// Forgets that objects were about to be deleted.
+pub async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
+    let delete = pg::query("delete from covered_objects where key = any ($1) and deleted_at is null").bind(keys);
+    index.write("covered_objects", delete).await.map(drop)
+}
+
+/// The keys of objects that were about to be deleted when a run ended.
+pub async fn announced(index: &mut Index) -> Result<Vec<String>, Failure> {
+    let keys = pg::query_scalar("select key from covered_objects where deleted_at is null order by key")
+        .fetch_all(&mut index.connection);
+    in_time(index.patience, keys).await.map_err(|error| index.failed("reading covered_objects in", error))
+}
+
+/// Notes of objects that the index does not know any more that they are deleted.
+pub async fn note_deleted(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
+    let update = pg::query("update covered_objects set deleted_at = now() where key = any ($1) and deleted_at is null")
+        .bind(keys);
+    index.write("covered_objects", update).await.map(drop)
+}
+
+/// The hours of a range that lack raw objects for that reason.
+pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
+    let hours = pg::query_scalar(
+        "select distinct hour from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
+    )
+    .bind(range.start.start())
+    .bind(range.end.start())
+    .fetch_all(&mut index.connection);
+    let hours: Result<Vec<Timestamp>, _> = in_time(index.patience, hours).await;
+    let hours = hours.map_err(|error| index.failed("reading covered_objects in", error))?;
+    Ok(hours.into_iter().map(Hour::of).collect())
+}
+
+/// The keys of the objects that an hour lacks for that reason.
+pub async fn keys_of(index: &mut Index, hour: Hour) -> Result<BTreeSet<String>, Failure> {
+    let keys = pg::query_scalar("select key from covered_objects where hours @> array[$1]")
+        .bind(hour.start())
+        .fetch_all(&mut index.connection);
+    let keys: Result<Vec<String>, _> = in_time(index.patience, keys).await;
+    keys.map(BTreeSet::from_iter).map_err(|error| index.failed("reading covered_objects in", error))
+}

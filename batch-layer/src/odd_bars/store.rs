@@ -1,0 +1,262 @@
+//! The tables around odd bars.
+
+use crate::hour::Hour;
+use crate::judging::store::{UNKNOWN_SOURCE, WITH_HINDSIGHT};
+use anomalies::bars::hours::{self, DETECTOR, Odd};
+use common::Timestamp;
+use futures::TryStreamExt;
+use service::pg;
+use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::{Acquire, Row};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// A bar is no record of a partition.
+const NO_PARTITION: i32 = -1;
+
+const SECOND: i64 = 1_000_000;
+
+/// A symbol whose hours have changed since they were looked at.
+#[derive(Debug)]
+pub struct Mark {
+    pub symbol: String,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// How many findings have come and gone.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    pub added: u64,
+    pub gone: u64,
+}
+
+impl Changed {
+    pub fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.gone += other.gone;
+    }
+}
+
+impl Mark {
+    /// The first hour that has changed, and the last one, in seconds since 1970.
+    pub fn changed(&self) -> (i64, i64) {
+        (self.first.micros() / SECOND, self.last.micros() / SECOND)
+    }
+
+    fn known(&self) -> Range<Timestamp> {
+        let (first, last) = self.changed();
+        between(hours::known(first, last))
+    }
+
+    fn judged(&self) -> Range<Timestamp> {
+        let (first, last) = self.changed();
+        between(hours::judged(first, last))
+    }
+}
+
+fn between(seconds: Range<i64>) -> Range<Timestamp> {
+    at(seconds.start)..at(seconds.end)
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(seconds * SECOND)
+}
+
+/// A bar's place: its hours since 1970.
+fn number(at: Timestamp) -> i64 {
+    at.micros().div_euclid(Timestamp::HOUR)
+}
+
+/// Marks symbols that have a bar in an hour, or have had one until now.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn mark(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    symbols: &BTreeSet<String>,
+) -> Result<(), sqlx::Error> {
+    pg::query(
+        "insert into stale_bars as known (symbol, first_hour, last_hour)
+         select symbol, $1, $1
+         from unnest($2::text[]) as s (symbol)
+         on conflict (symbol) do update
+             set (first_hour, last_hour)
+                 = (least(known.first_hour, excluded.first_hour), greatest(known.last_hour, excluded.last_hour))
+             where excluded.first_hour < known.first_hour or excluded.last_hour > known.last_hour",
+    )
+    .bind(hour.start())
+    .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
+    .execute(transaction.acquire().await?)
+    .await
+    .map(drop)
+}
+
+/// Marks all bars, unless it was this detector that has looked at those that are not marked.
+pub async fn mark_all_of_others(connection: &mut PgConnection, detector: &str) -> Result<(), sqlx::Error> {
+    let known: Option<String> =
+        pg::query_scalar("select detector from judged_bars").fetch_optional(&mut *connection).await?;
+    if known.as_deref() == Some(detector) {
+        return Ok(());
+    }
+    pg::query(
+        "insert into stale_bars as known (symbol, first_hour, last_hour)
+         select symbol, min(hour), max(hour) from hourly_stock_summary group by symbol
+         on conflict (symbol) do update
+             set (first_hour, last_hour)
+                 = (least(known.first_hour, excluded.first_hour), greatest(known.last_hour, excluded.last_hour))",
+    )
+    .execute(&mut *connection)
+    .await?;
+    pg::query(
+        "insert into judged_bars (detector) values ($1) on conflict (is_the_only_row) do update set detector = $1",
+    )
+    .bind(detector)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew.
+pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark>, sqlx::Error> {
+    let rows = pg::query("select symbol, first_hour, last_hour from stale_bars order by symbol limit $1 for update")
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
+    let mark = |row: &sqlx::postgres::PgRow| {
+        Ok(Mark { symbol: row.try_get("symbol")?, first: row.try_get("first_hour")?, last: row.try_get("last_hour")? })
+    };
+    rows.iter().map(mark).collect()
+}
+
+/// How many bars are to be read of each.
+pub async fn count_bars(connection: &mut PgConnection, marks: &[Mark]) -> Result<Vec<usize>, sqlx::Error> {
+    let counts: Vec<i64> = pg::query_scalar(
+        "select (select count(*)
+                 from hourly_stock_summary s
+                 where s.symbol = asked.symbol and s.hour >= asked.since and s.hour < asked.until)
+         from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) with ordinality
+                  as asked (symbol, since, until, number)
+         order by number",
+    )
+    .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+    .bind(marks.iter().map(|mark| mark.known().start).collect::<Vec<_>>())
+    .bind(marks.iter().map(|mark| mark.known().end).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
+}
+
+/// The bars that have to be known of each.
+pub async fn bars(connection: &mut PgConnection, marks: &[Mark]) -> Result<Vec<Vec<hours::Hour>>, sqlx::Error> {
+    let mut rows = pg::query(
+        "select asked.number, extract(epoch from hour)::bigint as at, low::float8, high::float8, close::float8,
+                volume::float8
+         from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) with ordinality
+                  as asked (symbol, since, until, number)
+                  join hourly_stock_summary s
+                       on s.symbol = asked.symbol and s.hour >= asked.since and s.hour < asked.until
+         order by asked.number, hour",
+    )
+    .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+    .bind(marks.iter().map(|mark| mark.known().start).collect::<Vec<_>>())
+    .bind(marks.iter().map(|mark| mark.known().end).collect::<Vec<_>>())
+    .fetch(connection);
+    let mut all = vec![Vec::new(); marks.len()];
+    while let Some(row) = rows.try_next().await? {
+        let number = usize::try_from(row.try_get::<i64, _>(0)? - 1).unwrap_or(0);
+        all[number].push(hours::Hour {
+            at: row.try_get(1)?,
+            low: row.try_get(2)?,
+            high: row.try_get(3)?,
+            close: row.try_get(4)?,
+            volume: row.try_get(5)?,
+        });
+    }
+    Ok(all)
+}
+
+/// Writes what was found of each mark, in place of what was said of the same bars before.
+pub async fn replace(
+    connection: &mut PgConnection,
+    marks: &[Mark],
+    found: &[Vec<Odd>],
+) -> Result<Changed, sqlx::Error> {
+    let rows: Vec<(&str, &Odd)> =
+        marks.iter().zip(found).flat_map(|(mark, found)| found.iter().map(|odd| (&*mark.symbol, odd))).collect();
+    let gone = delete(connection, marks, &rows).await?;
+    Ok(Changed { added: write(connection, &rows).await?, gone })
+}
+
+/// Deletes what is not found any more; gives how many.
+async fn delete(connection: &mut PgConnection, marks: &[Mark], rows: &[(&str, &Odd)]) -> Result<u64, sqlx::Error> {
+    let deleted = pg::query(
+        "delete from anomalies a
+         using unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as stale (symbol, since, until)
+         where a.source = $4 and a.kafka_partition = $5 and a.kafka_offset >= $6 and a.detector = $7
+           and a.symbol = stale.symbol and a.time >= stale.since and a.time < stale.until
+           and (a.version <> $8
+                or not exists (select from unnest($9::text[], $10::timestamptz[], $11::text[]) as new (symbol, time, kind)
+                               where new.symbol = a.symbol and new.time = a.time and new.kind = a.kind))",
+    )
+    .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+    .bind(marks.iter().map(|mark| mark.judged().start).collect::<Vec<_>>())
+    .bind(marks.iter().map(|mark| mark.judged().end).collect::<Vec<_>>())
+    .bind(UNKNOWN_SOURCE)
+    .bind(NO_PARTITION)
+    .bind(marks.iter().map(|mark| number(mark.first)).min().unwrap_or(i64::MAX))
+    .bind(DETECTOR.name)
+    .bind(DETECTOR.version.cast_signed())
+    .bind(rows.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, odd)| at(odd.at)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, odd)| odd.view.kind()).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(deleted.rows_affected())
+}
+
+/// Of what is found again the time stays at which it was found first. Gives how many are new.
+async fn write(connection: &mut PgConnection, rows: &[(&str, &Odd)]) -> Result<u64, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let written: Vec<bool> = pg::query_scalar(
+        "insert into anomalies as a
+             (source, kafka_partition, kafka_index, detector, version, verdict, reason, judged_at, kafka_offset, symbol,
+              time, kind, score, observed, expected)
+         select $1, $2, 0, $3, $4, 'confirmed', $5, now(), found.*
+         from unnest($6::bigint[], $7::text[], $8::timestamptz[], $9::text[], $10::float8[], $11::float8[],
+                     $12::float8[]) as found
+         on conflict on constraint anomalies_pkey do update
+             set (score, observed, expected) = (excluded.score, excluded.observed, excluded.expected)
+             where (a.score, a.observed, a.expected)
+                       is distinct from (excluded.score, excluded.observed, excluded.expected)
+         -- Whether it is new.
+         returning a.xmax = 0",
+    )
+    .bind(UNKNOWN_SOURCE)
+    .bind(NO_PARTITION)
+    .bind(DETECTOR.name)
+    .bind(DETECTOR.version.cast_signed())
+    .bind(WITH_HINDSIGHT)
+    .bind(rows.iter().map(|(_, odd)| number(at(odd.at))).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, odd)| at(odd.at)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, odd)| odd.view.kind()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, odd)| odd.score).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, odd)| odd.observed).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, odd)| odd.expected).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await?;
+    Ok(written.into_iter().filter(|is_new| *is_new).count() as u64)
+}
+
+/// The marked symbols are up to date.
+pub async fn unmark(connection: &mut PgConnection, marks: &[Mark]) -> Result<(), sqlx::Error> {
+    pg::query("delete from stale_bars where symbol = any($1)")
+        .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(drop)
+}

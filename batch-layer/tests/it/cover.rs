@@ -1,0 +1,266 @@
+//! `compact --delete-covered`: which raw objects go, which stay, and what is left after any end.
+
+use crate::support::{LONG, Outcome, Tick, World, finish, key, lines, some_ticks};
+use crate::verify::{HOURS, agreeing, verify};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use testing::{Child, HttpProxy, Treatment, stack};
+
+const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+const DELETE: [&str; 6] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00", "--delete-covered"];
+const EXPORT: [&str; 5] = ["export", "--from", "2025-06-02", "--to", "2025-06-03"];
+
+/// The raw objects that are there.
+async fn raw(world: &World) -> BTreeSet<String> {
+    world.bucket.list("raw/").await.unwrap().into_iter().map(|object| object.key).collect()
+}
+
+/// Where each tick of the archive stands, by what an export finds.
+async fn places(world: &World) -> Vec<String> {
+    let outcome = world.run_ok(&EXPORT).await;
+    let place = |line: &str| line.rsplitn(4, ',').take(3).collect::<Vec<_>>().join(" ");
+    let mut places: Vec<String> = outcome.stdout.lines().skip(1).map(place).collect();
+    places.sort();
+    places
+}
+
+fn expected(ticks: &[Tick]) -> Vec<String> {
+    let mut places: Vec<String> = ticks.iter().map(|tick| format!("0 {} {}", tick.offset, tick.partition)).collect();
+    places.sort();
+    places
+}
+
+/// Three hours that the lake has, in five objects, one of which has ticks of two hours.
+async fn in_the_lake(world: &World) -> Vec<Tick> {
+    let (first, second, third) = (some_ticks(10, 0, 0, 100), some_ticks(11, 0, 100, 100), some_ticks(12, 1, 0, 50));
+    world.put(&key(10, 0, 0), &first[..60]).await;
+    world.put(&key(10, 0, 60), &[&first[60..], &second[..10]].concat()).await;
+    world.put(&key(11, 0, 110), &second[10..50]).await;
+    world.put(&key(11, 0, 150), &second[50..]).await;
+    world.put(&key(12, 1, 0), &third).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    [first, second, third].concat()
+}
+
+async fn untouched(world: &World) -> Vec<String> {
+    world.rows("select concat_ws(' ', hour, ticks, computed_at) from batch_hours order by 1").await
+}
+
+#[tokio::test]
+async fn objects_whose_every_tick_an_earlier_run_has_written_to_the_lake_are_deleted_and_nothing_else_changes() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 100)).await;
+    world.run_ok(&DAY).await;
+    // The run that writes the lake deletes nothing of it.
+    let outcome = world.run_ok(&DELETE).await;
+    assert_eq!(raw(&world).await.len(), 1, "{}", outcome.stderr);
+    let (hours, summary) = (untouched(&world).await, world.summary().await);
+    let outcome = world.run_ok(&DELETE).await;
+    assert!(outcome.stderr.contains("1 raw object deleted, whose ticks the lake has"), "{}", outcome.stderr);
+    assert_eq!(raw(&world).await, BTreeSet::new());
+    for _ in 0..2 {
+        for run in [&DAY[..], &COMPACT, &DELETE] {
+            let outcome = world.run_ok(run).await;
+            assert!(!outcome.stderr.contains("WARN"), "{run:?} {}", outcome.stderr);
+        }
+    }
+    assert_eq!((untouched(&world).await, world.summary().await), (hours, summary));
+    assert_eq!(places(&world).await, expected(&some_ticks(10, 0, 0, 100)));
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+    let known = world
+        .rows(
+            "select concat_ws(' ', key, ticks, deleted_at is not null, lake_keys[1] is not null) from covered_objects",
+        )
+        .await;
+    assert_eq!(known, [format!("{} 100 t t", key(10, 0, 0))]);
+    assert_eq!(world.number("select count(*) from archive_hours where status = 'incomplete'").await, 0);
+}
+
+#[tokio::test]
+async fn a_dry_run_names_what_would_go_and_what_stays_and_does_nothing() {
+    let world = World::create().await;
+    in_the_lake(&world).await;
+    world.bucket.put(&key(13, 0, 900), lines(&some_ticks(13, 0, 900, 5)) + "no tick\n").await.unwrap();
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    let (before, rows) = (raw(&world).await, world.footprint().await);
+    let outcome = world.run_ok(&[&DELETE[..], &["--dry-run"]].concat()).await;
+    let said: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!(said.len(), 7, "{}", outcome.stdout);
+    let both = said.iter().find(|line| line.contains("+0+0000000060")).unwrap();
+    assert!(both.starts_with("delete ") && both.contains("bytes): 2025-06-02T10:00Z, 2025-06-02T11:00Z"), "{both}");
+    assert!(said[5].starts_with("keep ") && said[5].contains("+0+0000000900.json: nothing else has"), "{}", said[5]);
+    assert!(said[6].starts_with("5 raw objects, ") && said[6].contains("would be deleted, and 1 kept"), "{}", said[6]);
+    assert_eq!((raw(&world).await, world.footprint().await), (before, rows));
+    assert_eq!(world.number("select count(*) from covered_objects").await, 0);
+    let outcome = world.run(&[&COMPACT[..], &["--dry-run"]].concat()).await;
+    assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn objects_with_what_the_lake_does_not_have_stay_and_the_reason_is_said() {
+    let world = World::create().await;
+    let all = in_the_lake(&world).await;
+    // Lines that are no ticks; no offsets; ticks of an hour that is not in the lake; another version; a quote that is none.
+    world.bucket.put(&key(13, 0, 1300), lines(&some_ticks(13, 0, 1300, 5)) + "no tick\n").await.unwrap();
+    let placeless = lines(&some_ticks(14, 0, 1400, 5)).replace(r#""kafka_offset":"#, r#""other":"#);
+    world.bucket.put(&key(14, 0, 1400), placeless).await.unwrap();
+    let quoted = lines(&some_ticks(15, 0, 1500, 5)).replace(r#"{"volume""#, r#"{"bid":"none","volume""#);
+    world.bucket.put(&key(15, 0, 1500), quoted).await.unwrap();
+    world.put(&key(16, 0, 1600), &some_ticks(16, 0, 1600, 5)).await;
+    world.run_ok(&DAY).await;
+    world.run(&COMPACT).await;
+    world.put(&key(17, 0, 1700), &[some_ticks(12, 1, 50, 5), some_ticks(17, 0, 1700, 5)].concat()).await;
+    world.run_ok(&DAY).await;
+    world.put(&key(16, 0, 1600), &some_ticks(16, 0, 1600, 6)).await;
+    let outcome = world.run(&DELETE).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    for why in [
+        "that are no ticks",
+        "its lines tell no offsets",
+        "that cannot be read, which nothing else has",
+        "has changed since",
+    ] {
+        assert!(outcome.stderr.contains(why), "{why}: {}", outcome.stderr);
+    }
+    let left = raw(&world).await;
+    let stay =
+        [key(12, 1, 0), key(13, 0, 1300), key(14, 0, 1400), key(15, 0, 1500), key(16, 0, 1600), key(17, 0, 1700)];
+    assert_eq!(left, BTreeSet::from(stay), "{}", outcome.stderr);
+    assert!(places(&world).await.len() >= all.len());
+}
+
+#[tokio::test]
+async fn verify_reads_the_lake_in_the_place_of_what_was_deleted_and_says_so() {
+    let world = agreeing().await;
+    let compact = [&["compact"], &HOURS[..]].concat();
+    world.run_ok(&compact).await;
+    world.run_ok(&[&compact[..], &["--delete-covered"]].concat()).await;
+    assert_eq!(raw(&world).await, BTreeSet::new());
+    for _ in 0..2 {
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains("the lake stands for"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("expired"), "{}", outcome.stdout);
+        world.run_ok(&HOURS).await;
+    }
+    // It still compares: a value of realtime_stock that is another one is found.
+    world.execute("update realtime_stock set close = close + 1 where kafka_offset = (select min(kafka_offset) from realtime_stock)").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
+async fn allow_shrink_takes_nothing_from_hours_whose_objects_were_deleted_for_the_lakes_sake() {
+    let world = World::create().await;
+    let ticks = in_the_lake(&world).await;
+    world.run_ok(&DELETE).await;
+    let summary = world.summary().await;
+    world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+    world.run(&[&DAY[..], &["--recompute"]].concat()).await;
+    world.run_ok(&COMPACT).await;
+    assert_eq!(world.summary().await, summary);
+    assert_eq!(places(&world).await, expected(&ticks));
+}
+
+#[tokio::test]
+async fn late_ticks_and_objects_that_come_back_are_counted_once() {
+    let world = World::create().await;
+    let ticks = in_the_lake(&world).await;
+    world.run_ok(&DELETE).await;
+    let late = some_ticks(12, 1, 50, 5);
+    world.put(&key(15, 1, 50), &late).await;
+    world.put(&key(10, 0, 0), &ticks[..60]).await;
+    for _ in 0..2 {
+        world.run_ok(&DAY).await;
+        world.run_ok(&DELETE).await;
+    }
+    assert_eq!(places(&world).await, expected(&[ticks, late].concat()));
+    assert_eq!(raw(&world).await, BTreeSet::new());
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 255);
+}
+
+/// A run of which the store answers each deletion of a raw object so.
+async fn deleting(world: &World, status: u16) -> Outcome {
+    let target = stack("STACK_S3_ENDPOINT_URL").replace("http://", "");
+    let proxy = HttpProxy::start(&target, move |request| {
+        match request.method == "DELETE"
+            && request.path.contains("%2B0%2B0000000060") | request.path.contains("+0+0000000060")
+        {
+            true => Treatment::Answer { status, body: String::new() },
+            false => Treatment::Forward,
+        }
+    })
+    .await;
+    let mut command = world.command(&DELETE);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
+    finish(command).await
+}
+
+#[tokio::test]
+async fn an_object_that_the_store_does_not_delete_is_named_and_stops_no_other() {
+    for status in [403, 500] {
+        let world = World::create().await;
+        let ticks = in_the_lake(&world).await;
+        let outcome = deleting(&world, status).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("0000000060.json was not deleted"), "{}", outcome.stderr);
+        assert_eq!(raw(&world).await, BTreeSet::from([key(10, 0, 60)]), "{}", outcome.stderr);
+        assert_eq!(places(&world).await, expected(&ticks));
+        world.run_ok(&DELETE).await;
+        assert_eq!(raw(&world).await, BTreeSet::new());
+        assert_eq!(places(&world).await, expected(&ticks));
+    }
+}
+
+#[tokio::test]
+async fn a_lake_that_lost_or_changed_an_object_keeps_its_raw_objects() {
+    for content in [None, Some("garbage")] {
+        let world = World::create().await;
+        in_the_lake(&world).await;
+        let listed = world.bucket.list("lake/source=").await.unwrap();
+        // The very run that finds it writes it anew, and deletes nothing of the hour.
+        match content {
+            Some(content) => world.bucket.put(&listed[0].key, content).await.unwrap(),
+            None => world.bucket.delete(&listed[0].key).await.unwrap(),
+        }
+        let outcome = world.run(&[&DELETE[..], &["--dry-run"]].concat()).await;
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+        world.run_ok(&DELETE).await;
+        let left = raw(&world).await;
+        assert_eq!(left, BTreeSet::from([key(10, 0, 0), key(10, 0, 60)]));
+    }
+}
+
+#[tokio::test]
+async fn runs_that_are_killed_at_any_point_lose_no_tick_and_the_next_one_makes_them_good() {
+    let world = World::create().await;
+    let mut ticks = Vec::new();
+    for round in 0..8_i64 {
+        for hour in 8..14 {
+            let offset = 10_000 * hour + 100 * round;
+            let more = some_ticks(hour, 0, offset, 20);
+            world.put(&key(hour, 0, offset), &more).await;
+            ticks.extend(more);
+        }
+        world.run_ok(&DAY).await;
+        world.run_ok(&COMPACT).await;
+        let mut run = Child::spawn(world.command(&DELETE));
+        tokio::time::sleep(Duration::from_millis([150, 200, 250, 300, 350, 400, 500, 700][round as usize])).await;
+        run.sigkill();
+        run.wait_exit(LONG).await;
+        // Nobody need wait until the run counts as dead.
+        world.execute("delete from batch_lock").await;
+        // What it has left is no fault to whoever comes next.
+        let outcome = world.run_ok(&DAY).await;
+        assert!(!outcome.stderr.contains("gone from the archive"), "{}", outcome.stderr);
+    }
+    world.run_ok(&DELETE).await;
+    world.run_ok(&DELETE).await;
+    assert_eq!(places(&world).await, expected(&ticks));
+    assert_eq!(raw(&world).await, BTreeSet::new());
+    assert_eq!(world.number("select count(*) from covered_objects where deleted_at is null").await, 0);
+    assert_eq!(world.number("select count(*) from covered_objects").await, 48);
+}

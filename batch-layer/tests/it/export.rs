@@ -1,0 +1,277 @@
+//! Ranges of ticks out of the archive: from the lake, from raw objects, and where either is not what it was.
+
+use crate::support::{LONG, Outcome, Tick, World, finish, key, lines, some_ticks};
+use batch_layer::lake::file;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use testing::{Child, HttpProxy, Treatment, stack};
+
+const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+const EXPORT: [&str; 5] = ["export", "--from", "2025-06-02", "--to", "2025-06-03"];
+const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+
+/// The lines that CSV has of ticks that a test has made up, in the order of an export.
+fn expected(ticks: &[Tick]) -> Vec<String> {
+    let mut ticks: Vec<&Tick> = ticks.iter().collect();
+    ticks.sort_by_key(|tick| (tick.at.floor(3_600_000_000), &tick.symbol, tick.at, tick.partition, tick.offset));
+    ticks.iter().map(|tick| line(tick)).collect()
+}
+
+fn line(tick: &Tick) -> String {
+    let decimal = |units: i64| {
+        let text = format!("{}.{:04}", units / 10_000, units % 10_000);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    let Tick { symbol, at, open, close, volume, partition, offset } = tick;
+    let (open, close) = (decimal(*open), decimal(*close));
+    format!("{symbol},{at},{open},,,{close},{volume},,,,,stock_prices,{partition},{offset},0")
+}
+
+/// The lines below the header.
+fn exported(text: &str) -> Vec<String> {
+    let mut lines = text.lines();
+    let header = lines.next().unwrap_or_default();
+    assert!(header.starts_with("symbol,timestamp,open,"), "{header}");
+    lines.map(str::to_owned).collect()
+}
+
+async fn export(world: &World, more: &[&str]) -> Outcome {
+    world.run(&[&EXPORT[..], more].concat()).await
+}
+
+/// Two hours of which the first is in the lake, and late ticks of it are not.
+async fn half_in_the_lake(world: &World) -> Vec<Tick> {
+    let ticks = [some_ticks(13, 0, 0, 300), some_ticks(14, 1, 0, 200)].concat();
+    world.put(&key(13, 0, 0), &ticks[..300]).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    // Some of its records were archived before.
+    world.put(&key(14, 1, 0), &ticks[300..]).await;
+    world.put(&key(14, 1, 100), &ticks[400..]).await;
+    world.run_ok(&DAY).await;
+    ticks
+}
+
+#[tokio::test]
+async fn each_tick_of_a_range_is_exported_once_from_the_lake_or_from_raw_objects() {
+    let world = World::create().await;
+    let ticks = half_in_the_lake(&world).await;
+    let outcome = export(&world, &[]).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(exported(&outcome.stdout), expected(&ticks));
+    assert!(outcome.stderr.contains("1 hours from the lake, 1 from raw objects"), "{}", outcome.stderr);
+    // What the lake has is read there.
+    world.expire(&key(13, 0, 0)).await;
+    let outcome = export(&world, &[]).await;
+    assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&ticks)), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn a_range_of_any_time_and_some_symbols_has_those_ticks_alone() {
+    let world = World::create().await;
+    let ticks = half_in_the_lake(&world).await;
+    let (from, to) = ("2025-06-02T13:30:00Z", "2025-06-02T14:15:00Z");
+    let outcome = world.run_ok(&["export", "--from", from, "--to", to, "--symbol", "MSFT", "--symbol", "BRK-B"]).await;
+    let is_wanted = |tick: &&Tick| {
+        let at = tick.at.to_string();
+        (from..to).contains(&&*at) && ["MSFT", "BRK-B"].contains(&&*tick.symbol)
+    };
+    let wanted: Vec<Tick> = ticks.iter().filter(is_wanted).cloned().collect();
+    assert!(!wanted.is_empty());
+    assert_eq!(exported(&outcome.stdout), expected(&wanted));
+}
+
+#[tokio::test]
+async fn an_object_of_the_lake_that_is_gone_or_false_is_replaced_by_raw_objects() {
+    for content in [None, Some("garbage")] {
+        let world = World::create().await;
+        let ticks = half_in_the_lake(&world).await;
+        let listed = world.bucket.list("lake/source=").await.unwrap();
+        match content {
+            Some(content) => world.bucket.put(&listed[0].key, content).await.unwrap(),
+            None => world.bucket.delete(&listed[0].key).await.unwrap(),
+        }
+        let outcome = export(&world, &[]).await;
+        assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&ticks)), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("its raw objects are read"), "{}", outcome.stderr);
+        // Where neither is there any more, that is said.
+        world.expire(&key(13, 0, 0)).await;
+        world.run_ok(&DAY).await;
+        let outcome = export(&world, &[]).await;
+        assert_eq!((outcome.code, exported(&outcome.stdout)), (4, expected(&ticks[300..])), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("0 of its 300 ticks were found"), "{}", outcome.stderr);
+    }
+}
+
+#[tokio::test]
+async fn late_ticks_of_an_hour_whose_objects_have_expired_come_to_what_the_lake_has() {
+    let world = World::create().await;
+    let ticks = half_in_the_lake(&world).await;
+    world.expire(&key(13, 0, 0)).await;
+    let late = some_ticks(13, 0, 300, 5);
+    world.put(&key(15, 0, 300), &late).await;
+    world.run_ok(&DAY).await;
+    let outcome = export(&world, &[]).await;
+    assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&[ticks, late].concat())), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn an_hour_that_is_incomplete_or_that_nobody_has_read_is_named_and_the_exit_code_is_4() {
+    let world = World::create().await;
+    let ticks = half_in_the_lake(&world).await;
+    // The speed layer has more of the second hour, and nobody has read what lies in the folder of a third.
+    world.insert_realtime(&some_ticks(14, 1, 0, 210)).await;
+    world.fill_minute_bars().await;
+    world.run_ok(&DAY).await;
+    world.put(&key(16, 0, 1000), &some_ticks(16, 0, 1000, 5)).await;
+    let outcome = export(&world, &[]).await;
+    assert_eq!((outcome.code, exported(&outcome.stdout)), (4, expected(&ticks)), "{}", outcome.stderr);
+    let why = "hour 2025-06-02T14:00Z: exported as it is: 10 ticks of the speed layer are not in the archive";
+    assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("2025-06-02-16/ the first: nothing is exported of them"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn ticks_that_tell_no_offsets_are_exported_as_csv_and_named_where_the_lakes_columns_have_no_place() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 5);
+    let placeless = lines(&ticks).replace(r#""kafka_offset":"#, r#""other":"#);
+    world.bucket.put(&key(10, 0, 0), placeless).await.unwrap();
+    world.put(&key(11, 0, 5), &some_ticks(11, 0, 5, 5)).await;
+    world.run_ok(&DAY).await;
+    let outcome = export(&world, &[]).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let without = |line: String| format!("{},,", line.rsplitn(3, ',').last().unwrap());
+    let expected_lines = expected(&ticks).into_iter().map(without).chain(expected(&some_ticks(11, 0, 5, 5)));
+    assert_eq!(exported(&outcome.stdout), expected_lines.collect::<Vec<_>>());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ticks.parquet");
+    let outcome = export(&world, &["--format", "parquet", "--output", path.to_str().unwrap()]).await;
+    assert_eq!((outcome.code, rows(&path)), (4, 5), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("--format csv has them"), "{}", outcome.stderr);
+}
+
+fn rows(path: &Path) -> u64 {
+    file::each(File::open(path).unwrap(), &mut |_, _| ()).unwrap()
+}
+
+/// Files below a folder, by their paths in it.
+fn files(root: &Path) -> BTreeSet<String> {
+    let (mut found, mut folders) = (BTreeSet::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())),
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_folder_gets_a_file_for_each_hour_as_the_lake_has_them_and_a_file_has_them_all() {
+    let world = World::create().await;
+    let ticks = half_in_the_lake(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("all/");
+    let outcome = export(&world, &["--format", "parquet", "--output", &format!("{}/", whole.display())]).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let names = [13, 14].map(|hour| format!("source=stock_prices/date=2025-06-02/hour={hour}/ticks.parquet"));
+    assert_eq!(files(&whole), BTreeSet::from(names.clone()));
+    assert_eq!(names.map(|name| rows(&whole.join(name))), [300, 200]);
+    let one = folder.path().join("one.parquet");
+    let outcome = export(&world, &["--format", "parquet", "--output", one.to_str().unwrap()]).await;
+    assert_eq!((outcome.code, rows(&one)), (0, 500), "{}", outcome.stderr);
+    let csv = folder.path().join("one.csv");
+    let outcome = export(&world, &["--output", csv.to_str().unwrap()]).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(exported(&fs::read_to_string(&csv).unwrap()), expected(&ticks));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is left beside them");
+}
+
+#[tokio::test]
+async fn standard_output_takes_parquet_as_a_whole_and_who_has_seen_enough_of_it_ends_the_run_in_peace() {
+    let world = World::create().await;
+    half_in_the_lake(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("piped.parquet");
+    let mut command = world.command(&[&EXPORT[..], &["--format", "parquet"]].concat());
+    command.stdout(File::create(&path).unwrap()).stderr(Stdio::null());
+    let status = tokio::task::spawn_blocking(move || command.status()).await.unwrap().unwrap();
+    assert!(status.success());
+    assert_eq!(rows(&path), 500);
+    let mut shell = Command::new("bash");
+    let program = env!("CARGO_BIN_EXE_batch-layer");
+    shell.args(["-o", "pipefail", "-c", &format!("{program} {} | true", EXPORT.join(" "))]);
+    shell.env_clear().env("PATH", std::env::var("PATH").unwrap());
+    shell.envs(world.bucket.env()).env("DATABASE_URL", world.database.url()).env("AWS_EC2_METADATA_DISABLED", "true");
+    let outcome = finish(shell).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn a_run_that_fails_or_is_killed_leaves_the_file_that_was_there() {
+    let world = World::create().await;
+    half_in_the_lake(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ticks.csv");
+    fs::write(&path, "before").unwrap();
+    let target = stack("STACK_S3_ENDPOINT_URL").replace("http://", "");
+    let proxy = HttpProxy::start(&target, |request| match request.path.contains("%2B1%2B") {
+        true => Treatment::StallAfter(10),
+        false => Treatment::Forward,
+    })
+    .await;
+    let mut command = world.command(&[&EXPORT[..], &["--output", path.to_str().unwrap()]].concat());
+    command.env("S3_ENDPOINT_URL", format!("http://{}", proxy.address()));
+    let mut run = Child::spawn(command);
+    let is_reading = || proxy.requests().iter().any(|request| request.path.contains("%2B1%2B"));
+    testing::eventually("the second hour is read", LONG, async || is_reading()).await;
+    run.sigkill();
+    run.wait_exit(LONG).await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), "before");
+    let outcome = export(&world, &["--output", path.to_str().unwrap()]).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(exported(&fs::read_to_string(&path).unwrap()).len(), 500);
+    assert_eq!(files(folder.path()), BTreeSet::from(["ticks.csv".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_a_configuration_error() {
+    let world = World::create().await;
+    for flags in [
+        &["export", "--from", "2025-06-03", "--to", "2025-06-02"][..],
+        &["export", "--from", "yesterday"],
+        &["export"],
+        &["export", "--from", "2025-06-02", "--format", "xlsx"],
+        &["export", "--from", "2025-06-02", "--output", "/nowhere/at/all/ticks.csv"],
+    ] {
+        let outcome = world.run(flags).await;
+        assert_eq!(outcome.code, 2, "{flags:?} {}", outcome.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_user_that_may_only_read_the_database_can_export() {
+    let world = World::create().await;
+    let ticks = half_in_the_lake(&world).await;
+    let reader = format!("reader_{}", world.database.name());
+    world
+        .execute(&format!(
+            "create role {reader} login password 'secret';
+             grant select on all tables in schema public to {reader};"
+        ))
+        .await;
+    let mut url = url::Url::parse(world.database.url()).unwrap();
+    url.set_username(&reader).unwrap();
+    url.set_password(Some("secret")).unwrap();
+    let mut command = world.command(&EXPORT);
+    command.env("DATABASE_URL", url.as_str());
+    let outcome = finish(command).await;
+    world.execute(&format!("drop owned by {reader}; drop role {reader}")).await;
+    assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&ticks)), "{}", outcome.stderr);
+}
