@@ -37,6 +37,9 @@ create table batch_runs
     hours_failed   integer     not null default 0,
     objects_read   bigint      not null default 0,
     bytes_read     bigint      not null default 0,
+    -- of the computed ones: those read from the lake, and its objects that were read for them; the two above are of raw ones
+    hours_from_lake   integer  not null default 0,
+    lake_objects_read bigint   not null default 0,
     ticks          bigint      not null default 0,
     rejected_lines bigint      not null default 0,
     duplicates     bigint      not null default 0,
@@ -419,6 +422,20 @@ create table lake_objects
 );
 
 create index lake_objects_hour_idx on lake_objects (hour);
+
+-- Which raw objects the lake has an hour's ticks of, as they were when it was written: while they are the same, the hour may be
+-- read from the lake in their place.
+create table lake_sources
+(
+    hour   timestamptz not null,
+    -- what the lake's keys begin with
+    prefix text        not null collate "C",
+    key    text        not null collate "C",
+    etag   text        not null,
+    -- as in archive_objects
+    format text        not null,
+    constraint lake_sources_pkey primary key (hour, prefix, key)
+);
 
 -- Raw objects that batch-layer compact --delete-covered has deleted, because the lake has each of their ticks. A row goes when
 -- its object is there again and was read.

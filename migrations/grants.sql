@@ -48,6 +48,7 @@ begin
             ('batch_writer', 'archive_newest', '{select, insert, update}'),
             ('batch_writer', 'covered_objects', '{select, insert, update, delete}'),
             ('batch_writer', 'lake_objects', '{select, insert, update, delete}'),
+            ('batch_writer', 'lake_sources', '{select, insert, delete}'),
             ('batch_writer', 'rejected_lines', '{select, insert, update, delete}'),
             ('batch_writer', 'technical_indicators', '{select, insert, update, delete}'),
             ('batch_writer', 'stale_indicators', '{select, insert, update, delete}'),

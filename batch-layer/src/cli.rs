@@ -4,7 +4,7 @@ use crate::archive::{CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTempl
 use crate::export::ExportArgs;
 use crate::hour::{Hour, hours_covering};
 use crate::index::Index;
-use crate::lake::CompactArgs;
+use crate::lake::{CompactArgs, FromLake, SourceArgs};
 use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use common::Timestamp;
@@ -47,11 +47,15 @@ pub struct Args {
     #[command(flatten)]
     pub engine: EngineArgs,
 
+    #[command(flatten)]
+    pub lake: SourceArgs,
+
     /// Print what would be computed and why, and write nothing at all.
     #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
 
-    /// Read and compute every hour of the window again, changed or not, wherever its objects lie.
+    /// Read and compute every hour of the window again, changed or not, wherever its objects lie; from the lake where that
+    /// has them (--from-lake).
     #[arg(long, help_heading = "What to do")]
     pub recompute: bool,
 
@@ -444,9 +448,10 @@ impl Args {
         let shrink = if self.allow_shrink { " --allow-shrink" } else { "" };
         let (from, to) = (plan.window.start, plan.window.end);
         let share = if self.share { " --share" } else { "" };
+        let lake = if self.lake.from_lake == FromLake::Never { " --from-lake never" } else { "" };
         format!(
             "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} \
-             --slack {slack:?}{recompute}{shrink}{share}"
+             --slack {slack:?}{recompute}{shrink}{share}{lake}"
         )
     }
 

@@ -46,7 +46,7 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
         let mut known =
             if has_tables { index.folders(&[&*folder.prefix], &format).await? } else { FxHashMap::default() };
         let known = known.remove(&*folder.prefix).unwrap_or_default();
-        let survey = compare(&folder, listing, known, &args.archive.file_name, true, args.recompute);
+        let survey = compare(&folder, listing, known, &args.archive.file_name, true, |_| args.recompute);
         note_folder(&folder, &survey, &mut hours);
     }
     if has_tables {

@@ -115,6 +115,8 @@ pub struct Computed {
     pub format: String,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
+    /// Ticks that were left out, because the same record had been counted before.
+    pub duplicates: u64,
     /// `None` where what was kept is of another version, or cannot be of this hour and its ticks.
     pub sum: Option<HourBars>,
     /// Records that were in the sums and were taken out.
@@ -334,7 +336,7 @@ impl Index {
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
         let row = pg::query(
-            "select location, gone_objects, objects, ticks, conflicts, bars, offsets, hour_sums.withdrawn, format,
+            "select location, gone_objects, objects, ticks, conflicts, duplicates, bars, offsets, hour_sums.withdrawn, format,
                     (select coalesce(sum(h.ticks), 0)::bigint
                      from archive_object_hours h join archive_objects o using (key)
                      where h.hour = $1 and h.merged and o.gone) as gone_placeless
@@ -398,6 +400,7 @@ fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
         gone_placeless: row.try_get::<i64, _>("gone_placeless")?.cast_unsigned(),
         format: row.try_get("format")?,
         conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
+        duplicates: row.try_get::<i64, _>("duplicates")?.cast_unsigned(),
         withdrawn: withdrawn.and_then(|offsets| state::decode_offsets(offsets).ok()).unwrap_or_default(),
         sum: sum.filter(|sum| sum.may_be_of(hour, ticks)),
     })

@@ -1,7 +1,8 @@
 //! The archive as a lake: hours that are over as Parquet, which desks and data teams read.
 //!
 //! [`mod@compact`] decides which hours are written; [`gather`] reads the raw objects of one, [`sort`] puts its ticks in order,
-//! [`mod@file`] writes them, [`look`] reads them back, and [`publish`] shows them to readers. [`table`] is what PostgreSQL
+//! [`mod@file`] writes them, [`look`] reads them back, [`publish`] shows them to
+//! readers, and [`read`] sums them up again. [`table`] is what PostgreSQL
 //! knows, and [`inventory`] holds it against what lies there.
 
 mod args;
@@ -14,12 +15,16 @@ pub(crate) mod gather;
 mod inventory;
 pub(crate) mod key;
 pub(crate) mod look;
+mod places;
 pub(crate) mod publish;
+mod read;
 mod row;
 pub(crate) mod sort;
+pub(crate) mod source;
 pub(crate) mod table;
 
 pub use args::CompactArgs;
 pub(crate) use args::prefix;
 pub use compact::run as compact;
+pub use source::{FromLake, SourceArgs};
 use table::Candidate;

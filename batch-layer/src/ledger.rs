@@ -17,6 +17,10 @@ pub struct Counts {
     pub objects_read: u64,
     /// As stored, compressed or not.
     pub bytes_read: u64,
+    /// Computed hours that were read from the lake.
+    pub hours_from_lake: u32,
+    /// Objects of the lake that were read for them.
+    pub lake_objects_read: u64,
     /// In the computed hours.
     pub ticks: u64,
     /// Symbols in the computed hours of which some tick has no volume.
@@ -36,6 +40,8 @@ impl Counts {
         self.hours_failed = later.hours_failed;
         self.objects_read += later.objects_read;
         self.bytes_read += later.bytes_read;
+        self.hours_from_lake += later.hours_from_lake;
+        self.lake_objects_read += later.lake_objects_read;
         self.ticks += later.ticks;
         self.without_volume += later.without_volume;
         self.rejected_lines += later.rejected_lines;
@@ -116,8 +122,8 @@ async fn update(
     pg::query(
         "update batch_runs
          set (finished_at, status, hours_computed, hours_failed, objects_read, bytes_read, ticks, rejected_lines,
-              duplicates, error, conflicts)
-             = (now(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+              duplicates, error, conflicts, hours_from_lake, lake_objects_read)
+             = (now(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          where run_id = $1
            -- Whoever has taken over the lock meanwhile has said what there is to say of this run.
            and status = 'running'",
@@ -133,6 +139,8 @@ async fn update(
     .bind(counts.duplicates.cast_signed())
     .bind(result.as_ref().err().map(ToString::to_string))
     .bind(counts.conflicts.cast_signed())
+    .bind(counts.hours_from_lake.cast_signed())
+    .bind(counts.lake_objects_read.cast_signed())
     .execute(connection)
     .await?;
     Ok(())

@@ -19,6 +19,7 @@ use crate::work::Work;
 use common::Timestamp;
 use service::Failure;
 use service::pg::Migrations;
+use service::words::counted;
 use std::ops::Range;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -148,8 +149,12 @@ async fn begin(index: &mut Index, args: &Args, plan: &mut Plan, bulk: &Bulk) -> 
 }
 
 fn report(counts: &Counts, started: Instant) {
+    let of_lake = match counts.hours_from_lake {
+        0 => String::new(),
+        hours => format!(" ({hours} of them from {} of the lake)", counted(counts.lake_objects_read, "object")),
+    };
     tracing::info!(
-        "{} hours computed, {} failed; {} objects read ({}), {} ticks, {} duplicates ({} in conflict), {} rejected \
+        "{} hours computed{of_lake}, {} failed; {} objects read ({}), {} ticks, {} duplicates ({} in conflict), {} rejected \
          lines, {} summaries without a volume; {:.1} s",
         counts.hours_computed,
         counts.hours_failed,

@@ -29,6 +29,8 @@ pub struct Summary<'a> {
     pub is_anew: bool,
     /// Keys of the objects that are in the sums now and were not before; `None`: all of the hour's.
     pub merged: Option<Vec<&'a str>>,
+    /// Keys of the lake's objects, where the hour was computed from them and nothing else.
+    pub of_lake: Option<&'a [String]>,
     /// The sums are of all objects that are there, and not only added to what was known.
     pub is_whole: bool,
     /// Objects in the sums that are no longer in the archive.
@@ -89,6 +91,9 @@ impl Summary<'_> {
         let mut touched = delete_rows(&mut transaction, self.hour, symbols.as_deref()).await?;
         touched.extend(self.insert_rows(&mut transaction).await?);
         self.note(&mut transaction).await?;
+        if let Some(keys) = self.of_lake {
+            lake::table::note_computed(&mut transaction, keys).await?;
+        }
         self.keep_sums(&mut transaction).await?;
         self.settle(&mut transaction).await?;
         // What follows is of several hours.

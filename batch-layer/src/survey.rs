@@ -54,8 +54,8 @@ pub struct Survey {
     pub passed_over: usize,
 }
 
-/// Compares a listing with what is known of the folder. `names` says what an object's name means. `force` makes every object
-/// a change, `by_format` those that were read in another way.
+/// Compares a listing with what is known of the folder. `names` says what an object's name means. `is_forced`:
+/// which objects are changes in any case; `by_format` makes those changes that were read in another way.
 #[must_use]
 pub fn compare(
     folder: &Folder,
@@ -63,7 +63,7 @@ pub fn compare(
     mut known: KnownObjects,
     names: &FileNameTemplate,
     by_format: bool,
-    force: bool,
+    is_forced: impl Fn(&str) -> bool,
 ) -> Survey {
     let mut survey = Survey::default();
     let twins = twins(listing.iter());
@@ -89,7 +89,8 @@ pub fn compare(
         let kind = match known {
             None => ChangeKind::New,
             Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
-            Some(known) if force || known.is_earlier(&object) || (by_format && !known.is_as_read) => ChangeKind::Forced,
+            Some(known) if known.is_earlier(&object) || (by_format && !known.is_as_read) => ChangeKind::Forced,
+            Some(_) if is_forced(&object.key) => ChangeKind::Forced,
             Some(known) => {
                 survey.back.extend(known.gone.then(|| object.key.to_string()));
                 continue;
@@ -173,7 +174,7 @@ mod tests {
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
-        compare(&folder(), listing, index, &names, true, force)
+        compare(&folder(), listing, index, &names, true, |_| force)
     }
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
         let index = ["f/t+0+0.json", "f/t+0+1.json"].map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+0.json.gz", "other"), object("f/t+0+2.json.zst", "more")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
-        let survey = compare(&folder(), listing, index.into_iter().collect(), &names, false, false);
+        let survey = compare(&folder(), listing, index.into_iter().collect(), &names, false, |_| false);
         let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
         assert_eq!(changes, [("f/t+0+0.json.gz", ChangeKind::Replaced), ("f/t+0+2.json.zst", ChangeKind::New)]);
         assert_eq!(survey.renamed, [("f/t+0+0.json".to_owned(), "f/t+0+0.json.gz".to_owned())]);
@@ -203,7 +204,7 @@ mod tests {
         let index = ["f/t+0+0.json", "f/t+0+1.json", "f/t+0+2.json"].map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+1.json", "etag"), object("f/t+0+2.json", "other")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
-        let survey = compare(&folder(), listing, index.into_iter().collect(), &names, false, false);
+        let survey = compare(&folder(), listing, index.into_iter().collect(), &names, false, |_| false);
         let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
         assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced)]);
         assert_eq!((survey.back, survey.gone), (vec!["f/t+0+1.json".to_owned()], Vec::new()));
@@ -216,7 +217,7 @@ mod tests {
             let object = Object { last_modified: at.map(Timestamp::from_micros), ..object("f/t+0+0.json", "etag") };
             let known = Known { stored_at: Timestamp::from_micros(5), has_rejects, ..known("etag") };
             let index = [("f/t+0+0.json".to_owned(), known)].into_iter().collect();
-            let survey = compare(&folder(), vec![object], index, &names, false, false);
+            let survey = compare(&folder(), vec![object], index, &names, false, |_| false);
             survey.changes.first().map(|change| change.kind)
         };
         assert_eq!(stored(Some(6), true), Some(ChangeKind::Forced));

@@ -8,6 +8,7 @@ mod compute;
 pub mod folders;
 mod growth;
 mod index;
+mod lake;
 mod lines;
 mod rules;
 mod stretch;
@@ -20,6 +21,7 @@ use crate::engine::Engine;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::covered;
+use crate::lake::source::Lake;
 use crate::ledger::Counts;
 use crate::progress::Progress;
 use crate::reader::{Broken, BrokenKind, Others, Reader};
@@ -77,6 +79,8 @@ pub struct Work {
     /// The newest tick that this run has read.
     newest: Option<Timestamp>,
     archive_delay: Duration,
+    /// `None`: no hour is read from there.
+    lake: Option<Lake>,
     /// Objects of the sink in the folders that were listed, and files of nobody's.
     objects_listed: usize,
     unknown_files: usize,
@@ -118,6 +122,7 @@ impl Work {
             wanting: BTreeSet::new(),
             newest: None,
             archive_delay: args.archive_delay,
+            lake: Lake::of(&args.lake),
             objects_listed: 0,
             unknown_files: 0,
             failed: BTreeSet::new(),

@@ -44,8 +44,9 @@ impl<'a> Tick<'a> {
 
     /// As [`Tick::new`], for a symbol that has been looked at, and without the reason: a `Result` of this size would be
     /// copied for each tick.
+    #[must_use]
     #[inline]
-    pub(crate) fn of_symbol(
+    pub fn of_symbol(
         symbol: Symbol<'a>,
         timestamp: Timestamp,
         prices: Prices,

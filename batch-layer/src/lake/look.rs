@@ -1,9 +1,11 @@
 //! Reading an object of the lake back from the store.
 
 use super::file;
+use super::read::{self, Asked};
 use super::sort::{nameless, rewound};
 use crate::archive::{Object, Store, StoreError};
 use crate::checksum::{Checksum, Content};
+use crate::scan::HourBars;
 use crate::stop::stopped;
 use crate::verify::Holdings;
 use common::Place;
@@ -79,6 +81,17 @@ impl Look<'_> {
         });
         let visited = visited.await.unwrap_or_else(|panic| Err(Unread::Damaged(panic.to_string())));
         if self.stop.is_cancelled() { Err(Unread::Away(stopped())) } else { visited }
+    }
+
+    /// Sums up an object's ticks.
+    pub async fn sum_up(self, object: &Object, asked: Asked) -> Result<HourBars, Unread> {
+        let (file, stop) = (self.fetch(object).await?, self.stop.clone());
+        let summed = tokio::task::spawn_blocking(move || read::sum_up(file, &asked, &|| stop.is_cancelled()));
+        let summed = match summed.await {
+            Ok(summed) => summed.map_err(|error| Unread::Damaged(error.to_string())),
+            Err(panic) => Err(Unread::Damaged(panic.to_string())),
+        };
+        if self.stop.is_cancelled() { Err(Unread::Away(stopped())) } else { summed }
     }
 
     /// A copy of an object on the disk.

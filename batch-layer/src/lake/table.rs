@@ -166,16 +166,34 @@ pub async fn note_etag(index: &mut Index, key: &str, object: &Object) -> Result<
     index.write("lake_objects", update).await.map(drop)
 }
 
+/// Notes that hours were computed anew from these objects: they are of what was computed then.
+///
+/// # Errors
+/// The database's.
+pub async fn note_computed(transaction: &mut PgTransaction<'_>, keys: &[String]) -> Result<(), sqlx::Error> {
+    pg::query(
+        "update lake_objects l set computed_at = b.computed_at
+         from batch_hours b
+         where l.key = any ($1) and b.hour = l.hour",
+    )
+    .bind(keys)
+    .execute(transaction.acquire().await?)
+    .await
+    .map(drop)
+}
+
 /// Takes an hour that is no more out of the lake: its objects count no longer, and the next run of `compact` deletes them.
 ///
 /// # Errors
 /// The database's.
 pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query("update lake_objects set state = 'superseded' where hour = $1 and state = 'verified'")
-        .bind(hour.start())
-        .execute(transaction.acquire().await?)
-        .await
-        .map(drop)
+    for statement in [
+        "update lake_objects set state = 'superseded' where hour = $1 and state = 'verified'",
+        "delete from lake_sources where hour = $1",
+    ] {
+        pg::query(statement).bind(hour.start()).execute(transaction.acquire().await?).await?;
+    }
+    Ok(())
 }
 
 fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
@@ -267,9 +285,24 @@ pub async fn switch(
             .execute(transaction.acquire().await?)
             .await?;
         }
+        note_sources(&mut transaction, candidate.hour, prefix).await?;
         lock::commit(transaction, token.as_ref()).await
     };
     in_time(index.patience, switched).await.map_err(|error| index.failed("writing lake_objects to", error))
+}
+
+/// Notes the raw objects that a lake has all ticks of an hour of. No other run changes the index meanwhile.
+async fn note_sources(transaction: &mut PgTransaction<'_>, hour: Hour, prefix: &str) -> Result<(), sqlx::Error> {
+    for statement in [
+        "delete from lake_sources where hour = $1 and prefix = $2",
+        "insert into lake_sources (hour, prefix, key, etag, format)
+         select h.hour, $2, o.key, o.etag, o.format
+         from archive_object_hours h join archive_objects o using (key)
+         where h.hour = $1 and not o.gone",
+    ] {
+        pg::query(statement).bind(hour.start()).bind(prefix).execute(transaction.acquire().await?).await?;
+    }
+    Ok(())
 }
 
 /// The keys of objects that no reader should see: those that were not shown to the end, and those that others replace.

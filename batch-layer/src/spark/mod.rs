@@ -16,12 +16,13 @@ pub use url::SparkUrl;
 
 use crate::archive::{Object, Store};
 use crate::reader::Reader;
-use crate::scan::{self, LineLayout, Scan, ScanOptions};
+use crate::scan::{self, HourBars, LineLayout, Scan, ScanOptions};
 use answer::{OtherLine, Sums};
+use common::Bar;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use statement::{Pattern, Question};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -113,7 +114,9 @@ impl Spark {
                 Ok(found) => {
                     self.unreadable = 0;
                     let found = some.into_iter().zip(found);
-                    scans.extend(found.filter_map(|(asked, scan)| Some((asked.object, scan?))));
+                    let found: Vec<_> = found.filter_map(|(asked, scan)| Some((asked.object, scan?))).collect();
+                    self.check_first(&found, reader).await?;
+                    scans.extend(found);
                 }
                 // One of them is what the server cannot read, or all are too much: each half is asked for by itself.
                 Err(QueryError::Failed(_) | QueryError::Large) if some.len() > 1 => {
@@ -154,6 +157,34 @@ impl Spark {
             path: format!("{}{}", self.options.archive, object.key),
             options,
         })
+    }
+
+    /// Reads one object of a statement's here as well: names and versions are those of the listing, and nothing else tells
+    /// whether the server has read the same archive.
+    async fn check_first(&self, scans: &[(Object, Scan)], reader: &Reader) -> Result<(), Failure> {
+        let Some((object, there)) = scans.first() else {
+            return Ok(());
+        };
+        match reader.sharing().read(object, None).await {
+            Ok(here) if is_same(&here, there) => Ok(()),
+            Ok(here) => {
+                let ticks = |scan: &Scan| scan.hours.iter().map(|(_, bars)| bars.ticks).sum::<u64>();
+                let archive = &self.options.archive;
+                Err(Failure::Configuration(anyhow::anyhow!(
+                    "Spark reads other content under {archive}{} than {}{} has ({} ticks of {} lines, and here {} of {}): is \
+                     {archive} the same archive (--spark-archive), or a copy?",
+                    object.key,
+                    self.store.location(),
+                    object.key,
+                    ticks(there),
+                    there.lines,
+                    ticks(&here),
+                    here.lines
+                )))
+            }
+            // It has changed, or cannot be read here: whoever reads it next says so.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Looks at the first lines of some objects.
@@ -259,6 +290,14 @@ impl Spark {
     fn has_given_up(&self) -> bool {
         self.unreadable >= UNREADABLE
     }
+}
+
+/// Whether two scans tell of the same ticks.
+fn is_same(one: &Scan, other: &Scan) -> bool {
+    let bars = |bars: &HourBars| bars.bars.iter().map(|(symbol, bar)| (symbol.as_str().to_owned(), *bar)).collect();
+    let sorted = |of: &HourBars| -> BTreeMap<String, Bar> { bars(of) };
+    let of = |scan: &Scan| scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks, sorted(bars))).collect::<Vec<_>>();
+    (one.lines, one.rejected) == (other.lines, other.rejected) && of(one) == of(other)
 }
 
 /// An object's sums with its other lines; `None` where they are not clear.

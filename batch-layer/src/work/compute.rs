@@ -1,5 +1,6 @@
 //! Computing the hours that are stale.
 
+use super::lake::OfLake;
 use super::{ROUNDS, Work};
 use crate::archive::Folder;
 use crate::engine::Summed;
@@ -29,6 +30,8 @@ pub(super) struct Due<'a> {
     is_forced: bool,
     pub(super) objects: &'a [Indexed],
     known: Option<&'a Computed>,
+    /// What is known of its sums was read from the lake, which has all that they are made of.
+    pub(super) from_lake: Option<&'a OfLake>,
     /// Hours that will be computed after it.
     pending: &'a FxHashSet<Hour>,
 }
@@ -43,7 +46,10 @@ pub(super) struct New<'a> {
 impl Due<'_> {
     /// Whether what is known of it cannot be added to.
     const fn needs_all(&self) -> bool {
-        self.is_forced || self.stale.replaced || self.stale.reread || self.is_read_otherwise
+        (self.is_forced && self.from_lake.is_none())
+            || self.stale.replaced
+            || self.stale.reread
+            || self.is_read_otherwise
     }
 
     /// Whether its sums have records that this run cannot read. Of an object of another prefix that was replaced they have
@@ -131,7 +137,7 @@ impl Work {
         if !is_changed && objects.iter().all(|object| object.merged) {
             return self.settle((hour, seen), &foreign).await;
         }
-        let known = self.index.computed(hour).await?;
+        let mut known = self.index.computed(hour).await?;
         let merged = objects.iter().chain(&foreign).filter(|object| object.merged).count();
         if known.as_ref().is_some_and(|known| known.is_of(merged as u64)) {
             // What was replaced is again what it was.
@@ -140,6 +146,12 @@ impl Work {
                 return self.settle((hour, seen), &foreign).await;
             }
         }
+        let from_lake = match &mut known {
+            Some(known) if foreign.is_empty() && (is_forced || known.sum.is_none()) => {
+                Box::pin(self.read_lake(&stale, known)).await?
+            }
+            _ => None,
+        };
         match (objects.is_empty(), foreign.is_empty()) {
             (true, true) if is_forced && self.is_written_from_kept(&stale, known.as_ref()) => {}
             (true, true) => return self.empty((stale, seen), known.as_ref(), is_forced).await,
@@ -151,7 +163,8 @@ impl Work {
         let has_other_sums = known.is_none_or(|known| *known.format != *self.format);
         let is_read_otherwise =
             objects.iter().any(|indexed| *indexed.format != *self.format) || (stale.reread && has_other_sums);
-        let due = Due { stale, seen, is_read_otherwise, foreign, is_forced, objects, known, pending };
+        let from_lake = from_lake.as_ref().filter(|_| !is_read_otherwise);
+        let due = Due { stale, seen, is_read_otherwise, foreign, is_forced, objects, known, from_lake, pending };
         let Some(new) = self.sums(&due).await? else {
             return Ok(());
         };
@@ -172,7 +185,7 @@ impl Work {
         let before = due.known.and_then(|known| known.sum.as_ref());
         // Rows of what has expired are mended by nothing else.
         let has_expired = due.known.is_some_and(|known| known.gone_objects > 0);
-        let are_kept = before.filter(|_| !due.is_forced && !has_expired);
+        let are_kept = before.filter(|_| !due.is_forced && !has_expired && due.from_lake.is_none());
         let changed = are_kept.map(|before| changed_symbols(before, &mut sum));
         // What comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest follows.
         let mut withdrawn = due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
@@ -192,12 +205,16 @@ impl Work {
         }
         self.note_conflicts(due.stale.hour, sum.conflicts);
         let conflicts = kept.map_or(0, |known| known.conflicts) + sum.conflicts.records;
+        let is_of_lake = due.from_lake.is_some() && added.is_some();
+        let is_of_lake_alone = added.as_ref().is_some_and(Vec::is_empty);
+        let from = self.origin(due, added.as_deref());
         let summary = Summary {
             hour: due.stale.hour,
             sum,
             changed,
             is_anew: due.is_forced,
             is_whole: added.is_none(),
+            of_lake: due.from_lake.filter(|_| is_of_lake_alone).map(|lake| &*lake.keys),
             merged: merged(due, added),
             gone_objects: gone,
             withdrawn,
@@ -215,6 +232,7 @@ impl Work {
         };
         let also_elsewhere = self.note_shared(hour, &shared);
         self.counts.hours_computed += 1;
+        self.counts.hours_from_lake += u32::from(is_of_lake);
         self.counts.ticks += sum.ticks;
         let without_volume = sum.bars.iter().filter(|(_, bar)| !bar.traded.is_known).count();
         self.counts.without_volume += without_volume as u64;
@@ -225,10 +243,9 @@ impl Work {
         self.counts.duplicates += sum.duplicates;
         self.counts.conflicts += sum.conflicts.records + also_elsewhere;
         self.progress.say(format_args!(
-            "hour {hour}: {} of {}{unknown} from {}, {} left out",
+            "hour {hour}: {} of {}{unknown} from {from}, {} left out",
             counted(sum.ticks, "tick"),
             counted(sum.bars.len() as u64, "symbol"),
-            counted(due.objects.len() as u64, "object"),
             counted(sum.duplicates, "duplicate")
         ));
         Ok(())

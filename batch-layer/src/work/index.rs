@@ -11,7 +11,7 @@ use crate::stop::stopped;
 use crate::survey::{Change, ChangeKind, OlderTwin, compare};
 use anyhow::Context as _;
 use futures::stream::{self, Stream, StreamExt};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::{counted, inflected};
 use std::sync::Arc;
@@ -99,8 +99,10 @@ impl Work {
                 // history.
                 let (is_own, is_near) = (self.touches_window(&folder), self.is_near(&folder));
                 let force = force && is_own && self.is_read_anew(&folder);
+                let spared = if force { Box::pin(self.spared(&folder)).await? } else { FxHashSet::default() };
+                let is_forced = |key: &str| force && !spared.contains(key);
                 let listed = listing.len();
-                let survey = compare(&folder, listing, known, &self.names, is_near, force);
+                let survey = compare(&folder, listing, known, &self.names, is_near, is_forced);
                 if is_near && listed > survey.passed_over {
                     self.near.insert(Arc::clone(&folder.prefix));
                 }

@@ -13,6 +13,7 @@ mod expired;
 mod export;
 mod failures;
 mod faults;
+mod from_lake;
 mod gaps;
 mod growth;
 mod identity;

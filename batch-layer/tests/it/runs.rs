@@ -273,6 +273,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         sum: old.computed(hour).await.unwrap().unwrap().sum.unwrap(),
         changed: None,
         is_anew: true,
+        of_lake: None,
         is_whole: true,
         merged: None,
         gone_objects: 0,

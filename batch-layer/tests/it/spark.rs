@@ -49,13 +49,7 @@ impl Archive {
     /// The objects in the order of their keys, each with what both say of it; `None` where Spark leaves it to our own scan.
     async fn both(&self) -> Vec<(Object, Option<Scan>, Scan)> {
         let store = Store::open(&StoreOptions::Local(self.folder.path().to_owned())).await.unwrap();
-        let flags = Flags::try_parse_from(["test"].iter().chain(&self.flags)).unwrap();
-        let format = Format {
-            file_name: FileNameTemplate::parse(CONFLUENT).unwrap(),
-            rules: Arc::new(flags.messages.rules(ProvenanceNames::default())),
-            csv: None,
-        };
-        let reader = Reader::new(store.clone(), format, CancellationToken::new());
+        let reader = self.reader(store.clone());
         let objects = store.list("").await.unwrap();
         let mut found = self.spark(store).await.scan(&objects, &reader).await.unwrap();
         let mut both = Vec::new();
@@ -65,6 +59,16 @@ impl Archive {
             both.push((object, at.map(|at| found.swap_remove(at).1), own));
         }
         both
+    }
+
+    fn reader(&self, store: Store) -> Reader {
+        let flags = Flags::try_parse_from(["test"].iter().chain(&self.flags)).unwrap();
+        let format = Format {
+            file_name: FileNameTemplate::parse(CONFLUENT).unwrap(),
+            rules: Arc::new(flags.messages.rules(ProvenanceNames::default())),
+            csv: None,
+        };
+        Reader::new(store, format, CancellationToken::new())
     }
 
     async fn spark(&self, store: Store) -> Spark {
@@ -103,6 +107,32 @@ fn print(scan: &Scan) -> Vec<String> {
         all.extend(of_hour);
     }
     all
+}
+
+#[tokio::test]
+async fn a_server_that_reads_another_archive_under_the_same_names_is_refused() {
+    let (archive, other) = (Archive::create().await, tempfile::tempdir().unwrap());
+    let name = key(10, 0, 0);
+    let ticks = some_ticks(10, 0, 0, 50);
+    archive.put(&name, lines(&ticks));
+    let mut cheaper = ticks.clone();
+    cheaper[40].close -= 1;
+    for content in [lines(&ticks[..30]), lines(&cheaper)] {
+        let path = other.path().join(&name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        let store = Store::open(&StoreOptions::Local(archive.folder.path().to_owned())).await.unwrap();
+        let options = SparkOptions {
+            url: archive.url.parse().unwrap(),
+            archive: format!("file://{}/", other.path().display()),
+            patience: PATIENCE,
+        };
+        let mut spark = Spark::connect(options, store.clone(), CancellationToken::new()).await.unwrap();
+        let objects = store.list("").await.unwrap();
+        let refused = spark.scan(&objects, &archive.reader(store)).await.unwrap_err();
+        assert!(matches!(refused, service::Failure::Configuration(_)), "{refused}");
+        assert!(refused.to_string().contains("--spark-archive"), "{refused}");
+    }
 }
 
 fn without_places(text: &str) -> String {

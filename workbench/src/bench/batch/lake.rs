@@ -49,7 +49,8 @@ pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
         bytes as f64 / ticks,
         raw as f64 / ticks
     );
-    let (mut speedups, mut mismatches) = (Vec::new(), 0);
+    let (ratios, mut mismatches) = recompute(args.rounds, &database, &source).await?;
+    let mut speedups = Vec::new();
     for round in 1..=args.rounds {
         let lines = peers.ask_symbol("lines", &source, &format!("{FOLDER}/*"))?;
         let lake = peers.ask_symbol("lake", &source, DAY)?;
@@ -67,8 +68,51 @@ pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
         "compact_cpu_s_per_million": rounded(usage.cpu_seconds * 1e6 / ticks),
         "compact_rss_mb": usage.peak_megabytes.round(),
         "duckdb_query_speedup": rounded(median(&speedups)),
+        "batch_from_parquet_ratio": rounded(median(&ratios)),
         "mismatches": mismatches,
     }))
+}
+
+/// Computes the hour anew from the lines and from the lake, in turn. Gives how many times as long the lines take, a round
+/// each, and how many rows differ.
+async fn recompute(rounds: u32, database: &TestDatabase, source: &Source) -> anyhow::Result<(Vec<f64>, u64)> {
+    const ANEW: [&str; 3] = ["--hour", HOUR_NAME, "--recompute"];
+    let (mut ratios, mut mismatches) = (Vec::new(), 0);
+    for round in 1..=rounds {
+        let (lines, of_lines) = ours::run_in(database, source, &[&ANEW[..], &["--from-lake", "never"]].concat())?;
+        let expected = rows(database).await?;
+        let (lake, of_lake) = ours::run_in(database, source, &ANEW)?;
+        mismatches += differing(&expected, &rows(database).await?);
+        println!(
+            "round {round}: the hour anew from lines {lines:.2} s, {:.2} CPU s, {:.0} MB, from the lake {lake:.2} s, {:.2} CPU s, \
+             {:.0} MB ({:.2})",
+            of_lines.cpu_seconds,
+            of_lines.peak_megabytes,
+            of_lake.cpu_seconds,
+            of_lake.peak_megabytes,
+            lines / lake
+        );
+        ratios.push(lines / lake);
+    }
+    let from_lake = "select count(*) from batch_runs where hours_from_lake = 1";
+    let from_lake: i64 = sqlx::query_scalar(from_lake).fetch_one(&mut database.connection().await).await?;
+    ensure!(from_lake == i64::from(rounds), "the hour was read from the lake {from_lake} times, and not {rounds}");
+    Ok((ratios, mismatches))
+}
+
+/// The hour's rows, as text.
+async fn rows(database: &TestDatabase) -> anyhow::Result<Vec<String>> {
+    let rows = sqlx::query_scalar(
+        "select concat_ws(' ', symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
+         from hourly_stock_summary order by hour, symbol",
+    );
+    Ok(rows.fetch_all(&mut database.connection().await).await?)
+}
+
+/// How many rows of two lists in order are not the same.
+fn differing(one: &[String], other: &[String]) -> u64 {
+    let differing = one.iter().zip(other).filter(|(one, other)| one != other).count();
+    (differing + one.len().abs_diff(other.len())) as u64
 }
 
 /// The size of what readers see, which must have all ticks.

@@ -1,0 +1,113 @@
+//! [`Places`]: a set of places that come in any order.
+//!
+//! The lake is sorted by symbol, so neighbouring offsets lie far apart in it. A bit for each takes a few nanoseconds, where
+//! [`Offsets`] looks for runs.
+
+use crate::scan::Offsets;
+use roaring::{RoaringBitmap, RoaringTreemap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many bits of a number lie in its block.
+const BITS: u32 = 16;
+const WORDS: usize = 1 << (BITS - 6);
+/// Blocks of a partition that are kept as bits: 32 MB. Beyond that they become [`RoaringTreemap`]s, which take what is in
+/// them.
+const MAX_BLOCKS: usize = 4096;
+
+type Block = Box<[u64; WORDS]>;
+
+#[derive(Debug, Default)]
+pub struct Places {
+    partitions: Vec<Partition>,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    number: i32,
+    blocks: FxHashMap<u64, Block>,
+    known: RoaringTreemap,
+}
+
+impl Places {
+    #[inline]
+    pub fn insert(&mut self, partition: i32, place: u64) {
+        match self.partitions.iter_mut().find(|of| of.number == partition) {
+            Some(of) => of.insert(place),
+            None => {
+                let mut of = Partition { number: partition, ..Partition::default() };
+                of.insert(place);
+                self.partitions.push(of);
+            }
+        }
+    }
+
+    /// The same as a set of a topic's.
+    #[must_use]
+    pub fn into_offsets(self, topic: &Arc<str>) -> Offsets {
+        let mut offsets = Offsets::of_topic(Arc::clone(topic));
+        for mut of in self.partitions {
+            of.spill();
+            offsets.add_all(Offsets::of_partition(topic, of.number, of.known));
+        }
+        offsets.settle();
+        offsets
+    }
+}
+
+impl Partition {
+    #[inline]
+    fn insert(&mut self, place: u64) {
+        let in_block = place % (1 << BITS);
+        let block = self.blocks.entry(place >> BITS).or_insert_with(|| Box::new([0; WORDS]));
+        block[(in_block / 64) as usize] |= 1 << (in_block % 64);
+        if self.blocks.len() > MAX_BLOCKS {
+            self.spill();
+        }
+    }
+
+    /// Moves the blocks to what is known.
+    fn spill(&mut self) {
+        let mut bitmaps: BTreeMap<u32, RoaringBitmap> = BTreeMap::new();
+        let mut blocks: Vec<(u64, Block)> = self.blocks.drain().collect();
+        blocks.sort_unstable_by_key(|(number, _)| *number);
+        for (number, block) in blocks {
+            let bytes: Vec<u8> = block.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let start = number << BITS;
+            *bitmaps.entry((start >> 32) as u32).or_default() |= RoaringBitmap::from_lsb0_bytes(start as u32, &bytes);
+        }
+        self.known |= RoaringTreemap::from_bitmaps(bitmaps);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn places_in_any_order_are_the_set_that_they_are_in_order(
+            places in proptest::collection::vec(
+                (0_i32..3, prop_oneof![3 => 0_u64..200_000, 1 => 0_u64..(1 << 52), 1 => (1_u64 << 32) - 3..(1 << 32) + 3]),
+                0..300,
+            ),
+            spills in any::<bool>(),
+        ) {
+            let mut of_lake = Places::default();
+            let mut expected = Offsets::of_topic("t".into());
+            for (number, (partition, place)) in places.iter().enumerate() {
+                of_lake.insert(*partition, *place);
+                expected.insert(*partition, *place);
+                if spills && number % 7 == 0 {
+                    of_lake.partitions.iter_mut().for_each(Partition::spill);
+                }
+            }
+            expected.settle();
+            let found = of_lake.into_offsets(&"t".into());
+            prop_assert_eq!(found.len(), expected.len());
+            prop_assert!(found.is_superset(&expected));
+        }
+    }
+}

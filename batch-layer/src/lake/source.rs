@@ -1,0 +1,169 @@
+//! The lake as a source: hours that it has whole, as the raw objects are now.
+
+use super::args::prefix;
+use super::look::{Look, Unread};
+use super::publish;
+use super::read::Asked;
+use super::table::{self, Counting};
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::scan::HourBars;
+use common::Timestamp;
+use rustc_hash::FxHashSet;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Whether hours are read from the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum FromLake {
+    /// Those that are computed anew, where it has all of their ticks
+    #[default]
+    Auto,
+    /// None
+    Never,
+}
+
+/// The lake, for who reads it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Lake")]
+pub struct SourceArgs {
+    /// Whether hours that are to be computed anew are read from the Parquet that `batch-layer compact` has written. It must
+    /// have all of an hour's ticks, of the same objects as they are now; else those are read. The digits are the same.
+    #[arg(long, env = "FROM_LAKE", default_value = "auto", value_enum, value_name = "WHEN")]
+    pub from_lake: FromLake,
+
+    /// What the lake's keys begin with, as `compact` was told.
+    #[arg(long, env = "LAKE_PREFIX", default_value = "lake/", value_parser = prefix, value_name = "PREFIX")]
+    pub lake_prefix: String,
+
+    /// Where an object of the lake may lie while it is read. No file is left there, however the run ends.
+    #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH")]
+    pub temp_dir: Option<PathBuf>,
+}
+
+/// Where the lake lies.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    prefix: String,
+    /// Where an object may lie while it is read.
+    pub folder: PathBuf,
+}
+
+/// What an hour's raw objects must be like.
+#[derive(Debug, Clone, Copy)]
+pub struct Required<'a> {
+    /// How they were read.
+    pub format: &'a str,
+    /// Of the store, as messages name it.
+    pub location: &'a str,
+}
+
+/// The hours of $1 to $2 that the lake below $3 has whole, if they were read as $4 says from $5: as many ticks as the summary;
+/// no object in its sums that the lake does not have, or had otherwise; none that the lake has and that is there no longer,
+/// unless it has expired.
+const COVERED: &str = "
+    select b.hour
+    from batch_hours b
+    where b.hour >= $1 and b.hour < $2
+      and b.format = $4
+      and b.location = $5
+      and b.ticks = (select sum(l.rows) from lake_objects l
+                     where l.hour = b.hour and l.state = 'verified' and starts_with(l.key, $3))
+      and not exists (select from archive_object_hours h join archive_objects o using (key)
+                      where h.hour = b.hour and h.merged
+                        and (o.gone or o.format <> $4
+                             or not exists (select from lake_sources s
+                                            where s.hour = h.hour and s.prefix = $3 and s.key = o.key and s.etag = o.etag
+                                              and s.format = o.format)))
+      and (b.gone_objects > 0
+           or not exists (select from lake_sources s
+                          where s.hour = b.hour and s.prefix = $3
+                            and not exists (select from archive_object_hours h
+                                            where h.hour = s.hour and h.key = s.key and h.merged)))";
+
+impl Lake {
+    /// `None`: nothing is to be read from there.
+    #[must_use]
+    pub fn of(args: &SourceArgs) -> Option<Self> {
+        let folder = args.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        (args.from_lake == FromLake::Auto).then(|| Self { prefix: args.lake_prefix.clone(), folder })
+    }
+
+    /// The hours of a range that it has whole.
+    ///
+    /// # Errors
+    /// Where the database fails; here and below.
+    pub async fn covered(
+        &self,
+        index: &mut Index,
+        hours: &Range<Hour>,
+        required: Required<'_>,
+    ) -> Result<Vec<Hour>, Failure> {
+        let rows = pg::query_scalar(COVERED)
+            .bind(hours.start.start())
+            .bind(hours.end.start())
+            .bind(&self.prefix)
+            .bind(required.format)
+            .bind(required.location)
+            .fetch_all(&mut index.connection);
+        let rows: Result<Vec<Timestamp>, _> = in_time(index.patience, rows).await;
+        let rows = rows.map_err(|error| index.failed("reading lake_sources in", error))?;
+        Ok(rows.into_iter().map(Hour::of).collect())
+    }
+
+    /// Its objects of an hour that it has whole; `None`: it has not.
+    pub async fn objects(
+        &self,
+        index: &mut Index,
+        hour: Hour,
+        required: Required<'_>,
+    ) -> Result<Option<Vec<Counting>>, Failure> {
+        let hours = hour..hour.plus(1);
+        match self.covered(index, &hours, required).await?.is_empty() {
+            true => Ok(None),
+            false => table::counting(index, &self.prefix, &hours).await.map(Some),
+        }
+    }
+
+    /// The keys of a folder's objects whose hours of a range are all among `covered`.
+    pub async fn spared(
+        &self,
+        index: &mut Index,
+        (folder, hours): (&str, &Range<Hour>),
+        covered: &[Hour],
+    ) -> Result<FxHashSet<String>, Failure> {
+        let keys = pg::query_scalar(
+            "select o.key
+             from archive_objects o join archive_object_hours h using (key)
+             where o.folder = $1 and h.hour >= $2 and h.hour < $3
+             group by o.key
+             having bool_and(h.hour = any ($4))",
+        )
+        .bind(folder)
+        .bind(hours.start.start())
+        .bind(hours.end.start())
+        .bind(covered.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+        .fetch_all(&mut index.connection);
+        let keys: Result<Vec<String>, _> = in_time(index.patience, keys).await;
+        Ok(keys.map_err(|error| index.failed("reading the index in", error))?.into_iter().collect())
+    }
+}
+
+/// What an object of the lake adds to its hour.
+///
+/// # Errors
+/// Where it is not the one that was compared, or cannot be read.
+pub async fn sum_up(look: Look<'_>, counting: &Counting) -> Result<HourBars, Unread> {
+    let object = publish::find(look.store, &counting.key).await?;
+    if *object.etag != *counting.etag || object.size != counting.size {
+        return Err(Unread::Damaged("it was overwritten".to_owned()));
+    }
+    let sum = look.sum_up(&object, Asked { hour: counting.hour, topic: counting.source.as_str().into() }).await?;
+    match sum.ticks == counting.seen.rows {
+        true => Ok(sum),
+        false => Err(Unread::Damaged(format!("it has {} of {} ticks", sum.ticks, counting.seen.rows))),
+    }
+}

@@ -1,0 +1,128 @@
+//! Hours out of the lake, in the place of the raw objects that it was made of.
+//!
+//! It is a source where an hour is to be computed anew and nothing has changed: its sums are what was kept of it, read from
+//! the ticks. What the lake does not tell, rejected lines and how many records came twice, is known from when the objects
+//! were read. An object of the lake that is not what it was is not believed; then the raw objects are read.
+
+use super::Work;
+use super::compute::Due;
+use crate::archive::Folder;
+use crate::hour::Hour;
+use crate::index::{Computed, Indexed, Stale};
+use crate::lake::look::{Look, Unread};
+use crate::lake::source::{self, Required};
+use crate::lake::table::Counting;
+use crate::scan::HourBars;
+use crate::stop::stopped;
+use crate::totals;
+use rustc_hash::FxHashSet;
+use service::Failure;
+use service::words::counted;
+use std::ops::Range;
+
+/// An hour that was read from the lake.
+pub(super) struct OfLake {
+    /// Of the objects that were read.
+    pub(super) keys: Vec<String>,
+}
+
+impl Work {
+    /// The objects of a folder that need not be read again where all of them would be: the lake has what they hold of the
+    /// window, and what is known of them was read by the same rules.
+    pub(super) async fn spared(&mut self, folder: &Folder) -> Result<FxHashSet<String>, Failure> {
+        let Some(lake) = self.lake.clone().filter(|_| !self.allow_shrink) else {
+            return Ok(FxHashSet::default());
+        };
+        let Range { start, end } = self.plan.around(&folder.hours);
+        let hours = start.max(self.plan.window.start)..end.min(self.plan.window.end);
+        let required = Required { format: &self.format, location: &self.store.location() };
+        let covered = lake.covered(&mut self.index, &hours, required).await?;
+        if covered.is_empty() {
+            return Ok(FxHashSet::default());
+        }
+        lake.spared(&mut self.index, (&folder.prefix, &self.plan.window), &covered).await
+    }
+
+    /// Reads an hour from the lake, where that has it as it is known, and puts it in the place of what was kept of it.
+    pub(super) async fn read_lake(&mut self, stale: &Stale, known: &mut Computed) -> Result<Option<OfLake>, Failure> {
+        let Some(lake) = self.lake.clone() else { return Ok(None) };
+        if stale.replaced || stale.reread || self.may_shrink(stale.hour) {
+            return Ok(None);
+        }
+        let location = self.store.location();
+        let required = Required { format: &self.format, location: &location };
+        let Some(objects) = lake.objects(&mut self.index, stale.hour, required).await? else { return Ok(None) };
+        let read = self.sum_up_lake(&objects, &lake.folder).await;
+        let read = read.and_then(|sum| believed(sum, stale.hour, known).map_err(|why| (None, Unread::Damaged(why))));
+        match read {
+            Ok(sum) => {
+                self.newest = self.newest.max(sum.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
+                known.sum = Some(HourBars { duplicates: known.duplicates, ..sum });
+                Ok(Some(OfLake { keys: objects.into_iter().map(|counting| counting.key).collect() }))
+            }
+            Err(_) if self.stop.is_cancelled() => Err(stopped()),
+            Err((key, unread)) => {
+                self.note_unread(stale.hour, key.as_deref(), &unread);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn sum_up_lake(
+        &mut self,
+        objects: &[Counting],
+        folder: &std::path::Path,
+    ) -> Result<HourBars, (Option<String>, Unread)> {
+        let mut sum = HourBars::default();
+        for counting in objects {
+            let look = Look { store: &self.store, folder, stop: &self.stop };
+            let of_object = |unread| (Some(counting.key.clone()), unread);
+            let part = source::sum_up(look, counting).await.map_err(of_object)?;
+            if !sum.offsets.is_disjoint(&part.offsets) {
+                return Err(of_object(Unread::Damaged("another object has some of its records".to_owned())));
+            }
+            let joined = totals::joined(sum, part);
+            sum = joined.ok_or_else(|| of_object(Unread::Damaged("it has too many symbols".to_owned())))?;
+            self.counts.lake_objects_read += 1;
+            self.progress.object(counting.size);
+        }
+        Ok(sum)
+    }
+
+    fn note_unread(&self, hour: Hour, key: Option<&str>, unread: &Unread) {
+        let why = match unread {
+            Unread::Moved => "is gone".to_owned(),
+            Unread::Damaged(why) => format!("is not believed: {why}"),
+            Unread::Away(failure) => format!("could not be read: {failure}"),
+        };
+        let what = key.map_or_else(|| "the lake".to_owned(), |key| format!("{}{key}", self.store.location()));
+        self.progress.warn(format_args!(
+            "hour {hour}: {what} {why}; what the lake was made of is read instead (batch-layer compact mends the lake)"
+        ));
+    }
+
+    /// What an hour was computed from, in words. `added`: objects that came to what was known; `None`: all.
+    pub(super) fn origin(&self, due: &Due<'_>, added: Option<&[&Indexed]>) -> String {
+        let objects = |count: usize| counted(count as u64, "object");
+        match (due.from_lake, added) {
+            (Some(lake), Some([])) => format!("{} of the lake", objects(lake.keys.len())),
+            (Some(lake), Some(added)) => {
+                format!("{} of the lake and {}", objects(lake.keys.len()), objects(added.len()))
+            }
+            _ => objects(due.objects.len()),
+        }
+    }
+}
+
+/// # Errors
+/// Why what the lake has of an hour is not what is known of it.
+fn believed(sum: HourBars, hour: Hour, known: &Computed) -> Result<HourBars, String> {
+    if !sum.may_be_of(hour, known.ticks) {
+        return Err(format!("it has {} ticks where {} were computed", sum.ticks, known.ticks));
+    }
+    let places = known.sum.as_ref().map(|known| &known.offsets);
+    match places.map_or(0, |places| places.missing_in(&sum.offsets)) {
+        0 => Ok(sum),
+        missing => Err(format!("it lacks {} that the summary has", counted(missing, "record"))),
+    }
+}
