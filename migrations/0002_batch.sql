@@ -33,6 +33,8 @@ create table batch_runs
     -- running, ok, partial (some hours failed), failed
     status         text        not null default 'running',
     arguments      text        not null,
+    -- what has summed up objects, and its version: local 0.1.0, spark 4.3.0
+    engine         text        not null default '',
     hours_computed integer     not null default 0,
     hours_failed   integer     not null default 0,
     objects_read   bigint      not null default 0,
@@ -192,6 +194,8 @@ create table batch_hours
     withdrawn   bigint      not null default 0,
     -- Records of which several objects tell different things. The first object by key counts.
     conflicts   bigint      not null default 0,
+    -- The run's, which may have left single objects to `local`.
+    engine      text        not null default '',
     constraint batch_hours_pkey primary key (hour),
     constraint batch_hours_run_id_fkey foreign key (run_id) references batch_runs
 );

@@ -22,6 +22,9 @@ pub enum Bulk {
     Spark(Box<Spark>),
 }
 
+/// This program by itself.
+const LOCAL: &str = concat!("local ", env!("CARGO_PKG_VERSION"));
+
 /// What the flags say of a cluster; `None` where there is to be none.
 ///
 /// # Errors
@@ -87,12 +90,12 @@ impl Bulk {
         })
     }
 
-    /// What `batch_runs` shows of it beside the flags.
+    /// What sums up objects, and its version.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub fn engine(&self) -> String {
         match self {
-            Self::Nothing => String::new(),
-            Self::Spark(spark) => format!(" --engine spark ({})", spark.version),
+            Self::Nothing => LOCAL.to_owned(),
+            Self::Spark(spark) => format!("spark {}", spark.version),
         }
     }
 
@@ -137,8 +140,8 @@ impl Bulk {
 
     /// Nothing.
     #[must_use]
-    pub fn describe(&self) -> String {
-        String::new()
+    pub fn engine(&self) -> String {
+        LOCAL.to_owned()
     }
 
     /// Any number.

@@ -448,10 +448,11 @@ impl Args {
         let shrink = if self.allow_shrink { " --allow-shrink" } else { "" };
         let (from, to) = (plan.window.start, plan.window.end);
         let share = if self.share { " --share" } else { "" };
+        let engine = if self.engine.engine == EngineKind::Spark { " --engine spark" } else { "" };
         let lake = if self.lake.from_lake == FromLake::Never { " --from-lake never" } else { "" };
         format!(
             "--bucket {bucket} --prefix {prefix} --from {from} --to {to} --grace {grace:?} \
-             --slack {slack:?}{recompute}{shrink}{share}{lake}"
+             --slack {slack:?}{recompute}{shrink}{share}{engine}{lake}"
         )
     }
 

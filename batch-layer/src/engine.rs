@@ -121,9 +121,32 @@ impl Engine {
             self.totals.take(hour);
         }
         let missing: Vec<_> = objects.iter().filter(|object| !self.totals.holds(hour, &object.key)).cloned().collect();
-        self.read_ahead(&missing).await?;
+        // What a cluster says of some objects is in memory until all of them are remembered.
+        for some in missing.chunks(self.bulk.at_once()) {
+            self.read_ahead(some).await?;
+            if let Some(unread) = self.read_some(hour, some, keep).await? {
+                return Ok(Some(unread));
+            }
+        }
+        let total = self.totals.take(hour);
+        match objects.first() {
+            // One of them was read for an earlier hour, changed since, and is missing here or too much.
+            _ if total.is_too_wide => Ok(Some(Summed::TooWide)),
+            Some(first) if total.objects.len() != objects.len() => Ok(Some(Summed::Moved(first.clone()))),
+            _ if total.depends_on_order() => Ok(None),
+            _ => self.find_conflicts(hour, objects, total).await.map(Some),
+        }
+    }
+
+    /// Reads and remembers some objects; gives what stands in the way of one.
+    async fn read_some(
+        &mut self,
+        hour: Hour,
+        some: &[Object],
+        keep: &impl Fn(Hour) -> bool,
+    ) -> Result<Option<Summed>, Failure> {
         let (reader, stop) = (self.reader.clone(), self.stop.clone());
-        let mut reads = stream::iter(missing)
+        let mut reads = stream::iter(some.to_vec())
             .map(|object| {
                 let reader = reader.clone();
                 async move {
@@ -141,14 +164,7 @@ impl Engine {
                 Err(error) => return unread(&object, error).map(Some),
             }
         }
-        let total = self.totals.take(hour);
-        match objects.first() {
-            // One of them was read for an earlier hour, changed since, and is missing here or too much.
-            _ if total.is_too_wide => Ok(Some(Summed::TooWide)),
-            Some(first) if total.objects.len() != objects.len() => Ok(Some(Summed::Moved(first.clone()))),
-            _ if total.depends_on_order() => Ok(None),
-            _ => self.find_conflicts(hour, objects, total).await.map(Some),
-        }
+        Ok(None)
     }
 
     /// Looks at what several objects tell of the same records, if there are such.

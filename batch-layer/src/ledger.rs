@@ -54,9 +54,13 @@ impl Counts {
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn begin(index: &mut Index, arguments: &str, looks_back: bool) -> Result<i64, Failure> {
+pub async fn begin(
+    index: &mut Index,
+    (arguments, engine): (&str, &str),
+    looks_back: bool,
+) -> Result<i64, Failure> {
     let token = index.lock.clone();
-    let begun = insert(&mut index.connection, token.as_ref(), arguments, looks_back);
+    let begun = insert(&mut index.connection, token.as_ref(), (arguments, engine), looks_back);
     let begun = in_time(index.patience, begun).await;
     begun.map_err(|error| index.failed("noting the run in", error))
 }
@@ -64,7 +68,7 @@ pub async fn begin(index: &mut Index, arguments: &str, looks_back: bool) -> Resu
 async fn insert(
     connection: &mut PgConnection,
     token: Option<&Token>,
-    arguments: &str,
+    (arguments, engine): (&str, &str),
     looks_back: bool,
 ) -> Result<i64, sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Members).await?;
@@ -77,9 +81,10 @@ async fn insert(
     )
     .execute(transaction.acquire().await?)
     .await?;
-    let insert = "insert into batch_runs (arguments, looks_back, token) values ($1, $2, $3::uuid) returning run_id";
+    let insert = "insert into batch_runs (arguments, engine, looks_back, token) values ($1, $2, $3, $4::uuid) returning run_id";
     let run_id = pg::query_scalar(insert)
         .bind(arguments)
+        .bind(engine)
         .bind(looks_back)
         .bind(token.map(Token::as_str))
         .fetch_one(transaction.acquire().await?)

@@ -144,8 +144,7 @@ async fn begin(index: &mut Index, args: &Args, plan: &mut Plan, bulk: &Bulk) -> 
     if let Some(last) = completeness::last_run(index).await? {
         plan.reach_back_from(last, args.hours.lookback);
     }
-    let arguments = args.describe(plan) + &bulk.describe();
-    ledger::begin(index, &arguments, plan.looks_back).await
+    ledger::begin(index, (&args.describe(plan), &bulk.engine()), plan.looks_back).await
 }
 
 fn report(counts: &Counts, started: Instant) {

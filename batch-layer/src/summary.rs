@@ -170,16 +170,17 @@ impl Summary<'_> {
         pg::query(
             "insert into batch_hours
                  (hour, format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id,
-                  conflicts)
-             select $1, $2, $3, $4 + count(*), $4, $5, $6, $7, $8, $9, $10
+                  conflicts, engine)
+             select $1, $2, $3, $4 + count(*), $4, $5, $6, $7, $8, $9, $10,
+                    (select engine from batch_runs where run_id = $9)
              from archive_object_hours join archive_objects using (key)
              where hour = $1 and merged and not gone
              on conflict (hour) do update
                  set (format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id, conflicts,
-                      computed_at)
+                      engine, computed_at)
                      = (excluded.format, excluded.location, excluded.objects, excluded.gone_objects, excluded.ticks,
                         excluded.symbols, excluded.duplicates, excluded.withdrawn, excluded.run_id,
-                        excluded.conflicts, now())",
+                        excluded.conflicts, excluded.engine, now())",
         )
         .bind(self.hour.start())
         .bind(self.format)

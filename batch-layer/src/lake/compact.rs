@@ -46,7 +46,7 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
     // Who has lost the lock must not go on.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
-    let run_id = match ledger::begin(&mut index, &args.describe(&window), false).await {
+    let run_id = match ledger::begin(&mut index, (&args.describe(&window), ""), false).await {
         Ok(run_id) => run_id,
         Err(failure) => {
             lock::release(&mut index).await;
