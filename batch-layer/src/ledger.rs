@@ -54,11 +54,7 @@ impl Counts {
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn begin(
-    index: &mut Index,
-    (arguments, engine): (&str, &str),
-    looks_back: bool,
-) -> Result<i64, Failure> {
+pub async fn begin(index: &mut Index, (arguments, engine): (&str, &str), looks_back: bool) -> Result<i64, Failure> {
     let token = index.lock.clone();
     let begun = insert(&mut index.connection, token.as_ref(), (arguments, engine), looks_back);
     let begun = in_time(index.patience, begun).await;
@@ -81,7 +77,8 @@ async fn insert(
     )
     .execute(transaction.acquire().await?)
     .await?;
-    let insert = "insert into batch_runs (arguments, engine, looks_back, token) values ($1, $2, $3, $4::uuid) returning run_id";
+    let insert =
+        "insert into batch_runs (arguments, engine, looks_back, token) values ($1, $2, $3, $4::uuid) returning run_id";
     let run_id = pg::query_scalar(insert)
         .bind(arguments)
         .bind(engine)

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::free_port;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,9 +35,10 @@ enum Link {
 }
 
 impl TcpProxy {
-    /// Listens on a free port of 127.0.0.1. `target` is `host:port`.
+    /// Listens on a free port of 127.0.0.1, which no outgoing connection takes while the proxy is cut. `target` is
+    /// `host:port`.
     pub async fn start(target: &str) -> Self {
-        Self::listen("127.0.0.1:0", target).await
+        Self::listen(&format!("127.0.0.1:{}", free_port()), target).await
     }
 
     /// # Panics

@@ -328,7 +328,10 @@ async fn a_run_by_spark_leaves_the_same_tables_as_one_by_itself() {
     let engine = async |world: &World| world.rows("select distinct engine from batch_hours").await;
     let (own, clusters) = (engine(&by_itself).await, engine(&by_spark).await);
     assert_eq!(own, [concat!("local ", env!("CARGO_PKG_VERSION"))]);
-    assert!(clusters.len() == 1 && clusters[0].starts_with("spark ") && clusters[0].len() > "spark ".len(), "{clusters:?}");
+    assert!(
+        clusters.len() == 1 && clusters[0].starts_with("spark ") && clusters[0].len() > "spark ".len(),
+        "{clusters:?}"
+    );
 }
 
 #[tokio::test]
