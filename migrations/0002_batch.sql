@@ -250,6 +250,8 @@ create table stale_bars
     symbol     text        not null collate "C",
     first_hour timestamptz not null,
     last_hour  timestamptz not null,
+    -- Counted, so that one that comes while they are looked at is seen.
+    changes    bigint      not null default 1,
     constraint stale_bars_pkey primary key (symbol)
 );
 

@@ -38,7 +38,7 @@ pub async fn refresh(index: &mut Index, args: &Args, stop: &CancellationToken) -
         if stop.is_cancelled() {
             return Err(stopped());
         }
-        match refresh_some(index).await.map_err(|error| failed(index, error))? {
+        match refresh_some(index, stop).await? {
             Some(more) => changed.add(more),
             None => break,
         }
@@ -62,21 +62,49 @@ async fn mark_all_of_others(index: &mut Index) -> Result<(), sqlx::Error> {
     in_time(patience, lock::commit(transaction, token.as_ref())).await
 }
 
-/// `None`: no symbol is marked.
-async fn refresh_some(index: &mut Index) -> Result<Option<Changed>, sqlx::Error> {
-    let (patience, token) = (index.patience, index.lock.clone());
-    let mut transaction = in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing)).await?;
-    let mut marks = in_time(patience, store::marks(&mut transaction, SYMBOLS_AT_ONCE)).await?;
+/// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a symbol that is marked anew
+/// meanwhile stays marked.
+async fn refresh_some(index: &mut Index, stop: &CancellationToken) -> Result<Option<Changed>, Failure> {
+    let failed = |index: &Index, error| index.failed("looking for odd bars in", error);
+    let (marks, bars) = match read_some(index).await {
+        Ok(some) => some,
+        Err(error) => return Err(failed(index, error)),
+    };
     if marks.is_empty() {
         return Ok(None);
     }
-    let counts = in_time(patience, store::count_bars(&mut transaction, &marks)).await?;
+    let until = stop.clone();
+    let judging = move || {
+        let judge = |(mark, bars): (&Mark, &Vec<_>)| {
+            (!until.is_cancelled()).then(|| hours::judge(hours::seed(&mark.symbol), bars, mark.changed()))
+        };
+        let found: Option<Vec<Vec<Odd>>> = marks.iter().zip(&bars).map(judge).collect();
+        (marks, found)
+    };
+    let judged = tokio::task::spawn_blocking(judging).await;
+    let (marks, found) = judged.map_err(|error| Failure::Infrastructure(error.into()))?;
+    let found = found.ok_or_else(stopped)?;
+    match write_some(index, &marks, &found).await {
+        Ok(changed) => Ok(Some(changed)),
+        Err(error) => Err(failed(index, error)),
+    }
+}
+
+/// Some marks, each with the bars that have to be known.
+async fn read_some(index: &mut Index) -> Result<(Vec<Mark>, Vec<Vec<hours::Hour>>), sqlx::Error> {
+    let (patience, connection) = (index.patience, &mut index.connection);
+    let mut marks = in_time(patience, store::marks(connection, SYMBOLS_AT_ONCE)).await?;
+    let counts = in_time(patience, store::count_bars(connection, &marks)).await?;
     marks.truncate(how_many(&counts));
-    let bars = in_time(patience, store::bars(&mut transaction, &marks)).await?;
-    let judge = |(mark, bars): (&Mark, &Vec<_>)| hours::judge(hours::seed(&mark.symbol), bars, mark.changed());
-    let found: Vec<Vec<Odd>> = marks.iter().zip(&bars).map(judge).collect();
-    let changed = in_time(patience, store::replace(&mut transaction, &marks, &found)).await?;
-    in_time(patience, store::unmark(&mut transaction, &marks)).await?;
+    let bars = in_time(patience, store::bars(connection, &marks)).await?;
+    Ok((marks, bars))
+}
+
+async fn write_some(index: &mut Index, marks: &[Mark], found: &[Vec<Odd>]) -> Result<Changed, sqlx::Error> {
+    let (patience, token) = (index.patience, index.lock.clone());
+    let mut transaction = in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing)).await?;
+    let changed = in_time(patience, store::replace(&mut transaction, marks, found)).await?;
+    in_time(patience, store::unmark(&mut transaction, marks)).await?;
     in_time(patience, lock::commit(transaction, token.as_ref())).await?;
-    Ok(Some(changed))
+    Ok(changed)
 }

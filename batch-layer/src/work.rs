@@ -177,6 +177,9 @@ impl Work {
         let reader = self.engine.reader.clone().beside(others);
         self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
         self.wanting = self.find_wanting().await?;
+        if self.allow_shrink {
+            self.covered = covered::hours(&mut self.index, &self.plan.window).await?;
+        }
         self.find_folders().await
     }
 
@@ -186,9 +189,9 @@ impl Work {
             return Ok(());
         }
         if self.allow_shrink {
-            self.covered = covered::hours(&mut self.index, stretch).await?;
-            if let Some(first) = self.covered.first() {
-                let hours = counted(self.covered.len() as u64, "hour");
+            let mut covered = self.covered.range(stretch.clone()).peekable();
+            if let Some(first) = covered.peek().copied() {
+                let hours = counted(covered.count() as u64, "hour");
                 self.progress.warn(format_args!(
                     "--allow-shrink takes nothing from {hours}, {first} the first: raw objects were deleted because the lake \
                      has them"

@@ -156,6 +156,7 @@ async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[
     insert_objects(&mut transaction, entries).await?;
     insert_hours(&mut transaction, entries, &summed).await?;
     insert_rejects(&mut transaction, entries).await?;
+    forget_covered(&mut transaction, &keys(entries)).await?;
     lock::commit(transaction, token).await
 }
 
@@ -437,12 +438,22 @@ async fn forget_deleted<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> R
 where
     for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
-    for statement in
-        ["delete from deleted_objects where key = any ($1)", "delete from covered_objects where key = any ($1)"]
-    {
-        pg::query(statement).bind(keys).execute(transaction.acquire().await?).await?;
-    }
-    Ok(())
+    let delete = pg::query("delete from deleted_objects where key = any ($1)").bind(keys);
+    delete.execute(transaction.acquire().await?).await.map(drop)
+}
+
+/// Objects that were deleted because the lake has their ticks are there again, with all of these. Of one that came again
+/// with fewer, as a sink writes an object by its first part, the lake has the others still.
+async fn forget_covered<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> Result<(), sqlx::Error>
+where
+    for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    let delete = pg::query(
+        "delete from covered_objects c
+         where key = any ($1)
+           and ticks <= (select coalesce(sum(h.ticks), 0) from archive_object_hours h where h.key = c.key)",
+    );
+    delete.bind(keys).execute(transaction.acquire().await?).await.map(drop)
 }
 
 async fn restore(
@@ -457,6 +468,7 @@ async fn restore(
         .bind(keys)
         .execute(transaction.acquire().await?)
         .await?;
+    forget_covered(&mut transaction, keys).await?;
     pg::query(
         "insert into stale_hours (hour, wanted, replaced)
          select distinct hour, $2, false from archive_object_hours where key = any ($1) and not merged

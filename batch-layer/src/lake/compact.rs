@@ -6,7 +6,7 @@ use super::gather::{Gathered, add_kept, gather};
 use super::inventory::Inventory;
 use super::look::{Look, Seen, Unread};
 use super::publish::{self, Part, Shown};
-use super::sort::{Sorted, nameless, rewound};
+use super::sort::{Sorted, Sorter, nameless, rewound};
 use super::table::{self, Asked, Candidate, Counting, LakeObject, Standing};
 use super::{file, key};
 use crate::archive::{Object, PrefixTemplate, Store, StoreError};
@@ -74,7 +74,8 @@ async fn show_covered(
     let folder = args.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
     // Any run is later than those that have written the lake.
     let (index, prefix, run_id) = (&mut index, &*args.lake_prefix, i64::MAX);
-    let mut cover = Cover { index, store, reader: &reader, prefix, folder: &folder, run_id, stop, is_dry: true };
+    let (reader, folder, format) = (&reader, &*folder, &*args.archive.format().describe());
+    let mut cover = Cover { index, store, reader, prefix, folder, run_id, format, stop, is_dry: true };
     let done = cover.run(window).await?;
     cover::failures(&done.failed).map_or(Ok(()), |what| Err(Failure::Partial(what)))
 }
@@ -192,8 +193,8 @@ impl Compaction {
 
     fn cover(&mut self) -> Cover<'_> {
         let (index, store, reader, stop) = (&mut self.index, &self.store, &self.reader, &self.stop);
-        let (prefix, folder, run_id) = (&*self.prefix, &*self.folder, self.run_id);
-        Cover { index, store, reader, prefix, folder, run_id, stop, is_dry: false }
+        let (prefix, folder, run_id, format) = (&*self.prefix, &*self.folder, self.run_id, &*self.format);
+        Cover { index, store, reader, prefix, folder, run_id, format, stop, is_dry: false }
     }
 
     fn report(&self) {
@@ -224,12 +225,14 @@ impl Compaction {
             objects.entry(counting.source.clone()).or_default();
         }
         for (topic, objects) in objects {
-            let gathered = gather(&self.reader, candidate.hour, &objects, &self.folder).await;
-            let mut gathered = gathered.map_err(|(object, error)| self.unread(&object, error))?;
+            // As in the summary: what was known before of a record counts.
+            let mut gathered = Gathered::new(Sorter::new(&self.folder));
             for counting in kept.iter().filter(|counting| counting.source == topic) {
                 let added = add_kept(gathered, self.look(), counting).await;
                 gathered = added.map_err(|error| unread(&counting.key, error))?;
             }
+            let gathered = gather(&self.reader, candidate.hour, &objects, gathered).await;
+            let gathered = gathered.map_err(|(object, error)| self.unread(&object, error))?;
             ticks += gathered.ticks(candidate.hour);
             let Gathered { sorter, holdings, .. } = gathered;
             self.counts.objects_read += objects.len() as u64;

@@ -39,6 +39,8 @@ pub struct Cover<'a> {
     pub prefix: &'a str,
     pub folder: &'a Path,
     pub run_id: i64,
+    /// How objects are read.
+    pub format: &'a str,
     pub stop: &'a CancellationToken,
     /// Says what would go, and deletes nothing.
     pub is_dry: bool,
@@ -97,7 +99,8 @@ impl Cover<'_> {
     /// Deletes what the lake has, of the hours of a window.
     pub async fn run(&mut self, window: &Range<Hour>) -> Result<Covered, Failure> {
         let location = self.store.location();
-        let asked = Asked { window, prefix: self.prefix, location: &location, run_id: self.run_id };
+        let asked =
+            Asked { window, prefix: self.prefix, location: &location, run_id: self.run_id, format: self.format };
         let standing = covered::standing(self.index, &asked).await?;
         let (mut done, mut compared) = (Covered::default(), Compared::default());
         compared.to_come = standing.iter().filter(|(_, lack)| lack.is_none()).map(|(hour, _)| *hour).collect();
@@ -239,7 +242,7 @@ impl Cover<'_> {
             if is_waiting || done.seen.contains(&raw.object.key) {
                 continue;
             }
-            match obstacle(&raw, compared, left) {
+            match obstacle(&raw, self.format, compared, left) {
                 None => covered.push(raw),
                 Some(why) => self.keep(&raw, why, done)?,
             }
@@ -329,7 +332,10 @@ impl Cover<'_> {
 }
 
 /// Why an object is not deleted.
-fn obstacle(raw: &Raw, compared: &Compared, left: &BTreeMap<Hour, String>) -> Option<String> {
+fn obstacle(raw: &Raw, format: &str, compared: &Compared, left: &BTreeMap<Hour, String>) -> Option<String> {
+    if raw.format != format {
+        return Some("batch-layer has read it by other flags about messages: give compact the same".to_owned());
+    }
     if raw.rejected > 0 {
         return Some("nothing else has those of its lines that are no ticks (rejected_lines)".to_owned());
     }

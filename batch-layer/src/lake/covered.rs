@@ -23,6 +23,8 @@ pub struct Raw {
     pub rejected: u64,
     /// Some of its ticks tell no offset.
     pub placeless: bool,
+    /// By which flags about messages, and which version of this program, it was read.
+    pub format: String,
     /// It could not be read last.
     pub is_broken: bool,
     /// All of its ticks are in summaries.
@@ -37,9 +39,11 @@ pub struct Asked<'a> {
     pub location: &'a str,
     /// Objects of the lake that this run has written are compared by a later one.
     pub run_id: i64,
+    /// How this run reads objects.
+    pub format: &'a str,
 }
 
-/// The hours of which raw objects are there, each with why the lake does not stand for them; `None`: it does.
+/// The hours of which raw objects are there that may go by what the index knows of them, each with why the lake does not stand for them; `None`: it does.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -60,11 +64,14 @@ pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<H
                      when l.hour is null
                        or l.computed_at <> b.computed_at and (b.gone_objects = 0 or l.rows <> b.ticks)
                          then 'the lake does not have it as it is'
-                     when l.run_id >= $5 then 'it was written to the lake by this very run: a later one compares it' end as lack
+                     when l.run_id >= $5 then 'it was written to the lake by this very run: a later one compares it'
+                     when exists (select from judged_hours) and not exists (select from judged_hours j where j.hour = b.hour)
+                         then 'batch-layer has not judged its anomalies yet' end as lack
          from batch_hours b left join lake l using (hour)
          where b.hour >= $1 and b.hour < $2
            and exists (select from archive_object_hours h join archive_objects o using (key)
-                       where h.hour = b.hour and not o.gone)
+                       where h.hour = b.hour and not o.gone and h.merged and not o.placeless and o.rejected_lines = 0
+                        and o.format = $6 and not exists (select from broken_objects x where x.key = o.key))
          order by b.hour",
     )
     .bind(asked.window.start.start())
@@ -72,6 +79,7 @@ pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<H
     .bind(asked.prefix)
     .bind(asked.location)
     .bind(asked.run_id)
+    .bind(asked.format)
     .fetch_all(&mut index.connection);
     let rows = in_time(index.patience, rows).await;
     let of = |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
@@ -82,7 +90,7 @@ pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<H
 /// The raw objects that have ticks of an hour, by key.
 pub async fn raw(index: &mut Index, hour: Hour) -> Result<Vec<Raw>, Failure> {
     let rows = pg::query(
-        r#"select o.key, o.etag, o.size, o.last_modified, o.rejected_lines, o.placeless,
+        r#"select o.key, o.etag, o.size, o.last_modified, o.rejected_lines, o.placeless, o.format,
                   exists (select from broken_objects b where b.key = o.key) as is_broken,
                   bool_and(h.merged) as is_merged, array_agg(h.hour) as hours, sum(h.ticks)::bigint as ticks
            from archive_objects o join archive_object_hours h using (key)
@@ -110,6 +118,7 @@ fn raw_of(row: &PgRow) -> Result<Raw, sqlx::Error> {
         hours: hours.into_iter().map(Hour::of).collect(),
         rejected: row.try_get::<i64, _>("rejected_lines")?.cast_unsigned(),
         placeless: row.try_get("placeless")?,
+        format: row.try_get("format")?,
         is_broken: row.try_get("is_broken")?,
         is_merged: row.try_get("is_merged")?,
     })

@@ -13,7 +13,6 @@ use crate::verify::Holdings;
 use common::decode::Record;
 use common::{Place, Price, Reject};
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -41,7 +40,7 @@ impl Gathered {
 }
 
 /// Reads `objects`, which come in the order of their keys: of two records with the same place the first counts, as in the
-/// summaries. `folder`: where ticks may be sorted.
+/// summaries. `gathered`: what is there already.
 ///
 /// # Errors
 /// Where an object cannot be read; with the object.
@@ -49,9 +48,9 @@ pub async fn gather(
     reader: &Reader,
     hour: Hour,
     objects: &[Object],
-    folder: &Path,
+    gathered: Gathered,
 ) -> Result<Gathered, (Object, ReadError)> {
-    let gatherer = Gatherer::new(hour, Gathered::new(Sorter::new(folder)), Placeless::Refused);
+    let gatherer = Gatherer::new(hour, gathered, Placeless::Refused);
     for object in objects {
         gatherer.read(reader, object).await.map_err(|error| (object.clone(), error))?;
     }
@@ -122,7 +121,7 @@ impl Gatherer {
     }
 }
 
-/// Adds those ticks of an object of the lake that are not there yet: their raw objects have expired. Gives why that cannot
+/// Adds those ticks of an object of the lake that are not there yet: raw objects of them are gone. Gives why that cannot
 /// be done.
 ///
 /// # Errors

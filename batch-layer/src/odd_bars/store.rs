@@ -22,6 +22,7 @@ pub struct Mark {
     pub symbol: String,
     first: Timestamp,
     last: Timestamp,
+    changes: i64,
 }
 
 /// How many findings have come and gone.
@@ -82,9 +83,9 @@ pub async fn mark(
          select symbol, $1, $1
          from unnest($2::text[]) as s (symbol)
          on conflict (symbol) do update
-             set (first_hour, last_hour)
-                 = (least(known.first_hour, excluded.first_hour), greatest(known.last_hour, excluded.last_hour))
-             where excluded.first_hour < known.first_hour or excluded.last_hour > known.last_hour",
+             set (first_hour, last_hour, changes)
+                 = (least(known.first_hour, excluded.first_hour), greatest(known.last_hour, excluded.last_hour),
+                    known.changes + 1)",
     )
     .bind(hour.start())
     .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
@@ -118,14 +119,19 @@ pub async fn mark_all_of_others(connection: &mut PgConnection, detector: &str) -
     .map(drop)
 }
 
-/// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew.
+/// At most `limit` marked symbols.
 pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark>, sqlx::Error> {
-    let rows = pg::query("select symbol, first_hour, last_hour from stale_bars order by symbol limit $1 for update")
+    let rows = pg::query("select symbol, first_hour, last_hour, changes from stale_bars order by symbol limit $1")
         .bind(limit)
         .fetch_all(connection)
         .await?;
     let mark = |row: &sqlx::postgres::PgRow| {
-        Ok(Mark { symbol: row.try_get("symbol")?, first: row.try_get("first_hour")?, last: row.try_get("last_hour")? })
+        Ok(Mark {
+            symbol: row.try_get("symbol")?,
+            first: row.try_get("first_hour")?,
+            last: row.try_get("last_hour")?,
+            changes: row.try_get("changes")?,
+        })
     };
     rows.iter().map(mark).collect()
 }
@@ -252,11 +258,15 @@ async fn write(connection: &mut PgConnection, rows: &[(&str, &Odd)]) -> Result<u
     Ok(written.into_iter().filter(|is_new| *is_new).count() as u64)
 }
 
-/// The marked symbols are up to date.
+/// The marked symbols are up to date, but for those that were marked anew since.
 pub async fn unmark(connection: &mut PgConnection, marks: &[Mark]) -> Result<(), sqlx::Error> {
-    pg::query("delete from stale_bars where symbol = any($1)")
-        .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
-        .execute(connection)
-        .await
-        .map(drop)
+    pg::query(
+        "delete from stale_bars using unnest($1::text[], $2::bigint[]) as done (symbol, changes)
+         where stale_bars.symbol = done.symbol and stale_bars.changes = done.changes",
+    )
+    .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+    .bind(marks.iter().map(|mark| mark.changes).collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .map(drop)
 }

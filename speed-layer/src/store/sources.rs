@@ -33,6 +33,9 @@ enum Relation {
     Taken(String),
 }
 
+/// How often a topic is looked up that others enter at the same time.
+const TRIES: u32 = 3;
+
 /// `known` are the sources of the topic's name, the newest first.
 fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation {
     let same = known.iter().find(|known| known.identity.may_be(found));
@@ -56,14 +59,29 @@ pub async fn identify(
     limits: &Limits,
     found: &TopicIdentity,
 ) -> sqlx::Result<Result<Source, anyhow::Error>> {
+    for _ in 0..TRIES {
+        if let Some(source) = try_identify(connection, config, limits, found).await? {
+            return Ok(source);
+        }
+    }
+    Err(sqlx::Error::RowNotFound)
+}
+
+/// `None` where another instance was quicker to enter it: it is known now, and only as what that one made of it.
+async fn try_identify(
+    connection: &mut PgConnection,
+    config: &Config,
+    limits: &Limits,
+    found: &TopicIdentity,
+) -> sqlx::Result<Option<Result<Source, anyhow::Error>>> {
     let mut transaction = limits.begin(connection).await?;
     let known = read(&mut transaction, &found.topic).await?;
     let mut first_partitions = found.partitions;
     let source = match relation(found, &config.group_id, &known) {
         Relation::Known { source, first_partitions } => {
-            return Ok(Ok(Source { id: source, topic: found.topic.clone(), first_partitions }));
+            return Ok(Some(Ok(Source { id: source, topic: found.topic.clone(), first_partitions })));
         }
-        Relation::Taken(group) => return Ok(Err(taken(found, &group, &config.group_id))),
+        Relation::Taken(group) => return Ok(Some(Err(taken(found, &group, &config.group_id)))),
         Relation::New => {
             if came_late(&mut transaction, config, found).await? {
                 first_partitions = 0;
@@ -74,9 +92,9 @@ pub async fn identify(
         Relation::Replaces(before) => {
             let why = replaced(found, known.iter().find(|known| known.source == before));
             if config.on_gap == OnGap::Stop {
-                return Ok(Err(anyhow!(
+                return Ok(Some(Err(anyhow!(
                     "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
-                )));
+                ))));
             }
             tracing::warn!(
                 topic = found.topic,
@@ -90,13 +108,12 @@ pub async fn identify(
         }
     };
     transaction.commit().await?;
-    // Another instance was quicker: it is known now, and only as what that one made of it.
     let Some(source) = source else {
-        return Err(sqlx::Error::RowNotFound);
+        return Ok(None);
     };
     let topic = &found.topic;
     tracing::info!(topic, source, "topic \"{topic}\" is source {source} in kafka_sources");
-    Ok(Ok(Source { id: source, topic: found.topic.clone(), first_partitions }))
+    Ok(Some(Ok(Source { id: source, topic: found.topic.clone(), first_partitions })))
 }
 
 /// Whether `--start latest` was given before the topic was there, so that all of it came after the start: it was missing
