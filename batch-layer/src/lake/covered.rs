@@ -43,7 +43,7 @@ pub struct Asked<'a> {
     pub format: &'a str,
 }
 
-/// The hours of which raw objects are there that may go by what the index knows of them, each with why the lake does not stand for them; `None`: it does.
+/// The hours of which raw objects are there, each with why the lake does not stand for them; `None`: it does.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -55,7 +55,12 @@ pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<H
               where hour >= $1 and hour < $2 and state = 'verified' and starts_with(key, $3)
               group by hour)
          select b.hour,
-                case when b.location not in ('', $4) then 'it was computed from another bucket'
+                case when not exists (select from archive_object_hours h join archive_objects o using (key)
+                                      where h.hour = b.hour and not o.gone and h.merged and not o.placeless
+                                        and o.rejected_lines = 0 and o.format = $6
+                                        and not exists (select from broken_objects x where x.key = o.key))
+                         then 'none of its objects may go'
+                     when b.location not in ('', $4) then 'it was computed from another bucket'
                      when exists (select from stale_hours s where s.hour = b.hour)
                        or exists (select from held_hours h where h.hour = b.hour)
                        or not exists (select from archive_hours a where a.hour = b.hour and a.status = 'complete')
@@ -70,8 +75,7 @@ pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<H
          from batch_hours b left join lake l using (hour)
          where b.hour >= $1 and b.hour < $2
            and exists (select from archive_object_hours h join archive_objects o using (key)
-                       where h.hour = b.hour and not o.gone and h.merged and not o.placeless and o.rejected_lines = 0
-                        and o.format = $6 and not exists (select from broken_objects x where x.key = o.key))
+                       where h.hour = b.hour and not o.gone)
          order by b.hour",
     )
     .bind(asked.window.start.start())

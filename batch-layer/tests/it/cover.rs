@@ -1,7 +1,8 @@
 //! `compact --delete-covered`: which raw objects go, which stay, and what is left after any end.
 
-use crate::support::{LONG, Outcome, Tick, World, finish, key, lines, some_ticks};
+use crate::support::{LONG, Outcome, Tick, World, at, finish, key, key_of, lines, some_ticks};
 use crate::verify::{HOURS, agreeing, verify};
+use batch_layer::hour::Hour;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use testing::{Child, HttpProxy, Treatment, stack};
@@ -276,4 +277,64 @@ async fn runs_that_are_killed_at_any_point_lose_no_tick_and_the_next_one_makes_t
     assert_eq!(raw(&world).await, BTreeSet::new());
     assert_eq!(world.number("select count(*) from covered_objects where deleted_at is null").await, 0);
     assert_eq!(world.number("select count(*) from covered_objects").await, 48);
+}
+
+#[tokio::test]
+async fn allow_shrink_takes_nothing_from_hours_of_earlier_days_that_the_lake_stands_for() {
+    let world = World::create().await;
+    let early = some_ticks(10, 0, 0, 100);
+    world.put(&key(10, 0, 0), &early).await;
+    world.put(&key_of(Hour::of(at(10 + 24 * 6, 0)), 0, 5000), &some_ticks(10 + 24 * 6, 0, 5000, 5)).await;
+    let window = ["--from", "2025-06-02T00", "--to", "2025-06-12T00"];
+    let compact = [&["compact"], &window[..]].concat();
+    world.run_ok(&window).await;
+    world.run_ok(&compact).await;
+    world.run_ok(&[&compact[..], &["--delete-covered"]].concat()).await;
+    assert_eq!(raw(&world).await, BTreeSet::new());
+    // A late tick of the first hour, in a folder that is listed days of hours later.
+    let late = some_ticks(10, 1, 9000, 1);
+    world.put(&key_of(Hour::of(at(10 + 24 * 6, 0)), 1, 9000), &late).await;
+    world.run(&[&window[..], &["--allow-shrink"]].concat()).await;
+    world.run_ok(&window).await;
+    let ticks = "select ticks from batch_hours order by hour limit 1";
+    assert_eq!(world.number(ticks).await, 101);
+    world.run_ok(&compact).await;
+    assert_eq!(world.number("select sum(rows)::bigint from lake_objects where state = 'verified'").await, 106);
+}
+
+#[tokio::test]
+async fn an_object_that_comes_again_with_fewer_ticks_takes_no_others_along() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 100);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    world.run_ok(&DELETE).await;
+    assert_eq!(raw(&world).await, BTreeSet::new());
+    world.put(&key(10, 0, 0), &ticks[..50]).await;
+    world.run(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+    world.run(&COMPACT).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 100);
+    assert_eq!(world.number("select count(*) from covered_objects").await, 1);
+    assert_eq!(places(&world).await, expected(&ticks));
+    // All of it: then nothing is covered any more.
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select count(*) from covered_objects").await, 0);
+    assert_eq!(places(&world).await, expected(&ticks));
+}
+
+#[tokio::test]
+async fn what_was_read_by_other_flags_or_was_not_judged_yet_stays() {
+    let world = World::create().await;
+    in_the_lake(&world).await;
+    let before = raw(&world).await;
+    let outcome = world.run(&[&DELETE[..], &["--map", "volume=amount"]].concat()).await;
+    assert_eq!(raw(&world).await, before, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("by other flags about messages"), "{}", outcome.stderr);
+    world.execute("delete from judged_hours where hour >= '2025-06-02T11:00Z'").await;
+    let outcome = world.run_ok(&DELETE).await;
+    assert!(outcome.stderr.contains("has not judged its anomalies yet"), "{}", outcome.stderr);
+    let gone: Vec<String> = before.difference(&raw(&world).await).cloned().collect();
+    assert_eq!(gone, [key(10, 0, 0)], "{}", outcome.stderr);
 }

@@ -242,7 +242,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     };
     let (mut old, mut new) = (index().await, index().await);
     assert!(matches!(lock::take(&mut old, LONG).await.unwrap(), Taken::Ours));
-    let old_run = ledger::begin(&mut old, "the old run", true).await.unwrap();
+    let old_run = ledger::begin(&mut old, ("the old run", ""), true).await.unwrap();
     assert!(matches!(lock::take(&mut new, Duration::ZERO).await.unwrap(), Taken::Ours));
     let before = world.footprint().await;
     let hour = batch_layer::hour::Hour::parse("2025-06-02T10").unwrap();
@@ -290,7 +290,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         summary.write(&mut old).await.map(drop),
         summary::withdraw(&mut old, hour, &seen).await,
         batch_layer::completeness::judge(&mut old, &window, (&BTreeSet::new(), &BTreeMap::new())).await.map(drop),
-        ledger::begin(&mut old, "the old run, once more", true).await.map(drop),
+        ledger::begin(&mut old, ("the old run, once more", ""), true).await.map(drop),
         old.settle(hour, &seen).await,
         old.mend(&["k".to_owned()]).await,
         old.restore(&[key(10, 0, 0)], true).await,
@@ -306,7 +306,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     assert_eq!(world.footprint().await, before);
     assert_eq!(world.number("select count(*) from stale_indicators").await, 1);
     // What the new run says of the old one stays said.
-    ledger::begin(&mut new, "the new run", true).await.unwrap();
+    ledger::begin(&mut new, ("the new run", ""), true).await.unwrap();
     ledger::finish(&mut old, old_run, &Counts::default(), &Ok(())).await;
     let runs = world.rows("select concat_ws(': ', arguments, status) from batch_runs order by run_id").await;
     assert_eq!(runs[1..], ["the old run: failed", "the new run: running"]);
