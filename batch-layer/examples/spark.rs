@@ -33,6 +33,11 @@ struct Args {
     /// A server of Sail's.
     #[arg(long)]
     sail: Option<String>,
+    /// The processes of the two, for the CPU that they use.
+    #[arg(long, value_name = "PROCESS")]
+    spark_process: Option<u32>,
+    #[arg(long, value_name = "PROCESS")]
+    sail_process: Option<u32>,
     /// A server of a cluster's, of which a worker is killed while it reads.
     #[arg(long, requires = "worker")]
     cluster: Option<String>,
@@ -59,14 +64,19 @@ async fn main() -> Result<()> {
     };
     let reader = Reader::new(store.clone(), format, CancellationToken::new());
     let objects = store.list("").await.context("listing the archive")?;
-    let (began, cpu) = (Instant::now(), cpu_seconds());
+    let (began, cpu) = (Instant::now(), cpu_seconds("self"));
     let own = read_here(&reader, &objects).await?;
-    let (local_s, local_cpu) = (began.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    let (local_s, local_cpu) = (began.elapsed().as_secs_f64(), cpu_seconds("self") - cpu);
     let rows: usize = own.values().map(Vec::len).sum();
     println!("local: {local_s:.2} s, {local_cpu:.2} s of CPU, {rows} hours of objects");
     let mut result = json!({ "bench": "spark", "ticks": args.ticks, "mismatches": 0, "local_s": round(local_s) });
     let mut mismatches = 0;
-    for (name, url) in [("spark", &args.spark), ("sail", &args.sail), ("cluster", &args.cluster)] {
+    let servers = [
+        ("spark", &args.spark, args.spark_process),
+        ("sail", &args.sail, args.sail_process),
+        ("cluster", &args.cluster, None),
+    ];
+    for (name, url, process) in servers {
         let Some(url) = url else {
             continue;
         };
@@ -75,9 +85,13 @@ async fn main() -> Result<()> {
         let mut spark = Spark::connect(options, store.clone(), CancellationToken::new()).await?;
         // The first statement of a JVM takes three times as long as any other.
         let first = read_there(&mut spark, &reader, &objects).await?;
-        let began = Instant::now();
+        let cpu = || process.map(|process| cpu_seconds(&process.to_string()));
+        let (began, cpu_before) = (Instant::now(), cpu());
         let second = read_there(&mut spark, &reader, &objects).await?;
         let mut seconds = began.elapsed().as_secs_f64();
+        let used =
+            cpu().zip(cpu_before).map_or(String::new(), |(now, before)| format!(", {:.2} s of CPU", now - before));
+        let rows: usize = second.values().map(Vec::len).sum();
         let differing = |there: &Prints| own.iter().filter(|(key, prints)| there.get(*key) != Some(prints)).count();
         mismatches += differing(&first) + differing(&second);
         if let (true, Some(worker)) = (name == "cluster", args.worker) {
@@ -89,7 +103,10 @@ async fn main() -> Result<()> {
             seconds = ended.as_secs_f64();
             println!("a worker was killed half-way");
         }
-        println!("{name} {}: {seconds:.2} s, {} objects, {} left to local", spark.version, spark.read, spark.left);
+        let (version, read, left) = (&spark.version, spark.read, spark.left);
+        println!(
+            "{name} {version}: {seconds:.2} s{used}, {rows} hours of objects; {read} objects read, {left} left to local"
+        );
         result[format!("{name}_s")] = round(seconds).into();
         spark.close().await;
     }
@@ -174,9 +191,9 @@ fn write_object(root: &Path, number: u64, ticks: u64) -> Result<()> {
     packed.finish().map(drop).context("writing an object")
 }
 
-/// What this process has used so far.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+/// What a process has used so far.
+fn cpu_seconds(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
     ticks / 100.0

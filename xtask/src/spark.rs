@@ -63,6 +63,7 @@ pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     let mut cargo = build::cargo();
     cargo.args(["run", "--quiet", "--release", "--package", "batch-layer", "--example", "spark", "--"]);
     cargo.args(["--spark", &spark.url(), "--sail", &sail.url()]);
+    cargo.args(["--spark-process", &spark.process.id().to_string(), "--sail-process", &sail.process.id().to_string()]);
     cargo.args(["--cluster", &cluster.connect.url(), "--worker", &cluster.workers[0].process.id().to_string()]);
     let status = cargo.args(arguments).status().context("cannot run cargo")?;
     drop((spark, sail, cluster));
