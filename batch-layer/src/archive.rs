@@ -202,14 +202,22 @@ impl Store {
         }
     }
 
+    /// An object as the store lists it.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`] where it is not there.
+    pub async fn find(&self, key: &str) -> Result<Object, StoreError> {
+        let listed = self.list(key).await?;
+        listed.into_iter().find(|object| &*object.key == key).ok_or(StoreError::Moved)
+    }
+
     /// Deletes an object that is still the one listed.
     ///
     /// # Errors
     /// [`StoreError::Moved`] where it is gone, or another one.
     pub async fn delete_listed(&self, object: &Object) -> Result<(), StoreError> {
-        let listed = self.list(&object.key).await?;
-        let is_there = |now: &Object| now.key == object.key && now.etag == object.etag && now.size == object.size;
-        if !listed.iter().any(is_there) {
+        let now = self.find(&object.key).await?;
+        if now.etag != object.etag || now.size != object.size {
             return Err(StoreError::Moved);
         }
         match self {

@@ -16,15 +16,14 @@ mod inventory;
 pub(crate) mod key;
 pub(crate) mod look;
 mod places;
-pub(crate) mod publish;
+mod publish;
 mod read;
 mod row;
 pub(crate) mod sort;
 pub(crate) mod source;
 pub(crate) mod table;
 
-pub use args::CompactArgs;
-pub(crate) use args::prefix;
+pub use args::{CompactArgs, LakeArgs};
 pub use compact::run as compact;
 pub use source::{FromLake, SourceArgs};
 use table::Candidate;

@@ -19,11 +19,11 @@ use service::pg::in_time;
 use store::{Changed, Mark};
 use tokio_util::sync::CancellationToken;
 
-/// Symbols of a transaction, unless they have more bars than there is memory for.
+/// Symbols that are looked at together, unless they have more bars than there is memory for.
 const SYMBOLS_AT_ONCE: i64 = 500;
 
 /// Looks at the bars that have changed, some symbols at a time; at all of them, where another detector did last. `stop` ends
-/// it between two transactions.
+/// it between two symbols.
 ///
 /// # Errors
 /// Where the database fails or `stop` is cancelled; what is not done stays marked.
@@ -31,23 +31,20 @@ pub async fn refresh(index: &mut Index, args: &Args, stop: &CancellationToken) -
     if args.anomalies.hindsight().is_none() {
         return Ok(());
     }
-    let failed = |index: &Index, error| index.failed("looking for odd bars in", error);
     mark_all_of_others(index).await.map_err(|error| failed(index, error))?;
     let mut changed = Changed::default();
-    loop {
-        if stop.is_cancelled() {
-            return Err(stopped());
-        }
-        match refresh_some(index, stop).await? {
-            Some(more) => changed.add(more),
-            None => break,
-        }
+    while let Some(more) = refresh_some(index, stop).await? {
+        changed.add(more);
     }
     if changed != Changed::default() {
         let Changed { added, gone } = changed;
         tracing::info!("odd bars: {added} added, {gone} taken back");
     }
     Ok(())
+}
+
+fn failed(index: &Index, error: sqlx::Error) -> Failure {
+    index.failed("looking for odd bars in", error)
 }
 
 /// Limits are a part of what finds.
@@ -65,11 +62,10 @@ async fn mark_all_of_others(index: &mut Index) -> Result<(), sqlx::Error> {
 /// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a symbol that is marked anew
 /// meanwhile stays marked.
 async fn refresh_some(index: &mut Index, stop: &CancellationToken) -> Result<Option<Changed>, Failure> {
-    let failed = |index: &Index, error| index.failed("looking for odd bars in", error);
-    let (marks, bars) = match read_some(index).await {
-        Ok(some) => some,
-        Err(error) => return Err(failed(index, error)),
-    };
+    if stop.is_cancelled() {
+        return Err(stopped());
+    }
+    let (marks, bars) = read_some(index).await.map_err(|error| failed(index, error))?;
     if marks.is_empty() {
         return Ok(None);
     }
@@ -84,10 +80,7 @@ async fn refresh_some(index: &mut Index, stop: &CancellationToken) -> Result<Opt
     let judged = tokio::task::spawn_blocking(judging).await;
     let (marks, found) = judged.map_err(|error| Failure::Infrastructure(error.into()))?;
     let found = found.ok_or_else(stopped)?;
-    match write_some(index, &marks, &found).await {
-        Ok(changed) => Ok(Some(changed)),
-        Err(error) => Err(failed(index, error)),
-    }
+    write_some(index, &marks, &found).await.map(Some).map_err(|error| failed(index, error))
 }
 
 /// Some marks, each with the bars that have to be known.

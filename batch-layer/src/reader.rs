@@ -6,11 +6,13 @@ pub use others::Others;
 
 use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store, StoreError};
 use crate::hour::Hour;
+use crate::index::Indexed;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
 use common::Timestamp;
 use common::decode::Rules;
 use rustc_hash::FxHashSet;
 use service::Failure;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -168,6 +170,15 @@ impl Reader {
     #[must_use]
     pub fn topic<'k>(&self, key: &'k str) -> &'k str {
         self.format.file_name.topic(key)
+    }
+
+    /// What is taken of objects, by their topics and in the order in which they come.
+    pub fn by_topic<T>(&self, objects: Vec<Indexed>, take: impl Fn(Indexed) -> T) -> BTreeMap<String, Vec<T>> {
+        let mut topics: BTreeMap<String, Vec<T>> = BTreeMap::new();
+        for indexed in objects {
+            topics.entry(self.topic(&indexed.object.key).to_owned()).or_default().push(take(indexed));
+        }
+        topics
     }
 
     /// Reads an object, again where the store breaks off in the middle. `exclude`: records to leave out.

@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::stack::ports;
 use crate::{build, cache, interrupt, python, setup, test};
 
 /// Spark with its server, as PyPI has it: 435 MB.
@@ -41,7 +42,7 @@ impl Server {
             if server.process.try_wait()?.is_some() {
                 bail!("it has ended: {}", fs::read_to_string(log)?.lines().last().unwrap_or_default());
             }
-            Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
+            Ok(ports::accepts(port))
         });
         if !is_up.context("starting a server of Spark Connect")? {
             bail!("no server of Spark Connect on port {port} within {PATIENCE:?}; {} says more", log.display());

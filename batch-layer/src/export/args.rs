@@ -2,6 +2,7 @@
 
 use crate::cli::{ArchiveArgs, DatabaseOptions, PrefixArg};
 use crate::hour::Hour;
+use crate::lake::LakeArgs;
 use crate::lake::sort::Wanted;
 use clap::{Parser, ValueEnum};
 use common::Timestamp;
@@ -49,13 +50,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
-    /// What the lake's keys begin with, in the bucket of the archive.
-    #[arg(long, env = "LAKE_PREFIX", default_value = "lake/", value_parser = crate::lake::prefix, value_name = "PREFIX", help_heading = "Archive")]
-    pub lake_prefix: String,
-
-    /// Where ticks are sorted: about 100 bytes for each of an hour. No file is left there, however the run ends.
-    #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH", help_heading = "Output")]
-    pub temp_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub lake: LakeArgs,
 
     #[command(flatten)]
     pub logs: LogArgs,

@@ -67,7 +67,7 @@ impl Output {
     /// # Errors
     /// [`Failure::Configuration`] where it cannot be written to.
     pub fn open(args: &ExportArgs) -> Result<Self, Failure> {
-        let temp = args.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let temp = args.lake.folder();
         let folder =
             args.output.clone().filter(|path| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/"));
         let (format, topic) = (args.format, String::new());

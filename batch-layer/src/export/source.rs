@@ -57,8 +57,8 @@ impl Source {
             index,
             reader,
             format: args.archive.format().describe(),
-            lake_prefix: args.lake_prefix.clone(),
-            folder: args.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
+            lake_prefix: args.lake.lake_prefix.clone(),
+            folder: args.lake.folder(),
             wanted: args.wanted(),
             needs_places: args.format == Format::Parquet,
             stop,
@@ -84,7 +84,7 @@ impl Source {
         }
         of.topics.extend(of.lake.iter().map(|object| object.source.clone()));
         if !of.is_in_lake {
-            let raw = self.raw(hour).await?;
+            let raw = self.reader.by_topic(self.index.objects_of(hour).await?, |indexed| indexed);
             of.topics.extend(raw.keys().cloned());
             of.raw = Some(raw);
         }
@@ -93,21 +93,13 @@ impl Source {
         Ok(of)
     }
 
-    async fn raw(&mut self, hour: Hour) -> Result<BTreeMap<String, Vec<Indexed>>, Failure> {
-        let mut topics: BTreeMap<String, Vec<Indexed>> = BTreeMap::new();
-        for indexed in self.index.objects_of(hour).await? {
-            topics.entry(self.reader.topic(&indexed.object.key).to_owned()).or_default().push(indexed);
-        }
-        Ok(topics)
-    }
-
     /// The ticks of the next topic.
     pub async fn next_topic(&mut self, of: &mut OfHour) -> Result<Option<(String, Gathered)>, Failure> {
         let Some(topic) = of.topics.pop_first() else { return Ok(None) };
         let (mut gathered, is_whole) = self.of_lake(of, &topic).await?;
         if !is_whole {
             if of.raw.is_none() {
-                of.raw = Some(self.raw(of.hour).await?);
+                of.raw = Some(self.reader.by_topic(self.index.objects_of(of.hour).await?, |indexed| indexed));
             }
             let objects = of.raw.as_mut().and_then(|raw| raw.remove(&topic)).unwrap_or_default();
             gathered = self.add_raw(of, objects, gathered).await?;

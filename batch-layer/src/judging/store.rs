@@ -300,9 +300,9 @@ async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &
         "with found as
              (select distinct on (source, kafka_partition, kafka_offset, kafka_index, kind, symbol) *
               from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],
-                                   $6::timestamptz[], $7::text[], $8::float8[], $9::float8[], $10::float8[])
-                                as found (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind,
-                                          score, observed, expected)
+                          $6::timestamptz[], $7::text[], $8::float8[], $9::float8[], $10::float8[])
+                       as found (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind,
+                                 score, observed, expected)
               order by source, kafka_partition, kafka_offset, kafka_index, kind, symbol, score desc, time),
               gone as
              (delete from anomalies a

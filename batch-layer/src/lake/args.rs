@@ -11,6 +11,28 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where the lake lies, and where ticks of it do meanwhile.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Lake")]
+pub struct LakeArgs {
+    /// What the lake's keys begin with, in the bucket of the archive.
+    #[arg(long, env = "LAKE_PREFIX", default_value = "lake/", value_parser = prefix, value_name = "PREFIX")]
+    pub lake_prefix: String,
+
+    /// Where ticks are sorted (about 100 bytes for each of an hour), and objects of the lake lie while they are read. No file
+    /// is left there, however the run ends. Default: the system's.
+    #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH")]
+    temp_dir: Option<PathBuf>,
+}
+
+impl LakeArgs {
+    /// `--temp-dir`, or the system's.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.temp_dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
 /// Writes hours of the archive anew as Parquet: a lake that DuckDB, pandas, Polars and Spark read.
 ///
 /// Of each hour that is complete and has not been written since its objects changed, every topic's ticks are sorted by
@@ -41,17 +63,12 @@ pub struct CompactArgs {
     #[arg(long, env = "LAKE_OLDER_THAN", default_value = "48h", value_parser = duration, conflicts_with = "to", value_name = "DURATION", help_heading = "Which hours")]
     pub older_than: Duration,
 
-    /// What the lake's keys begin with, in the bucket of the archive.
-    #[arg(long, env = "LAKE_PREFIX", default_value = "lake/", value_parser = prefix, value_name = "PREFIX", help_heading = "Lake")]
-    pub lake_prefix: String,
+    #[command(flatten)]
+    pub lake: LakeArgs,
 
     /// An hour of more MiB than this becomes several objects of about so many.
     #[arg(long, env = "LAKE_TARGET_SIZE", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096), value_name = "MIB", help_heading = "Lake")]
     pub target_size: u64,
-
-    /// Where ticks are sorted: about 100 bytes for each of an hour. No file is left there, however the run ends.
-    #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH", help_heading = "Lake")]
-    pub temp_dir: Option<PathBuf>,
 
     /// Delete raw objects of which the lake has each tick, as an earlier run has written it: it is read back once more and
     /// compared with them before. An object with lines that are no ticks stays.
@@ -90,7 +107,7 @@ impl CompactArgs {
         if self.to.is_some() && start >= end {
             return Err(Failure::Configuration(anyhow::anyhow!("--from {start} is not before --to {end}")));
         }
-        let (lake, archive) = (&self.lake_prefix, &self.below.prefix);
+        let (lake, archive) = (&self.lake.lake_prefix, &self.below.prefix);
         if archive.holds(lake) {
             let error = anyhow::anyhow!(
                 "--lake-prefix {lake} lies in the archive ({}), which is read as ticks",
@@ -105,7 +122,7 @@ impl CompactArgs {
     #[must_use]
     pub fn describe(&self, window: &Range<Hour>) -> String {
         let (bucket, prefix) = (&self.archive.bucket, self.below.prefix.as_str());
-        let (lake, size) = (&self.lake_prefix, self.target_size);
+        let (lake, size) = (&self.lake.lake_prefix, self.target_size);
         let (from, to) = (window.start, window.end);
         let delete = if self.delete_covered { " --delete-covered" } else { "" };
         format!(

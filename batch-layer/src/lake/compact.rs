@@ -71,9 +71,9 @@ async fn show_covered(
     let mut index = args.database.open("batch-layer compact", false).await?;
     let others = Others::of(&mut index, std::slice::from_ref(&args.below.prefix), window).await?;
     let reader = Reader::new(store.clone(), args.archive.format(), stop.clone()).beside(others);
-    let folder = args.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+    let folder = args.lake.folder();
     // Any run is later than those that have written the lake.
-    let (index, prefix, run_id) = (&mut index, &*args.lake_prefix, i64::MAX);
+    let (index, prefix, run_id) = (&mut index, &*args.lake.lake_prefix, i64::MAX);
     let (reader, folder, format) = (&reader, &*folder, &*args.archive.format().describe());
     let mut cover = Cover { index, store, reader, prefix, folder, run_id, format, stop, is_dry: true };
     let done = cover.run(window).await?;
@@ -136,10 +136,10 @@ impl Compaction {
             reader: Reader::new(store.clone(), format, stop.clone()),
             store,
             index,
-            prefix: args.lake_prefix.clone(),
+            prefix: args.lake.lake_prefix.clone(),
             is_deleting: args.delete_covered,
             target: args.target_size << 20,
-            folder: args.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
+            folder: args.lake.folder(),
             run_id,
             begun_at: Timestamp::now(),
             stop,
@@ -324,12 +324,8 @@ impl Compaction {
 
     /// The objects of an hour by their topics, in the order of their keys.
     async fn objects(&mut self, hour: Hour) -> Result<BTreeMap<String, Vec<Object>>, Failure> {
-        let mut topics: BTreeMap<String, Vec<Object>> = BTreeMap::new();
-        for indexed in self.index.objects_of(hour).await? {
-            let topic = self.reader.topic(&indexed.object.key).to_owned();
-            topics.entry(topic).or_default().push(indexed.object);
-        }
-        Ok(topics)
+        let objects = self.index.objects_of(hour).await?;
+        Ok(self.reader.by_topic(objects, |indexed| indexed.object))
     }
 
     /// Writes a file to where no reader looks, reads it back from there, and adds what it holds to `found`.
@@ -342,7 +338,7 @@ impl Compaction {
     ) -> Result<(Part, Holdings), Obstacle> {
         let key = key::staged(&self.prefix, &name);
         self.store.put(&key, &path_of(&written.file)).await?;
-        let staged = publish::find(&self.store, &key).await?;
+        let staged = self.store.find(&key).await?;
         let (holdings, seen) = self.look().read(&staged, found).await.map_err(|error| unread(&key, error))?;
         if seen.rows != written.rows {
             return Err(Obstacle::Because(format!("{key} has {} of {} ticks", seen.rows, written.rows)));

@@ -5,11 +5,12 @@
 
 use super::covered::{self, Asked, Raw};
 use super::gather::{Gathered, Gatherer, Placeless, extras_of};
-use super::look::{Look, Unread};
-use super::publish;
+use super::look::Look;
 use super::sort::{Sorter, Wanted};
+use super::source;
 use super::table::{self, Counting};
 use crate::archive::{Object, Store, StoreError};
+use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::output::print;
@@ -17,7 +18,7 @@ use crate::progress::size;
 use crate::reader::{ReadError, Reader};
 use crate::stop::stopped;
 use crate::verify::{Holdings, HourHoldings, difference};
-use common::Timestamp;
+use common::{Place, Timestamp};
 use service::Failure;
 use service::words::{counted, inflected};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,7 +79,7 @@ impl Cover<'_> {
     /// Where the database fails, here and below. An object that cannot be looked for is left to the next run.
     pub async fn settle(&mut self) -> Result<(), Failure> {
         for key in covered::announced(self.index).await? {
-            match publish::find(self.store, &key).await {
+            match self.store.find(&key).await {
                 Ok(_) => covered::retract(self.index, &[key]).await?,
                 Err(StoreError::Moved) => self.forget(vec![key]).await?,
                 Err(error) => tracing::warn!(
@@ -139,10 +140,8 @@ impl Cover<'_> {
 
     /// Compares the lake with the raw objects of an hour; gives how they differ.
     async fn compare(&mut self, hour: Hour, compared: &mut Compared) -> Result<Option<String>, Failure> {
-        let mut topics: BTreeMap<String, Vec<Object>> = BTreeMap::new();
-        for indexed in self.index.objects_of(hour).await? {
-            topics.entry(self.reader.topic(&indexed.object.key).to_owned()).or_default().push(indexed.object);
-        }
+        let objects = self.index.objects_of(hour).await?;
+        let topics = self.reader.by_topic(objects, |indexed| indexed.object);
         let counting = table::counting(self.index, self.prefix, &(hour..hour.plus(1))).await?;
         for (topic, objects) in topics {
             let raw = match self.of_raw(hour, &objects, compared).await? {
@@ -208,24 +207,13 @@ impl Cover<'_> {
         into: (Holdings, u64),
     ) -> Result<Result<(Holdings, u64), String>, Failure> {
         let look = Look { store: self.store, folder: self.folder, stop: self.stop };
-        let object = match publish::find(self.store, &counting.key).await {
-            Ok(object) => object,
-            Err(StoreError::Moved) => return Ok(Err("is gone".to_owned())),
-            Err(error) => return Err(error.into()),
-        };
-        let added = look.visit(&object, into, move |(held, extras), content, place| {
+        let take = move |(held, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
             if raw.offsets.has(place) && held.add(place.partition, place.number(), content) {
                 *extras = extras.wrapping_add(extras_of(content, place));
             }
             Ok(())
-        });
-        match added.await {
-            Ok((found, seen)) if seen == counting.seen => Ok(Ok(found)),
-            Ok(_) => Ok(Err("holds other ticks than when it was written".to_owned())),
-            Err(Unread::Moved) => Ok(Err("is gone".to_owned())),
-            Err(Unread::Damaged(why)) => Ok(Err(format!("cannot be read: {why}"))),
-            Err(Unread::Away(failure)) => Err(failure),
-        }
+        };
+        source::visit(look, counting, into, take).await
     }
 
     /// Deletes those objects of an hour that have no ticks of an hour that is still to come. `left`: hours that were not
@@ -322,7 +310,7 @@ impl Cover<'_> {
             Err(StoreError::Moved) => "it was replaced or deleted meanwhile".to_owned(),
             Err(error) => error.to_string(),
         };
-        match publish::find(self.store, &object.key).await {
+        match self.store.find(&object.key).await {
             Ok(_) => Err((error, true)),
             // It was deleted, though the answer was lost.
             Err(StoreError::Moved) => Ok(()),

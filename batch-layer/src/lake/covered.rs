@@ -191,11 +191,18 @@ pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Ho
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
-/// The keys of the objects that an hour lacks for that reason.
-pub async fn keys_of(index: &mut Index, hour: Hour) -> Result<BTreeSet<String>, Failure> {
-    let keys = pg::query_scalar("select key from covered_objects where hours @> array[$1]")
-        .bind(hour.start())
-        .fetch_all(&mut index.connection);
-    let keys: Result<Vec<String>, _> = in_time(index.patience, keys).await;
-    keys.map(BTreeSet::from_iter).map_err(|error| index.failed("reading covered_objects in", error))
+/// The keys of the objects that those hours of a range lack for that reason.
+pub async fn keys(index: &mut Index, range: &Range<Hour>) -> Result<BTreeMap<Hour, BTreeSet<String>>, Failure> {
+    let rows = pg::query_as(
+        "select hour, key from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
+    )
+    .bind(range.start.start())
+    .bind(range.end.start())
+    .fetch_all(&mut index.connection);
+    let rows: Result<Vec<(Timestamp, String)>, _> = in_time(index.patience, rows).await;
+    let mut keys: BTreeMap<Hour, BTreeSet<String>> = BTreeMap::new();
+    for (hour, key) in rows.map_err(|error| index.failed("reading covered_objects in", error))? {
+        keys.entry(Hour::of(hour)).or_default().insert(key);
+    }
+    Ok(keys)
 }

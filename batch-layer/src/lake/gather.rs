@@ -1,7 +1,6 @@
 //! [`gather()`]: an hour's ticks of one topic out of the raw objects.
 
 use super::look::{Look, Unread};
-use super::publish;
 use super::sort::Sorter;
 use super::table::Counting;
 use crate::archive::{Object, Origin};
@@ -127,7 +126,7 @@ impl Gatherer {
 /// # Errors
 /// Where it cannot be read, or is no longer what it was.
 pub async fn add_kept(gathered: Gathered, look: Look<'_>, counting: &Counting) -> Result<Gathered, Unread> {
-    let object = publish::find(look.store, &counting.key).await?;
+    let object = look.store.find(&counting.key).await?;
     let added = look.visit(&object, gathered, |gathered, content, place| {
         match gathered.holdings.add(place.partition, place.number(), content) {
             true => gathered.sorter.push(content, place),

@@ -3,7 +3,7 @@
 use super::key;
 use super::look::Seen;
 use super::table::{self, Candidate, LakeObject};
-use crate::archive::{Object, Store, StoreError};
+use crate::archive::{Object, Store};
 use crate::index::Index;
 use service::Failure;
 
@@ -43,7 +43,7 @@ pub async fn publish((index, store): (&mut Index, &Store), shown: Shown<'_>) -> 
     let mut etags = Vec::new();
     for (part, LakeObject { key, size, .. }) in parts.iter().zip(&objects) {
         store.copy(&part.staged.key, key, *size).await?;
-        let shown = find(store, key).await?;
+        let shown = store.find(key).await?;
         if shown.size != *size {
             let error = anyhow::anyhow!("{}{key} has {} of {size} bytes", store.location(), shown.size);
             return Err(Failure::Infrastructure(error));
@@ -67,13 +67,4 @@ pub async fn clear(index: &mut Index, store: &Store, prefix: &str) -> Result<(),
         store.delete(&object.key).await?;
     }
     Ok(())
-}
-
-/// An object as the store lists it.
-///
-/// # Errors
-/// [`StoreError::Moved`] where it is not there.
-pub async fn find(store: &Store, key: &str) -> Result<Object, StoreError> {
-    let listed = store.list(key).await?;
-    listed.into_iter().find(|object| &*object.key == key).ok_or(StoreError::Moved)
 }

@@ -385,7 +385,7 @@ impl Summing {
         let last = self.current.take();
         self.keep(last)?;
         self.sum.offsets = self.places.into_offsets(&asked.topic);
-        each_once(self.sum)
+        Ok(self.sum)
     }
 }
 

@@ -1,18 +1,19 @@
 //! The lake as a source: hours that it has whole, as the raw objects are now.
 
-use super::args::prefix;
+use super::args::LakeArgs;
 use super::look::{Look, Unread};
-use super::publish;
 use super::read::Asked;
 use super::table::{self, Counting};
+use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::HourBars;
-use common::Timestamp;
+use common::{Place, Timestamp};
 use rustc_hash::FxHashSet;
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -35,13 +36,8 @@ pub struct SourceArgs {
     #[arg(long, env = "FROM_LAKE", default_value = "auto", value_enum, value_name = "WHEN")]
     pub from_lake: FromLake,
 
-    /// What the lake's keys begin with, as `compact` was told.
-    #[arg(long, env = "LAKE_PREFIX", default_value = "lake/", value_parser = prefix, value_name = "PREFIX")]
-    pub lake_prefix: String,
-
-    /// Where an object of the lake may lie while it is read. No file is left there, however the run ends.
-    #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH")]
-    pub temp_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub lake: LakeArgs,
 }
 
 /// Where the lake lies.
@@ -88,8 +84,8 @@ impl Lake {
     /// `None`: nothing is to be read from there.
     #[must_use]
     pub fn of(args: &SourceArgs) -> Option<Self> {
-        let folder = args.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        (args.from_lake == FromLake::Auto).then(|| Self { prefix: args.lake_prefix.clone(), folder })
+        let LakeArgs { lake_prefix, .. } = &args.lake;
+        (args.from_lake == FromLake::Auto).then(|| Self { prefix: lake_prefix.clone(), folder: args.lake.folder() })
     }
 
     /// The hours of a range that it has whole.
@@ -152,12 +148,36 @@ impl Lake {
     }
 }
 
+/// Shows each tick of an object of the lake to `take`, with what it gathers in, where it holds what it was written with; or
+/// says what is wrong with it.
+///
+/// # Errors
+/// Where the store or the disk is to blame, or the run is stopped.
+pub async fn visit<T: Send + 'static>(
+    look: Look<'_>,
+    counting: &Counting,
+    into: T,
+    take: impl Fn(&mut T, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
+) -> Result<Result<T, String>, Failure> {
+    let visited = match look.store.find(&counting.key).await {
+        Ok(object) => look.visit(&object, into, take).await,
+        Err(error) => Err(error.into()),
+    };
+    match visited {
+        Ok((gathered, seen)) if seen == counting.seen => Ok(Ok(gathered)),
+        Ok(_) => Ok(Err("holds other ticks than when it was written".to_owned())),
+        Err(Unread::Moved) => Ok(Err("is gone".to_owned())),
+        Err(Unread::Damaged(why)) => Ok(Err(format!("cannot be read: {why}"))),
+        Err(Unread::Away(failure)) => Err(failure),
+    }
+}
+
 /// What an object of the lake adds to its hour.
 ///
 /// # Errors
 /// Where it is not the one that was compared, or cannot be read.
 pub async fn sum_up(look: Look<'_>, counting: &Counting) -> Result<HourBars, Unread> {
-    let object = publish::find(look.store, &counting.key).await?;
+    let object = look.store.find(&counting.key).await?;
     if *object.etag != *counting.etag || object.size != counting.size {
         return Err(Unread::Damaged("it was overwritten".to_owned()));
     }

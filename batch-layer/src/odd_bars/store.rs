@@ -69,6 +69,20 @@ fn number(at: Timestamp) -> i64 {
     at.micros().div_euclid(Timestamp::HOUR)
 }
 
+/// The statement that marks symbols, each from one hour to another one.
+macro_rules! mark {
+    ($symbols:literal) => {
+        concat!(
+            "insert into stale_bars as known (symbol, first_hour, last_hour) ",
+            $symbols,
+            " on conflict (symbol) do update
+                  set (first_hour, last_hour, changes)
+                      = (least(known.first_hour, excluded.first_hour), greatest(known.last_hour, excluded.last_hour),
+                         known.changes + 1)"
+        )
+    };
+}
+
 /// Marks symbols that have a bar in an hour, or have had one until now.
 ///
 /// # Errors
@@ -78,20 +92,12 @@ pub async fn mark(
     hour: Hour,
     symbols: &BTreeSet<String>,
 ) -> Result<(), sqlx::Error> {
-    pg::query(
-        "insert into stale_bars as known (symbol, first_hour, last_hour)
-         select symbol, $1, $1
-         from unnest($2::text[]) as s (symbol)
-         on conflict (symbol) do update
-             set (first_hour, last_hour, changes)
-                 = (least(known.first_hour, excluded.first_hour), greatest(known.last_hour, excluded.last_hour),
-                    known.changes + 1)",
-    )
-    .bind(hour.start())
-    .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await
-    .map(drop)
+    pg::query(mark!("select symbol, $1, $1 from unnest($2::text[]) as s (symbol)"))
+        .bind(hour.start())
+        .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await
+        .map(drop)
 }
 
 /// Marks all bars, unless it was this detector that has looked at those that are not marked.
@@ -101,15 +107,9 @@ pub async fn mark_all_of_others(connection: &mut PgConnection, detector: &str) -
     if known.as_deref() == Some(detector) {
         return Ok(());
     }
-    pg::query(
-        "insert into stale_bars as known (symbol, first_hour, last_hour)
-         select symbol, min(hour), max(hour) from hourly_stock_summary group by symbol
-         on conflict (symbol) do update
-             set (first_hour, last_hour)
-                 = (least(known.first_hour, excluded.first_hour), greatest(known.last_hour, excluded.last_hour))",
-    )
-    .execute(&mut *connection)
-    .await?;
+    pg::query(mark!("select symbol, min(hour), max(hour) from hourly_stock_summary group by symbol"))
+        .execute(&mut *connection)
+        .await?;
     pg::query(
         "insert into judged_bars (detector) values ($1) on conflict (is_the_only_row) do update set detector = $1",
     )

@@ -15,8 +15,9 @@ pub use messages::Relation;
 pub use url::SparkUrl;
 
 use crate::archive::{Object, Store};
+use crate::hour::Hour;
 use crate::reader::Reader;
-use crate::scan::{self, HourBars, LineLayout, Scan, ScanOptions};
+use crate::scan::{self, LineLayout, Scan, ScanOptions};
 use answer::{OtherLine, Sums};
 use common::Bar;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -294,10 +295,11 @@ impl Spark {
 
 /// Whether two scans tell of the same ticks.
 fn is_same(one: &Scan, other: &Scan) -> bool {
-    let bars = |bars: &HourBars| bars.bars.iter().map(|(symbol, bar)| (symbol.as_str().to_owned(), *bar)).collect();
-    let sorted = |of: &HourBars| -> BTreeMap<String, Bar> { bars(of) };
-    let of = |scan: &Scan| scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks, sorted(bars))).collect::<Vec<_>>();
-    (one.lines, one.rejected) == (other.lines, other.rejected) && of(one) == of(other)
+    fn bars(scan: &Scan) -> BTreeMap<(Hour, &str), Bar> {
+        let of_hours = scan.hours.iter();
+        of_hours.flat_map(|(hour, of)| of.bars.iter().map(|(name, bar)| ((*hour, name.as_str()), *bar))).collect()
+    }
+    (one.lines, one.rejected) == (other.lines, other.rejected) && bars(one) == bars(other)
 }
 
 /// An object's sums with its other lines; `None` where they are not clear.

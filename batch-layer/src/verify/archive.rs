@@ -2,14 +2,14 @@
 
 use super::holdings::{Holdings, HourHoldings, are_few, of_object};
 use super::lost::Places;
-use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, StoreError, twins};
+use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
 use crate::checksum::Content;
 use crate::cli::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::lake::covered;
-use crate::lake::look::{Look, Unread};
-use crate::lake::publish::find;
+use crate::lake::look::Look;
+use crate::lake::source;
 use crate::lake::table::{self, Counting};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, Offsets, ScanOptions, places};
@@ -119,7 +119,9 @@ impl Archive {
     ) -> Result<Option<Archived>, Failure> {
         let mut archived = Archived::default();
         let may_be_cut = hours.start.plus(1) < hours.end;
-        let mut objects = self.objects(index, hours, topic, &mut archived).await?;
+        // On the heap, here and below: as parts of this one they would nest deeper than the compiler follows.
+        let covered = Box::pin(covered::keys(index, hours)).await?;
+        let mut objects = self.objects(index, (hours, &covered), topic, &mut archived).await?;
         if let Some(topic) = topic {
             self.leave_out_others(topic, &mut objects, &mut archived);
         }
@@ -154,9 +156,8 @@ impl Archive {
             }
         }
         archived.holdings.settle();
-        for hour in covered::hours(index, hours).await? {
-            // On the heap, here and below: as a part of this one it would nest deeper than the compiler follows.
-            Box::pin(self.read_covered(index, hour, topic, &mut archived)).await?;
+        for (hour, keys) in covered {
+            Box::pin(self.read_covered(index, (hour, &keys), topic, &mut archived)).await?;
         }
         Ok(Some(archived))
     }
@@ -169,11 +170,10 @@ impl Archive {
     async fn read_covered(
         &self,
         index: &mut Index,
-        hour: Hour,
+        (hour, keys): (Hour, &BTreeSet<String>),
         topic: Option<&str>,
         archived: &mut Archived,
     ) -> Result<(), Failure> {
-        let keys = covered::keys_of(index, hour).await?;
         let own = keys.iter().filter(|key| topic.is_none_or(|topic| self.is_of(key, topic))).count();
         let mut counting = table::counting(index, "", &(hour..hour.plus(1))).await?;
         counting.retain(|object| topic.is_none_or(|topic| object.source == topic || object.source.is_empty()));
@@ -219,22 +219,14 @@ impl Archive {
         into: Holdings,
         add: impl Fn(&mut Holdings, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
     ) -> Result<Result<Holdings, String>, Failure> {
-        let object = match find(&self.store, &counting.key).await {
-            Ok(object) => object,
-            Err(StoreError::Moved) => return Ok(Err("is gone".to_owned())),
-            Err(error) => return Err(error.into()),
-        };
         let folder = std::env::temp_dir();
-        match self.look(&folder).visit(&object, into, add).await {
-            Ok((mut held, seen)) if seen == counting.seen => {
+        match source::visit(self.look(&folder), counting, into, add).await {
+            Ok(visited) => Ok(visited.map(|mut held| {
                 held.settle();
-                Ok(Ok(held))
-            }
-            Ok(_) => Ok(Err("holds other ticks than when it was written".to_owned())),
-            Err(Unread::Moved) => Ok(Err("is gone".to_owned())),
-            Err(Unread::Damaged(why)) => Ok(Err(format!("cannot be read: {why}"))),
-            Err(Unread::Away(_)) if self.stop.is_cancelled() => Err(stopped_comparing()),
-            Err(Unread::Away(failure)) => Err(failure),
+                held
+            })),
+            Err(_) if self.stop.is_cancelled() => Err(stopped_comparing()),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -367,7 +359,7 @@ impl Archive {
     async fn objects(
         &self,
         index: &mut Index,
-        hours: &Range<Hour>,
+        (hours, covered): (&Range<Hour>, &BTreeMap<Hour, BTreeSet<String>>),
         topic: Option<&str>,
         archived: &mut Archived,
     ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
@@ -393,7 +385,7 @@ impl Archive {
         }
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
-            let covered = Box::pin(covered::keys_of(index, hour)).await?;
+            let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains(key));
             for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
@@ -420,7 +412,7 @@ impl Archive {
                     archived.note_unread([hour], why);
                 } else if let Some(object) = far.get(&object.key) {
                     objects.insert(Arc::clone(&object.key), (object.clone(), None));
-                } else if merged && !objects.contains_key(&object.key) && !covered.contains(&*object.key) {
+                } else if merged && !objects.contains_key(&object.key) && !is_covered(&object.key) {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
