@@ -170,6 +170,12 @@ impl Sums {
         (lines.plain > 0 && is_clear).then_some((others, lines.other_bytes))
     }
 
+    /// The server has seen no line of it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.lines.is_none()
+    }
+
     /// The number of a line by that of its row.
     #[must_use]
     pub fn line(&self, row: i64) -> Option<u64> {

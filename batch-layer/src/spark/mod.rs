@@ -60,6 +60,8 @@ pub struct Spark {
     pub read: u64,
     pub left: u64,
     unreadable: usize,
+    /// The last object that it could not read, and its words.
+    fault: Option<(String, String)>,
 }
 
 /// How some lines are laid out.
@@ -88,7 +90,7 @@ impl Spark {
         let parts = client.query(statement::version()).await.map_err(doing)?;
         let version = answer::texts(&parts).map_err(Failure::Infrastructure)?.pop().unwrap_or_default();
         let version = version.split_whitespace().next().unwrap_or("of no version").to_owned();
-        Ok(Self { client, options, store, layouts: Vec::new(), version, read: 0, left: 0, unreadable: 0 })
+        Ok(Self { client, options, store, layouts: Vec::new(), version, read: 0, left: 0, unreadable: 0, fault: None })
     }
 
     /// What some objects hold, of those of which the server's answer is clear: the others are for our own scan to read.
@@ -141,8 +143,17 @@ impl Spark {
         Ok(scans)
     }
 
-    /// Says good-bye.
+    /// Says good-bye; and what stood in its way where it has read nothing.
     pub async fn close(&self) {
+        if let Some((path, why)) = self.fault.as_ref().filter(|_| self.read == 0 && !self.has_given_up()) {
+            let url = &self.options.url;
+            tracing::warn!(
+                path,
+                error = why,
+                "Spark at {url} has read no object, and could not read {path} (--spark-archive; it needs keys of its own): \
+                 {why}; this run has read all by itself"
+            );
+        }
         self.client.close().await;
     }
 
@@ -225,6 +236,10 @@ impl Spark {
         let question = Question { paths: &paths, patterns: &patterns };
         let rows = self.rows(question.sums()).await?;
         let sums = answer::sums(&rows, asked.len()).map_err(|error| QueryError::Failed(format!("{error:#}")))?;
+        // Some servers take a path that leads nowhere for one without lines; each of these objects has bytes.
+        if sums.iter().all(Sums::is_empty) {
+            return Err(QueryError::Failed("the server finds no line there".to_owned()));
+        }
         let others = self.others(&sums, &paths, &patterns).await?;
         let first = self.layouts.first().map(|known| &known.layout);
         let (told, wrapped) = first.map_or((false, false), |first| (first.tells_offset(), first.is_wrapped));
@@ -277,6 +292,7 @@ impl Spark {
         let path = asked.first().map_or("", |asked| &*asked.path);
         tracing::debug!(path, error = why, "Spark could not read it");
         self.unreadable += 1;
+        self.fault = Some((path.to_owned(), why.to_owned()));
         if self.has_given_up() {
             let url = &self.options.url;
             tracing::warn!(

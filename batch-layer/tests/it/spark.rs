@@ -335,6 +335,20 @@ async fn a_run_by_spark_leaves_the_same_tables_as_one_by_itself() {
 }
 
 #[tokio::test]
+async fn an_archive_that_spark_does_not_find_is_said_and_read_here() {
+    let (world, sail) = (World::create().await, TestSail::start([]).await);
+    world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 20)).await;
+    let url = sail.url();
+    for archive in ["s3://no-such-bucket/", "file:///no/such/folder/"] {
+        let args = ["--engine", "spark", "--spark-url", &url, "--spark-archive", archive, "--recompute"];
+        let outcome = world.run_ok(&[&args[..], &["--from", "2025-06-02T12", "--to", "2025-06-02T16"]].concat()).await;
+        let said = format!("has read no object, and could not read {archive}");
+        assert!(outcome.stderr.contains(&said) && outcome.stderr.contains("--spark-archive"), "{}", outcome.stderr);
+        assert_eq!(world.number("select ticks from batch_hours").await, 20);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_is_an_outage_and_a_flag_it_cannot_follow_a_wrong_setting() {
     let world = World::create().await;
     let sail = TestSail::start([]).await;
