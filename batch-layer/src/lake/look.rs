@@ -86,7 +86,7 @@ impl Look<'_> {
     /// Sums up an object's ticks.
     pub async fn sum_up(self, object: &Object, asked: Asked) -> Result<HourBars, Unread> {
         let (file, stop) = (self.fetch(object).await?, self.stop.clone());
-        let summed = tokio::task::spawn_blocking(move || read::sum_up(file, &asked, &|| stop.is_cancelled()));
+        let summed = tokio::task::spawn_blocking(move || read::sum_up(&file, &asked, &|| stop.is_cancelled()));
         let summed = match summed.await {
             Ok(summed) => summed.map_err(|error| Unread::Damaged(error.to_string())),
             Err(panic) => Err(Unread::Damaged(panic.to_string())),

@@ -18,29 +18,39 @@ const MAX_BLOCKS: usize = 4096;
 
 type Block = Box<[u64; WORDS]>;
 
+/// What comes one behind the other is mostly of one partition, and of one block.
 #[derive(Debug, Default)]
 pub struct Places {
     partitions: Vec<Partition>,
+    /// Which of them the last place was of.
+    last: usize,
 }
 
 #[derive(Debug, Default)]
 struct Partition {
     number: i32,
-    blocks: FxHashMap<u64, Block>,
+    blocks: Vec<(u64, Block)>,
+    /// Where a block stands in `blocks`.
+    by_number: FxHashMap<u64, usize>,
+    /// Which block the last place was of.
+    last: usize,
     known: RoaringTreemap,
 }
 
 impl Places {
     #[inline]
     pub fn insert(&mut self, partition: i32, place: u64) {
-        match self.partitions.iter_mut().find(|of| of.number == partition) {
-            Some(of) => of.insert(place),
-            None => {
-                let mut of = Partition { number: partition, ..Partition::default() };
-                of.insert(place);
-                self.partitions.push(of);
-            }
+        if self.partitions.get(self.last).is_none_or(|of| of.number != partition) {
+            self.last = self.find(partition);
         }
+        self.partitions[self.last].insert(place);
+    }
+
+    fn find(&mut self, partition: i32) -> usize {
+        self.partitions.iter().position(|of| of.number == partition).unwrap_or_else(|| {
+            self.partitions.push(Partition { number: partition, ..Partition::default() });
+            self.partitions.len() - 1
+        })
     }
 
     /// The same as a set of a topic's.
@@ -59,20 +69,31 @@ impl Places {
 impl Partition {
     #[inline]
     fn insert(&mut self, place: u64) {
-        let in_block = place % (1 << BITS);
-        let block = self.blocks.entry(place >> BITS).or_insert_with(|| Box::new([0; WORDS]));
-        block[(in_block / 64) as usize] |= 1 << (in_block % 64);
-        if self.blocks.len() > MAX_BLOCKS {
+        let (number, in_block) = (place >> BITS, place % (1 << BITS));
+        if self.blocks.get(self.last).is_none_or(|(of, _)| *of != number) {
+            self.last = self.find(number);
+        }
+        self.blocks[self.last].1[(in_block / 64) as usize] |= 1 << (in_block % 64);
+    }
+
+    fn find(&mut self, number: u64) -> usize {
+        if let Some(at) = self.by_number.get(&number) {
+            return *at;
+        }
+        if self.blocks.len() == MAX_BLOCKS {
             self.spill();
         }
+        self.blocks.push((number, Box::new([0; WORDS])));
+        self.by_number.insert(number, self.blocks.len() - 1);
+        self.blocks.len() - 1
     }
 
     /// Moves the blocks to what is known.
     fn spill(&mut self) {
         let mut bitmaps: BTreeMap<u32, RoaringBitmap> = BTreeMap::new();
-        let mut blocks: Vec<(u64, Block)> = self.blocks.drain().collect();
-        blocks.sort_unstable_by_key(|(number, _)| *number);
-        for (number, block) in blocks {
+        self.by_number.clear();
+        self.blocks.sort_unstable_by_key(|(number, _)| *number);
+        for (number, block) in self.blocks.drain(..) {
             let bytes: Vec<u8> = block.iter().flat_map(|word| word.to_le_bytes()).collect();
             let start = number << BITS;
             *bitmaps.entry((start >> 32) as u32).or_default() |= RoaringBitmap::from_lsb0_bytes(start as u32, &bytes);
