@@ -190,7 +190,8 @@ impl<P: Parse + Default> Repeating<P> {
             Page::DictionaryPage { buf, num_values, .. } => self.read_dictionary(&buf, num_values),
             Page::DataPage { buf, num_values, encoding, def_level_encoding, .. } => {
                 let (levels, begin) = self.levels_of(&buf, def_level_encoding)?;
-                self.page = Rest { rows: usize::try_from(num_values)?, levels, values: values_of(buf, begin, encoding)? };
+                self.page =
+                    Rest { rows: usize::try_from(num_values)?, levels, values: values_of(buf, begin, encoding)? };
                 Ok(())
             }
             Page::DataPageV2 { .. } => Err(error("a page is of the second version")),

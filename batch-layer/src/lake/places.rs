@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// How many bits of a number lie in its block.
 const BITS: u32 = 16;
 const WORDS: usize = 1 << (BITS - 6);
-/// Blocks of a partition that are kept as bits: 32 MB. Beyond that they become [`RoaringTreemap`]s, which take what is in
+/// Blocks of all partitions that are kept as bits: 16 MB. Beyond that they become [`RoaringTreemap`]s, which take what is in
 /// them.
-const MAX_BLOCKS: usize = 4096;
+const MAX_BLOCKS: usize = 2048;
 
 type Block = Box<[u64; WORDS]>;
 
@@ -43,7 +43,20 @@ impl Places {
         if self.partitions.get(self.last).is_none_or(|of| of.number != partition) {
             self.last = self.find(partition);
         }
-        self.partitions[self.last].insert(place);
+        let (number, in_block) = (place >> BITS, place % (1 << BITS));
+        if !self.partitions[self.last].is_at(number) {
+            self.seek(number);
+        }
+        self.partitions[self.last].insert(in_block);
+    }
+
+    /// Makes a block the one that its partition's last place was of.
+    fn seek(&mut self, number: u64) {
+        let is_full = self.partitions.iter().map(|of| of.blocks.len()).sum::<usize>() >= MAX_BLOCKS;
+        if is_full && !self.partitions[self.last].by_number.contains_key(&number) {
+            self.partitions.iter_mut().for_each(Partition::spill);
+        }
+        self.partitions[self.last].seek(number);
     }
 
     fn find(&mut self, partition: i32) -> usize {
@@ -67,25 +80,22 @@ impl Places {
 }
 
 impl Partition {
+    /// Whether the last place was of a block.
     #[inline]
-    fn insert(&mut self, place: u64) {
-        let (number, in_block) = (place >> BITS, place % (1 << BITS));
-        if self.blocks.get(self.last).is_none_or(|(of, _)| *of != number) {
-            self.last = self.find(number);
-        }
-        self.blocks[self.last].1[(in_block / 64) as usize] |= 1 << (in_block % 64);
+    fn is_at(&self, number: u64) -> bool {
+        self.blocks.get(self.last).is_some_and(|(of, _)| *of == number)
     }
 
-    fn find(&mut self, number: u64) -> usize {
-        if let Some(at) = self.by_number.get(&number) {
-            return *at;
-        }
-        if self.blocks.len() == MAX_BLOCKS {
-            self.spill();
-        }
-        self.blocks.push((number, Box::new([0; WORDS])));
-        self.by_number.insert(number, self.blocks.len() - 1);
-        self.blocks.len() - 1
+    fn seek(&mut self, number: u64) {
+        self.last = *self.by_number.entry(number).or_insert_with(|| {
+            self.blocks.push((number, Box::new([0; WORDS])));
+            self.blocks.len() - 1
+        });
+    }
+
+    #[inline]
+    fn insert(&mut self, in_block: u64) {
+        self.blocks[self.last].1[(in_block / 64) as usize] |= 1 << (in_block % 64);
     }
 
     /// Moves the blocks to what is known.
@@ -130,5 +140,15 @@ mod tests {
             prop_assert_eq!(found.len(), expected.len());
             prop_assert!(found.is_superset(&expected));
         }
+    }
+
+    #[test]
+    fn bits_of_many_partitions_take_no_more_memory_than_those_of_one() {
+        let mut of_lake = Places::default();
+        for number in 0..3 * MAX_BLOCKS as u64 {
+            of_lake.insert((number % 64) as i32, number << BITS);
+            assert!(of_lake.partitions.iter().map(|of| of.blocks.len()).sum::<usize>() <= MAX_BLOCKS);
+        }
+        assert_eq!(of_lake.into_offsets(&"t".into()).len(), 3 * MAX_BLOCKS as u64);
     }
 }
