@@ -66,7 +66,11 @@ impl Packed {
         } else {
             let mut number = [0; 4];
             number[..length].copy_from_slice(bytes);
-            (self.left, self.run) = (count, Run::Same(u32::from_le_bytes(number)));
+            let number = u32::from_le_bytes(number);
+            if u64::from(number) >> self.width > 0 {
+                return Err(error("a number has more bits than its page says"));
+            }
+            (self.left, self.run) = (count, Run::Same(number));
         }
         self.at = end;
         Ok(())
