@@ -446,7 +446,7 @@ create table lake_sources
 );
 
 -- Raw objects that batch-layer compact --delete-covered has deleted, because the lake has each of their ticks. A row goes when
--- its object is there again and was read.
+-- its object is there again and was read, or others have all of its ticks.
 create table covered_objects
 (
     key        text          not null collate "C",

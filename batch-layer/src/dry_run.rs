@@ -4,6 +4,7 @@ use crate::archive::{Folder, Store};
 use crate::cli::{Args, Plan};
 use crate::hour::Hour;
 use crate::index::Index;
+use crate::lake::FromLake;
 use crate::output::print;
 use crate::progress::size;
 use crate::survey::{ChangeKind, Survey, compare};
@@ -52,7 +53,8 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
     if has_tables {
         note_stale(&mut index, plan, &mut hours).await?;
     }
-    print(&text(&hours, plan)).map_err(Failure::Infrastructure)
+    let may_be_less = args.recompute && args.lake.from_lake != FromLake::Never;
+    print(&text(&hours, plan, may_be_less)).map_err(Failure::Infrastructure)
 }
 
 /// A database that no run has seen yet is treated as an empty one.
@@ -96,7 +98,8 @@ async fn note_stale(index: &mut Index, plan: &Plan, hours: &mut BTreeMap<Hour, T
     Ok(())
 }
 
-fn text(hours: &BTreeMap<Hour, Todo>, plan: &Plan) -> String {
+/// `may_be_less`: which of them the lake makes needless is known once they are looked at.
+fn text(hours: &BTreeMap<Hour, Todo>, plan: &Plan, may_be_less: bool) -> String {
     let mut text = format!("{:<18} {:>9} {:>12}  why\n", "hour", "objects", "to read");
     for (hour, todo) in hours {
         let mut why = todo.why.join(", ");
@@ -110,5 +113,6 @@ fn text(hours: &BTreeMap<Hour, Todo>, plan: &Plan) -> String {
     }
     let (objects, bytes) = hours.values().fold((0, 0), |sum, todo| (sum.0 + todo.objects, sum.1 + todo.bytes));
     let (hours, objects) = (counted(hours.len() as u64, "hour"), counted(objects as u64, "object"));
-    text + &format!("{hours}, {objects}, {} to read; nothing was written\n", size(bytes))
+    let most = if may_be_less { " at most, without what the lake has" } else { "" };
+    text + &format!("{hours}, {objects}, {} to read{most}; nothing was written\n", size(bytes))
 }

@@ -74,8 +74,9 @@ impl Export {
             }
             self.export(hour).await?;
         }
-        let output = self.output.take();
-        blocking(move || output.map_or(Ok(()), Output::finish)).await?;
+        let (output, hours, wanting) = (self.output.take(), range.hours.clone(), self.wanting.clone());
+        let is_replaced = move |hour: Hour| hours.contains(&hour) && !wanting.contains(&hour);
+        blocking(move || output.map_or(Ok(()), |output| output.finish(is_replaced))).await?;
         let (ticks, hours) = (counted(self.ticks, "tick"), counted(self.hours, "hour"));
         let (lake, raw) = (self.source.from_lake, self.source.from_raw);
         tracing::info!("{ticks} of {hours} exported: {lake} hours from the lake, {raw} from raw objects");

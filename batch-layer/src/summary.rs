@@ -267,7 +267,7 @@ async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Resul
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;
-    Ok(())
+    lake::covered::release(transaction, hour).await
 }
 
 /// `symbols`: of these alone. Gives those of the rows that there were.

@@ -4,7 +4,8 @@ use service::{failure, shutdown, telemetry};
 use speed_layer::Command;
 use std::process::ExitCode;
 
-#[tokio::main(worker_threads = 2)]
+/// On one thread beside the intake's: it hears of the sockets itself, and need not be woken for each of their answers.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let command = Command::parse();
     telemetry::init(command.logs());

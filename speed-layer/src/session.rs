@@ -102,23 +102,39 @@ async fn serve(
     replies: &std_mpsc::Sender<Replied>,
 ) -> Result<(), StoreError> {
     store.begin_session();
+    // An intake that is gone has no use for what it asked.
+    let say = |reply| drop(replies.send((index, reply)));
+    // Whoever hears of a batch takes the processor to fill another. Where one is waiting already, that is said once
+    // PostgreSQL is busy with it.
+    let mut written = None;
     while let Some(command) = commands.recv().await {
+        let before = written.take();
+        let catch_up = || before.into_iter().for_each(|batch| say(Reply::Written(batch)));
         let reply = match command {
             Command::Write(batch) => {
                 let span = tracing::info_span!("batch", writer = index, messages = batch.messages);
-                store.write(&batch).instrument(span).await?;
+                store.write(&batch, catch_up).instrument(span).await?;
+                if !commands.is_empty() {
+                    written = Some(batch);
+                    continue;
+                }
                 Reply::Written(batch)
             }
             Command::Check(positions) => {
+                catch_up();
                 store.check(&positions).await?;
                 Reply::Checked
             }
-            Command::Identify(topics) => Reply::Identified(store.identify(&topics).await?),
-            Command::Locate(questions) => Reply::Located(store.locate(&questions).await?),
+            Command::Identify(topics) => {
+                catch_up();
+                Reply::Identified(store.identify(&topics).await?)
+            }
+            Command::Locate(questions) => {
+                catch_up();
+                Reply::Located(store.locate(&questions).await?)
+            }
         };
-        if replies.send((index, reply)).is_err() {
-            break;
-        }
+        say(reply);
     }
     Ok(())
 }

@@ -160,28 +160,33 @@ impl Store {
 
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its partitions. What
     /// PostgreSQL refuses, or takes too long for, is written in parts: until what is refused stands alone and is kept
-    /// aside.
-    pub async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    /// aside. `meanwhile` runs once PostgreSQL is busy, and at the latest after the first try.
+    pub async fn write(&mut self, batch: &Batch, meanwhile: impl FnOnce()) -> Result<(), StoreError> {
+        let mut meanwhile = Some(meanwhile);
         if batch.fits(self.messages_at_once) {
             // What is refused may be so for what was known of partitions: then the second time it is not.
             let tries = 2;
-            match self.write_at_once(batch, tries).await? {
+            match self.write_at_once(batch, tries, &mut meanwhile).await? {
                 None => return Ok(()),
                 Some(why) => {
                     let parts = self.make_smaller(batch, &why)?;
-                    return self.write_in_parts(parts).await;
+                    return self.write_in_parts(parts, &mut meanwhile).await;
                 }
             }
         }
-        self.write_in_parts(batch.parts(self.messages_at_once)).await
+        self.write_in_parts(batch.parts(self.messages_at_once), &mut meanwhile).await
     }
 
-    async fn write_in_parts(&mut self, mut parts: Vec<Batch>) -> Result<(), StoreError> {
+    async fn write_in_parts(
+        &mut self,
+        mut parts: Vec<Batch>,
+        meanwhile: &mut Option<impl FnOnce()>,
+    ) -> Result<(), StoreError> {
         parts.reverse();
         while let Some(part) = parts.pop() {
             // One that stands alone is not given up for what was known of partitions, either.
             let tries = if part.messages > 1 { 1 } else { 2 };
-            match self.write_at_once(&part, tries).await? {
+            match self.write_at_once(&part, tries, meanwhile).await? {
                 None => {}
                 Some(why) => parts.extend(self.make_smaller(&part, &why)?.into_iter().rev()),
             }
@@ -190,7 +195,12 @@ impl Store {
     }
 
     /// `None` once it is in.
-    async fn write_at_once(&mut self, batch: &Batch, tries: u32) -> Result<Option<Smaller>, StoreError> {
+    async fn write_at_once(
+        &mut self,
+        batch: &Batch,
+        tries: u32,
+        meanwhile: &mut Option<impl FnOnce()>,
+    ) -> Result<Option<Smaller>, StoreError> {
         let mut refused = 0;
         // Once for all tries of the same.
         let mut judging = self.judge(batch).await?;
@@ -199,10 +209,13 @@ impl Store {
             let begun = Instant::now();
             let limits = Arc::clone(&self.limits);
             let mut at = Table::RealtimeStock;
+            let mut once = || meanwhile.take().into_iter().for_each(|meanwhile| meanwhile());
             let write = async |connection: &mut PgConnection| {
-                transaction::write(connection, &limits, batch, &mut judging, &mut at).await
+                transaction::write(connection, &limits, batch, &mut judging, &mut once, &mut at).await
             };
-            match self.attempt(write).await? {
+            let tried = self.attempt(write).await;
+            once();
+            match tried? {
                 Try::Again => {}
                 Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
                     if !at.is_of_messages() {

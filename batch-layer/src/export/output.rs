@@ -12,10 +12,11 @@ use crate::lake::sort::{nameless, rewound};
 use anyhow::Context;
 use common::Place;
 use service::Failure;
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 256 << 10;
@@ -40,6 +41,8 @@ pub struct Output {
     temp: PathBuf,
     /// Each hour and topic has a file of its own below it.
     folder: Option<PathBuf>,
+    /// Files that were written there.
+    written: BTreeSet<PathBuf>,
     /// What is written to.
     part: Option<Part>,
     /// What comes next.
@@ -51,11 +54,17 @@ pub struct Output {
 
 /// Something that is written from its beginning to its end.
 struct Part {
+    target: Target,
     sink: Sink,
-    /// `None`: standard output.
-    file: Option<Partial>,
     /// The topic of the ticks so far.
     topic: Option<String>,
+}
+
+/// Where it ends up.
+enum Target {
+    File(Partial),
+    /// Standard output, or a file that is no place to keep anything, as a pipe with a name.
+    Stream(File),
 }
 
 enum Sink {
@@ -71,7 +80,8 @@ impl Output {
         let folder =
             args.output.clone().filter(|path| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/"));
         let (format, topic) = (args.format, String::new());
-        let mut output = Self { format, temp, folder, part: None, hour: None, topic, rows: 0 };
+        let mut output =
+            Self { format, temp, folder, written: BTreeSet::new(), part: None, hour: None, topic, rows: 0 };
         let opened = match (&output.folder, &args.output) {
             (Some(folder), _) => {
                 fs::create_dir_all(folder).with_context(|| format!("cannot make {} (--output)", folder.display()))
@@ -82,13 +92,18 @@ impl Output {
     }
 
     fn open_part(&mut self, path: Option<PathBuf>) -> anyhow::Result<()> {
-        let (file, into) = match path {
+        let (target, written) = match path {
+            None => (Target::Stream(standard_output()?), None),
+            Some(path) if is_special(&path) => (Target::Stream(open_special(&path)?), None),
             Some(path) => {
                 let (partial, file) = Partial::create(path)?;
-                (Some(partial), file)
+                (Target::File(partial), Some(file))
             }
-            None if self.format == Format::Parquet => (None, nameless(&self.temp)?),
-            None => (None, standard_output()?),
+        };
+        let into = match (&target, written) {
+            (_, Some(file)) => file,
+            (Target::Stream(stream), None) if self.format == Format::Csv => stream.try_clone()?,
+            _ => nameless(&self.temp)?,
         };
         let sink = match self.format {
             Format::Csv => {
@@ -98,7 +113,7 @@ impl Output {
             }
             Format::Parquet => Sink::Parquet(Box::new(Writer::new(into)?)),
         };
-        self.part = Some(Part { sink, file, topic: None });
+        self.part = Some(Part { target, sink, topic: None });
         Ok(())
     }
 
@@ -113,6 +128,7 @@ impl Output {
     pub fn push(&mut self, content: &Content<'_>, place: Place) -> anyhow::Result<()> {
         if self.part.is_none() {
             let path = self.path()?;
+            self.written.extend(path.clone());
             self.open_part(path)?;
         }
         if let Some(part) = &mut self.part {
@@ -125,13 +141,9 @@ impl Output {
     /// Where the current hour's ticks go, in a folder.
     fn path(&self) -> anyhow::Result<Option<PathBuf>> {
         let (Some(folder), Some(hour)) = (&self.folder, self.hour) else { return Ok(None) };
-        let name = match self.format {
-            Format::Csv => "ticks.csv",
-            Format::Parquet => "ticks.parquet",
-        };
         let folder = folder.join(key::folder("", &self.topic, hour));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {} (--output)", folder.display()))?;
-        Ok(Some(folder.join(name)))
+        Ok(Some(folder.join(name(self.format))))
     }
 
     /// Ends an hour's topic; gives how many ticks it had.
@@ -145,18 +157,21 @@ impl Output {
         Ok(self.rows)
     }
 
-    /// Ends all.
-    pub fn finish(self) -> anyhow::Result<()> {
-        self.part.map_or(Ok(()), Part::finish)
+    /// Ends all. In a folder, no file is left of an hour of `hours` that an earlier run has written, and not this one.
+    pub fn finish(self, hours: impl Fn(Hour) -> bool) -> anyhow::Result<()> {
+        self.part.map_or(Ok(()), Part::finish)?;
+        let Some(folder) = self.folder else { return Ok(()) };
+        remove_others(&folder, (&hours, name(self.format)), &self.written).with_context(|| {
+            format!("cannot delete what an earlier export has left in {} (--output)", folder.display())
+        })
     }
 }
 
 impl Part {
     fn push(&mut self, content: &Content<'_>, topic: &str, place: Place) -> anyhow::Result<()> {
         match &mut self.sink {
-            Sink::Csv(lines) => {
-                csv::write(lines, content, topic, place).map_err(|error| told(error, self.file.is_some()))
-            }
+            Sink::Csv(lines) => csv::write(lines, content, topic, place)
+                .map_err(|error| told(error, matches!(self.target, Target::File(_)))),
             Sink::Parquet(writer) => {
                 let known = self.topic.get_or_insert_with(|| topic.to_owned());
                 if known != topic {
@@ -169,17 +184,66 @@ impl Part {
     }
 
     fn finish(self) -> anyhow::Result<()> {
-        let is_file = self.file.is_some();
+        let is_file = matches!(self.target, Target::File(_));
         let (file, is_copied) = match self.sink {
             Sink::Csv(lines) => (lines.into_inner().map_err(|error| told(error.into_error(), is_file))?, false),
             Sink::Parquet(writer) => (writer.finish()?.0, !is_file),
         };
-        if is_copied {
-            io::copy(&mut rewound(file)?, &mut standard_output()?).map_err(|error| told(error, is_file))?;
-            return Ok(());
+        match self.target {
+            Target::File(partial) => partial.finish(&file),
+            Target::Stream(mut stream) if is_copied => {
+                io::copy(&mut rewound(file)?, &mut stream).map_err(|error| told(error, false)).map(drop)
+            }
+            Target::Stream(_) => Ok(()),
         }
-        self.file.map_or(Ok(()), |partial| partial.finish(&file))
     }
+}
+
+/// What an hour's file in a folder is called.
+const fn name(format: Format) -> &'static str {
+    match format {
+        Format::Csv => "ticks.csv",
+        Format::Parquet => "ticks.parquet",
+    }
+}
+
+/// Whether something is there that is neither a file nor a folder: it is written to, and not replaced.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
+fn open_special(path: &Path) -> anyhow::Result<File> {
+    OpenOptions::new().write(true).open(path).with_context(|| format!("cannot write {} (--output)", path.display()))
+}
+
+/// Deletes an hour's file that was not `written`, wherever it lies below a folder as [`key::folder`] names it, where its
+/// hour is one of `hours`.
+fn remove_others(
+    folder: &Path,
+    (hours, name): (&impl Fn(Hour) -> bool, &str),
+    written: &BTreeSet<PathBuf>,
+) -> io::Result<()> {
+    for topic in folders(folder, "source=")? {
+        for date in folders(&topic, "date=")? {
+            for hour in folders(&date, "hour=")? {
+                let file = hour.join(name);
+                let is_meant = key::hour_of(&format!("{}/", hour.display())).is_some_and(hours);
+                if is_meant && !written.contains(&file) && file.is_file() {
+                    fs::remove_file(&file)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn folders(folder: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
+    let there = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let is_meant = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        name.as_encoded_bytes().starts_with(prefix.as_bytes()) && path.is_dir()
+    };
+    Ok(there.collect::<io::Result<Vec<_>>>()?.into_iter().filter(is_meant).collect())
 }
 
 /// Standard output without its buffer of lines.

@@ -84,8 +84,11 @@ pub struct Wanted {
 /// Times in which a partition had no ticks, as it was said by those that came then.
 #[derive(Debug, Default)]
 pub struct Pauses {
-    /// By topic and partition, in order of time; those of one partition do not overlap.
+    /// By topic and partition, in the order of their ends. They overlap where two versions of the detector, or two sources
+    /// of a topic, have found them.
     by_partition: FxHashMap<(u8, i32), Vec<Pause>>,
+    /// How long the longest is, in microseconds.
+    longest: i64,
     /// The first instant of all of them, and the one behind the last.
     within: Option<(Timestamp, Timestamp)>,
 }
@@ -105,6 +108,7 @@ impl Pauses {
         for (partition, pause) in all {
             let (from, until) = pauses.within.unwrap_or((pause.since, pause.until));
             pauses.within = Some((from.min(pause.since), until.max(pause.until)));
+            pauses.longest = pauses.longest.max(pause.until.micros() - pause.since.micros());
             pauses.by_partition.entry(partition).or_default().push(pause);
         }
         pauses.by_partition.values_mut().for_each(|pauses| pauses.sort_unstable_by_key(|pause| pause.until));
@@ -120,11 +124,12 @@ impl Pauses {
         self.within.is_some_and(|(since, until)| at >= since && at < until)
     }
 
-    /// The number of the one that an instant lies in.
-    fn that_holds(&self, partition: (u8, i32), at: Timestamp) -> Option<usize> {
-        let pauses = self.by_partition.get(&partition)?;
-        let next = pauses.get(pauses.partition_point(|pause| pause.until <= at))?;
-        (next.since <= at).then_some(next.number)
+    /// The numbers of those that an instant lies in.
+    fn those_that_hold(&self, partition: (u8, i32), at: Timestamp) -> impl Iterator<Item = usize> {
+        let pauses = self.by_partition.get(&partition).map_or(&[][..], Vec::as_slice);
+        let next = &pauses[pauses.partition_point(|pause| pause.until <= at)..];
+        let may_hold = move |pause: &&Pause| pause.until.micros() - self.longest <= at.micros();
+        next.iter().take_while(may_hold).filter(move |pause| pause.since <= at).map(|pause| pause.number)
     }
 }
 
@@ -206,7 +211,7 @@ impl Visitor for Collecting<'_> {
         let at = record.tick.timestamp();
         if self.wanted.pauses.may_hold(at) {
             let partition = (self.whose.topic, self.place(record, spot).0.partition);
-            self.part.interrupted.extend(self.wanted.pauses.that_holds(partition, at));
+            self.part.interrupted.extend(self.wanted.pauses.those_that_hold(partition, at));
         }
         let start = self.wanted.hour.start();
         let side = match at.micros() - start.micros() {
@@ -337,5 +342,24 @@ impl Gathered {
     pub fn by_symbol(&self) -> impl Iterator<Item = (&str, &[Held])> {
         let chunks = self.ticks.chunk_by(|one, other| one.symbol == other.symbol);
         chunks.map(|ticks| (&*self.symbols[ticks[0].symbol as usize], ticks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_interrupts_each_pause_that_it_lies_in_whichever_ends_first() {
+        let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+        let pause = |number, since, until| ((0, 3), Pause { number, since: at(since), until: at(until) });
+        let pauses = Pauses::of([pause(0, 0, 100), pause(1, 90, 200), pause(2, 150, 160), pause(3, 300, 301)]);
+        let holding = |second| pauses.those_that_hold((0, 3), at(second)).collect::<Vec<_>>();
+        assert_eq!(holding(50), [0]);
+        assert_eq!(holding(95), [0, 1]);
+        assert_eq!(holding(155), [2, 1]);
+        assert!(holding(200).is_empty());
+        assert_eq!(holding(300), [3]);
+        assert_eq!(pauses.those_that_hold((0, 4), at(50)).count(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::args::CompactArgs;
 use super::cover::{self, Cover};
-use super::gather::{Gathered, add_kept, gather};
+use super::gather::{Gathered, add_kept, extras_of, gather};
 use super::inventory::Inventory;
 use super::look::{Look, Seen, Unread};
 use super::publish::{self, Part, Shown};
@@ -10,6 +10,7 @@ use super::sort::{Sorted, Sorter, nameless, rewound};
 use super::table::{self, Asked, Candidate, Counting, LakeObject, Standing};
 use super::{file, key};
 use crate::archive::{Object, PrefixTemplate, Store, StoreError};
+use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::ledger::{self, Counts};
@@ -18,7 +19,7 @@ use crate::progress::size;
 use crate::reader::{Others, ReadError, Reader};
 use crate::stop::stopped;
 use crate::verify::{Holdings, HourHoldings, difference};
-use common::Timestamp;
+use common::{Place, Timestamp};
 use service::Failure;
 use service::pg::Migrations;
 use std::collections::BTreeMap;
@@ -234,22 +235,29 @@ impl Compaction {
             let gathered = gather(&self.reader, candidate.hour, &objects, gathered).await;
             let gathered = gathered.map_err(|(object, error)| self.unread(&object, error))?;
             ticks += gathered.ticks(candidate.hour);
-            let Gathered { sorter, holdings, .. } = gathered;
+            let Gathered { sorter, holdings, extras } = gathered;
+            let is_cut = sorter.is_cut();
             self.counts.objects_read += objects.len() as u64;
             self.counts.bytes_read += objects.iter().map(|object| object.size).sum::<u64>();
             let (folder, target) = (self.folder.clone(), self.target);
             let files = blocking(move || write_files(sorter.finish()?, &folder, target)).await?;
-            let mut found = Holdings::default();
+            let mut found = (Holdings::default(), 0);
             for written in files {
                 let name = format!("{}-{}-{}{}", self.run_id, self.begun_at.micros(), parts.len(), key::ENDING);
                 let (part, held) = self.stage(&topic, name, written, found).await?;
                 found = held;
                 parts.push(part);
             }
+            let (mut found, found_extras) = found;
             found.settle();
             let (expected, found) = (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
             if let Some(difference) = difference(expected, found) {
                 let why = format!("what was read back differs from the objects of {topic:?}: {difference}");
+                return Err(Obstacle::Because(why));
+            }
+            if extras != found_extras && !is_cut {
+                let why =
+                    format!("what was read back has other quotes, numbers or conditions than the objects of {topic:?}");
                 return Err(Obstacle::Because(why));
             }
             strangers.extend(self.replaceable(&topic, candidate.hour, expected).await?);
@@ -271,7 +279,8 @@ impl Compaction {
         }
         self.written += parts.iter().map(|part| part.staged.size).sum::<u64>();
         let (prefix, run_id) = (&*self.prefix, self.run_id);
-        let shown = Shown { prefix, candidate, run_id, parts, strangers };
+        let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
+        let shown = Shown { prefix, candidate, run_id, parts, strangers, look };
         Ok(publish::publish((&mut self.index, &self.store), shown).await?)
     }
 
@@ -334,16 +343,21 @@ impl Compaction {
         topic: &str,
         name: String,
         written: Written,
-        found: Holdings,
-    ) -> Result<(Part, Holdings), Obstacle> {
+        found: (Holdings, u64),
+    ) -> Result<(Part, (Holdings, u64)), Obstacle> {
         let key = key::staged(&self.prefix, &name);
         self.store.put(&key, &path_of(&written.file)).await?;
         let staged = self.store.find(&key).await?;
-        let (holdings, seen) = self.look().read(&staged, found).await.map_err(|error| unread(&key, error))?;
+        let add = |(holdings, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
+            holdings.add(place.partition, place.number(), content);
+            *extras = extras.wrapping_add(extras_of(content, place));
+            Ok(())
+        };
+        let (found, seen) = self.look().visit(&staged, found, add).await.map_err(|error| unread(&key, error))?;
         if seen.rows != written.rows {
             return Err(Obstacle::Because(format!("{key} has {} of {} ticks", seen.rows, written.rows)));
         }
-        Ok((Part { source: topic.to_owned(), name, staged, seen }, holdings))
+        Ok((Part { source: topic.to_owned(), name, staged, seen }, found))
     }
 
     fn unread(&self, object: &Object, error: ReadError) -> Obstacle {

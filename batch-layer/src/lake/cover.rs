@@ -32,6 +32,11 @@ const AT_ONCE: usize = 100;
 /// Objects of which the log says why they stay, reason by reason; the others are counted.
 const NAMED: u64 = 10;
 
+/// What ends it that a run finds a difference each time.
+const CURE: &str = "Where the raw objects are right and all there, `batch-layer --recompute --from-lake never` and compact write \
+                    the hour anew; where some were deleted because the lake has them, known records keep their values: put \
+                    the earlier version back, or keep what is there";
+
 /// What deleting needs.
 pub struct Cover<'a> {
     pub index: &'a mut Index,
@@ -73,13 +78,14 @@ struct Compared {
 
 impl Cover<'_> {
     /// Makes good what a run that was killed has left: of each object that it was about to delete it is noted what became
-    /// of it.
+    /// of it. One that is there stays announced for a day: the run may be frozen, and delete it yet.
     ///
     /// # Errors
     /// Where the database fails, here and below. An object that cannot be looked for is left to the next run.
     pub async fn settle(&mut self) -> Result<(), Failure> {
-        for key in covered::announced(self.index).await? {
+        for (key, may_wake) in covered::announced(self.index).await? {
             match self.store.find(&key).await {
+                Ok(_) if may_wake => {}
                 Ok(_) => covered::retract(self.index, &[key]).await?,
                 Err(StoreError::Moved) => self.forget(vec![key]).await?,
                 Err(error) => tracing::warn!(
@@ -150,7 +156,7 @@ impl Cover<'_> {
             };
             let of_topic: Vec<&Counting> = counting.iter().filter(|object| object.source == topic).collect();
             if let Some(why) = self.differs(hour, raw, &of_topic).await? {
-                return Ok(Some(format!("the lake differs from the raw objects of {topic:?}: {why}")));
+                return Ok(Some(format!("the lake differs from the raw objects of {topic:?}: {why}. {CURE}")));
             }
         }
         compared.lake.insert(hour, counting.into_iter().map(|object| object.key).collect());

@@ -7,8 +7,8 @@ use common::Timestamp;
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgRow, PgTransaction};
+use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -164,10 +164,13 @@ pub async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Failure> 
     index.write("covered_objects", delete).await.map(drop)
 }
 
-/// The keys of objects that were about to be deleted when a run ended.
-pub async fn announced(index: &mut Index) -> Result<Vec<String>, Failure> {
-    let keys = pg::query_scalar("select key from covered_objects where deleted_at is null order by key")
-        .fetch_all(&mut index.connection);
+/// The keys of objects that were about to be deleted when a run ended, each with whether that run may still be frozen, and
+/// delete it when it wakes up.
+pub async fn announced(index: &mut Index) -> Result<Vec<(String, bool)>, Failure> {
+    let keys = pg::query_as(
+        "select key, noted_at > now() - interval '1 day' from covered_objects where deleted_at is null order by key",
+    )
+    .fetch_all(&mut index.connection);
     in_time(index.patience, keys).await.map_err(|error| index.failed("reading covered_objects in", error))
 }
 
@@ -191,18 +194,33 @@ pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Ho
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
-/// The keys of the objects that those hours of a range lack for that reason.
-pub async fn keys(index: &mut Index, range: &Range<Hour>) -> Result<BTreeMap<Hour, BTreeSet<String>>, Failure> {
+/// The keys of the objects that those hours of a range lack for that reason, each with whether it is known to be deleted:
+/// another one is about to be.
+pub async fn keys(index: &mut Index, range: &Range<Hour>) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
     let rows = pg::query_as(
-        "select hour, key from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
+        "select hour, key, deleted_at is not null from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
     )
     .bind(range.start.start())
     .bind(range.end.start())
     .fetch_all(&mut index.connection);
-    let rows: Result<Vec<(Timestamp, String)>, _> = in_time(index.patience, rows).await;
-    let mut keys: BTreeMap<Hour, BTreeSet<String>> = BTreeMap::new();
-    for (hour, key) in rows.map_err(|error| index.failed("reading covered_objects in", error))? {
-        keys.entry(Hour::of(hour)).or_default().insert(key);
+    let rows: Result<Vec<(Timestamp, String, bool)>, _> = in_time(index.patience, rows).await;
+    let mut keys: BTreeMap<Hour, BTreeMap<String, bool>> = BTreeMap::new();
+    for (hour, key, is_deleted) in rows.map_err(|error| index.failed("reading covered_objects in", error))? {
+        keys.entry(Hour::of(hour)).or_default().insert(key, is_deleted);
     }
     Ok(keys)
+}
+
+/// An hour was computed from objects that are there, and lacks none of its records: nothing of it is in the lake alone.
+///
+/// # Errors
+/// The database's.
+pub async fn release(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+    for statement in [
+        "update covered_objects set hours = array_remove(hours, $1) where hours @> array[$1] and deleted_at is not null",
+        "delete from covered_objects where hours = '{}' and $1::timestamptz is not null",
+    ] {
+        pg::query(statement).bind(hour.start()).execute(transaction.acquire().await?).await?;
+    }
+    Ok(())
 }

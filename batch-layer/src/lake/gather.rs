@@ -128,10 +128,11 @@ impl Gatherer {
 pub async fn add_kept(gathered: Gathered, look: Look<'_>, counting: &Counting) -> Result<Gathered, Unread> {
     let object = look.store.find(&counting.key).await?;
     let added = look.visit(&object, gathered, |gathered, content, place| {
-        match gathered.holdings.add(place.partition, place.number(), content) {
-            true => gathered.sorter.push(content, place),
-            false => Ok(()),
+        if !gathered.holdings.add(place.partition, place.number(), content) {
+            return Ok(());
         }
+        gathered.extras = gathered.extras.wrapping_add(extras_of(content, place));
+        gathered.sorter.push(content, place)
     });
     let (mut gathered, seen) = added.await?;
     if !seen.has_ticks_of(&counting.seen) {

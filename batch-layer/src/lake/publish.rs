@@ -1,10 +1,11 @@
 //! Showing an hour to readers: what was compared is copied to where they look, and what it replaces is deleted.
 
 use super::key;
-use super::look::Seen;
+use super::look::{Look, Seen, Unread};
 use super::table::{self, Candidate, LakeObject};
 use crate::archive::{Object, Store};
 use crate::index::Index;
+use crate::verify::Holdings;
 use service::Failure;
 
 /// What was written and compared, where no reader looks.
@@ -24,6 +25,7 @@ pub struct Shown<'a> {
     pub parts: Vec<Part>,
     /// Objects that nobody knows, and that hold nothing else than the parts.
     pub strangers: Vec<LakeObject>,
+    pub look: Look<'a>,
 }
 
 /// Lets readers see an hour's parts in the place of what they saw before.
@@ -31,7 +33,7 @@ pub struct Shown<'a> {
 /// # Errors
 /// Where the store or the database fails. What has been shown by then is taken away by [`clear`].
 pub async fn publish((index, store): (&mut Index, &Store), shown: Shown<'_>) -> Result<(), Failure> {
-    let Shown { prefix, candidate, run_id, parts, strangers } = shown;
+    let Shown { prefix, candidate, run_id, parts, strangers, look } = shown;
     let object = |part: &Part| LakeObject {
         key: key::published(prefix, &part.source, candidate.hour, &part.name),
         source: part.source.clone(),
@@ -48,10 +50,37 @@ pub async fn publish((index, store): (&mut Index, &Store), shown: Shown<'_>) -> 
             let error = anyhow::anyhow!("{}{key} has {} of {size} bytes", store.location(), shown.size);
             return Err(Failure::Infrastructure(error));
         }
+        if candidate.has_expired {
+            // What it replaces is the only other place that has these ticks.
+            expect(look, &shown, part.seen).await?;
+        }
         etags.push((key.clone(), shown.etag));
     }
     table::switch(index, (candidate, run_id, prefix), &etags, &strangers).await?;
     clear(index, store, prefix).await
+}
+
+/// Reads a copy back.
+async fn expect(look: Look<'_>, shown: &Object, expected: Seen) -> Result<(), Failure> {
+    let what = format!("{}{}", look.store.location(), shown.key);
+    match look.read(shown, Holdings::default()).await {
+        Ok((_, seen)) if seen == expected => Ok(()),
+        Ok((_, seen)) => {
+            let error = anyhow::anyhow!(
+                "the store's copy {what} has {} ticks, and not the {} of what was copied",
+                seen.rows,
+                expected.rows
+            );
+            Err(Failure::Infrastructure(error))
+        }
+        Err(Unread::Away(failure)) => Err(failure),
+        Err(Unread::Moved) => {
+            Err(Failure::Infrastructure(anyhow::anyhow!("{what} was replaced while it was read back")))
+        }
+        Err(Unread::Damaged(why)) => {
+            Err(Failure::Infrastructure(anyhow::anyhow!("the store's copy {what} cannot be read: {why}")))
+        }
+    }
 }
 
 /// Deletes what no reader should see: what was replaced, and what a run that was killed has left.

@@ -79,6 +79,12 @@ impl Sorter {
         Self { wanted, ..self }
     }
 
+    /// Whether some ticks are without their conditions.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.unkept > 0
+    }
+
     /// Takes a tick, if it is asked for.
     ///
     /// # Errors

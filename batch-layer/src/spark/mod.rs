@@ -16,8 +16,9 @@ pub use url::SparkUrl;
 
 use crate::archive::{Object, Store};
 use crate::hour::Hour;
-use crate::reader::Reader;
+use crate::reader::{ReadError, Reader};
 use crate::scan::{self, LineLayout, Scan, ScanOptions};
+use crate::stop::stopped;
 use answer::{OtherLine, Sums};
 use common::Bar;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -36,6 +37,8 @@ const MAX_OTHERS: u64 = 1000;
 const MAX_OTHER_BYTES: u64 = 1 << 20;
 /// Objects that the server could not read, one after the other, after which it is asked for no more in this run.
 const UNREADABLE: usize = 8;
+/// Objects of a statement of which one is to be read here as well.
+const CHECKED_AT_MOST: usize = 4;
 
 /// How to reach it.
 #[derive(Debug, Clone)]
@@ -118,8 +121,10 @@ impl Spark {
                     self.unreadable = 0;
                     let found = some.into_iter().zip(found);
                     let found: Vec<_> = found.filter_map(|(asked, scan)| Some((asked.object, scan?))).collect();
-                    self.check_first(&found, reader).await?;
-                    scans.extend(found);
+                    // What nothing vouches for is for our own scan to read.
+                    if self.is_checked(&found, reader).await? {
+                        scans.extend(found);
+                    }
                 }
                 // One of them is what the server cannot read, or all are too much: each half is asked for by itself.
                 Err(QueryError::Failed(_) | QueryError::Large) if some.len() > 1 => {
@@ -172,31 +177,35 @@ impl Spark {
     }
 
     /// Reads one object of a statement's here as well: names and versions are those of the listing, and nothing else tells
-    /// whether the server has read the same archive.
-    async fn check_first(&self, scans: &[(Object, Scan)], reader: &Reader) -> Result<(), Failure> {
-        let Some((object, there)) = scans.first() else {
-            return Ok(());
-        };
-        match reader.sharing().read(object, None).await {
-            Ok(here) if is_same(&here, there) => Ok(()),
-            Ok(here) => {
-                let ticks = |scan: &Scan| scan.hours.iter().map(|(_, bars)| bars.ticks).sum::<u64>();
-                let archive = &self.options.archive;
-                Err(Failure::Configuration(anyhow::anyhow!(
-                    "Spark reads other content under {archive}{} than {}{} has ({} ticks of {} lines, and here {} of {}): is \
-                     {archive} the same archive (--spark-archive), or a copy?",
-                    object.key,
-                    self.store.location(),
-                    object.key,
-                    ticks(there),
-                    there.lines,
-                    ticks(&here),
-                    here.lines
-                )))
+    /// whether the server has read the same archive. `false` where none of some can be read here.
+    async fn is_checked(&self, scans: &[(Object, Scan)], reader: &Reader) -> Result<bool, Failure> {
+        for (object, there) in scans.iter().take(CHECKED_AT_MOST) {
+            match reader.sharing().read(object, None).await {
+                Ok(here) if is_same(&here, there) => return Ok(true),
+                Ok(here) => return Err(self.differs(object, &here, there)),
+                Err(ReadError::Outage(failure)) => return Err(failure),
+                Err(ReadError::Stopped) => return Err(stopped()),
+                // Whoever reads it next says why.
+                Err(ReadError::Moved | ReadError::Wide | ReadError::Broken(_)) => {}
             }
-            // It has changed, or cannot be read here: whoever reads it next says so.
-            Err(_) => Ok(()),
         }
+        Ok(scans.is_empty())
+    }
+
+    fn differs(&self, object: &Object, here: &Scan, there: &Scan) -> Failure {
+        let ticks = |scan: &Scan| scan.hours.iter().map(|(_, bars)| bars.ticks).sum::<u64>();
+        let archive = &self.options.archive;
+        Failure::Configuration(anyhow::anyhow!(
+            "Spark reads other content under {archive}{} than {}{} has ({} ticks of {} lines, and here {} of {}): is \
+             {archive} the same archive (--spark-archive), or a copy?",
+            object.key,
+            self.store.location(),
+            object.key,
+            ticks(there),
+            there.lines,
+            ticks(here),
+            here.lines
+        ))
     }
 
     /// Looks at the first lines of some objects.

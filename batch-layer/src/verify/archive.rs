@@ -170,11 +170,12 @@ impl Archive {
     async fn read_covered(
         &self,
         index: &mut Index,
-        (hour, keys): (Hour, &BTreeSet<String>),
+        (hour, keys): (Hour, &BTreeMap<String, bool>),
         topic: Option<&str>,
         archived: &mut Archived,
     ) -> Result<(), Failure> {
-        let own = keys.iter().filter(|key| topic.is_none_or(|topic| self.is_of(key, topic))).count();
+        let is_own = |key: &str| topic.is_none_or(|topic| self.is_of(key, topic));
+        let own = keys.iter().filter(|(key, is_deleted)| **is_deleted && is_own(key)).count();
         let mut counting = table::counting(index, "", &(hour..hour.plus(1))).await?;
         counting.retain(|object| topic.is_none_or(|topic| object.source == topic || object.source.is_empty()));
         for object in counting {
@@ -359,7 +360,7 @@ impl Archive {
     async fn objects(
         &self,
         index: &mut Index,
-        (hours, covered): (&Range<Hour>, &BTreeMap<Hour, BTreeSet<String>>),
+        (hours, covered): (&Range<Hour>, &BTreeMap<Hour, BTreeMap<String, bool>>),
         topic: Option<&str>,
         archived: &mut Archived,
     ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
@@ -385,7 +386,7 @@ impl Archive {
         }
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
-            let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains(key));
+            let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
             for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));

@@ -487,6 +487,10 @@ impl Work {
             self.progress.warn(format_args!("hour {hour}: its {} records are taken out: {why}", known.ticks));
             return summary::withdraw(&mut self.index, hour, seen).await;
         }
+        if stale.replaced && !stale.reread && self.stands(hour) {
+            self.note_standing(hour, "its objects were replaced by others without its records");
+            return self.index.settle(hour, seen).await;
+        }
         if stale.replaced || stale.reread {
             let why = match stale.reread {
                 true => "its objects are read by other rules of messages, which explains no loss",

@@ -3,11 +3,13 @@
 //! What has expired is in an hour's sums alone, and those cannot be taken apart. So nothing can be taken out of them: new
 //! records can only come to them, once it is certain that an object's new version lacks none of its earlier one's. The index
 //! has two numbers of that one, of what it held and of its places. What the new version holds of the places that are in the
-//! sums must have the same.
+//! sums must have the same. Where it lacks some, and the lake has the hour in the place of objects that were deleted for
+//! that, a person may say that those stay.
 
 use super::Work;
 use super::compute::{Due, New, placeless};
 use super::index::prints;
+use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Prints};
 use crate::scan::HourBars;
 use service::Failure;
@@ -18,6 +20,8 @@ enum Growth {
     Whole,
     /// All of its records, of which some say other things now.
     OtherValues,
+    /// Why it lacks some of its records.
+    Less(String),
     /// Why that is not certain.
     Uncertain(String),
 }
@@ -35,7 +39,10 @@ impl Work {
         let there = due.objects.iter().filter(|indexed| indexed.summed.is_some()).count();
         if !known.is_of(there as u64) {
             let why = "one of its objects was replaced by a version that holds nothing of the hour";
-            return Ok(self.fail_grown(due, known, (lost, why)));
+            if !self.stands(due.stale.hour) {
+                return Ok(self.fail_grown(due, known, (lost, why)));
+            }
+            self.note_standing(due.stale.hour, why);
         }
         let mut told_before = 0;
         for indexed in &added {
@@ -49,7 +56,8 @@ impl Work {
             match growth(indexed, summed, &held, before)? {
                 Growth::Whole => {}
                 Growth::OtherValues => self.note_other_values(due, indexed, held.ticks),
-                Growth::Uncertain(why) => return Ok(self.fail_grown(due, known, (lost, &why))),
+                Growth::Less(why) if self.stands(due.stale.hour) => self.note_standing(due.stale.hour, &why),
+                Growth::Less(why) | Growth::Uncertain(why) => return Ok(self.fail_grown(due, known, (lost, &why))),
             }
             told_before += held.ticks + held.duplicates;
         }
@@ -59,6 +67,10 @@ impl Work {
         // What an object had before has not come again.
         part.duplicates = part.duplicates.saturating_sub(told_before);
         Ok(self.add(due, before, part, added))
+    }
+
+    pub(super) fn note_standing(&self, hour: Hour, why: &str) {
+        self.progress.warn(format_args!("hour {hour}: {why}; what it has stays, because the lake has it"));
     }
 
     fn note_other_values(&self, due: &Due<'_>, indexed: &Indexed, ticks: u64) {
@@ -74,7 +86,8 @@ impl Work {
     fn fail_grown<'a>(&mut self, due: &Due<'a>, known: &Computed, (lost, why): (u64, &str)) -> Option<New<'a>> {
         let words = format!(
             "not written, because it would lose {lost} of {} records: some of its objects have expired, and {why}; put the \
-             earlier version back, or --allow-shrink, with a window that holds it, writes it from what is there",
+             earlier version back, or --allow-shrink, with a window that holds it, writes it from what is there (where raw objects \
+             were deleted because the lake has them: it takes what is new, and nothing out)",
             known.ticks
         );
         self.fail(due.stale.hour, &words);
@@ -97,6 +110,6 @@ fn growth(indexed: &Indexed, summed: Prints, held: &HourBars, before: &HourBars)
     } else if now.places == summed.places {
         Growth::OtherValues
     } else {
-        Growth::Uncertain(format!("{key} was replaced by a version that lacks records of the earlier one"))
+        Growth::Less(format!("{key} was replaced by a version that lacks records of the earlier one"))
     })
 }

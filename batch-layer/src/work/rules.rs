@@ -38,6 +38,12 @@ impl Work {
         self.allow_shrink && self.plan.window.contains(&hour) && !self.covered.contains(&hour)
     }
 
+    /// Whether a person allows an hour to lack records that its objects have no more, and it keeps them: raw objects of it were
+    /// deleted because the lake has it.
+    pub(super) fn stands(&self, hour: Hour) -> bool {
+        self.allow_shrink && self.covered.contains(&hour)
+    }
+
     /// Whether a person asks for what this run's flags make of an hour.
     fn may_grow(&self, hour: Hour) -> bool {
         (self.recompute || self.allow_shrink) && self.plan.window.contains(&hour)

@@ -338,3 +338,116 @@ async fn what_was_read_by_other_flags_or_was_not_judged_yet_stays() {
     let gone: Vec<String> = before.difference(&raw(&world).await).cloned().collect();
     assert_eq!(gone, [key(10, 0, 0)], "{}", outcome.stderr);
 }
+
+#[tokio::test]
+async fn a_smaller_version_of_an_object_that_stayed_is_taken_by_allow_shrink_and_takes_nothing_out() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 100);
+    world.put(&key(10, 0, 0), &ticks[..60]).await;
+    world.bucket.put(&key(10, 0, 60), lines(&ticks[60..]) + "no tick\n").await.unwrap();
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    world.run_ok(&DELETE).await;
+    assert_eq!(raw(&world).await, BTreeSet::from([key(10, 0, 60)]));
+    let more = some_ticks(10, 0, 100, 5);
+    let (shorter, of_another_hour) = ([&ticks[70..], &more].concat(), some_ticks(11, 0, 200, 5));
+    for smaller in [&shorter, &of_another_hour] {
+        world.put(&key(10, 0, 60), smaller).await;
+        let outcome = world.run(&DAY).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("--allow-shrink"), "{}", outcome.stderr);
+        let outcome = world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+        assert!(outcome.stderr.contains("what it has stays, because the lake has it"), "{}", outcome.stderr);
+        world.run_ok(&DAY).await;
+        world.run_ok(&COMPACT).await;
+        assert_eq!(world.number("select ticks from batch_hours order by hour limit 1").await, 105);
+    }
+    assert_eq!(places(&world).await, expected(&[ticks, more, of_another_hour].concat()));
+}
+
+#[tokio::test]
+async fn an_object_that_a_frozen_run_deletes_when_it_wakes_up_is_one_that_the_lake_stands_for() {
+    let world = World::create().await;
+    let ticks = in_the_lake(&world).await;
+    // As a run leaves it that is frozen between its word and its deed.
+    let announced = format!(
+        "insert into covered_objects (key, etag, size, ticks, hours, lake_keys, run_id)
+         select o.key, o.etag, o.size, h.ticks, array[h.hour], '{{}}', 1
+         from archive_objects o join archive_object_hours h using (key) where key = '{}'",
+        key(12, 1, 0)
+    );
+    world.execute(&announced).await;
+    world.run_ok(&COMPACT).await;
+    world.bucket.delete(&key(12, 1, 0)).await.unwrap();
+    let outcome = world.run_ok(&DAY).await;
+    assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+    assert_eq!(places(&world).await, expected(&ticks));
+    // Nobody sleeps for longer than a day.
+    world.execute(&announced.replace(&key(12, 1, 0), &key(10, 0, 0))).await;
+    world.execute("update covered_objects set noted_at = now() - interval '2 days' where deleted_at is null").await;
+    world.run_ok(&COMPACT).await;
+    assert_eq!(world.number("select count(*) from covered_objects where deleted_at is null").await, 0);
+}
+
+#[tokio::test]
+async fn an_hour_whose_covered_object_came_again_with_other_prices_is_named_with_what_can_be_done() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 100);
+    world.put(&key(10, 0, 0), &ticks[..60]).await;
+    world.put(&key(10, 0, 60), &ticks[60..]).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    world.run_ok(&DELETE).await;
+    let mut other = ticks[..60].to_vec();
+    other[3].close += 1;
+    world.put(&key(10, 0, 0), &other).await;
+    world.run(&DAY).await;
+    let outcome = world.run(&DELETE).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("put the earlier version back"), "{}", outcome.stderr);
+    assert_eq!(raw(&world).await, BTreeSet::from([key(10, 0, 0)]));
+    world.put(&key(10, 0, 0), &ticks[..60]).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&DELETE).await;
+    assert_eq!(raw(&world).await, BTreeSet::new());
+    assert_eq!(places(&world).await, expected(&ticks));
+}
+
+#[tokio::test]
+async fn an_hour_of_which_other_objects_have_each_tick_is_covered_by_the_lake_no_more() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 100);
+    world.put(&key(10, 0, 0), &ticks[..60]).await;
+    world.put(&key(10, 0, 60), &ticks[60..]).await;
+    world.run_ok(&DAY).await;
+    world.run_ok(&COMPACT).await;
+    world.run_ok(&DELETE).await;
+    assert_eq!(world.number("select count(*) from covered_objects").await, 2);
+    world.put(&key(11, 2, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select gone_objects::bigint from batch_hours").await, 0);
+    assert_eq!(world.number("select count(*) from covered_objects").await, 0);
+}
+
+#[tokio::test]
+async fn verify_takes_an_object_that_is_about_to_be_deleted_for_none_of_those_that_are_gone() {
+    let world = agreeing().await;
+    let compact = [&["compact"], &HOURS[..]].concat();
+    world.bucket.put(&key(9, 1, 9000), lines(&some_ticks(9, 1, 9000, 400)) + "no tick\n").await.unwrap();
+    world.run_ok(&HOURS).await;
+    world.run_ok(&compact).await;
+    world.run_ok(&[&compact[..], &["--delete-covered"]].concat()).await;
+    assert_eq!(raw(&world).await, BTreeSet::from([key(9, 1, 9000)]));
+    world.expire(&key(9, 1, 9000)).await;
+    world.run(&HOURS).await;
+    let before = verify(&world, &HOURS).await;
+    world
+        .execute(
+            "insert into covered_objects (key, etag, size, ticks, hours, lake_keys, run_id)
+             select 'raw/announced.json', '', 1, 1, array[hour], '{}', 1 from batch_hours order by hour limit 1",
+        )
+        .await;
+    let after = verify(&world, &HOURS).await;
+    assert_eq!((after.code, after.stdout), (before.code, before.stdout));
+}

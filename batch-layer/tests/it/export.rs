@@ -275,3 +275,52 @@ async fn a_user_that_may_only_read_the_database_can_export() {
     world.execute(&format!("drop owned by {reader}; drop role {reader}")).await;
     assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&ticks)), "{}", outcome.stderr);
 }
+
+/// The hours' files below a folder.
+fn hours_below(folder: &Path) -> BTreeSet<String> {
+    let date = folder.join("source=stock_prices/date=2025-06-02");
+    let there = |hour: &String| date.join(hour).join("ticks.csv").is_file();
+    let names = fs::read_dir(&date).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(there).collect()
+}
+
+#[tokio::test]
+async fn a_folder_has_no_file_of_an_earlier_export_in_the_range_of_a_later_one() {
+    let world = World::create().await;
+    half_in_the_lake(&world).await;
+    let temp = tempfile::tempdir().unwrap();
+    let folder = format!("{}/", temp.path().display());
+    world.run_ok(&[&EXPORT[..], &["--output", &folder]].concat()).await;
+    let names = |hours: &[&str]| hours.iter().map(|hour| format!("hour={hour}")).collect::<BTreeSet<_>>();
+    assert_eq!(hours_below(temp.path()), names(&["13", "14"]));
+    // Of one hour no tick has such a symbol, and of the other one it is not asked.
+    let range = ["export", "--from", "2025-06-02T13", "--to", "2025-06-02T14", "--symbol", "NONE", "--output", &folder];
+    world.run_ok(&range).await;
+    assert_eq!(hours_below(temp.path()), names(&["14"]));
+    // An hour that cannot be read keeps what it had.
+    world.expire(&key(14, 1, 0)).await;
+    world.expire(&key(14, 1, 100)).await;
+    let outcome = export(&world, &["--output", &folder]).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert_eq!(hours_below(temp.path()), names(&["13", "14"]));
+}
+
+#[tokio::test]
+async fn what_is_no_file_is_written_to_and_not_replaced() {
+    let world = World::create().await;
+    let ticks = half_in_the_lake(&world).await;
+    let temp = tempfile::tempdir().unwrap();
+    let pipe = temp.path().join("pipe").display().to_string();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for format in ["csv", "parquet"] {
+        let from = pipe.clone();
+        let reading = tokio::task::spawn_blocking(move || fs::read(from).unwrap());
+        world.run_ok(&[&EXPORT[..], &["--format", format, "--output", &pipe]].concat()).await;
+        let bytes = reading.await.unwrap();
+        match format {
+            "csv" => assert_eq!(exported(std::str::from_utf8(&bytes).unwrap()), expected(&ticks)),
+            _ => assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{} bytes", bytes.len()),
+        }
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+}

@@ -9,6 +9,7 @@ use common::{Bar, Timestamp};
 use service::pg;
 use service::pg::bars::Columns;
 use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
 
 /// The tables of a batch, each of which may be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,8 @@ fn all_in(table: Table, taken: u64, given: usize) -> Result<(), Broken> {
     )))
 }
 
-/// Writes the batch unless another consumer has moved its partitions' offsets. `at`: the table that was written last.
+/// Writes the batch unless another consumer has moved its partitions' offsets. `meanwhile` runs while PostgreSQL is busy
+/// with the rows that it was sent. `at`: the table that was written last.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no use.
@@ -83,6 +85,7 @@ pub async fn write(
     limits: &Limits,
     batch: &Batch,
     judging: &mut Judging<'_>,
+    meanwhile: impl FnOnce(),
     at: &mut Table,
 ) -> sqlx::Result<Outcome> {
     let stored = offsets::begin_and_lock(connection, limits, &batch.ranges).await?;
@@ -90,7 +93,7 @@ pub async fn write(
         sqlx::raw_sql("rollback").execute(connection).await?;
         return Ok(not_ours);
     }
-    match write_all(connection, batch, judging, at).await {
+    match write_all(connection, batch, judging, meanwhile, at).await {
         Ok(()) => {}
         Err(Broken::Sql(error)) => return Err(error),
         Err(Broken::LeftOut(words)) => {
@@ -108,9 +111,11 @@ async fn write_all(
     connection: &mut PgConnection,
     batch: &Batch,
     judging: &mut Judging<'_>,
+    meanwhile: impl FnOnce(),
     at: &mut Table,
 ) -> Result<(), Broken> {
     let judge = || {
+        meanwhile();
         judging.judged();
     };
     write_rows(connection, batch, judge, at).await?;
@@ -142,20 +147,43 @@ async fn write_rows(
     meanwhile: impl FnOnce(),
     at: &mut Table,
 ) -> Result<(), Broken> {
-    let mut bars = (Vec::new(), Vec::new());
+    let mut bars = None;
     let prepare = || {
         meanwhile();
         let minutes = batch.bars.sorted();
         let hours = MinuteBars::hours(&minutes);
-        bars = (minutes, hours);
+        bars = Some((BarRows::of(&minutes), BarRows::of(&hours)));
     };
     *at = Table::RealtimeStock;
     all_in(*at, copy_rows(connection, &batch.rows, prepare).await?, batch.rows.count() as usize)?;
-    let (minutes, hours) = bars;
+    let Some((minutes, hours)) = bars else {
+        return Ok(());
+    };
     *at = Table::MinuteBars;
-    all_in(*at, merge_bars(connection, statements::MERGE_MINUTE_BARS, &minutes).await?, minutes.len())?;
+    minutes?.merge(connection, statements::MERGE_MINUTE_BARS, *at).await?;
     *at = Table::HourBars;
-    all_in(*at, merge_bars(connection, statements::MERGE_HOUR_BARS, &hours).await?, hours.len())
+    hours?.merge(connection, statements::MERGE_HOUR_BARS, *at).await
+}
+
+/// Bars as they are sent.
+struct BarRows {
+    count: usize,
+    arguments: PgArguments,
+}
+
+impl BarRows {
+    fn of(bars: &[(&str, Timestamp, Bar)]) -> sqlx::Result<Self> {
+        let rows: Vec<_> = bars.iter().map(|(symbol, start, bar)| (*symbol, *start, bar)).collect();
+        Ok(Self { count: rows.len(), arguments: Columns::All.arguments(&rows)? })
+    }
+
+    async fn merge(self, connection: &mut PgConnection, statement: &'static str, table: Table) -> Result<(), Broken> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let merged = pg::query_with(statement, self.arguments).execute(connection).await?;
+        all_in(table, merged.rows_affected(), self.count)
+    }
 }
 
 /// How many rows PostgreSQL took. `meanwhile` runs when all that fits the sockets' buffers is in
@@ -181,19 +209,6 @@ async fn copy_rows(connection: &mut PgConnection, rows: &Rows, meanwhile: impl F
         meanwhile();
     }
     Ok(taken)
-}
-
-async fn merge_bars(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    bars: &[(&str, Timestamp, Bar)],
-) -> sqlx::Result<u64> {
-    if bars.is_empty() {
-        return Ok(0);
-    }
-    let bars: Vec<_> = bars.iter().map(|(symbol, start, bar)| (*symbol, *start, bar)).collect();
-    let merged = pg::query_with(statement, Columns::All.arguments(&bars)?).execute(connection).await?;
-    Ok(merged.rows_affected())
 }
 
 async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessage]) -> Result<(), Broken> {

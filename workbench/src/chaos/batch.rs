@@ -50,13 +50,13 @@ impl Batches {
     /// One run to its end.
     pub async fn run(&self) -> anyhow::Result<()> {
         let mut process = self.start("batch-layer")?;
-        self.finish(&mut process).await.map(drop)
+        finish(&mut process, &self.findings).await.map(drop)
     }
 
     /// Two runs at once.
     pub async fn run_twice(&self) -> anyhow::Result<()> {
         let (mut one, mut other) = (self.start("batch-layer-one")?, self.start("batch-layer-other")?);
-        let (one, other) = tokio::join!(self.finish(&mut one), self.finish(&mut other));
+        let (one, other) = tokio::join!(finish(&mut one, &self.findings), finish(&mut other, &self.findings));
         one.and(other).map(drop)
     }
 
@@ -80,7 +80,7 @@ impl Batches {
         let (mut one, mut other) = (start("batch-layer-sharing-one")?, start("batch-layer-sharing-other")?);
         let ended = killed.wait(time).await?;
         killed.kill().await?;
-        let (one, other) = tokio::join!(self.finish(&mut one), self.finish(&mut other));
+        let (one, other) = tokio::join!(finish(&mut one, &self.findings), finish(&mut other, &self.findings));
         one.and(other)?;
         Ok(ended.is_none())
     }
@@ -90,7 +90,7 @@ impl Batches {
         let begun = Instant::now();
         loop {
             let mut process = self.start("batch-layer-last")?;
-            let Some(status) = self.finish(&mut process).await? else { return Ok(()) };
+            let Some(status) = finish(&mut process, &self.findings).await? else { return Ok(()) };
             let said = process.last_words();
             if !status.success() {
                 self.findings.add(format!("the last batch-layer failed ({status}) though nothing was in its way"));
@@ -118,20 +118,20 @@ impl Batches {
             .args(["--grace", "0s", "--lookback", "12h", "--slack", "5h"]);
         Ok(command)
     }
+}
 
-    /// Waits for the end. 0, 3 and 4 are what the manual promises while services come and go.
-    async fn finish(&self, process: &mut Process) -> anyhow::Result<Option<ExitStatus>> {
-        let ended = process.wait(PATIENCE).await?;
-        match ended {
-            Some(status) if matches!(status.code(), Some(0 | 3 | 4)) => {}
-            Some(status) => {
-                self.findings.add(format!("{} ended with {status}: {}", process.name(), process.last_words()));
-            }
-            None => {
-                self.findings.add(format!("{} was at work for {PATIENCE:?}: {}", process.name(), process.last_words()));
-                process.kill().await?;
-            }
+/// Waits for the end. 0, 3 and 4 are what the manual promises while services come and go.
+pub async fn finish(process: &mut Process, findings: &Findings) -> anyhow::Result<Option<ExitStatus>> {
+    let ended = process.wait(PATIENCE).await?;
+    match ended {
+        Some(status) if matches!(status.code(), Some(0 | 3 | 4)) => {}
+        Some(status) => {
+            findings.add(format!("{} ended with {status}: {}", process.name(), process.last_words()));
         }
-        Ok(ended)
+        None => {
+            findings.add(format!("{} was at work for {PATIENCE:?}: {}", process.name(), process.last_words()));
+            process.kill().await?;
+        }
     }
+    Ok(ended)
 }

@@ -80,12 +80,21 @@ pub struct Beside {
 }
 
 /// The proof.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub messages: u64,
     pub lost: u64,
     pub doubled: u64,
     pub wrong: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.wrong += other.wrong;
+    }
 }
 
 impl Beside {
@@ -373,8 +382,8 @@ fn tick(number: i64) -> String {
 }
 
 /// Every message that was sent must be found once, as what it is, and nothing else.
-fn judge(sent: &BTreeMap<Place, Content>, found: impl IntoIterator<Item = (Place, Content)>) -> Tally {
-    let mut copies: BTreeMap<Place, u64> = BTreeMap::new();
+pub fn judge<P: Ord, C: PartialEq>(sent: &BTreeMap<P, C>, found: impl IntoIterator<Item = (P, C)>) -> Tally {
+    let mut copies: BTreeMap<P, u64> = BTreeMap::new();
     let mut tally = Tally { messages: sent.len() as u64, ..Tally::default() };
     for (place, content) in found {
         tally.wrong += u64::from(sent.get(&place) != Some(&content));

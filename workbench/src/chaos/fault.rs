@@ -54,6 +54,8 @@ pub enum Fault {
     BatchTwice,
     /// Three batch layers share a window, and one of them is killed with -9
     BatchShare,
+    /// Beside the main topic: kill -9 of runs of `compact --delete-covered`, while they write, read back or delete
+    CompactKill,
     /// A producer's clock is wrong, by up to four hours behind or fifty minutes ahead
     ClockSkew,
     /// Beside the main topic: a partition has no leader while a speed layer is restarted
@@ -69,7 +71,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether it happens to a topic of its own.
+    /// Whether it happens to the topics of `beside.rs`.
     pub fn is_beside(self) -> bool {
         self.turn().is_some() && self != Self::HangingClose
     }
@@ -106,7 +108,7 @@ impl Fault {
             // How long the victim may work before.
             Self::BatchKill => 0.02..0.5,
             Self::Leaderless | Self::HangingClose | Self::BatchShare => 0.2..3.0,
-            Self::InstanceScale | Self::BackendTerminate | Self::BatchTwice => 0.0..0.001,
+            Self::InstanceScale | Self::BackendTerminate | Self::BatchTwice | Self::CompactKill => 0.0..0.001,
             Self::TopicAnew | Self::FrozenCopy | Self::LargeLetter => 0.0..0.001,
         }
     }

@@ -9,10 +9,11 @@ use url::Url;
 
 use super::archiver::Archiver;
 use super::batch::Batches;
-use super::beside::Beside;
+use super::beside::{Beside, Tally};
 use super::database::Administrator;
 use super::findings::Findings;
 use super::instances::{self, ALWAYS, Instance, MOST, Setup};
+use super::lakeside::Lakeside;
 use super::load::Skew;
 use super::services::StackArgs;
 use crate::prove::ProveArgs;
@@ -39,16 +40,17 @@ pub struct Ground {
     pub producers: Mutex<Skew>,
     /// Where a fault is planned for it.
     pub beside: Option<Mutex<Beside>>,
+    pub lakeside: Option<Mutex<Lakeside>>,
     pub findings: Arc<Findings>,
 }
 
 impl Ground {
-    /// Starts the links and the programs. Logs go to `logs`.
+    /// Starts the links and the programs. Logs go to `logs`. `has_lake`: a fault is planned for it.
     pub async fn lay(
         args: &ProveArgs,
         services: &StackArgs,
         logs: &Path,
-        beside: Option<Beside>,
+        (beside, has_lake): (Option<Beside>, bool),
     ) -> anyhow::Result<Self> {
         let (kafka_listen, kafka_target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
         let kafka_link = TcpProxy::listen(&kafka_listen, &kafka_target).await;
@@ -67,6 +69,10 @@ impl Ground {
         }
         let (proxy, database_url) = link(args.database.url()).await?;
         postgres_links.push(Mutex::new(proxy));
+        let lakeside = match has_lake {
+            true => Some(Lakeside::lay(&args.kafka.brokers, (&database_url, &endpoint_url), logs, &findings).await?),
+            false => None,
+        };
         let batches = Batches {
             database_url,
             endpoint_url: endpoint_url.clone(),
@@ -87,6 +93,7 @@ impl Ground {
             batches: Arc::new(batches),
             producers: Mutex::new(Skew::default()),
             beside: beside.map(Mutex::new),
+            lakeside: lakeside.map(Mutex::new),
             findings,
         };
         for instance in &ground.instances[..instances::ALWAYS] {
@@ -119,6 +126,18 @@ impl Ground {
         }
         self.archiver.lock().await.complete().await?;
         self.batches.run_well().await
+    }
+
+    /// What is beside the main topic, once it is at rest.
+    pub async fn prove_beside(&self) -> anyhow::Result<Tally> {
+        let mut tally = Tally::default();
+        if let Some(beside) = &self.beside {
+            tally += beside.lock().await.prove(&self.findings).await?;
+        }
+        if let Some(lakeside) = &self.lakeside {
+            tally += lakeside.lock().await.prove().await?;
+        }
+        Ok(tally)
     }
 
     /// How often a speed layer was refused.

@@ -66,6 +66,10 @@ pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String
             true => format!("one killed after {lasts:.1?}, the others ended"),
             false => "one had ended before".to_owned(),
         }),
+        Fault::CompactKill => match &ground.lakeside {
+            Some(lakeside) => lakeside.lock().await.kill_compact(severity).await,
+            None => Ok("there is no lake".to_owned()),
+        },
         Fault::ClockSkew => {
             let skew = ground.producers.lock().await;
             // Brokers refuse records from more than an hour ahead.

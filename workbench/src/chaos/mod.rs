@@ -9,6 +9,7 @@ mod findings;
 mod ground;
 mod inject;
 mod instances;
+mod lakeside;
 mod live;
 mod load;
 mod plan;
@@ -27,7 +28,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::prove::{self, ProveArgs};
-use beside::{Beside, Tally};
+use beside::Beside;
 use fault::Fault;
 use ground::Ground;
 use live::Board;
@@ -86,12 +87,13 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     std::fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
     // Some faults need the tables.
     args.prove.database.parse("workbench")?.connect_ready().await?;
+    let has_lake = planned.iter().any(|planned| planned.fault == Fault::CompactKill);
     let beside: Vec<Fault> = planned.iter().map(|planned| planned.fault).filter(|fault| fault.is_beside()).collect();
     let beside = match beside.is_empty() {
         true => None,
         false => Some(Beside::lay(&args.prove, &beside, &args.logs).await?),
     };
-    let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs, beside).await?);
+    let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs, (beside, has_lake)).await?);
     let work = Work::begin(args, seed, &ground, shutdown).await;
     let watching = shutdown.child_token();
     let watch = tokio::spawn(silence::watch(Arc::clone(&ground), args.prove.clone(), watching.clone()));
@@ -112,10 +114,7 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     watch.await.context("the watch over the partitions")?;
     ground.come_to_rest().await?;
     println!("comparing topics, tables and archive");
-    let beside = match &ground.beside {
-        Some(beside) => beside.lock().await.prove(&ground.findings).await?,
-        None => Tally::default(),
-    };
+    let beside = ground.prove_beside().await?;
     let verdict = prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() }).await?;
     let report = Report {
         seed,
@@ -152,22 +151,24 @@ impl ChaosArgs {
     }
 }
 
-/// What goes on beside the faults: producers, and batch layers on their schedule.
+/// What goes on beside the faults: producers, and batch layers and `compact` on their schedules.
 struct Work {
     stop: CancellationToken,
     load: JoinHandle<anyhow::Result<u64>>,
     batches: JoinHandle<anyhow::Result<()>>,
+    lake: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Work {
-    async fn begin(args: &ChaosArgs, seed: u64, ground: &Ground, shutdown: &CancellationToken) -> Self {
+    async fn begin(args: &ChaosArgs, seed: u64, ground: &Arc<Ground>, shutdown: &CancellationToken) -> Self {
         let stop = shutdown.child_token();
         let (kafka, stop_load) = (args.prove.kafka.clone(), stop.clone());
         let skew = Arc::clone(&*ground.producers.lock().await);
         let amount = Amount { seed, rate: args.rate, backlog: args.backlog };
         let load = tokio::task::spawn_blocking(move || load::run(&kafka, amount, &skew, &stop_load));
         let batches = tokio::spawn(Arc::clone(&ground.batches).schedule(stop.clone()));
-        Self { stop, load, batches }
+        let lake = tokio::spawn(lakeside::schedule(Arc::clone(ground), stop.clone()));
+        Self { stop, load, batches, lake }
     }
 
     /// The number of messages that the brokers have acknowledged.
@@ -175,6 +176,7 @@ impl Work {
         self.stop.cancel();
         let acknowledged = self.load.await.context("the sending thread")??;
         self.batches.await.context("the schedule of batch layers")??;
+        self.lake.await.context("the schedule of the lake")??;
         Ok(acknowledged)
     }
 }
