@@ -113,7 +113,8 @@ impl Run<'_> {
     async fn follow(&self, index: &mut Index, reader: Reader) -> Result<(), Failure> {
         indicators::refresh(index, &self.stop).await?;
         odd_bars::refresh(index, self.args, &self.stop).await?;
-        judging::refresh(index, reader, (self.args, &self.plan), &self.stop).await
+        judging::report_late(index, &reader, (self.args, self.run_id)).await?;
+        judging::refresh(index, reader, (self.args, &self.plan.window), &self.stop).await
     }
 
     /// What other runs leave of the window; and all of it once more, if this run is the one to close.
@@ -124,9 +125,13 @@ impl Run<'_> {
             judging::refresh_stretch(work.index(), reader, (self.args, hours), &self.stop).await
         };
         let worked = sharing::work(&mut work, &stretches, self.args.takeover_after, judge).await;
-        let (index, mut counts) = work.finish();
+        let reader = work.reader();
+        let (mut index, mut counts) = work.finish();
         match worked {
-            Ok(false) => (index, counts, Ok(())),
+            Ok(false) => {
+                let reported = judging::report_late(&mut index, &reader, (self.args, self.run_id)).await;
+                (index, counts, reported)
+            }
             Err(failure) => (index, counts, Err(failure)),
             Ok(true) => {
                 let (mut index, more, result) = self.all(self.work(index).closing()).await;
