@@ -131,16 +131,16 @@ async fn judge(
     Ok(())
 }
 
-/// Says to which hours that nothing can judge any more a run has added ticks.
+/// Says which of the hours to which a run has added `late` ticks nothing can judge any more.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn report_late(index: &mut Index, reader: &Reader, (args, run_id): (&Args, i64)) -> Result<(), Failure> {
-    if args.anomalies.hindsight().is_none() {
+pub async fn report_late(index: &mut Index, reader: &Reader, (args, late): (&Args, &[Hour])) -> Result<(), Failure> {
+    if late.is_empty() || args.anomalies.hindsight().is_none() {
         return Ok(());
     }
     let lake = Lake::of(&args.lake);
-    let mut hours = index.late_without_raw(run_id).await?;
+    let mut hours = index.judged_without_raw(late).await?;
     let format = args.archive.format().describe();
     let judged = sources::of_lake(index, (lake.as_ref(), reader), &format, &hours).await?;
     hours.retain(|hour| !judged.contains(hour));

@@ -116,14 +116,14 @@ impl Index {
         Ok(due.into_iter().map(of).collect())
     }
 
-    /// The hours without some of their raw objects to which a run has added ticks since they were judged.
-    pub async fn late_without_raw(&mut self, run_id: i64) -> Result<Vec<Hour>, Failure> {
+    /// Those of some hours that were judged and have lost raw objects.
+    pub async fn judged_without_raw(&mut self, hours: &[Hour]) -> Result<Vec<Hour>, Failure> {
         let hours = pg::query_scalar(
-            "select hour from batch_hours b join judged_hours j using (hour)
-             where b.run_id = $1 and b.gone_objects > 0 and b.ticks <> j.ticks
+            "select hour from batch_hours join judged_hours using (hour)
+             where hour = any ($1) and gone_objects > 0
              order by hour",
         )
-        .bind(run_id)
+        .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
         .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
         Ok(hours.map_err(|error| self.failed("reading judged_hours in", error))?.into_iter().map(Hour::of).collect())
