@@ -220,6 +220,9 @@ create table anomalies
 -- Rows come nearly in the order of both times.
 create index anomalies_time_brin on anomalies using brin (time, found_at) with (pages_per_range = 16);
 
+-- What nobody has judged yet, of whatever time it is.
+create index anomalies_provisional_idx on anomalies (time) where verdict = 'provisional';
+
 -- What the detectors know of each symbol, appended to in each batch's transaction: whoever has a partition next goes on
 -- from there. An entry has the symbols of its batch; a whole one has all, and those before it are deleted.
 create table detector_log

@@ -53,8 +53,14 @@ impl<'a> Content<'a> {
     /// The tick itself, for being summed up; `None` for what no decoder would have let pass.
     #[must_use]
     pub fn tick(&self) -> Option<Tick<'a>> {
-        let prices = Prices { open: self.open?, high: self.high, low: self.low, close: self.close? };
-        Tick::new(self.symbol, self.timestamp, prices, self.volume, TimeBounds::only(self.timestamp)).ok()
+        Tick::new(self.symbol, self.timestamp, self.prices_of_tick()?, self.volume, TimeBounds::only(self.timestamp))
+            .ok()
+    }
+
+    /// `None` for those of no tick.
+    #[must_use]
+    pub fn prices_of_tick(&self) -> Option<Prices> {
+        Some(Prices { open: self.open?, high: self.high, low: self.low, close: self.close? })
     }
 
     fn prices(&self) -> [Option<Price>; 4] {

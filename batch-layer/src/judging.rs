@@ -1,18 +1,21 @@
 //! Verdicts: what was found in ticks as they came is looked at again, with what came behind it.
 //!
 //! An hour is judged when it was computed, and again when it or an hour beside it was computed anew. The ticks come from
-//! the archive, which has them all; some symbols at a time, so that memory does not grow with the hour.
+//! the archive, which has them all, or from the lake where raw objects are gone; some symbols at a time, so that memory does
+//! not grow with the hour.
 //! `docs/anomalies.md` says what is confirmed and what is withdrawn.
 
 mod collect;
 mod groups;
+mod sources;
 pub(crate) mod store;
 mod verdicts;
 
 use crate::archive::Object;
-use crate::cli::{Args, Plan};
+use crate::cli::Args;
 use crate::hour::Hour;
-use crate::index::{Index, Indexed};
+use crate::index::Index;
+use crate::lake::source::Lake;
 use crate::reader::{IN_FLIGHT, ReadError, Reader};
 use crate::stop::stopped;
 use anomalies::Kind;
@@ -25,7 +28,7 @@ use groups::{Group, Groups};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::counted;
-use std::collections::BTreeMap;
+use sources::{OfHour, Source};
 use std::ops::Range;
 use std::sync::Arc;
 use store::{Added, Changed, Found, Judged};
@@ -37,6 +40,8 @@ pub struct Judging<'a> {
     reader: Reader,
     /// How objects are read.
     format: String,
+    /// `None`: nothing is read from there.
+    lake: Option<Arc<Lake>>,
     parameters: Parameters,
     conditions: Arc<Conditions>,
     /// Who judges: a change of it makes every hour due.
@@ -51,8 +56,8 @@ pub struct Judging<'a> {
     hours: u64,
 }
 
-/// Hours outside of a run's window that it judges, when another version of the detectors makes all of them due.
-const OLDER_AT_ONCE: i64 = 24;
+/// Hours outside of a run's window that it judges: another version of the detectors makes all of them due.
+const OLDER_AT_ONCE: usize = 24;
 
 /// Why an hour is not judged now.
 enum Unread {
@@ -61,17 +66,17 @@ enum Unread {
     Failed(Failure),
 }
 
-/// Judges the hours of the window that are due, and some older ones; `None` of settings: there are to be no verdicts.
+/// Judges the hours of the window that are due, and some older ones; none where there are to be no verdicts.
 ///
 /// # Errors
 /// Where the database or the store fails, or `stop` is cancelled; what is not done stays due.
 pub async fn refresh(
     index: &mut Index,
     reader: Reader,
-    (args, plan): (&Args, &Plan),
+    (args, window): (&Args, &Range<Hour>),
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
-    judge(index, reader, args, (&plan.window, OLDER_AT_ONCE), stop).await
+    judge(index, reader, args, (window, OLDER_AT_ONCE), stop).await
 }
 
 /// Judges those of a stretch of hours that other runs are not at work beside: the first and the last one are left.
@@ -92,17 +97,15 @@ async fn judge(
     index: &mut Index,
     reader: Reader,
     args: &Args,
-    (window, older): (&Range<Hour>, i64),
+    (window, older): (&Range<Hour>, usize),
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
     let (anomalies::Detector { name, version }, step) = (hindsight::DETECTOR, parameters.price_step);
     let detectors = format!("{name} {version}, price step {step}, conditions {}", args.anomalies.condition_codes());
     let format = args.archive.format().describe();
-    if older > 0 {
-        report_expired(index, window).await?;
-    }
-    let due = index.to_judge((&detectors, &format), window, older).await?;
+    let lake = Lake::of(&args.lake).map(Arc::new);
+    let due = sources::due(index, (lake.as_deref(), &reader), (&detectors, &format), (window, older)).await?;
     if due.is_empty() {
         return Ok(());
     }
@@ -110,6 +113,7 @@ async fn judge(
     let mut judging = Judging {
         reader,
         format,
+        lake,
         parameters,
         conditions: Arc::new(args.anomalies.conditions()),
         detectors,
@@ -127,14 +131,24 @@ async fn judge(
     Ok(())
 }
 
-/// Says of which hours clean bars have become raw ones for good.
-async fn report_expired(index: &mut Index, window: &Range<Hour>) -> Result<(), Failure> {
-    let hours = index.changed_since_expired(window).await?;
+/// Says which of the hours to which a run has added `late` ticks nothing can judge any more.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn report_late(index: &mut Index, reader: &Reader, (args, late): (&Args, &[Hour])) -> Result<(), Failure> {
+    if late.is_empty() || args.anomalies.hindsight().is_none() {
+        return Ok(());
+    }
+    let lake = Lake::of(&args.lake);
+    let mut hours = index.judged_without_raw(late).await?;
+    let format = args.archive.format().describe();
+    let judged = sources::of_lake(index, (lake.as_ref(), reader), &format, &hours).await?;
+    hours.retain(|hour| !judged.contains(hour));
     if let Some(first) = hours.first() {
         let count = counted(hours.len() as u64, "hour");
         tracing::warn!(
-            "late ticks have come to {count}, the first {first}, of which objects are gone: nothing can judge such an \
-             hour again, and the clean views show the raw bars of those ticks' symbols"
+            "late ticks have come to {count}, the first {first}, of which objects are gone, and which the lake does not \
+             have whole: nothing can judge such an hour again, and the clean views show the raw bars of those ticks' symbols"
         );
     }
     Ok(())
@@ -142,10 +156,11 @@ async fn report_expired(index: &mut Index, window: &Range<Hour>) -> Result<(), F
 
 impl Judging<'_> {
     fn report(&self) {
-        let Changed { confirmed, withdrawn, added } = self.changed;
+        let Changed { confirmed, withdrawn, added, removed } = self.changed;
         let hours = counted(self.hours, "hour");
         tracing::info!(
-            "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} withdrawn, {added} added"
+            "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} withdrawn, {added} added, \
+             {removed} taken away"
         );
     }
 
@@ -153,10 +168,9 @@ impl Judging<'_> {
         if self.stop.is_cancelled() {
             return Err(stopped());
         }
-        let objects = index.objects_of(hour).await?;
-        let (before, behind) = (index.objects_of(hour.plus(-1)).await?, index.objects_of(hour.plus(1)).await?);
+        let [before, own, behind] = self.sources_around(index, hour).await?;
         // What another run reads by other rules is left to that.
-        if objects.is_empty() || objects.iter().any(|indexed| *indexed.format != *self.format) {
+        if own.is_empty() || own.raw.iter().any(|indexed| *indexed.format != *self.format) {
             return Ok(());
         }
         let mut rows = index.findings_of(hour).await?;
@@ -168,9 +182,10 @@ impl Judging<'_> {
         let from = pauses.since().map_or(margin, |since| since.min(margin));
         let has_before = pauses.since().is_none_or(|since| since >= hour.start())
             && self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
-        let before = before.iter().filter(|indexed| !has_before && *indexed.span.end() >= from);
-        let behind = behind.iter().filter(|indexed| *indexed.span.start() < until);
-        let reads = self.reads(objects.iter().chain(before).chain(behind));
+        let (is_of_lake, ticks) = (!own.lake.is_empty(), groups.iter().map(|group| group.ticks).sum::<u64>());
+        let before = if has_before { OfHour::default() } else { before.only(|span| *span.end() >= from) };
+        let behind = behind.only(|span| *span.start() < until);
+        let reads = self.reads([before, own, behind]);
         let (mut judged, mut ends) = (Judged::default(), Vec::new());
         let is_whole = groups.iter().any(|group| group.symbols.is_none());
         for Group { symbols, ticks } in groups {
@@ -195,6 +210,13 @@ impl Judging<'_> {
                 }
             }
         }
+        if is_of_lake && judged.ticks != ticks {
+            tracing::warn!(
+                "hour {hour}: not judged with hindsight: the lake and what is left of its raw objects have {} of {ticks} ticks",
+                judged.ticks
+            );
+            return Ok(());
+        }
         let changed = index.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
         self.ends = is_whole.then_some((hour, ends));
         self.note(changed);
@@ -206,6 +228,7 @@ impl Judging<'_> {
         self.changed.confirmed += changed.confirmed;
         self.changed.withdrawn += changed.withdrawn;
         self.changed.added += changed.added;
+        self.changed.removed += changed.removed;
     }
 
     /// The hour's symbols, some at a time; `None` where the hour's sums cannot be read.
@@ -219,41 +242,37 @@ impl Judging<'_> {
         Ok(Some(groups))
     }
 
-    /// The objects of which ticks are wanted, each once, in the order of their keys.
-    fn reads<'o>(&self, objects: impl Iterator<Item = &'o Indexed>) -> Vec<Object> {
-        let own = objects.filter(|indexed| *indexed.format == *self.format);
-        let by_key: BTreeMap<Arc<str>, Object> =
-            own.map(|indexed| (Arc::clone(&indexed.object.key), indexed.object.clone())).collect();
-        by_key.into_values().collect()
-    }
-
     /// Reads what is wanted of the objects.
-    async fn gather(&mut self, wanted: Wanted, reads: &[Object], ticks: u64) -> Result<Gathered, Unread> {
+    async fn gather(&mut self, wanted: Wanted, reads: &[Source], ticks: u64) -> Result<Gathered, Unread> {
         let mut gathered = Gathered::with_room(usize::try_from(ticks).unwrap_or(0));
         if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
             ends.iter().for_each(|part| gathered.add(part.only(wanted.symbols.as_deref())));
         }
-        let asked: Vec<(Object, Whose)> = (0..)
+        let asked: Vec<(Source, Whose)> = (0..)
             .zip(reads)
-            .map(|(rank, object)| {
-                let topic = self.reader.topic(&object.key).to_owned();
-                (object.clone(), Whose { topic: self.topic(&topic), rank })
+            .map(|(rank, source)| {
+                let topic = source.topic(&self.reader).to_owned();
+                (source.clone(), Whose { topic: self.topic(&topic), rank })
             })
             .collect();
-        let reader = self.reader.clone();
+        let (reader, lake, stop) = (self.reader.clone(), self.lake.clone(), self.stop.clone());
         let mut parts = stream::iter(asked)
-            .map(|(object, whose)| {
-                let (reader, wanted) = (reader.clone(), wanted.clone());
+            .map(|(source, whose)| {
+                let (reader, lake, wanted, stop) = (reader.clone(), lake.clone(), wanted.clone(), stop.clone());
                 async move {
-                    let collect = move |body, options: &_| collect::collect(body, options, &wanted, whose);
-                    reader.read_with(&object, None, collect).await.map_err(|error| (object, error))
+                    match source {
+                        Source::Raw(object) => sources::read_raw(&reader, &object, (wanted, whose)).await,
+                        Source::Lake(counting) => {
+                            sources::read_lake((&reader, lake.as_deref(), &stop), &counting, (wanted, whose)).await
+                        }
+                    }
                 }
             })
             .buffer_unordered(IN_FLIGHT.min(4));
         while let Some(part) =
             self.stop.run_until_cancelled(parts.next()).await.ok_or_else(|| Unread::Failed(stopped()))?
         {
-            gathered.add(part.map_err(|(object, error)| unread(&object, error))?);
+            gathered.add(part?);
         }
         gathered.settle();
         Ok(gathered)

@@ -154,6 +154,12 @@ impl Reader {
         Self { others: Arc::new(others), ..self }
     }
 
+    /// Where the objects lie.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// What a message may look like.
     #[must_use]
     pub fn rules(&self) -> &Arc<Rules> {

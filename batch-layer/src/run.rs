@@ -100,20 +100,21 @@ impl Run<'_> {
     async fn all(&self, mut work: Work) -> (Index, Counts, Result<(), Failure>) {
         let result = work.run().await;
         work.close_engine().await;
-        let reader = work.reader();
+        let (reader, late) = (work.reader(), work.late());
         let (mut index, counts) = work.finish();
         let result = match result {
             // The hours that were written are right whatever became of the others.
-            Ok(()) | Err(Failure::Partial(_)) => self.follow(&mut index, reader).await.and(result),
+            Ok(()) | Err(Failure::Partial(_)) => self.follow(&mut index, reader, &late).await.and(result),
             Err(failure) => Err(failure),
         };
         (index, counts, result)
     }
 
-    async fn follow(&self, index: &mut Index, reader: Reader) -> Result<(), Failure> {
+    async fn follow(&self, index: &mut Index, reader: Reader, late: &[Hour]) -> Result<(), Failure> {
         indicators::refresh(index, &self.stop).await?;
         odd_bars::refresh(index, self.args, &self.stop).await?;
-        judging::refresh(index, reader, (self.args, &self.plan), &self.stop).await
+        judging::report_late(index, &reader, (self.args, late)).await?;
+        judging::refresh(index, reader, (self.args, &self.plan.window), &self.stop).await
     }
 
     /// What other runs leave of the window; and all of it once more, if this run is the one to close.
@@ -124,8 +125,10 @@ impl Run<'_> {
             judging::refresh_stretch(work.index(), reader, (self.args, hours), &self.stop).await
         };
         let worked = sharing::work(&mut work, &stretches, self.args.takeover_after, judge).await;
-        let (index, mut counts) = work.finish();
-        match worked {
+        let (reader, late) = (work.reader(), work.late());
+        let (mut index, mut counts) = work.finish();
+        let reported = judging::report_late(&mut index, &reader, (self.args, &late)).await;
+        match worked.and_then(|is_closing| reported.map(|()| is_closing)) {
             Ok(false) => (index, counts, Ok(())),
             Err(failure) => (index, counts, Err(failure)),
             Ok(true) => {

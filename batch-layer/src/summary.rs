@@ -23,8 +23,10 @@ use std::collections::BTreeSet;
 pub struct Summary<'a> {
     pub hour: Hour,
     pub sum: HourBars,
-    /// The symbols whose bars are others than before; `None`: write all of them anew.
+    /// The symbols whose bars are others than before; `None`: nobody knows.
     pub changed: Option<BTreeSet<String>>,
+    /// Whether the rows of all others are left as they are, and not written anew.
+    pub are_kept: bool,
     /// Whether its symbols' indicators are computed from their first bars on, too, and not from what was kept of them.
     pub is_anew: bool,
     /// Keys of the objects that are in the sums now and were not before; `None`: all of the hour's.
@@ -87,8 +89,10 @@ impl Summary<'_> {
             transaction.rollback().await?;
             return Ok(None);
         }
-        let symbols: Option<Vec<&str>> = self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
-        let mut touched = delete_rows(&mut transaction, self.hour, symbols.as_deref()).await?;
+        let changed: Option<Vec<&str>> = self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
+        judging::store::forget_clean(&mut transaction, self.hour, changed.as_deref()).await?;
+        let written = changed.as_deref().filter(|_| self.are_kept);
+        let mut touched = delete_rows(&mut transaction, self.hour, written).await?;
         touched.extend(self.insert_rows(&mut transaction).await?);
         self.note(&mut transaction).await?;
         if let Some(keys) = self.of_lake {
@@ -134,10 +138,11 @@ impl Summary<'_> {
 
     /// Gives the symbols of the new rows.
     async fn insert_rows(&self, transaction: &mut PgTransaction<'_>) -> Result<Vec<String>, sqlx::Error> {
-        let is_changed = |symbol: &str| self.changed.as_ref().is_none_or(|changed| changed.contains(symbol));
+        let written = self.changed.as_ref().filter(|_| self.are_kept);
+        let is_written = |symbol: &str| written.is_none_or(|written| written.contains(symbol));
         let start = self.hour.start();
         let all = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), start, bar));
-        let mut bars: Vec<_> = all.filter(|(symbol, ..)| is_changed(symbol)).collect();
+        let mut bars: Vec<_> = all.filter(|(symbol, ..)| is_written(symbol)).collect();
         bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
         // PostgreSQL divides, so that the averages are those that it makes of ticks to the last digit. These sums have no
         // zeros at their ends, on which the digits of a quotient depend.
@@ -235,6 +240,7 @@ async fn withdraw_all(
     if !seen.still(&mut transaction, hour).await? {
         return transaction.rollback().await;
     }
+    judging::store::forget_clean(&mut transaction, hour, None).await?;
     let touched = delete_rows(&mut transaction, hour, None).await?;
     indicators::mark(&mut transaction, hour, &touched).await?;
     odd_bars::mark(&mut transaction, hour, &touched).await?;
@@ -276,7 +282,6 @@ async fn delete_rows(
     hour: Hour,
     symbols: Option<&[&str]>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
-    judging::store::forget_clean(transaction, hour, symbols).await?;
     let deleted: Vec<String> = pg::query_scalar(
         "delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2)) returning symbol",
     )

@@ -76,6 +76,8 @@ pub struct Work {
     broken: FxHashMap<Arc<str>, Vec<String>>,
     /// Hours outside of the window of which something is missing: their folders are the run's own, too.
     wanting: BTreeSet<Hour>,
+    /// Hours without some of their raw objects to which this run has added ticks.
+    late: BTreeSet<Hour>,
     /// The newest tick that this run has read.
     newest: Option<Timestamp>,
     archive_delay: Duration,
@@ -120,6 +122,7 @@ impl Work {
             left: BTreeSet::new(),
             broken: FxHashMap::default(),
             wanting: BTreeSet::new(),
+            late: BTreeSet::new(),
             newest: None,
             archive_delay: args.archive_delay,
             lake: Lake::of(&args.lake),
@@ -210,6 +213,12 @@ impl Work {
     #[must_use]
     pub fn reader(&self) -> Reader {
         self.engine.reader.clone()
+    }
+
+    /// The hours without some of their raw objects to which it has added ticks.
+    #[must_use]
+    pub fn late(&self) -> Vec<Hour> {
+        self.late.iter().copied().collect()
     }
 
     /// Gives back the connection, for the run's last words, and what was done.

@@ -2,13 +2,14 @@
 //!
 //! Of the hours before and behind it the ticks nearest to it come along, as a margin for those at its ends.
 
+use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::scan::{Line, ScanError, ScanOptions, Spot, Visitor, place_of, visit};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::{Quote, Revision};
 use common::decode::Record;
 use common::tick::Prices;
-use common::{OrderKey, Place, Price, Reject, SymbolMap, Timestamp, Volume};
+use common::{OrderKey, Place, Price, Reject, Symbol, SymbolMap, Timestamp, Volume};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io::Read;
 use std::sync::Arc;
@@ -179,24 +180,33 @@ enum Side {
 /// # Errors
 /// Where it cannot be read to its end.
 pub fn collect(input: impl Read, options: &ScanOptions, wanted: &Wanted, whose: Whose) -> Result<Part, ScanError> {
-    let mut collecting = Collecting {
-        options,
-        wanted,
-        whose,
-        window: margins(wanted.hour),
-        numbers: SymbolMap::default(),
-        part: Part::default(),
-        margins: FxHashMap::default(),
-    };
-    match visit(input, options, &mut collecting) {
-        Ok(()) => Ok(collecting.finish()),
+    let mut of_lines = OfLines { options, collecting: Collecting::new(wanted.clone(), whose) };
+    match visit(input, options, &mut of_lines) {
+        Ok(()) => Ok(of_lines.collecting.finish()),
         Err(error) => Err(ScanError { error, hours: Vec::new() }),
     }
 }
 
-struct Collecting<'a> {
+/// Collects what an object's lines say.
+struct OfLines<'a> {
     options: &'a ScanOptions,
-    wanted: &'a Wanted,
+    collecting: Collecting,
+}
+
+impl Visitor for OfLines<'_> {
+    fn record(&mut self, record: &Record<'_>, spot: Spot) {
+        let told = record.provenance.and_then(|told| place_of(told, spot.index));
+        let place = || told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
+        let number = u32::try_from(spot.order.0).unwrap_or(u32::MAX);
+        self.collecting.add(&Content::of(record), place, (told.is_some(), number));
+    }
+
+    fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
+}
+
+/// Collects what is wanted of one object.
+pub struct Collecting {
+    wanted: Wanted,
     whose: Whose,
     /// The hour and its margins.
     window: (Timestamp, Timestamp),
@@ -206,11 +216,24 @@ struct Collecting<'a> {
     margins: FxHashMap<(u32, Side), Vec<Held>>,
 }
 
-impl Visitor for Collecting<'_> {
-    fn record(&mut self, record: &Record<'_>, spot: Spot) {
-        let at = record.tick.timestamp();
+impl Collecting {
+    #[must_use]
+    pub fn new(wanted: Wanted, whose: Whose) -> Self {
+        let window = margins(wanted.hour);
+        let (numbers, margins) = (SymbolMap::default(), FxHashMap::default());
+        Self { wanted, whose, window, numbers, part: Part::default(), margins }
+    }
+
+    /// Adds a tick of the lake, whose every row tells its place.
+    pub fn add_row(&mut self, content: &Content<'_>, place: Place) {
+        self.add(content, || place, (true, 0));
+    }
+
+    /// `is_told`, `number`: whether its line tells its place, and which line it is.
+    fn add(&mut self, content: &Content<'_>, place: impl Fn() -> Place, (is_told, number): (bool, u32)) {
+        let at = content.timestamp;
         if self.wanted.pauses.may_hold(at) {
-            let partition = (self.whose.topic, self.place(record, spot).0.partition);
+            let partition = (self.whose.topic, place().partition);
             self.part.interrupted.extend(self.wanted.pauses.those_that_hold(partition, at));
         }
         let start = self.wanted.hour.start();
@@ -222,19 +245,19 @@ impl Visitor for Collecting<'_> {
         let (from, until) = self.window;
         let is_near = at >= from && at < until;
         let is_wanted = is_near && (side != Some(Side::Before) || self.wanted.with_before);
-        let Some(symbol) = is_wanted.then(|| self.number(record)).flatten() else { return };
-        let (tick, nanos) = (&record.tick, |price: Option<Price>| price.map_or(0, Price::nanos));
-        let (place, is_told) = self.place(record, spot);
+        let Some(prices) = content.prices_of_tick().filter(|_| is_wanted) else { return };
+        let Some(symbol) = self.number(content.symbol) else { return };
+        let (extras, nanos) = (&content.extras, |price: Option<Price>| price.map_or(0, Price::nanos));
         let held = Held {
             symbol,
-            key: OrderKey { timestamp: at, place },
-            prices: *tick.prices(),
-            volume: tick.volume(),
-            quote: (nanos(tick.extras().bid()), nanos(tick.extras().ask())),
-            after_sequence: tick.extras().sequence().map_or(0, |number| number.saturating_add(1)),
-            sale: self.wanted.conditions.of(tick.extras().conditions().iter()),
+            key: OrderKey { timestamp: at, place: place() },
+            prices,
+            volume: content.volume,
+            quote: (nanos(extras.bid()), nanos(extras.ask())),
+            after_sequence: extras.sequence().map_or(0, |number| number.saturating_add(1)),
+            sale: self.wanted.conditions.of(extras.conditions().iter()),
             topic: self.whose.topic,
-            order: (self.whose.rank, u32::try_from(spot.order.0).unwrap_or(u32::MAX)),
+            order: (self.whose.rank, number),
             is_told,
         };
         match side {
@@ -244,24 +267,14 @@ impl Visitor for Collecting<'_> {
         }
     }
 
-    fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
-}
-
-impl Collecting<'_> {
-    /// Where a record is, and whether its line tells that.
-    fn place(&self, record: &Record<'_>, spot: Spot) -> (Place, bool) {
-        let told = record.provenance.and_then(|told| place_of(told, spot.index));
-        (told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place), told.is_some())
-    }
-
-    fn number(&mut self, record: &Record<'_>) -> Option<u32> {
-        let symbol = record.tick.symbol();
+    fn number(&mut self, name: &str) -> Option<u32> {
+        let symbol = Symbol::new(name)?;
         if let Some(number) = self.numbers.get_mut(symbol) {
             return *number;
         }
-        let is_wanted = self.wanted.symbols.as_ref().is_none_or(|wanted| wanted.contains(symbol.as_str()));
+        let is_wanted = self.wanted.symbols.as_ref().is_none_or(|wanted| wanted.contains(name));
         let number = is_wanted.then(|| {
-            self.part.symbols.push(symbol.as_str().into());
+            self.part.symbols.push(name.into());
             self.part.symbols.len() as u32 - 1
         });
         self.numbers.insert(symbol, number);
@@ -276,7 +289,8 @@ impl Collecting<'_> {
         }
     }
 
-    fn finish(mut self) -> Part {
+    #[must_use]
+    pub fn finish(mut self) -> Part {
         for ((_, side), mut nearest) in self.margins {
             keep_nearest(&mut nearest, side, self.wanted.margin);
             self.part.ticks.append(&mut nearest);

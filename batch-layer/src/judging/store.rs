@@ -57,19 +57,28 @@ pub struct Added {
     pub expected: f64,
 }
 
-/// How many findings got which verdict just now.
+/// How many findings got which verdict just now, and how many that hindsight had added are none any more.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Changed {
     pub confirmed: u64,
     pub withdrawn: u64,
     pub added: u64,
+    pub removed: u64,
+}
+
+/// An hour that is to be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    pub hour: Hour,
+    pub is_in_window: bool,
+    /// Raw objects of it are gone. The lake has some of its ticks at least.
+    pub has_gone: bool,
 }
 
 impl Index {
-    /// The hours that `detectors` have to judge, in order: those of the window, and as many
-    /// `older` ones. Computed hours whose
-    /// ticks, or those of the hours beside them, have changed since, and those of which more was found. What another run
-    /// reads by other rules than `format` is left to that, and takes no place among the older ones.
+    /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or those of the hours beside
+    /// them, have changed since, and those of which more was found, however old they are. What another run reads by other
+    /// rules than `format` is left to that.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -77,48 +86,44 @@ impl Index {
         &mut self,
         (detectors, format): (&str, &str),
         window: &Range<Hour>,
-        older: i64,
-    ) -> Result<Vec<Hour>, Failure> {
-        let due = pg::query_scalar(
+    ) -> Result<Vec<Due>, Failure> {
+        let due = pg::query_as(
             "with late as materialized
                  (select distinct date_trunc('hour', a.time, 'UTC') as hour
                   from anomalies a join judged_hours j on j.hour = date_trunc('hour', a.time, 'UTC')
-                  where a.time >= $2 and a.time < $3 and a.verdict = 'provisional'
-                    and a.found_at > j.judged_at - interval '10 minutes'),
-                  due as materialized
-                 (select b.hour, b.hour >= $2 and b.hour < $3 as is_in_window
-                  from batch_hours b left join judged_hours j using (hour)
-                  where b.gone_objects = 0 and b.format = $5
-                    and not exists (select from stale_hours s where s.hour = b.hour)
-                    and (j.detectors is distinct from $1
-                         or b.hour in (select hour from late)
-                         or exists (select from batch_hours n
-                                    where n.hour between b.hour - interval '1 hour' and b.hour + interval '1 hour'
-                                      and n.computed_at > j.judged_at)))
-             select hour from (select hour from due where is_in_window
-                               union all
-                               (select hour from due where not is_in_window order by hour desc limit $4)) as hours
-             order by hour",
+                  where a.verdict = 'provisional' and a.found_at > j.judged_at - interval '10 minutes')
+             select b.hour, b.hour >= $2 and b.hour < $3, b.gone_objects > 0
+             from batch_hours b left join judged_hours j using (hour)
+             where b.format = $4
+               and (b.gone_objects = 0
+                    or exists (select from lake_objects l where l.hour = b.hour and l.state = 'verified'))
+               and not exists (select from stale_hours s where s.hour = b.hour)
+               and (j.detectors is distinct from $1
+                    or b.hour in (select hour from late)
+                    or exists (select from batch_hours n
+                               where n.hour between b.hour - interval '1 hour' and b.hour + interval '1 hour'
+                                 and n.computed_at > j.judged_at))
+             order by b.hour desc",
         )
         .bind(detectors)
         .bind(window.start.start())
         .bind(window.end.start())
-        .bind(older)
         .bind(format)
         .fetch_all(&mut self.connection);
-        let due: Result<Vec<Timestamp>, _> = in_time(self.patience, due).await;
-        Ok(due.map_err(|error| self.failed("reading judged_hours in", error))?.into_iter().map(Hour::of).collect())
+        let due: Result<Vec<(Timestamp, bool, bool)>, _> = in_time(self.patience, due).await;
+        let due = due.map_err(|error| self.failed("reading judged_hours in", error))?;
+        let of = |(hour, is_in_window, has_gone)| Due { hour: Hour::of(hour), is_in_window, has_gone };
+        Ok(due.into_iter().map(of).collect())
     }
 
-    /// The hours of a window that were computed anew after they had been judged, and of which objects have expired.
-    pub async fn changed_since_expired(&mut self, window: &Range<Hour>) -> Result<Vec<Hour>, Failure> {
+    /// Those of some hours that were judged and have lost raw objects.
+    pub async fn judged_without_raw(&mut self, hours: &[Hour]) -> Result<Vec<Hour>, Failure> {
         let hours = pg::query_scalar(
-            "select hour from batch_hours b join judged_hours j using (hour)
-             where hour >= $1 and hour < $2 and b.gone_objects > 0 and b.computed_at > j.judged_at
+            "select hour from batch_hours join judged_hours using (hour)
+             where hour = any ($1) and gone_objects > 0
              order by hour",
         )
-        .bind(window.start.start())
-        .bind(window.end.start())
+        .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
         .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
         Ok(hours.map_err(|error| self.failed("reading judged_hours in", error))?.into_iter().map(Hour::of).collect())
@@ -194,7 +199,7 @@ async fn write(
 ) -> Result<Changed, sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Nothing).await?;
     let (confirmed, withdrawn) = say(&mut transaction, rows, &judged.verdicts).await?;
-    let added = replace_added(&mut transaction, hour, &judged.added).await?;
+    let (added, removed) = replace_added(&mut transaction, hour, &judged.added).await?;
     // What hangs on it goes with it.
     pg::query("delete from judged_hours where hour = $1")
         .bind(hour.start())
@@ -209,7 +214,7 @@ async fn write(
     insert_bars(&mut transaction, ("clean_minutes", "minute"), hour, &judged.minutes).await?;
     insert_bars(&mut transaction, ("clean_hours", "hour"), hour, &judged.hours).await?;
     lock::commit(transaction, token).await?;
-    Ok(Changed { confirmed, withdrawn, added })
+    Ok(Changed { confirmed, withdrawn, added, removed })
 }
 
 /// Takes back what was said of an hour that the archive no longer has.
@@ -232,7 +237,8 @@ pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result
     .map(drop)
 }
 
-/// Takes clean bars away that are made anew when the hour is judged: those of some symbols, whose ticks are others now.
+/// Takes clean bars away that are made anew when the hour is judged: those of `symbols`, whose ticks are others now; `None`:
+/// all.
 pub async fn forget_clean(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
@@ -294,9 +300,13 @@ async fn say(
 }
 
 /// Of what is found again the time stays at which it was found first. Of two ticks that are presumed in one place, as those of
-/// objects that tell no offsets and overlap, the odder one stands for both. Gives how many are new.
-async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &[Added]) -> Result<u64, sqlx::Error> {
-    let written: Vec<bool> = pg::query_scalar(
+/// objects that tell no offsets and overlap, the odder one stands for both. Gives how many are new, and how many are gone.
+async fn replace_added(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    added: &[Added],
+) -> Result<(u64, u64), sqlx::Error> {
+    let (new, gone): (i64, i64) = pg::query_as(
         "with found as
              (select distinct on (source, kafka_partition, kafka_offset, kafka_index, kind, symbol) *
               from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],
@@ -311,18 +321,20 @@ async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &
                      or not exists (select from found f
                                     where f.source = a.source and f.kafka_partition = a.kafka_partition
                                       and f.kafka_offset = a.kafka_offset and f.kafka_index = a.kafka_index
-                                      and f.kind = a.kind and f.symbol = a.symbol)))
-         insert into anomalies as a
-             (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind, score, observed, expected,
-              detector, version, verdict, reason, judged_at)
-         select found.*, $12, $13, 'confirmed', $14, now() from found
-         on conflict on constraint anomalies_pkey do update
-             set (time, score, observed, expected)
-                 = (excluded.time, excluded.score, excluded.observed, excluded.expected)
-             where (a.time, a.score, a.observed, a.expected)
-                       is distinct from (excluded.time, excluded.score, excluded.observed, excluded.expected)
-         -- Whether it is new.
-         returning a.xmax = 0",
+                                      and f.kind = a.kind and f.symbol = a.symbol))
+              returning 1),
+              written as
+             (insert into anomalies as a
+                  (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind, score, observed, expected,
+                   detector, version, verdict, reason, judged_at)
+              select found.*, $12, $13, 'confirmed', $14, now() from found
+              on conflict on constraint anomalies_pkey do update
+                  set (time, score, observed, expected)
+                      = (excluded.time, excluded.score, excluded.observed, excluded.expected)
+                  where (a.time, a.score, a.observed, a.expected)
+                            is distinct from (excluded.time, excluded.score, excluded.observed, excluded.expected)
+              returning a.xmax = 0 as is_new)
+         select (select count(*) from written where is_new), (select count(*) from gone)",
     )
     .bind(added.iter().map(|added| added.source).collect::<Vec<_>>())
     .bind(added.iter().map(|added| added.place.partition).collect::<Vec<_>>())
@@ -338,9 +350,9 @@ async fn replace_added(transaction: &mut PgTransaction<'_>, hour: Hour, added: &
     .bind(DETECTOR.name)
     .bind(DETECTOR.version.cast_signed())
     .bind(WITH_HINDSIGHT)
-    .fetch_all(transaction.acquire().await?)
+    .fetch_one(transaction.acquire().await?)
     .await?;
-    Ok(written.into_iter().filter(|is_new| *is_new).count() as u64)
+    Ok((new.cast_unsigned(), gone.cast_unsigned()))
 }
 
 async fn insert_bars(

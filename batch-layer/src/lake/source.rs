@@ -80,6 +80,29 @@ const COVERED: &str = "
                             and not exists (select from archive_object_hours h
                                             where h.hour = s.hour and h.key = s.key and h.merged)))";
 
+/// Those of the hours $1 without some of their raw objects of which the lake below $2, together with the raw objects that are
+/// there, has all ticks, if they were read as $3 says from $4: no fewer ticks than the summary; no raw object that the lake
+/// had otherwise, or of which nobody can tell.
+const STANDS_FOR: &str = "
+    select b.hour
+    from batch_hours b
+    where b.hour = any ($1)
+      and b.gone_objects > 0
+      and b.format = $3
+      and b.location = $4
+      and b.ticks <= (select sum(l.rows) from lake_objects l
+                      where l.hour = b.hour and l.state = 'verified' and starts_with(l.key, $2))
+                   + (select coalesce(sum(h.ticks), 0) from archive_object_hours h join archive_objects o using (key)
+                      where h.hour = b.hour and h.merged and not o.gone
+                        and not exists (select from lake_sources s
+                                        where s.hour = h.hour and s.prefix = $2 and s.key = h.key))
+      and not exists (select from archive_object_hours h join archive_objects o using (key)
+                      where h.hour = b.hour and h.merged
+                        and (o.gone or o.format <> $3
+                             or exists (select from lake_sources s
+                                        where s.hour = h.hour and s.prefix = $2 and s.key = o.key
+                                          and (s.etag <> o.etag or s.format <> o.format))))";
+
 impl Lake {
     /// `None`: nothing is to be read from there.
     #[must_use]
@@ -108,6 +131,36 @@ impl Lake {
         let rows: Result<Vec<Timestamp>, _> = in_time(index.patience, rows).await;
         let rows = rows.map_err(|error| index.failed("reading lake_sources in", error))?;
         Ok(rows.into_iter().map(Hour::of).collect())
+    }
+
+    /// Those of some hours whose raw objects are gone, and all of whose ticks are in its objects and the raw ones that are
+    /// there.
+    ///
+    /// # Errors
+    /// Where the database fails; here and below.
+    pub async fn stands_for(
+        &self,
+        index: &mut Index,
+        hours: &[Hour],
+        required: Required<'_>,
+    ) -> Result<FxHashSet<Hour>, Failure> {
+        if hours.is_empty() {
+            return Ok(FxHashSet::default());
+        }
+        let rows = pg::query_scalar(STANDS_FOR)
+            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .bind(&self.prefix)
+            .bind(required.format)
+            .bind(required.location)
+            .fetch_all(&mut index.connection);
+        let rows: Result<Vec<Timestamp>, _> = in_time(index.patience, rows).await;
+        let rows = rows.map_err(|error| index.failed("reading lake_sources in", error))?;
+        Ok(rows.into_iter().map(Hour::of).collect())
+    }
+
+    /// Its objects of an hour, whether it has that whole or not.
+    pub async fn counting(&self, index: &mut Index, hour: Hour) -> Result<Vec<Counting>, Failure> {
+        table::counting(index, &self.prefix, &(hour..hour.plus(1))).await
     }
 
     /// Its objects of an hour that it has whole; `None`: it has not.

@@ -185,8 +185,9 @@ impl Work {
         let before = due.known.and_then(|known| known.sum.as_ref());
         // Rows of what has expired are mended by nothing else.
         let has_expired = due.known.is_some_and(|known| known.gone_objects > 0);
-        let are_kept = before.filter(|_| !due.is_forced && !has_expired && due.from_lake.is_none());
-        let changed = are_kept.map(|before| changed_symbols(before, &mut sum));
+        let are_kept = before.is_some() && !due.is_forced && !has_expired && due.from_lake.is_none();
+        let changed = before.map(|before| changed_symbols(before, &mut sum));
+        let is_late = has_expired && changed.as_ref().is_some_and(|changed| !changed.is_empty());
         // What comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest follows.
         let mut withdrawn = due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
         let comparable = before.filter(|_| !due.is_read_otherwise);
@@ -212,6 +213,7 @@ impl Work {
             hour: due.stale.hour,
             sum,
             changed,
+            are_kept,
             is_anew: due.is_forced,
             is_whole: added.is_none(),
             of_lake: due.from_lake.filter(|_| is_of_lake_alone).map(|lake| &*lake.keys),
@@ -230,6 +232,7 @@ impl Work {
             self.note_retry(hour);
             return Ok(());
         };
+        self.late.extend(is_late.then_some(hour));
         let also_elsewhere = self.note_shared(hour, &shared);
         self.counts.hours_computed += 1;
         self.counts.hours_from_lake += u32::from(is_of_lake);

@@ -309,6 +309,30 @@ async fn what_was_found_after_an_hour_was_judged_is_judged_too() {
 }
 
 #[tokio::test]
+async fn what_was_found_late_is_judged_however_old_its_hour_is_some_hours_at_a_time() {
+    let world = World::create().await;
+    let mut first = Vec::new();
+    for hour in 0..30 {
+        let of = Hour::parse("2025-05-01T00").unwrap().plus(hour);
+        let since = of.start().micros() - at(0, 0).micros();
+        let tick = |tick: Tick| Tick { at: tick.at.plus_micros(since), offset: tick.offset + 100 * hour, ..tick };
+        let ticks: Vec<Tick> = calm(0, &[]).into_iter().take(5).map(tick).collect();
+        world.put(&key_of(of, 0, 100 * hour), &ticks).await;
+        first.extend(ticks.into_iter().next());
+    }
+    world.run_ok(&["--from", "2025-05-01T00", "--to", "2025-05-03T00"]).await;
+    for tick in &first {
+        find(&world, tick, "spike", price(tick)).await;
+    }
+    for expected in [6, 0] {
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number("select count(*) from anomalies where verdict = 'provisional'").await, expected);
+    }
+    let outcome = world.run_ok(&DAY).await;
+    assert!(!outcome.stderr.contains("judged"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
 async fn an_archive_that_the_speed_layer_has_never_read_is_judged_as_well() {
     let world = World::create().await;
     world.put(&key(10, 0, 10_000), &calm(10, &[100])).await;
@@ -530,23 +554,136 @@ async fn an_hour_that_is_written_and_not_judged_shows_its_raw_bars() {
     assert_eq!(world.rows(bars).await, ["0 150"]);
 }
 
+/// The same ticks of another symbol, in another partition.
+fn of_msft(ticks: &[Tick]) -> Vec<Tick> {
+    ticks.iter().map(|tick| Tick { symbol: "MSFT".into(), partition: 1, ..tick.clone() }).collect()
+}
+
+const CLEAN_HOURS: &str = "select concat_ws(' ', symbol, ticks, left_out) from clean_hourly_stock order by 1";
+
 #[tokio::test]
-async fn late_ticks_of_an_hour_that_nothing_can_judge_any_more_are_said_to_show_raw_bars() {
+async fn late_ticks_of_an_hour_that_nothing_can_judge_any_more_show_the_raw_bars_of_their_symbol_and_that_is_said_once()
+{
     let world = World::create().await;
     world.put(&key(10, 0, 10_000), &calm(10, &[100])[..300]).await;
+    world.put(&key(10, 1, 10_000), &of_msft(&calm(10, &[200]))).await;
     world.run_ok(&DAY).await;
-    world.expire(&key(10, 0, 10_000)).await;
-    world.run_ok(&DAY).await;
-    world.put(&key(12, 0, 10_300), &calm(10, &[])[300..]).await;
-    for _ in 0..2 {
-        let outcome = world.run_ok(&DAY).await;
-        assert!(
-            outcome.stderr.contains("late ticks have come to 1 hour, the first 2025-06-02T10"),
-            "{}",
-            outcome.stderr
-        );
+    let before = world.rows(CLEAN_HOURS).await;
+    assert_eq!(before, ["AAPL 299 1", "MSFT 359 1"]);
+    for partition in 0..2 {
+        world.expire(&key(10, partition, 10_000)).await;
     }
-    assert_eq!(world.rows("select concat_ws(' ', ticks, left_out) from clean_hourly_stock").await, ["360 0"]);
+    let said = said(&world).await;
+    for run in [&DAY[..], &[&DAY[..], &["--recompute"]].concat()] {
+        let outcome = world.run_ok(run).await;
+        assert!(!outcome.stderr.contains("late ticks"), "{}", outcome.stderr);
+        assert_eq!(world.rows(CLEAN_HOURS).await, before);
+    }
+    assert_eq!(self::said(&world).await, said);
+    world.put(&key(12, 0, 10_300), &calm(10, &[])[300..]).await;
+    let outcome = world.run_ok(&DAY).await;
+    let words = "late ticks have come to 1 hour, the first 2025-06-02T10";
+    assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    for run in [&DAY[..], &[&DAY[..], &["--recompute"]].concat()] {
+        assert_eq!(world.rows(CLEAN_HOURS).await, ["AAPL 360 0", "MSFT 359 1"]);
+        let outcome = world.run_ok(run).await;
+        assert!(!outcome.stderr.contains("late ticks"), "{}", outcome.stderr);
+    }
+    assert_eq!(world.rows(CLEAN_HOURS).await, ["AAPL 360 0", "MSFT 359 1"]);
+}
+
+const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+
+/// Writes the archive's hours to the lake, and deletes the raw objects that are then needless.
+async fn cover(world: &World) {
+    world.run_ok(&COMPACT).await;
+    world.run_ok(&[&COMPACT[..], &["--delete-covered"]].concat()).await;
+}
+
+async fn raw_objects(world: &World) -> usize {
+    world.bucket.list("raw/").await.unwrap().len()
+}
+
+#[tokio::test]
+async fn hours_without_their_raw_objects_are_judged_from_the_lake_to_the_same_rows() {
+    let world = World::create().await;
+    let (args, ticks) = ([&DAY[..], &["--map", "sequence=sequence"]].concat(), walking());
+    let beside = |number| match number % 50 {
+        7 => r#","conditions":["@","Cancelled"],"sequence":7"#.to_owned(),
+        9 => r#","bid":50,"ask":60,"conditions":["T"]"#.to_owned(),
+        _ => format!(r#","conditions":["@"],"sequence":{number}"#),
+    };
+    for hour in 0..3 {
+        let of_hour = &ticks[240 * hour..240 * (hour + 1)];
+        let key = key(10 + hour as i64, 0, 240 * hour as i64);
+        world.bucket.put(&key, lines_with(of_hour, beside)).await.unwrap();
+    }
+    for (number, kind) in [(30, "spike"), (100, "cancel"), (250, "spike"), (239, "sequence_hole"), (300, "silence")] {
+        find(&world, &ticks[number], kind, price(&ticks[number])).await;
+    }
+    world.run_ok(&args).await;
+    let expected = said(&world).await;
+    assert!(expected.len() > 20, "{expected:?}");
+    for also in [&[][..], &["--delete-covered"]] {
+        world.run_ok(&[&COMPACT[..], &["--map", "sequence=sequence"], also].concat()).await;
+    }
+    assert_eq!(raw_objects(&world).await, 0);
+    let outcome = world.run_ok(&[&args[..], &["--recompute"]].concat()).await;
+    assert!(outcome.stderr.contains("3 hours judged"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+    assert_eq!(said(&world).await, expected);
+    // From nothing.
+    world
+        .execute(
+            "delete from judged_hours; delete from anomalies where detector = 'two_sided';
+             update anomalies set (verdict, reason) = ('provisional', null)",
+        )
+        .await;
+    world.run_ok(&[&args[..], &["--from-lake", "never"]].concat()).await;
+    assert_eq!(world.number("select count(*) from judged_hours").await, 0);
+    world.run_ok(&args).await;
+    assert_eq!(said(&world).await, expected);
+}
+
+#[tokio::test]
+async fn a_late_tick_of_an_hour_that_the_lake_has_is_judged_with_those_of_the_lake() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 10_000), &calm(10, &[100])[..300]).await;
+    world.put(&key(10, 1, 10_000), &of_msft(&calm(10, &[200]))).await;
+    world.run_ok(&DAY).await;
+    cover(&world).await;
+    assert_eq!(raw_objects(&world).await, 0);
+    world.put(&key(12, 0, 10_300), &calm(10, &[310])[300..]).await;
+    let outcome = world.run_ok(&DAY).await;
+    assert!(!outcome.stderr.contains("late ticks"), "{}", outcome.stderr);
+    assert_eq!(world.rows(CLEAN_HOURS).await, ["AAPL 358 2", "MSFT 359 1"], "{}", outcome.stderr);
+    // Of an object of the lake that is gone nothing is taken for true, and what was judged stays.
+    let said_before = said(&world).await;
+    let lake = world.rows("select key from lake_objects").await.remove(0);
+    world.bucket.delete(&lake).await.unwrap();
+    world.execute("update judged_hours set detectors = ''").await;
+    let outcome = world.run_ok(&DAY).await;
+    assert!(outcome.stderr.contains("not judged with hindsight"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(&lake), "{}", outcome.stderr);
+    assert_eq!(said(&world).await, said_before);
+}
+
+#[tokio::test]
+async fn the_margin_of_an_hour_comes_from_the_lake_where_the_hour_beside_it_has_no_raw_objects() {
+    let world = World::create().await;
+    // The last ticks are of a new level, as only the next hour shows.
+    let mut ticks = calm(10, &[]);
+    ticks.iter_mut().skip(358).for_each(|tick| (tick.open, tick.close) = (tick.open / 4, tick.close / 4));
+    let mut next = calm(11, &[]);
+    next.iter_mut().for_each(|tick| (tick.open, tick.close) = (tick.open / 4, tick.close / 4));
+    world.put(&key(11, 0, 11_000), &next).await;
+    world.run_ok(&DAY).await;
+    cover(&world).await;
+    assert_eq!(raw_objects(&world).await, 0);
+    world.put(&key(10, 0, 10_000), &ticks).await;
+    find(&world, &ticks[359], "spike", price(&ticks[359])).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(FOUND).await, ["10359 spike bad_print withdrawn"]);
 }
 
 #[tokio::test]

@@ -272,6 +272,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         hour,
         sum: old.computed(hour).await.unwrap().unwrap().sum.unwrap(),
         changed: None,
+        are_kept: false,
         is_anew: true,
         of_lake: None,
         is_whole: true,

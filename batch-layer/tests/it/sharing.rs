@@ -290,6 +290,7 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
             hour,
             sum: index.computed(hour).await.unwrap().unwrap().sum.unwrap(),
             changed: None,
+            are_kept: false,
             is_anew: false,
             of_lake: None,
             is_whole: true,

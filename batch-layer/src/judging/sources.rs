@@ -1,0 +1,150 @@
+//! Where an hour's ticks are read from: its raw objects, and the lake's where some of those are gone.
+
+use super::collect::{self, Collecting, Part, Wanted, Whose};
+use super::store::Due;
+use super::{Judging, Unread, unread};
+use crate::archive::Object;
+use crate::hour::Hour;
+use crate::index::{Index, Indexed};
+use crate::lake::look::Look;
+use crate::lake::source::{self, Lake, Required};
+use crate::lake::table::Counting;
+use crate::reader::Reader;
+use crate::stop::stopped;
+use common::Timestamp;
+use rustc_hash::FxHashSet;
+use service::Failure;
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// One object.
+#[derive(Debug, Clone)]
+pub enum Source {
+    Raw(Object),
+    Lake(Counting),
+}
+
+impl Source {
+    /// The topic that its name tells, if any.
+    pub fn topic<'a>(&'a self, reader: &'a Reader) -> &'a str {
+        match self {
+            Self::Raw(object) => reader.topic(&object.key),
+            Self::Lake(counting) => &counting.source,
+        }
+    }
+}
+
+/// What has ticks of an hour.
+#[derive(Debug, Default)]
+pub struct OfHour {
+    pub raw: Vec<Indexed>,
+    /// Empty where all raw objects are there, or the lake does not stand for them.
+    pub lake: Vec<Counting>,
+}
+
+impl OfHour {
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty() && self.lake.is_empty()
+    }
+
+    /// Without raw objects whose ticks of the hour lie elsewhere in it.
+    pub fn only(mut self, is_near: impl Fn(&RangeInclusive<Timestamp>) -> bool) -> Self {
+        self.raw.retain(|indexed| is_near(&indexed.span));
+        self
+    }
+}
+
+/// The hours that are to be judged now and can be, in order: those of the window, and as many `older` ones, the newest.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn due(
+    index: &mut Index,
+    from: (Option<&Lake>, &Reader),
+    (detectors, format): (&str, &str),
+    (window, older): (&Range<Hour>, usize),
+) -> Result<Vec<Hour>, Failure> {
+    let mut due = index.to_judge((detectors, format), window).await?;
+    due.retain(|due| due.is_in_window || older > 0);
+    let without_raw: Vec<Hour> = due.iter().filter(|due| due.has_gone).map(|due| due.hour).collect();
+    let of_lake = of_lake(index, from, format, &without_raw).await?;
+    due.retain(|due| !due.has_gone || of_lake.contains(&due.hour));
+    let (within, before): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.is_in_window);
+    let mut hours: Vec<Hour> = within.into_iter().chain(before.into_iter().take(older)).map(|due| due.hour).collect();
+    hours.sort_unstable();
+    Ok(hours)
+}
+
+/// Those of some hours whose raw objects are gone and for which the lake stands.
+pub async fn of_lake(
+    index: &mut Index,
+    (lake, reader): (Option<&Lake>, &Reader),
+    format: &str,
+    hours: &[Hour],
+) -> Result<FxHashSet<Hour>, Failure> {
+    let Some(lake) = lake else { return Ok(FxHashSet::default()) };
+    let location = reader.store().location();
+    lake.stands_for(index, hours, Required { format, location: &location }).await
+}
+
+impl Judging<'_> {
+    /// What has ticks of the hour before, of an hour, and of the one behind it.
+    pub(super) async fn sources_around(&self, index: &mut Index, hour: Hour) -> Result<[OfHour; 3], Failure> {
+        let hours = [hour.plus(-1), hour, hour.plus(1)];
+        let of_lake = of_lake(index, (self.lake.as_deref(), &self.reader), &self.format, &hours).await?;
+        let mut all: [OfHour; 3] = Default::default();
+        for (hour, of) in hours.into_iter().zip(&mut all) {
+            of.raw = index.objects_of(hour).await?;
+            if let Some(lake) = self.lake.as_ref().filter(|_| of_lake.contains(&hour)) {
+                of.lake = lake.counting(index, hour).await?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The objects of which ticks are wanted, each once: of a record that several have the first one's counts. Those of the
+    /// lake come first, which has those that were counted; then raw ones in the order of their keys.
+    pub(super) fn reads(&self, hours: [OfHour; 3]) -> Vec<Source> {
+        let (mut lake, mut raw): (Vec<Source>, BTreeMap<Arc<str>, Object>) = Default::default();
+        for of in hours {
+            lake.extend(of.lake.into_iter().map(Source::Lake));
+            let own = of.raw.into_iter().filter(|indexed| *indexed.format == *self.format);
+            raw.extend(own.map(|indexed| (Arc::clone(&indexed.object.key), indexed.object)));
+        }
+        lake.into_iter().chain(raw.into_values().map(Source::Raw)).collect()
+    }
+}
+
+/// What a raw object has of what is wanted.
+///
+/// # Errors
+/// Where it cannot be read; here and below.
+pub async fn read_raw(reader: &Reader, object: &Object, (wanted, whose): (Wanted, Whose)) -> Result<Part, Unread> {
+    let collect = move |body, options: &_| collect::collect(body, options, &wanted, whose);
+    reader.read_with(object, None, collect).await.map_err(|error| unread(object, error))
+}
+
+/// What an object of the lake has of it.
+pub async fn read_lake(
+    (reader, lake, stop): (&Reader, Option<&Lake>, &CancellationToken),
+    counting: &Counting,
+    (wanted, whose): (Wanted, Whose),
+) -> Result<Part, Unread> {
+    let Some(lake) = lake else { return Ok(Part::default()) };
+    let (store, key) = (reader.store(), &counting.key);
+    let look = Look { store, folder: &lake.folder, stop };
+    let collecting = Collecting::new(wanted, whose);
+    let visited = source::visit(look, counting, collecting, |collecting, content, place| {
+        collecting.add_row(content, place);
+        Ok(())
+    });
+    let skipped = |why: String| Unread::Skipped(format!("{}{key} of the lake {why}", store.location()));
+    match visited.await {
+        Ok(Ok(collecting)) => Ok(collecting.finish()),
+        Ok(Err(why)) => Err(skipped(why)),
+        Err(_) if stop.is_cancelled() => Err(Unread::Failed(stopped())),
+        Err(failure) => Err(skipped(format!("could not be read: {failure}"))),
+    }
+}
