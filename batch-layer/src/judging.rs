@@ -6,6 +6,7 @@
 
 mod collect;
 mod groups;
+mod settings;
 pub(crate) mod store;
 mod verdicts;
 
@@ -17,7 +18,7 @@ use crate::reader::{IN_FLIGHT, ReadError, Reader};
 use crate::stop::stopped;
 use anomalies::Kind;
 use anomalies::conditions::Conditions;
-use anomalies::hindsight::{self, Parameters};
+use anomalies::hindsight::Parameters;
 use collect::{Gathered, Held, Part, Pause, Pauses, UNKNOWN_TOPIC, Wanted, Whose, margins};
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
@@ -96,8 +97,7 @@ async fn judge(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
-    let (anomalies::Detector { name, version }, step) = (hindsight::DETECTOR, parameters.price_step);
-    let detectors = format!("{name} {version}, price step {step}, conditions {}", args.anomalies.condition_codes());
+    let detectors = settings::describe(parameters.price_step, &args.anomalies.condition_codes());
     let format = args.archive.format().describe();
     if older > 0 {
         report_expired(index, window).await?;
@@ -105,6 +105,9 @@ async fn judge(
     let due = index.to_judge((&detectors, &format), window, older).await?;
     if due.is_empty() {
         return Ok(());
+    }
+    if older > 0 {
+        settings::report_others(index, &detectors, &due).await?;
     }
     let sources = index.sources().await?;
     let mut judging = Judging {
