@@ -16,6 +16,7 @@ pub use s3::S3Options;
 pub use twins::{Twin, twins};
 
 use common::Timestamp;
+use futures::stream::{self, Stream, StreamExt};
 use local::LocalStore;
 use s3::S3Store;
 use service::Failure;
@@ -34,6 +35,9 @@ pub struct Object {
     /// When it was stored; `None` where the store does not tell.
     pub last_modified: Option<Timestamp>,
 }
+
+/// Folders that are listed ahead of who asks for them.
+pub const LISTINGS_AHEAD: usize = 8;
 
 /// The most objects of a folder: each takes 0.8 kB while its hour is computed.
 pub const MAX_OBJECTS: usize = 250_000;
@@ -146,6 +150,22 @@ impl Store {
         }
         objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Ok(objects)
+    }
+
+    /// The listings of folders, in their order, some ahead.
+    pub fn listings(
+        &self,
+        folders: Vec<Folder>,
+    ) -> impl Stream<Item = (Folder, Result<Vec<Object>, StoreError>)> + Unpin + use<> {
+        let store = self.clone();
+        let listings = stream::iter(folders).map(move |folder| {
+            let store = store.clone();
+            async move {
+                let listing = store.list(&folder.prefix).await;
+                (folder, listing)
+            }
+        });
+        Box::pin(listings.buffered(LISTINGS_AHEAD))
     }
 
     /// The folders whose names begin with `stem`, from `from` on and in order of their names: with all that stands before

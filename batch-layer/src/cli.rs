@@ -277,12 +277,12 @@ pub struct HourArgs {
     #[arg(long, env = "SLACK", default_value = "1h", value_parser = duration, value_name = "DURATION")]
     pub slack: Duration,
 
-    /// The hours from this one on, as `2025-06-02T13` (UTC) or `2025-06-02T13:00:00Z`; until --to, or now.
-    #[arg(long, value_parser = Hour::parse, value_name = "HOUR")]
+    /// The hours from this one on, as `2025-06-02T13` (UTC), `2025-06-02T13:00:00Z` or `2025-06-02`; until --to, or now.
+    #[arg(long, value_parser = Hour::parse_or_day, value_name = "HOUR")]
     pub from: Option<Hour>,
 
     /// Up to the start of this hour.
-    #[arg(long, value_parser = Hour::parse, requires = "from", value_name = "HOUR")]
+    #[arg(long, value_parser = Hour::parse_or_day, requires = "from", value_name = "HOUR")]
     pub to: Option<Hour>,
 
     /// This one hour.

@@ -20,6 +20,7 @@ use crate::stop::stopped_exporting;
 use args::Range;
 use hours::Known;
 use output::{Output, ReaderGone, SeveralTopics};
+use rustc_hash::FxHashSet;
 use service::Failure;
 use service::pg::Migrations;
 use service::words::{counted, inflected};
@@ -36,16 +37,17 @@ pub async fn run(args: ExportArgs, stop: CancellationToken) -> Result<(), Failur
     if args.database.args.migrations == Migrations::Only {
         return args.database.args.parse("batch-layer")?.migrate_only().await;
     }
-    let output = Output::open(&args)?;
+    let format = args.format()?;
+    let output = Output::open(&args, format)?;
     let store = crate::archive::Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer export", false).await?;
-    let broken = index.broken().await?.into_values().flatten();
+    let broken: FxHashSet<String> = index.broken().await?.into_values().flatten().collect();
     let others = Others::of(&mut index, std::slice::from_ref(&args.below.prefix), &range.hours).await?;
     let reader = Reader::new(store.clone(), args.archive.format(), stop.clone());
-    let reader = reader.expecting_broken(broken).beside(others);
-    let source = Source::new(&args, store, index, reader, stop.clone());
-    let mut export = Export { source, output: Some(output), stop, wanting: BTreeSet::new(), ticks: 0, hours: 0 };
-    match export.run(&args, &range).await {
+    let reader = reader.expecting_broken(broken.iter().cloned()).beside(others);
+    let source = Source::new((&args, format), store, index, reader, stop.clone());
+    let mut export = Export::new(source, output, stop);
+    match export.run(&args, &range, &broken).await {
         Err(Failure::Infrastructure(error)) if error.is::<ReaderGone>() => Ok(()),
         Err(Failure::Infrastructure(error)) if error.is::<SeveralTopics>() => Err(Failure::Configuration(error)),
         done => done,
@@ -60,15 +62,20 @@ struct Export {
     /// Hours that are not there as a whole.
     wanting: BTreeSet<Hour>,
     ticks: u64,
-    /// That have ticks.
-    hours: u64,
+    /// How many hours with ticks came from the lake alone, and how many did not.
+    from_lake: u64,
+    from_raw: u64,
 }
 
 impl Export {
-    async fn run(&mut self, args: &ExportArgs, range: &Range) -> Result<(), Failure> {
-        let hours = hours::with_ticks(&mut self.source.index, &range.hours).await?;
-        self.note_unread(args, range, &hours).await?;
-        for hour in hours {
+    fn new(source: Source, output: Output, stop: CancellationToken) -> Self {
+        let (output, wanting) = (Some(output), BTreeSet::new());
+        Self { source, output, stop, wanting, ticks: 0, from_lake: 0, from_raw: 0 }
+    }
+
+    async fn run(&mut self, args: &ExportArgs, range: &Range, broken: &FxHashSet<String>) -> Result<(), Failure> {
+        self.note_unread(args, range, broken).await?;
+        for hour in hours::with_ticks(&mut self.source.index, &range.hours).await? {
             if self.stop.is_cancelled() {
                 return Err(stopped_exporting());
             }
@@ -77,9 +84,9 @@ impl Export {
         let (output, hours, wanting) = (self.output.take(), range.hours.clone(), self.wanting.clone());
         let is_replaced = move |hour: Hour| hours.contains(&hour) && !wanting.contains(&hour);
         blocking(move || output.map_or(Ok(()), |output| output.finish(is_replaced))).await?;
-        let (ticks, hours) = (counted(self.ticks, "tick"), counted(self.hours, "hour"));
-        let (lake, raw) = (self.source.from_lake, self.source.from_raw);
-        tracing::info!("{ticks} of {hours} exported: {lake} hours from the lake, {raw} from raw objects");
+        let (ticks, raw) = (counted(self.ticks, "tick"), self.from_raw);
+        let (hours, lake) = (counted(self.from_lake + raw, "hour"), counted(self.from_lake, "hour"));
+        tracing::info!("{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects");
         match self.wanting.first() {
             None => Ok(()),
             Some(first) => {
@@ -90,14 +97,21 @@ impl Export {
         }
     }
 
-    /// Says which folders of the range have objects that the index does not know of. `known`: hours that it knows.
-    async fn note_unread(&mut self, args: &ExportArgs, range: &Range, known: &BTreeSet<Hour>) -> Result<(), Failure> {
-        let folders = hours::unread_folders(&mut self.source, &args.below.prefix, &range.hours, known).await?;
+    /// Says which folders of the range have objects that the index does not know as they are. `broken`: keys of those that
+    /// cannot be read.
+    async fn note_unread(
+        &mut self,
+        args: &ExportArgs,
+        range: &Range,
+        broken: &FxHashSet<String>,
+    ) -> Result<(), Failure> {
+        let names = (&args.below.prefix, &args.archive.file_name);
+        let folders = hours::unread_folders(&mut self.source, names, &range.hours, broken).await?;
         let Some(first) = folders.first() else { return Ok(()) };
         let (location, count) = (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
         tracing::warn!(
-            "{count} objects that batch-layer has not read, {location}{} the first: nothing is exported of them. Run \
-             batch-layer for those hours, and export again",
+            "{count} objects that are new or have changed since batch-layer looked, {location}{} the first: nothing is \
+             exported of them. Run batch-layer for those hours (--from, --to), and export again",
             first.prefix
         );
         self.wanting.extend(folders.iter().map(|folder| folder.hours.start.max(range.hours.start)));
@@ -112,8 +126,10 @@ impl Export {
             ticks += gathered.ticks(hour);
             self.write((hour, topic), gathered).await?;
         }
-        self.hours += u64::from(ticks > 0);
-        let lacks = source.lacks.into_iter().chain(lack(&known, ticks, self.source.store.location()));
+        let from = if source.has_read_raw { &mut self.from_raw } else { &mut self.from_lake };
+        *from += u64::from(ticks > 0);
+        let why = lack(&known, (ticks, source.has_lost_lake), self.source.store.location());
+        let lacks = source.lacks.into_iter().chain(why);
         for why in lacks {
             tracing::warn!(hour = %hour, "hour {hour}: {why}");
             self.wanting.insert(hour);
@@ -139,8 +155,9 @@ impl Export {
     }
 }
 
-/// What is the matter with an hour of which `ticks` were found. `location`: of the store.
-fn lack(known: &Known, ticks: u64, location: String) -> Option<String> {
+/// What is the matter with an hour of which `ticks` were found. `has_lost_lake`: what the lake had of it is no longer
+/// there, or is another. `location`: of the store.
+fn lack(known: &Known, (ticks, has_lost_lake): (u64, bool), location: String) -> Option<String> {
     if !known.is_of(&location) {
         let other = &known.location;
         return Some(format!("it was computed from {other}, and this is {location} (--bucket): not exported"));
@@ -152,7 +169,11 @@ fn lack(known: &Known, ticks: u64, location: String) -> Option<String> {
             Some("exported as it is: its objects have changed since batch-layer computed it".to_owned())
         }
         (None, Some(known)) if known != ticks => {
-            Some(format!("{ticks} of its {known} ticks were found: objects have expired before the lake had them"))
+            let why = match has_lost_lake {
+                true => "its raw objects are gone, and what the lake had of them is, too, or is not what it was",
+                false => "objects have expired before the lake had them",
+            };
+            Some(format!("{ticks} of its {known} ticks were found: {why}"))
         }
         (None, Some(_)) => None,
     }

@@ -52,6 +52,17 @@ impl Hour {
             Err(_) => Err("lies beyond 9999-12-30".into()),
         }
     }
+
+    /// Takes a day as well, such as `2025-06-02`, for its first hour.
+    ///
+    /// # Errors
+    /// As [`Hour::parse`].
+    pub fn parse_or_day(text: &str) -> Result<Self, String> {
+        match text.len() == "2025-06-02".len() {
+            true => Self::parse(&format!("{text}T00")),
+            false => Self::parse(text),
+        }
+    }
 }
 
 /// `2025-06-02T13:00Z`
@@ -79,6 +90,9 @@ mod tests {
         assert_eq!(hour.to_string(), "2025-06-02T13:00Z");
         assert_eq!(Hour::parse("2025-06-02T09:00:00-04:00"), Ok(hour));
         assert_eq!(Hour::parse("2025-06-02T13:00:00.000Z"), Ok(hour));
+        assert_eq!(Hour::parse_or_day("2025-06-02T13"), Ok(hour));
+        assert_eq!(Hour::parse_or_day("2025-06-02"), Ok(hour.plus(-13)));
+        assert!(Hour::parse("2025-06-02").is_err() && Hour::parse_or_day("2025-06-0x").is_err());
         for text in [
             "9999-12-31T23",
             "",

@@ -7,6 +7,7 @@
 
 mod collect;
 mod groups;
+mod settings;
 mod sources;
 pub(crate) mod store;
 mod verdicts;
@@ -20,7 +21,7 @@ use crate::reader::{IN_FLIGHT, ReadError, Reader};
 use crate::stop::stopped;
 use anomalies::Kind;
 use anomalies::conditions::Conditions;
-use anomalies::hindsight::{self, Parameters};
+use anomalies::hindsight::Parameters;
 use collect::{Gathered, Held, Part, Pause, Pauses, UNKNOWN_TOPIC, Wanted, Whose, margins};
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
@@ -101,13 +102,15 @@ async fn judge(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
-    let (anomalies::Detector { name, version }, step) = (hindsight::DETECTOR, parameters.price_step);
-    let detectors = format!("{name} {version}, price step {step}, conditions {}", args.anomalies.condition_codes());
+    let detectors = settings::describe(parameters.price_step, &args.anomalies.condition_codes());
     let format = args.archive.format().describe();
     let lake = Lake::of(&args.lake).map(Arc::new);
     let due = sources::due(index, (lake.as_deref(), &reader), (&detectors, &format), (window, older)).await?;
     if due.is_empty() {
         return Ok(());
+    }
+    if older > 0 {
+        settings::report_others(index, &detectors, &due).await?;
     }
     let sources = index.sources().await?;
     let mut judging = Judging {

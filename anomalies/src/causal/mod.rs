@@ -13,7 +13,7 @@ pub mod silence;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::{Calendar, Session};
+use crate::calendar::Calendar;
 use crate::pack::Pack;
 use crate::tick::{Finding, Kind, Tick};
 
@@ -56,8 +56,6 @@ pub struct State {
     burst: burst::State,
     silence: silence::State,
     sequence: sequence::State,
-    /// The session of the last tick, or the pause between two; and whether it is a session.
-    stretch: Option<(Session, bool)>,
 }
 
 impl State {
@@ -74,10 +72,7 @@ impl State {
             return;
         }
         self.bad_print.observe(tick, &to.bad_print, found);
-        if self.stretch.is_none_or(|(stretch, _)| !stretch.contains(tick.at)) {
-            self.stretch = Some(calendar.stretch_at(tick.at));
-        }
-        if let Some((session, true)) = self.stretch {
+        if let Some(session) = self.silence.session() {
             self.band.observe(tick, &to.band, session, found);
             self.burst.observe(tick, &to.burst, session, found);
         }
@@ -87,10 +82,9 @@ impl State {
     ///
     /// Half of a state changes once a minute, and the other with each tick.
     pub fn write(&mut self, is_whole: bool, to: &mut Vec<u8>) {
-        let Self { bad_print, band, burst, silence, sequence, stretch } = self;
+        let Self { bad_print, band, burst, silence, sequence } = self;
         bad_print.put(to);
         (*band, *silence, *sequence).put(to);
-        stretch.put(to);
         burst.write(is_whole, to);
     }
 
@@ -99,7 +93,6 @@ impl State {
     pub fn read(&mut self, from: &mut &[u8]) -> Option<()> {
         self.bad_print = Pack::take(from)?;
         (self.band, self.silence, self.sequence) = Pack::take(from)?;
-        self.stretch = Pack::take(from)?;
         self.burst.read(from)?;
         self.bad_print.is_sound().then_some(())
     }

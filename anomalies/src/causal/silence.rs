@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, Session};
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, SECOND, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "silence", version: 1 };
+pub const DETECTOR: Detector = Detector { name: "silence", version: 2 };
 
 /// What is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,14 +36,19 @@ pub struct State {
     last: Option<i64>,
     gaps: u32,
     usual: f64,
+    /// The session of the last tick that came, or the pause between two; and whether it is a session.
+    stretch: Option<(Session, bool)>,
 }
 
-pack!(State { last, gaps, usual });
+pack!(State { last, gaps, usual, stretch });
 
 impl State {
     /// Says a silence that `tick` ends.
     #[inline]
     pub fn observe(&mut self, tick: &Tick, to: &Parameters, calendar: &Calendar, found: &mut Vec<Finding>) {
+        if self.stretch.is_none_or(|(stretch, _)| !stretch.contains(tick.at)) {
+            self.stretch = Some(calendar.stretch_at(tick.at));
+        }
         let last = self.last.unwrap_or(tick.at);
         self.last = Some(last.max(tick.at));
         let gap = tick.at - last;
@@ -59,7 +64,17 @@ impl State {
             let (observed, expected) = (gap as f64, usual);
             found.push(Finding { detector: DETECTOR, kind: Kind::Silence, place, at, score, observed, expected });
         }
-        self.learn((gap as f64).min(limit as f64));
+        // What lies outside of sessions says nothing of how a symbol trades within.
+        if gap >= SECOND || self.session().is_some() {
+            self.learn((gap as f64).min(limit as f64));
+        }
+    }
+
+    /// The session of the last tick that came, if that was in one.
+    #[inline]
+    #[must_use]
+    pub fn session(&self) -> Option<Session> {
+        self.stretch.and_then(|(session, is_open)| is_open.then_some(session))
     }
 
     /// How many nanoseconds of trading have passed since the last tick, if that is too long at
@@ -120,6 +135,22 @@ mod tests {
     fn a_night_is_no_silence() {
         let evening = (389 * MINUTE..390 * MINUTE).step_by(SECOND as usize);
         assert_eq!(after(evening.chain([1000 * MINUTE])).1, []);
+    }
+
+    #[test]
+    fn times_between_ticks_outside_of_sessions_teach_nothing() {
+        const DAY: i64 = 1000 * MINUTE;
+        let night = |day: i64, apart: i64| (day * DAY + 400 * MINUTE..(day + 1) * DAY).step_by(apart as usize);
+        let session = |day: i64| (day * DAY..day * DAY + 390 * MINUTE).step_by(4 * MINUTE as usize);
+        // Around the clock, and livelier outside: many a second, too.
+        for apart in [4 * MINUTE, 20 * SECOND, SECOND / 4] {
+            let times = (0..3).flat_map(|day| session(day).chain(night(day, apart)));
+            assert_eq!(after(times).1, [], "{apart}");
+        }
+        // Who is silent within the session is found all the same.
+        let lively = (0..200).map(|number| number * SECOND);
+        let times = night(-1, SECOND / 4).chain(lively).chain([500 * SECOND]);
+        assert_eq!(after(times).1.len(), 1);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use common::Timestamp;
 use common::timestamp::parse_rfc3339;
 use service::Failure;
 use service::telemetry::LogArgs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Writes the ticks of any range of time out of the archive, as CSV or Parquet: each tick once, hour by hour, and within
 /// an hour by symbol and time.
@@ -41,9 +41,9 @@ pub struct ExportArgs {
     #[arg(long, value_name = "SYMBOL", help_heading = "Which ticks")]
     pub symbol: Vec<String>,
 
-    /// What to write.
-    #[arg(long, value_enum, default_value_t = Format::Csv, help_heading = "Output")]
-    pub format: Format,
+    /// What to write. Without it: what the end of --output says, `.csv` or `.parquet`, and CSV where that says nothing.
+    #[arg(long, value_enum, help_heading = "Output")]
+    format: Option<Format>,
 
     /// A file, or a folder, which ends with `/`: it gets a file for each hour and topic, in the folders of the lake. Without
     /// it: standard output. No file is there under its name before it is whole; one that was there is replaced.
@@ -75,6 +75,22 @@ pub enum Format {
     Parquet,
 }
 
+impl Format {
+    /// As a flag's value, and the end of a file's name.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+/// Whether an `--output` gets a file for each hour.
+#[must_use]
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
 /// The time that is asked for.
 #[derive(Debug, Clone)]
 pub struct Range {
@@ -98,6 +114,25 @@ impl ExportArgs {
         Ok(Range { times: from..to, hours: Hour::of(from)..last.plus(1) })
     }
 
+    /// `--format`, or what the file's name says.
+    ///
+    /// # Errors
+    /// Where the two differ.
+    pub fn format(&self) -> Result<Format, Failure> {
+        let file = self.output.as_deref().filter(|path| !is_folder(path));
+        let ending = file.and_then(Path::extension).unwrap_or_default();
+        let of_name =
+            Format::value_variants().iter().copied().find(|format| ending.eq_ignore_ascii_case(format.name()));
+        match (self.format, of_name) {
+            (Some(asked), Some(named)) if asked != named => Err(Failure::Configuration(anyhow::anyhow!(
+                "--format {} would be written to a file that is called .{} (--output): give one of the two",
+                asked.name(),
+                named.name()
+            ))),
+            (asked, named) => Ok(asked.or(named).unwrap_or(Format::Csv)),
+        }
+    }
+
     /// What is asked for of an hour's ticks.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
@@ -107,9 +142,7 @@ impl ExportArgs {
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    let day = format!("{text}T00");
-    let hour = if text.len() == "2025-06-02".len() { &day } else { text };
-    Hour::parse(hour).map(Hour::start).or_else(|_| {
+    Hour::parse_or_day(text).map(Hour::start).or_else(|_| {
         parse_rfc3339(text)
             .map_err(|_| "expected a time such as 2025-06-02, 2025-06-02T13 or 2025-06-02T13:30:00Z".into())
     })

@@ -1,11 +1,14 @@
 //! Which hours have ticks, and what is the matter with them.
 
 use super::source::Source;
-use crate::archive::{FileName, Folder, PrefixTemplate, StoreError};
+use crate::archive::{FileNameTemplate, Folder, LISTINGS_AHEAD, PrefixTemplate, StoreError};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::table::Counting;
+use crate::survey::{Change, ChangeKind, compare};
 use common::Timestamp;
+use futures::StreamExt;
+use rustc_hash::FxHashSet;
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
@@ -99,44 +102,49 @@ fn known_of(row: &PgRow) -> Result<Known, sqlx::Error> {
     })
 }
 
-/// The folders of a range of which the index knows nothing, and that have objects all the same. `known`: hours that it
-/// knows ticks of.
+/// The folders of a range with objects that the index does not know, or knows as they were. `broken`: keys of those that
+/// could not be read.
 pub async fn unread_folders(
     source: &mut Source,
-    template: &PrefixTemplate,
+    (template, names): (&PrefixTemplate, &FileNameTemplate),
     hours: &Range<Hour>,
-    known: &BTreeSet<Hour>,
+    broken: &FxHashSet<String>,
 ) -> Result<Vec<Folder>, Failure> {
+    let folders = folders(source, template, hours).await?;
+    // Those that have come meanwhile share a query of the index.
+    let mut listings = source.store.listings(folders).ready_chunks(LISTINGS_AHEAD);
     let mut unread = Vec::new();
-    for folder in unknown_folders(source, template, hours, known).await? {
-        let listed = source.store.list(&folder.prefix).await?;
-        if listed.iter().any(|object| matches!(source.reader.name(&object.key), FileName::Records(_))) {
-            unread.push(folder);
+    while let Some(listed) = listings.next().await {
+        let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
+        let mut known = source.index.folders(&prefixes, "").await?;
+        for (folder, listing) in listed {
+            let known = known.remove(&*folder.prefix).unwrap_or_default();
+            let survey = compare(&folder, listing?, known, names, false, |_| false);
+            if survey.changes.iter().any(|change| is_unread(change, broken)) {
+                unread.push(folder);
+            }
         }
     }
     Ok(unread)
 }
 
-async fn unknown_folders(
-    source: &mut Source,
-    template: &PrefixTemplate,
-    hours: &Range<Hour>,
-    known: &BTreeSet<Hour>,
-) -> Result<Vec<Folder>, Failure> {
-    let is_unknown = |hour: &Hour| !known.contains(hour);
-    let mut folders = match Hour::each(hours.clone()).count() <= LONG_HOURS {
-        true => template.folders_of(Hour::each(hours.clone()).filter(is_unknown)),
-        false => {
-            let there = match source.store.folders(template.stem(), "", true).await {
-                // Who may not list there is not told of them.
-                Err(StoreError::Refused(_)) => return Ok(Vec::new()),
-                there => BTreeSet::from_iter(there?),
-            };
-            let is_there = |hour: &Hour| there.contains(template.level(&template.prefix(*hour)));
-            template.folders_of(Hour::each(hours.clone()).filter(is_unknown).filter(is_there))
-        }
+/// Whether its ticks, as they are now, are in no hour.
+fn is_unread(change: &Change, broken: &FxHashSet<String>) -> bool {
+    let is_another = matches!(change.kind, ChangeKind::New | ChangeKind::Replaced);
+    let is_older = change.twin.as_ref().is_some_and(|twin| twin.is_newer);
+    is_another && !is_older && !broken.contains(&*change.object.key)
+}
+
+/// The folders of a range; of a long one, those that there are.
+async fn folders(source: &Source, template: &PrefixTemplate, hours: &Range<Hour>) -> Result<Vec<Folder>, Failure> {
+    if Hour::each(hours.clone()).count() <= LONG_HOURS {
+        return Ok(template.folders(hours.clone()));
+    }
+    let there = match source.store.folders(template.stem(), "", true).await {
+        // Who may not list there is not told of them.
+        Err(StoreError::Refused(_)) => return Ok(Vec::new()),
+        there => BTreeSet::from_iter(there?),
     };
-    let read = source.index.known_folders(&folders).await?;
-    folders.retain(|folder| !read.contains(&*folder.prefix));
-    Ok(folders)
+    let is_there = |hour: &Hour| there.contains(template.level(&template.prefix(*hour)));
+    Ok(template.folders_of(Hour::each(hours.clone()).filter(is_there)))
 }

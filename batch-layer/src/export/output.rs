@@ -1,6 +1,6 @@
 //! [`Output`]: where ticks go, as CSV or Parquet.
 
-use super::args::{ExportArgs, Format};
+use super::args::{ExportArgs, Format, is_folder};
 use super::csv;
 use super::partial::Partial;
 use crate::checksum::Content;
@@ -75,11 +75,10 @@ enum Sink {
 impl Output {
     /// # Errors
     /// [`Failure::Configuration`] where it cannot be written to.
-    pub fn open(args: &ExportArgs) -> Result<Self, Failure> {
+    pub fn open(args: &ExportArgs, format: Format) -> Result<Self, Failure> {
         let temp = args.lake.folder();
-        let folder =
-            args.output.clone().filter(|path| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/"));
-        let (format, topic) = (args.format, String::new());
+        let folder = args.output.clone().filter(|path| is_folder(path));
+        let topic = String::new();
         let mut output =
             Self { format, temp, folder, written: BTreeSet::new(), part: None, hour: None, topic, rows: 0 };
         let opened = match (&output.folder, &args.output) {

@@ -30,9 +30,6 @@ pub struct Source {
     /// What is written has no place for ticks that tell none.
     needs_places: bool,
     stop: CancellationToken,
-    /// How many hours came from there alone, and how many did not.
-    pub from_lake: u64,
-    pub from_raw: u64,
 }
 
 /// The ticks of an hour, topic by topic.
@@ -44,14 +41,31 @@ pub struct OfHour {
     lake: Vec<Counting>,
     /// The lake has all of the hour.
     is_in_lake: bool,
+    /// An object of the lake is not there, or not what it was.
+    pub has_lost_lake: bool,
+    /// Raw objects were looked at.
+    pub has_read_raw: bool,
     /// Raw objects, once they are asked for.
     raw: Option<BTreeMap<String, Vec<Indexed>>>,
     /// What is wrong with it.
     pub lacks: Vec<String>,
 }
 
+impl OfHour {
+    fn of(hour: Hour) -> Self {
+        let (topics, lake, raw, lacks) = (BTreeSet::new(), Vec::new(), None, Vec::new());
+        Self { hour, topics, lake, is_in_lake: false, has_lost_lake: false, has_read_raw: false, raw, lacks }
+    }
+}
+
 impl Source {
-    pub fn new(args: &ExportArgs, store: Store, index: Index, reader: Reader, stop: CancellationToken) -> Self {
+    pub fn new(
+        (args, format): (&ExportArgs, Format),
+        store: Store,
+        index: Index,
+        reader: Reader,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             store,
             index,
@@ -60,10 +74,8 @@ impl Source {
             lake_prefix: args.lake.lake_prefix.clone(),
             folder: args.lake.folder(),
             wanted: args.wanted(),
-            needs_places: args.format == Format::Parquet,
+            needs_places: format == Format::Parquet,
             stop,
-            from_lake: 0,
-            from_raw: 0,
         }
     }
 
@@ -72,8 +84,7 @@ impl Source {
     /// # Errors
     /// Where the database or the store fails, here and below; an object that cannot be read is one of the hour's lacks.
     pub async fn of_hour(&mut self, hour: Hour, known: &Known) -> Result<OfHour, Failure> {
-        let mut of =
-            OfHour { hour, topics: BTreeSet::new(), lake: Vec::new(), is_in_lake: false, raw: None, lacks: Vec::new() };
+        let mut of = OfHour::of(hour);
         if !known.is_of(&self.store.location()) {
             return Ok(of);
         }
@@ -88,8 +99,6 @@ impl Source {
             of.topics.extend(raw.keys().cloned());
             of.raw = Some(raw);
         }
-        (self.from_lake, self.from_raw) =
-            (self.from_lake + u64::from(of.is_in_lake), self.from_raw + u64::from(!of.is_in_lake));
         Ok(of)
     }
 
@@ -97,6 +106,7 @@ impl Source {
     pub async fn next_topic(&mut self, of: &mut OfHour) -> Result<Option<(String, Gathered)>, Failure> {
         let Some(topic) = of.topics.pop_first() else { return Ok(None) };
         let (mut gathered, is_whole) = self.of_lake(of, &topic).await?;
+        of.has_read_raw |= !is_whole;
         if !is_whole {
             if of.raw.is_none() {
                 of.raw = Some(self.reader.by_topic(self.index.objects_of(of.hour).await?, |indexed| indexed));
@@ -110,14 +120,17 @@ impl Source {
     /// What the lake has of a topic, and whether that is all.
     async fn of_lake(&mut self, of: &mut OfHour, topic: &str) -> Result<(Gathered, bool), Failure> {
         let mut left: Vec<&Counting> = of.lake.iter().filter(|object| object.source == topic).collect();
-        let mut is_whole = of.is_in_lake;
+        let (mut is_whole, mut has_lost) = (of.is_in_lake, false);
         loop {
             let (gathered, fault) = self.kept(&left).await?;
-            let Some((at, why)) = fault else { return Ok((gathered, is_whole)) };
+            let Some((at, why)) = fault else {
+                of.has_lost_lake |= has_lost;
+                return Ok((gathered, is_whole));
+            };
             // It may have brought other ticks by then: without it from the beginning.
             let key = &left.remove(at).key;
             tracing::warn!(hour = %of.hour, "hour {}: {}{key} {why}; its raw objects are read", of.hour, self.store.location());
-            is_whole = false;
+            (is_whole, has_lost) = (false, true);
         }
     }
 

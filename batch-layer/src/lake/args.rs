@@ -50,12 +50,12 @@ pub struct CompactArgs {
     #[command(flatten)]
     pub below: PrefixArg,
 
-    /// The hours from this one on, as `2025-06-02T13` (UTC). Without it: from the first on.
-    #[arg(long, value_parser = Hour::parse, value_name = "HOUR", help_heading = "Which hours")]
+    /// The hours from this one on, as `2025-06-02T13` (UTC) or `2025-06-02`. Without it: from the first on.
+    #[arg(long, value_parser = Hour::parse_or_day, value_name = "HOUR", help_heading = "Which hours")]
     pub from: Option<Hour>,
 
     /// Up to the start of this hour.
-    #[arg(long, value_parser = Hour::parse, value_name = "HOUR", help_heading = "Which hours")]
+    #[arg(long, value_parser = Hour::parse_or_day, value_name = "HOUR", help_heading = "Which hours")]
     pub to: Option<Hour>,
 
     /// Where --to is not given: the hours that ended so long ago. Ticks that are archived later make their hour be
@@ -107,15 +107,21 @@ impl CompactArgs {
         if self.to.is_some() && start >= end {
             return Err(Failure::Configuration(anyhow::anyhow!("--from {start} is not before --to {end}")));
         }
-        let (lake, archive) = (&self.lake.lake_prefix, &self.below.prefix);
-        if archive.holds(lake) {
-            let error = anyhow::anyhow!(
-                "--lake-prefix {lake} lies in the archive ({}), which is read as ticks",
-                archive.as_str()
-            );
-            return Err(Failure::Configuration(error));
-        }
+        self.check_prefixes().map_err(Failure::Configuration)?;
         Ok(start..end.max(start))
+    }
+
+    /// A lake within the archive would be read as ticks, and one around it would have raw objects among its own.
+    fn check_prefixes(&self) -> anyhow::Result<()> {
+        let (lake, archive) = (&self.lake.lake_prefix, &self.below.prefix);
+        let (is_within, is_around) = (archive.holds(lake), archive.stem().starts_with(lake));
+        let which = archive.as_str();
+        anyhow::ensure!(!is_within, "--lake-prefix {lake} lies in the archive ({which}), which is read as ticks");
+        anyhow::ensure!(
+            !is_around,
+            "--lake-prefix {lake} holds the archive ({which}): give the lake a folder of its own, such as lake/"
+        );
+        Ok(())
     }
 
     /// What `batch_runs` shows of the flags: no secrets.
@@ -141,5 +147,36 @@ pub fn prefix(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("must end with `/`, not begin with it, and have no `%`: such as lake/".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(flags: &[&str]) -> Result<Range<Hour>, Failure> {
+        let always = ["compact", "--database-url", "postgres://u:p@h/d", "--prefix", "raw/stock_prices/%Y-%m-%d-%H/"];
+        let args = CompactArgs::try_parse_from(always.iter().chain(flags)).unwrap();
+        args.window(Hour::parse("2025-06-08T00").unwrap().start())
+    }
+
+    #[test]
+    fn a_lake_within_the_archive_or_around_it_is_refused() {
+        for prefix in ["raw/", "raw/stock_prices/", "raw/stock_prices/lake/", "raw/stock_prices/2025-06-02-13/"] {
+            let failure = window(&["--lake-prefix", prefix]).unwrap_err();
+            assert!(failure.is_configuration(), "{failure}");
+            assert!(failure.to_string().contains("--lake-prefix"), "{failure}");
+        }
+        for prefix in ["lake/", "lake/raw/", "raw-lake/", "raw/lake/"] {
+            assert!(window(&["--lake-prefix", prefix]).is_ok(), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn hours_are_asked_for_by_day_as_well() {
+        let hour = |text: &str| Hour::parse(text).unwrap();
+        let asked = window(&["--from", "2025-06-02", "--to", "2025-06-03T13"]).unwrap();
+        assert_eq!(asked, hour("2025-06-02T00")..hour("2025-06-03T13"));
+        assert!(window(&["--from", "2025-06-02", "--to", "2025-06-02"]).is_err());
     }
 }

@@ -22,6 +22,7 @@ use crate::verify::{Holdings, HourHoldings, difference};
 use common::{Place, Timestamp};
 use service::Failure;
 use service::pg::Migrations;
+use service::words::{counted, inflected};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -161,7 +162,9 @@ impl Compaction {
         let location = self.store.location();
         let asked = Asked { window, format, location: &location, prefix: &self.prefix, anew: &anew, damaged: &damaged };
         let candidates = table::hours(&mut self.index, &asked).await?;
-        report_others(&candidates);
+        let damaged = self.inventory.damaged();
+        // What is said of those below is all of it.
+        report_others(candidates.iter().filter(|candidate| !damaged.contains(&candidate.hour)));
         let mut failed = self.inventory.report(&candidates);
         for candidate in candidates.iter().filter(|candidate| candidate.standing == Standing::Due) {
             if self.stop.is_cancelled() {
@@ -186,8 +189,8 @@ impl Compaction {
         match failed.first() {
             None => cover::failures(&undeleted).map_or(Ok(()), |what| Err(Failure::Partial(what))),
             Some(first) => {
-                let what = "hours were not written to the lake; the warnings above say why. The first";
-                Err(Failure::Partial(format!("{} {what}: {first}", failed.len())))
+                let what = "hour[s] [was|were] not written to the lake; the warnings above say why. The first";
+                Err(Failure::Partial(format!("{}: {first}", inflected(failed.len() as u64, what))))
             }
         }
     }
@@ -201,7 +204,8 @@ impl Compaction {
     fn report(&self) {
         let Counts { hours_computed, ticks, bytes_read, .. } = self.counts;
         let (read, written) = (size(bytes_read), size(self.written));
-        tracing::info!("{hours_computed} hours written to the lake: {ticks} ticks, {read} read, {written} written");
+        let hours = counted(hours_computed.into(), "hour");
+        tracing::info!("{hours} written to the lake: {ticks} ticks, {read} read, {written} written");
     }
 
     /// Writes an hour; gives why that cannot be done.
@@ -373,11 +377,12 @@ impl Compaction {
 }
 
 /// Says what is left out, kind by kind.
-fn report_others(candidates: &[Candidate]) {
+fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
     let say = |standing: Standing, why: &str| {
-        let mut hours = candidates.iter().filter(|candidate| candidate.standing == standing);
+        let mut hours = candidates.clone().filter(|candidate| candidate.standing == standing);
         if let Some(first) = hours.next() {
-            tracing::warn!("{} hours are not written to the lake, the first {}: {why}", hours.count() + 1, first.hour);
+            let count = inflected(hours.count() as u64 + 1, "hour[s] [is|are] not written to the lake");
+            tracing::warn!("{count}, the first {}: {why}", first.hour);
         }
     };
     say(Standing::Unready, "they are not complete, or wait for batch-layer (hour_completeness tells why)");

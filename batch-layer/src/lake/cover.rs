@@ -20,7 +20,7 @@ use crate::stop::stopped;
 use crate::verify::{Holdings, HourHoldings, difference};
 use common::{Place, Timestamp};
 use service::Failure;
-use service::words::{counted, inflected};
+use service::words::inflected;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
@@ -331,7 +331,7 @@ fn obstacle(raw: &Raw, format: &str, compared: &Compared, left: &BTreeMap<Hour, 
         return Some("batch-layer has read it by other flags about messages: give compact the same".to_owned());
     }
     if raw.rejected > 0 {
-        return Some("nothing else has those of its lines that are no ticks (rejected_lines)".to_owned());
+        return Some("some of its lines are no ticks, and it alone has them whole (rejected_lines)".to_owned());
     }
     if raw.placeless {
         return Some("its lines tell no offsets".to_owned());
@@ -358,5 +358,9 @@ fn obstacle(raw: &Raw, format: &str, compared: &Compared, left: &BTreeMap<Hour, 
 #[must_use]
 pub fn failures(failed: &[String]) -> Option<String> {
     let first = failed.first()?;
-    Some(format!("{}; the first: {first}", counted(failed.len() as u64, "failure of deleting what the lake has")))
+    let count = inflected(
+        failed.len() as u64,
+        "raw object[s], or hour[s] of them, [was|were] not deleted though the lake has them",
+    );
+    Some(format!("{count}; the first: {first}"))
 }

@@ -1,7 +1,7 @@
 //! Reading what is new in the archive's folders into the index.
 
 use super::{ROUNDS, Work};
-use crate::archive::{Folder, Object, Store, StoreError};
+use crate::archive::{Folder, LISTINGS_AHEAD, Object, StoreError};
 use crate::hour::Hour;
 use crate::index::{Entry, Holding, KnownObjects, Prints};
 use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
@@ -10,14 +10,12 @@ use crate::state;
 use crate::stop::stopped;
 use crate::survey::{Change, ChangeKind, OlderTwin, compare};
 use anyhow::Context as _;
-use futures::stream::{self, Stream, StreamExt};
+use futures::stream::{self, StreamExt};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::{counted, inflected};
 use std::sync::Arc;
 
-/// Folders that are listed ahead of the comparison.
-const LISTINGS_AHEAD: usize = 8;
 /// Changes that are gathered over folders before they are read, so that small folders are read side by side.
 const CHANGES_GATHERED: usize = 2000;
 /// Objects that are indexed in one transaction, unless they have many rejected lines.
@@ -80,7 +78,7 @@ impl Work {
     /// reads everything in the window's own folders; in others too would draw in their neighbours, and so on.
     async fn index_once(&mut self, folders: Vec<Folder>, force: bool) -> Result<Vec<Change>, Failure> {
         // Those that have come meanwhile share a query of the index.
-        let mut listings = list(self.store.clone(), folders).ready_chunks(LISTINGS_AHEAD);
+        let mut listings = self.store.listings(folders).ready_chunks(LISTINGS_AHEAD);
         let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(listed) = self.unless_stopped(listings.next()).await? {
             let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
@@ -368,16 +366,4 @@ fn is_enough(entries: &[Entry]) -> bool {
     let rejects: usize = entries.iter().map(|entry| entry.rejects.len()).sum();
     let hours: usize = entries.iter().map(|entry| entry.hours.len()).sum();
     entries.len() >= ENTRIES_AT_ONCE || rejects >= REJECTS_AT_ONCE || hours >= HOURS_AT_ONCE
-}
-
-/// The listings of folders, in their order, some ahead.
-fn list(store: Store, folders: Vec<Folder>) -> impl Stream<Item = (Folder, Result<Vec<Object>, StoreError>)> + Unpin {
-    let listings = stream::iter(folders).map(move |folder| {
-        let store = store.clone();
-        async move {
-            let listing = store.list(&folder.prefix).await;
-            (folder, listing)
-        }
-    });
-    Box::pin(listings.buffered(LISTINGS_AHEAD))
 }

@@ -61,7 +61,7 @@ async fn each_tick_of_a_range_is_exported_once_from_the_lake_or_from_raw_objects
     let outcome = export(&world, &[]).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert_eq!(exported(&outcome.stdout), expected(&ticks));
-    assert!(outcome.stderr.contains("1 hours from the lake, 1 from raw objects"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("1 hour from the lake, 1 from raw objects"), "{}", outcome.stderr);
     // What the lake has is read there.
     world.expire(&key(13, 0, 0)).await;
     let outcome = export(&world, &[]).await;
@@ -96,12 +96,19 @@ async fn an_object_of_the_lake_that_is_gone_or_false_is_replaced_by_raw_objects(
         let outcome = export(&world, &[]).await;
         assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&ticks)), "{}", outcome.stderr);
         assert!(outcome.stderr.contains("its raw objects are read"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("0 hours from the lake, 2 from raw objects"), "{}", outcome.stderr);
         // Where neither is there any more, that is said.
         world.expire(&key(13, 0, 0)).await;
         world.run_ok(&DAY).await;
         let outcome = export(&world, &[]).await;
         assert_eq!((outcome.code, exported(&outcome.stdout)), (4, expected(&ticks[300..])), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("0 of its 300 ticks were found"), "{}", outcome.stderr);
+        let why = "0 of its 300 ticks were found: its raw objects are gone, and what the lake had of them is, too";
+        assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("200 ticks of 1 hour exported: 0 hours from the lake, 1 from"),
+            "{}",
+            outcome.stderr
+        );
     }
 }
 
@@ -131,6 +138,75 @@ async fn an_hour_that_is_incomplete_or_that_nobody_has_read_is_named_and_the_exi
     let why = "hour 2025-06-02T14:00Z: exported as it is: 10 ticks of the speed layer are not in the archive";
     assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("2025-06-02-16/ the first: nothing is exported of them"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn an_object_that_is_new_or_another_one_in_a_folder_that_was_read_is_named_and_the_exit_code_is_4() {
+    let world = World::create().await;
+    let ticks = half_in_the_lake(&world).await;
+    world.bucket.put("raw/stock_prices/2025-06-02-14/notes.txt", "no sink's").await.unwrap();
+    let outcome = export(&world, &[]).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    // One hour is in the lake, of the other one raw objects are there.
+    for (hour, partition, offset) in [(13, 0, 300), (14, 1, 300)] {
+        world.put(&key(hour, partition, offset), &some_ticks(hour, partition, offset, 5)).await;
+        let outcome = export(&world, &[]).await;
+        assert_eq!((outcome.code, exported(&outcome.stdout).len()), (4, ticks.len()), "{}", outcome.stderr);
+        let folder = "1 folder has objects that are new or have changed since batch-layer looked";
+        assert!(outcome.stderr.contains(folder), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(&format!("2025-06-02-{hour}/ the first")), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(&format!("The first: 2025-06-02T{hour}:00Z")), "{}", outcome.stderr);
+        world.run_ok(&DAY).await;
+        let outcome = export(&world, &[]).await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        world.bucket.delete(&key(hour, partition, offset)).await.unwrap();
+        world.run(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+    }
+    // The lake has what the object was.
+    world.run_ok(&COMPACT).await;
+    world.put(&key(13, 0, 0), &ticks[..299]).await;
+    let outcome = export(&world, &[]).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("2025-06-02-13/ the first"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_not_called_a_new_one() {
+    let world = World::create().await;
+    half_in_the_lake(&world).await;
+    world.bucket.put(&(key(14, 1, 300) + ".gz"), "no gzip").await.unwrap();
+    world.run(&DAY).await;
+    let outcome = export(&world, &[]).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("an object cannot be read"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("since batch-layer looked"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn the_name_of_the_file_says_its_format_and_one_that_says_another_is_refused() {
+    let world = World::create().await;
+    half_in_the_lake(&world).await;
+    let temp = tempfile::tempdir().unwrap();
+    let path = |name: &str| temp.path().join(name).display().to_string();
+    for (name, flags, is_parquet) in [
+        ("ticks.parquet", &[][..], true),
+        ("ticks.PARQUET", &["--format", "parquet"], true),
+        ("ticks.csv", &[], false),
+        ("ticks.txt", &[], false),
+        ("ticks", &["--format", "parquet"], true),
+    ] {
+        world.run_ok(&[&EXPORT[..], flags, &["--output", &path(name)]].concat()).await;
+        assert_eq!(fs::read(path(name)).unwrap().starts_with(b"PAR1"), is_parquet, "{name}");
+    }
+    for (name, format) in [("other.parquet", "csv"), ("other.csv", "parquet")] {
+        let outcome = export(&world, &["--output", &path(name), "--format", format]).await;
+        assert_eq!(outcome.code, 2, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("--format"), "{}", outcome.stderr);
+        assert!(!Path::new(&path(name)).exists());
+    }
+    // A folder is one, whatever it is called.
+    world.run_ok(&[&EXPORT[..], &["--format", "csv", "--output", &path("lines.parquet/")]].concat()).await;
+    assert_eq!(hours_below(&temp.path().join("lines.parquet")).len(), 2);
 }
 
 #[tokio::test]

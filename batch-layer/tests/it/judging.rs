@@ -704,3 +704,29 @@ async fn of_ticks_that_the_archive_has_lost_nothing_is_said() {
     assert_eq!(world.rows(FOUND).await, ["10100 spike bad_print provisional", "10200 spike bad_print provisional"]);
     assert_eq!(world.number("select count(*) from clean_hours").await, 0);
 }
+
+#[tokio::test]
+async fn two_sets_of_flags_that_judge_the_same_hours_in_turn_are_named_once_a_run() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 10_000), &calm(10, &[100])).await;
+    world.put(&key(11, 0, 11_000), &calm(11, &[])).await;
+    let said = "were judged by other flags within a day";
+    for (flags, is_said) in [
+        (&[][..], false),
+        (&["--price-step", "5"], true),
+        (&["--price-step", "5"], false),
+        (&[], true),
+        (&["--cancel-conditions", "44"], true),
+    ] {
+        let outcome = world.run_ok(&[&DAY[..], flags].concat()).await;
+        let times = outcome.stderr.matches(said).count();
+        assert_eq!(times, usize::from(is_said), "{flags:?} {}", outcome.stderr);
+        let name = flags.first().unwrap_or(&"--price-step");
+        assert!(!is_said || outcome.stderr.contains(name), "{flags:?} {}", outcome.stderr);
+    }
+    // What was judged long ago by other flags is judged anew, once.
+    world.execute("update judged_hours set judged_at = now() - interval '25 hours'").await;
+    world.execute("update batch_hours set computed_at = now() - interval '26 hours'").await;
+    let outcome = world.run_ok(&DAY).await;
+    assert!(!outcome.stderr.contains(said), "{}", outcome.stderr);
+}

@@ -1,0 +1,82 @@
+//! Flags of the detectors that hours were judged by, where those of a run are others.
+
+use crate::hour::Hour;
+use crate::index::Index;
+use anomalies::hindsight::DETECTOR;
+use common::Timestamp;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use service::words::inflected;
+
+/// The detector, its version and its flags, as `judged_hours` has them. `step`: of prices, in billionths.
+pub fn describe(step: i64, conditions: &str) -> String {
+    format!("{} {}, price step {step}, conditions {conditions}", DETECTOR.name, DETECTOR.version)
+}
+
+/// Says once a run that hours were judged by other flags just before: two `batch-layer` on one database take back each
+/// other's verdicts, and have no end of it. `due`: hours that are about to be judged by `detectors`.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn report_others(index: &mut Index, detectors: &str, due: &[Hour]) -> Result<(), Failure> {
+    let hours: Vec<Timestamp> = due.iter().map(|hour| hour.start()).collect();
+    let others = pg::query_as(
+        "select detectors, count(*), min(hour) from judged_hours
+         where hour = any ($1) and judged_at > now() - interval '1 day'
+         group by detectors order by 2 desc, 1",
+    )
+    .bind(hours)
+    .fetch_all(&mut index.connection);
+    let others: Result<Vec<(String, i64, Timestamp)>, _> = in_time(index.patience, others).await;
+    let others = others.map_err(|error| index.failed("reading judged_hours in", error))?;
+    let differing = others.iter().find_map(|(of, count, first)| Some((differing(of, detectors)?, count, first)));
+    if let Some((flags, count, first)) = differing {
+        let (first, what) = (Hour::of(*first), "hour[s] [was|were] judged by other flags within a day");
+        tracing::warn!(
+            "{} ({flags}), the first {first}, and this run judges anew: where another batch-layer works on this database, \
+             each takes back the verdicts of the other one in every run, and the clean views change with them. Give all of \
+             a database the same, or each stream a database of its own",
+            inflected(count.cast_unsigned(), what)
+        );
+    }
+    Ok(())
+}
+
+/// The flags in which two descriptions differ; `None`: in none, or in the detector itself.
+fn differing(one: &str, other: &str) -> Option<&'static str> {
+    let (one, other) = (parts(one)?, parts(other)?);
+    if one[0] != other[0] {
+        return None;
+    }
+    match (one[1] != other[1], one[2] != other[2]) {
+        (false, false) => None,
+        (true, false) => Some("--price-step"),
+        (false, true) => Some("--excluded-conditions, --cancel-conditions or --correction-conditions"),
+        (true, true) => Some("--price-step and other --excluded-, --cancel- or --correction-conditions"),
+    }
+}
+
+/// The detector, the price step and the conditions of a description.
+fn parts(text: &str) -> Option<[&str; 3]> {
+    let (detector, flags) = text.split_once(", price step ")?;
+    let (step, conditions) = flags.split_once(", conditions ")?;
+    Some([detector, step, conditions])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_in_which_two_sets_differ_are_named_and_another_version_is_none() {
+        let usual = describe(10_000_000, "C,H; cancel; correction");
+        assert_eq!(differing(&usual, &usual), None);
+        assert_eq!(differing(&usual, &describe(1, "C,H; cancel; correction")), Some("--price-step"));
+        let conditions = differing(&usual, &describe(10_000_000, "2,7; 44; 46")).unwrap();
+        assert!(conditions.starts_with("--excluded-conditions, "), "{conditions}");
+        assert!(differing(&usual, &describe(1, "2,7; 44; 46")).unwrap().contains("--price-step and"));
+        assert_eq!(differing("two_sided 1, price step 1, conditions C", &describe(2, "C")), None);
+        assert_eq!(differing("something else", &usual), None);
+    }
+}
