@@ -417,6 +417,8 @@ create table lake_objects
     rows        bigint      not null,
     -- of all its ticks with their places, as batch-layer verify has them
     checksum    bigint      not null,
+    -- of its bytes, as they were compared
+    digest      bigint      not null,
     -- written: about to be shown to readers; verified: read back and compared, and shown; superseded: about to be deleted
     state       text        not null,
     run_id      bigint      not null,

@@ -15,6 +15,7 @@ pub(crate) mod gather;
 mod inventory;
 pub(crate) mod key;
 pub(crate) mod look;
+mod pages;
 mod places;
 mod publish;
 mod read;

@@ -305,7 +305,7 @@ impl Compaction {
                     (seen, others(&holdings, hour, new))
                 }
                 // What no reader can read is no tick of theirs.
-                Err(Unread::Damaged(_)) => (Seen { rows: 0, checksum: 0 }, 0),
+                Err(Unread::Damaged(_)) => (Seen::default(), 0),
                 Err(Unread::Moved) => continue,
                 Err(Unread::Away(failure)) => return Err(failure.into()),
             };

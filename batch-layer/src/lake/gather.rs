@@ -135,7 +135,7 @@ pub async fn add_kept(gathered: Gathered, look: Look<'_>, counting: &Counting) -
         gathered.sorter.push(content, place)
     });
     let (mut gathered, seen) = added.await?;
-    if seen != counting.seen {
+    if !seen.has_ticks_of(&counting.seen) {
         return Err(Unread::Damaged("it was overwritten, and holds other ticks".to_owned()));
     }
     gathered.holdings.settle();

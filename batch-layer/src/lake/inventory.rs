@@ -110,8 +110,8 @@ async fn fault(
         return Ok(None);
     }
     match look.read(&object, Holdings::default()).await {
-        Ok((_, seen)) if seen == counting.seen => {
-            table::note_etag(index, &counting.key, &object).await?;
+        Ok((_, seen)) if seen.has_ticks_of(&counting.seen) => {
+            table::note_copy(index, &counting.key, (&object, seen.digest)).await?;
             Ok(None)
         }
         Ok(_) => Ok(Some("was overwritten, and holds other ticks".to_owned())),

@@ -3,7 +3,7 @@
 use super::file;
 use super::read::{self, Asked};
 use super::sort::{nameless, rewound};
-use crate::archive::{Object, Store, StoreError};
+use crate::archive::{Body, Object, Store, StoreError};
 use crate::checksum::{Checksum, Content};
 use crate::scan::HourBars;
 use crate::stop::stopped;
@@ -11,9 +11,10 @@ use crate::verify::Holdings;
 use common::Place;
 use service::Failure;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use tokio_util::sync::CancellationToken;
+use xxhash_rust::xxh3::Xxh3;
 
 /// How objects of the lake are read.
 #[derive(Clone, Copy)]
@@ -25,11 +26,21 @@ pub struct Look<'a> {
 }
 
 /// What was seen of an object as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
     pub rows: u64,
     /// Of all its ticks with their places.
     pub checksum: u64,
+    /// Of its bytes.
+    pub digest: u64,
+}
+
+impl Seen {
+    /// Whether both have the same ticks, however these are written.
+    #[must_use]
+    pub fn has_ticks_of(&self, other: &Self) -> bool {
+        (self.rows, self.checksum) == (other.rows, other.checksum)
+    }
 }
 
 /// How often an object is asked for: a store may break off.
@@ -66,7 +77,7 @@ impl Look<'_> {
         mut into: T,
         take: impl Fn(&mut T, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
     ) -> Result<(T, Seen), Unread> {
-        let file = self.fetch(object).await?;
+        let (file, digest) = self.fetch(object).await?;
         let visited = tokio::task::spawn_blocking(move || {
             let (mut checksum, mut failed) = (Checksum::default(), Ok(()));
             let rows = file::each(file, &mut |content, place| {
@@ -77,16 +88,19 @@ impl Look<'_> {
             });
             let rows = rows.map_err(|error| Unread::Damaged(error.to_string()))?;
             failed.map_err(|error| Unread::Away(Failure::Infrastructure(error.into())))?;
-            Ok((into, Seen { rows, checksum: checksum.exact }))
+            Ok((into, Seen { rows, checksum: checksum.exact, digest }))
         });
         let visited = visited.await.unwrap_or_else(|panic| Err(Unread::Damaged(panic.to_string())));
         if self.stop.is_cancelled() { Err(Unread::Away(stopped())) } else { visited }
     }
 
-    /// Sums up an object's ticks.
-    pub async fn sum_up(self, object: &Object, asked: Asked) -> Result<HourBars, Unread> {
-        let (file, stop) = (self.fetch(object).await?, self.stop.clone());
-        let summed = tokio::task::spawn_blocking(move || read::sum_up(file, &asked, &|| stop.is_cancelled()));
+    /// Sums up an object's ticks. `digest`: of the bytes that were compared. No page tells whether it is as it was written.
+    pub async fn sum_up(self, (object, digest): (&Object, u64), asked: Asked) -> Result<HourBars, Unread> {
+        let ((file, fetched), stop) = (self.fetch(object).await?, self.stop.clone());
+        if fetched != digest {
+            return Err(Unread::Damaged("its bytes are not those that were compared".to_owned()));
+        }
+        let summed = tokio::task::spawn_blocking(move || read::sum_up(&file, &asked, &|| stop.is_cancelled()));
         let summed = match summed.await {
             Ok(summed) => summed.map_err(|error| Unread::Damaged(error.to_string())),
             Err(panic) => Err(Unread::Damaged(panic.to_string())),
@@ -94,20 +108,20 @@ impl Look<'_> {
         if self.stop.is_cancelled() { Err(Unread::Away(stopped())) } else { summed }
     }
 
-    /// A copy of an object on the disk.
-    async fn fetch(self, object: &Object) -> Result<File, Unread> {
+    /// A copy of an object on the disk, and the digest of its bytes.
+    async fn fetch(self, object: &Object) -> Result<(File, u64), Unread> {
         let Self { store, folder, stop } = self;
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut body = store.read(object, stop).await?;
+            let mut body = Digesting { body: store.read(object, stop).await?, digest: Xxh3::new() };
             let mut file = nameless(folder).map_err(|error| Unread::Away(Failure::Infrastructure(error.into())))?;
             let copied = tokio::task::spawn_blocking(move || {
                 io::copy(&mut body, &mut file)?;
-                rewound(file)
+                Ok((rewound(file)?, body.digest.digest()))
             });
             match copied.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
-                Ok(file) => return Ok(file),
+                Ok(fetched) => return Ok(fetched),
                 Err(_) if stop.is_cancelled() => return Err(Unread::Away(stopped())),
                 Err(_) if tries < TRIES => {}
                 Err(error) => {
@@ -120,11 +134,75 @@ impl Look<'_> {
     }
 }
 
+/// What is read of a body, and the digest of that.
+struct Digesting {
+    body: Body,
+    digest: Xxh3,
+}
+
+impl Read for Digesting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        self.digest.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
 impl From<StoreError> for Unread {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Moved => Self::Moved,
             error => Self::Away(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::Writer;
+    use super::*;
+    use crate::archive::StoreOptions;
+    use crate::hour::Hour;
+    use common::Timestamp;
+    use std::os::unix::fs::FileExt;
+
+    const KEY: &str = "a.parquet";
+
+    /// A store with an object of the lake that has two ticks.
+    async fn store(folder: &Path) -> Store {
+        let mut writer = Writer::new(File::create(folder.join(KEY)).unwrap()).unwrap();
+        for offset in [1, 2] {
+            writer.push(&Content::with_close(201_500_000_000), Place::of_message(0, offset)).unwrap();
+        }
+        writer.finish().unwrap();
+        Store::open(&StoreOptions::Local(folder.to_owned())).await.unwrap()
+    }
+
+    /// Changes a byte, as a disk does that rots: nothing tells but the byte.
+    fn spoil(path: &Path, at: u64) {
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        let (modified, mut byte) = (file.metadata().unwrap().modified().unwrap(), [0]);
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        file.set_modified(modified).unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_sums_are_made_of_an_object_of_which_a_byte_is_another_one_than_when_it_was_compared() {
+        let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let store = store(folder.path()).await;
+        let look = Look { store: &store, folder: folder.path(), stop: &stop };
+        let object = store.find(KEY).await.unwrap();
+        let (_, seen) = look.read(&object, Holdings::default()).await.unwrap();
+        let asked = Asked { hour: Hour::of(Timestamp::from_micros(5)), topic: "t".into() };
+        let sum = look.sum_up((&object, seen.digest), asked.clone()).await.unwrap();
+        assert_eq!((sum.ticks, seen.rows), (2, 2));
+        for at in 0..object.size {
+            spoil(&folder.path().join(KEY), at);
+            let spoilt = look.sum_up((&object, seen.digest), asked.clone()).await;
+            assert!(matches!(spoilt, Err(Unread::Damaged(_))), "byte {at}");
+            spoil(&folder.path().join(KEY), at);
+        }
+        assert!(look.sum_up((&object, seen.digest), asked).await.is_ok());
     }
 }

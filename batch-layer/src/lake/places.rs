@@ -12,35 +12,58 @@ use std::sync::Arc;
 /// How many bits of a number lie in its block.
 const BITS: u32 = 16;
 const WORDS: usize = 1 << (BITS - 6);
-/// Blocks of a partition that are kept as bits: 32 MB. Beyond that they become [`RoaringTreemap`]s, which take what is in
+/// Blocks of all partitions that are kept as bits: 16 MB. Beyond that they become [`RoaringTreemap`]s, which take what is in
 /// them.
-const MAX_BLOCKS: usize = 4096;
+const MAX_BLOCKS: usize = 2048;
 
 type Block = Box<[u64; WORDS]>;
 
+/// What comes one behind the other is mostly of one partition, and of one block.
 #[derive(Debug, Default)]
 pub struct Places {
     partitions: Vec<Partition>,
+    /// Which of them the last place was of.
+    last: usize,
 }
 
 #[derive(Debug, Default)]
 struct Partition {
     number: i32,
-    blocks: FxHashMap<u64, Block>,
+    blocks: Vec<(u64, Block)>,
+    /// Where a block stands in `blocks`.
+    by_number: FxHashMap<u64, usize>,
+    /// Which block the last place was of.
+    last: usize,
     known: RoaringTreemap,
 }
 
 impl Places {
     #[inline]
     pub fn insert(&mut self, partition: i32, place: u64) {
-        match self.partitions.iter_mut().find(|of| of.number == partition) {
-            Some(of) => of.insert(place),
-            None => {
-                let mut of = Partition { number: partition, ..Partition::default() };
-                of.insert(place);
-                self.partitions.push(of);
-            }
+        if self.partitions.get(self.last).is_none_or(|of| of.number != partition) {
+            self.last = self.find(partition);
         }
+        let (number, in_block) = (place >> BITS, place % (1 << BITS));
+        if !self.partitions[self.last].is_at(number) {
+            self.seek(number);
+        }
+        self.partitions[self.last].insert(in_block);
+    }
+
+    /// Makes a block the one that its partition's last place was of.
+    fn seek(&mut self, number: u64) {
+        let is_full = self.partitions.iter().map(|of| of.blocks.len()).sum::<usize>() >= MAX_BLOCKS;
+        if is_full && !self.partitions[self.last].by_number.contains_key(&number) {
+            self.partitions.iter_mut().for_each(Partition::spill);
+        }
+        self.partitions[self.last].seek(number);
+    }
+
+    fn find(&mut self, partition: i32) -> usize {
+        self.partitions.iter().position(|of| of.number == partition).unwrap_or_else(|| {
+            self.partitions.push(Partition { number: partition, ..Partition::default() });
+            self.partitions.len() - 1
+        })
     }
 
     /// The same as a set of a topic's.
@@ -57,22 +80,30 @@ impl Places {
 }
 
 impl Partition {
+    /// Whether the last place was of a block.
     #[inline]
-    fn insert(&mut self, place: u64) {
-        let in_block = place % (1 << BITS);
-        let block = self.blocks.entry(place >> BITS).or_insert_with(|| Box::new([0; WORDS]));
-        block[(in_block / 64) as usize] |= 1 << (in_block % 64);
-        if self.blocks.len() > MAX_BLOCKS {
-            self.spill();
-        }
+    fn is_at(&self, number: u64) -> bool {
+        self.blocks.get(self.last).is_some_and(|(of, _)| *of == number)
+    }
+
+    fn seek(&mut self, number: u64) {
+        self.last = *self.by_number.entry(number).or_insert_with(|| {
+            self.blocks.push((number, Box::new([0; WORDS])));
+            self.blocks.len() - 1
+        });
+    }
+
+    #[inline]
+    fn insert(&mut self, in_block: u64) {
+        self.blocks[self.last].1[(in_block / 64) as usize] |= 1 << (in_block % 64);
     }
 
     /// Moves the blocks to what is known.
     fn spill(&mut self) {
         let mut bitmaps: BTreeMap<u32, RoaringBitmap> = BTreeMap::new();
-        let mut blocks: Vec<(u64, Block)> = self.blocks.drain().collect();
-        blocks.sort_unstable_by_key(|(number, _)| *number);
-        for (number, block) in blocks {
+        self.by_number.clear();
+        self.blocks.sort_unstable_by_key(|(number, _)| *number);
+        for (number, block) in self.blocks.drain(..) {
             let bytes: Vec<u8> = block.iter().flat_map(|word| word.to_le_bytes()).collect();
             let start = number << BITS;
             *bitmaps.entry((start >> 32) as u32).or_default() |= RoaringBitmap::from_lsb0_bytes(start as u32, &bytes);
@@ -109,5 +140,15 @@ mod tests {
             prop_assert_eq!(found.len(), expected.len());
             prop_assert!(found.is_superset(&expected));
         }
+    }
+
+    #[test]
+    fn bits_of_many_partitions_take_no_more_memory_than_those_of_one() {
+        let mut of_lake = Places::default();
+        for number in 0..3 * MAX_BLOCKS as u64 {
+            of_lake.insert((number % 64) as i32, number << BITS);
+            assert!(of_lake.partitions.iter().map(|of| of.blocks.len()).sum::<usize>() <= MAX_BLOCKS);
+        }
+        assert_eq!(of_lake.into_offsets(&"t".into()).len(), 3 * MAX_BLOCKS as u64);
     }
 }

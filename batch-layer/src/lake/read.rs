@@ -1,33 +1,30 @@
 //! An object of the lake straight into sums: only the columns that they are made of, some rows at a time.
 //!
-//! Row groups are read by several threads. Each keeps a page of each column and some thousand rows, so memory does not grow
-//! with the object, but for the sums.
+//! Row groups are read by several threads. Each keeps the bytes of one and a page of each column, so memory does not grow with
+//! the object, but for the sums.
 
-use super::columns::{PRICE, SCHEMA, VOLUME, place};
+use super::columns::{SCHEMA, place};
+use super::pages::{Group, Integers, Prices, Repeating, Texts, Volumes};
 use super::places::Places;
 use crate::hour::Hour;
 use crate::scan::HourBars;
 use crate::totals::{self, MAX_SYMBOLS};
-use bytes::Bytes;
-use common::tick::Prices;
-use common::{Bar, Place, Price, Symbol, Tick, TimeBounds, Timestamp, Volume};
+use common::{Bar, Extras, Place, Symbol, Tick, TimeBounds, Timestamp, tick};
 use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::{
-    ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type,
-};
+use parquet::data_type::Int64Type;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::reader::{ChunkReader, FileReader, Length, RowGroupReader};
-use parquet::file::serialized_reader::SerializedFileReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::schema::parser::parse_message_type;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Rows that are read of each column at a time.
-const ROWS: usize = 1 << 12;
+/// Rows that are read of each column at a time: a core's own memory holds them.
+const ROWS: usize = 1 << 10;
+/// The first columns, of which sums are made.
+const COLUMNS: usize = 10;
 /// Threads of one object: 20 MB each at most, beside the sums.
 const MAX_THREADS: usize = 4;
 
@@ -44,13 +41,13 @@ pub struct Asked {
 /// # Errors
 /// Where it is no file of the lake, is cut, holds ticks of another hour or one twice, or more symbols than there is memory
 /// for.
-pub fn sum_up(file: File, asked: &Asked, has_enough: &(dyn Fn() -> bool + Sync)) -> Result<HourBars> {
-    let chunks = Chunks(Arc::new(file));
-    let groups = open(chunks.clone())?.num_row_groups();
+pub fn sum_up(file: &File, asked: &Asked, has_enough: &(dyn Fn() -> bool + Sync)) -> Result<HourBars> {
+    let metadata = metadata(file)?;
+    let groups = metadata.num_row_groups();
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(groups.max(1));
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let sum_up_some = || {
-        let some = sum_up_groups(open(chunks.clone())?, asked, || {
+        let some = sum_up_groups((file, &metadata), asked, || {
             let is_done = failed.load(Ordering::Relaxed) || has_enough();
             Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < groups && !is_done)
         });
@@ -74,19 +71,19 @@ pub fn sum_up(file: File, asked: &Asked, has_enough: &(dyn Fn() -> bool + Sync))
 }
 
 fn sum_up_groups(
-    reader: SerializedFileReader<Chunks>,
+    (file, metadata): (&File, &ParquetMetaData),
     asked: &Asked,
     next: impl Fn() -> Option<usize>,
 ) -> Result<HourBars> {
     let mut summing = Summing::default();
     while let Some(number) = next() {
-        let group = reader.get_row_group(number)?;
-        let mut columns = Columns::of(&*group)?;
-        let mut left = usize::try_from(group.metadata().num_rows())?;
+        let group = Group::read(file, metadata.row_group(number), COLUMNS)?;
+        let mut columns = Columns::of(&group)?;
+        let mut left = group.rows;
         while left > 0 {
             let rows = left.min(ROWS);
             columns.fill(rows)?;
-            summing.add_all(&mut columns, rows, asked.hour)?;
+            summing.add_all(&columns, asked.hour)?;
             left -= rows;
         }
     }
@@ -102,10 +99,14 @@ fn each_once(sum: HourBars) -> Result<HourBars> {
     }
 }
 
-fn open(chunks: Chunks) -> Result<SerializedFileReader<Chunks>> {
-    let reader = SerializedFileReader::new(chunks)?;
-    match *reader.metadata().file_metadata().schema() == parse_message_type(SCHEMA)? {
-        true => Ok(reader),
+/// Where a file's columns lie.
+///
+/// # Errors
+/// Where it is none of the lake.
+fn metadata(file: &File) -> Result<ParquetMetaData> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(file)?;
+    match *metadata.file_metadata().schema() == parse_message_type(SCHEMA)? {
+        true => Ok(metadata),
         false => Err(error("its columns are not those of the lake")),
     }
 }
@@ -118,197 +119,94 @@ fn too_wide() -> ParquetError {
     error(&format!("it has more than {MAX_SYMBOLS} symbols, for which there is no memory"))
 }
 
-/// A file that several threads read.
-#[derive(Clone)]
-struct Chunks(Arc<File>);
-
-impl Length for Chunks {
-    fn len(&self) -> u64 {
-        Length::len(&*self.0)
-    }
+/// Whole numbers of some rows.
+struct Numbers {
+    reader: ColumnReaderImpl<Int64Type>,
+    values: Vec<i64>,
 }
 
-impl ChunkReader for Chunks {
-    type T = BufReader<At>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::new(At { file: Arc::clone(&self.0), at: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = vec![0; length];
-        self.0.read_exact_at(&mut bytes, start)?;
-        Ok(bytes.into())
-    }
-}
-
-/// A file from somewhere on.
-struct At {
-    file: Arc<File>,
-    at: u64,
-}
-
-impl Read for At {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-/// Some rows of a column.
-struct Column<T: DataType> {
-    reader: ColumnReaderImpl<T>,
-    values: Vec<T::T>,
-    /// 0 for each row that has none; empty where each has one.
-    levels: Vec<i16>,
-}
-
-impl<T: DataType> Column<T> {
-    fn of(group: &dyn RowGroupReader, number: usize) -> Result<Self> {
-        let reader = T::get_column_reader(group.get_column_reader(number)?);
-        let reader = reader.ok_or_else(|| error(&format!("column {number} is of another type")))?;
-        Ok(Self { reader, values: Vec::with_capacity(ROWS), levels: Vec::new() })
+impl Numbers {
+    fn of(group: &Group<'_>, number: usize) -> Result<Self> {
+        Ok(Self { reader: group.numbers(number)?, values: Vec::with_capacity(ROWS) })
     }
 
     fn fill(&mut self, rows: usize) -> Result<()> {
         self.values.clear();
-        self.levels.clear();
-        let mut filled = 0;
-        while filled < rows {
-            let (read, ..) = self.reader.read_records(rows - filled, Some(&mut self.levels), None, &mut self.values)?;
-            if read == 0 {
+        while self.values.len() < rows {
+            let wanted = rows - self.values.len();
+            if self.reader.read_records(wanted, None, None, &mut self.values)?.0 == 0 {
                 return Err(error("a column ends before its row group"));
             }
-            filled += read;
         }
         Ok(())
     }
 }
 
-/// Decimals of some rows.
-struct Decimals {
-    column: Column<FixedLenByteArrayType>,
-    /// The next of those that are there.
-    at: usize,
-}
-
-impl Decimals {
-    fn of(group: &dyn RowGroupReader, number: usize) -> Result<Self> {
-        Ok(Self { column: Column::of(group, number)?, at: 0 })
-    }
-
-    fn fill(&mut self, rows: usize) -> Result<()> {
-        self.at = 0;
-        self.column.fill(rows)
-    }
-
-    /// That of a row, which come one after the other; `None` where it has none.
-    #[inline]
-    fn next(&mut self, row: usize) -> Option<&FixedLenByteArray> {
-        if self.column.levels.get(row) == Some(&0) {
-            return None;
-        }
-        self.at += 1;
-        self.column.values.get(self.at - 1)
-    }
-
-    /// # Errors
-    /// Where it is none.
-    #[inline]
-    fn price(&mut self, row: usize) -> Result<Option<Price>> {
-        self.next(row).map(|bytes| price(bytes.data()).ok_or_else(|| error("a price is too large"))).transpose()
-    }
-
-    /// # Errors
-    /// Where it is none.
-    #[inline]
-    fn volume(&mut self, row: usize) -> Result<Option<Volume>> {
-        self.next(row).map(|bytes| volume(bytes.data()).ok_or_else(|| error("a volume is too large"))).transpose()
-    }
-}
-
-#[inline]
-fn price(bytes: &[u8]) -> Option<Price> {
-    let [sign, nanos @ ..]: [u8; PRICE] = bytes.try_into().ok()?;
-    let nanos = i64::from_be_bytes(nanos);
-    // What does not fit into 64 bits is no price.
-    (i64::from(sign.cast_signed()) == nanos >> 63).then(|| Price::from_nanos(nanos)).flatten()
-}
-
-#[inline]
-fn volume(bytes: &[u8]) -> Option<Volume> {
-    let bytes: [u8; VOLUME] = bytes.try_into().ok()?;
-    let [a, b, c, d, low @ ..] = bytes;
-    if [a, b, c, d] == [0; 4] {
-        // A division of 128 bits takes as long as all the rest.
-        let nanos = u64::from_be_bytes(low);
-        return Volume::from_parts(i64::try_from(nanos / ONE).ok()?, u32::try_from(nanos % ONE).ok()?);
-    }
-    let mut wide = [if a < 0x80 { 0 } else { 0xff }; 16];
-    wide[16 - VOLUME..].copy_from_slice(&bytes);
-    Volume::from_nanos(i128::from_be_bytes(wide))
-}
-
-/// Units of a volume of 1.
-const ONE: u64 = Volume::ONE as u64;
-
 /// Some rows of those columns that sums are made of.
 struct Columns {
-    symbol: Column<ByteArrayType>,
-    timestamp: Column<Int64Type>,
-    open: Decimals,
-    high: Decimals,
-    low: Decimals,
-    close: Decimals,
-    volume: Decimals,
-    partition: Column<Int32Type>,
-    offset: Column<Int64Type>,
-    index: Column<Int32Type>,
+    symbol: Repeating<Texts>,
+    timestamp: Numbers,
+    open: Repeating<Prices>,
+    high: Repeating<Prices>,
+    low: Repeating<Prices>,
+    close: Repeating<Prices>,
+    volume: Repeating<Volumes>,
+    partition: Repeating<Integers>,
+    offset: Numbers,
+    index: Repeating<Integers>,
 }
 
 impl Columns {
-    fn of(group: &dyn RowGroupReader) -> Result<Self> {
+    fn of(group: &Group<'_>) -> Result<Self> {
         Ok(Self {
-            symbol: Column::of(group, 0)?,
-            timestamp: Column::of(group, 1)?,
-            open: Decimals::of(group, 2)?,
-            high: Decimals::of(group, 3)?,
-            low: Decimals::of(group, 4)?,
-            close: Decimals::of(group, 5)?,
-            volume: Decimals::of(group, 6)?,
-            partition: Column::of(group, 7)?,
-            offset: Column::of(group, 8)?,
-            index: Column::of(group, 9)?,
+            symbol: Repeating::of(group, 0)?,
+            timestamp: Numbers::of(group, 1)?,
+            open: Repeating::of(group, 2)?,
+            high: Repeating::of(group, 3)?,
+            low: Repeating::of(group, 4)?,
+            close: Repeating::of(group, 5)?,
+            volume: Repeating::of(group, 6)?,
+            partition: Repeating::of(group, 7)?,
+            offset: Numbers::of(group, 8)?,
+            index: Repeating::of(group, 9)?,
         })
     }
 
     fn fill(&mut self, rows: usize) -> Result<()> {
         self.symbol.fill(rows)?;
         self.timestamp.fill(rows)?;
-        for decimals in [&mut self.open, &mut self.high, &mut self.low, &mut self.close, &mut self.volume] {
-            decimals.fill(rows)?;
+        for prices in [&mut self.open, &mut self.high, &mut self.low, &mut self.close] {
+            prices.fill(rows)?;
         }
+        self.volume.fill(rows)?;
         self.partition.fill(rows)?;
         self.offset.fill(rows)?;
         self.index.fill(rows)
     }
 
+    /// A row's tick, and its place; `None` where it cannot be one.
     #[inline]
-    fn place(&self, row: usize) -> Option<(Place, u64)> {
-        let place = place(self.partition.values[row], self.offset.values[row], self.index.values[row])?;
-        Some((place, place.number()?))
+    fn tick<'s>(&self, row: usize, symbol: Symbol<'s>) -> Option<(Tick<'s>, Place)> {
+        let at = Timestamp::from_micros(self.timestamp.values[row]);
+        let prices = tick::Prices {
+            open: self.open.values[row]?,
+            high: self.high.values[row],
+            low: self.low.values[row],
+            close: self.close.values[row]?,
+        };
+        let (volume, bounds) = (self.volume.values[row], TimeBounds::only(at));
+        let tick = Tick::of_symbol(symbol, at, prices, volume, Extras::default(), bounds)?;
+        Some((tick, place(self.partition.values[row]?, self.offset.values[row], self.index.values[row]?)?))
     }
 
-    #[inline]
-    fn prices(&mut self, row: usize) -> Result<Prices> {
-        let none = || error("a price is missing");
-        Ok(Prices {
-            open: self.open.price(row)?.ok_or_else(none)?,
-            high: self.high.price(row)?,
-            low: self.low.price(row)?,
-            close: self.close.price(row)?.ok_or_else(none)?,
-        })
+    /// # Errors
+    /// Where a row is of another hour.
+    fn are_of(&self, hour: Hour) -> Result<()> {
+        let is_within = |micros: &i64| Timestamp::from_micros(*micros).is_within(hour.start(), Timestamp::HOUR);
+        match self.timestamp.values.iter().all(is_within) {
+            true => Ok(()),
+            false => Err(error("a tick is of another hour")),
+        }
     }
 }
 
@@ -318,61 +216,48 @@ struct Summing {
     sum: HourBars,
     places: Places,
     /// The symbol of the last tick, whose ticks stand together, and what they add up to.
-    current: Option<(ByteArray, Bar)>,
+    current: Option<(Box<str>, Bar)>,
 }
 
 impl Summing {
-    fn add_all(&mut self, columns: &mut Columns, rows: usize, hour: Hour) -> Result<()> {
-        let symbols = std::mem::take(&mut columns.symbol.values);
-        let (mut begin, mut added) = (0, Ok(()));
-        while begin < rows && added.is_ok() {
-            let text = symbols[begin].data();
-            let same = symbols[begin..rows].iter().take_while(|other| other.data() == text).count();
-            added = self.add_some(&symbols[begin], columns, (begin..begin + same, hour));
-            begin += same;
+    fn add_all(&mut self, columns: &Columns, hour: Hour) -> Result<()> {
+        columns.are_of(hour)?;
+        let mut begin = 0;
+        for same in columns.symbol.values.chunk_by(|one, other| one == other) {
+            let name = same[0].and_then(|number| columns.symbol.parse.get(number));
+            let rows = begin..begin + same.len();
+            begin = rows.end;
+            self.add_some(name.ok_or_else(|| error("a symbol is missing"))?, columns, rows)?;
         }
-        columns.symbol.values = symbols;
-        added
+        Ok(())
     }
 
     /// Adds rows of one symbol.
-    fn add_some(
-        &mut self,
-        name: &ByteArray,
-        columns: &mut Columns,
-        (rows, hour): (std::ops::Range<usize>, Hour),
-    ) -> Result<()> {
-        let symbol = Symbol::new(name.as_utf8()?).ok_or_else(|| error("a symbol is none"))?;
-        let mut bar = match self.current.take() {
-            Some((known, bar)) if known.data() == name.data() => Some(bar),
+    fn add_some(&mut self, name: &str, columns: &Columns, rows: Range<usize>) -> Result<()> {
+        let symbol = symbol(name)?;
+        let (name, mut bar) = match self.current.take() {
+            Some((known, bar)) if *known == *name => (known, Some(bar)),
             before => {
                 self.keep(before)?;
-                None
+                (name.into(), None)
             }
         };
         for row in rows {
-            let at = Timestamp::from_micros(columns.timestamp.values[row]);
-            if !at.is_within(hour.start(), Timestamp::HOUR) {
-                return Err(error("a tick is of another hour"));
-            }
-            let (prices, volume) = (columns.prices(row)?, columns.volume.volume(row)?);
-            let tick = Tick::of_symbol(symbol, at, prices, volume, common::Extras::default(), TimeBounds::only(at));
-            let tick = tick.ok_or_else(|| error("a row is no tick"))?;
-            let (place, number) = columns.place(row).ok_or_else(|| error("a row tells no place"))?;
-            self.places.insert(place.partition, number);
+            let (tick, place) = columns.tick(row, symbol).ok_or_else(|| error("a row is no tick"))?;
+            self.places.insert(place.partition, place.number().ok_or_else(|| error("a row tells no place"))?);
             match &mut bar {
                 Some(bar) => bar.add(&tick, place),
                 None => bar = Some(Bar::of(&tick, place)),
             }
         }
-        self.current = bar.map(|bar| (name.clone(), bar));
+        self.current = bar.map(|bar| (name, bar));
         Ok(())
     }
 
     /// Puts a symbol's sums to the others.
-    fn keep(&mut self, bar: Option<(ByteArray, Bar)>) -> Result<()> {
+    fn keep(&mut self, bar: Option<(Box<str>, Bar)>) -> Result<()> {
         let Some((name, bar)) = bar else { return Ok(()) };
-        let symbol = Symbol::new(name.as_utf8()?).ok_or_else(|| error("a symbol is none"))?;
+        let symbol = symbol(&name)?;
         self.sum.ticks += bar.ticks;
         match self.sum.bars.get_mut(symbol) {
             Some(known) => known.merge(&bar),
@@ -387,6 +272,10 @@ impl Summing {
         self.sum.offsets = self.places.into_offsets(&asked.topic);
         Ok(self.sum)
     }
+}
+
+fn symbol(name: &str) -> Result<Symbol<'_>> {
+    Symbol::new(name).ok_or_else(|| error("a symbol is none"))
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ pub async fn visit<T: Send + 'static>(
         Err(error) => Err(error.into()),
     };
     match visited {
-        Ok((gathered, seen)) if seen == counting.seen => Ok(Ok(gathered)),
+        Ok((gathered, seen)) if seen.has_ticks_of(&counting.seen) => Ok(Ok(gathered)),
         Ok(_) => Ok(Err("holds other ticks than when it was written".to_owned())),
         Err(Unread::Moved) => Ok(Err("is gone".to_owned())),
         Err(Unread::Damaged(why)) => Ok(Err(format!("cannot be read: {why}"))),
@@ -181,7 +181,8 @@ pub async fn sum_up(look: Look<'_>, counting: &Counting) -> Result<HourBars, Unr
     if *object.etag != *counting.etag || object.size != counting.size {
         return Err(Unread::Damaged("it was overwritten".to_owned()));
     }
-    let sum = look.sum_up(&object, Asked { hour: counting.hour, topic: counting.source.as_str().into() }).await?;
+    let asked = Asked { hour: counting.hour, topic: counting.source.as_str().into() };
+    let sum = look.sum_up((&object, counting.seen.digest), asked).await?;
     match sum.ticks == counting.seen.rows {
         true => Ok(sum),
         false => Err(Unread::Damaged(format!("it has {} of {} ticks", sum.ticks, counting.seen.rows))),

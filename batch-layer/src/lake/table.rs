@@ -42,7 +42,7 @@ pub enum Standing {
 }
 
 /// An object of the lake that is about to be shown to readers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LakeObject {
     pub key: String,
     pub source: String,
@@ -112,7 +112,7 @@ pub async fn hours(index: &mut Index, asked: &Asked<'_>) -> Result<Vec<Candidate
 }
 
 /// An object that counts: it was compared, and is shown to readers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Counting {
     pub key: String,
     pub source: String,
@@ -128,7 +128,7 @@ pub struct Counting {
 /// The objects that count of some hours, whose keys begin so.
 pub async fn counting(index: &mut Index, prefix: &str, hours: &Range<Hour>) -> Result<Vec<Counting>, Failure> {
     let rows = pg::query(
-        "select key, source, hour, computed_at, coalesce(etag, '') as etag, size, rows, checksum
+        "select key, source, hour, computed_at, coalesce(etag, '') as etag, size, rows, checksum, digest
          from lake_objects
          where state = 'verified' and starts_with(key, $1) and hour >= $2 and hour < $3
          order by key",
@@ -153,16 +153,18 @@ fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
         seen: Seen {
             rows: row.try_get::<i64, _>("rows")?.cast_unsigned(),
             checksum: row.try_get::<i64, _>("checksum")?.cast_unsigned(),
+            digest: row.try_get::<i64, _>("digest")?.cast_unsigned(),
         },
     })
 }
 
-/// Notes that what counts under a key was put there once more, and holds the same.
-pub async fn note_etag(index: &mut Index, key: &str, object: &Object) -> Result<(), Failure> {
-    let update = pg::query("update lake_objects set (etag, size) = ($2, $3) where key = $1")
+/// Notes that what counts under a key was put there once more, and has the same ticks. `digest`: of its bytes.
+pub async fn note_copy(index: &mut Index, key: &str, (object, digest): (&Object, u64)) -> Result<(), Failure> {
+    let update = pg::query("update lake_objects set (etag, size, digest) = ($2, $3, $4) where key = $1")
         .bind(key)
         .bind(&*object.etag)
-        .bind(object.size.cast_signed());
+        .bind(object.size.cast_signed())
+        .bind(digest.cast_signed());
     index.write("lake_objects", update).await.map(drop)
 }
 
@@ -235,8 +237,8 @@ async fn insert(
     object: &LakeObject,
 ) -> Result<(), sqlx::Error> {
     pg::query(
-        "insert into lake_objects (key, source, hour, computed_at, size, rows, checksum, state, run_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $9, $8)",
+        "insert into lake_objects (key, source, hour, computed_at, size, rows, checksum, digest, state, run_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&object.key)
     .bind(&object.source)
@@ -245,8 +247,9 @@ async fn insert(
     .bind(object.size.cast_signed())
     .bind(object.seen.rows.cast_signed())
     .bind(object.seen.checksum.cast_signed())
-    .bind(run_id)
+    .bind(object.seen.digest.cast_signed())
     .bind(state)
+    .bind(run_id)
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())

@@ -115,7 +115,7 @@ async fn read(
         return Ok(Err((Status::Mismatch, format!("is gone; {CURE}"))));
     };
     let wrong = match look.read(&object, known).await {
-        Ok((holdings, seen)) if seen == counting.seen => return Ok(Ok(holdings)),
+        Ok((holdings, seen)) if seen.has_ticks_of(&counting.seen) => return Ok(Ok(holdings)),
         Ok(_) => "holds other ticks than when it was written".to_owned(),
         Err(Unread::Damaged(why)) => format!("cannot be read: {why}"),
         Err(Unread::Moved) => return Ok(Err((Status::Open, "was replaced meanwhile: verify again".to_owned()))),

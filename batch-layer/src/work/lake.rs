@@ -86,6 +86,7 @@ impl Work {
             self.counts.lake_objects_read += 1;
             self.progress.object(counting.size);
         }
+        sum.offsets.settle();
         Ok(sum)
     }
 

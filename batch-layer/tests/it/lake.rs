@@ -196,8 +196,8 @@ async fn what_a_killed_run_has_left_is_gone_after_the_next_one() {
         world.bucket.put(&key, "half").await.unwrap();
         world
             .execute(&format!(
-                "insert into lake_objects (key, source, hour, computed_at, size, rows, checksum, state, run_id)
-                 values ('{key}', 'stock_prices', '2025-06-02T12:00Z', now(), 1, 1, 1, '{state}', 1)"
+                "insert into lake_objects (key, source, hour, computed_at, size, rows, checksum, digest, state, run_id)
+                 values ('{key}', 'stock_prices', '2025-06-02T12:00Z', now(), 1, 1, 1, 1, '{state}', 1)"
             ))
             .await;
     }

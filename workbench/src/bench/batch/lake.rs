@@ -49,7 +49,8 @@ pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
         bytes as f64 / ticks,
         raw as f64 / ticks
     );
-    let (ratios, mut mismatches) = recompute(args.rounds, &database, &source).await?;
+    let anew = recompute(args.rounds, &database, &source).await?;
+    let mut mismatches = anew.mismatches;
     let mut speedups = Vec::new();
     for round in 1..=args.rounds {
         let lines = peers.ask_symbol("lines", &source, &format!("{FOLDER}/*"))?;
@@ -68,21 +69,36 @@ pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
         "compact_cpu_s_per_million": rounded(usage.cpu_seconds * 1e6 / ticks),
         "compact_rss_mb": usage.peak_megabytes.round(),
         "duckdb_query_speedup": rounded(median(&speedups)),
-        "batch_from_parquet_ratio": rounded(median(&ratios)),
+        "batch_from_parquet_ratio": rounded(median(&anew.ratios)),
+        "batch_from_parquet_rss_mb": anew.lake_megabytes.round(),
+        "batch_from_gzip_rss_mb": anew.lines_megabytes.round(),
         "mismatches": mismatches,
     }))
 }
 
-/// Computes the hour anew from the lines and from the lake, in turn. Gives how many times as long the lines take, a round
-/// each, and how many rows differ.
-async fn recompute(rounds: u32, database: &TestDatabase, source: &Source) -> anyhow::Result<(Vec<f64>, u64)> {
+/// The hour that was computed anew from the lines and from the lake.
+#[derive(Default)]
+struct Anew {
+    /// How many times as long the lines took, a round each.
+    ratios: Vec<f64>,
+    /// The largest peaks of memory.
+    lines_megabytes: f64,
+    lake_megabytes: f64,
+    /// How many rows differ.
+    mismatches: u64,
+}
+
+/// Computes the hour anew from the lines and from the lake, in turn.
+async fn recompute(rounds: u32, database: &TestDatabase, source: &Source) -> anyhow::Result<Anew> {
     const ANEW: [&str; 3] = ["--hour", HOUR_NAME, "--recompute"];
-    let (mut ratios, mut mismatches) = (Vec::new(), 0);
+    let mut anew = Anew::default();
     for round in 1..=rounds {
         let (lines, of_lines) = ours::run_in(database, source, &[&ANEW[..], &["--from-lake", "never"]].concat())?;
         let expected = rows(database).await?;
         let (lake, of_lake) = ours::run_in(database, source, &ANEW)?;
-        mismatches += differing(&expected, &rows(database).await?);
+        anew.mismatches += differing(&expected, &rows(database).await?);
+        anew.lines_megabytes = anew.lines_megabytes.max(of_lines.peak_megabytes);
+        anew.lake_megabytes = anew.lake_megabytes.max(of_lake.peak_megabytes);
         println!(
             "round {round}: the hour anew from lines {lines:.2} s, {:.2} CPU s, {:.0} MB, from the lake {lake:.2} s, {:.2} CPU s, \
              {:.0} MB ({:.2})",
@@ -92,12 +108,12 @@ async fn recompute(rounds: u32, database: &TestDatabase, source: &Source) -> any
             of_lake.peak_megabytes,
             lines / lake
         );
-        ratios.push(lines / lake);
+        anew.ratios.push(lines / lake);
     }
     let from_lake = "select count(*) from batch_runs where hours_from_lake = 1";
     let from_lake: i64 = sqlx::query_scalar(from_lake).fetch_one(&mut database.connection().await).await?;
     ensure!(from_lake == i64::from(rounds), "the hour was read from the lake {from_lake} times, and not {rounds}");
-    Ok((ratios, mismatches))
+    Ok(anew)
 }
 
 /// The hour's rows, as text.
