@@ -331,7 +331,7 @@ fn obstacle(raw: &Raw, format: &str, compared: &Compared, left: &BTreeMap<Hour, 
         return Some("batch-layer has read it by other flags about messages: give compact the same".to_owned());
     }
     if raw.rejected > 0 {
-        return Some("some of its lines are no ticks, and it alone has them whole (rejected_lines)".to_owned());
+        return Some("nothing else has those of its lines that are no ticks (rejected_lines)".to_owned());
     }
     if raw.placeless {
         return Some("its lines tell no offsets".to_owned());
