@@ -26,7 +26,7 @@ pub struct Look<'a> {
 }
 
 /// What was seen of an object as a whole.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
     pub rows: u64,
     /// Of all its ticks with their places.
@@ -160,6 +160,8 @@ impl From<StoreError> for Unread {
 #[cfg(test)]
 mod tests {
     use super::super::file::Writer;
+    use super::super::source;
+    use super::super::table::Counting;
     use super::*;
     use crate::archive::StoreOptions;
     use crate::hour::Hour;
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_sums_are_made_of_an_object_of_which_a_byte_is_another_one_than_when_it_was_compared() {
+    async fn an_object_of_which_a_byte_is_another_one_than_when_it_was_compared_gives_neither_sums_nor_ticks() {
         let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let store = store(folder.path()).await;
         let look = Look { store: &store, folder: folder.path(), stop: &stop };
@@ -197,12 +199,23 @@ mod tests {
         let asked = Asked { hour: Hour::of(Timestamp::from_micros(5)), topic: "t".into() };
         let sum = look.sum_up((&object, seen.digest), asked.clone()).await.unwrap();
         assert_eq!((sum.ticks, seen.rows), (2, 2));
+        let counting = Counting {
+            key: KEY.to_owned(),
+            source: "t".to_owned(),
+            hour: asked.hour,
+            computed_at: Timestamp::from_micros(0),
+            etag: object.etag.to_string(),
+            size: object.size,
+            seen,
+        };
+        let visit = || source::visit(look, &counting, (), |(), _, _| Ok(()));
         for at in 0..object.size {
             spoil(&folder.path().join(KEY), at);
             let spoilt = look.sum_up((&object, seen.digest), asked.clone()).await;
             assert!(matches!(spoilt, Err(Unread::Damaged(_))), "byte {at}");
+            assert!(visit().await.unwrap().is_err(), "byte {at}");
             spoil(&folder.path().join(KEY), at);
         }
-        assert!(look.sum_up((&object, seen.digest), asked).await.is_ok());
+        assert!(look.sum_up((&object, seen.digest), asked).await.is_ok() && visit().await.unwrap().is_ok());
     }
 }

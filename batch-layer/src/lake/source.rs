@@ -217,7 +217,11 @@ pub async fn visit<T: Send + 'static>(
         Err(error) => Err(error.into()),
     };
     match visited {
-        Ok((gathered, seen)) if seen.has_ticks_of(&counting.seen) => Ok(Ok(gathered)),
+        // The checksum is not over quotes, conditions and numbers; the digest is over all.
+        Ok((gathered, seen)) if seen == counting.seen => Ok(Ok(gathered)),
+        Ok((_, seen)) if seen.has_ticks_of(&counting.seen) => {
+            Ok(Err("is not, to the byte, what was compared".to_owned()))
+        }
         Ok(_) => Ok(Err("holds other ticks than when it was written".to_owned())),
         Err(Unread::Moved) => Ok(Err("is gone".to_owned())),
         Err(Unread::Damaged(why)) => Ok(Err(format!("cannot be read: {why}"))),
