@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The first byte of an entry of the log. One that another release has written is not read: the
 /// states begin anew.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// So many entries make the next one whole, which replaces all of them.
 const ENTRIES: usize = 512;
 /// So many bytes of them do, or this many times as much as a whole one has.

@@ -4,8 +4,7 @@ use service::{failure, shutdown, telemetry};
 use speed_layer::Command;
 use std::process::ExitCode;
 
-/// On one thread beside the intake's: it hears of the sockets itself, and need not be woken for each of their answers.
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let command = Command::parse();
     telemetry::init(command.logs());

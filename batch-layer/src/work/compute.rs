@@ -61,13 +61,18 @@ impl Due<'_> {
 }
 
 /// Records that an hour would lose. `is_read_otherwise`: those whose places are missing may be among the ticks that tell
-/// none now, unless their objects have expired.
-fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool) -> u64 {
+/// none now, unless their objects have expired. `there`: ticks of those objects that it was made of, which are still there.
+fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool, there: u64) -> u64 {
     let missing = known.sum.as_ref().map_or(0, |before| before.offsets.missing_in(&sum.offsets));
     let by_place =
         missing.saturating_sub(if is_read_otherwise && known.gone_objects == 0 { placeless(sum) } else { 0 });
+    // Where nobody knows which records have expired, as many new ones are none of them.
+    let expired = match known.sum.is_none() && known.gone_objects > 0 {
+        true => known.ticks.saturating_sub(there).max(1),
+        false => 0,
+    };
     // Of ticks that do not tell their place only the number is known, and that of those whose objects are gone.
-    by_place.max(known.ticks.saturating_sub(sum.ticks)).max(known.gone_placeless)
+    by_place.max(known.ticks.saturating_sub(sum.ticks)).max(known.gone_placeless).max(expired)
 }
 
 /// Ticks that tell no place.
@@ -295,7 +300,8 @@ impl Work {
         let Some(known) = due.known else {
             return Ok(Some(New { sum, added: None }));
         };
-        match lost(known, &sum, due.is_read_otherwise) {
+        let there = due.objects.iter().filter(|indexed| indexed.merged).map(|indexed| indexed.ticks).sum();
+        match lost(known, &sum, due.is_read_otherwise, there) {
             0 if self.refuses_more(due, known, &sum) => Ok(None),
             0 => Ok(Some(New { sum, added: None })),
             lost => self.shrink(due, known, (sum, lost), added).await,
