@@ -19,12 +19,12 @@ use crate::source::TopicPartition;
 use anyhow::Context as _;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::RebalanceProtocol;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
-use rdkafka::types::RDKafkaRespErr;
 use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
-use rdkafka::consumer::RebalanceProtocol;
+use rdkafka::types::RDKafkaRespErr;
 use service::Failure;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -296,5 +296,48 @@ pub fn release(consumer: &Consumer, partitions: &TopicPartitionList) {
     };
     if let Err(error) = released {
         tracing::debug!("giving up partitions: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use rdkafka::Offset;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::RDKafkaApiKey;
+    use std::time::{Duration, Instant};
+
+    /// What the coordinator says of offset 7 of partition 0.
+    fn told(consumer: &Consumer) -> Vec<(TopicPartition, i64)> {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset("ticks", 0, Offset::Offset(7)).unwrap();
+        commit(consumer, &offsets).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
+            assert!(consumer.poll(Duration::from_millis(20)).is_none_or(|polled| polled.is_err()));
+            let reports = consumer.context().take_reports();
+            if reports.has_answered {
+                return reports.told;
+            }
+        }
+        panic!("no answer");
+    }
+
+    #[test]
+    fn an_offset_counts_as_told_once_the_coordinator_has_taken_it() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 1, 1).unwrap();
+        let flags = ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
+        let brokers = cluster.bootstrap_servers();
+        let config = Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap();
+        let consumer = consumer(&config, "test").unwrap();
+        let at = TopicPartition { topic: "ticks".into(), partition: 0 };
+        assert_eq!(told(&consumer), [(at.clone(), 7)]);
+        // As often as librdkafka tries by itself.
+        let loading = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+        cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[loading; 3]);
+        assert_eq!(told(&consumer), []);
+        assert_eq!(told(&consumer), [(at, 7)]);
     }
 }

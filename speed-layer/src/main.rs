@@ -4,7 +4,7 @@ use service::{failure, shutdown, telemetry};
 use speed_layer::Command;
 use std::process::ExitCode;
 
-#[tokio::main(worker_threads = 2)]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let command = Command::parse();
     telemetry::init(command.logs());

@@ -376,6 +376,12 @@ impl Store {
             self.forget_detectors(questions).await?;
         }
         self.note_busy(&answers);
+        // What was never written in this session may be missing from another server as well.
+        let begun = |answer: &Answer| match answer.start {
+            Begin::At(next) => Some((answer.at, next)),
+            Begin::Busy | Begin::AskKafka | Begin::Gap(_) => None,
+        };
+        self.reached.extend(answers.iter().filter_map(begun));
         Ok(answers)
     }
 
@@ -513,6 +519,7 @@ impl Store {
             Err(_) => {
                 drop(connection);
                 self.forget();
+                self.is_held_up = true;
                 self.unanswered += 1;
                 // Once may be a standby that the commit waits for: then the next try finds a lock, or that all is in.
                 if self.unanswered > 1 {
@@ -525,6 +532,8 @@ impl Store {
         };
         let verdict = Verdict::of(&error);
         self.forget();
+        // Where only the way was cut, nobody is to be ended for it: an index may take longer than the way holds.
+        self.is_held_up = verdict::is_of_a_lock(&error) || matches!(verdict, Verdict::TooMuch);
         match verdict {
             Verdict::Refused(_) => self.keep_after_rollback(connection).await,
             // Before the pause: the server counts it as long as it is open.
@@ -545,10 +554,9 @@ impl Store {
     }
 
     /// The connection may be in the middle of anything: a new one costs less than finding out. What was known of
-    /// partitions may be what is wrong. And somebody else's transaction may be in the way.
+    /// partitions may be what is wrong.
     fn forget(&mut self) {
         self.days = DayPartitions::default();
-        self.is_held_up = true;
     }
 
     async fn connect_if_needed(&mut self) -> Result<PgConnection, Failure> {
@@ -574,7 +582,6 @@ impl Store {
     async fn keep_after_rollback(&mut self, mut connection: PgConnection) {
         let rolled_back = pg::in_time(self.limits.patience(), sqlx::raw_sql("rollback").execute(&mut connection)).await;
         if rolled_back.is_ok() {
-            self.is_held_up = false;
             self.connection = Some(connection);
         }
     }

@@ -76,7 +76,7 @@ async fn try_identify(
 ) -> sqlx::Result<Option<Result<Source, anyhow::Error>>> {
     let mut transaction = limits.begin(connection).await?;
     let known = read(&mut transaction, &found.topic).await?;
-    let mut first_partitions = found.partitions;
+    let (mut first_partitions, mut recorded) = (found.partitions, None);
     let source = match relation(found, &config.group_id, &known) {
         Relation::Known { source, first_partitions } => {
             return Ok(Some(Ok(Source { id: source, topic: found.topic.clone(), first_partitions })));
@@ -96,14 +96,10 @@ async fn try_identify(
                     "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
                 ))));
             }
-            tracing::warn!(
-                topic = found.topic,
-                source = before,
-                "{why}; recorded in kafka_gaps, reading it as a source of its own"
-            );
             record_end(&mut transaction, before, &why).await?;
             // --start latest is for what was there at the start: all of this one came later.
             first_partitions = 0;
+            recorded = Some((before, why));
             enter(&mut transaction, config, &TopicIdentity { partitions: 0, ..found.clone() }).await?
         }
     };
@@ -112,6 +108,9 @@ async fn try_identify(
         return Ok(None);
     };
     let topic = &found.topic;
+    if let Some((before, why)) = recorded {
+        tracing::warn!(topic, source = before, "{why}; recorded in kafka_gaps, reading it as a source of its own");
+    }
     tracing::info!(topic, source, "topic \"{topic}\" is source {source} in kafka_sources");
     Ok(Some(Ok(Source { id: source, topic: found.topic.clone(), first_partitions })))
 }

@@ -41,8 +41,18 @@ async fn a_spoiled_price_is_never_stored_and_stops_its_own_partition_alone() {
 async fn a_spoiled_batch_that_may_be_skipped_is_recorded_as_a_gap() {
     let _turn = crate::elections::TURN.lock().await;
     let (scene, _cluster) = with_a_spoiled_batch().await;
+    // What is not recorded is not passed over, either.
+    assert!(scene.start(&["--migrations", "only"]).wait_exit(PATIENCE).await.success());
+    let refuse = "create function refuse() returns trigger language plpgsql as $$ begin return null; end $$;
+                  create trigger refuse before insert on kafka_gaps for each row execute function refuse()";
+    sqlx::raw_sql(refuse).execute(scene.database.pool()).await.unwrap();
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let address = http_address(&speed_layer).await;
+    let line = speed_layer.wait_stderr("does not take what a batch needs", PATIENCE).await;
+    assert!(line.contains("kafka_gaps took 0 of 1 rows"), "{line}");
+    let is_said = |line: &String| line.contains("recorded in kafka_gaps");
+    assert!(!speed_layer.stderr().iter().any(is_said));
+    sqlx::raw_sql("drop function refuse() cascade").execute(scene.database.pool()).await.unwrap();
     eventually("what lies before and behind", PATIENCE, || async {
         scene.count("select count(*) from realtime_stock").await == 20
     })
@@ -55,4 +65,5 @@ async fn a_spoiled_batch_that_may_be_skipped_is_recorded_as_a_gap() {
     assert_eq!(scene.count("select count(*) from realtime_stock where open > 700").await, 0);
     assert!(metric(&address, "speed_layer_damaged_batches_total").is_some_and(|count| count >= 1));
     assert_eq!(metric(&address, "speed_layer_gaps_skipped_total"), Some(1));
+    assert_eq!(speed_layer.stderr().iter().filter(|line| is_said(line)).count(), 1);
 }

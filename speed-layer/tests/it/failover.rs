@@ -1,10 +1,36 @@
 use crate::outages::{postgres_proxy, server, through};
 use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
-use testing::{Child, Record, eventually};
+use testing::{Child, Record, TcpProxy, eventually};
 
 /// Ends every connection to the test's database: neither copying nor renaming it is possible before.
 const DISCONNECT: &str =
     "select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and pid <> pg_backend_pid()";
+
+/// The database as it is now, under another name: what a standby that lags behind looks like later.
+async fn copy_database(scene: &Scene, proxy: &mut TcpProxy) {
+    proxy.cut().await;
+    server(scene, DISCONNECT).await;
+    server(scene, "create database $database_standby template $database").await;
+    proxy.restore().await;
+}
+
+/// The copy takes the database's place.
+async fn fail_over(scene: &Scene, proxy: &mut TcpProxy) {
+    proxy.cut().await;
+    server(scene, DISCONNECT).await;
+    server(scene, "alter database $database rename to $database_lost").await;
+    server(scene, "alter database $database_standby rename to $database").await;
+    proxy.restore().await;
+}
+
+/// While partition 1 goes on, so that the store is never idle.
+async fn wait_quiet_partition(scene: &Scene) {
+    eventually("what the quiet partition has lost", PATIENCE, || async {
+        scene.topic.produce([Record::new(1, tick(1))]).await;
+        scene.count("select count(*) from realtime_stock where kafka_partition = 0").await == 200
+    })
+    .await;
+}
 
 /// The standby is a copy of the database as it was a while ago: that is what one that lags behind looks like.
 #[tokio::test]
@@ -16,27 +42,39 @@ async fn after_a_failover_to_a_standby_that_lagged_what_it_lacks_is_written_agai
     scene.send_ticks(2, 100).await;
     scene.wait_all_in().await;
 
-    proxy.cut().await;
-    server(&scene, DISCONNECT).await;
-    server(&scene, "create database $database_standby template $database").await;
-    proxy.restore().await;
+    copy_database(&scene, &mut proxy).await;
     scene.send_ticks(2, 100).await;
     scene.wait_all_in().await;
 
-    proxy.cut().await;
-    server(&scene, DISCONNECT).await;
-    server(&scene, "alter database $database rename to $database_lost").await;
-    server(&scene, "alter database $database_standby rename to $database").await;
-    proxy.restore().await;
+    fail_over(&scene, &mut proxy).await;
     // It is found at once that both partitions stand where they stood, although only one of them has news.
-    eventually("what the quiet partition has lost", PATIENCE, || async {
-        scene.topic.produce([Record::new(1, tick(1))]).await;
-        scene.count("select count(*) from realtime_stock where kafka_partition = 0").await == 200
-    })
-    .await;
+    wait_quiet_partition(&scene).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     wait_ready(&address, 200).await;
     drop(speed_layer);
+    server(&scene, "drop database $database_lost with (force)").await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_had_written_of_a_quiet_partition_is_missed_as_well() {
+    let scene = Scene::new(2).await;
+    let mut proxy = postgres_proxy().await;
+    let mut first = Child::spawn(through(&scene, &proxy));
+    scene.send_ticks(2, 100).await;
+    scene.wait_all_in().await;
+    copy_database(&scene, &mut proxy).await;
+    scene.send_ticks(2, 100).await;
+    scene.wait_all_in().await;
+    first.sigterm();
+    assert!(first.wait_exit(PATIENCE).await.success());
+
+    let _second = Child::spawn(through(&scene, &proxy));
+    scene.topic.produce([Record::new(1, tick(1))]).await;
+    scene.wait_all_in().await;
+    fail_over(&scene, &mut proxy).await;
+    wait_quiet_partition(&scene).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
     server(&scene, "drop database $database_lost with (force)").await;
 }
