@@ -42,8 +42,17 @@ prometheusRules: { enabled: true, labels: { release: prometheus } }
 dashboards: { enabled: true }
 `
 
-// render is `helm template` with the values of a text; the schema is asked first, as Helm does.
+// render decodes what templated gives.
 func render(values string) ([]runtime.Object, error) {
+	manifests, err := templated(values)
+	if err != nil {
+		return nil, err
+	}
+	return decodeAll(manifests)
+}
+
+// templated is `helm template` with the values of a text, a manifest each; the schema is asked first, as Helm does.
+func templated(values string) ([][]byte, error) {
 	log.SetOutput(io.Discard) // it tells of each symbolic link
 	defer log.SetOutput(os.Stderr)
 	chart, err := loader.Load(chartFolder)
@@ -63,26 +72,22 @@ func render(values string) ([]runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects := []runtime.Object{}
+	manifests := [][]byte{}
 	for name, text := range files {
 		if !strings.HasSuffix(name, ".yaml") {
 			continue
 		}
 		for _, manifest := range regexp.MustCompile(`(?m)^---$`).Split(text, -1) {
-			if content, err := yaml.YAMLToJSON([]byte(manifest)); err != nil || string(content) == "null" {
-				if err != nil {
-					return nil, err
-				}
-				continue
-			}
-			object, err := Decode([]byte(manifest))
+			content, err := yaml.YAMLToJSON([]byte(manifest))
 			if err != nil {
 				return nil, err
 			}
-			objects = append(objects, object)
+			if string(content) != "null" {
+				manifests = append(manifests, []byte(manifest))
+			}
 		}
 	}
-	return objects, nil
+	return manifests, nil
 }
 
 func valuesOf(t *testing.T, name string) string {
