@@ -387,11 +387,25 @@ func TestTheChartsRunbooksLieWhereTheValueSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(text), "git.example") {
-		t.Error("a runbook lies at the address that nobody has")
+	if strings.Contains(string(text), "docs/operations.md") {
+		t.Error("a runbook is still named by its path")
 	}
 	if found := strings.Count(string(text), "https://docs.house.invalid/operations.html#"); found != len(alerts(t)) {
 		t.Errorf("%d runbooks lie where the value says", found)
+	}
+}
+
+// An address that nobody has is worse than none.
+func TestWithoutAnAddressNoAlertLinksAnywhere(t *testing.T) {
+	text, err := json.Marshal(chartObjects(t, "all"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "runbook_url") {
+		t.Error("an alert has a link")
+	}
+	if found := strings.Count(string(text), `"docs/operations.md#`) + strings.Count(string(text), `\"docs/operations.md#`); found != len(alerts(t)) {
+		t.Errorf("%d alerts name their runbook", found)
 	}
 }
 
