@@ -186,6 +186,15 @@ func (plane *controlPlane) until(t *testing.T, what string, holds func() error) 
 	}
 }
 
+// wrong notes what is wrong, unless it is so because somebody wants this to end.
+func (plane *controlPlane) wrong(t *testing.T, format string, values ...any) {
+	t.Helper()
+	if plane.context.Err() != nil {
+		t.Fatal("interrupted")
+	}
+	t.Errorf(format, values...)
+}
+
 func lastLines(file string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -285,15 +294,7 @@ func (plane *controlPlane) get(object *unstructured.Unstructured) (*unstructured
 
 // apply is `kubectl apply --server-side --validate=strict`. A warning is an error, too.
 func (plane *controlPlane) apply(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	path, err := plane.locate(object)
-	if err != nil {
-		return nil, err
-	}
-	body, err := object.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	content, warnings, err := plane.ask(http.MethodPatch, path+"?fieldManager=check&fieldValidation=Strict", "application/apply-patch+yaml", body)
+	content, warnings, err := plane.patch(object)
 	if err != nil {
 		return nil, err
 	}
@@ -301,6 +302,18 @@ func (plane *controlPlane) apply(object *unstructured.Unstructured) (*unstructur
 		return nil, fmt.Errorf("taken with a warning: %s", strings.Join(warnings, "; "))
 	}
 	return parsed(content)
+}
+
+func (plane *controlPlane) patch(object *unstructured.Unstructured) ([]byte, []string, error) {
+	path, err := plane.locate(object)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := object.MarshalJSON()
+	if err != nil {
+		return nil, nil, err
+	}
+	return plane.ask(http.MethodPatch, path+"?fieldManager=check&fieldValidation=Strict", "application/apply-patch+yaml", body)
 }
 
 func (plane *controlPlane) list(path string) ([]unstructured.Unstructured, error) {
