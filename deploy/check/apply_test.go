@@ -23,8 +23,8 @@ import (
 // Where a definition of a kind lies in the module of those who made it.
 var definitions = []struct{ module, file string }{
 	{"github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases/keda.sh_scaledobjects.yaml"},
-	{"github.com/prometheus-operator/prometheus-operator@v0.86.2", "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"},
-	{"github.com/prometheus-operator/prometheus-operator@v0.86.2", "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"},
+	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"},
+	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"},
 	{"github.com/external-secrets/external-secrets@v1.3.2", "config/crds/bases/external-secrets.io_externalsecrets.yaml"},
 }
 
