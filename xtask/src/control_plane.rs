@@ -61,7 +61,7 @@ fn program() -> Result<PathBuf> {
 }
 
 fn build(into: &Path) -> Result<()> {
-    println!("building a Kubernetes control plane by Go (some minutes on two cores, once) ...");
+    println!("building a Kubernetes control plane by Go (7 minutes on two cores, once) ...");
     for (name, text) in FILES {
         files::write(&into.join(name), text)?;
     }
