@@ -20,7 +20,7 @@ const (
 var jobs = []string{"topics", "bucket", "connector", "migrate", "backfill", "batch-layer"}
 
 // Images that are built here.
-var built = []string{"speed-layer", "batch-layer", "batch-schedule", "migrate", "simulator", "backfill"}
+var built = []string{"speed-layer", "batch-layer", "batch-schedule", "migrate", "simulator", "backfill", "minio"}
 
 // load reads the files as `docker compose` does, without this process's environment.
 func load(t *testing.T, profiles []string, files ...string) *types.Project {
@@ -162,6 +162,23 @@ func TestTheProjectsImagesTakeTheirBasesFromTheEnvironment(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The store that the tests run against is the one that Compose runs.
+func TestMinioIsOfTheVersionThatTheTestsHave(t *testing.T) {
+	build := load(t, nil, composeFile).Services["minio"].Build
+	if build == nil || build.Args["MINIO_VERSION"] == nil {
+		t.Fatal("it is not built from its source")
+	}
+	for _, file := range []string{"../minio/Dockerfile", "../../xtask/src/stack/minio.rs"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), *build.Args["MINIO_VERSION"]) {
+			t.Errorf("%s has another version than %s", file, *build.Args["MINIO_VERSION"])
+		}
+	}
 }
 
 // What listens everywhere is no address that a client can go to: Kafka refuses it.

@@ -42,8 +42,17 @@ prometheusRules: { enabled: true, labels: { release: prometheus } }
 dashboards: { enabled: true }
 `
 
-// render is `helm template` with the values of a text; the schema is asked first, as Helm does.
+// render decodes what templated gives.
 func render(values string) ([]runtime.Object, error) {
+	manifests, err := templated(values)
+	if err != nil {
+		return nil, err
+	}
+	return decodeAll(manifests)
+}
+
+// templated is `helm template` with the values of a text, a manifest each; the schema is asked first, as Helm does.
+func templated(values string) ([][]byte, error) {
 	log.SetOutput(io.Discard) // it tells of each symbolic link
 	defer log.SetOutput(os.Stderr)
 	chart, err := loader.Load(chartFolder)
@@ -63,26 +72,22 @@ func render(values string) ([]runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects := []runtime.Object{}
+	manifests := [][]byte{}
 	for name, text := range files {
 		if !strings.HasSuffix(name, ".yaml") {
 			continue
 		}
 		for _, manifest := range regexp.MustCompile(`(?m)^---$`).Split(text, -1) {
-			if content, err := yaml.YAMLToJSON([]byte(manifest)); err != nil || string(content) == "null" {
-				if err != nil {
-					return nil, err
-				}
-				continue
-			}
-			object, err := Decode([]byte(manifest))
+			content, err := yaml.YAMLToJSON([]byte(manifest))
 			if err != nil {
 				return nil, err
 			}
-			objects = append(objects, object)
+			if string(content) != "null" {
+				manifests = append(manifests, []byte(manifest))
+			}
 		}
 	}
-	return objects, nil
+	return manifests, nil
 }
 
 func valuesOf(t *testing.T, name string) string {
@@ -107,7 +112,7 @@ func chartObjects(t *testing.T, name string) []runtime.Object {
 }
 
 // Names that hold a sum of a content are the tools' own, and so are the marks of who made an object.
-var sums = regexp.MustCompile(`^((?:speed|batch)-layer|migrate)-[a-z0-9]{10}$|^(migrate)-.+$`)
+var sums = regexp.MustCompile(`^((?:speed|batch)-layer|migrate|backfill)-[a-z0-9]{10}$|^(migrate|backfill)-.+$`)
 
 // comparable gives the objects by kind and name, as plain data and without the tools' own marks. What only one side can
 // have is left out: the namespace, and the Secrets that dev makes.
@@ -248,7 +253,7 @@ func TestABackfillIsSharedByPodsOfOneJob(t *testing.T) {
 		t.Errorf("they differ: %s", difference("", kustomize["Job backfill"], helm["Job backfill"]))
 	}
 	for _, object := range rendered {
-		if job, ok := object.(*batchv1.Job); ok && job.Name == "backfill" {
+		if job, ok := object.(*batchv1.Job); ok && strings.HasPrefix(job.Name, "backfill-") {
 			spec := job.Spec
 			if *spec.CompletionMode != batchv1.IndexedCompletion || *spec.Parallelism != *spec.Completions {
 				t.Error("not all of its pods work at the same time")
@@ -382,11 +387,25 @@ func TestTheChartsRunbooksLieWhereTheValueSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(text), "git.example") {
-		t.Error("a runbook lies at the address that nobody has")
+	if strings.Contains(string(text), `"docs/operations.md#`) {
+		t.Error("a runbook is still named by its path")
 	}
 	if found := strings.Count(string(text), "https://docs.house.invalid/operations.html#"); found != len(alerts(t)) {
 		t.Errorf("%d runbooks lie where the value says", found)
+	}
+}
+
+// An address that nobody has is worse than none.
+func TestWithoutAnAddressNoAlertLinksAnywhere(t *testing.T) {
+	text, err := json.Marshal(chartObjects(t, "all"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "runbook_url") {
+		t.Error("an alert has a link")
+	}
+	if found := strings.Count(string(text), `"docs/operations.md#`); found != len(alerts(t)) {
+		t.Errorf("%d alerts name their runbook", found)
 	}
 }
 

@@ -21,22 +21,39 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// Build runs `kustomize build` of an overlay and decodes every object. A field that its type does not have is an error,
-// and so is an object of a type that is not known here.
-func Build(overlay string) ([]runtime.Object, error) {
+// Kustomized gives what `kustomize build` of an overlay prints, a manifest each.
+func Kustomized(overlay string) ([][]byte, error) {
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
 	if err != nil {
 		return nil, err
 	}
-	objects := []runtime.Object{}
+	manifests := [][]byte{}
 	for _, resource := range resources.Resources() {
 		manifest, err := resource.AsYAML()
 		if err != nil {
 			return nil, err
 		}
+		manifests = append(manifests, manifest)
+	}
+	return manifests, nil
+}
+
+// Build decodes what Kustomized gives. A field that its type does not have is an error, and so is an object of a type
+// that is not known here.
+func Build(overlay string) ([]runtime.Object, error) {
+	manifests, err := Kustomized(overlay)
+	if err != nil {
+		return nil, err
+	}
+	return decodeAll(manifests)
+}
+
+func decodeAll(manifests [][]byte) ([]runtime.Object, error) {
+	objects := []runtime.Object{}
+	for _, manifest := range manifests {
 		object, err := Decode(manifest)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", resource.CurId(), err)
+			return nil, fmt.Errorf("%w in\n%s", err, manifest)
 		}
 		objects = append(objects, object)
 	}

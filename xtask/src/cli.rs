@@ -55,7 +55,12 @@ enum Command {
     /// Draw the runs of `bench speed` that docs/benchmarks.md has
     Chart,
     /// Check the Kubernetes manifests and the Compose files against their types and the project's rules (needs Go)
-    Manifests,
+    Manifests {
+        /// Also apply overlays and chart to a real control plane (etcd, API server, controllers), built by Go on first
+        /// use; some minutes
+        #[arg(long)]
+        apply: bool,
+    },
     /// Check licences, bans and sources of every dependency with cargo-deny
     Deny {
         /// Also ask for known vulnerabilities, for which cargo-deny fetches its database from the internet
@@ -173,7 +178,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Capture(options) => capture::run(&options),
         Command::Chart => chart::run(),
-        Command::Manifests => manifests::run(),
+        Command::Manifests { apply } => manifests::run(apply),
         Command::Deny { advisories } => supply_chain::deny(advisories),
         Command::Sbom => supply_chain::sbom(),
         Command::Containers(options) => containers::run(&options),

@@ -8,6 +8,7 @@ mod chaos;
 mod chart;
 mod cli;
 mod containers;
+mod control_plane;
 mod demo;
 #[cfg(test)]
 mod docs;

@@ -5,10 +5,11 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{files, setup, test};
+use crate::{control_plane, files, setup, test};
 
-/// Fetches and compiles on first use (some minutes, in Go's own cache), then takes seconds.
-pub fn run() -> Result<ExitCode> {
+/// Fetches and compiles on first use (some minutes, in Go's own cache), then takes seconds. `apply`: then also apply all of
+/// it to a real control plane, which takes minutes.
+pub fn run(apply: bool) -> Result<ExitCode> {
     if setup::on_path("go").is_none() {
         bail!("deploy/check is written in Go, and there is no `go` on the PATH: install Go 1.26 or newer");
     }
@@ -21,5 +22,5 @@ pub fn run() -> Result<ExitCode> {
             return Ok(test::exit_code(status));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    if apply { control_plane::apply() } else { Ok(ExitCode::SUCCESS) }
 }

@@ -116,7 +116,12 @@ podFailurePolicy:
 {{- end }}
 {{- end }}
 
-{{/* Where the files of prometheus/ and grafana/ say that the runbooks lie. */}}
-{{- define "stock-lambda.runbooks" -}}
-https://git.example/stock-lambda/blob/main/docs/operations.md
+{{/* A file of alerts. They name their runbook by its path in the repository; where that can be read, they link to it. */}}
+{{- define "stock-lambda.alerts" -}}
+{{- $text := .root.Files.Get .file -}}
+{{- with .root.Values.runbooks -}}
+{{- $text | replace "runbook: docs/operations.md" (printf "runbook_url: %s" .) | replace "\"runbook\": \"docs/operations.md" (printf "\"runbook_url\": \"%s" .) -}}
+{{- else -}}
+{{- $text -}}
+{{- end -}}
 {{- end }}
