@@ -28,6 +28,7 @@ use futures::stream::{self, StreamExt};
 use groups::{Group, Groups};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
+use service::cli::Detectors;
 use service::words::counted;
 use sources::{OfHour, Source};
 use std::ops::Range;
@@ -45,6 +46,8 @@ pub struct Judging<'a> {
     lake: Option<Arc<Lake>>,
     parameters: Parameters,
     conditions: Arc<Conditions>,
+    /// What the speed layer goes by, whose silences are in sessions.
+    of_ticks: Arc<Detectors>,
     /// Who judges: a change of it makes every hour due.
     detectors: String,
     stop: &'a CancellationToken,
@@ -102,7 +105,8 @@ async fn judge(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
-    let detectors = settings::describe(parameters.price_step, &args.anomalies.condition_codes());
+    let (sessions, conditions) = (args.anomalies.sessions(), args.anomalies.condition_codes());
+    let detectors = settings::describe(parameters.price_step, &sessions, &conditions);
     let format = args.archive.format().describe();
     let lake = Lake::of(&args.lake).map(Arc::new);
     let due = sources::due(index, (lake.as_deref(), &reader), (&detectors, &format), (window, older)).await?;
@@ -112,6 +116,7 @@ async fn judge(
     if older > 0 {
         settings::report_others(index, &detectors, &due).await?;
     }
+    let Some(of_ticks) = args.anomalies.settings() else { return Ok(()) };
     let sources = index.sources().await?;
     let mut judging = Judging {
         reader,
@@ -119,6 +124,7 @@ async fn judge(
         lake,
         parameters,
         conditions: Arc::new(args.anomalies.conditions()),
+        of_ticks,
         detectors,
         stop,
         topics: Vec::new(),
@@ -177,6 +183,9 @@ impl Judging<'_> {
             return Ok(());
         }
         let mut rows = index.findings_of(hour).await?;
+        for row in rows.iter_mut().filter(|row| row.finding.is_silence()) {
+            row.finding.place_in(&self.of_ticks.calendar, hour.plus(-1).start());
+        }
         note_interrupted(index, hour, &mut rows).await?;
         let pauses = Arc::new(self.pauses(hour, &rows));
         let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
@@ -288,7 +297,7 @@ impl Judging<'_> {
         let pauses: Vec<((u8, i32), Pause)> = silences
             .filter_map(|(number, Found { source, finding, .. })| {
                 let topic = self.sources.iter().find(|(_, of)| of == source)?.0.clone();
-                let (since, until) = (finding.since().max(first), finding.at);
+                let (since, until) = (finding.since.max(first), finding.at);
                 Some(((self.topic(&topic), finding.place.partition), Pause { number, since, until }))
             })
             .collect();
@@ -377,7 +386,7 @@ impl Judging<'_> {
 
 /// Notes of which symbols' silences the hour before has ticks: how late its last one is says that.
 async fn note_interrupted(index: &mut Index, hour: Hour, rows: &mut [Found]) -> Result<(), Failure> {
-    let reaches_back = |row: &Found| row.finding.kind == Kind::Silence && row.finding.since() < hour.start();
+    let reaches_back = |row: &Found| row.finding.kind == Kind::Silence && row.finding.since < hour.start();
     if !rows.iter().any(reaches_back) {
         return Ok(());
     }
@@ -387,7 +396,7 @@ async fn note_interrupted(index: &mut Index, hour: Hour, rows: &mut [Found]) -> 
         sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar.last.timestamp)).collect();
     for row in rows.iter_mut().filter(|row| reaches_back(row)) {
         let finding = &mut row.finding;
-        finding.is_interrupted = last.get(&*row.symbol).is_some_and(|last| *last >= finding.since());
+        finding.is_interrupted = last.get(&*row.symbol).is_some_and(|last| *last >= finding.since);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, SECOND, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "silence", version: 2 };
+pub const DETECTOR: Detector = Detector { name: "silence", version: 3 };
 
 /// What is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,18 @@ impl State {
         if gap >= SECOND || self.session().is_some() {
             self.learn((gap as f64).min(limit as f64));
         }
+    }
+
+    /// The newest time of those that came.
+    #[inline]
+    #[must_use]
+    pub fn last(&self) -> Option<i64> {
+        self.last
+    }
+
+    /// What came last was ahead of the time, which the next tick tells.
+    pub(super) fn go_back(&mut self) {
+        self.last = None;
     }
 
     /// The session of the last tick that came, if that was in one.

@@ -3,7 +3,7 @@
 use super::collect::Held;
 use anomalies::conditions::Sale;
 use anomalies::hindsight::{self, Parameters};
-use anomalies::{Finding, Kind, Revision, Tick};
+use anomalies::{Calendar, Finding, Kind, Revision, Tick};
 use common::{Bar, Place, TimeBounds, Timestamp};
 use std::ops::Range;
 
@@ -20,8 +20,12 @@ pub struct Provisional {
     /// In people's units: a price, seconds, a minute's volume or its range.
     pub observed: f64,
     pub expected: f64,
+    /// Of a silence: the first instant at which a tick would end it earlier.
+    pub since: Timestamp,
     /// Of a silence: beside the symbol's ticks of the hour and its margin there are others in its time.
     pub is_interrupted: bool,
+    /// Of a silence: some of the time that is looked at lies in a session.
+    pub is_in_session: bool,
 }
 
 impl Provisional {
@@ -30,10 +34,16 @@ impl Provisional {
         matches!(self.kind, Kind::Silence | Kind::MarketSilence)
     }
 
-    /// The first instant at which a tick would end a silence earlier.
-    pub fn since(&self) -> Timestamp {
+    /// Notes when a silence began, by the sessions, and whether they are open in what is looked at of it: from `first` on.
+    pub fn place_in(&mut self, calendar: &Calendar, first: Timestamp) {
+        let nanos = |at: Timestamp| at.micros().saturating_mul(1000);
+        let began = calendar.before(nanos(self.at), (self.observed * 1e9) as i64);
+        let began = began.map_or(self.at.plus_micros(-(self.observed * 1e6) as i64), |at| {
+            Timestamp::from_micros(at.div_euclid(1000))
+        });
         // Seconds are rounded.
-        self.at.plus_micros(2 - (self.observed * 1e6) as i64)
+        self.since = began.plus_micros(2);
+        self.is_in_session = calendar.trading_between(nanos(self.since.max(first)), nanos(self.at)) > 0;
     }
 }
 
@@ -47,6 +57,7 @@ pub enum Reason {
     OtherConditions,
     NoTicks,
     TicksCame,
+    OutsideSessions,
     StaysBeyond,
     OnlyBadPrints,
     NumbersMissing,
@@ -82,6 +93,7 @@ impl Reason {
             Self::OtherConditions => "other_conditions",
             Self::NoTicks => "no_ticks",
             Self::TicksCame => "ticks_came",
+            Self::OutsideSessions => "outside_sessions",
             Self::StaysBeyond => "stays_beyond",
             Self::OnlyBadPrints => "only_bad_prints",
             Self::NumbersMissing => "numbers_missing",
@@ -186,8 +198,10 @@ impl Symbol<'_> {
             Kind::Correction => {
                 Reason::of(is_revision(Revision::Correction), Reason::Corrected, Reason::OtherConditions)
             }
-            Kind::Silence => Reason::of(!self.is_filled(finding), Reason::NoTicks, Reason::TicksCame),
-            Kind::MarketSilence => Reason::of(!finding.is_interrupted, Reason::NoTicks, Reason::TicksCame),
+            Kind::Silence | Kind::MarketSilence if self.is_filled(finding) => Reason::TicksCame,
+            Kind::Silence | Kind::MarketSilence => {
+                Reason::of(finding.is_in_session, Reason::NoTicks, Reason::OutsideSessions)
+            }
             Kind::VolumeBurst => self.burst(self.volume(finding.at), finding),
             Kind::RangeBurst => self.burst(self.range(finding.at), finding),
             Kind::SequenceHole => self.hole(finding, place),
@@ -199,9 +213,12 @@ impl Symbol<'_> {
         Reason::of(without_bad_prints > finding.expected, Reason::StaysBeyond, Reason::OnlyBadPrints)
     }
 
-    /// Whether ticks of the silent time came late.
+    /// Whether ticks of the silent time came late; those of other symbols are noted elsewhere.
     fn is_filled(&self, finding: &Provisional) -> bool {
-        let behind = self.ticks.partition_point(|held| held.key.timestamp < finding.since());
+        if finding.kind == Kind::MarketSilence {
+            return finding.is_interrupted;
+        }
+        let behind = self.ticks.partition_point(|held| held.key.timestamp < finding.since);
         finding.is_interrupted || self.ticks.get(behind).is_some_and(|held| held.key.timestamp < finding.at)
     }
 

@@ -6,7 +6,7 @@ use batch_layer::hour::Hour;
 use common::Timestamp;
 use std::fmt::Display;
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+const DAY: [&str; 6] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00", "--trading-hours", "always"];
 const FOUND: &str = "select concat_ws(' ', kafka_offset, kind, detector, verdict) from anomalies
                      order by kafka_offset, detector, kind";
 
@@ -192,6 +192,36 @@ async fn nothing_stays_provisional_whatever_its_kind_when_its_hour_and_the_next_
     assert_eq!(world.number("select count(*) from anomalies").await, 3 * Kind::CAUSAL.len() as i64);
     // What is said rests on what there is, and is no default.
     assert_eq!(world.number("select count(distinct reason) from anomalies").await, 9);
+}
+
+#[tokio::test]
+async fn a_silence_is_not_confirmed_where_the_hours_that_are_looked_at_have_no_session() {
+    let world = World::create().await;
+    // 06:16:40 in New York: the time without a tick is that of Friday's last minutes.
+    let ticks = calm(10, &[]);
+    world.put(&key(10, 0, 10_000), &ticks[100..]).await;
+    find(&world, &ticks[100], "silence", (510.0, 1.0)).await;
+    find(&world, &ticks[100], "market_silence", (510.0, 1.0)).await;
+    world.run_ok(&DAY[..4]).await;
+    let said = |what: &str| ["market_silence", "silence"].map(|kind| format!("10100 {kind} {what}"));
+    assert_eq!(world.rows(REASONS).await, said("withdrawn outside_sessions"));
+    // Other sessions make it judge the hour again.
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, said("confirmed no_ticks"));
+}
+
+#[tokio::test]
+async fn a_silence_over_the_close_is_withdrawn_by_a_late_tick_of_the_session() {
+    let world = World::create().await;
+    let ticks = calm(20, &[]);
+    // 15:50 to 16:10 in New York, ten minutes of which are in the session.
+    world.put(&key(20, 0, 20_000), &ticks[60..]).await;
+    find(&world, &ticks[60], "silence", (600.0, 1.0)).await;
+    world.run_ok(&DAY[..4]).await;
+    assert_eq!(world.rows(REASONS).await, ["20060 silence confirmed no_ticks"]);
+    world.put(&key(19, 0, 19_330), &calm(19, &[])[330..]).await;
+    world.run_ok(&DAY[..4]).await;
+    assert_eq!(world.rows(REASONS).await, ["20060 silence withdrawn ticks_came"]);
 }
 
 #[tokio::test]
