@@ -306,7 +306,8 @@ mod tests {
     #[test]
     fn of_ticks_ahead_that_agree_with_each_other_what_comes_behind_is_found_too() {
         let undisturbed = said(&found(&[]));
-        let strays: Vec<(i64, i64, usize)> = (0..4).map(|number| (700, 20 * 3600 + number, number as usize % 2)).collect();
+        let strays: Vec<(i64, i64, usize)> =
+            (0..4).map(|number| (700, 20 * 3600 + number, number as usize % 2)).collect();
         let disturbed = said(&found(&strays));
         assert!(undisturbed.iter().all(|one| disturbed.contains(one)), "{disturbed:?}");
     }
