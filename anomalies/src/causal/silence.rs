@@ -24,6 +24,14 @@ impl Default for Parameters {
     }
 }
 
+impl Parameters {
+    /// The longest time without a tick that is none, in nanoseconds, where `usual` is the usual one.
+    #[must_use]
+    pub fn longest(&self, usual: f64) -> i64 {
+        self.shortest.max((self.usual * usual) as i64)
+    }
+}
+
 /// What a new time between ticks counts in their mean.
 const NEW: f64 = 1.0 / 64.0;
 /// Times between ticks before the mean is believed.
@@ -104,7 +112,7 @@ impl State {
         if self.gaps < FIRST {
             return i64::MAX;
         }
-        to.shortest.max((to.usual * self.usual) as i64)
+        to.longest(self.usual)
     }
 
     #[inline]

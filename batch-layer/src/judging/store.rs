@@ -187,8 +187,7 @@ fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
             observed: row.try_get("observed")?,
             expected: row.try_get("expected")?,
             since: at,
-            is_interrupted: false,
-            is_in_session: false,
+            came: Vec::new(),
         },
     })
 }

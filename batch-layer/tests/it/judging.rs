@@ -171,6 +171,23 @@ async fn ticks_that_came_late_withdraw_a_silence() {
     assert_eq!(world.rows(FOUND).await, ["10100 silence silence withdrawn"]);
 }
 
+#[tokio::test]
+async fn a_silence_of_which_late_ticks_leave_too_much_is_confirmed_and_withdrawn_once_they_do_not() {
+    let world = World::create().await;
+    let ticks = calm(10, &[]);
+    world.put(&key(10, 0, 10_000), &[&ticks[..50], &ticks[100..]].concat()).await;
+    // Its limit is 105 seconds.
+    find(&world, &ticks[100], "silence", (510.0, 3.5)).await;
+    let mut said = Vec::new();
+    for late in [54, 90, 62, 71, 80, 81] {
+        world.put(&key(10, 0, 10_000 + late), &ticks[late as usize..=late as usize]).await;
+        world.run_ok(&DAY).await;
+        said.extend(world.rows(REASONS).await);
+    }
+    let silent = ["10100 silence confirmed stays_silent"; 4];
+    assert_eq!(said, [&silent[..], &["10100 silence withdrawn ticks_came"; 2]].concat());
+}
+
 const REASONS: &str = "select concat_ws(' ', kafka_offset, kind, verdict, reason) from found_anomalies
                        order by kafka_offset, kind";
 
@@ -237,8 +254,13 @@ async fn a_market_was_silent_until_ticks_of_its_partition_come_late() {
     world.put(&key(10, 1, 10_050), &other).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, ["10100 market_silence confirmed no_ticks"]);
-    let late = Tick { symbol: "MSFT".into(), ..ticks[70].clone() };
-    world.put(&key(10, 0, 10_070), &[late]).await;
+    let late = |number: usize| Tick { symbol: "MSFT".into(), ..ticks[number].clone() };
+    world.put(&key(10, 0, 10_070), &[late(70)]).await;
+    world.run_ok(&DAY).await;
+    // What is left of it is still too long.
+    assert_eq!(world.rows(REASONS).await, ["10100 market_silence confirmed stays_silent"]);
+    let others: Vec<Tick> = [55, 60, 65, 75, 80, 85, 90, 95].map(late).to_vec();
+    world.put(&key(10, 0, 10_055), &others).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, ["10100 market_silence withdrawn ticks_came"]);
 }
@@ -255,7 +277,12 @@ async fn a_silence_that_began_in_the_hour_before_is_withdrawn_by_late_ticks_of_t
     let said = |what: &str| ["market_silence", "silence"].map(|kind| format!("11060 {kind} {what}"));
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, said("confirmed no_ticks"));
+    // Five minutes are its limit.
     world.put(&key(10, 0, 10_210), &before[210..211]).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, said("confirmed stays_silent"));
+    world.put(&key(10, 0, 10_220), &before[220..]).await;
+    world.put(&key(11, 0, 11_020), &ticks[20..50]).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, said("withdrawn ticks_came"));
 }
