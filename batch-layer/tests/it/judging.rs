@@ -236,7 +236,7 @@ async fn a_silence_over_the_close_is_withdrawn_by_a_late_tick_of_the_session() {
     find(&world, &ticks[60], "silence", (600.0, 1.0)).await;
     world.run_ok(&DAY[..4]).await;
     assert_eq!(world.rows(REASONS).await, ["20060 silence confirmed no_ticks"]);
-    world.put(&key(19, 0, 19_330), &calm(19, &[])[330..]).await;
+    world.put(&key(19, 0, 19_301), &calm(19, &[])[301..]).await;
     world.run_ok(&DAY[..4]).await;
     assert_eq!(world.rows(REASONS).await, ["20060 silence withdrawn ticks_came"]);
 }
