@@ -261,7 +261,8 @@ mod tests {
     /// of their time, each behind that number, so many seconds, of the first or the second symbol.
     fn found(strays: &[(i64, i64, usize)]) -> Vec<(Box<str>, Finding)> {
         let (mut market, mut states) = (Market::default(), [State::default(), State::default()]);
-        let calendar = Calendar::of(vec![Session { opens: 0, closes: 1440 * MINUTE }]);
+        let opens = 1440 * MINUTE;
+        let calendar = Calendar::of(vec![Session { opens, closes: 2 * opens }]);
         let (mut offset, mut found, to) = (0, Vec::new(), Parameters::default());
         let mut see = |at: i64, symbol: usize, volume: f64| {
             let place = Place { offset, index: 0 };
@@ -272,7 +273,7 @@ mod tests {
         };
         for number in 0..3000_i64 {
             let pause = if number < 2000 { 0 } else { 600 };
-            let at = (number + pause) * SECOND;
+            let at = opens + (number + pause) * SECOND;
             let volume = if [1000, 1500, 1900].contains(&number) { 500_000.0 } else { 100.0 };
             see(at, (number % 2) as usize, volume);
             for (_, ahead, symbol) in strays.iter().filter(|(behind, ..)| *behind == number) {
