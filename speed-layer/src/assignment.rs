@@ -435,23 +435,18 @@ impl Assignment {
         self.each().filter(|(_, partition)| partition.trouble(now).is_some()).count()
     }
 
-    /// Kafka did not take what it was told last.
-    pub fn not_told(&mut self) {
-        for partition in self.topics.iter_mut().flat_map(|topic| topic.partitions.values_mut()) {
-            partition.told = -1;
+    /// Kafka has taken this offset.
+    pub fn told(&mut self, at: &TopicPartition, offset: i64) {
+        if let Some(partition) = self.partition_mut(at) {
+            partition.told = offset;
         }
     }
 
-    /// The offsets that Kafka has not been told yet; calling this counts as telling.
-    pub fn untold(&mut self) -> rdkafka::error::KafkaResult<TopicPartitionList> {
+    /// The offsets that Kafka has not taken yet.
+    pub fn untold(&self) -> rdkafka::error::KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for topic in &mut self.topics {
-            for (id, partition) in &mut topic.partitions {
-                if partition.is_in_client() && partition.told < partition.written {
-                    partition.told = partition.written;
-                    list.add_partition_offset(&topic.name, *id, Offset::Offset(partition.written))?;
-                }
-            }
+        for (at, partition) in self.each().filter(|(_, partition)| partition.told < partition.written) {
+            list.add_partition_offset(&at.topic, at.partition, Offset::Offset(partition.written))?;
         }
         Ok(list)
     }
@@ -602,12 +597,31 @@ mod tests {
     }
 
     #[test]
-    fn kafka_is_told_what_is_written_once() {
+    fn kafka_is_told_what_is_written_until_it_takes_it() {
         let mut assignment = reading(&[0], 5);
-        assert_eq!(assignment.untold().unwrap().count(), 1);
-        assert_eq!(assignment.untold().unwrap().count(), 0);
+        let untold = |assignment: &Assignment| {
+            let list = assignment.untold().unwrap();
+            list.elements().iter().map(|element| element.offset().to_raw().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(untold(&assignment), [5]);
+        assert_eq!(untold(&assignment), [5]);
+        assignment.told(&at(0), 5);
+        assert_eq!(untold(&assignment), [0_i64; 0]);
         assignment.written(SourcePartition { source: 1, partition: 0 }, 9);
-        assert_eq!(assignment.untold().unwrap().elements()[0].offset(), Offset::Offset(9));
+        assert_eq!(untold(&assignment), [9]);
+        // The answer to what it was told before.
+        assignment.told(&at(0), 7);
+        assert_eq!(untold(&assignment), [9]);
+    }
+
+    #[test]
+    fn kafka_is_told_an_offset_before_the_one_it_knows_where_the_log_was_truncated() {
+        let mut assignment = reading(&[0], 5);
+        assignment.told(&at(0), 5);
+        let (now, truncated) = (Instant::now(), Answer { start: Begin::At(2), ..answer(&assignment, 0, 2) });
+        assignment.event(&at(0), Event::OutOfRange, now);
+        assignment.answered(truncated, now);
+        assert_eq!(assignment.untold().unwrap().elements()[0].offset(), Offset::Offset(2));
     }
 
     #[test]

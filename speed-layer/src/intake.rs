@@ -10,7 +10,7 @@ use crate::Shared;
 use crate::assignment::Assignment;
 use crate::config::OnGap;
 use crate::handover::Reply;
-use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueue, Polled};
+use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueue, Polled, Reports};
 use crate::kafka_watch::KafkaWatch;
 use crate::partition::Event;
 use crate::registry;
@@ -22,7 +22,7 @@ use common::Timestamp;
 use common::decode::{Decoder, ProvenanceNames};
 use failures::PartitionFailure;
 use letters::LettersWatch;
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use service::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,8 +36,12 @@ const STALLED_POLL: Duration = Duration::from_secs(1);
 const ADVISORY_COMMIT: Duration = Duration::from_secs(1);
 /// How long a rebalance or the end may wait for rejected messages to reach their topic.
 const LETTERS_PATIENCE: Duration = Duration::from_secs(3);
+/// Without an answer for so long it is told once more: longer than Kafka's client goes on trying.
+const ANSWER_LOST: Duration = Duration::from_secs(70);
 /// How long the group's coordinator may take to hear of the last offsets.
-const LAST_WORD: Duration = Duration::from_secs(3);
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long it is left alone where it did not take them.
+const LAST_WORD_AGAIN: Duration = Duration::from_millis(50);
 /// So long after reading was held up here, a partition of which nothing comes is no news.
 const HELD_UP: Duration = Duration::from_secs(15);
 /// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only look like a registry's
@@ -73,6 +77,8 @@ pub struct Intake {
     letters_watch: LettersWatch,
     /// When Kafka was last told the offsets.
     committed: Instant,
+    /// Since when Kafka has not answered.
+    committing: Option<Instant>,
     /// When the stores, or rejected messages on their way to their topic, last held up reading.
     held_up: Option<Instant>,
     /// Since when no partition has had a leader that the client finds.
@@ -130,6 +136,7 @@ impl Intake {
             watch,
             letters_watch,
             committed: Instant::now(),
+            committing: None,
             held_up: None,
             all_leaderless: None,
             stranger: None,
@@ -371,37 +378,44 @@ impl Intake {
         }
     }
 
-    /// Kafka's copy of the offsets is for monitors; nothing is read from it, so a failure costs nothing. Gives whether
-    /// there was anything to tell.
-    fn tell_kafka_now(&mut self) -> bool {
+    /// Kafka's copy of the offsets is for monitors; nothing is read from it, so a failure costs nothing but another try.
+    /// One commit is under way at a time: of two the older might arrive last.
+    fn tell_kafka_now(&mut self) {
         self.committed = Instant::now();
+        if self.committing.is_some_and(|since| since.elapsed() < ANSWER_LOST) {
+            return;
+        }
         let told = self.assignment.untold().and_then(|offsets| match offsets.count() {
-            0 => Ok(false),
-            _ => self.consumer.commit(&offsets, CommitMode::Async).map(|()| true),
+            0 => Ok(None),
+            _ => kafka::commit(&self.consumer, &offsets).map(|()| Some(Instant::now())),
         });
-        told.unwrap_or_else(|error| {
+        self.committing = told.unwrap_or_else(|error| {
             tracing::debug!("telling Kafka the offsets: {error}");
-            false
-        })
+            None
+        });
+    }
+
+    fn hear_of_commit(&mut self, reports: &Reports) {
+        if reports.has_answered {
+            self.committing = None;
+        }
+        reports.told.iter().for_each(|(at, offset)| self.assignment.told(at, *offset));
     }
 
     /// Monitors should not show a lag for ever because the group was rebalancing at the wrong moment.
     fn tell_kafka_last(&mut self) {
         let deadline = Instant::now() + LAST_WORD;
-        self.assignment.not_told();
-        while self.tell_kafka_now() {
-            loop {
-                // Serves the answer; whatever else comes is nothing to us any more.
-                let _ = self.consumer.poll(Duration::from_millis(20));
-                match self.consumer.context().take_reports().told {
-                    Some(true) => return,
-                    Some(false) => break self.assignment.not_told(),
-                    None if Instant::now() >= deadline => return,
-                    None => {}
+        self.tell_kafka_now();
+        while self.committing.is_some() && Instant::now() < deadline {
+            // Serves the answer; whatever else comes is nothing to us any more.
+            let _ = self.consumer.poll(Duration::from_millis(20));
+            let reports = self.consumer.context().take_reports();
+            self.hear_of_commit(&reports);
+            if self.committing.is_none() {
+                if reports.told.is_empty() {
+                    std::thread::sleep(LAST_WORD_AGAIN);
                 }
-            }
-            if Instant::now() >= deadline {
-                return;
+                self.tell_kafka_now();
             }
         }
     }

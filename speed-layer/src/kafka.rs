@@ -11,7 +11,7 @@ pub use dead_letters::DeadLetters;
 pub use inquiry::{Finding, Inquiry};
 pub use leave::{bury, leave};
 pub use members::{Member, members};
-pub use queue::{MessageQueue, Polled};
+pub use queue::{MessageQueue, Polled, commit};
 pub use readable::is_damage_code;
 
 use crate::config::Config;
@@ -23,7 +23,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{TopicPartitionList, consumer::RebalanceProtocol};
+use rdkafka::topic_partition_list::{TopicPartitionList, TopicPartitionListElem};
+use rdkafka::consumer::RebalanceProtocol;
 use service::Failure;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -131,8 +132,10 @@ pub struct Reports {
     pub leaderless: Option<Vec<TopicPartition>>,
     /// The end of each partition.
     pub ends: HashMap<TopicPartition, End>,
-    /// Whether the group's coordinator took all offsets that it was told; `None` where it has not answered.
-    pub told: Option<bool>,
+    /// Whether the group's coordinator has answered a commit.
+    pub has_answered: bool,
+    /// The offsets that it took.
+    pub told: Vec<(TopicPartition, i64)>,
     /// The latest trouble, in librdkafka's words.
     pub trouble: Option<(RDKafkaErrorCode, String)>,
     closing: bool,
@@ -221,9 +224,13 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         let mut reports = self.lock();
-        reports.told = Some(result.is_ok() && reports.told != Some(false));
+        reports.has_answered = true;
+        match result {
+            Ok(()) => reports.told.extend(offsets.elements().iter().filter_map(taken)),
+            Err(error) => tracing::debug!("Kafka does not take the offsets: {error}"),
+        }
     }
 
     fn rebalance(&self, consumer: &Consumer, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
@@ -244,6 +251,12 @@ impl ConsumerContext for Context {
             Rebalance::Revoke(partitions)
         });
     }
+}
+
+fn taken(element: &TopicPartitionListElem<'_>) -> Option<(TopicPartition, i64)> {
+    let at = TopicPartition { topic: element.topic().to_owned(), partition: element.partition() };
+    element.error().ok()?;
+    Some((at, element.offset().to_raw()?))
 }
 
 /// Starts reading the partitions at the offsets given.

@@ -133,7 +133,7 @@ pub struct Partition {
     pub next: i64,
     /// The offset up to which everything is committed in PostgreSQL, exclusive.
     pub written: i64,
-    /// The same, as Kafka was last told.
+    /// The same, as Kafka has taken it.
     pub told: i64,
     /// What Kafka has, as far as it was asked.
     pub watermarks: Option<Watermarks>,
@@ -317,7 +317,7 @@ impl Partition {
     }
 
     fn begin(&mut self, next: i64) {
-        (self.next, self.written) = (next, next);
+        (self.next, self.written, self.told) = (next, next, -1);
         (self.damage, self.gap, self.truncated_at) = (None, None, None);
         self.said = false;
     }

@@ -15,10 +15,10 @@ use tracing::Instrument;
 
 /// How long a shutdown waits for what is decoded to be written. Longer would be killed by most supervisors; what is
 /// not written then is still in Kafka.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a shutdown waits for the intake: the Kafka client knows no limit when it leaves a group whose brokers are
 /// away. They find out by themselves.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(9);
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(9500);
 /// How long the intake may take to end once the stores have: leaving the group has limits of its own.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -12,7 +12,7 @@ use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, Stack, UpOptions};
 use crate::test;
 
-/// Replaces this process by `workbench COMMAND ARGUMENTS`, with the environment of the stack in `dir` where there is one.
+/// Replaces this process by `workbench COMMAND ARGUMENTS`, with the environment of the stack in `dir` where one runs.
 pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
     // What is measured is what is deployed, and as new as what measures it.
     let (profile, packages): (_, &[&str]) = match command {
@@ -22,11 +22,12 @@ pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode
     let binaries = build::binaries(profile, packages)?;
     let mut workbench = binaries.command("workbench");
     workbench.arg(command).args(arguments);
-    match Stack::open(dir)? {
+    // The environment of one that has stopped leads nowhere.
+    match Stack::open(dir)?.filter(Stack::is_running) {
         Some(stack) => drop(workbench.envs(stack.environment()?)),
         // A measurement needs every service, and nobody else on them.
         None if command == "bench" => return on_own_stack(workbench),
-        None => eprintln!("xtask: no stack in {}; `cargo xtask stack up` makes one", dir.display()),
+        None => eprintln!("xtask: no stack runs in {}; `cargo xtask stack up` starts one", dir.display()),
     }
     Err(workbench.exec()).context("cannot run workbench")
 }

@@ -24,10 +24,7 @@ impl Intake {
             leaderless.retain(|partition| self.assignment.contains(partition));
         }
         self.watch.note(&reports).map_err(Interrupt::Failed)?;
-        if reports.told == Some(false) {
-            // Without a further tick nobody would ever tell Kafka.
-            self.assignment.not_told();
-        }
+        self.hear_of_commit(&reports);
         for rebalance in std::mem::take(&mut reports.rebalances) {
             match rebalance {
                 Rebalance::Assign(partitions) => self.assigned(&partitions)?,

@@ -11,13 +11,39 @@ use crate::batch::Message;
 use common::Timestamp;
 use rdkafka::bindings as c;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::TopicPartitionList;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
 /// Messages asked for in one call.
 const AT_ONCE: usize = 512;
+
+/// Tells the group's coordinator the offsets. The consumer's poll brings its answer to
+/// [`commit_callback`](rdkafka::consumer::ConsumerContext::commit_callback), which the asynchronous commit of rdkafka
+/// (0.39) never calls: librdkafka answers to a queue that is named with the question, or to nobody.
+///
+/// # Errors
+/// A client that is in no group.
+pub fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> KafkaResult<()> {
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client lives as long as the consumer, the list is copied, and the queue is a reference of ours, given
+    // back here.
+    let code = unsafe {
+        let queue = c::rd_kafka_queue_get_consumer(client);
+        if queue.is_null() {
+            return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownGroup));
+        }
+        let code = c::rd_kafka_commit_queue(client, offsets.ptr(), queue, None, std::ptr::null_mut());
+        c::rd_kafka_queue_destroy(queue);
+        code
+    };
+    match RDKafkaErrorCode::from(code) {
+        RDKafkaErrorCode::NoError => Ok(()),
+        code => Err(KafkaError::ConsumerCommit(code)),
+    }
+}
 
 /// What comes out of the queue.
 #[derive(Debug)]

@@ -119,6 +119,7 @@ pub async fn locate(
         execute(&mut transaction, statements::MOVE_OFFSETS, &moved).await?;
     }
     transaction.commit().await?;
+    say_recorded(&gaps);
     metrics.gaps.inc_by(gaps.len() as u64);
     Ok(answers)
 }
@@ -195,12 +196,12 @@ fn gap_between(question: &Question, next: i64, kafka: Watermarks) -> Option<Gap>
     Some(Gap { at, from: next, to: goes_on_at, goes_on_at, detail })
 }
 
-/// Writes gaps into `kafka_gaps`.
-pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result<()> {
+/// Writes gaps into `kafka_gaps`, and gives how many it took.
+pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result<u64> {
     if gaps.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    pg::query(statements::RECORD_GAPS)
+    let done = pg::query(statements::RECORD_GAPS)
         .bind(gaps.iter().map(|gap| gap.at.source).collect::<Vec<_>>())
         .bind(gaps.iter().map(|gap| gap.at.partition).collect::<Vec<_>>())
         .bind(gaps.iter().map(|gap| gap.from).collect::<Vec<_>>())
@@ -208,6 +209,11 @@ pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result
         .bind(gaps.iter().map(|gap| gap.detail.as_str()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
+    Ok(done.rows_affected())
+}
+
+/// Says it once they are committed: a try that fails has recorded nothing.
+pub fn say_recorded(gaps: &[Gap]) {
     for gap in gaps {
         let SourcePartition { source, partition } = gap.at;
         tracing::warn!(
@@ -220,7 +226,6 @@ pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result
             gap.goes_on_at
         );
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub enum Table {
     HourBars,
     Detectors,
     RejectedTicks,
+    KafkaGaps,
     KafkaOffsets,
 }
 
@@ -36,6 +37,7 @@ impl Table {
             Self::HourBars => "hour_bars",
             Self::Detectors => "anomalies or detector_log",
             Self::RejectedTicks => "rejected_ticks",
+            Self::KafkaGaps => "kafka_gaps",
             Self::KafkaOffsets => "kafka_offsets",
         }
     }
@@ -104,6 +106,7 @@ pub async fn write(
     // What is checked at the end of a transaction is a message's fault until one stands alone.
     *at = Table::RealtimeStock;
     sqlx::raw_sql(COMMIT).execute(connection).await?;
+    offsets::say_recorded(&batch.gaps);
     Ok(Outcome::Written)
 }
 
@@ -123,7 +126,8 @@ async fn write_all(
     findings::write(connection, judging.judged()).await?;
     *at = Table::RejectedTicks;
     insert_rejects(connection, &batch.rejects).await?;
-    offsets::record(connection, &batch.gaps).await?;
+    *at = Table::KafkaGaps;
+    all_in(*at, offsets::record(connection, &batch.gaps).await?, batch.gaps.len())?;
     *at = Table::KafkaOffsets;
     all_in(*at, offsets::advance(connection, &batch.ranges).await?, batch.ranges.len())
 }

@@ -1,6 +1,6 @@
 use crate::scene::{PATIENCE, Scene, get, http_address, lag_series, metric, tick};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testing::Record;
 
 #[tokio::test]
@@ -28,7 +28,9 @@ async fn with_nothing_to_do_it_ends_at_once() {
     let mut speed_layer = scene.start(&[]);
     speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
     speed_layer.sigterm();
+    let asked = Instant::now();
     assert!(speed_layer.wait_exit(Duration::from_secs(15)).await.success());
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
 }
 
 #[tokio::test]

@@ -281,6 +281,8 @@ fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measu
         .env("KAFKA_TOPIC", backlog.topic.name())
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("RUST_LOG", "warn")
+        // Its own: the members of the drain before were killed, and the group would wait for them.
+        .args(["--group-id", database.name()])
         .args(["--batch-rows", &backlog.batch_rows.to_string(), "--writers", &backlog.writers.to_string()])
         .args(backlog.reading);
     Measured::spawn(command)
