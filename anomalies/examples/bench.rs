@@ -223,7 +223,7 @@ fn cost() -> f64 {
         let start = Instant::now();
         for tick in &market.ticks[..2000] {
             for state in &mut states {
-                state.observe(tick, &to, &market.calendar, &mut found);
+                state.observe(tick, Some(tick.at), &to, &market.calendar, &mut found);
             }
             found.clear();
         }
@@ -241,7 +241,7 @@ fn memory() -> Result<f64> {
     let day = |_| {
         let mut state = State::default();
         for tick in market.ticks.iter().step_by(20) {
-            state.observe(tick, &to, &market.calendar, &mut found);
+            state.observe(tick, Some(tick.at), &to, &market.calendar, &mut found);
             found.clear();
         }
         state

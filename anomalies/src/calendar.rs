@@ -64,6 +64,21 @@ impl Calendar {
         let overlap = |session: &Session| session.closes.min(until) - session.opens.max(from);
         self.sessions[first..].iter().take_while(|session| session.opens < until).map(overlap).sum()
     }
+
+    /// The last instant that `trading` nanoseconds of trading lie behind, before `until`; `None`: there were not so many.
+    #[must_use]
+    pub fn before(&self, until: i64, trading: i64) -> Option<i64> {
+        let before = self.sessions.partition_point(|session| session.opens < until);
+        let mut left = trading;
+        for session in self.sessions[..before].iter().rev() {
+            let closes = session.closes.min(until);
+            if closes - session.opens >= left {
+                return Some(closes - left);
+            }
+            left -= closes - session.opens;
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -97,5 +112,12 @@ mod tests {
         assert_eq!(calendar().trading_between(60, 100), 0);
         assert_eq!(calendar().trading_between(0, 1000), 100);
         assert_eq!(calendar().trading_between(20, 30), 10);
+    }
+
+    #[test]
+    fn how_far_back_so_much_trading_reaches() {
+        let before = |until, trading| calendar().before(until, trading);
+        assert_eq!([before(30, 10), before(80, 10), before(105, 10)], [Some(20), Some(50), Some(55)]);
+        assert_eq!([before(1000, 100), before(1000, 101), before(5, 1)], [Some(10), None, None]);
     }
 }

@@ -6,6 +6,8 @@
 //! new levels alone. Where a tick has a quote, its price is bad if it lies outside that quote and
 //! the middle ones of both sides, so that one quote that lags accuses nobody.
 //!
+//! Beside a split or a new level two levels are among the neighbours. There a price is judged by those of its own one.
+//!
 //! A trade that its producer takes back is no price, and no neighbour; what is corrected is said, and judged as any other.
 
 use std::ops::Range;
@@ -16,7 +18,7 @@ use crate::causal::revision;
 use crate::tick::{Detector, Finding, Kind, Quote, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "two_sided", version: 2 };
+pub const DETECTOR: Detector = Detector { name: "two_sided", version: 3 };
 
 /// How far off is too far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -115,9 +117,58 @@ fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<
     }
     room.clear();
     room.extend(sides(ticks, index, to.neighbours / 2).into_iter().flatten().map(|tick| tick.price as f64));
-    let (mean, deviation) = trimmed(room, to.trimmed)?;
-    let score = (price - mean).abs() / (to.deviations * deviation + granularity);
+    let off = |room: &mut Vec<f64>| {
+        let (mean, deviation) = trimmed(room, to.trimmed)?;
+        Some(((price - mean).abs() / (to.deviations * deviation + granularity), mean))
+    };
+    let (mut score, mut mean) = off(room)?;
+    if score <= 1.0 {
+        // Two levels among them have a deviation that no error exceeds.
+        let [before, behind] = sides(ticks, index, to.neighbours / 2);
+        room.clear();
+        room.extend(before.iter().chain(behind).map(|tick| tick.price as f64));
+        keep_level(room, before.len(), granularity)?;
+        (score, mean) = off(room)?;
+    }
     (score > 1.0).then(|| finding(tick, Kind::OffNeighbours, score, mean))
+}
+
+/// Ticks of a level, at least: fewer are bad prints or a sweep.
+const OF_LEVEL: usize = 5;
+/// Levels lie apart by so many mean distances within them, at least: a price that wanders, or runs, has no two by that.
+const APART: f64 = 10.0;
+
+/// Leaves of `prices`, which are in the order of time, those of the level that `place` lies in; `None`: there is but one.
+fn keep_level(prices: &mut Vec<f64>, place: usize, least: f64) -> Option<()> {
+    let (mut place, mut sorted, mut is_first) = (place, Vec::with_capacity(prices.len()), true);
+    while let Some(step) = step(prices, least, &mut sorted) {
+        if place < step {
+            prices.truncate(step);
+        } else {
+            prices.drain(..step);
+            place -= step;
+        }
+        is_first = false;
+    }
+    (!is_first).then_some(())
+}
+
+/// Where prices leave one level for another: the place that parts them best.
+fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<usize> {
+    let mut level = |prices: &[f64]| {
+        room.clear();
+        room.extend_from_slice(prices);
+        let middle = room.len() / 2;
+        let level = *room.select_nth_unstable_by(middle, f64::total_cmp).1;
+        (level, prices.iter().map(|price| (price - level).abs()).sum::<f64>())
+    };
+    let parted = |at: usize| {
+        let ((one, within_one), (other, within_other)) = (level(&prices[..at]), level(&prices[at..]));
+        (at, (one - other).abs(), within_one + within_other)
+    };
+    let places = OF_LEVEL..=prices.len().checked_sub(OF_LEVEL)?;
+    let (at, apart, within) = places.map(parted).min_by(|one, other| one.2.total_cmp(&other.2))?;
+    (apart > least && apart > APART * within / prices.len() as f64).then_some(at)
 }
 
 /// The ticks before and behind, `count` at most.
@@ -211,6 +262,41 @@ mod tests {
     fn a_new_level_is_no_bad_print_on_either_of_its_sides() {
         assert_eq!(found(&ticks((0..100).map(|number| if number < 50 { 10_000 } else { 2_500 } + number % 2))), []);
         assert_eq!(found(&ticks((0..100).map(|number| if number < 95 { 10_000 } else { 2_500 } + number % 2))), []);
+    }
+
+    /// A step from one level to another in the middle of 240 ticks, with some replaced.
+    fn stepping(from: i64, to: i64, replaced: &[(usize, i64)]) -> Vec<Tick> {
+        let mut cents: Vec<i64> = (0..240).map(|number| if number < 120 { from } else { to } + number % 3).collect();
+        replaced.iter().for_each(|&(number, other)| cents[number] = other);
+        ticks(cents)
+    }
+
+    #[test]
+    fn beside_a_step_a_price_off_both_levels_is_found_and_the_levels_are_not() {
+        for (from, to) in [(10_000, 5_000), (10_000, 500), (10_000, 10_500), (5_000, 20_000), (10_000, 10_100)] {
+            assert_eq!(found(&stepping(from, to, &[])), []);
+            for distance in [5, 10, 15, 20, 25, 29] {
+                for share in [70, 92, 108, 130, 200] {
+                    let bad = [(120 - distance - 1, from * share / 100), (120 + distance, to * share / 100)];
+                    let expected = bad.map(|(number, _)| number as i64);
+                    assert_eq!(found(&stepping(from, to, &bad)), expected, "{from} {to} {distance} {share}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_to_a_level_and_on_to_another_hides_nothing_either() {
+        let level = |number: i64| [10_000, 5_000, 7_000][number as usize / 40];
+        let mut cents: Vec<i64> = (0..120).map(|number| level(number) + number % 3).collect();
+        assert_eq!(found(&ticks(cents.clone())), []);
+        cents[60] = 5_400;
+        assert_eq!(found(&ticks(cents)), [60]);
+    }
+
+    #[test]
+    fn a_price_that_runs_has_no_levels() {
+        assert_eq!(found(&ticks((0..200).map(|number| 10_000 + 5 * number + number % 3))), []);
     }
 
     #[test]

@@ -154,6 +154,30 @@ impl<T: Pack> Pack for Option<T> {
     }
 }
 
+impl<T: Pack> Pack for Box<T> {
+    fn put(&self, to: &mut Vec<u8>) {
+        T::put(self, to);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        T::take(from).map(Box::new)
+    }
+}
+
+impl Pack for Box<str> {
+    fn put(&self, to: &mut Vec<u8>) {
+        (self.len() as u64).put(to);
+        to.extend_from_slice(self.as_bytes());
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let length = u64::take(from)?.try_into().ok()?;
+        let (text, rest) = from.split_at_checked(length)?;
+        *from = rest;
+        str::from_utf8(text).ok().map(Into::into)
+    }
+}
+
 impl<T: Pack + Copy + Default, const N: usize> Pack for [T; N] {
     fn put(&self, to: &mut Vec<u8>) {
         self.iter().for_each(|value| value.put(to));
@@ -196,12 +220,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_down_is_read_again(
-            a: i128, b: Option<i64>, c: Vec<u64>, d: [i64; 3], bits: u64, small: u16,
+            a: i128, b: Option<i64>, c: Vec<u64>, d: [i64; 3], bits: u64, small: u16, text: String,
         ) {
             prop_assert_eq!(back(&a), Some(a));
             prop_assert_eq!(back(&b), Some(b));
             prop_assert_eq!(back(&c), Some(c));
             prop_assert_eq!(back(&d), Some(d));
+            let text = text.into_boxed_str();
+            prop_assert_eq!(back(&text), Some(text.clone()));
             prop_assert_eq!(back(&small), Some(small));
             prop_assert_eq!(back(&f64::from_bits(bits)).map(f64::to_bits), Some(bits));
         }
@@ -210,6 +236,7 @@ mod tests {
         fn other_bytes_are_no_panic(bytes: Vec<u8>) {
             let _ = <Vec<Option<[i64; 2]>>>::take(&mut &bytes[..]);
             let _ = i128::take(&mut &bytes[..]);
+            let _ = <Box<str>>::take(&mut &bytes[..]);
         }
     }
 

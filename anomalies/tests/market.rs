@@ -51,7 +51,7 @@ fn of_a_jump_or_a_split_at_most_five_ticks_are_found_and_hindsight_finds_none() 
     let calm = Shape { wrong: 0.0, sweeps: 0.0, has_heavy_tails: false, step: 0.00003, ..HARD };
     for market in markets(&calm).iter().map(Market::without_conditions) {
         let (mut state, mut found, to) = (causal::State::default(), Vec::new(), causal::Parameters::default());
-        market.ticks.iter().for_each(|tick| state.observe(tick, &to, &market.calendar, &mut found));
+        market.ticks.iter().for_each(|tick| state.observe(tick, None, &to, &market.calendar, &mut found));
         for &shift in &market.shifts {
             let prices = |kind| matches!(kind, Kind::Spike | Kind::OutsideBands | Kind::OutsideQuotes);
             let ours = found.iter().filter(|finding| prices(finding.kind));

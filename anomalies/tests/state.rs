@@ -7,6 +7,7 @@ use anomalies::bars::{BarDetector, OddBar, WindowedGaussian};
 use anomalies::causal::{Parameters, State};
 use anomalies::evaluation::market::{HARD, Market, Shape, draw};
 use anomalies::random::Random;
+use anomalies::tick::SECOND;
 use anomalies::{Finding, Kind, Revision};
 use proptest::prelude::*;
 use serde::Serialize;
@@ -30,6 +31,10 @@ fn market(seed: u64) -> Market {
         tick.revision = tick.revision.or((index % 700 == 1).then_some(Revision::Correction));
     }
     market.ticks.retain(|tick| !(5_000..5_300).contains(&tick.place.offset));
+    // Some are ahead of their time: alone, or three of them one after the other.
+    for (index, tick) in market.ticks.iter_mut().enumerate() {
+        tick.at += if index % 377 == 40 || (6_000..6_003).contains(&index) { 72_000 * SECOND } else { 0 };
+    }
     market
 }
 
@@ -47,7 +52,7 @@ fn found(market: &Market, cuts: &[usize]) -> Vec<Finding> {
                 state.read(&mut from).unwrap();
             }
         }
-        state.observe(tick, &to, &market.calendar, &mut found);
+        state.observe(tick, None, &to, &market.calendar, &mut found);
     }
     found
 }

@@ -21,7 +21,6 @@ use crate::reader::{IN_FLIGHT, ReadError, Reader};
 use crate::stop::stopped;
 use anomalies::Kind;
 use anomalies::conditions::Conditions;
-use anomalies::hindsight::Parameters;
 use collect::{Gathered, Held, Part, Pause, Pauses, UNKNOWN_TOPIC, Wanted, Whose, margins};
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
@@ -34,7 +33,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use store::{Added, Changed, Found, Judged};
 use tokio_util::sync::CancellationToken;
-use verdicts::Provisional;
+use verdicts::{Provisional, Rules};
 
 /// What judges hours, one after the other.
 pub struct Judging<'a> {
@@ -43,7 +42,7 @@ pub struct Judging<'a> {
     format: String,
     /// `None`: nothing is read from there.
     lake: Option<Arc<Lake>>,
-    parameters: Parameters,
+    rules: Rules,
     conditions: Arc<Conditions>,
     /// Who judges: a change of it makes every hour due.
     detectors: String,
@@ -102,7 +101,8 @@ async fn judge(
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
-    let detectors = settings::describe(parameters.price_step, &args.anomalies.condition_codes());
+    let (sessions, conditions) = (args.anomalies.sessions(), args.anomalies.condition_codes());
+    let detectors = settings::describe(parameters.price_step, &sessions, &conditions);
     let format = args.archive.format().describe();
     let lake = Lake::of(&args.lake).map(Arc::new);
     let due = sources::due(index, (lake.as_deref(), &reader), (&detectors, &format), (window, older)).await?;
@@ -112,12 +112,13 @@ async fn judge(
     if older > 0 {
         settings::report_others(index, &detectors, &due).await?;
     }
+    let Some(as_they_come) = args.anomalies.settings() else { return Ok(()) };
     let sources = index.sources().await?;
     let mut judging = Judging {
         reader,
         format,
         lake,
-        parameters,
+        rules: Rules { prices: parameters, as_they_come },
         conditions: Arc::new(args.anomalies.conditions()),
         detectors,
         stop,
@@ -177,6 +178,9 @@ impl Judging<'_> {
             return Ok(());
         }
         let mut rows = index.findings_of(hour).await?;
+        for row in rows.iter_mut().filter(|row| row.finding.is_silence()) {
+            row.finding.place_in(&self.rules.as_they_come.calendar);
+        }
         note_interrupted(index, hour, &mut rows).await?;
         let pauses = Arc::new(self.pauses(hour, &rows));
         let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
@@ -195,14 +199,17 @@ impl Judging<'_> {
             let wanted = Wanted {
                 hour,
                 symbols: symbols.clone(),
-                margin: self.parameters.neighbours / 2,
+                margin: self.rules.prices.neighbours / 2,
                 conditions: Arc::clone(&self.conditions),
                 with_before: !has_before,
                 pauses: Arc::clone(&pauses),
             };
             match self.gather(wanted, &reads, ticks).await {
                 Ok(gathered) => {
-                    gathered.interrupted.iter().for_each(|number| rows[*number].finding.is_interrupted = true);
+                    for (number, seconds) in &gathered.interrupted {
+                        let instant = |second: &i64| Timestamp::from_micros(second * 1_000_000);
+                        rows[*number].finding.came = seconds.iter().map(instant).map(|at| (at, at)).collect();
+                    }
                     let part = self.judge_group(hour, (&gathered, symbols.as_deref()), &rows, &mut judged);
                     ends.push(part);
                 }
@@ -288,7 +295,7 @@ impl Judging<'_> {
         let pauses: Vec<((u8, i32), Pause)> = silences
             .filter_map(|(number, Found { source, finding, .. })| {
                 let topic = self.sources.iter().find(|(_, of)| of == source)?.0.clone();
-                let (since, until) = (finding.since().max(first), finding.at);
+                let (since, until) = (finding.since.max(first), finding.at);
                 Some(((self.topic(&topic), finding.place.partition), Pause { number, since, until }))
             })
             .collect();
@@ -323,7 +330,7 @@ impl Judging<'_> {
         for (symbol, ticks) in gathered.by_symbol() {
             let numbers = of_symbol.get(symbol).map_or(&[][..], Vec::as_slice);
             self.judge_symbol(hour, (symbol, ticks), (rows, numbers), judged);
-            part.add_end(symbol, &end_of(hour, ticks, self.parameters.neighbours / 2));
+            part.add_end(symbol, &end_of(hour, ticks, self.rules.prices.neighbours / 2));
         }
         part
     }
@@ -338,7 +345,7 @@ impl Judging<'_> {
         let within = within(hour, ticks);
         judged.ticks += within.len() as u64;
         let findings: Vec<Provisional> = numbers.iter().map(|number| rows[*number].finding.clone()).collect();
-        let verdicts = verdicts::judge(ticks, within.clone(), &findings, &self.parameters);
+        let verdicts = verdicts::judge(ticks, within.clone(), &findings, &self.rules);
         judged.verdicts.extend(numbers.iter().copied().zip(verdicts.of_findings));
         let is_known = |number: usize, kind: Kind| {
             let is_same = |of: Kind| of == kind || of.is_of_price() && kind.is_of_price();
@@ -375,19 +382,21 @@ impl Judging<'_> {
     }
 }
 
-/// Notes of which symbols' silences the hour before has ticks: how late its last one is says that.
+/// Notes in which part of the hour before silent symbols have ticks: between the first one in the silence that is known,
+/// which is that of the bar, and the last.
 async fn note_interrupted(index: &mut Index, hour: Hour, rows: &mut [Found]) -> Result<(), Failure> {
-    let reaches_back = |row: &Found| row.finding.kind == Kind::Silence && row.finding.since() < hour.start();
+    let reaches_back = |row: &Found| row.finding.kind == Kind::Silence && row.finding.since < hour.start();
     if !rows.iter().any(reaches_back) {
         return Ok(());
     }
     let sum = index.computed(hour.plus(-1)).await?.and_then(|computed| computed.sum);
     let Some(sum) = sum else { return Ok(()) };
-    let last: FxHashMap<&str, Timestamp> =
-        sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar.last.timestamp)).collect();
+    let bars: FxHashMap<&str, (Timestamp, Timestamp)> =
+        sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), (bar.first.timestamp, bar.last.timestamp))).collect();
     for row in rows.iter_mut().filter(|row| reaches_back(row)) {
         let finding = &mut row.finding;
-        finding.is_interrupted = last.get(&*row.symbol).is_some_and(|last| *last >= finding.since());
+        let came = bars.get(&*row.symbol).filter(|(_, last)| *last >= finding.since);
+        finding.came.extend(came.map(|(first, last)| ((*first).max(finding.since), *last)));
     }
     Ok(())
 }

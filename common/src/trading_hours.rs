@@ -4,6 +4,7 @@ use crate::Timestamp;
 use jiff::civil::{Date, Time, Weekday, date};
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 
 /// Sessions are known from the first of these days to before the last.
@@ -69,9 +70,24 @@ impl FromStr for TradingHours {
     }
 }
 
+impl fmt::Display for TradingHours {
+    /// As it is read.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Hours { zone, opens, closes }) = &self.0 else { return formatter.write_str("always") };
+        let zone = zone.iana_name().unwrap_or("another zone");
+        write!(formatter, "{zone} {}-{}", opens.strftime("%H:%M:%S"), closes.strftime("%H:%M:%S"))
+    }
+}
+
 /// A day on which no session begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holiday(Date);
+
+impl fmt::Display for Holiday {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
 
 impl FromStr for Holiday {
     type Err = String;

@@ -7,7 +7,7 @@
 
 use crate::batch::{Batch, Noted, Seen, SeenTick};
 use crate::source::SourcePartition;
-use anomalies::causal::{self, MOST_SYMBOLS, State, silence};
+use anomalies::causal::{self, MOST_SYMBOLS, Market, State};
 use anomalies::conditions::Sale;
 use anomalies::pack::Pack;
 use anomalies::{Finding, Kind, Place, Tick};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The first byte of an entry of the log. One that another release has written is not read: the
 /// states begin anew.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// So many entries make the next one whole, which replaces all of them.
 const ENTRIES: usize = 512;
 /// So many bytes of them do, or this many times as much as a whole one has.
@@ -70,7 +70,7 @@ pub struct Entry {
 struct Watched {
     /// The offset that the next batch begins with.
     next: i64,
-    market: silence::State,
+    market: Market,
     is_touched: bool,
     symbols: Vec<Symbol>,
     by_name: SymbolMap<u32>,
@@ -178,11 +178,9 @@ impl Judged {
             let of = as_seen(tick, noted, &sales);
             watched.is_touched = true;
             let state = (&mut watched.market, symbol.map(|symbol| &mut watched.symbols[symbol].state));
-            causal::observe(&of, state, &by.parameters, &by.calendar, &mut found);
-            for finding in found.drain(..) {
-                let symbol = seen.series()[tick.series as usize].symbol.clone();
-                self.findings.push(Found { at: *at, symbol, finding });
-            }
+            let of = (&of, &*seen.series()[tick.series as usize].symbol);
+            causal::observe(of, state, &by.parameters, &by.calendar, &mut found);
+            self.findings.extend(found.drain(..).map(|(symbol, finding)| Found { at: *at, symbol, finding }));
         }
     }
 }
@@ -310,7 +308,7 @@ mod tests {
     }
 
     /// A market of two partitions and five symbols: every 37th price is wrong, and the eighth now and
-    /// then too; there is one long silence; every 50th message is no tick. Some messages have a quote, conditions or a
+    /// then too; there is one long silence; every 50th message is no tick. Some are ahead of their time. Some messages have a quote, conditions or a
     /// number, in which there are holes and steps back.
     fn message(number: i64) -> String {
         if number % 50 == 49 {
@@ -319,7 +317,8 @@ mod tests {
         let cents = 10_000 + number * number % 7;
         let cents = if number % 37 == 0 { cents * 2 } else { cents };
         let pause = if number > 3000 { 600 } else { 0 };
-        let millis = OPENS / 1_000_000 + number * 20 + pause * 1000;
+        let ahead = if number % 211 == 105 || (2000..2006).contains(&number) { 72_000 } else { 0 };
+        let millis = OPENS / 1_000_000 + number * 20 + (pause + ahead) * 1000;
         let symbol = number / PARTITIONS % 5;
         format!(
             r#"{{"symbol":"S{symbol}","timestamp":{millis},"price":{}.{:02},"volume":{}{}}}"#,

@@ -52,9 +52,9 @@ pub struct Hour {
 /// What of a bar is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum View {
-    /// From the close before to its own, as a share of the former.
+    /// From the close before to its own, as a share of the former; none where that is not above zero.
     Return,
-    /// From low to high, as a share of the former.
+    /// From low to high, as a share of the former; none where that is not above zero.
     Range,
     Volume,
 }
@@ -74,8 +74,8 @@ impl View {
 
     fn of(self, hour: &Hour, before: Option<&Hour>) -> Option<f64> {
         match self {
-            Self::Return => before.map(|before| hour.close / before.close - 1.0),
-            Self::Range => Some(hour.high / hour.low - 1.0),
+            Self::Return => before.filter(|before| before.close > 0.0).map(|before| hour.close / before.close - 1.0),
+            Self::Range => (hour.low > 0.0).then(|| hour.high / hour.low - 1.0),
             Self::Volume => hour.volume,
         }
     }
@@ -294,6 +294,29 @@ mod tests {
     fn bars_without_any_difference_and_volumes_that_are_not_known_are_not_odd() {
         let hour = |number: i64| Hour { at: 3600 * number, low: 5.0, high: 5.0, close: 5.0, volume: None };
         assert_eq!(whole(&(0..900).map(hour).collect::<Vec<_>>()), []);
+    }
+
+    #[test]
+    fn a_price_that_is_not_above_zero_is_no_measure_for_a_return_or_a_range() {
+        let hour = |low: f64, close: f64| Hour { at: 0, low, high: 9.79, close, volume: None };
+        let before = |close| Some(hour(1.0, close));
+        for low in [-0.05, 0.0] {
+            assert_eq!(View::Range.of(&hour(low, 5.0), None), None);
+            assert_eq!(View::Return.of(&hour(1.0, 5.0), before(low).as_ref()), None);
+        }
+        assert_eq!(View::Return.of(&hour(-1.0, -1.0), before(2.0).as_ref()), Some(-1.5));
+        // Hours of both signs say no range below zero.
+        let wandering = |number: i64| Hour {
+            at: 3600 * number,
+            low: (number % 7 - 3) as f64,
+            high: 9.0 + (number % 300 / 299 * 50) as f64,
+            close: (number % 5 - 2) as f64,
+            volume: None,
+        };
+        let found = whole(&(0..900).map(wandering).collect::<Vec<_>>());
+        assert!(
+            found.iter().filter(|odd| odd.view == View::Range).all(|odd| odd.observed >= 0.0 && odd.expected >= 0.0)
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, Place, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "bad_print", version: 3 };
+pub const DETECTOR: Detector = Detector { name: "bad_print", version: 4 };
 
 /// Prices that are the level.
 const LEVEL: usize = 8;
@@ -106,6 +106,11 @@ impl State {
         } else {
             self.wait(tick, off as f64 / margin);
         }
+    }
+
+    /// What came last was ahead of the time, which is `now`.
+    pub(super) fn go_back(&mut self, now: Option<i64>) {
+        self.last = self.last.min(now.unwrap_or(0));
     }
 
     /// Whether its places are places of the level.

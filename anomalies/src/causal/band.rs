@@ -8,7 +8,7 @@ use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "band", version: 2 };
+pub const DETECTOR: Detector = Detector { name: "band", version: 3 };
 
 const MINUTES: usize = 5;
 /// So many trades in a row outside are the new price.

@@ -7,7 +7,7 @@ use crate::pack::Pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "burst", version: 2 };
+pub const DETECTOR: Detector = Detector { name: "burst", version: 3 };
 
 /// Parts of a session that are learnt apart: twelve minutes each of a day of 390. A half day has
 /// parts half as long.
@@ -70,6 +70,11 @@ impl State {
         self.range.now = (self.high - self.low) as f64 / self.low.max(1) as f64;
         self.volume.judge(Kind::VolumeBurst, tick, found);
         self.range.judge(Kind::RangeBurst, tick, found);
+    }
+
+    /// The minute was ahead of the time, which the next tick tells: nothing is learnt of it.
+    pub(super) fn go_back(&mut self) {
+        self.minute = 0;
     }
 
     /// Appends the current minute, and behind it what was learnt: where `is_whole` all of it, else

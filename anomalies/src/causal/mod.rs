@@ -7,6 +7,7 @@
 pub mod bad_print;
 pub mod band;
 pub mod burst;
+pub mod clock;
 pub mod revision;
 pub mod sequence;
 pub mod silence;
@@ -14,8 +15,9 @@ pub mod silence;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
-use crate::pack::Pack;
+use crate::pack::{Pack, pack};
 use crate::tick::{Finding, Kind, Tick};
+use clock::{Clock, Turn};
 
 /// What all detectors are set to.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -29,21 +31,89 @@ pub struct Parameters {
 /// Symbols of a partition that are watched: the first ones. A feed may have millions of names.
 pub const MOST_SYMBOLS: usize = 20_000;
 
-/// Looks at `tick`, the next one of its partition, by what is known of all of that one's ticks (`market`)
-/// and of its symbol's; `None` for a symbol beyond [`MOST_SYMBOLS`].
+/// Looks at `tick`, the next one of its partition and of a `symbol`, by what is known of all of that one's ticks (`market`)
+/// and of its symbol's; `None` for a symbol beyond [`MOST_SYMBOLS`]. What is found goes with the symbol that it is about.
 #[inline]
 pub fn observe(
-    tick: &Tick,
-    (market, symbol): (&mut silence::State, Option<&mut State>),
+    (tick, symbol): (&Tick, &str),
+    (market, state): (&mut Market, Option<&mut State>),
     to: &Parameters,
     calendar: &Calendar,
-    found: &mut Vec<Finding>,
+    found: &mut Vec<(Box<str>, Finding)>,
 ) {
-    let before = found.len();
-    market.observe(tick, &to.silence, calendar, found);
-    found[before..].iter_mut().for_each(|finding| finding.kind = Kind::MarketSilence);
-    if let Some(symbol) = symbol {
-        symbol.observe(tick, to, calendar, found);
+    let mut new = Vec::new();
+    let ended_by = market.observe((tick, symbol), &to.silence, calendar, &mut new);
+    new.iter_mut().for_each(|finding| finding.kind = Kind::MarketSilence);
+    if let Some(state) = state {
+        state.observe(tick, market.time(), to, calendar, &mut new);
+    }
+    let whose = |finding: &Finding| match &ended_by {
+        Some(other) if finding.kind == Kind::MarketSilence && finding.place != tick.place => other.clone(),
+        _ => symbol.into(),
+    };
+    found.extend(new.into_iter().map(|finding| (whose(&finding), finding)));
+}
+
+/// What is known of all ticks of a partition.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Market {
+    clock: Clock,
+    silence: silence::State,
+    /// Whose the first tick is that the clock lets wait.
+    waiting: Box<str>,
+}
+
+pack!(Market { clock, silence, waiting });
+
+impl Market {
+    /// The newest time of its ticks, as far as it is believed.
+    #[inline]
+    #[must_use]
+    pub fn time(&self) -> Option<i64> {
+        self.silence.last()
+    }
+
+    /// Adds to `found` what `tick` shows; where that is of a tick before it, gives whose that was.
+    #[inline]
+    fn observe(
+        &mut self,
+        (tick, symbol): (&Tick, &str),
+        to: &silence::Parameters,
+        calendar: &Calendar,
+        found: &mut Vec<Finding>,
+    ) -> Option<Box<str>> {
+        match self.clock.turn(tick, self.time(), None) {
+            Turn::Usual => self.silence.observe(tick, to, calendar, found),
+            turn => return self.take(turn, (tick, symbol), to, calendar, found),
+        }
+        None
+    }
+
+    #[cold]
+    fn take(
+        &mut self,
+        turn: Turn,
+        (tick, symbol): (&Tick, &str),
+        to: &silence::Parameters,
+        calendar: &Calendar,
+        found: &mut Vec<Finding>,
+    ) -> Option<Box<str>> {
+        match turn {
+            Turn::Usual => self.silence.observe(tick, to, calendar, found),
+            Turn::Waits { is_first: true } => self.waiting = symbol.into(),
+            Turn::Waits { is_first: false } => {}
+            Turn::Back => {
+                self.silence.go_back();
+                self.silence.observe(tick, to, calendar, found);
+            }
+            Turn::Agreed(waiting) => {
+                let whose = std::mem::take(&mut self.waiting);
+                waiting.iter().take(1).for_each(|first| self.silence.observe(first, to, calendar, found));
+                self.observe((tick, symbol), to, calendar, found);
+                return Some(whose);
+            }
+        }
+        None
     }
 }
 
@@ -56,23 +126,84 @@ pub struct State {
     burst: burst::State,
     silence: silence::State,
     sequence: sequence::State,
+    clock: Clock,
 }
 
 impl State {
-    /// Adds to `found` what `tick` shows, of itself or of those before it.
+    /// Adds to `found` what `tick` shows, of itself or of those before it. `market`: the newest time of its partition,
+    /// where that is known.
     ///
     /// Outside the sessions of `calendar` there are no bands, bursts and silence. A trade that is taken back has a number
     /// and a time, and neither price nor volume.
     #[inline]
-    pub fn observe(&mut self, tick: &Tick, to: &Parameters, calendar: &Calendar, found: &mut Vec<Finding>) {
+    pub fn observe(
+        &mut self,
+        tick: &Tick,
+        market: Option<i64>,
+        to: &Parameters,
+        calendar: &Calendar,
+        found: &mut Vec<Finding>,
+    ) {
         self.sequence.observe(tick, found);
-        self.silence.observe(tick, &to.silence, calendar, found);
         revision::observe(tick, found);
-        if tick.is_cancel() {
-            return;
+        if !tick.is_cancel() {
+            self.bad_print.observe(tick, &to.bad_print, found);
         }
-        self.bad_print.observe(tick, &to.bad_print, found);
-        if let Some(session) = self.silence.session() {
+        self.observe_time(tick, market, to, calendar, found);
+    }
+
+    /// What detectors find that go by time: a tick that is ahead of it waits for the next ones.
+    #[inline]
+    fn observe_time(
+        &mut self,
+        tick: &Tick,
+        market: Option<i64>,
+        to: &Parameters,
+        calendar: &Calendar,
+        found: &mut Vec<Finding>,
+    ) {
+        match self.clock.turn(tick, self.silence.last(), market) {
+            Turn::Usual => self.observe_in_time(tick, to, calendar, found),
+            turn => self.take(turn, (tick, market), to, calendar, found),
+        }
+    }
+
+    #[cold]
+    fn take(
+        &mut self,
+        turn: Turn,
+        (tick, market): (&Tick, Option<i64>),
+        to: &Parameters,
+        calendar: &Calendar,
+        found: &mut Vec<Finding>,
+    ) {
+        match turn {
+            Turn::Usual => self.observe_in_time(tick, to, calendar, found),
+            Turn::Waits { .. } => self.bad_print.go_back(self.silence.last()),
+            Turn::Back => {
+                self.bad_print.go_back(Some(tick.at));
+                self.silence.go_back();
+                self.burst.go_back();
+                self.band = band::State::default();
+                self.observe_in_time(tick, to, calendar, found);
+            }
+            Turn::Agreed(waiting) => {
+                for (number, one) in waiting.iter().enumerate() {
+                    if number == 0 {
+                        self.observe_in_time(one, to, calendar, found);
+                    } else {
+                        self.observe_time(one, market, to, calendar, found);
+                    }
+                }
+                self.observe_time(tick, market, to, calendar, found);
+            }
+        }
+    }
+
+    #[inline]
+    fn observe_in_time(&mut self, tick: &Tick, to: &Parameters, calendar: &Calendar, found: &mut Vec<Finding>) {
+        self.silence.observe(tick, &to.silence, calendar, found);
+        if let Some(session) = self.silence.session().filter(|_| !tick.is_cancel()) {
             self.band.observe(tick, &to.band, session, found);
             self.burst.observe(tick, &to.burst, session, found);
         }
@@ -82,9 +213,10 @@ impl State {
     ///
     /// Half of a state changes once a minute, and the other with each tick.
     pub fn write(&mut self, is_whole: bool, to: &mut Vec<u8>) {
-        let Self { bad_print, band, burst, silence, sequence } = self;
+        let Self { bad_print, band, burst, silence, sequence, clock } = self;
         bad_print.put(to);
         (*band, *silence, *sequence).put(to);
+        clock.put(to);
         burst.write(is_whole, to);
     }
 
@@ -93,6 +225,7 @@ impl State {
     pub fn read(&mut self, from: &mut &[u8]) -> Option<()> {
         self.bad_print = Pack::take(from)?;
         (self.band, self.silence, self.sequence) = Pack::take(from)?;
+        self.clock = Pack::take(from)?;
         self.burst.read(from)?;
         self.bad_print.is_sound().then_some(())
     }
@@ -107,7 +240,8 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::{Place, Revision};
+    use crate::calendar::Session;
+    use crate::tick::{MINUTE, Place, Revision, SECOND};
 
     #[test]
     fn a_trade_that_is_taken_back_is_said_once_and_its_price_is_none() {
@@ -117,9 +251,72 @@ mod tests {
             let price = if is_cancel { 20_000_000_000 } else { 10_000_000_000 };
             let revision = is_cancel.then_some(Revision::Cancel);
             let tick = Tick { revision, ..Tick::of(Place { offset, index: 0 }, offset, price) };
-            state.observe(&tick, &to, &Calendar::default(), &mut found);
+            state.observe(&tick, None, &to, &Calendar::default(), &mut found);
         }
         assert_eq!(found.len(), 25);
         assert!(found.iter().all(|finding| finding.kind == Kind::Cancel && finding.observed == 2e10));
+    }
+
+    /// Two symbols in turn, a tick every two seconds of each, with pauses of both and bursts of one; `strays`: ticks ahead
+    /// of their time, each behind that number, so many seconds, of the first or the second symbol.
+    fn found(strays: &[(i64, i64, usize)]) -> Vec<(Box<str>, Finding)> {
+        let (mut market, mut states) = (Market::default(), [State::default(), State::default()]);
+        let opens = 1440 * MINUTE;
+        let calendar = Calendar::of(vec![Session { opens, closes: 2 * opens }]);
+        let (mut offset, mut found, to) = (0, Vec::new(), Parameters::default());
+        let mut see = |at: i64, symbol: usize, volume: f64| {
+            let place = Place { offset, index: 0 };
+            let tick = Tick { volume, ..Tick::of(place, at, 100_000_000_000 + offset % 3 * 10_000_000) };
+            let names = ["A", "B"];
+            observe((&tick, names[symbol]), (&mut market, Some(&mut states[symbol])), &to, &calendar, &mut found);
+            offset += 1;
+        };
+        for number in 0..3000_i64 {
+            let pause = if number < 2000 { 0 } else { 600 };
+            let at = opens + (number + pause) * SECOND;
+            let volume = if [1000, 1500, 1900].contains(&number) { 500_000.0 } else { 100.0 };
+            see(at, (number % 2) as usize, volume);
+            for (_, ahead, symbol) in strays.iter().filter(|(behind, ..)| *behind == number) {
+                see(at + ahead * SECOND, *symbol, 100.0);
+            }
+        }
+        found
+    }
+
+    /// Whose, of which kind, and when.
+    fn said(found: &[(Box<str>, Finding)]) -> Vec<(Box<str>, Kind, i64)> {
+        let mut said: Vec<_> =
+            found.iter().map(|(symbol, finding)| (symbol.clone(), finding.kind, finding.at)).collect();
+        said.sort();
+        said
+    }
+
+    #[test]
+    fn a_tick_ahead_of_its_time_hides_neither_bursts_nor_silences_of_its_symbol_or_its_partition() {
+        let undisturbed = said(&found(&[]));
+        let kinds: Vec<Kind> = undisturbed.iter().map(|(_, kind, _)| *kind).collect();
+        use Kind::{MarketSilence, Silence, VolumeBurst};
+        assert_eq!(kinds, [VolumeBurst, VolumeBurst, VolumeBurst, Silence, MarketSilence, Silence]);
+        for ahead in [90, 300, 20 * 3600] {
+            for symbol in [0, 1] {
+                assert_eq!(said(&found(&[(700, ahead, symbol), (1800, ahead, symbol)])), undisturbed, "{ahead}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_ticks_ahead_that_agree_with_each_other_what_comes_behind_is_found_too() {
+        let undisturbed = said(&found(&[]));
+        let strays: Vec<(i64, i64, usize)> =
+            (0..4).map(|number| (700, 20 * 3600 + number, number as usize % 2)).collect();
+        let disturbed = said(&found(&strays));
+        assert!(undisturbed.iter().all(|one| disturbed.contains(one)), "{disturbed:?}");
+    }
+
+    #[test]
+    fn a_silence_of_the_market_is_said_of_the_first_tick_behind_it_and_of_whose_that_is() {
+        let found = found(&[]);
+        let (symbol, finding) = found.iter().find(|(_, finding)| finding.kind == Kind::MarketSilence).unwrap();
+        assert_eq!((&**symbol, finding.place.offset), ("A", 2000));
     }
 }

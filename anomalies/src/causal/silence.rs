@@ -7,7 +7,7 @@ use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, SECOND, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "silence", version: 2 };
+pub const DETECTOR: Detector = Detector { name: "silence", version: 3 };
 
 /// What is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,14 @@ pub struct Parameters {
 impl Default for Parameters {
     fn default() -> Self {
         Self { shortest: 60 * SECOND, usual: 30.0 }
+    }
+}
+
+impl Parameters {
+    /// The longest time without a tick that is none, in nanoseconds, where `usual` is the usual one.
+    #[must_use]
+    pub fn longest(&self, usual: f64) -> i64 {
+        self.shortest.max((self.usual * usual) as i64)
     }
 }
 
@@ -70,6 +78,18 @@ impl State {
         }
     }
 
+    /// The newest time of those that came.
+    #[inline]
+    #[must_use]
+    pub fn last(&self) -> Option<i64> {
+        self.last
+    }
+
+    /// What came last was ahead of the time, which the next tick tells.
+    pub(super) fn go_back(&mut self) {
+        self.last = None;
+    }
+
     /// The session of the last tick that came, if that was in one.
     #[inline]
     #[must_use]
@@ -92,7 +112,7 @@ impl State {
         if self.gaps < FIRST {
             return i64::MAX;
         }
-        to.shortest.max((to.usual * self.usual) as i64)
+        to.longest(self.usual)
     }
 
     #[inline]

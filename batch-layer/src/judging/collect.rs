@@ -11,6 +11,7 @@ use common::decode::Record;
 use common::tick::Prices;
 use common::{OrderKey, Place, Price, Reject, Symbol, SymbolMap, Timestamp, Volume};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -147,9 +148,12 @@ pub struct Whose {
 pub struct Part {
     pub symbols: Vec<Box<str>>,
     pub ticks: Vec<Held>,
-    /// The numbers of the pauses in which it has ticks.
-    pub interrupted: FxHashSet<usize>,
+    /// Of pauses, by their numbers, the seconds in which it has ticks.
+    pub interrupted: Interrupted,
 }
+
+/// Seconds since 1970 in which pauses have ticks, by the pauses' numbers.
+pub type Interrupted = FxHashMap<usize, BTreeSet<i64>>;
 
 impl Part {
     /// What it holds of some symbols; `None`: of all.
@@ -234,7 +238,9 @@ impl Collecting {
         let at = content.timestamp;
         if self.wanted.pauses.may_hold(at) {
             let partition = (self.whose.topic, place().partition);
-            self.part.interrupted.extend(self.wanted.pauses.those_that_hold(partition, at));
+            for number in self.wanted.pauses.those_that_hold(partition, at) {
+                self.part.interrupted.entry(number).or_default().insert(at.micros().div_euclid(1_000_000));
+            }
         }
         let start = self.wanted.hour.start();
         let side = match at.micros() - start.micros() {
@@ -313,8 +319,8 @@ pub struct Gathered {
     symbols: Vec<Box<str>>,
     numbers: SymbolMap<u32>,
     ticks: Vec<Held>,
-    /// The numbers of the pauses in which there are ticks.
-    pub interrupted: FxHashSet<usize>,
+    /// Of pauses, by their numbers, the seconds in which there are ticks.
+    pub interrupted: Interrupted,
 }
 
 impl Gathered {
@@ -325,7 +331,9 @@ impl Gathered {
 
     pub fn add(&mut self, part: Part) {
         let numbers: Vec<u32> = part.symbols.iter().map(|symbol| self.number(symbol)).collect();
-        self.interrupted.extend(part.interrupted);
+        for (number, mut seconds) in part.interrupted {
+            self.interrupted.entry(number).or_default().append(&mut seconds);
+        }
         let ticks = part.ticks.into_iter();
         self.ticks.extend(ticks.map(|held| Held { symbol: numbers[held.symbol as usize], ..held }));
     }

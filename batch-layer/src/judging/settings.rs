@@ -10,8 +10,9 @@ use service::pg::in_time;
 use service::words::inflected;
 
 /// The detector, its version and its flags, as `judged_hours` has them. `step`: of prices, in billionths.
-pub fn describe(step: i64, conditions: &str) -> String {
-    format!("{} {}, price step {step}, conditions {conditions}", DETECTOR.name, DETECTOR.version)
+pub fn describe(step: i64, sessions: &str, conditions: &str) -> String {
+    let (name, version) = (DETECTOR.name, DETECTOR.version);
+    format!("{name} {version}, price step {step}, sessions {sessions}, conditions {conditions}")
 }
 
 /// Says once a run that hours were judged by other flags just before: two `batch-layer` on one database take back each
@@ -44,24 +45,27 @@ pub async fn report_others(index: &mut Index, detectors: &str, due: &[Hour]) -> 
 }
 
 /// The flags in which two descriptions differ; `None`: in none, or in the detector itself.
-fn differing(one: &str, other: &str) -> Option<&'static str> {
+fn differing(one: &str, other: &str) -> Option<String> {
     let (one, other) = (parts(one)?, parts(other)?);
     if one[0] != other[0] {
         return None;
     }
-    match (one[1] != other[1], one[2] != other[2]) {
-        (false, false) => None,
-        (true, false) => Some("--price-step"),
-        (false, true) => Some("--excluded-conditions, --cancel-conditions or --correction-conditions"),
-        (true, true) => Some("--price-step and other --excluded-, --cancel- or --correction-conditions"),
-    }
+    let flags = [
+        "--price-step",
+        "--trading-hours or --holiday",
+        "--excluded-conditions, --cancel-conditions or --correction-conditions",
+    ];
+    let differ = |(number, flag)| (one[number] != other[number]).then_some(flag);
+    let differing: Vec<&str> = (1..).zip(flags).filter_map(differ).collect();
+    (!differing.is_empty()).then(|| differing.join("; "))
 }
 
-/// The detector, the price step and the conditions of a description.
-fn parts(text: &str) -> Option<[&str; 3]> {
+/// The detector, the price step, the sessions and the conditions of a description.
+fn parts(text: &str) -> Option<[&str; 4]> {
     let (detector, flags) = text.split_once(", price step ")?;
-    let (step, conditions) = flags.split_once(", conditions ")?;
-    Some([detector, step, conditions])
+    let (step, flags) = flags.split_once(", sessions ")?;
+    let (sessions, conditions) = flags.split_once(", conditions ")?;
+    Some([detector, step, sessions, conditions])
 }
 
 #[cfg(test)]
@@ -70,13 +74,16 @@ mod tests {
 
     #[test]
     fn the_flags_in_which_two_sets_differ_are_named_and_another_version_is_none() {
+        let describe = |step, conditions| describe(step, "always", conditions);
         let usual = describe(10_000_000, "C,H; cancel; correction");
         assert_eq!(differing(&usual, &usual), None);
-        assert_eq!(differing(&usual, &describe(1, "C,H; cancel; correction")), Some("--price-step"));
+        assert_eq!(differing(&usual, &describe(1, "C,H; cancel; correction")).unwrap(), "--price-step");
         let conditions = differing(&usual, &describe(10_000_000, "2,7; 44; 46")).unwrap();
         assert!(conditions.starts_with("--excluded-conditions, "), "{conditions}");
-        assert!(differing(&usual, &describe(1, "2,7; 44; 46")).unwrap().contains("--price-step and"));
-        assert_eq!(differing("two_sided 1, price step 1, conditions C", &describe(2, "C")), None);
+        assert!(differing(&usual, &describe(1, "2,7; 44; 46")).unwrap().starts_with("--price-step; --excluded-"));
+        let sessions = super::describe(1, "always without 2026-12-25", "C");
+        assert_eq!(differing(&describe(1, "C"), &sessions).unwrap(), "--trading-hours or --holiday");
+        assert_eq!(differing(&describe(1, "C").replace("two_sided", "another"), &describe(2, "C")), None);
         assert_eq!(differing("something else", &usual), None);
     }
 }

@@ -173,6 +173,7 @@ fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
     let kind = Kind::CAUSAL.into_iter().find(|of| of.name() == kind);
     let (partition, offset) = (row.try_get("kafka_partition")?, row.try_get("kafka_offset")?);
     let place = Place { partition, offset, index: row.try_get::<i16, _>("kafka_index")?.cast_unsigned() };
+    let at = row.try_get("time")?;
     Ok(Found {
         source: row.try_get("source")?,
         detector: row.try_get("detector")?,
@@ -180,12 +181,13 @@ fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
         symbol: row.try_get("symbol")?,
         finding: Provisional {
             kind: kind.ok_or(sqlx::Error::RowNotFound)?,
-            at: row.try_get("time")?,
+            at,
             place,
             score: row.try_get("score")?,
             observed: row.try_get("observed")?,
             expected: row.try_get("expected")?,
-            is_interrupted: false,
+            since: at,
+            came: Vec::new(),
         },
     })
 }

@@ -3,9 +3,11 @@
 use super::collect::Held;
 use anomalies::conditions::Sale;
 use anomalies::hindsight::{self, Parameters};
-use anomalies::{Finding, Kind, Revision, Tick};
+use anomalies::{Calendar, Finding, Kind, Revision, Tick};
 use common::{Bar, Place, TimeBounds, Timestamp};
+use service::cli::Detectors;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Ticks that are looked at in one go, beside their margins.
 const AT_ONCE: usize = 20_000;
@@ -20,8 +22,11 @@ pub struct Provisional {
     /// In people's units: a price, seconds, a minute's volume or its range.
     pub observed: f64,
     pub expected: f64,
-    /// Of a silence: beside the symbol's ticks of the hour and its margin there are others in its time.
-    pub is_interrupted: bool,
+    /// Of a silence: the first instant at which a tick would end it earlier.
+    pub since: Timestamp,
+    /// Of a silence: where in its time there are ticks beside the symbol's own of the hour and its margin, each from when
+    /// until when.
+    pub came: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Provisional {
@@ -30,11 +35,26 @@ impl Provisional {
         matches!(self.kind, Kind::Silence | Kind::MarketSilence)
     }
 
-    /// The first instant at which a tick would end a silence earlier.
-    pub fn since(&self) -> Timestamp {
+    /// Notes when a silence began, by the sessions.
+    pub fn place_in(&mut self, calendar: &Calendar) {
+        let began = calendar.before(nanos(self.at), (self.observed * 1e9) as i64);
+        let by_the_clock = || self.at.plus_micros(-(self.observed * 1e6) as i64);
+        let began = began.map_or_else(by_the_clock, |at| Timestamp::from_micros(at.div_euclid(1000)));
         // Seconds are rounded.
-        self.at.plus_micros(2 - (self.observed * 1e6) as i64)
+        self.since = began.plus_micros(2);
     }
+}
+
+fn nanos(at: Timestamp) -> i64 {
+    at.micros().saturating_mul(1000)
+}
+
+/// What verdicts go by.
+#[derive(Debug)]
+pub struct Rules {
+    pub prices: Parameters,
+    /// What the speed layer goes by, whose silences are in sessions.
+    pub as_they_come: Arc<Detectors>,
 }
 
 /// A verdict, and what it rests on.
@@ -47,6 +67,8 @@ pub enum Reason {
     OtherConditions,
     NoTicks,
     TicksCame,
+    StaysSilent,
+    OutsideSessions,
     StaysBeyond,
     OnlyBadPrints,
     NumbersMissing,
@@ -65,6 +87,7 @@ impl Reason {
                 | Self::TakenBack
                 | Self::Corrected
                 | Self::NoTicks
+                | Self::StaysSilent
                 | Self::StaysBeyond
                 | Self::NumbersMissing
                 | Self::NumberRepeated
@@ -82,6 +105,8 @@ impl Reason {
             Self::OtherConditions => "other_conditions",
             Self::NoTicks => "no_ticks",
             Self::TicksCame => "ticks_came",
+            Self::StaysSilent => "stays_silent",
+            Self::OutsideSessions => "outside_sessions",
             Self::StaysBeyond => "stays_beyond",
             Self::OnlyBadPrints => "only_bad_prints",
             Self::NumbersMissing => "numbers_missing",
@@ -112,10 +137,10 @@ pub struct Verdicts {
 }
 
 /// Judges `judged` of one symbol's ticks, which are in order; the others are the margin.
-pub fn judge(ticks: &[Held], judged: Range<usize>, findings: &[Provisional], to: &Parameters) -> Verdicts {
-    let found = found_in(ticks, judged.clone(), to);
+pub fn judge(ticks: &[Held], judged: Range<usize>, findings: &[Provisional], rules: &Rules) -> Verdicts {
+    let found = found_in(ticks, judged.clone(), &rules.prices);
     let (bad, corrections): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, finding)| finding.kind.is_left_out());
-    let symbol = Symbol { ticks, judged, bad: &bad, numbers: numbers(ticks, findings) };
+    let symbol = Symbol { ticks, judged, rules, bad: &bad, numbers: numbers(ticks, findings) };
     let places: Vec<Option<usize>> = findings.iter().map(|finding| symbol.find(finding)).collect();
     let verdict = |(finding, place): (&Provisional, &Option<usize>)| symbol.verdict(finding, (*place)?);
     let of_findings = findings.iter().zip(&places).map(verdict).collect();
@@ -155,6 +180,7 @@ fn numbers(ticks: &[Held], findings: &[Provisional]) -> Vec<(u64, usize)> {
 struct Symbol<'a> {
     ticks: &'a [Held],
     judged: Range<usize>,
+    rules: &'a Rules,
     bad: &'a [(usize, Finding)],
     /// As [`numbers`] has them.
     numbers: Vec<(u64, usize)>,
@@ -186,8 +212,7 @@ impl Symbol<'_> {
             Kind::Correction => {
                 Reason::of(is_revision(Revision::Correction), Reason::Corrected, Reason::OtherConditions)
             }
-            Kind::Silence => Reason::of(!self.is_filled(finding), Reason::NoTicks, Reason::TicksCame),
-            Kind::MarketSilence => Reason::of(!finding.is_interrupted, Reason::NoTicks, Reason::TicksCame),
+            Kind::Silence | Kind::MarketSilence => self.silence(finding),
             Kind::VolumeBurst => self.burst(self.volume(finding.at), finding),
             Kind::RangeBurst => self.burst(self.range(finding.at), finding),
             Kind::SequenceHole => self.hole(finding, place),
@@ -199,10 +224,34 @@ impl Symbol<'_> {
         Reason::of(without_bad_prints > finding.expected, Reason::StaysBeyond, Reason::OnlyBadPrints)
     }
 
-    /// Whether ticks of the silent time came late.
-    fn is_filled(&self, finding: &Provisional) -> bool {
-        let behind = self.ticks.partition_point(|held| held.key.timestamp < finding.since());
-        finding.is_interrupted || self.ticks.get(behind).is_some_and(|held| held.key.timestamp < finding.at)
+    /// Whether ticks of the silent time came late, and leave nothing of it that is too long.
+    fn silence(&self, finding: &Provisional) -> Reason {
+        let Detectors { parameters, calendar, .. } = &*self.rules.as_they_come;
+        let trading = |since: Timestamp, until: Timestamp| calendar.trading_between(nanos(since), nanos(until));
+        // Of an hour and the one before it is known which ticks there are.
+        let first = finding.at.floor(Timestamp::HOUR).plus_micros(-Timestamp::HOUR);
+        let start = finding.since.max(first);
+        let mut came = finding.came.clone();
+        if finding.kind == Kind::Silence {
+            came.extend(self.between(finding.since, finding.at).map(|at| (at, at)));
+        }
+        if came.is_empty() {
+            return Reason::of(trading(start, finding.at) > 0, Reason::NoTicks, Reason::OutsideSessions);
+        }
+        came.sort_unstable();
+        let (mut longest, mut newest) = (0, start);
+        for (from, until) in came.into_iter().chain([(finding.at, finding.at)]) {
+            longest = longest.max(trading(newest, from.max(newest)));
+            newest = newest.max(until);
+        }
+        let limit = parameters.silence.longest(finding.expected * 1e9);
+        Reason::of(longest > limit, Reason::StaysSilent, Reason::TicksCame)
+    }
+
+    /// The times of the symbol's ticks from one instant to another.
+    fn between(&self, since: Timestamp, until: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let first = self.ticks.partition_point(|held| held.key.timestamp < since);
+        self.ticks[first..].iter().map(|held| held.key.timestamp).take_while(move |at| *at < until)
     }
 
     /// Whether all numbers that were missing came behind the tick that showed it, or elsewhere.

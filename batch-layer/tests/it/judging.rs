@@ -6,7 +6,7 @@ use batch_layer::hour::Hour;
 use common::Timestamp;
 use std::fmt::Display;
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+const DAY: [&str; 6] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00", "--trading-hours", "always"];
 const FOUND: &str = "select concat_ws(' ', kafka_offset, kind, detector, verdict) from anomalies
                      order by kafka_offset, detector, kind";
 
@@ -136,7 +136,7 @@ async fn a_second_run_judges_nothing_again_and_other_detectors_judge_all() {
     assert_eq!(world.rows(touched).await, before);
     world.execute("update judged_hours set detectors = 'two_sided 0'").await;
     assert!(world.run_ok(&DAY).await.stderr.contains("of anomalies 0 confirmed, 0 withdrawn, 0 added"));
-    assert_eq!(world.number("select count(*) from judged_hours where detectors like 'two_sided 2,%'").await, 1);
+    assert_eq!(world.number("select count(*) from judged_hours where detectors like 'two_sided 3,%'").await, 1);
 }
 
 #[tokio::test]
@@ -171,6 +171,23 @@ async fn ticks_that_came_late_withdraw_a_silence() {
     assert_eq!(world.rows(FOUND).await, ["10100 silence silence withdrawn"]);
 }
 
+#[tokio::test]
+async fn a_silence_of_which_late_ticks_leave_too_much_is_confirmed_and_withdrawn_once_they_do_not() {
+    let world = World::create().await;
+    let ticks = calm(10, &[]);
+    world.put(&key(10, 0, 10_000), &[&ticks[..50], &ticks[100..]].concat()).await;
+    // Its limit is 105 seconds.
+    find(&world, &ticks[100], "silence", (510.0, 3.5)).await;
+    let mut said = Vec::new();
+    for late in [54, 90, 62, 71, 80, 81] {
+        world.put(&key(10, 0, 10_000 + late), &ticks[late as usize..=late as usize]).await;
+        world.run_ok(&DAY).await;
+        said.extend(world.rows(REASONS).await);
+    }
+    let silent = ["10100 silence confirmed stays_silent"; 4];
+    assert_eq!(said, [&silent[..], &["10100 silence withdrawn ticks_came"; 2]].concat());
+}
+
 const REASONS: &str = "select concat_ws(' ', kafka_offset, kind, verdict, reason) from found_anomalies
                        order by kafka_offset, kind";
 
@@ -195,6 +212,36 @@ async fn nothing_stays_provisional_whatever_its_kind_when_its_hour_and_the_next_
 }
 
 #[tokio::test]
+async fn a_silence_is_not_confirmed_where_the_hours_that_are_looked_at_have_no_session() {
+    let world = World::create().await;
+    // 06:16:40 in New York: the time without a tick is that of Friday's last minutes.
+    let ticks = calm(10, &[]);
+    world.put(&key(10, 0, 10_000), &ticks[100..]).await;
+    find(&world, &ticks[100], "silence", (510.0, 1.0)).await;
+    find(&world, &ticks[100], "market_silence", (510.0, 1.0)).await;
+    world.run_ok(&DAY[..4]).await;
+    let said = |what: &str| ["market_silence", "silence"].map(|kind| format!("10100 {kind} {what}"));
+    assert_eq!(world.rows(REASONS).await, said("withdrawn outside_sessions"));
+    // Other sessions make it judge the hour again.
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, said("confirmed no_ticks"));
+}
+
+#[tokio::test]
+async fn a_silence_over_the_close_is_withdrawn_by_a_late_tick_of_the_session() {
+    let world = World::create().await;
+    let ticks = calm(20, &[]);
+    // 15:50 to 16:10 in New York, ten minutes of which are in the session.
+    world.put(&key(20, 0, 20_000), &ticks[60..]).await;
+    find(&world, &ticks[60], "silence", (600.0, 1.0)).await;
+    world.run_ok(&DAY[..4]).await;
+    assert_eq!(world.rows(REASONS).await, ["20060 silence confirmed no_ticks"]);
+    world.put(&key(19, 0, 19_301), &calm(19, &[])[301..]).await;
+    world.run_ok(&DAY[..4]).await;
+    assert_eq!(world.rows(REASONS).await, ["20060 silence withdrawn ticks_came"]);
+}
+
+#[tokio::test]
 async fn a_market_was_silent_until_ticks_of_its_partition_come_late() {
     let world = World::create().await;
     let ticks = calm(10, &[]);
@@ -207,8 +254,13 @@ async fn a_market_was_silent_until_ticks_of_its_partition_come_late() {
     world.put(&key(10, 1, 10_050), &other).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, ["10100 market_silence confirmed no_ticks"]);
-    let late = Tick { symbol: "MSFT".into(), ..ticks[70].clone() };
-    world.put(&key(10, 0, 10_070), &[late]).await;
+    let late = |number: usize| Tick { symbol: "MSFT".into(), ..ticks[number].clone() };
+    world.put(&key(10, 0, 10_070), &[late(70)]).await;
+    world.run_ok(&DAY).await;
+    // What is left of it is still too long.
+    assert_eq!(world.rows(REASONS).await, ["10100 market_silence confirmed stays_silent"]);
+    let others: Vec<Tick> = [55, 60, 65, 75, 80, 85, 90, 95].map(late).to_vec();
+    world.put(&key(10, 0, 10_055), &others).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, ["10100 market_silence withdrawn ticks_came"]);
 }
@@ -225,7 +277,12 @@ async fn a_silence_that_began_in_the_hour_before_is_withdrawn_by_late_ticks_of_t
     let said = |what: &str| ["market_silence", "silence"].map(|kind| format!("11060 {kind} {what}"));
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, said("confirmed no_ticks"));
+    // Five minutes are its limit.
     world.put(&key(10, 0, 10_210), &before[210..211]).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(REASONS).await, said("confirmed stays_silent"));
+    world.put(&key(10, 0, 10_220), &before[220..]).await;
+    world.put(&key(11, 0, 11_020), &ticks[20..50]).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, said("withdrawn ticks_came"));
 }

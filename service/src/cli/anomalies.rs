@@ -137,6 +137,13 @@ impl AnomalyArgs {
         all.map(|codes| codes.join(",")).join("; ")
     }
 
+    /// The sessions as one text, which is another one where they are others.
+    #[must_use]
+    pub fn sessions(&self) -> String {
+        let without: String = self.holidays.iter().map(|day| format!(" without {day}")).collect();
+        format!("{}{without}", self.trading_hours)
+    }
+
     fn calendar(&self) -> Calendar {
         let nanos = |at: Timestamp| at.micros() * 1000;
         let sessions = self.trading_hours.sessions(&self.holidays.iter().copied().collect());

@@ -2,7 +2,7 @@
 
 use super::checks::Found;
 use anomalies::bars::hours;
-use anomalies::causal::{self, MOST_SYMBOLS, State, silence};
+use anomalies::causal::{self, MOST_SYMBOLS, Market, State};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::hindsight;
 use anomalies::{Finding, Place, Quote, Tick};
@@ -68,19 +68,19 @@ async fn expected(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Re
         return Ok(all);
     };
     let Detectors { parameters, calendar, conditions } = &*detectors;
-    let mut partitions: BTreeMap<(i16, i32), (silence::State, BTreeMap<String, State>)> = BTreeMap::new();
-    let (mut found, mut rows) = (Vec::<Finding>::new(), sqlx::query(TICKS).fetch(connection));
+    let mut partitions: BTreeMap<(i16, i32), (Market, BTreeMap<String, State>)> = BTreeMap::new();
+    let (mut found, mut rows) = (Vec::<(Box<str>, Finding)>::new(), sqlx::query(TICKS).fetch(connection));
     while let Some(row) = rows.try_next().await? {
         let (source, partition, symbol): (i16, i32, String) = (row.get(0), row.get(1), row.get(4));
         let tick = tick(&row, conditions);
         let (market, symbols) = partitions.entry((source, partition)).or_default();
         let is_watched = symbols.len() < MOST_SYMBOLS || symbols.contains_key(&symbol);
         let state = is_watched.then(|| symbols.entry(symbol.clone()).or_default());
-        causal::observe(&tick, (market, state), parameters, calendar, &mut found);
-        all.extend(found.drain(..).map(|Finding { detector, kind, place, score, .. }| {
+        causal::observe((&tick, &symbol), (market, state), parameters, calendar, &mut found);
+        all.extend(found.drain(..).map(|(symbol, Finding { detector, kind, place, score, .. })| {
             let (kind, name, version) =
                 (kind.name().to_owned(), detector.name.to_owned(), detector.version.cast_signed());
-            (source, partition, place, symbol.clone(), kind, name, version, score.to_bits())
+            (source, partition, place, symbol.into_string(), kind, name, version, score.to_bits())
         }));
     }
     Ok(all)
