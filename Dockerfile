@@ -29,9 +29,10 @@ COPY xtask/Cargo.toml xtask/
 RUN for crate in anomalies common service testing speed-layer batch-layer workbench xtask; do \
         mkdir $crate/src && touch $crate/src/lib.rs && echo 'fn main() {}' > $crate/src/main.rs || exit 1; \
     done \
+ && mkdir batch-layer/examples && echo 'fn main() {}' > batch-layer/examples/spark.rs \
  && cargo build --profile dist --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
  && cargo clean --profile dist -p anomalies -p common -p service -p testing -p speed-layer -p batch-layer -p workbench \
- && rm -rf */src
+ && rm -rf */src */examples
 
 COPY . .
 # One command for all three, so that they share each dependency built once with one set of features.

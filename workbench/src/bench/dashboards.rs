@@ -3,14 +3,13 @@
 mod load;
 
 use super::{median, rounded};
-use crate::dashboards::{Dashboard, Language, Query, View, expand_sql, load as load_dashboards};
+use crate::dashboards::{Dashboard, Language, Query, View, expand_sql};
 use anyhow::{Context, ensure};
 use common::Timestamp;
 use load::Size;
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
-use std::path::Path;
 use std::time::Instant;
 use testing::{TestBucket, TestDatabase};
 
@@ -46,7 +45,7 @@ pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value
     // As the role grafana_reader is set up.
     connection.execute("set jit = off; set random_page_cost = 1.1").await?;
 
-    let dashboards = load_dashboards(Path::new(crate::dashboards::FOLDER))?;
+    let dashboards = crate::dashboards::own()?;
     let mut queries = queries(&dashboards)?;
     for round in 0..=args.rounds {
         for query in &mut queries {

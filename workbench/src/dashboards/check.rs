@@ -15,9 +15,9 @@ pub struct DashboardsArgs {
     /// Where Prometheus is; without it the panels from there are passed over
     #[arg(long, value_name = "URL")]
     prometheus_url: Option<String>,
-    /// Folder of the dashboards
-    #[arg(long, value_name = "DIR", default_value = super::FOLDER)]
-    dashboards: PathBuf,
+    /// Folder of the dashboards; without it those that this program was built with
+    #[arg(long, value_name = "DIR")]
+    dashboards: Option<PathBuf>,
 }
 
 /// What was found.
@@ -36,7 +36,7 @@ pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
     let database = args.database.parse("workbench")?;
     let mut connection = database.connect().await?;
     let prometheus = args.prometheus_url.as_deref().map(Prometheus::new);
-    let dashboards = load(&args.dashboards)?;
+    let dashboards = args.dashboards.as_deref().map_or_else(super::own, load)?;
     let symbols = some_symbols(&mut connection).await?;
     let mut findings = Findings { dashboards: dashboards.len(), queries: 0, passed_over: 0, empty: Vec::new() };
     for dashboard in &dashboards {

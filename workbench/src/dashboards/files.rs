@@ -45,11 +45,15 @@ pub fn load(folder: &Path) -> anyhow::Result<Vec<Dashboard>> {
 
 fn read(path: PathBuf) -> anyhow::Result<Dashboard> {
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    let json = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
-    Ok(Dashboard { path, json })
+    Dashboard::parse(path, &text)
 }
 
 impl Dashboard {
+    pub(super) fn parse(path: PathBuf, text: &str) -> anyhow::Result<Self> {
+        let json = serde_json::from_str(text).with_context(|| format!("{} is no JSON", path.display()))?;
+        Ok(Self { path, json })
+    }
+
     #[must_use]
     pub fn file(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
