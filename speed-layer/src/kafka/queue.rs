@@ -9,9 +9,9 @@
 use super::Consumer;
 use crate::batch::Message;
 use common::Timestamp;
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as c;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
