@@ -136,7 +136,7 @@ fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<
 /// Ticks of a level, at least: fewer are bad prints or a sweep.
 const OF_LEVEL: usize = 5;
 /// Levels lie apart by so many mean distances within them, at least: a price that wanders, or runs, has no two by that.
-const APART: f64 = 10.0;
+const APART: f64 = 20.0;
 
 /// Leaves of `prices`, which are in the order of time, those of the level that `place` lies in; `None`: there is but one.
 fn keep_level(prices: &mut Vec<f64>, place: usize, least: f64) -> Option<()> {
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_step_to_a_level_and_on_to_another_hides_nothing_either() {
-        let level = |number: i64| [10_000, 5_000, 7_000][number as usize / 40];
+        let level = |number: i64| [10_000, 5_000, 6_000][number as usize / 40];
         let mut cents: Vec<i64> = (0..120).map(|number| level(number) + number % 3).collect();
         assert_eq!(found(&ticks(cents.clone())), []);
         cents[60] = 5_400;
