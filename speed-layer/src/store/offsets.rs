@@ -2,7 +2,7 @@
 
 use super::limits::Limits;
 use super::statements;
-use super::transaction::Outcome;
+use super::transaction::{Outcome, Table, all_in};
 use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
 use crate::handover::{Answer, Begin, Position, Question, Watermarks};
@@ -114,7 +114,7 @@ pub async fn locate(
     let (answers, gaps): (Vec<Answer>, Vec<Option<Gap>>) = answers.into_iter().unzip();
     let gaps: Vec<Gap> = gaps.into_iter().flatten().collect();
     if !gaps.is_empty() {
-        record(&mut transaction, &gaps).await?;
+        all_in(Table::KafkaGaps, record(&mut transaction, &gaps).await?, gaps.len())?;
         let moved: Vec<Position> = gaps.iter().map(|gap| Position { at: gap.at, next: gap.goes_on_at }).collect();
         execute(&mut transaction, statements::MOVE_OFFSETS, &moved).await?;
     }

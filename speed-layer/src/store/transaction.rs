@@ -55,7 +55,7 @@ pub enum Outcome {
 }
 
 /// Why the rows of a batch are not all in.
-enum Broken {
+pub(super) enum Broken {
     Sql(sqlx::Error),
     LeftOut(String),
 }
@@ -66,8 +66,17 @@ impl From<sqlx::Error> for Broken {
     }
 }
 
+impl From<Broken> for sqlx::Error {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Sql(error) => error,
+            Broken::LeftOut(words) => Self::Protocol(words),
+        }
+    }
+}
+
 /// Fails where a table took fewer rows than it was given: a trigger or a rule that passes over rows raises no error.
-fn all_in(table: Table, taken: u64, given: usize) -> Result<(), Broken> {
+pub(super) fn all_in(table: Table, taken: u64, given: usize) -> Result<(), Broken> {
     if taken == given as u64 {
         return Ok(());
     }
@@ -137,11 +146,7 @@ async fn write_all(
 /// # Errors
 /// Whatever PostgreSQL says; the transaction is then of no use.
 pub async fn write_ticks(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
-    match write_rows(connection, batch, || (), &mut Table::RealtimeStock).await {
-        Ok(()) => Ok(()),
-        Err(Broken::Sql(error)) => Err(error),
-        Err(Broken::LeftOut(words)) => Err(sqlx::Error::Protocol(words)),
-    }
+    Ok(write_rows(connection, batch, || (), &mut Table::RealtimeStock).await?)
 }
 
 /// `meanwhile`: what may be done while PostgreSQL is busy with the ticks.

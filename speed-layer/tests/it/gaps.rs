@@ -1,3 +1,4 @@
+use crate::refused::{NO_MORE_TRIGGER, passing_over};
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
@@ -22,6 +23,17 @@ async fn with_a_gap() -> Scene {
     before.add_partition_offset(scene.topic.name(), 0, Offset::Offset(15)).unwrap();
     admin(&scene).delete_records(&before, &AdminOptions::new()).await.unwrap();
     scene
+}
+
+async fn passes_over_the_gap(scene: &Scene) {
+    eventually("the messages behind the gap", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 15
+    })
+    .await;
+    let gap: (i64, i64) =
+        sqlx::query_as("select from_offset, to_offset from kafka_gaps").fetch_one(scene.database.pool()).await.unwrap();
+    assert_eq!(gap, (10, 15));
+    assert_eq!(scene.count("select next_offset from kafka_offsets").await, 20);
 }
 
 #[tokio::test]
@@ -65,14 +77,18 @@ async fn a_partition_that_stands_at_a_gap_holds_up_no_other() {
 async fn a_gap_that_may_be_skipped_is_recorded() {
     let scene = with_a_gap().await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
-    eventually("the messages behind the gap", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 15
-    })
-    .await;
-    let gap: (i64, i64) =
-        sqlx::query_as("select from_offset, to_offset from kafka_gaps").fetch_one(scene.database.pool()).await.unwrap();
-    assert_eq!(gap, (10, 15));
-    assert_eq!(scene.count("select next_offset from kafka_offsets").await, 20);
+    passes_over_the_gap(&scene).await;
+}
+
+#[tokio::test]
+async fn a_gap_that_cannot_be_recorded_is_not_passed_over() {
+    let scene = with_a_gap().await;
+    sqlx::raw_sql(passing_over("kafka_gaps", "insert", "true")).execute(scene.database.pool()).await.unwrap();
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
+    speed_layer.wait_stderr("kafka_gaps took 0 of 1 rows", PATIENCE).await;
+    assert_eq!(scene.count("select next_offset from kafka_offsets").await, 10);
+    sqlx::raw_sql(NO_MORE_TRIGGER).execute(scene.database.pool()).await.unwrap();
+    passes_over_the_gap(&scene).await;
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ async fn a_log_line_for_a_collector_has_what_it_names_as_members_and_its_session
 }
 
 /// A trigger that passes over some rows of a table without an error.
-fn passing_over(table: &str, timing: &str, which: &str) -> &'static str {
+pub fn passing_over(table: &str, timing: &str, which: &str) -> &'static str {
     let sql = format!(
         "create function pass_over() returns trigger language plpgsql as
          $$ begin if {which} then return null; end if; return new; end $$;
@@ -148,7 +148,7 @@ fn passing_over(table: &str, timing: &str, which: &str) -> &'static str {
     sql.leak()
 }
 
-const NO_MORE_TRIGGER: &str = "drop function pass_over() cascade";
+pub const NO_MORE_TRIGGER: &str = "drop function pass_over() cascade";
 
 #[tokio::test]
 async fn a_tick_that_a_trigger_passes_over_in_silence_is_kept_aside() {
