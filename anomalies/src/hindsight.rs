@@ -115,18 +115,20 @@ fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<
     if (beyond as f64) <= granularity {
         return None;
     }
-    room.clear();
-    room.extend(sides(ticks, index, to.neighbours / 2).into_iter().flatten().map(|tick| tick.price as f64));
+    let [before, behind] = sides(ticks, index, to.neighbours / 2);
+    let fill = |room: &mut Vec<f64>| {
+        room.clear();
+        room.extend(before.iter().chain(behind).map(|tick| tick.price as f64));
+    };
     let off = |room: &mut Vec<f64>| {
         let (mean, deviation) = trimmed(room, to.trimmed)?;
         Some(((price - mean).abs() / (to.deviations * deviation + granularity), mean))
     };
+    fill(room);
     let (mut score, mut mean) = off(room)?;
     if score <= 1.0 {
         // Two levels among them have a deviation that no error exceeds.
-        let [before, behind] = sides(ticks, index, to.neighbours / 2);
-        room.clear();
-        room.extend(before.iter().chain(behind).map(|tick| tick.price as f64));
+        fill(room);
         keep_level(room, before.len(), granularity)?;
         (score, mean) = off(room)?;
     }

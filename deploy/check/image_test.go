@@ -12,19 +12,19 @@ import (
 
 const workspace = "../.."
 
-func linesOf(t *testing.T, path string) []string {
+func textOf(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Split(string(text), "\n")
+	return string(text)
 }
 
 // The folders and files that the build's context has, by the file's lines: all is left out, and these are not.
 func inContext(t *testing.T) []string {
 	var let []string
-	for _, line := range linesOf(t, workspace+"/.dockerignore") {
+	for _, line := range strings.Split(textOf(t, workspace+"/.dockerignore"), "\n") {
 		if path, isLet := strings.CutPrefix(strings.TrimSpace(line), "!"); isLet {
 			let = append(let, path)
 		}
@@ -39,8 +39,7 @@ func isIn(context []string, path string) bool {
 }
 
 func members(t *testing.T) []string {
-	text := strings.Join(linesOf(t, workspace+"/Cargo.toml"), "\n")
-	list := regexp.MustCompile(`(?s)members = \[(.*?)\]`).FindStringSubmatch(text)
+	list := regexp.MustCompile(`(?s)members = \[(.*?)\]`).FindStringSubmatch(textOf(t, workspace+"/Cargo.toml"))
 	if list == nil {
 		t.Fatal("the workspace lists no members")
 	}
@@ -54,7 +53,7 @@ func members(t *testing.T) []string {
 // What the Dockerfile copies from the context, and where to.
 func copies(t *testing.T) [][2]string {
 	var all [][2]string
-	for _, line := range linesOf(t, workspace+"/Dockerfile") {
+	for _, line := range strings.Split(textOf(t, workspace+"/Dockerfile"), "\n") {
 		words := strings.Fields(line)
 		if len(words) < 3 || words[0] != "COPY" || strings.HasPrefix(words[1], "--from") {
 			continue
@@ -90,11 +89,7 @@ func TestTheBuildsContextHasWhatTheSourcesInclude(t *testing.T) {
 			if err != nil || entry.IsDir() || filepath.Ext(path) != ".rs" {
 				return err
 			}
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			product, _, hasTests := strings.Cut(string(text), "#[cfg(test)]\nmod tests {")
+			product, _, hasTests := strings.Cut(textOf(t, path), "#[cfg(test)]\nmod tests {")
 			if !hasTests && strings.Contains(product, "#[test]") {
 				// A module of tests alone.
 				return nil
@@ -129,10 +124,7 @@ func TestCargoTakesTheManifestsThatTheDockerfileCopiesFirst(t *testing.T) {
 		if !strings.HasSuffix(from, "Cargo.toml") && from != "Cargo.lock" {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(workspace, from))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := []byte(textOf(t, filepath.Join(workspace, from)))
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +133,7 @@ func TestCargoTakesTheManifestsThatTheDockerfileCopiesFirst(t *testing.T) {
 		}
 	}
 	// The commands of that layer, up to the build.
-	file := strings.Join(linesOf(t, workspace+"/Dockerfile"), "\n")
+	file := textOf(t, workspace+"/Dockerfile")
 	start := strings.Index(file, "RUN for crate in")
 	end := strings.Index(file[start:], "&& cargo build")
 	if start < 0 || end < 0 {

@@ -307,9 +307,9 @@ mod tests {
         Detection::new(Arc::new(Detectors { calendar, conditions, ..Detectors::default() }))
     }
 
-    /// A market of two partitions and five symbols: every 37th price is wrong, and the eighth now and
-    /// then too; there is one long silence; every 50th message is no tick. Some are ahead of their time. Some messages have a quote, conditions or a
-    /// number, in which there are holes and steps back.
+    /// A market of two partitions and five symbols: every 37th price is wrong, and the eighth now and then too; there
+    /// is one long silence; every 50th message is no tick. Some are ahead of their time. Some messages have a quote,
+    /// conditions or a number, in which there are holes and steps back.
     fn message(number: i64) -> String {
         if number % 50 == 49 {
             return "no tick".to_owned();

@@ -532,14 +532,15 @@ impl Store {
         };
         let verdict = Verdict::of(&error);
         self.forget();
+        let is_of_a_lock = verdict::is_of_a_lock(&error);
         // Where only the way was cut, nobody is to be ended for it: an index may take longer than the way holds.
-        self.is_held_up = verdict::is_of_a_lock(&error) || matches!(verdict, Verdict::TooMuch);
+        self.is_held_up = is_of_a_lock || matches!(verdict, Verdict::TooMuch);
         match verdict {
             Verdict::Refused(_) => self.keep_after_rollback(connection).await,
             // Before the pause: the server counts it as long as it is open.
             Verdict::TooMuch | Verdict::Other => drop(connection),
         }
-        if !verdict::is_of_a_lock(&error) {
+        if !is_of_a_lock {
             // A lock may be that of the try before, which nobody waits for any more.
             self.unanswered = 0;
         }

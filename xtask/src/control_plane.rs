@@ -62,12 +62,8 @@ fn program() -> Result<PathBuf> {
 
 fn build(into: &Path) -> Result<()> {
     println!("building a Kubernetes control plane by Go (7 minutes on two cores, once) ...");
-    for (name, text) in FILES {
-        files::write(&into.join(name), text)?;
-    }
-    let mut go = Command::new("go");
-    go.args(["build", "-trimpath", "-ldflags", &named(), "-o", "control-plane", "."]).current_dir(into);
-    go::build("the control plane", &mut go)
+    let mut go = go::building("control-plane", &FILES, into)?;
+    go::build("the control plane", go.args(["-trimpath", "-ldflags", &named()]))
 }
 
 /// Kubernetes' own build writes its version like this; without it, it would call itself 0.0.0.

@@ -1,9 +1,12 @@
 //! Programs of tests that are built by Go.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+
+use crate::files;
 
 /// Whether there is a Go 1 of this minor version or a newer one on the PATH.
 pub fn is_at_least(oldest: u32) -> bool {
@@ -14,6 +17,16 @@ pub fn is_at_least(oldest: u32) -> bool {
 /// 26 of `go1.26.8`.
 fn minor(version: &str) -> Option<u32> {
     version.trim().strip_prefix("go1.")?.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A `go` that builds `program` of the module that `files` are, by name and text, in the folder `into`.
+pub fn building(program: &str, files: &[(&str, &str)], into: &Path) -> Result<Command> {
+    for (name, text) in files {
+        files::write(&into.join(name), text)?;
+    }
+    let mut go = Command::new("go");
+    go.args(["build", "-o", program]).current_dir(into);
+    Ok(go)
 }
 
 /// Runs a `go` that builds `what`, without C.

@@ -1,11 +1,10 @@
 //! A schema registry for tests, built by Go into the cache: franz-go's, which nobody of this project wrote.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Result;
 
-use crate::{cache, files, go};
+use crate::{cache, go};
 
 /// To be changed with the files.
 const KEY: &str = "schema-registry-1";
@@ -35,10 +34,6 @@ pub fn program() -> Result<Option<PathBuf>> {
 
 fn build(into: &Path) -> Result<()> {
     println!("building a schema registry for tests by Go ...");
-    for (name, text) in FILES {
-        files::write(&into.join(name), text)?;
-    }
-    let mut go = Command::new("go");
-    go.args(["build", "-o", "schema-registry", "."]).current_dir(into).env("GOTOOLCHAIN", "local");
-    go::build("the schema registry", &mut go)
+    let mut go = go::building("schema-registry", &FILES, into)?;
+    go::build("the schema registry", go.env("GOTOOLCHAIN", "local"))
 }

@@ -188,14 +188,9 @@ impl State {
                 self.observe_in_time(tick, to, calendar, found);
             }
             Turn::Agreed(waiting) => {
-                for (number, one) in waiting.iter().enumerate() {
-                    if number == 0 {
-                        self.observe_in_time(one, to, calendar, found);
-                    } else {
-                        self.observe_time(one, market, to, calendar, found);
-                    }
-                }
-                self.observe_time(tick, market, to, calendar, found);
+                let mut waiting = waiting.iter();
+                waiting.next().into_iter().for_each(|first| self.observe_in_time(first, to, calendar, found));
+                waiting.chain([tick]).for_each(|one| self.observe_time(one, market, to, calendar, found));
             }
         }
     }
