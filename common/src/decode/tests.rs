@@ -853,6 +853,32 @@ fn a_date_in_digits_is_named_as_such_and_sends_nobody_to_another_flag() {
 }
 
 #[test]
+fn a_date_in_digits_is_no_tick_of_the_seventies_where_those_are_taken() {
+    let of = |unit| TimeRules { unit, oldest: Timestamp::from_micros(0), ..TimeRules::default() };
+    let mut decoder = Decoder::new(Rules { times: of(EpochUnit::Auto), ..Rules::default() }, NOW);
+    let value = |time: &str| format!(r#"{{"symbol":"A","price":1,"timestamp":{time}}}"#);
+    // The fast path has learned of numbers that may as well be dates.
+    for time in ["22000101", "20251306", "202506069900", "86400000"] {
+        assert!(decoder.decode(value(time).as_bytes(), &ALONE).is_ok(), "{time}");
+    }
+    for time in ["20240105", "\"20240105\"", "202401051030", "\"202401051030\""] {
+        let reject = decoder.decode(value(time).as_bytes(), &ALONE).unwrap_err();
+        assert_eq!(reject.reason, Reason::BadTimestamp, "{time}");
+        assert!(reject.detail.contains("a date in digits") && reject.detail.contains("--timestamp-unit"), "{reject}");
+    }
+    for (unit, time, expected) in [
+        (EpochUnit::S, "20240105", "1970-08-23T06:15:05Z"),
+        (EpochUnit::Ms, "202401051030", "1976-05-31T14:30:51.03Z"),
+    ] {
+        let mut pinned = Decoder::new(Rules { times: of(unit), ..Rules::default() }, NOW);
+        for _ in 0..2 {
+            let tick = pinned.decode(value(time).as_bytes(), &ALONE).unwrap().tick;
+            assert_eq!(tick.timestamp().to_string(), expected);
+        }
+    }
+}
+
+#[test]
 fn an_archived_line_tells_its_records_time() {
     let rules = Rules { timestamp_from: TimestampFrom::Record, ..Rules::default() };
     let mut decoder = Decoder::new(rules, NOW);
@@ -984,6 +1010,7 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
         2 => "\"?17[0-9]{11}\"?",
         1 => "17[0-9]{14}(\\.[0-9]{1,3})?",
         1 => "17[0-9]{17}",
+        1 => "(19|20|21)[0-9]{2}(0[0-9]|1[0-3])[0-3][0-9]([0-2][0-9][0-6][0-9])?",
         1 => "9[0-9]{18}",
         1 => "[0-9]{1,20}(\\.[0-9]{1,3})?(e[0-9])?",
         1 => "1\\.7[0-9]{8,18}E(9|12|15|18)",
@@ -1028,12 +1055,13 @@ proptest! {
             "sequence=n,conditions=q,bid=p", "conditions=conditions|volume,sequence=n|ts,ask=Close|ask",
         ])),
         zone: bool, record: bool, keyed: bool, unit in proptest::sample::select(vec![EpochUnit::Auto, EpochUnit::Ns]),
-        time: bool, nonpositive: bool, upper: bool,
+        time: bool, nonpositive: bool, upper: bool, old: bool,
     ) {
         let entries = map.map_or_else(Vec::new, |map| map.parse::<MapEntries>().unwrap().0);
+        let oldest = if old { Timestamp::from_micros(0) } else { TimeRules::OLDEST };
         let rules = Rules {
             mapping: Mapping::new(&entries),
-            times: TimeRules { unit, zone: zone.then(|| "America/New_York".parse().unwrap()), ..TimeRules::default() },
+            times: TimeRules { unit, zone: zone.then(|| "America/New_York".parse().unwrap()), oldest },
             symbol_from: if keyed { SymbolFrom::Key } else { SymbolFrom::Value },
             timestamp_from: if record { TimestampFrom::Record } else { TimestampFrom::Value },
             allow_nonpositive_prices: nonpositive,

@@ -47,7 +47,7 @@ impl Named for Preset {
             "alpaca",
             r#"Trades `{"S":"AAPL","p":201.5,"s":100,"t":".."}`, and bars with `o`, `h`, `l`, `c`, `v`"#,
         ),
-        (Self::Massive, "massive", r#"Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`"#),
+        (Self::Massive, "massive", r#"Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`, with `ds` before `s`"#),
         (Self::Cryptofeed, "cryptofeed", "Trades: `symbol`, `price`, `amount`, `timestamp` in seconds"),
         (
             Self::Yfinance,
@@ -76,8 +76,8 @@ impl Preset {
             Self::Kraken => "symbol=symbol,price=price|last,volume=qty,timestamp=timestamp",
             // A trade's conditions have the name of a bar's close.
             Self::Alpaca => "symbol=S,price=p,open=o,high=h,low=l,close=c,volume=s|v,timestamp=t,conditions=c",
-            // No sequence: `q` grows, and leaves numbers out.
-            Self::Massive => "symbol=sym,price=p,volume=s,timestamp=t,conditions=c",
+            // `ds` is the size with its fraction, which `s` has not. No sequence: `q` grows, and leaves numbers out.
+            Self::Massive => "symbol=sym,price=p,volume=ds|s,timestamp=t,conditions=c",
             Self::Cryptofeed => "symbol=symbol,price=price,volume=amount,timestamp=timestamp",
             Self::Yfinance => {
                 "symbol=symbol|Symbol|ticker|Ticker|id,timestamp=timestamp|Datetime|Date|datetime|date|time,\
@@ -101,7 +101,8 @@ impl Preset {
             Self::Kraken => Some("channel=trade|ticker"),
             Self::Alpaca => Some("T=t|b"),
             Self::Massive => Some("ev=T"),
-            Self::Finnhub | Self::Cryptofeed | Self::Yfinance | Self::AlphaVantage => None,
+            Self::Finnhub => Some("type=trade"),
+            Self::Cryptofeed | Self::Yfinance | Self::AlphaVantage => None,
         }
     }
 
