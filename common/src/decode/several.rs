@@ -8,7 +8,7 @@ const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
 const MAP: &str = "symbol=s,price=p,volume=v,timestamp=t";
 
 fn rules(each: &str, map: &str) -> Rules {
-    let mapping = Mapping::new(&map.parse::<MapEntries>().unwrap().0);
+    let mapping = Mapping::new(&map.parse::<MapEntries>().unwrap().paths);
     Rules { mapping, each: (!each.is_empty()).then(|| each.parse().unwrap()), ..Rules::default() }
 }
 

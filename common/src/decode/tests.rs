@@ -674,8 +674,8 @@ proptest! {
 }
 
 fn mapped(map: &str) -> Decoder {
-    let MapEntries(entries) = map.parse().unwrap();
-    Decoder::new(Rules { mapping: Mapping::new(&entries), ..Rules::default() }, NOW)
+    let MapEntries { paths, .. } = map.parse().unwrap();
+    Decoder::new(Rules { mapping: Mapping::new(&paths), ..Rules::default() }, NOW)
 }
 
 /// Open, high, low, close and volume.
@@ -789,10 +789,46 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
 }
 
 #[test]
+fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_something_else() {
+    let mut decoder = Decoder::new(Rules { symbol_from: SymbolFrom::ValueOrKey, ..Rules::default() }, NOW);
+    let mut read = |symbol: &str, key: Option<&str>| {
+        let value = format!(r#"{{{symbol}"price":2.5,"ts":1749218401}}"#);
+        let beside = Beside { key: key.map(str::as_bytes), ..ALONE };
+        let strict = decoder.decode_strictly(value.as_bytes(), &beside).map(|record| record.tick.symbol().to_string());
+        for _ in 0..2 {
+            let fast = decoder.decode(value.as_bytes(), &beside).map(|record| record.tick.symbol().to_string());
+            assert_eq!(fast, strict, "{value}");
+        }
+        strict
+    };
+    assert_eq!(read("\"symbol\":\"A\",", Some("K")).as_deref(), Ok("A"));
+    for symbol in ["", "\"symbol\":null,"] {
+        assert_eq!(read(symbol, Some("K")).as_deref(), Ok("K"));
+        assert_eq!(read(symbol, Some("\"BRK-B\"")).as_deref(), Ok("BRK-B"));
+    }
+    for (key, said) in [
+        ("17", "looks like a number"),
+        ("1749218401123", "looks like a number"),
+        ("2025-06-06", "looks like a time"),
+        ("2025-06-06T10:00:01Z", "looks like a time"),
+        ("10:00", "looks like a time"),
+        ("3f2b8c1e-0d4a-4c57-9e61-7a2f4b1c9d00", "looks like an id"),
+    ] {
+        let reject = read("", Some(key)).unwrap_err();
+        assert_eq!(reject.reason, Reason::BadSymbol, "{key}");
+        assert!(reject.detail.contains(said) && reject.detail.contains("--symbol-from key"), "{reject}");
+    }
+    for key in [None, Some("")] {
+        let reject = read("", key).unwrap_err();
+        assert!(reject.detail.starts_with("symbol is missing") && reject.detail.contains("no key"), "{reject}");
+    }
+}
+
+#[test]
 fn a_date_and_a_time_of_day_in_two_members_are_one_time() {
     let times = TimeRules { zone: "America/New_York".parse().ok(), ..TimeRules::default() };
     let map: MapEntries = "timestamp=date,time_of_day=time".parse().unwrap();
-    let mut decoder = Decoder::new(Rules { mapping: Mapping::new(&map.0), times, ..Rules::default() }, NOW);
+    let mut decoder = Decoder::new(Rules { mapping: Mapping::new(&map.paths), times, ..Rules::default() }, NOW);
     let mut time_of = |date: &str, time: &str| {
         let value = format!(r#"{{"symbol":"A","price":1,"date":{date},"time":{time}}}"#);
         let read = decoder.decode(value.as_bytes(), &ALONE).map(|record| record.tick.timestamp().to_string());
@@ -1054,15 +1090,16 @@ proptest! {
             "price=p", "price=q.p|p,symbol=q.s|s", "timestamp=t,symbol=s,price=p,volume=v", "open=open,close=Close,high=High",
             "sequence=n,conditions=q,bid=p", "conditions=conditions|volume,sequence=n|ts,ask=Close|ask",
         ])),
-        zone: bool, record: bool, keyed: bool, unit in proptest::sample::select(vec![EpochUnit::Auto, EpochUnit::Ns]),
+        zone: bool, record: bool, unit in proptest::sample::select(vec![EpochUnit::Auto, EpochUnit::Ns]),
         time: bool, nonpositive: bool, upper: bool, old: bool,
+        symbol_from in proptest::sample::select(vec![SymbolFrom::Value, SymbolFrom::Key, SymbolFrom::ValueOrKey]),
     ) {
-        let entries = map.map_or_else(Vec::new, |map| map.parse::<MapEntries>().unwrap().0);
+        let entries = map.map_or_else(Vec::new, |map| map.parse::<MapEntries>().unwrap().paths);
         let oldest = if old { Timestamp::from_micros(0) } else { TimeRules::OLDEST };
         let rules = Rules {
             mapping: Mapping::new(&entries),
             times: TimeRules { unit, zone: zone.then(|| "America/New_York".parse().unwrap()), oldest },
-            symbol_from: if keyed { SymbolFrom::Key } else { SymbolFrom::Value },
+            symbol_from,
             timestamp_from: if record { TimestampFrom::Record } else { TimestampFrom::Value },
             allow_nonpositive_prices: nonpositive,
             uppercase_symbols: upper,

@@ -78,6 +78,20 @@ pub(super) fn key_symbol<'a>(key: Option<&'a [u8]>, buffer: &'a mut String) -> R
     Ok(buffer)
 }
 
+/// As [`key_symbol`], where nobody has said that keys are symbols: what is plainly something else is none.
+pub(super) fn key_symbol_in_place<'a>(key: &'a [u8], buffer: &'a mut String) -> Result<&'a str, Reject> {
+    let symbol = key_symbol(Some(key), buffer)?;
+    let what = match symbol {
+        text if is_number(text) => "a number",
+        text if is_clock(text) || TimeRules::default().parse_text(text) != Err(TimeError::Malformed) => "a time",
+        text if text.len() > 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') => "an id",
+        text => return Ok(text),
+    };
+    let key = excerpt(symbol);
+    let detail = format!("symbol is missing, and the key {key} looks like {what} (if it is one: --symbol-from key)");
+    Err(Reject::new(Reason::BadSymbol, detail))
+}
+
 /// Whether a key may be JSON that is no plain text: a string in quotes, an object, an array, or null.
 pub(super) fn may_be_json(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'"' | b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n')) || key == b"null"

@@ -5,8 +5,10 @@ use super::trial::{Tally, Tried};
 use common::decode::{SymbolFrom, TimestampFrom};
 use service::cli::MessageArgs;
 
-/// A sentence for each of the flags that `before` had not.
-pub fn of_flags(args: &MessageArgs, before: &MessageArgs) -> Vec<String> {
+/// A sentence for each of the flags that `before` had not. `is_by_key`: a preset takes keys for symbols.
+pub fn of_flags(args: &MessageArgs, before: &MessageArgs, is_by_key: bool) -> Vec<String> {
+    let (symbol_from, timestamp_from) = args.sources();
+    let (symbol_before, timestamp_before) = before.sources();
     let is_some_zone = args.timestamp_zone.as_ref().is_some_and(|zone| zone.name() == SOME_ZONE);
     let said = [
         (
@@ -14,11 +16,11 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs) -> Vec<String> {
             "Name the zone in which the producer wrote its times.".to_owned(),
         ),
         (
-            args.timestamp_from == TimestampFrom::Record && before.timestamp_from != TimestampFrom::Record,
+            timestamp_from == TimestampFrom::Record && timestamp_before != TimestampFrom::Record,
             "A tick's time is its record's: a replay of the topic's messages has others.".to_owned(),
         ),
         (
-            args.symbol_from == SymbolFrom::Key && before.symbol_from != SymbolFrom::Key,
+            is_by_key || (symbol_from == SymbolFrom::Key && symbol_before != SymbolFrom::Key),
             "A tick's symbol is its record's key: see whether that is one.".to_owned(),
         ),
         (
