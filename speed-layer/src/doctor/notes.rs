@@ -17,11 +17,12 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, is_by_key: bool) -> Ve
         ),
         (
             timestamp_from == TimestampFrom::Record && timestamp_before != TimestampFrom::Record,
-            "A tick's time is its record's: a replay of the topic's messages has others.".to_owned(),
+            "A tick's time is its record's: a replay of the topic's messages has others, and the archive must hold it."
+                .to_owned(),
         ),
         (
             is_by_key || (symbol_from == SymbolFrom::Key && symbol_before != SymbolFrom::Key),
-            "A tick's symbol is its record's key: see whether that is one.".to_owned(),
+            "A tick's symbol is its record's key: see whether that is one, and whether the archive holds keys.".to_owned(),
         ),
         (
             args.map.is_some() && before.map.is_none(),
@@ -58,6 +59,13 @@ pub fn of_ticks(args: &MessageArgs, tally: &Tally, tried: &[Tried<'_>]) -> Vec<S
             ),
             None => "All times are midnights: right for days, and for nothing else.".to_owned(),
         });
+    }
+    if tally.ticks > 0 && tried.iter().any(|tried| tried.sample.value.trim_ascii_start().starts_with(b"[")) {
+        notes.push(
+            "Messages that are arrays as a whole are archived only where Connect wraps them: docs/message-format.md \
+             says how."
+                .to_owned(),
+        );
     }
     let is_lost = tally.lost_volumes > 0 && args.preset.is_none();
     if let Some(name) = tried.iter().find_map(|tried| tried.traits.volume.as_ref()).filter(|_| is_lost) {

@@ -495,6 +495,12 @@ mod tests {
             (r#"{"s":"A","p":1,"v":1,"t":1749218401123}"#, None, "--preset finnhub"),
             // Its `t` would be a time for another preset.
             (r#"{"e":"trade","s":"A","p":"1","q":"0.5","t":1499218401,"T":1749218401123}"#, None, "--preset binance"),
+            // No preset: whose zone it is is to be said.
+            (
+                r#"{"price":1,"time":"2025-06-06 10:00:00"}"#,
+                Some("A"),
+                "--symbol-from key --timestamp-zone America/New_York",
+            ),
             (r#"{"symbol":"CL","price":-37.63,"ts":1749218401}"#, None, "--allow-nonpositive-prices"),
             (
                 r#"{"symbol":"HSI","price":1,"date":"1986-12-31"}"#,
@@ -606,6 +612,18 @@ mod tests {
         ] {
             assert_eq!(flags(&[value]), Some((expected.to_owned(), 1)), "{value}");
         }
+    }
+
+    #[test]
+    fn what_doctor_cannot_see_of_the_archive_is_said() {
+        let notes = |value: &str, key: Option<&str>| {
+            let advice = advise(&MessageArgs::default(), &[sample(value, key)], NOW);
+            [advice.notes, advice.proposal.map(|proposal| proposal.notes).unwrap_or_default()].concat().join(" ")
+        };
+        assert!(notes(&format!("[{GOOD}]"), None).contains("only where Connect wraps them"));
+        let by_record = notes(r#"{"price":1}"#, Some("A"));
+        assert!(by_record.contains("archive holds keys") && by_record.contains("archive must hold it"), "{by_record}");
+        assert_eq!(notes(GOOD, None), "");
     }
 
     #[test]
@@ -728,6 +746,15 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_that_takes_the_key_for_a_symbol_says_so() {
+        let row = r#"{"timestamp":"2025-06-06 10:00:00","1. open":"1","2. high":"2","3. low":"1","4. close":"2","5. volume":"3"}"#;
+        let proposal = advise(&MessageArgs::default(), &[sample(row, Some("A"))], NOW).proposal.unwrap();
+        assert_eq!(command_line(&proposal.args), "--preset alpha-vantage");
+        assert!(proposal.notes.iter().any(|note| note.contains("record's key")), "{:?}", proposal.notes);
+        assert_eq!(proposed(&[sample(row, Some("order-1")), sample(row, Some(&"f".repeat(40)))]), None);
+    }
+
+    #[test]
     fn a_key_that_never_comes_again_is_no_symbol() {
         let with_keys = |key: fn(usize) -> String| -> Vec<Sample> {
             (0..20).map(|number| sample(r#"{"price":1,"ts":1749218401}"#, Some(&key(number)))).collect()
@@ -755,7 +782,9 @@ mod tests {
         let mut missed = Vec::new();
         for shape in shapes.filter(|shape| shape["tick"].is_string() && shape["flags"].is_array()) {
             let (value, key) = (shape["value"].as_str().unwrap(), shape["key"].as_str());
-            let flags = shape["flags"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap().to_owned());
+            // Of two ways to say the same the one with a flag for each thing.
+            let flags = shape["also"].as_array().or(shape["flags"].as_array());
+            let flags = flags.unwrap().iter().map(|flag| flag.as_str().unwrap().to_owned());
             let flags: Vec<String> = flags.collect();
             let of = |topic: &str| Sample { topic: topic.to_owned(), ..sample(value, key) };
             let samples = match shape["topic"].as_str() {

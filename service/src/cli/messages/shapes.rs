@@ -14,6 +14,9 @@ struct Shape {
     topic: Option<String>,
     #[serde(default)]
     flags: Vec<String>,
+    /// More flags that say the same.
+    #[serde(default)]
+    also: Vec<String>,
     /// Symbol, time, open, high, low, close and volume.
     tick: Option<String>,
     /// What the sentence for a person begins with, after the reason.
@@ -74,7 +77,11 @@ fn every_shape_is_the_tick_that_is_meant_or_says_why_it_is_none() {
     for shape in shapes() {
         let found = shape.decode(&shape.flags);
         match (&shape.tick, &shape.reason) {
-            (Some(tick), None) => assert_eq!(found.as_ref(), Ok(tick), "{}", shape.value),
+            (Some(tick), None) => {
+                assert_eq!(found.as_ref(), Ok(tick), "{}", shape.value);
+                let also = if shape.also.is_empty() { &shape.flags } else { &shape.also };
+                assert_eq!(shape.decode(also).as_ref(), Ok(tick), "{}", shape.value);
+            }
             (None, Some(reason)) => {
                 let reject = found.expect_err(&shape.value);
                 assert!(reject.to_string().starts_with(reason), "{}: {reject}", shape.value);
