@@ -199,7 +199,7 @@ fn of_those_meant(reading: &Reading, all: usize) -> String {
     match reading.other_kinds {
         0 => String::new(),
         _ if meant == 0 => ", as all are of other kinds".to_owned(),
-        _ => format!(", {} that are not of other kinds", share(reading.ticks, meant)),
+        _ => format!(", leaving other kinds aside {}", share(reading.ticks, meant)),
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
     fn messages_of_other_kinds_do_not_lessen_the_share() {
         let of = |ticks, other_kinds| of_those_meant(&Reading { ticks, other_kinds, ..Reading::default() }, 10);
         assert_eq!(of(6, 0), "");
-        assert_eq!(of(3, 6), ", 3 of 4 messages (75.0 %) that are not of other kinds");
+        assert_eq!(of(3, 6), ", leaving other kinds aside 3 of 4 messages (75.0 %)");
         assert_eq!(of(0, 10), ", as all are of other kinds");
     }
 
