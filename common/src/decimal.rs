@@ -260,7 +260,8 @@ mod tests {
             assert_eq!(parse_nanos(text), Err(DecimalError::NotExact), "{text}");
         }
         // No double is written with so many digits: somebody means them.
-        for text in ["150.720001220703125", "0.299999999999999988898", "1234567890.12345678901", "9.99999999999999999"] {
+        for text in ["150.720001220703125", "0.299999999999999988898", "1234567890.12345678901", "9.99999999999999999"]
+        {
             assert_eq!(parse_nanos(text), Err(DecimalError::NotExact), "{text}");
         }
         assert_eq!(parse_nanos("150.720001220000000000000"), Ok(150_720_001_220));

@@ -487,12 +487,7 @@ impl<'a> Strict<'_, 'a> {
         }
     }
 
-    fn find(
-        &self,
-        field: Field,
-        found: &Found<'a>,
-        outside: Outside<'_, 'a>,
-    ) -> Result<Option<&'a RawValue>, Reject> {
+    fn find(&self, field: Field, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<Option<&'a RawValue>, Reject> {
         let inside = found.fields.get(field)?;
         inside.map_or_else(|| outside.get(field), |raw| Ok(Some(raw)))
     }

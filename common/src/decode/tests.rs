@@ -903,10 +903,9 @@ fn a_date_in_digits_is_no_tick_of_the_seventies_where_those_are_taken() {
         assert_eq!(reject.reason, Reason::BadTimestamp, "{time}");
         assert!(reject.detail.contains("a date in digits") && reject.detail.contains("--timestamp-unit"), "{reject}");
     }
-    for (unit, time, expected) in [
-        (EpochUnit::S, "20240105", "1970-08-23T06:15:05Z"),
-        (EpochUnit::Ms, "202401051030", "1976-05-31T14:30:51.03Z"),
-    ] {
+    for (unit, time, expected) in
+        [(EpochUnit::S, "20240105", "1970-08-23T06:15:05Z"), (EpochUnit::Ms, "202401051030", "1976-05-31T14:30:51.03Z")]
+    {
         let mut pinned = Decoder::new(Rules { times: of(unit), ..Rules::default() }, NOW);
         for _ in 0..2 {
             let tick = pinned.decode(value(time).as_bytes(), &ALONE).unwrap().tick;

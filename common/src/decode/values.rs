@@ -141,10 +141,10 @@ pub(super) fn timestamp(raw: &RawValue, rules: &Rules, bounds: TimeBounds) -> Re
 fn number_since_1970(number: &str, unit: EpochUnit, bounds: TimeBounds) -> Result<Timestamp, &'static str> {
     let instant = unit.parse(number).ok_or("is beyond all times that can be meant (--timestamp-unit)")?;
     match is_date_in_digits(number) {
-        true if unit == EpochUnit::Auto && bounds.contain(instant) => {
-            Err("is a date in digits, which the producer must write as 2025-06-06; or if it is a number since 1970, say \
-                 of what with --timestamp-unit")
-        }
+        true if unit == EpochUnit::Auto && bounds.contain(instant) => Err(
+            "is a date in digits, which the producer must write as 2025-06-06; or if it is a number since 1970, say \
+                 of what with --timestamp-unit",
+        ),
         true if !bounds.contain(instant) => {
             Err("is a date in digits, and no number since 1970: the producer must write it as 2025-06-06")
         }
@@ -187,10 +187,7 @@ fn is_date_in_digits(number: &str) -> bool {
     let is_within = |range, (first, last)| part(range).is_none_or(|part| (first..=last).contains(&part));
     let is_date = is_within(0..4, (1900, 2199)) && is_within(4..6, (1, 12)) && is_within(6..8, (1, 31));
     let is_clock = is_within(8..10, (0, 23)) && is_within(10..12, (0, 59)) && is_within(12..14, (0, 60));
-    matches!(number.len(), 8 | 12 | 14 | 17)
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-        && is_date
-        && is_clock
+    matches!(number.len(), 8 | 12 | 14 | 17) && number.bytes().all(|byte| byte.is_ascii_digit()) && is_date && is_clock
 }
 
 fn bad_time(reason: Reason, written: &str, what: &str) -> Reject {

@@ -22,7 +22,8 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, is_by_key: bool) -> Ve
         ),
         (
             is_by_key || (symbol_from == SymbolFrom::Key && symbol_before != SymbolFrom::Key),
-            "A tick's symbol is its record's key: see whether that is one, and whether the archive holds keys.".to_owned(),
+            "A tick's symbol is its record's key: see whether that is one, and whether the archive holds keys."
+                .to_owned(),
         ),
         (
             args.map.is_some() && before.map.is_none(),

@@ -34,7 +34,12 @@ impl Report<'_> {
         let all = self.sampled.samples.len();
         match all {
             0 => writeln!(to, "There is no message to look at.")?,
-            _ => writeln!(to, "With the flags as they are, {} are ticks{}.", share(self.reading.ticks, all), of_those_meant(self.reading, all))?,
+            _ => writeln!(
+                to,
+                "With the flags as they are, {} are ticks{}.",
+                share(self.reading.ticks, all),
+                of_those_meant(self.reading, all)
+            )?,
         }
         self.write_reading(to)?;
         write_notes(to, &self.advice.notes)?;

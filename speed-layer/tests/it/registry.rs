@@ -4,8 +4,8 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use testing::{
-    Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden, avro_bytes, avro_long,
-    eventually, framed, stack,
+    Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden, avro_bytes,
+    avro_long, eventually, framed, stack,
 };
 
 const TRADE: &str = r#"{"type":"record","name":"Trade","namespace":"test","fields":[

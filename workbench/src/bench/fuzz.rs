@@ -59,7 +59,13 @@ fn rules(shape: Shape, is_loose: bool) -> Rules {
         return rules;
     }
     let times = TimeRules { oldest: Timestamp::from_micros(0), ..rules.times };
-    Rules { times, symbol_from: SymbolFrom::ValueOrKey, allow_nonpositive_prices: true, uppercase_symbols: true, ..rules }
+    Rules {
+        times,
+        symbol_from: SymbolFrom::ValueOrKey,
+        allow_nonpositive_prices: true,
+        uppercase_symbols: true,
+        ..rules
+    }
 }
 
 /// Reads values of a shape in both ways; gives how many were ticks.

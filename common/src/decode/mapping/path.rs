@@ -145,7 +145,9 @@ impl MapEntries {
             (Field::Symbol, Source::Topic) if !has_members => self.symbol_from = Some(SymbolFrom::Topic),
             (Field::Timestamp, Source::Record) if !has_members => self.timestamp_from = Some(TimestampFrom::Record),
             (Field::Symbol, Source::Topic) | (Field::Timestamp, Source::Record) => {
-                return Err(format!("{path} stands alone: with members beside it nobody knew which of them {field} is"));
+                return Err(format!(
+                    "{path} stands alone: with members beside it nobody knew which of them {field} is"
+                ));
             }
             _ => return Err(format!("{field} cannot come from {}: a member of that name is {path}", &*path.0[0])),
         }

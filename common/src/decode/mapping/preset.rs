@@ -47,7 +47,11 @@ impl Named for Preset {
             "alpaca",
             r#"Trades `{"S":"AAPL","p":201.5,"s":100,"t":".."}`, and bars with `o`, `h`, `l`, `c`, `v`"#,
         ),
-        (Self::Massive, "massive", r#"Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`, with `ds` before `s`"#),
+        (
+            Self::Massive,
+            "massive",
+            r#"Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`, with `ds` before `s`"#,
+        ),
         (Self::Cryptofeed, "cryptofeed", "Trades: `symbol`, `price`, `amount`, `timestamp` in seconds"),
         (
             Self::Yfinance,
