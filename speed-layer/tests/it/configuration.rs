@@ -1,3 +1,5 @@
+//! Settings that are wrong end the process with a sentence.
+
 use crate::scene::{PATIENCE, Scene};
 use std::time::Duration;
 use testing::Child;

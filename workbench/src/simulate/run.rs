@@ -1,3 +1,5 @@
+//! `workbench simulate`: its flags, and messages at a steady rate or as fast as may be.
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
