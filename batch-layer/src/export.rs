@@ -86,7 +86,7 @@ impl Export {
         blocking(move || output.map_or(Ok(()), |output| output.finish(is_replaced))).await?;
         let (ticks, raw) = (counted(self.ticks, "tick"), self.from_raw);
         let (hours, lake) = (counted(self.from_lake + raw, "hour"), counted(self.from_lake, "hour"));
-        tracing::info!("{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects");
+        tracing::info!(ticks = self.ticks, "{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects");
         match self.wanting.first() {
             None => Ok(()),
             Some(first) => {
@@ -110,6 +110,8 @@ impl Export {
         let Some(first) = folders.first() else { return Ok(()) };
         let (location, count) = (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
         tracing::warn!(
+            folders = folders.len(),
+            first = first.prefix,
             "{count} objects that are new or have changed since batch-layer looked, {location}{} the first: nothing is \
              exported of them. Run batch-layer for those hours (--from, --to), and export again",
             first.prefix

@@ -156,6 +156,10 @@ fn report(counts: &Counts, started: Instant) {
         hours => format!(" ({hours} of them from {} of the lake)", counted(counts.lake_objects_read, "object")),
     };
     tracing::info!(
+        hours_computed = counts.hours_computed,
+        hours_failed = counts.hours_failed,
+        objects_read = counts.objects_read,
+        ticks = counts.ticks,
         "{} hours computed{of_lake}, {} failed; {} objects read ({}), {} ticks, {} duplicates ({} in conflict), {} rejected \
          lines, {} summaries without a volume; {:.1} s",
         counts.hours_computed,

@@ -55,7 +55,7 @@ impl Asked {
         if self.is_default && !known.is_compared {
             return Err(Failure::Partial(found));
         }
-        tracing::info!("{found}");
+        tracing::info!(from = %start, to = %end, "{found}");
         Ok(())
     }
 

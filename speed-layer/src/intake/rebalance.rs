@@ -153,7 +153,7 @@ impl Intake {
                 .map_err(|error| rejoin(format!("beginning {at} at {next}: {error}")))?;
         }
         let text = partitions.iter().map(|(at, next)| format!("{at}@{next}")).collect::<Vec<_>>().join(" ");
-        tracing::info!("assigned partitions (with next offsets): {text}");
+        tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");
         kafka::take_up(&self.consumer, &list).map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
         self.shared.health.group.set(true);
         Ok(())
@@ -239,7 +239,8 @@ impl Intake {
             let at = TopicPartition { topic: element.topic().to_owned(), partition: element.partition() };
             self.shared.metrics.forget_lag(&at);
         }
-        tracing::info!("gave up partitions: {}", names(partitions));
+        let names = names(partitions);
+        tracing::info!(partitions = names, "gave up partitions: {names}");
         kafka::release(&self.consumer, &taken_up);
         if are_lost {
             self.shared.health.group.set(false);

@@ -39,6 +39,15 @@ async fn a_topic_that_kafka_cannot_have_is_a_wrong_flag() {
 }
 
 #[tokio::test]
+async fn the_last_line_for_a_collector_has_the_exit_code_beside_the_sentence() {
+    let scene = Scene::new(1).await;
+    let line = last_words(scene.start(&["--log-format", "json", "--topic", "^(a"])).await;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((line["level"].as_str(), line["exit_code"].as_i64()), (Some("ERROR"), Some(2)), "{line}");
+    assert!(line["message"].as_str().unwrap().contains("regular expression"), "{line}");
+}
+
+#[tokio::test]
 async fn flags_of_which_one_has_no_effect_beside_another_are_refused_with_both_names() {
     let scene = Scene::new(1).await;
     let flags = ["--timestamp-from", "record", "--map", "timestamp=T"];
