@@ -52,7 +52,7 @@ fn read_all(consumer: &kafka::Consumer, topic: &str, messages: u64) -> anyhow::R
                     queue.forward(consumer, topic, id);
                 }
                 partitions.set_all_offsets(Offset::Beginning)?;
-                kafka::take_up(consumer, &partitions)?;
+                kafka::assign(consumer, &partitions)?;
             }
         }
         queue.drain(WAIT, AT_ONCE, |polled| count += u64::from(matches!(polled, Polled::Message(_))));
