@@ -18,7 +18,7 @@ use crate::lake::gather::Gathered;
 use crate::reader::{Others, Reader};
 use crate::stop::stopped_exporting;
 use args::Range;
-use hours::Known;
+use hours::KnownHour;
 use output::{Output, ReaderGone, SeveralTopics};
 use rustc_hash::FxHashSet;
 use service::Failure;
@@ -159,7 +159,7 @@ impl Export {
 
 /// What is the matter with an hour of which `ticks` were found. `has_lost_lake`: what the lake had of it is no longer
 /// there, or is another. `location`: of the store.
-fn lack(known: &Known, (ticks, has_lost_lake): (u64, bool), location: String) -> Option<String> {
+fn lack(known: &KnownHour, (ticks, has_lost_lake): (u64, bool), location: String) -> Option<String> {
     if !known.is_of(&location) {
         let other = &known.location;
         return Some(format!("it was computed from {other}, and this is {location} (--bucket): not exported"));
