@@ -8,7 +8,7 @@
 //! locks, but those of a transaction, which a pooler cannot leak. They are taken in one order: [`Hold`], the rows of an hour,
 //! then [`queue`].
 
-use crate::cli::DatabaseOptions;
+use crate::flags::DatabaseOptions;
 use crate::index::Index;
 use crate::stop::stopped;
 use service::Failure;

@@ -2,9 +2,10 @@
 
 use crate::archive::Store;
 use crate::bulk::{self, Bulk};
-use crate::cli::{Args, Plan};
+use crate::cli::Args;
 use crate::completeness;
 use crate::dry_run;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;

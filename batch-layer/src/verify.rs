@@ -32,7 +32,7 @@ pub use args::VerifyArgs;
 pub(crate) use holdings::{Holdings, HourHoldings, difference};
 
 use crate::archive::Store;
-use crate::cli::Plan;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::look::Look;

@@ -1,7 +1,7 @@
 //! How far back there is anything to compare.
 
 use crate::archive::{PrefixTemplate, Store, StoreError};
-use crate::cli::Plan;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::work::folders::OLDEST;
