@@ -14,7 +14,6 @@ use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueue, 
 use crate::kafka_watch::KafkaWatch;
 use crate::partition::Event;
 use crate::registry;
-use crate::session::Ended;
 use crate::source::TopicPartition;
 use crate::writer::{self, Writers};
 use anyhow::anyhow;
@@ -30,6 +29,9 @@ use std::time::{Duration, Instant};
 
 /// The longest that a poll may wait for a message.
 const IDLE: Duration = Duration::from_millis(100);
+/// How long a shutdown waits for what is decoded to be written. Longer would be killed by most supervisors; what is
+/// not written then is still in Kafka.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How often a stalled intake polls all the same: the group must see it alive.
 const STALLED_POLL: Duration = Duration::from_secs(1);
 /// How often Kafka is told the offsets; monitors need no more.
@@ -47,6 +49,13 @@ const HELD_UP: Duration = Duration::from_secs(15);
 /// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only look like a registry's
 /// name others in each message.
 const ASKED_AT_ONCE: usize = 100;
+
+/// Why a session is over.
+pub enum Ended {
+    Shutdown,
+    /// A new session can go on from the stored offsets; the text says why this one could not.
+    Rejoin(String),
+}
 
 /// Why the intake cannot go on.
 enum Interrupt {
@@ -354,7 +363,7 @@ impl Intake {
     }
 
     fn finish(&mut self) -> Interrupt {
-        match self.drain(crate::session::DRAIN_TIMEOUT) {
+        match self.drain(DRAIN_TIMEOUT) {
             Err(Interrupt::Failed(failure)) => Interrupt::Failed(failure),
             Ok(()) | Err(Interrupt::Ended(_)) => {
                 if self.writers.in_flight() > 0 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::stack::ports;
-use crate::{build, cache, interrupt, python, setup, test, workbench};
+use crate::{build, cache, interrupt, process, python, setup, workbench};
 
 /// Spark with its server, as PyPI has it: 435 MB.
 const PACKAGE: &str = "pyspark==4.3.0";
@@ -61,7 +61,7 @@ pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     let mut cargo = build::cargo();
     cargo.args(["run", "--quiet", "--release", "--package", "batch-layer", "--example", "spark", "--"]);
     if workbench::asks_for_help(arguments) {
-        return Ok(test::exit_code(cargo.args(arguments).status().context("cannot run cargo")?));
+        return Ok(process::exit_code(cargo.args(arguments).status().context("cannot run cargo")?));
     }
     let folder = std::env::temp_dir().join(format!("stock-lambda-spark-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -72,7 +72,7 @@ pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     let status = cargo.args(arguments).status().context("cannot run cargo")?;
     drop((spark, sail, cluster));
     let _ = fs::remove_dir_all(&folder);
-    Ok(test::exit_code(status))
+    Ok(process::exit_code(status))
 }
 
 /// A cluster that Spark starts by itself: a master, two workers of one core, and a server that works through them.

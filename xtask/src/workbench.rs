@@ -8,9 +8,9 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use crate::build::{self, Profile};
+use crate::process;
 use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, Stack, UpOptions};
-use crate::test;
 
 /// Replaces this process by `workbench COMMAND ARGUMENTS`, with the environment of the stack in `dir` where one runs.
 pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
@@ -52,7 +52,7 @@ fn on_own_stack(workbench: Command) -> Result<ExitCode> {
     let options = UpOptions { store: None, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
     let owned = OwnedStack::start(&folder, &options)?;
     let status = owned.stack().run_program("workbench", workbench).map_err(|error| owned.fail(error))?;
-    Ok(test::exit_code(status))
+    Ok(process::exit_code(status))
 }
 
 #[cfg(test)]
