@@ -1,7 +1,8 @@
 //! [`Bulk`]: what may read many objects at once in the reader's place.
 
 use crate::archive::{Object, Store, StoreOptions};
-use crate::cli::{Args, EngineKind};
+use crate::cli::Args;
+use crate::flags::EngineKind;
 use crate::reader::Reader;
 use crate::scan::Scan;
 #[cfg(feature = "spark")]

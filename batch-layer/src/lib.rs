@@ -13,6 +13,7 @@ pub mod completeness;
 pub mod dry_run;
 pub mod engine;
 pub mod export;
+mod flags;
 pub mod hour;
 pub mod index;
 pub mod indicators;

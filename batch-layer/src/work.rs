@@ -15,9 +15,10 @@ mod stretch;
 
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::bulk::Bulk;
-use crate::cli::{Args, Plan};
+use crate::cli::Args;
 use crate::completeness;
 use crate::engine::Engine;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::covered;

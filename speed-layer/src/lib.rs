@@ -38,6 +38,7 @@ pub use store::{DayPartitions, write_ticks};
 
 use common::decode::ProvenanceNames;
 use health::Health;
+use intake::Ended;
 use metrics::Metrics;
 use outage::Outage;
 use presence::Presence;
@@ -45,7 +46,6 @@ use registry::Registry;
 use service::Failure;
 use service::failure::one_line;
 use service::pg::{Database, Migrations};
-use session::Ended;
 use source::{SourceId, TopicIdentity};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -8,6 +8,7 @@ mod model;
 mod offsets;
 mod sources;
 mod statements;
+mod table;
 mod transaction;
 mod verdict;
 
@@ -24,7 +25,7 @@ use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
 use common::Timestamp;
 use limits::Limits;
-use offsets::Moved;
+use offsets::{Moved, Outcome};
 use service::failure::one_line;
 use service::{Failure, pg};
 use sqlx::PgConnection;
@@ -32,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use transaction::{Outcome, Table};
+use table::Table;
 use verdict::Verdict;
 
 /// How long a question may take that needs no lock.

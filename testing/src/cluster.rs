@@ -1,3 +1,5 @@
+//! [`TestCluster`]: two brokers of a test's own, of which one may die.
+
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! [`TestRegistry`]: a schema registry of a test's own.
+
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! [`TestTopic`]: a topic of a test's own.
+
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};

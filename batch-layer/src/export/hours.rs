@@ -22,7 +22,7 @@ const LONG_HOURS: usize = 500;
 
 /// What the tables say of an hour.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownHour {
     /// `None` where it was not computed.
     pub ticks: Option<u64>,
     pub computed_at: Option<Timestamp>,
@@ -36,7 +36,7 @@ pub struct Known {
     pub lack: Option<String>,
 }
 
-impl Known {
+impl KnownHour {
     /// Whether it is of the archive at this location.
     #[must_use]
     pub fn is_of(&self, location: &str) -> bool {
@@ -76,7 +76,7 @@ pub async fn with_ticks(index: &mut Index, hours: &Range<Hour>) -> Result<BTreeS
 }
 
 /// What the tables say of an hour now.
-pub async fn known(index: &mut Index, hour: Hour) -> Result<Known, Failure> {
+pub async fn known(index: &mut Index, hour: Hour) -> Result<KnownHour, Failure> {
     let row = pg::query(
         "select b.ticks, b.computed_at, coalesce(b.gone_objects, 0) > 0 as has_expired,
                 coalesce(b.location, '') as location,
@@ -91,8 +91,8 @@ pub async fn known(index: &mut Index, hour: Hour) -> Result<Known, Failure> {
     row.and_then(|row| known_of(&row)).map_err(|error| index.failed("reading computed hours in", error))
 }
 
-fn known_of(row: &PgRow) -> Result<Known, sqlx::Error> {
-    Ok(Known {
+fn known_of(row: &PgRow) -> Result<KnownHour, sqlx::Error> {
+    Ok(KnownHour {
         ticks: row.try_get::<Option<i64>, _>("ticks")?.map(i64::cast_unsigned),
         computed_at: row.try_get("computed_at")?,
         has_expired: row.try_get("has_expired")?,

@@ -171,7 +171,8 @@ impl Compaction {
                 return Err(stopped());
             }
             if let Some(why) = self.try_hour(candidate).await? {
-                tracing::warn!("hour {}: not written to the lake: {why}", candidate.hour);
+                let hour = candidate.hour;
+                tracing::warn!(%hour, error = why, "hour {hour}: not written to the lake: {why}");
                 failed.push(candidate.hour);
             }
         }
@@ -205,7 +206,13 @@ impl Compaction {
         let Counts { hours_computed, ticks, bytes_read, .. } = self.counts;
         let (read, written) = (size(bytes_read), size(self.written));
         let hours = counted(hours_computed.into(), "hour");
-        tracing::info!("{hours} written to the lake: {ticks} ticks, {read} read, {written} written");
+        tracing::info!(
+            hours = hours_computed,
+            ticks,
+            bytes_read,
+            bytes_written = self.written,
+            "{hours} written to the lake: {ticks} ticks, {read} read, {written} written"
+        );
     }
 
     /// Writes an hour; gives why that cannot be done.
@@ -316,7 +323,7 @@ impl Compaction {
                 );
                 return Err(Obstacle::Because(why));
             }
-            tracing::warn!("hour {hour}: {what} is replaced: it holds none but the hour's ticks");
+            tracing::warn!(%hour, key = &*object.key, "hour {hour}: {what} is replaced: it holds none but the hour's ticks");
             let (key, source) = (object.key.to_string(), topic.to_owned());
             replaceable.push(LakeObject { key, source, size: object.size, seen });
         }
@@ -382,7 +389,7 @@ fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
         let mut hours = candidates.clone().filter(|candidate| candidate.standing == standing);
         if let Some(first) = hours.next() {
             let count = inflected(hours.count() as u64 + 1, "hour[s] [is|are] not written to the lake");
-            tracing::warn!("{count}, the first {}: {why}", first.hour);
+            tracing::warn!(first = %first.hour, error = why, "{count}, the first {}: {why}", first.hour);
         }
     };
     say(Standing::Unready, "they are not complete, or wait for batch-layer (hour_completeness tells why)");

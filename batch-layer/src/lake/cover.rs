@@ -89,6 +89,8 @@ impl Cover<'_> {
                 Ok(_) => covered::retract(self.index, &[key]).await?,
                 Err(StoreError::Moved) => self.forget(vec![key]).await?,
                 Err(error) => tracing::warn!(
+                    key,
+                    %error,
                     "{}{key} was about to be deleted when a run ended, and nothing tells whether it was: {error}",
                     self.store.location()
                 ),
@@ -138,9 +140,11 @@ impl Cover<'_> {
             return print(&text).map_err(Failure::Infrastructure);
         }
         for (why, count) in done.kept.iter().filter(|(_, count)| **count > NAMED) {
-            tracing::info!("{} not deleted: {why}", inflected(count - NAMED, "more raw object[s] [is|are]"));
+            let (more, what) = (count - NAMED, "more raw object[s] [is|are]");
+            tracing::info!(objects = more, error = why, "{} not deleted: {why}", inflected(more, what));
         }
-        tracing::info!("{count} deleted, whose ticks the lake has: {bytes}");
+        let (objects, deleted) = (done.deleted, done.bytes);
+        tracing::info!(objects, bytes = deleted, "{count} deleted, whose ticks the lake has: {bytes}");
         Ok(())
     }
 
@@ -262,7 +266,7 @@ impl Cover<'_> {
             return print(&format!("keep    {location}{key}: {why}\n")).map_err(Failure::Infrastructure);
         }
         if *count <= NAMED {
-            tracing::info!("{location}{key} is not deleted: {why}");
+            tracing::info!(key = &**key, error = why, "{location}{key} is not deleted: {why}");
         }
         Ok(())
     }
@@ -298,7 +302,7 @@ impl Cover<'_> {
                 }
                 Err((why, is_there)) => {
                     let what = format!("{}{key} was not deleted: {why}", self.store.location());
-                    tracing::warn!("{what}");
+                    tracing::warn!(key, error = %why, "{what}");
                     done.failed.push(what);
                     left.extend(is_there.then_some(key));
                 }

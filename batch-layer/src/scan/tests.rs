@@ -1,3 +1,5 @@
+//! Objects of every form, scanned.
+
 use super::trickle::Trickle;
 use super::*;
 use base64::Engine;

@@ -4,7 +4,7 @@ use super::holdings::{Holdings, HourHoldings, are_few, of_object};
 use super::lost::Places;
 use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
 use crate::checksum::Content;
-use crate::cli::Plan;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::lake::covered;

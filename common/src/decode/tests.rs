@@ -1,3 +1,5 @@
+//! What is a tick, what is rejected, and that both paths say the same.
+
 use super::*;
 use crate::Volume;
 use crate::timestamp::{EpochUnit, TimeRules};

@@ -1,9 +1,11 @@
 //! What a person should look at in ticks that flags make.
 
-use super::propose::SOME_ZONE;
 use super::trial::{Tally, Tried};
 use common::decode::{SymbolFrom, TimestampFrom};
 use service::cli::MessageArgs;
+
+/// Whose zone it is nobody but a person knows.
+pub const SOME_ZONE: &str = "America/New_York";
 
 /// A sentence for each of the flags that `before` had not. `is_by_key`: a preset takes keys for symbols.
 pub fn of_flags(args: &MessageArgs, before: &MessageArgs, is_by_key: bool) -> Vec<String> {

@@ -5,7 +5,7 @@
 
 use super::anatomy::{parse, ways};
 use super::guess::{Guess, guess};
-use super::notes;
+use super::notes::{self, SOME_ZONE};
 use super::reading::Reading;
 use super::sampling::Sample;
 use super::trial::{Outcome, Tally, Tried, outcomes};
@@ -26,9 +26,6 @@ const TRIED_BYTES: usize = 256 << 10;
 const WAYS: usize = 3;
 /// What guards against nonsense is lifted where so large a part of the messages needs it: a tenth.
 const GOOD_SHARE: usize = 10;
-/// Whose zone it is nobody but a person knows.
-pub const SOME_ZONE: &str = "America/New_York";
-
 /// Flags, and what they would reach.
 #[derive(Debug, Clone)]
 pub struct Proposal {

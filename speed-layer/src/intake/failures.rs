@@ -190,7 +190,7 @@ impl Intake {
             return;
         }
         if self.absent.get(topic) != Some(&text) {
-            tracing::warn!("{text}");
+            tracing::warn!(topic, "{text}");
             self.absent.insert(topic.to_owned(), text);
         }
     }

@@ -104,7 +104,7 @@ impl Intake {
             )
         });
         if let Some(why) = found.as_ref().filter(|_| self.stranger.is_none()) {
-            tracing::error!("{why}");
+            tracing::error!(group = config.group_id, "{why}");
         }
         self.stranger = found;
     }

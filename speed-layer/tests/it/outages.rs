@@ -1,3 +1,5 @@
+//! PostgreSQL or Kafka is away, full or locked.
+
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::process::Command;
 use std::time::{Duration, Instant};

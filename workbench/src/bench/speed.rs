@@ -1,5 +1,6 @@
 //! `bench speed`.
 
+use super::backlog::Backlog;
 use super::consuming::cpu_of_consuming;
 use super::process::{Measured, Usage};
 use super::{median, rounded, rows, without_tls};
@@ -27,20 +28,6 @@ pub struct SpeedArgs {
     /// Messages a batch, on both sides.
     #[arg(long, default_value_t = 50_000)]
     batch_rows: u32,
-}
-
-/// What is to be drained, and how.
-#[derive(Clone, Copy)]
-pub(super) struct Backlog<'a> {
-    pub topic: &'a TestTopic,
-    pub messages: u64,
-    pub batch_rows: u32,
-    /// Instances.
-    pub workers: u32,
-    /// Connections that each writes through.
-    pub writers: u32,
-    /// How its values are read.
-    pub reading: &'a [&'a str],
 }
 
 /// What one drain took.

@@ -7,13 +7,13 @@ use anyhow::Result;
 
 use super::s3;
 use crate::process::detached;
-use crate::{cache, go, setup};
+use crate::{cache, files, go};
 
 /// The last release; the module proxy knows releases by commit only.
 const VERSION: &str = "v0.0.0-20260212201848-7aac2a2c5b7c";
 
 pub fn program() -> Result<PathBuf> {
-    if let Some(path) = setup::on_path("minio") {
+    if let Some(path) = files::on_path("minio") {
         return Ok(path);
     }
     let dir = cache::entry(&format!("minio-{VERSION}"), build)?;

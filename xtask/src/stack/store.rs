@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::{Stack, minio, s3, s3proxy};
-use crate::setup;
+use crate::files;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -21,7 +21,7 @@ pub const BUCKET: &str = "stock-data";
 
 /// The store asked for; otherwise MinIO where it is installed.
 pub fn store_or_default(asked: Option<StoreKind>) -> StoreKind {
-    asked.unwrap_or_else(|| match setup::on_path("minio") {
+    asked.unwrap_or_else(|| match files::on_path("minio") {
         Some(_) => StoreKind::Minio,
         None => StoreKind::S3proxy,
     })
