@@ -1,7 +1,6 @@
 //! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client of its own, so that
 //! a partition without a leader holds up no other, and the end of a session no answer.
 
-use super::members::{Member, members};
 use super::readable::{first_readable, may_read};
 use crate::config::Config;
 use crate::handover::Watermarks;
@@ -10,6 +9,7 @@ use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use service::Failure;
 use service::kafka::Quiet;
+use service::kafka::group::{Member, Untold, members};
 use service::kafka::topic_id::{self, Description, NoDescription};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -51,6 +51,8 @@ pub enum Finding {
     Topic(TopicIdentity, u64),
     /// Who is in the group, now and then.
     Members(Vec<Member>),
+    /// Who is in the group cannot be asked; in the client's words.
+    MembersRefused(String),
     /// The brokers know no topic of this name.
     Missing(String),
     /// The brokers do not tell this user about the topic of this name; in their words.
@@ -273,9 +275,7 @@ impl Asker {
     }
 
     fn do_brokers_answer(&mut self) -> bool {
-        // Of one topic: a cluster may have thousands.
-        let topic = self.config.named_topics().next().unwrap_or("__consumer_offsets");
-        let is_answer = self.client.fetch_metadata(Some(topic), PATIENCE).is_ok();
+        let is_answer = self.client.fetch_metadata(Some(self.config.any_topic()), PATIENCE).is_ok();
         self.note_answer(is_answer);
         is_answer
     }
@@ -287,15 +287,16 @@ impl Asker {
     }
 
     fn look_at_members(&mut self) -> Option<Finding> {
-        let found = members(&self.client, &self.config.group_id, PATIENCE);
-        self.note_answer(found.is_ok());
+        let found = members(&self.client, &self.config.group_id, self.config.any_topic(), PATIENCE);
+        self.note_answer(!matches!(found, Err(Untold::Unanswered(_))));
         match found {
             Ok(members) => {
                 tracing::debug!("Kafka names {} members of the group", members.len());
                 Some(Finding::Members(members))
             }
-            Err(error) => {
-                tracing::debug!("Kafka names 0 members of the group: {error}");
+            Err(Untold::Refused(why)) => Some(Finding::MembersRefused(why)),
+            Err(Untold::Unanswered(why)) => {
+                tracing::debug!("Kafka names 0 members of the group: {why}");
                 None
             }
         }
