@@ -157,3 +157,25 @@ unsafe fn assigned(assignment: *const c::rd_kafka_MemberAssignment_t) -> Vec<(St
         (0..count).map(|index| &*(*list).elems.add(index)).map(|at| (text(at.topic), at.partition)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::Quiet;
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+
+    fn consumer(brokers: &str) -> BaseConsumer<Quiet> {
+        ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", "g").create_with_context(Quiet).unwrap()
+    }
+
+    /// The mock knows neither question.
+    #[test]
+    fn brokers_that_do_not_take_the_question_are_told_apart_from_those_that_do_not_answer() {
+        let cluster = MockCluster::new(2).unwrap();
+        let asked = members(&consumer(&cluster.bootstrap_servers()), "g", "t", Duration::from_secs(20));
+        assert!(matches!(asked, Err(Untold::Refused(_))), "{asked:?}");
+        let asked = members(&consumer("127.0.0.1:1"), "g", "t", Duration::from_millis(200));
+        assert!(matches!(asked, Err(Untold::Unanswered(_))), "{asked:?}");
+    }
+}
