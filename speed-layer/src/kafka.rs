@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod inquiry;
+mod leaders;
 mod leave;
 mod queue;
 mod readable;

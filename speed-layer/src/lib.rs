@@ -89,6 +89,12 @@ impl Shared {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn note_topic(&self, source: SourceId, found: &TopicIdentity) {
+        let mut topics = self.topics();
+        let found = topics.get(&source).map_or_else(|| found.clone(), |known| found.clone().filled_from(known));
+        topics.insert(source, found);
+    }
+
     fn note_database(&self, id: String) {
         let before = std::mem::replace(&mut *self.database_id.lock().unwrap_or_else(PoisonError::into_inner), id.clone());
         if before != id && !self.config.names_its_client() {
