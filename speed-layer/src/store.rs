@@ -356,7 +356,7 @@ impl Store {
             };
             let source = self.until_done("entering a topic takes too long", ask).await?;
             let source = source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
-            self.shared.topics().insert(source.id, topic.clone());
+            self.shared.note_topic(source.id, topic);
             sources.push(source);
         }
         Ok(sources)

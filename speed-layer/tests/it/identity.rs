@@ -58,6 +58,56 @@ async fn broken_messages_of_a_topic_made_anew_stand_beside_those_of_the_old_one(
     .await;
 }
 
+/// As if the brokers had told less when the topic was first seen.
+const FORGET_IDS: &str = "update kafka_sources set cluster_id = '', topic_id = ''";
+const WITH_IDS: &str = "select count(*) from kafka_sources where cluster_id <> '' and topic_id <> ''";
+
+#[tokio::test]
+async fn a_topic_that_was_entered_without_its_ids_learns_them_and_is_told_apart_from_then_on() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    for forget in ["update kafka_sources set cluster_id = ''", FORGET_IDS] {
+        let mut speed_layer = scene.start(&[]);
+        scene.wait_all_in().await;
+        speed_layer.sigterm();
+        speed_layer.wait_exit(PATIENCE).await;
+        sqlx::raw_sql(forget).execute(scene.database.pool()).await.unwrap();
+    }
+    let mut speed_layer = scene.start(&[]);
+    eventually("the ids", PATIENCE, || async { scene.count(WITH_IDS).await == 1 }).await;
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from kafka_sources").await, 1);
+    scene.assert_each_once().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    scene.topic.make_anew(1).await;
+    let mut speed_layer = scene.start(&[]);
+    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
+    assert!(speed_layer.stderr().last().unwrap().contains("was made anew"));
+}
+
+#[tokio::test]
+async fn of_two_instances_that_enter_a_topic_at_once_one_of_which_knows_no_id_none_makes_a_second_source() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut migrating = scene.start(&["--migrations", "only"]);
+    assert!(migrating.wait_exit(PATIENCE).await.success());
+    // Another one is at it.
+    let mut entering = scene.database.pool().begin().await.unwrap();
+    let enter = "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ($1, '', $2, '', 1)";
+    let query = sqlx::query(enter).bind(scene.group()).bind(scene.topic.name());
+    query.execute(&mut *entering).await.unwrap();
+    let _speed_layer = scene.start(&[]);
+    let waiting = "select count(*) from pg_locks where relation = 'kafka_sources'::regclass and not granted";
+    eventually("the speed layer to wait for it", PATIENCE, || async { scene.count(waiting).await == 1 }).await;
+    entering.commit().await.unwrap();
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from kafka_sources").await, 1);
+    assert_eq!(scene.count(WITH_IDS).await, 1);
+    scene.assert_each_once().await;
+}
+
 #[tokio::test]
 async fn a_topic_that_is_made_anew_while_it_is_read_is_noticed() {
     let scene = Scene::new(1).await;
