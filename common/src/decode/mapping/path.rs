@@ -130,9 +130,9 @@ impl MapEntries {
     fn take(&mut self, field: Field, reader: &mut Reader<'_>) -> Result<(), String> {
         let is_bare = !reader.is_at_quote();
         let path = reader.path(field.as_str())?;
-        let source = match path.names() {
-            [name] if is_bare => Source::of(name),
-            _ => None,
+        let (name, source) = match path.names() {
+            [name] if is_bare => (name.clone(), Source::of(name)),
+            _ => (Box::default(), None),
         };
         let Some(source) = source else {
             self.paths.push((field, path));
@@ -145,11 +145,9 @@ impl MapEntries {
             (Field::Symbol, Source::Topic) if !has_members => self.symbol_from = Some(SymbolFrom::Topic),
             (Field::Timestamp, Source::Record) if !has_members => self.timestamp_from = Some(TimestampFrom::Record),
             (Field::Symbol, Source::Topic) | (Field::Timestamp, Source::Record) => {
-                return Err(format!(
-                    "{path} stands alone: with members beside it nobody knew which of them {field} is"
-                ));
+                return Err(format!("{name} stands alone: every message has it, so no member beside it would count"));
             }
-            _ => return Err(format!("{field} cannot come from {}: a member of that name is {path}", &*path.0[0])),
+            _ => return Err(format!("{field} cannot come from {name}; a member of that name is written {path}")),
         }
         Ok(())
     }
@@ -333,7 +331,7 @@ mod tests {
             ("symbol=a=b", "'=' behind"),
             ("price=@key", "price cannot come from @key"),
             ("symbol=@record", "symbol cannot come from @record"),
-            ("symbol=a|@topic", "\"@topic\" stands alone"),
+            ("symbol=a|@topic", "@topic stands alone"),
             ("timestamp=a|@record", "stands alone"),
             ("symbol=@key|a", "stands nothing else"),
             ("symbol=@key,symbol=a", "twice"),
