@@ -161,7 +161,8 @@ fn badges_say_what_the_manifest_says() {
 #[test]
 fn pages_name_the_rust_that_the_manifest_asks_for() {
     let manifest = read("Cargo.toml");
-    let wanted = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');
+    let wanted =
+        manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');
     for (page, text) in pages() {
         for rest in text.split("Rust 1.").skip(1) {
             let named: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
@@ -196,7 +197,7 @@ fn what_was_measured_says_by_what_or_when() {
     for (page, text) in pages() {
         for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains("easured")) {
             let has_figure = ["ms", "MB", "bytes", "seconds", "minutes"].iter().any(|unit| {
-                paragraph.split(unit).rev().skip(1).any(|before| before.trim_end().ends_with(|c: char| c.is_ascii_digit()))
+                paragraph.rsplit(unit).skip(1).any(|before| before.trim_end().ends_with(|c: char| c.is_ascii_digit()))
             });
             let says = paragraph.contains("2026-") || paragraph.contains("xtask") || paragraph.contains("bench");
             assert!(!has_figure || says || page.ends_with("tried.md"), "{}: {paragraph}", page.display());
