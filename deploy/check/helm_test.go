@@ -669,7 +669,7 @@ func TestNoValueChangesAJobUnderItsName(t *testing.T) {
 	before := of("image: { registry: x }\n" + backfill + " }")
 	for _, values := range []string{
 		"image: { registry: x, tag: other }\n" + backfill + " }",
-		"image: { registry: y }\n" + backfill + " }",
+		"image: { registry: other }\n" + backfill + " }",
 		"image: { registry: x, digests: { batchLayer: 'sha256:0123' } }\n" + backfill + " }",
 		"image: { registry: x, pullPolicy: Always, pullSecrets: [a] }\n" + backfill + " }",
 		"image: { registry: x }\nauthorities: { optional: false }\n" + backfill + " }",
