@@ -526,6 +526,15 @@ func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
 	}
 }
 
+func TestEveryUnitReadsTheFileOfMessagesBeforeItsOwn(t *testing.T) {
+	for _, name := range []string{"speed-layer", "batch-layer", "batch-verify", "batch-compact"} {
+		files := regexp.MustCompile(`(?m)^EnvironmentFile=(.*)$`).FindAllStringSubmatch(textOf(t, "../systemd/"+name+".service"), -1)
+		if len(files) != 2 || files[0][1] != "-/etc/stocks/messages.env" {
+			t.Errorf("%s reads %v", name, files)
+		}
+	}
+}
+
 // The folder in the bucket has the topic's name in it.
 func TestAnotherTopicIsAlsoAnotherFolderOfTheArchive(t *testing.T) {
 	for values, wanted := range map[string]string{
