@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -379,5 +380,31 @@ func TestTheWorkersAgentTellsWhatTheSinksAlertsAskFor(t *testing.T) {
 	}
 	if !strings.Contains(textOf(t, "../../prometheus/rules/archive-sink.rules.yml"), rule.Name+"{status=~") {
 		t.Error("no alert asks for it")
+	}
+}
+
+// As a person writes it into .env, with quotes and signs of its own.
+func TestAMappingInEnvReachesBothLayersAsItIsWritten(t *testing.T) {
+	const mapping = `price=quote.last|mid,volume="Volume BTC"`
+	file := filepath.Join(t.TempDir(), ".env")
+	if err := os.WriteFile(file, []byte("MESSAGE_MAP="+mapping+"\nTRADING_HOURS=Asia/Tokyo 09:00-15:30\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options, err := cli.NewProjectOptions([]string{composeFile}, cli.WithProfiles([]string{"*"}), cli.WithName("check"), cli.WithEnvFiles(file), cli.WithDotEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"speed-layer", "batch-layer", "batch-schedule"} {
+		environment := project.Services[name].Environment
+		if got := environment["MESSAGE_MAP"]; got == nil || *got != mapping {
+			t.Errorf("%s: MESSAGE_MAP is %v", name, got)
+		}
+		if got := environment["TRADING_HOURS"]; got == nil || *got != "Asia/Tokyo 09:00-15:30" {
+			t.Errorf("%s: TRADING_HOURS is %v", name, got)
+		}
 	}
 }
