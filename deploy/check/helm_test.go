@@ -526,6 +526,15 @@ func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
 	}
 }
 
+func TestEveryUnitReadsTheFileOfMessagesBeforeItsOwn(t *testing.T) {
+	for _, name := range []string{"speed-layer", "batch-layer", "batch-verify", "batch-compact"} {
+		files := regexp.MustCompile(`(?m)^EnvironmentFile=(.*)$`).FindAllStringSubmatch(textOf(t, "../systemd/"+name+".service"), -1)
+		if len(files) != 2 || files[0][1] != "-/etc/stocks/messages.env" {
+			t.Errorf("%s reads %v", name, files)
+		}
+	}
+}
+
 // The folder in the bucket has the topic's name in it.
 func TestAnotherTopicIsAlsoAnotherFolderOfTheArchive(t *testing.T) {
 	for values, wanted := range map[string]string{
@@ -575,5 +584,121 @@ func TestTheChartAsksForTheVersionThatItsFieldsNeed(t *testing.T) {
 	}
 	if !strings.Contains(textOf(t, "../../docs/operations.md"), "Kubernetes 1.29 or newer") {
 		t.Error("docs/operations.md names another version")
+	}
+}
+
+// What a person writes as text stays that text, whatever YAML would make of it.
+func TestOddValuesStayTheTextThatTheyAre(t *testing.T) {
+	odd := map[string]string{
+		"MESSAGE_MAP":       `price=quote.last|mid,volume="Volume BTC",symbol='s'`,
+		"MESSAGE_WHERE":     "type=match|last_match: # no comment",
+		"TIMESTAMP_ZONE":    "America/New_York",
+		"OLDEST":            "1990-01-01",
+		"PRICE_STEP":        "1e-8",
+		"HOLIDAYS":          "2026-12-25,2027-01-01",
+		"MESSAGE_EACH":      "{{ .Values.image }}",
+		"SYMBOL_FROM":       "topic",
+		"TRADING_HOURS":     "Asia/Tokyo 09:00-15:30",
+		"MESSAGE_PRESET":    "yes",
+		"CANCEL_CONDITIONS": "correction=7,löschen\nnext line",
+	}
+	values, err := yaml.Marshal(map[string]any{
+		"image": map[string]any{"registry": "x"}, "messages": odd,
+		"kafka": map[string]any{"brokers": "a:1,b:2", "topic": "trades.100%d"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := render(string(values))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		settings, ok := object.(*corev1.ConfigMap)
+		if ok && settings.Name == "stock-messages" && !reflect.DeepEqual(settings.Data, odd) {
+			t.Errorf("the messages are %v", settings.Data)
+		}
+		if ok && settings.Name == "batch-layer" && settings.Data["S3_PREFIX"] != "raw/trades.100%d/%Y-%m-%d-%H/" {
+			t.Errorf("the prefix is %q", settings.Data["S3_PREFIX"])
+		}
+	}
+}
+
+// In an overlay they are said in one place, too, and another content is another ConfigMap: the pods that read it are new.
+func TestAnOverlaySaysHowMessagesLookInOnePlace(t *testing.T) {
+	folder := filepath.Join(prepared(t), "overlays/prod")
+	file := filepath.Join(folder, "kustomization.yaml")
+	text := textOf(t, file)
+	with := strings.Replace(text, "    literals: []\n", "    literals: [MESSAGE_PRESET=finnhub, 'TRADING_HOURS=always']\n", 1)
+	if with == text {
+		t.Fatal("the overlay has no place for them")
+	}
+	if err := os.WriteFile(file, []byte(with), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := Build(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := ""
+	for _, object := range objects {
+		if settings, ok := object.(*corev1.ConfigMap); ok && settings.Data["MESSAGE_PRESET"] == "finnhub" {
+			name = settings.Name
+		}
+	}
+	for _, object := range overlay(t, "overlays/prod") {
+		if settings, ok := object.(*corev1.ConfigMap); ok && strings.HasPrefix(settings.Name, "stock-messages") && settings.Name == name {
+			t.Error("with other messages it has the same name")
+		}
+	}
+	for _, pod := range Pods(objects) {
+		if sources := containers(pod)[0].EnvFrom; !strings.Contains(pod.Workload, "migrate") && sources[0].ConfigMapRef.Name != name {
+			t.Errorf("%s reads %s and not %q", pod.Workload, sources[0].ConfigMapRef.Name, name)
+		}
+	}
+}
+
+// Of a Job nearly nothing can be changed, so whatever a value changes in one must change its name.
+func TestNoValueChangesAJobUnderItsName(t *testing.T) {
+	of := func(values string) map[string]*batchv1.Job {
+		objects, err := render("kafka: { brokers: x }\n" + values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]*batchv1.Job{}
+		for _, object := range objects {
+			if job, ok := object.(*batchv1.Job); ok {
+				job.Labels = nil // these can be changed
+				found[job.Name] = job
+			}
+		}
+		return found
+	}
+	const backfill = "backfill: { enabled: true, from: 2025-01-01T00, to: 2025-06-01T00"
+	before := of("image: { registry: x }\n" + backfill + " }")
+	for _, values := range []string{
+		"image: { registry: x, tag: other }\n" + backfill + " }",
+		"image: { registry: other }\n" + backfill + " }",
+		"image: { registry: x, digests: { batchLayer: 'sha256:0123' } }\n" + backfill + " }",
+		"image: { registry: x, pullPolicy: Always, pullSecrets: [a] }\n" + backfill + " }",
+		"image: { registry: x }\nauthorities: { optional: false }\n" + backfill + " }",
+		"image: { registry: x }\nauthorities: { configMap: other }\n" + backfill + " }",
+		"image: { registry: x }\nsecrets: { migrate: a, batchLayer: b }\n" + backfill + " }",
+		"image: { registry: x }\npods: { priorityClassName: high, nodeSelector: { a: b }, tolerations: [{ operator: Exists }] }\n" + backfill + " }",
+		"image: { registry: x }\nbatchLayer: { resources: { limits: { memory: 1Gi } } }\n" + backfill + " }",
+		"image: { registry: x }\nmessages: { MESSAGE_PRESET: finnhub }\n" + backfill + " }",
+		"image: { registry: x }\n" + backfill + ", pods: 9 }",
+		"image: { registry: x }\n" + backfill + ", activeDeadlineSeconds: 99999 }",
+		"image: { registry: x }\n" + strings.Replace(backfill, "06-01", "07-01", 1) + " }",
+	} {
+		after := of(values)
+		if len(after) != 2 {
+			t.Fatalf("%d Jobs", len(after))
+		}
+		for name, job := range after {
+			if old := before[name]; old != nil && !reflect.DeepEqual(old.Spec, job.Spec) {
+				t.Errorf("%s is another Job by\n%s", name, values)
+			}
+		}
 	}
 }

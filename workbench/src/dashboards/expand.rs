@@ -112,7 +112,8 @@ fn value(variable: &Value, query: &str, view: &View) -> anyhow::Result<String> {
 fn choice<'a>(variable: &'a Value, query: &str) -> &'a str {
     let name = text(variable, "name");
     let options = variable["options"].as_array().into_iter().flatten();
-    let only = options.map(|option| text(option, "value")).find(|value| query.contains(&format!("'${name}' = '{value}'")));
+    let only =
+        options.map(|option| text(option, "value")).find(|value| query.contains(&format!("'${name}' = '{value}'")));
     only.unwrap_or_else(|| text(&variable["current"], "value"))
 }
 

@@ -304,6 +304,38 @@ fn no_line_goes_straight_over_a_night_or_an_outage() {
     }
 }
 
+/// A legend below takes half of a chart and still hides rows; colours by name are those of no other meaning, and the same
+/// in each chart.
+#[test]
+fn legends_and_colours_leave_the_charts_to_the_data() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let defaults = &panel["fieldConfig"]["defaults"];
+            match text(panel, "type") {
+                "timeseries" => {
+                    let legend = &panel["options"]["legend"];
+                    let is_wide = panel["gridPos"]["w"].as_u64().unwrap() >= 12;
+                    assert!(!is_wide || legend["placement"] == "right", "{place}");
+                    assert!(legend["calcs"].as_array().is_some_and(Vec::is_empty), "{place}: a table takes the plot");
+                    assert_eq!(text(&defaults["color"], "mode"), "palette-classic-by-name", "{place}");
+                }
+                // Each bar has its value; an axis beside would be cut.
+                "barchart" => {
+                    assert_eq!(text(&defaults["custom"], "axisPlacement"), "hidden", "{place}");
+                    assert_eq!(panel["options"]["showValue"], "always", "{place}");
+                }
+                _ => {}
+            }
+        }
+        for annotation in dashboard.json["annotations"]["list"].as_array().unwrap() {
+            let covers_all =
+                annotation["enable"] == true && annotation["builtIn"] != 1 && annotation["filter"].is_null();
+            assert!(!covers_all, "{}: {:?} lies over every chart", dashboard.file(), text(annotation, "name"));
+        }
+    }
+}
+
 /// Lines of several symbols may be percent or prices, in all dashboards by the same switch.
 #[test]
 fn lines_of_symbols_have_a_switch_between_percent_and_prices() {
