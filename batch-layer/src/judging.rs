@@ -293,7 +293,7 @@ impl Judging<'_> {
         {
             gathered.add(part?);
         }
-        gathered.settle();
+        gathered.put_in_order();
         Ok(gathered)
     }
 

@@ -351,7 +351,7 @@ impl Gathered {
     }
 
     /// In order, and each record once: as in the sums, the first object by key has it, and in that the first line.
-    pub fn settle(&mut self) {
+    pub fn put_in_order(&mut self) {
         // Those that tell no place are no record that could come again.
         self.ticks.sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
         self.ticks.dedup_by(|later, first| {
@@ -360,7 +360,7 @@ impl Gathered {
         self.ticks.sort_unstable_by_key(|held| (held.symbol, held.key, held.topic, held.order));
     }
 
-    /// The ticks of each symbol; [`Gathered::settle`] comes first.
+    /// The ticks of each symbol; [`Gathered::put_in_order`] comes first.
     pub fn by_symbol(&self) -> impl Iterator<Item = (&str, &[Held])> {
         let chunks = self.ticks.chunk_by(|one, other| one.symbol == other.symbol);
         chunks.map(|ticks| (&*self.symbols[ticks[0].symbol as usize], ticks))

@@ -155,7 +155,7 @@ impl Compaction {
         self.reader =
             self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
-        self.cover().settle().await?;
+        self.cover().resolve_announced().await?;
         let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
         self.inventory = Inventory::take(&mut self.index, look, &self.prefix, window).await?;
         let (format, anew, damaged) = (&self.format, self.inventory.hours(), self.inventory.damaged());

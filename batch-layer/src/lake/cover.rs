@@ -82,7 +82,7 @@ impl Cover<'_> {
     ///
     /// # Errors
     /// Where the database fails, here and below. An object that cannot be looked for is left to the next run.
-    pub async fn settle(&mut self) -> Result<(), Failure> {
+    pub async fn resolve_announced(&mut self) -> Result<(), Failure> {
         for (key, may_wake) in covered::announced(self.index).await? {
             match self.store.find(&key).await {
                 Ok(_) if may_wake => {}

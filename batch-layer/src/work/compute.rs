@@ -140,7 +140,7 @@ impl Work {
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
         let is_changed = is_forced || stale.replaced || stale.reread;
         if !is_changed && objects.iter().all(|object| object.merged) {
-            return self.settle((hour, seen), &foreign).await;
+            return self.leave_as_it_is((hour, seen), &foreign).await;
         }
         let mut known = self.index.computed(hour).await?;
         let merged = objects.iter().chain(&foreign).filter(|object| object.merged).count();
@@ -148,7 +148,7 @@ impl Work {
             // What was replaced is again what it was.
             (stale.replaced, stale.reread) = (false, false);
             if !is_forced && objects.iter().all(|object| object.merged) {
-                return self.settle((hour, seen), &foreign).await;
+                return self.leave_as_it_is((hour, seen), &foreign).await;
             }
         }
         let from_lake = match &mut known {
@@ -160,7 +160,7 @@ impl Work {
         match (objects.is_empty(), foreign.is_empty()) {
             (true, true) if is_forced && self.is_written_from_kept(&stale, known.as_ref()) => {}
             (true, true) => return self.empty((stale, seen), known.as_ref(), is_forced).await,
-            (true, false) if known.is_none() => return self.settle((hour, seen), &foreign).await,
+            (true, false) if known.is_none() => return self.leave_as_it_is((hour, seen), &foreign).await,
             _ => self.engine.forget_before(hour),
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
@@ -177,9 +177,9 @@ impl Work {
     }
 
     /// An hour with nothing to do: but where a run with another prefix has, it stays stale for that.
-    async fn settle(&mut self, (hour, seen): (Hour, &Seen), foreign: &[Indexed]) -> Result<(), Failure> {
+    async fn leave_as_it_is(&mut self, (hour, seen): (Hour, &Seen), foreign: &[Indexed]) -> Result<(), Failure> {
         if foreign.iter().all(|indexed| indexed.merged) {
-            return self.index.settle(hour, seen).await;
+            return self.index.unmark_stale(hour, seen).await;
         }
         self.left.insert(hour);
         Ok(())
@@ -320,7 +320,7 @@ impl Work {
         let Some(before) = known.filter(|_| !due.needs_all()) else {
             self.fail_foreign(hour, due.foreign);
             if !due.stale.replaced && !due.stale.reread && added.is_empty() {
-                self.settle((hour, due.seen), due.foreign).await?;
+                self.leave_as_it_is((hour, due.seen), due.foreign).await?;
             }
             return Ok(None);
         };
@@ -487,7 +487,7 @@ impl Work {
     ) -> Result<(), Failure> {
         let hour = stale.hour;
         let Some(known) = known else {
-            return self.index.settle(hour, seen).await;
+            return self.index.unmark_stale(hour, seen).await;
         };
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
@@ -498,7 +498,7 @@ impl Work {
         }
         if stale.replaced && !stale.reread && self.stands(hour) {
             self.note_standing(hour, "its objects were replaced by others without its records");
-            return self.index.settle(hour, seen).await;
+            return self.index.unmark_stale(hour, seen).await;
         }
         if stale.replaced || stale.reread {
             let why = match stale.reread {
@@ -514,7 +514,7 @@ impl Work {
                        they are, and --allow-shrink, with a window that holds it, deletes them";
             self.fail(hour, why);
         }
-        self.index.settle(hour, seen).await
+        self.index.unmark_stale(hour, seen).await
     }
 
     /// An object that this run has not read into the index, because it lies in a folder far off.
