@@ -372,23 +372,7 @@ impl Archive {
         let mut objects = BTreeMap::new();
         let folders = self.folders(hours);
         let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
-        let mut unlisted: BTreeMap<Arc<str>, String> = BTreeMap::new();
-        for folder in folders {
-            let listing = match self.store.list(&folder.prefix).await {
-                Err(error) if error.is_of_one_folder() => {
-                    let why = format!("{}{}: {error}", self.store.location(), folder.prefix);
-                    archived.note_unread(Hour::each(folder.hours.clone()), &why);
-                    unlisted.insert(folder.prefix, why);
-                    continue;
-                }
-                listing => listing?,
-            };
-            for object in listing {
-                if matches!(self.reader.name(&object.key), FileName::Records(_)) {
-                    objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
-                }
-            }
-        }
+        let mut unlisted = self.list_all(folders, &mut objects, archived).await?;
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
             let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
@@ -426,6 +410,33 @@ impl Archive {
             }
         }
         Ok(objects.into_values().collect())
+    }
+
+    /// Adds what lies in some folders; gives those that cannot be listed to their end, and why.
+    async fn list_all(
+        &self,
+        folders: Vec<Folder>,
+        objects: &mut BTreeMap<Arc<str>, (Object, Option<Folder>)>,
+        archived: &mut Archived,
+    ) -> Result<BTreeMap<Arc<str>, String>, Failure> {
+        let mut unlisted = BTreeMap::new();
+        for folder in folders {
+            let listing = match self.store.list(&folder.prefix).await {
+                Err(error) if error.is_of_one_folder() => {
+                    let why = format!("{}{}: {error}", self.store.location(), folder.prefix);
+                    archived.note_unread(Hour::each(folder.hours.clone()), &why);
+                    unlisted.insert(folder.prefix, why);
+                    continue;
+                }
+                listing => listing?,
+            };
+            for object in listing {
+                if matches!(self.reader.name(&object.key), FileName::Records(_)) {
+                    objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
+                }
+            }
+        }
+        Ok(unlisted)
     }
 
     async fn holdings_of(

@@ -179,7 +179,7 @@ impl DeadLetters {
     }
 
     /// Sends a message, or an element of one, with the reason and its place as headers. Whether it arrives,
-    /// [`DeadLetters::settle`] says.
+    /// [`DeadLetters::await_delivery`] says.
     pub fn send(&mut self, message: &Message<'_>, index: u16, reject: &Reject) {
         let letter = Letter::of(message, index, reject);
         match self.queue(&letter) {
