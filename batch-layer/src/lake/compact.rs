@@ -274,16 +274,7 @@ impl Compaction {
             strangers.extend(self.replaceable(&topic, candidate.hour, expected).await?);
         }
         if ticks != candidate.ticks {
-            let known = candidate.ticks;
-            let why = match candidate.has_expired {
-                true => {
-                    format!("objects have expired, and what is left of them and the lake has {ticks} of {known} ticks")
-                }
-                false => format!(
-                    "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
-                ),
-            };
-            return Err(Obstacle::Because(why));
+            return Err(candidate.has_other_ticks(ticks));
         }
         if self.stop.is_cancelled() {
             return Err(stopped().into());
@@ -380,6 +371,19 @@ impl Compaction {
             ReadError::Outage(failure) => Obstacle::Fatal(failure),
             ReadError::Stopped => Obstacle::Fatal(stopped()),
         }
+    }
+}
+
+impl Candidate {
+    /// Why an hour cannot be written of which its objects hold so many ticks, and its summary another number.
+    fn has_other_ticks(&self, ticks: u64) -> Obstacle {
+        let known = self.ticks;
+        Obstacle::Because(match self.has_expired {
+            true => format!("objects have expired, and what is left of them and the lake has {ticks} of {known} ticks"),
+            false => format!(
+                "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
+            ),
+        })
     }
 }
 

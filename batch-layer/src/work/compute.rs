@@ -244,19 +244,23 @@ impl Work {
         self.counts.ticks += sum.ticks;
         let without_volume = sum.bars.iter().filter(|(_, bar)| !bar.traded.is_known).count();
         self.counts.without_volume += without_volume as u64;
+        self.counts.duplicates += sum.duplicates;
+        self.counts.conflicts += sum.conflicts.records + also_elsewhere;
+        self.say_written(hour, &sum, without_volume, &from);
+        Ok(())
+    }
+
+    fn say_written(&self, hour: Hour, sum: &HourBars, without_volume: usize, from: &str) {
         let unknown = match without_volume {
             0 => String::new(),
             symbols => format!(" ({symbols} without a volume)"),
         };
-        self.counts.duplicates += sum.duplicates;
-        self.counts.conflicts += sum.conflicts.records + also_elsewhere;
         self.progress.say(format_args!(
             "hour {hour}: {} of {}{unknown} from {from}, {} left out",
             counted(sum.ticks, "tick"),
             counted(sum.bars.len() as u64, "symbol"),
             counted(sum.duplicates, "duplicate")
         ));
-        Ok(())
     }
 
     fn note_conflicts(&self, hour: Hour, conflicts: Conflicts) {
