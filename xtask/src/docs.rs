@@ -181,6 +181,15 @@ fn the_readme_is_short_and_has_the_commands_to_begin_with() {
 }
 
 #[test]
+fn the_readme_counts_the_kinds_of_faults_that_there_are() {
+    let source = read("workbench/src/chaos/fault.rs");
+    let (_, kinds) = source.split_once("pub enum Fault {").unwrap();
+    let (kinds, _) = kinds.split_once('}').unwrap();
+    let kinds = kinds.lines().filter(|line| !line.trim_start().starts_with("//") && line.ends_with(',')).count();
+    assert!(read("README.md").contains(&format!("[All {kinds} kinds, ")), "{kinds} kinds");
+}
+
+#[test]
 fn badges_say_what_the_manifest_says() {
     let manifest = read("Cargo.toml");
     for (badge, key) in [("rust", "rust-version"), ("licence", "license")] {
