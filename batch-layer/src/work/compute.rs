@@ -1,6 +1,6 @@
 //! Computing the hours that are stale.
 
-use super::lake::OfLake;
+use super::due::{Due, New};
 use super::{ROUNDS, Work};
 use crate::archive::Folder;
 use crate::engine::Summed;
@@ -17,48 +17,6 @@ use service::words::counted;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use tracing::Instrument;
-
-/// An hour that is to be computed, and what is known of it.
-pub(super) struct Due<'a> {
-    pub(super) stale: Stale,
-    seen: &'a Seen,
-    /// Some of its objects were read by other rules than this run's.
-    is_read_otherwise: bool,
-    /// Objects that this run cannot read.
-    foreign: &'a [Indexed],
-    /// It is asked for whether anything has changed or not.
-    is_forced: bool,
-    pub(super) objects: &'a [Indexed],
-    known: Option<&'a Computed>,
-    /// What is known of its sums was read from the lake, which has all that they are made of.
-    pub(super) from_lake: Option<&'a OfLake>,
-    /// Hours that will be computed after it.
-    pending: &'a FxHashSet<Hour>,
-}
-
-/// New sums of an hour.
-pub(super) struct New<'a> {
-    pub(super) sum: HourBars,
-    /// The objects that came to those that it was made of before; `None`: it was made of all.
-    pub(super) added: Option<Vec<&'a Indexed>>,
-}
-
-impl Due<'_> {
-    /// Whether what is known of it cannot be added to.
-    const fn needs_all(&self) -> bool {
-        (self.is_forced && self.from_lake.is_none())
-            || self.stale.replaced
-            || self.stale.reread
-            || self.is_read_otherwise
-    }
-
-    /// Whether its sums have records that this run cannot read. Of an object of another prefix that was replaced they have
-    /// the earlier version's.
-    fn has_foreign(&self) -> bool {
-        let may_be_replaced = self.known.is_some() && (self.stale.replaced || self.stale.reread);
-        self.foreign.iter().any(|indexed| indexed.merged || may_be_replaced)
-    }
-}
 
 /// Records that an hour would lose. `is_read_otherwise`: those whose places are missing may be among the ticks that tell
 /// none now, unless their objects have expired. `there`: ticks of those objects that it was made of, which are still there.
