@@ -9,6 +9,7 @@ mod hours;
 mod output;
 mod partial;
 mod source;
+mod unread;
 
 pub use args::ExportArgs;
 
@@ -106,7 +107,7 @@ impl Export {
         broken: &FxHashSet<String>,
     ) -> Result<(), Failure> {
         let names = (&args.below.prefix, &args.archive.file_name);
-        let folders = hours::unread_folders(&mut self.source, names, &range.hours, broken).await?;
+        let folders = unread::folders(&mut self.source, names, &range.hours, broken).await?;
         let Some(first) = folders.first() else { return Ok(()) };
         let (location, count) = (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
         tracing::warn!(

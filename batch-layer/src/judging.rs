@@ -294,7 +294,7 @@ impl Judging<'_> {
         {
             gathered.add(part?);
         }
-        gathered.settle(hour, margin);
+        gathered.put_in_order(hour, margin);
         Ok(gathered)
     }
 

@@ -5,6 +5,7 @@
 //! an object is usually read once.
 
 mod compute;
+mod due;
 pub mod folders;
 mod growth;
 mod index;

@@ -313,7 +313,7 @@ impl Intake {
         let Some(letters) = &mut self.dead_letters else {
             return true;
         };
-        let are_delivered = letters.settle(wait);
+        let are_delivered = letters.await_delivery(wait);
         self.letters_watch.note(are_delivered, letters.trouble(), &self.shared.health.letters);
         are_delivered
     }

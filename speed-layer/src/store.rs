@@ -244,18 +244,20 @@ impl Store {
                     self.note_reached(batch, judging.into_judged());
                     return Ok(None);
                 }
-                Try::Done(Outcome::Fenced(moved)) => {
-                    self.works();
-                    self.shared.metrics.fences.inc();
-                    return Err(StoreError::Fenced(format!(
-                        "another instance has moved {}: the stored offset is {}, expected {}",
-                        self.name(moved.at),
-                        moved.found(),
-                        moved.expected
-                    )));
-                }
+                Try::Done(Outcome::Fenced(moved)) => return Err(self.fenced(moved)),
             }
         }
+    }
+
+    fn fenced(&mut self, moved: Moved) -> StoreError {
+        self.works();
+        self.shared.metrics.fences.inc();
+        StoreError::Fenced(format!(
+            "another instance has moved {}: the stored offset is {}, expected {}",
+            self.name(moved.at),
+            moved.found(),
+            moved.expected
+        ))
     }
 
     /// What the detectors will say of the batch, by states that are those of all that was committed before it.
@@ -519,18 +521,28 @@ impl Store {
             Ok(Err(error)) => error,
             Err(_) => {
                 drop(connection);
-                self.forget();
-                self.is_held_up = true;
-                self.unanswered += 1;
-                // Once may be a standby that the commit waits for: then the next try finds a lock, or that all is in.
-                if self.unanswered > 1 {
-                    return Ok(Try::TooMuch);
-                }
-                let patience = self.limits.patience().as_secs();
-                let error = anyhow!("no answer within {patience} s (--writer-timeout)").context(what);
-                return self.pause(Failure::Infrastructure(error)).await.map(|()| Try::Again);
+                return self.note_unanswered(what).await;
             }
         };
+        self.note_failed(connection, error).await
+    }
+
+    /// What follows from a try that PostgreSQL has not answered.
+    async fn note_unanswered<T>(&mut self, what: String) -> Result<Try<T>, StoreError> {
+        self.forget();
+        self.is_held_up = true;
+        self.unanswered += 1;
+        // Once may be a standby that the commit waits for: then the next try finds a lock, or that all is in.
+        if self.unanswered > 1 {
+            return Ok(Try::TooMuch);
+        }
+        let patience = self.limits.patience().as_secs();
+        let error = anyhow!("no answer within {patience} s (--writer-timeout)").context(what);
+        self.pause(Failure::Infrastructure(error)).await.map(|()| Try::Again)
+    }
+
+    /// What follows from a try that PostgreSQL has answered by an error.
+    async fn note_failed<T>(&mut self, connection: PgConnection, error: sqlx::Error) -> Result<Try<T>, StoreError> {
         let verdict = Verdict::of(&error);
         self.forget();
         let is_of_a_lock = verdict::is_of_a_lock(&error);

@@ -107,6 +107,39 @@ fn files_that_pages_name_are_there() {
     }
 }
 
+/// What a page says of the sources as "`NAME` in `FILE`", with the last part of the name.
+fn named_parts(page: &str) -> Vec<(&str, &str)> {
+    let pieces: Vec<&str> = page.split('`').collect();
+    let is_in = |window: &&[&str]| window[1] == " in " && window[2].ends_with(".rs");
+    let triples = pieces.windows(3).filter(is_in);
+    triples.map(|window| (window[0].rsplit("::").next().unwrap_or_default(), window[2])).collect()
+}
+
+#[test]
+fn what_a_page_says_to_be_in_a_file_is_there() {
+    let mut looked_for = 0;
+    for (page, text) in pages() {
+        for (name, file) in named_parts(&text) {
+            looked_for += 1;
+            let source = read(file);
+            let mut words = source.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            assert!(words.any(|word| word == name), "{}: no {name} in {file}", page.display());
+        }
+    }
+    assert!(looked_for > 2, "ARCHITECTURE.md's table of questions is written otherwise");
+}
+
+#[test]
+fn prose_has_100_columns_at_most() {
+    let mut long = Vec::new();
+    for (page, text) in pages().iter().filter(|(page, _)| *page != Path::new("CHANGELOG.md")) {
+        let is_free = |line: &&str| line.starts_with(['|', ' ']) || line.contains("](http");
+        let too_long = prose(text).filter(|line| !is_free(line) && line.chars().count() > 100);
+        long.extend(too_long.map(|line| format!("{}: {line}", page.display())));
+    }
+    assert_eq!(long, Vec::<String>::new());
+}
+
 #[test]
 fn each_page_of_docs_stands_once_in_the_books_summary() {
     let pages = pages();
@@ -145,6 +178,15 @@ fn the_readme_is_short_and_has_the_commands_to_begin_with() {
     for command in ["docker compose up --build", "cargo xtask demo", "cargo xtask test"] {
         assert!(readme.lines().any(|line| line.starts_with(&format!("    {command} "))), "{command}");
     }
+}
+
+#[test]
+fn the_readme_counts_the_kinds_of_faults_that_there_are() {
+    let source = read("workbench/src/chaos/fault.rs");
+    let (_, kinds) = source.split_once("pub enum Fault {").unwrap();
+    let (kinds, _) = kinds.split_once('}').unwrap();
+    let kinds = kinds.lines().filter(|line| !line.trim_start().starts_with("//") && line.ends_with(',')).count();
+    assert!(read("README.md").contains(&format!("[All {kinds} kinds, ")), "{kinds} kinds");
 }
 
 #[test]
@@ -209,6 +251,12 @@ fn what_was_measured_says_by_what_or_when() {
 fn a_heading_becomes_the_anchor_that_links_name() {
     assert_eq!(anchor("Do all agree? `batch-layer verify`"), "do-all-agree-batch-layer-verify");
     assert_eq!(anchor("Bad prints (`bad_print` 3)"), "bad-prints-bad_print-3");
+}
+
+#[test]
+fn a_name_in_a_file_is_found_with_its_last_part() {
+    let page = "| `Summary::write` in `batch-layer/src/summary.rs` | `a` in `b.md` |";
+    assert_eq!(named_parts(page), [("write", "batch-layer/src/summary.rs")]);
 }
 
 #[test]

@@ -26,7 +26,6 @@ mod spark;
 mod stack;
 mod supply_chain;
 mod test;
-mod utc;
 mod workbench;
 
 use std::process::ExitCode;

@@ -1,10 +1,10 @@
 //! Installs the system packages that building and running need. Quick when nothing is missing: it only looks at files.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
-use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 

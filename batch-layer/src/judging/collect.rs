@@ -354,7 +354,7 @@ impl Gathered {
 
     /// In order, and each record once: as in the sums, the first object by key has it, and in that the first line. Of the
     /// margins of `hour` the nearest `margin` ticks of each symbol are left, whichever objects they came from.
-    pub fn settle(&mut self, hour: Hour, margin: usize) {
+    pub fn put_in_order(&mut self, hour: Hour, margin: usize) {
         // Those that tell no place are no record that could come again.
         self.ticks.sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
         self.ticks.dedup_by(|later, first| {
@@ -373,7 +373,7 @@ impl Gathered {
         self.ticks.retain(|_| kept.next().unwrap_or(true));
     }
 
-    /// The ticks of each symbol; [`Gathered::settle`] comes first.
+    /// The ticks of each symbol; [`Gathered::put_in_order`] comes first.
     pub fn by_symbol(&self) -> impl Iterator<Item = (&str, &[Held])> {
         let chunks = self.ticks.chunk_by(|one, other| one.symbol == other.symbol);
         chunks.map(|ticks| (&*self.symbols[ticks[0].symbol as usize], ticks))
@@ -405,7 +405,7 @@ mod tests {
             collecting.add_row(&Content::of(&tick), Place { partition: 0, offset: i64::from(rank), index: 0 });
             gathered.add(collecting.finish());
         }
-        gathered.settle(hour, wanted.margin);
+        gathered.put_in_order(hour, wanted.margin);
         let (_, ticks) = gathered.by_symbol().next().unwrap();
         ticks.iter().map(|held| (held.key.timestamp.micros() - hour.start().micros()) / 1_000_000).collect()
     }

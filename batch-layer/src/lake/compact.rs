@@ -155,7 +155,7 @@ impl Compaction {
         self.reader =
             self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
-        self.cover().settle().await?;
+        self.cover().resolve_announced().await?;
         let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
         self.inventory = Inventory::take(&mut self.index, look, &self.prefix, window).await?;
         let (format, anew, damaged) = (&self.format, self.inventory.hours(), self.inventory.damaged());
@@ -274,16 +274,7 @@ impl Compaction {
             strangers.extend(self.replaceable(&topic, candidate.hour, expected).await?);
         }
         if ticks != candidate.ticks {
-            let known = candidate.ticks;
-            let why = match candidate.has_expired {
-                true => {
-                    format!("objects have expired, and what is left of them and the lake has {ticks} of {known} ticks")
-                }
-                false => format!(
-                    "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
-                ),
-            };
-            return Err(Obstacle::Because(why));
+            return Err(candidate.has_other_ticks(ticks));
         }
         if self.stop.is_cancelled() {
             return Err(stopped().into());
@@ -380,6 +371,19 @@ impl Compaction {
             ReadError::Outage(failure) => Obstacle::Fatal(failure),
             ReadError::Stopped => Obstacle::Fatal(stopped()),
         }
+    }
+}
+
+impl Candidate {
+    /// Why an hour cannot be written of which its objects hold so many ticks, and its summary another number.
+    fn has_other_ticks(&self, ticks: u64) -> Obstacle {
+        let known = self.ticks;
+        Obstacle::Because(match self.has_expired {
+            true => format!("objects have expired, and what is left of them and the lake has {ticks} of {known} ticks"),
+            false => format!(
+                "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
+            ),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::lake::covered;
 use crate::lake::look::Look;
-use crate::lake::source;
+use crate::lake::source::{self, Flaw};
 use crate::lake::table::{self, Counting};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, Offsets, ScanOptions, places};
@@ -180,9 +180,10 @@ impl Archive {
         counting.retain(|object| topic.is_none_or(|topic| object.source == topic || object.source.is_empty()));
         for object in counting {
             let known = archived.holdings.hours.get(&hour).map(|held| held.offsets.clone()).unwrap_or_default();
-            let part = match self.of_lake(&object, known).await? {
+            let part = match self.of_lake(&object, known).await {
                 Ok(part) => part,
-                Err(why) => {
+                Err(Flaw::OfRun(failure)) => return Err(failure),
+                Err(Flaw::OfObject(why)) => {
                     let what = format!("{}{}, which stands for raw objects, {why}", self.store.location(), object.key);
                     archived.note_unread([hour], &what);
                     continue;
@@ -200,8 +201,8 @@ impl Archive {
         Ok(())
     }
 
-    /// What an object of the lake holds beside known places; or what is wrong with it.
-    async fn of_lake(&self, counting: &Counting, known: Offsets) -> Result<Result<Holdings, String>, Failure> {
+    /// What an object of the lake holds beside known places.
+    async fn of_lake(&self, counting: &Counting, known: Offsets) -> Result<Holdings, Flaw> {
         let add = move |held: &mut Holdings, content: &Content<'_>, place: Place| {
             if !known.has(place)
                 && held.add(place.partition, place.number(), content)
@@ -219,15 +220,15 @@ impl Archive {
         counting: &Counting,
         into: Holdings,
         add: impl Fn(&mut Holdings, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
-    ) -> Result<Result<Holdings, String>, Failure> {
+    ) -> Result<Holdings, Flaw> {
         let folder = std::env::temp_dir();
         match source::visit(self.look(&folder), counting, into, add).await {
-            Ok(visited) => Ok(visited.map(|mut held| {
+            Ok(mut held) => {
                 held.settle();
-                held
-            })),
-            Err(_) if self.stop.is_cancelled() => Err(stopped_comparing()),
-            Err(failure) => Err(failure),
+                Ok(held)
+            }
+            Err(Flaw::OfRun(_)) if self.stop.is_cancelled() => Err(Flaw::OfRun(stopped_comparing())),
+            Err(flaw) => Err(flaw),
         }
     }
 
@@ -250,11 +251,15 @@ impl Archive {
             }
             Ok(())
         };
-        if let Ok(part) = self.visit_lake(counting, Holdings::default(), add).await? {
-            let left = known.absorb(part);
-            debug_assert!(left.is_empty(), "what is known was left out");
+        match self.visit_lake(counting, Holdings::default(), add).await {
+            Ok(part) => {
+                let left = known.absorb(part);
+                debug_assert!(left.is_empty(), "what is known was left out");
+                Ok(())
+            }
+            Err(Flaw::OfObject(_)) => Ok(()),
+            Err(Flaw::OfRun(failure)) => Err(failure),
         }
-        Ok(())
     }
 
     /// Notes as unread what belongs to none of the topics.
@@ -367,23 +372,7 @@ impl Archive {
         let mut objects = BTreeMap::new();
         let folders = self.folders(hours);
         let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
-        let mut unlisted: BTreeMap<Arc<str>, String> = BTreeMap::new();
-        for folder in folders {
-            let listing = match self.store.list(&folder.prefix).await {
-                Err(error) if error.is_of_one_folder() => {
-                    let why = format!("{}{}: {error}", self.store.location(), folder.prefix);
-                    archived.note_unread(Hour::each(folder.hours.clone()), &why);
-                    unlisted.insert(folder.prefix, why);
-                    continue;
-                }
-                listing => listing?,
-            };
-            for object in listing {
-                if matches!(self.reader.name(&object.key), FileName::Records(_)) {
-                    objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
-                }
-            }
-        }
+        let mut unlisted = self.list_all(folders, &mut objects, archived).await?;
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
             let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
@@ -421,6 +410,33 @@ impl Archive {
             }
         }
         Ok(objects.into_values().collect())
+    }
+
+    /// Adds what lies in some folders; gives those that cannot be listed to their end, and why.
+    async fn list_all(
+        &self,
+        folders: Vec<Folder>,
+        objects: &mut BTreeMap<Arc<str>, (Object, Option<Folder>)>,
+        archived: &mut Archived,
+    ) -> Result<BTreeMap<Arc<str>, String>, Failure> {
+        let mut unlisted = BTreeMap::new();
+        for folder in folders {
+            let listing = match self.store.list(&folder.prefix).await {
+                Err(error) if error.is_of_one_folder() => {
+                    let why = format!("{}{}: {error}", self.store.location(), folder.prefix);
+                    archived.note_unread(Hour::each(folder.hours.clone()), &why);
+                    unlisted.insert(folder.prefix, why);
+                    continue;
+                }
+                listing => listing?,
+            };
+            for object in listing {
+                if matches!(self.reader.name(&object.key), FileName::Records(_)) {
+                    objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
+                }
+            }
+        }
+        Ok(unlisted)
     }
 
     async fn holdings_of(
