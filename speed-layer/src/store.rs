@@ -351,7 +351,7 @@ impl Store {
         for topic in topics {
             let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
             let ask = async |connection: &mut PgConnection| {
-                sources::identify(connection, &shared.config, &limits, topic).await
+                sources::identify(connection, (&shared.config, &limits), &shared.metrics, topic).await
             };
             let source = self.until_done("entering a topic takes too long", ask).await?;
             let source = source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
