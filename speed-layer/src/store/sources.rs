@@ -3,6 +3,7 @@
 use super::limits::Limits;
 use super::statements;
 use crate::config::{Config, OnGap};
+use crate::metrics::Metrics;
 use crate::source::{Source, SourceId, TopicIdentity};
 use anyhow::anyhow;
 use service::pg;
@@ -59,8 +60,8 @@ fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation 
 /// group reads it, or it took the place of another and `--on-gap stop` leaves that to a person.
 pub async fn identify(
     connection: &mut PgConnection,
-    config: &Config,
-    limits: &Limits,
+    (config, limits): (&Config, &Limits),
+    metrics: &Metrics,
     found: &TopicIdentity,
 ) -> sqlx::Result<Result<Source, anyhow::Error>> {
     let mut transaction = limits.begin(connection).await?;
@@ -101,10 +102,11 @@ pub async fn identify(
                     "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
                 )));
             }
-            record_end(&mut transaction, before, &why).await?;
+            let ends = record_end(&mut transaction, before, &why).await?;
             // --start latest is for what was there at the start: all of this one came later.
             let source = enter(&mut transaction, config, found, 0).await?;
             transaction.commit().await?;
+            metrics.gaps.inc_by(ends);
             let topic = &found.topic;
             tracing::warn!(topic, source = before, "{why}; recorded in kafka_gaps, reading it as a source of its own");
             say_entered(found, source);
@@ -193,10 +195,10 @@ async fn learn(connection: &mut PgConnection, source: SourceId, whole: &TopicIde
     Ok(())
 }
 
-/// Whatever followed the stored offsets of the topic that is gone was not read, if anything did.
-async fn record_end(connection: &mut PgConnection, source: SourceId, why: &str) -> sqlx::Result<()> {
-    pg::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
-    Ok(())
+/// Whatever followed the stored offsets of the topic that is gone was not read, if anything did. Gives how many there are.
+async fn record_end(connection: &mut PgConnection, source: SourceId, why: &str) -> sqlx::Result<u64> {
+    let done = pg::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
+    Ok(done.rows_affected())
 }
 
 fn taken(found: &TopicIdentity, group: &str, ours: &str) -> anyhow::Error {

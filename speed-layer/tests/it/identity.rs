@@ -1,6 +1,6 @@
 //! Topics that are not what they were, or not the only one.
 
-use crate::scene::{Fate, PATIENCE, Scene, http_address, tick, wait_ready};
+use crate::scene::{Fate, PATIENCE, Scene, http_address, metric, tick, wait_ready};
 use testing::{Child, Record, TestTopic, eventually};
 
 /// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old offset is in its range.
@@ -31,13 +31,15 @@ async fn a_topic_that_was_made_anew_ends_the_process_with_a_sentence_by_default(
 #[tokio::test]
 async fn a_topic_that_was_made_anew_is_read_whole_as_another_source_where_that_is_wanted() {
     let scene = with_a_topic_made_anew().await;
-    let _speed_layer = scene.start(&["--on-gap", "skip"]);
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
     eventually("all of the new topic", PATIENCE, || async {
         scene.count("select count(*) from realtime_stock where source = 2").await == 15
     })
     .await;
     assert_eq!(scene.count("select count(*) from realtime_stock where source = 1").await, 10);
     assert_eq!(scene.count("select from_offset from kafka_gaps where source = 1").await, 10);
+    let address = http_address(&speed_layer).await;
+    assert_eq!(metric(&address, "speed_layer_gaps_skipped_total"), Some(1));
 }
 
 #[tokio::test]
