@@ -24,6 +24,9 @@ use std::ops::Range;
 /// Hours whose places are looked through before that is noted.
 const SPANS_AT_ONCE: i64 = 200;
 
+/// Holes that each have a row of their own.
+const APART: usize = 100;
+
 /// How the archive names folders and objects.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming<'a> {
@@ -130,18 +133,19 @@ async fn look_through(index: &mut Index, naming: Naming<'_>, mut reach: Reach) -
     in_time(index.patience, written).await.map_err(|error| index.failed("writing missing_offsets in", error))
 }
 
-/// Missing offsets as holes between the ticks that are known.
+/// Missing offsets as holes between the ticks that are known. Of very many, those between the same hours are one.
 fn holes_of(missing: &RoaringTreemap, known: &KnownOffsets) -> Vec<Hole> {
     let mut holes: Vec<Hole> = Vec::new();
-    let mut next = missing.min();
+    let (mut next, mut count) = (missing.min(), 0);
     while let Some(first) = next {
         let end = known::end_of_run(missing, first);
         next = missing.select(missing.rank(end - 1));
         let (Some(before), Some(after)) = (known.before(first), known.after(end - 1)) else {
             continue;
         };
+        count += 1;
         match holes.last_mut() {
-            Some(last) if last.before.1 == before.1 && last.after.1 == after.1 => {
+            Some(last) if count > APART && last.before.1 == before.1 && last.after.1 == after.1 => {
                 (last.last, last.offsets, last.after) = (end - 1, last.offsets + end - first, after);
             }
             _ => holes.push(Hole { first, last: end - 1, offsets: end - first, before, after }),
@@ -405,11 +409,19 @@ mod tests {
     }
 
     #[test]
-    fn holes_between_the_same_hours_are_one() {
+    fn each_run_of_missing_offsets_is_a_hole() {
         let known = known(&[(0, &[0, 1, 4, 8]), (1, &[12, 13])]);
-        assert_eq!(holes(&known, &[2, 3, 5, 6, 7, 9, 10, 11]), [(2, 7, 5), (9, 11, 3)]);
-        assert_eq!(holes(&known, &[2, 3, 9, 11]), [(2, 3, 2), (9, 11, 2)]);
+        assert_eq!(holes(&known, &[2, 3, 5, 6, 7, 9, 10, 11]), [(2, 3, 2), (5, 7, 3), (9, 11, 3)]);
+        assert_eq!(holes(&known, &[2, 3, 9, 11]), [(2, 3, 2), (9, 9, 1), (11, 11, 1)]);
         assert_eq!(holes(&known, &[]), []);
+    }
+
+    #[test]
+    fn of_very_many_holes_those_between_the_same_hours_are_one() {
+        let even: Vec<u64> = (0..1000).map(|number| number * 2).collect();
+        let odd: Vec<u64> = (0..999).map(|number| number * 2 + 1).collect();
+        let found = holes(&known(&[(0, &even)]), &odd);
+        assert_eq!((found.len(), found[APART - 1]), (APART, (199, 1997, 900)));
     }
 
     #[test]
