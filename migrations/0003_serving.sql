@@ -25,7 +25,7 @@ from minute_bars;
 
 -- What the last run of batch-layer could tell of each hour.
 create view hour_completeness as
-select hour, status, reason, speed_ticks, batch_ticks, since
+select hour, status, reason, speed_ticks, batch_ticks, since, example
 from archive_hours;
 
 -- Which side a symbol's hour is taken from. Of an hour that the archive shows completely: the batch layer, so that

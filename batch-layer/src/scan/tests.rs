@@ -11,7 +11,7 @@ use std::io::Cursor;
 
 const AT: i64 = 1_748_869_200_000;
 
-fn options() -> ScanOptions {
+pub(super) fn options() -> ScanOptions {
     ScanOptions {
         compressed_name: false,
         origin: Origin { partition: 3, start_offset: 100 },
