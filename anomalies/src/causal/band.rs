@@ -33,7 +33,14 @@ pub struct Parameters {
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { width: 0.05, width_of_cheap: 0.2, at_opening: 15 * MINUTE, at_close: 25 * MINUTE, trades: 5, price_step: 10_000_000 }
+        Self {
+            width: 0.05,
+            width_of_cheap: 0.2,
+            at_opening: 15 * MINUTE,
+            at_close: 25 * MINUTE,
+            trades: 5,
+            price_step: 10_000_000,
+        }
     }
 }
 

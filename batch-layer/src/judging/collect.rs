@@ -400,7 +400,8 @@ mod tests {
             let mut collecting = Collecting::new(wanted.clone(), Whose { topic: 0, rank });
             let at = hour.start().plus_micros(second * 1_000_000).to_string();
             let line = format!(r#"{{"symbol":"A","timestamp":"{at}","price":1,"volume":1}}"#);
-            let mut decoder = common::decode::Decoder::new(Default::default(), Timestamp::from_micros(i64::MAX / 2));
+            let mut decoder =
+                common::decode::Decoder::new(common::decode::Rules::default(), Timestamp::from_micros(i64::MAX / 2));
             let tick = decoder.decode(line.as_bytes(), &Default::default()).unwrap();
             collecting.add_row(&Content::of(&tick), Place { partition: 0, offset: i64::from(rank), index: 0 });
             gathered.add(collecting.finish());
