@@ -613,7 +613,7 @@ fn the_fast_path_takes_what_a_tick_says_beside_its_price() {
 
 #[test]
 fn a_member_that_is_a_price_is_no_condition() {
-    let rules = || Rules { mapping: Mapping::new(&Preset::Alpaca.entries()), ..Rules::default() };
+    let rules = || Rules { mapping: Mapping::new(&Preset::Alpaca.entries().paths), ..Rules::default() };
     let bar = r#"{"T":"b","S":"A","o":2,"h":3,"l":1,"c":2,"v":7,"t":"2025-06-06T14:00:00Z"}"#;
     let trade = r#"{"T":"t","S":"A","p":2.5,"s":7,"c":["@","I"],"z":"C","t":"2025-06-06T14:00:00Z"}"#;
     let mut decoder = Decoder::new(rules(), NOW);

@@ -418,7 +418,7 @@ fn presets_and_record_times_mean_the_same_as_for_json() {
     let numbers = [45_123.5_f64.to_le_bytes(), 0.01234_f64.to_le_bytes()].concat();
     let body = [sized(b"BTCUSDT"), numbers, long(1_749_218_401_123)].concat();
     let binance = Preset::Binance;
-    let (mapping, conditions) = (Mapping::new(&binance.entries()), binance.conditions());
+    let (mapping, conditions) = (Mapping::new(&binance.entries().paths), binance.conditions());
     let rules = Rules { mapping, conditions, ..Rules::default() };
     let mut decoder = decoder(rules, &[(1, avro(schema))]);
     let read = ticks(&mut decoder, &framed(1, &body));
