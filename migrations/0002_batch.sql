@@ -51,6 +51,9 @@ create table batch_runs
     -- The window was that of --lookback, or one that holds it. Another run, as for a single hour, says nothing of how far
     -- the hours are.
     looks_back     boolean     not null default true,
+    -- From which hour to before which one it was to look at every folder.
+    first_hour     timestamptz,
+    end_hour       timestamptz,
     -- what it has in batch_lock while it is running
     token          uuid,
     constraint batch_runs_pkey primary key (run_id),
@@ -167,9 +170,15 @@ create table rejected_lines
     value       bytea       not null,
     value_bytes bigint      not null,
     rejected_at timestamptz not null default now(),
+    -- Where its message stood in the topic, if it tells that.
+    kafka_partition integer,
+    kafka_offset    bigint,
     constraint rejected_lines_pkey primary key (key, line, element),
     constraint rejected_lines_key_fkey foreign key (key) references archive_objects on update cascade on delete cascade
 );
+
+-- What is no tick is not missing.
+create index rejected_lines_place_idx on rejected_lines (kafka_partition, kafka_offset) where kafka_offset is not null;
 
 -- The state of each computed hour.
 create table batch_hours
@@ -317,11 +326,53 @@ create table hour_spans
     partition    integer     not null,
     first_offset bigint      not null,
     last_offset  bigint      not null,
+    -- Whether a run has looked since which offsets are missing among them, and between them and their neighbours.
+    is_followed  boolean     not null default false,
     constraint hour_spans_pkey primary key (hour, topic, partition),
     constraint hour_spans_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );
 
 create index hour_spans_offsets_idx on hour_spans (topic, partition, last_offset);
+create index hour_spans_first_idx on hour_spans (topic, partition, first_offset);
+create index hour_spans_unfollowed_idx on hour_spans (topic, partition, first_offset) where not is_followed;
+
+-- Offsets between archived ones that the archive does not show, and of which nothing tells that they were no ticks. A row may
+-- stand for several stretches that lie between the same hours.
+create table missing_offsets
+(
+    topic        text        not null collate "C",
+    partition    integer     not null,
+    first_offset bigint      not null,
+    last_offset  bigint      not null,
+    -- how many of them are missing
+    offsets      bigint      not null,
+    -- the archived ticks right before and behind them
+    before_offset bigint      not null,
+    before_hour   timestamptz not null,
+    after_offset  bigint      not null,
+    after_hour    timestamptz not null,
+    -- from which to which hour's folder their objects would lie
+    first_folder timestamptz not null,
+    last_folder  timestamptz not null,
+    found_at     timestamptz not null default now(),
+    -- A person says so: they were no ticks, or are lost for good. Then no hour is incomplete for them.
+    is_accepted  boolean     not null default false,
+    constraint missing_offsets_pkey primary key (topic, partition, first_offset)
+);
+
+-- Of which hours realtime_stock was compared with the sums by source and partition, offset by offset, and as of when.
+create table compared_hours
+(
+    hour        timestamptz not null,
+    -- batch_hours.computed_at, and what hour_bars counted then
+    computed_at timestamptz not null,
+    speed_ticks bigint      not null,
+    -- how many of the speed layer's ticks are not in the sums, and where one of them is
+    missing     bigint      not null,
+    example     text,
+    constraint compared_hours_pkey primary key (hour),
+    constraint compared_hours_hour_fkey foreign key (hour) references batch_hours on delete cascade
+);
 
 -- Records that the sums of two hours have, because objects tell different times of them: either hour counts them. Of two
 -- hours there are two rows.
@@ -384,22 +435,42 @@ create table archive_hours
     listed_at   timestamptz not null default now(),
     -- when the status became what it is
     since       timestamptz not null default now(),
+    -- incomplete for nothing but missing_offsets: whether those were ticks nobody knows
+    is_by_offsets boolean   not null default false,
+    -- a tick of the speed layer that is not in the archive: topic, partition and offset
+    example     text,
     constraint archive_hours_pkey primary key (hour),
     constraint archive_hours_status_check check (status in ('complete', 'incomplete'))
 );
 
 create index archive_hours_incomplete_idx on archive_hours (hour) where status = 'incomplete';
 
--- The newest tick that any run has read in the archive: null before the first.
+-- How far the archive goes, by topic and partition, as far as any run has read it. Written with the index.
 create table archive_newest
 (
+    -- empty where the names of objects tell none
+    topic        text        not null collate "C",
+    partition    integer     not null,
+    -- behind the newest offset; null where lines tell none
+    next_offset  bigint,
+    -- The newest tick that was not ahead of its time when its object was stored.
+    tick         timestamptz not null,
+    -- when the object with the newest offset was stored
+    stored_at    timestamptz not null,
+    -- when a run found last that the archive had all that the speed layer had
+    caught_up_at timestamptz,
+    constraint archive_newest_pkey primary key (topic, partition)
+);
+
+-- The last run that has looked how far the archive goes.
+create table archive_checks
+(
     is_the_only_row boolean          not null default true,
-    tick            timestamptz,
-    -- --archive-delay of the last run
+    -- its --archive-delay
     allowed_seconds double precision not null,
     checked_at      timestamptz      not null default now(),
-    constraint archive_newest_pkey primary key (is_the_only_row),
-    constraint archive_newest_is_the_only_row_check check (is_the_only_row)
+    constraint archive_checks_pkey primary key (is_the_only_row),
+    constraint archive_checks_is_the_only_row_check check (is_the_only_row)
 );
 
 -- The archive's hours as Parquet (batch-layer compact): which object holds which ticks.

@@ -24,6 +24,22 @@ select topic,
 from rejected_ticks
          join kafka_sources using (source);
 
+-- All of a message that is kept (the speed layer keeps the beginning of very long ones: value_bytes is its whole length).
+create view whole_rejected_messages as
+select topic,
+       source,
+       kafka_partition,
+       kafka_offset,
+       kafka_index,
+       reason,
+       detail,
+       encode(value, 'escape') as message,
+       coalesce(value_bytes, octet_length(value)) as value_bytes,
+       kafka_timestamp,
+       rejected_at
+from rejected_ticks
+         join kafka_sources using (source);
+
 create view found_anomalies as
 select topic,
        source,
@@ -51,26 +67,82 @@ select hour, detectors, ticks, judged_at
 from judged_hours;
 
 create view rejected_archive_lines as
-select key, line, element, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at
+select key, line, element, reason, detail, encode(substring(value from 1 for 200), 'escape') as message, rejected_at,
+       kafka_partition, kafka_offset
 from rejected_lines;
+
+-- Offsets between archived ones that the archive does not show.
+create view missing_archive_offsets as
+select topic, partition, first_offset, last_offset, offsets, first_folder, last_folder, found_at, is_accepted
+from missing_offsets;
 
 -- Objects of the archive that cannot be read, and how many hours they hold back.
 create view broken_archive_objects as
 select key, kind, detail, since, last_tried, (select count(*) from held_hours h where h.key = b.key) as hours_held
 from broken_objects b;
 
--- For how long the speed layer has had ticks newer than the newest that a run has read in the archive: the age of the first
--- of those. Zero where the archive keeps up, or where nothing comes.
+-- What the archive has of an hour, object by object. state: summed (its ticks are in the hour's sums), waits (for the next
+-- run), gone (from the archive), deleted (before its time), or what is wrong with one that holds the hour back.
+create view archive_hour_objects as
+select h.hour,
+       key,
+       case when o.gone then 'gone' when h.merged then 'summed' else 'waits' end as state,
+       h.ticks,
+       h.first_at as first_tick,
+       h.last_at as last_tick,
+       o.lines,
+       o.rejected_lines,
+       o.size,
+       o.last_modified,
+       null::text as detail
+from archive_object_hours h
+         join archive_objects o using (key)
+union all
+select h.hour, key, b.kind, null, null, null, null, null, b.size, null, b.detail
+from held_hours h
+         join broken_objects b using (key)
+union all
+select hour, key, 'deleted', null, null, null, null, null, null, null, 'deleted, seen at ' || deleted_at
+from deleted_objects;
+
+-- For how long the speed layer has had ticks of a partition behind the newest offset that a run has read of it in the archive:
+-- the age of the first of those that are newer in time, too, since the archive was last seen to have all. Zero where it keeps
+-- up, or where nothing comes. Bars tell of a tick only the offset; that it is of this topic tells its range, which ends where
+-- the speed layer is. One that is ahead of its time counts on neither side.
 create view archive_standing as
-select tick as newest_tick,
+select s.topic,
+       o.partition,
+       coalesce(n.next_offset, 0) as archive_next_offset,
+       o.next_offset              as speed_next_offset,
+       n.tick                     as newest_tick,
        waiting_since,
        coalesce(greatest(extract(epoch from now() - waiting_since), 0), 0) as waiting_seconds,
        allowed_seconds,
        checked_at
-from archive_newest
-         cross join lateral (select min(minute) as waiting_since
+from archive_checks
+         cross join kafka_offsets o
+         join kafka_sources s using (source)
+         left join archive_newest n
+                   on n.topic in (s.topic, '') and n.partition = o.partition
+                       -- Of a topic that was made anew, what was stored before is the old one's.
+                       and not (n.stored_at < s.first_seen_at
+                                and exists (select from kafka_sources e
+                                            where e.topic = s.topic and e.first_seen_at < s.first_seen_at))
+         cross join lateral (select case when min(minute) is not null then greatest(min(minute), n.caught_up_at) end
+                                        as waiting_since
                              from minute_bars
-                             where minute > coalesce(tick, now() - interval '7 days')) as waiting;
+                             where o.next_offset > coalesce(n.next_offset, 0)
+                               and minute > coalesce(n.tick, now() - interval '7 days')
+                               and minute <= now()
+                               and (last_partition = o.partition and last_offset >= coalesce(n.next_offset, 0)
+                                        and last_offset < o.next_offset
+                                    or first_partition = o.partition and first_offset >= coalesce(n.next_offset, 0)
+                                        and first_offset < o.next_offset)) as waiting
+where not exists (select from kafka_sources later
+                  where later.topic = s.topic and later.first_seen_at > s.first_seen_at)
+  -- A topic that is not archived at all beside others is not meant to be.
+  and (exists (select from archive_newest a where a.topic in (s.topic, ''))
+       or not exists (select from archive_newest));
 
 create view batch_run_history as
 select run_id,

@@ -100,7 +100,7 @@ fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Findi
     }
     let spread = tick.quote.map_or(0, |quote| quote.ask - quote.bid) as f64;
     let limit = (to.spreads * spread).max(to.least_quoted * tick.price as f64).max(2.0 * to.price_step as f64);
-    let beyond = (tick.price - ask).max(bid - tick.price) as f64 / limit;
+    let beyond = tick.price.saturating_sub(ask).max(bid.saturating_sub(tick.price)) as f64 / limit;
     (beyond > 1.0).then(|| finding(tick, Kind::OutsideQuotes, beyond, (bid + (ask - bid) / 2) as f64))
 }
 
@@ -108,7 +108,7 @@ fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<
     let tick = &ticks[index];
     let price = tick.price as f64;
     let (low, high) = between(ticks, index, to.nearest)?;
-    let beyond = (tick.price - high).max(low - tick.price);
+    let beyond = tick.price.saturating_sub(high).max(low.saturating_sub(tick.price));
     let share = if tick.is_excluded { to.granularity_excluded } else { to.granularity };
     let granularity = (share * price).max(to.price_step as f64);
     // Cheap, and true of nearly every tick.

@@ -72,7 +72,7 @@ fn flag_in_the_way(args: &Args) -> Option<&'static str> {
     match () {
         () if format.csv.is_some() => Some("--csv-fields"),
         () if each.is_some() => Some("--each"),
-        () if *symbol_from != SymbolFrom::Value => Some("--symbol-from"),
+        () if matches!(symbol_from, SymbolFrom::Key | SymbolFrom::Topic) => Some("--symbol-from"),
         () if *timestamp_from != TimestampFrom::Value => Some("--timestamp-from"),
         () => None,
     }

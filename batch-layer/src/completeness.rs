@@ -1,8 +1,18 @@
 //! Whether the archive shows an hour completely: `archive_hours`.
 //!
-//! The speed layer reads the topic on its own; an hour of which it has more ticks than the archive is incomplete, and is
-//! looked at in each run until it is not, however far back it lies. So is an hour that a broken object holds back. Of an
-//! hour that the speed layer knows nothing of, nothing tells what is missing: it counts as complete, and its reason says so.
+//! The speed layer reads the topic on its own; an hour of which it has a tick that the archive lacks ([`compared`]) is
+//! incomplete, and is looked at in each run until it is not, however far back it lies. So is an hour that a broken object
+//! holds back, and one in whose folder offsets are missing between archived ones ([`holes`]). Of an hour that the speed layer
+//! knows nothing of, nothing else tells what is missing: it counts as complete, and its reason says so.
+
+mod compared;
+mod holes;
+mod known;
+mod standing;
+
+pub use compared::compare;
+pub use holes::{Naming, follow, forget_read, lacks};
+pub use standing::standing;
 
 use crate::hour::Hour;
 use crate::index::Index;
@@ -15,7 +25,6 @@ use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::time::Duration;
 
 /// Hours whose numbers of ticks are compared in each run. Older ones are looked at where the batch layer has none at all.
 const COMPARED_HOURS: i64 = 35 * 24;
@@ -52,7 +61,8 @@ pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Fai
               select s.hour
               from (select hour, sum(ticks) as ticks from hour_bars where hour >= $2 and hour < $1 group by hour) s
                        join batch_hours b on b.hour = s.hour
-              where s.ticks > b.ticks + b.withdrawn
+                       left join compared_hours c on c.hour = s.hour
+              where s.ticks > b.ticks + b.withdrawn or c.speed_ticks <> s.ticks
               union
               select hour from archive_hours where status = 'incomplete' and hour < $1)
          select hour
@@ -82,19 +92,25 @@ pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
     in_time(index.patience, last).await.map_err(|error| index.failed("reading batch_runs in", error))
 }
 
-/// Judges the hours of the window, and `others`, by what is known now. `rejected`: hours in whose folders no line is a
-/// tick, with the number of lines.
+/// What the archive itself tells of hours.
+#[derive(Debug)]
+pub struct Lacks<'a> {
+    /// Hours in whose folders no line is a tick, with the number of lines.
+    pub rejected: &'a BTreeMap<Hour, u64>,
+    /// Hours of which offsets are missing, with why.
+    pub offsets: &'a BTreeMap<Hour, String>,
+}
+
+/// Judges hours that were `listed`, and those of which the archive itself tells something, by what is known now.
 pub async fn judge(
     index: &mut Index,
     window: &Range<Hour>,
-    (others, rejected): (&BTreeSet<Hour>, &BTreeMap<Hour, u64>),
+    (listed, lacks): (&[Timestamp], Lacks<'_>),
 ) -> Result<Verdict, Failure> {
-    let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.iter().copied()).collect();
-    let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
     let token = index.lock.clone();
     let judged = async {
         let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
-        write_hours(&mut transaction, &hours, rejected).await?;
+        write_hours(&mut transaction, listed, lacks).await?;
         lock::commit(transaction, token.as_ref()).await
     };
     in_time(index.patience, judged).await.map_err(|error| index.failed("writing archive_hours in", error))?;
@@ -104,12 +120,18 @@ pub async fn judge(
 
 async fn write_hours(
     transaction: &mut PgTransaction<'_>,
-    hours: &[Timestamp],
-    rejected: &BTreeMap<Hour, u64>,
+    listed: &[Timestamp],
+    Lacks { rejected, offsets }: Lacks<'_>,
 ) -> Result<(), sqlx::Error> {
     pg::query(
-        "with judged as
-             (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks,
+        "with asked (hour) as
+             (select unnest($1::timestamptz[])
+              union select unnest($4::timestamptz[])
+              union select hour from deleted_objects
+              union select hour from archive_hours where is_by_offsets),
+         judged as
+             (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks, m.why as hole,
+                     case when c.missing > 0 then c.example end as example,
                      case
                          when k.key is not null then 'an object cannot be read: ' || k.key
                          when d.hour is not null then 'its objects have changed since it was computed'
@@ -117,36 +139,48 @@ async fn write_hours(
                              then x.objects || ' of its objects were deleted, though they had not expired: ' || x.key
                          when b.hour is null and r.lines is not null
                              then 'all ' || r.lines || ' lines in its folder are rejected (table rejected_lines says why)'
-                         when b.hour is null then 'the archive has no ticks of it'
-                         when s.ticks > b.ticks + b.withdrawn
-                             then s.ticks - b.ticks - b.withdrawn || ' ticks of the speed layer are not in the archive'
+                         when b.hour is null and s.hour is not null then 'the archive has no ticks of it'
+                         when greatest(s.ticks - b.ticks - b.withdrawn, c.missing) > 0
+                             then greatest(s.ticks - b.ticks - b.withdrawn, c.missing)
+                                      || ' ticks of the speed layer are not in the archive'
                      end as lack,
                      case
                          when s.hour is null
                              then 'the speed layer has no ticks of it: nothing tells whether the archive shows all'
                      end as doubt
-              from (select unnest($1::timestamptz[]) union select hour from deleted_objects) as h (hour)
+              from asked h
                        left join (select hour, sum(ticks)::bigint as ticks
-                                  from hour_bars where hour = any ($1) group by hour) s on s.hour = h.hour
+                                  from hour_bars where hour in (select hour from asked) group by hour) s
+                                 on s.hour = h.hour
                        left join batch_hours b on b.hour = h.hour
+                       left join compared_hours c on c.hour = h.hour and c.computed_at = b.computed_at
                        left join (select hour, min(key) as key from held_hours group by hour) k on k.hour = h.hour
                        left join stale_hours d on d.hour = h.hour
                        left join (select hour, count(*) as objects, min(key) as key
                                   from deleted_objects group by hour) x on x.hour = h.hour
                        left join unnest($2::timestamptz[], $3::bigint[]) as r (hour, lines) on r.hour = h.hour
-              where coalesce(s.hour, b.hour, k.hour, d.hour) is not null)
-         insert into archive_hours as known (hour, status, reason, speed_ticks, batch_ticks)
-         select hour, case when lack is null then 'complete' else 'incomplete' end, coalesce(lack, doubt), speed_ticks,
-                batch_ticks
+                       left join unnest($4::timestamptz[], $5::text[]) as m (hour, why) on m.hour = h.hour
+              where coalesce(s.hour, b.hour, k.hour, d.hour, m.hour) is not null),
+         gone as
+             (delete from archive_hours
+              where is_by_offsets and hour not in (select hour from judged))
+         insert into archive_hours as known
+             (hour, status, reason, speed_ticks, batch_ticks, is_by_offsets, example, listed_at)
+         select hour, case when lack is null and hole is null then 'complete' else 'incomplete' end,
+                coalesce(lack, hole, doubt), speed_ticks, batch_ticks, lack is null and hole is not null, example,
+                case when hour = any ($1) then now() else '-infinity' end
          from judged
          on conflict (hour) do update
-             set (status, reason, speed_ticks, batch_ticks, listed_at, since)
-                 = (excluded.status, excluded.reason, excluded.speed_ticks, excluded.batch_ticks, now(),
+             set (status, reason, speed_ticks, batch_ticks, is_by_offsets, example, listed_at, since)
+                 = (excluded.status, excluded.reason, excluded.speed_ticks, excluded.batch_ticks, excluded.is_by_offsets,
+                    excluded.example, greatest(known.listed_at, excluded.listed_at),
                     case when known.status = excluded.status then known.since else now() end)",
     )
-    .bind(hours)
+    .bind(listed)
     .bind(rejected.keys().map(|hour| hour.start()).collect::<Vec<_>>())
     .bind(rejected.values().map(|lines| lines.cast_signed()).collect::<Vec<_>>())
+    .bind(offsets.keys().map(|hour| hour.start()).collect::<Vec<_>>())
+    .bind(offsets.values().collect::<Vec<_>>())
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())
@@ -172,23 +206,4 @@ async fn verdict(connection: &mut PgConnection, window: &Range<Hour>) -> Result<
         example: example.filter(|_| incomplete > 0),
         speed_only: speed_only.cast_unsigned(),
     })
-}
-
-/// Notes the newest tick that this run has read in the archive, if any. Gives for how long the speed layer has had newer
-/// ones: zero where it has none.
-pub async fn standing(index: &mut Index, newest: Option<Timestamp>, allowed: Duration) -> Result<Duration, Failure> {
-    let note = pg::query(
-        "insert into archive_newest as known (tick, allowed_seconds) values ($1, $2)
-         on conflict (is_the_only_row) do update
-             set (tick, allowed_seconds, checked_at)
-                 = (greatest(known.tick, excluded.tick), excluded.allowed_seconds, now())",
-    )
-    .bind(newest)
-    .bind(allowed.as_secs_f64());
-    index.write("archive_newest", note).await?;
-    let waiting =
-        pg::query_scalar("select waiting_seconds::float8 from archive_standing").fetch_one(&mut index.connection);
-    let waiting: Result<f64, _> = in_time(index.patience, waiting).await;
-    let waiting = waiting.map_err(|error| index.failed("reading archive_standing in", error))?;
-    Ok(Duration::from_secs_f64(waiting.max(0.0)))
 }

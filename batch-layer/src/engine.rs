@@ -4,7 +4,7 @@
 //! It reads objects itself, or has a cluster read many at once ([`Bulk`]); either gives the same.
 //! What it has read of hours that are still to come is kept in [`Totals`], so that an object is usually read once.
 
-mod conflicts;
+pub(crate) mod conflicts;
 
 use crate::archive::Object;
 use crate::bulk::Bulk;

@@ -2,11 +2,13 @@
 
 mod broken;
 mod lines;
+mod newest;
 mod seen;
 mod write;
 
 pub use broken::BrokenSummary;
 pub use lines::{CommonReject, FolderLines};
+pub use newest::{NewestPlaces, newest_of};
 pub use seen::Seen;
 pub use write::{Entry, Holding};
 

@@ -263,6 +263,7 @@ impl Judging<'_> {
 
     /// Reads what is wanted of the objects.
     async fn gather(&mut self, wanted: Wanted, reads: &[Source], ticks: u64) -> Result<Gathered, Unread> {
+        let (hour, margin) = (wanted.hour, wanted.margin);
         let mut gathered = Gathered::with_room(usize::try_from(ticks).unwrap_or(0));
         if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
             ends.iter().for_each(|part| gathered.add(part.only(wanted.symbols.as_deref())));
@@ -293,7 +294,7 @@ impl Judging<'_> {
         {
             gathered.add(part?);
         }
-        gathered.put_in_order();
+        gathered.put_in_order(hour, margin);
         Ok(gathered)
     }
 

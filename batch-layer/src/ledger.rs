@@ -1,5 +1,6 @@
 //! `batch_runs`, one row a run.
 
+use crate::hour::Hour;
 use crate::index::Index;
 use crate::lock::{self, Hold, Token};
 use service::Failure;
@@ -7,6 +8,7 @@ use service::pg;
 use service::pg::in_time;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
+use std::ops::Range;
 
 /// What a run has done.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -50,13 +52,24 @@ impl Counts {
     }
 }
 
-/// Notes the start of a run. `looks_back`: it sees to the usual window, and not to some hours alone. Gives its number.
+/// What is known of a run when it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun<'a> {
+    pub arguments: &'a str,
+    pub engine: &'a str,
+    /// It sees to the usual window, and not to some hours alone.
+    pub looks_back: bool,
+    /// The hours whose folders it is to look at.
+    pub window: Option<&'a Range<Hour>>,
+}
+
+/// Notes the start of a run. Gives its number.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn begin(index: &mut Index, (arguments, engine): (&str, &str), looks_back: bool) -> Result<i64, Failure> {
+pub async fn begin(index: &mut Index, begun: Begun<'_>) -> Result<i64, Failure> {
     let token = index.lock.clone();
-    let begun = insert(&mut index.connection, token.as_ref(), (arguments, engine), looks_back);
+    let begun = insert(&mut index.connection, token.as_ref(), begun);
     let begun = in_time(index.patience, begun).await;
     begun.map_err(|error| index.failed("noting the run in", error))
 }
@@ -64,8 +77,7 @@ pub async fn begin(index: &mut Index, (arguments, engine): (&str, &str), looks_b
 async fn insert(
     connection: &mut PgConnection,
     token: Option<&Token>,
-    (arguments, engine): (&str, &str),
-    looks_back: bool,
+    Begun { arguments, engine, looks_back, window }: Begun<'_>,
 ) -> Result<i64, sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Members).await?;
     // A row that says "running" of a run that does not hold the lock was left by a process that was killed.
@@ -77,13 +89,15 @@ async fn insert(
     )
     .execute(transaction.acquire().await?)
     .await?;
-    let insert =
-        "insert into batch_runs (arguments, engine, looks_back, token) values ($1, $2, $3, $4::uuid) returning run_id";
+    let insert = "insert into batch_runs (arguments, engine, looks_back, token, first_hour, end_hour)
+         values ($1, $2, $3, $4::uuid, $5, $6) returning run_id";
     let run_id = pg::query_scalar(insert)
         .bind(arguments)
         .bind(engine)
         .bind(looks_back)
         .bind(token.map(Token::as_str))
+        .bind(window.map(|window| window.start.start()))
+        .bind(window.map(|window| window.end.start()))
         .fetch_one(transaction.acquire().await?)
         .await?;
     lock::commit(transaction, token).await?;

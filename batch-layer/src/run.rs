@@ -10,7 +10,7 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;
 use crate::judging;
-use crate::ledger::{self, Counts};
+use crate::ledger::{self, Begun, Counts};
 use crate::lock;
 use crate::odd_bars;
 use crate::progress::size;
@@ -148,7 +148,9 @@ async fn begin(index: &mut Index, args: &Args, plan: &mut Plan, bulk: &Bulk) -> 
     if let Some(last) = completeness::last_run(index).await? {
         plan.reach_back_from(last, args.hours.lookback);
     }
-    ledger::begin(index, (&args.describe(plan), &bulk.engine()), plan.looks_back).await
+    let (arguments, engine) = (args.describe(plan), bulk.engine());
+    let (looks_back, window) = (plan.looks_back, Some(&plan.window));
+    ledger::begin(index, Begun { arguments: &arguments, engine: &engine, looks_back, window }).await
 }
 
 fn report(counts: &Counts, started: Instant) {

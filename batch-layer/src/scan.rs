@@ -12,6 +12,7 @@ mod line;
 mod lines;
 mod offsets;
 pub mod places;
+mod told;
 mod values;
 mod visit;
 
@@ -83,6 +84,8 @@ pub struct RejectedLine {
     pub value: Vec<u8>,
     /// The length of the whole line in bytes.
     pub value_bytes: u64,
+    /// Where its message stood in the topic, if it tells that.
+    pub told: Option<Provenance>,
 }
 
 /// An object that could not be read to its end.
@@ -181,6 +184,7 @@ impl TooWide {
 pub const TICKS_BETWEEN_LOOKS: u64 = 4096;
 
 struct Summing<'a> {
+    options: &'a ScanOptions,
     collector: Collector<'a>,
     scan: Scan,
     max_bars: usize,
@@ -191,6 +195,7 @@ struct Summing<'a> {
 impl<'a> Summing<'a> {
     fn new(options: &'a ScanOptions, selection: Selection) -> Self {
         Self {
+            options,
             collector: Collector::new(options, selection),
             scan: Scan::default(),
             max_bars: options.max_bars,
@@ -211,7 +216,7 @@ impl Visitor for Summing<'_> {
     }
 
     fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
-        self.scan.reject(line, index, reject);
+        self.scan.reject(line, index, reject, self.options);
     }
 
     fn has_enough(&self) -> bool {
@@ -242,12 +247,13 @@ impl Scan {
         self.lines += u64::from(index == 0);
     }
 
-    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
+    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject, options: &ScanOptions) {
         self.note_line(index);
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
-            self.rejects.push(RejectedLine { number: line.number, index, reject, value, value_bytes: line.length });
+            let (number, value_bytes, told) = (line.number, line.length, told::place_in(line.bytes, options));
+            self.rejects.push(RejectedLine { number, index, reject, value, value_bytes, told });
         }
     }
 }

@@ -21,6 +21,7 @@ mod outcome;
 mod reach;
 mod recorded;
 mod repair;
+mod repeated;
 mod report;
 mod store;
 mod stretches;
@@ -37,11 +38,11 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::look::Look;
 use crate::reader::{Others, Reader};
-use crate::scan::Offsets;
+use crate::scan::{Conflicts, Offsets};
 use crate::shared::{self, Shared};
 use crate::stop::stopped_comparing;
 use crate::totals::MAX_SYMBOLS;
-use archive::Archive;
+use archive::{Archive, News};
 use common::Timestamp;
 use compare::{Sides, Unplaced};
 use kept::Kept;
@@ -51,7 +52,7 @@ use recorded::Recorded;
 use repair::Repair;
 use report::{Outcomes, Printer};
 use service::Failure;
-use service::words::{counted, inflected};
+use service::words::inflected;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -167,6 +168,20 @@ impl Stretch {
 
     fn archive(&self, hour: Hour) -> Sum<'_> {
         Sum::of(self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour)))
+    }
+
+    /// What objects hold of it that no run has read yet.
+    fn news(&self, hour: Hour) -> News {
+        let mut all = News::default();
+        self.parts.iter().filter_map(|part| part.archived.news.get(&hour)).for_each(|news| all.join(news));
+        all
+    }
+
+    /// Records of which its lines tell different things.
+    fn conflicts(&self, hour: Hour) -> Conflicts {
+        let mut all = Conflicts::default();
+        self.parts.iter().filter_map(|part| part.archived.conflicts.get(&hour)).for_each(|found| all.add(*found));
+        all
     }
 
     /// How many raw objects were deleted because the lake has them, which was read in their place.
@@ -406,7 +421,8 @@ impl Verification {
 
     async fn read_lake(&mut self, hour: Hour, stretch: &Stretch) -> Result<Found, Failure> {
         let computed = &stretch.computed[&hour];
-        let is_whole = stretch.unread(hour).is_none() && !stretch.kept.contains_key(&hour) && !computed.is_stale;
+        let is_as_computed = !computed.is_stale && stretch.news(hour).objects == 0;
+        let is_whole = stretch.unread(hour).is_none() && !stretch.kept.contains_key(&hour) && is_as_computed;
         let parts = self.topics.iter().zip(&stretch.parts);
         let archive = is_whole.then(|| {
             parts.map(|(topic, part)| (topic.name.clone(), part.archived.holdings.hours.get(&hour))).collect()
@@ -508,7 +524,8 @@ impl Verification {
     async fn strays(&mut self, hour: Hour, stretch: &Stretch, sources: Sources<'_>) -> Result<Strays, Failure> {
         let (archive, realtime, mut found) = (stretch.archive(hour), stretch.realtime(hour), Strays::default());
         let computed = &stretch.computed[&hour];
-        let is_compared = !archive.is_too_wide && !computed.is_stale && stretch.unread(hour).is_none();
+        let is_as_computed = !computed.is_stale && stretch.news(hour).objects == 0;
+        let is_compared = !archive.is_too_wide && is_as_computed && stretch.unread(hour).is_none();
         let is_counted = computed.summary_ticks.unwrap_or_default() == archive.ticks;
         if let Some(kept) = stretch.kept.get(&hour) {
             note_strays(&mut found.others, Derived::Summary.name(), &kept.summary, ANEW);
@@ -595,7 +612,13 @@ impl Verification {
             outcome.find(Status::Open, detail);
         }
         if !stretch.others.contains_key(&hour) {
-            judge_computed(&mut outcome, &computed, (stretch.archived(hour), unread.is_some()));
+            let seen = Seen {
+                archived: stretch.archived(hour),
+                is_unread: unread.is_some(),
+                news: stretch.news(hour),
+                conflicts: stretch.conflicts(hour),
+            };
+            judge_computed(&mut outcome, &computed, &seen);
             self.judge_kept(&mut outcome, stretch);
         }
         for (status, detail) in &stretch.lake[&hour].details {
@@ -742,20 +765,27 @@ fn find_bars(outcome: &mut HourOutcome, strays: &[String], cure: Option<&str>) {
     outcome.find(Status::Mismatch, last);
 }
 
+/// What was seen of an hour in the archive.
+struct Seen {
+    /// How many ticks it has, or has had.
+    archived: u64,
+    /// Not all of it could be read.
+    is_unread: bool,
+    news: News,
+    conflicts: Conflicts,
+}
+
 /// Whether what was computed from the ticks has counted them all.
-fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, (archived, is_unread): (u64, bool)) {
+fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
+    let Seen { archived, is_unread, news, conflicts } = seen;
+    let (archived, is_unread) = (*archived, *is_unread);
     // Minutes may be trimmed; the hours are kept.
     let is_trimmed = computed.minute_bar_ticks == 0 && computed.hour_bar_ticks > 0;
     let (bars, table) = match is_trimmed {
         true => (computed.hour_bar_ticks, "hour_bars"),
         false => (computed.minute_bar_ticks, "minute_bars"),
     };
-    if computed.conflicts > 0 {
-        let count = computed.conflicts;
-        let detail = format!(
-            "of {} several objects tell different things, as batch-layer has counted; the first by key counts",
-            counted(count, "record")
-        );
+    if let Some(detail) = repeated::describe(*conflicts, computed.conflicts) {
         outcome.find(Status::Ok, detail);
     }
     let rows: u64 = outcome.partitions.iter().map(|partition| partition.realtime_duplicates).sum();
@@ -791,6 +821,16 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, (archived, is_
         }
         None if outcome.archive_ticks > 0 => {
             outcome.find(Status::Open, "batch-layer has not computed the hour: run it over this hour (--hour)".into());
+        }
+        Some(summed) if summed != archived && news.objects > 0 && news.explain(summed, archived) => {
+            let came = "object[s] came since the last run of batch-layer, or [was|were] replaced, and no run has read [it|them] yet";
+            let detail = format!(
+                "{}, {} the first: hourly_stock_summary counts {summed} ticks, the archive has {archived}; run \
+                 batch-layer over this hour (--hour)",
+                inflected(news.objects.into(), came),
+                news.first
+            );
+            outcome.find(Status::Open, detail);
         }
         Some(summed) if summed != archived => {
             let detail = format!(

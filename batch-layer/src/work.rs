@@ -17,7 +17,7 @@ mod stretch;
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::bulk::Bulk;
 use crate::cli::Args;
-use crate::completeness;
+use crate::completeness::{self, Lacks, Naming, Verdict};
 use crate::engine::Engine;
 use crate::flags::Plan;
 use crate::hour::Hour;
@@ -33,7 +33,7 @@ use rules::Refused;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::{counted, inflected};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,8 +80,6 @@ pub struct Work {
     wanting: BTreeSet<Hour>,
     /// Hours without some of their raw objects to which this run has added ticks.
     late: BTreeSet<Hour>,
-    /// The newest tick that this run has read.
-    newest: Option<Timestamp>,
     archive_delay: Duration,
     /// `None`: no hour is read from there.
     lake: Option<Lake>,
@@ -125,7 +123,6 @@ impl Work {
             broken: FxHashMap::default(),
             wanting: BTreeSet::new(),
             late: BTreeSet::new(),
-            newest: None,
             archive_delay: args.archive_delay,
             lake: Lake::of(&args.lake),
             objects_listed: 0,
@@ -244,13 +241,12 @@ impl Work {
     /// is a wrong prefix, a sink that is dead, or one whose files cannot be read.
     async fn judge_archive(&mut self) -> Result<Option<String>, Failure> {
         let lines = self.judge_lines().await?;
-        let others = &self.wanting | &self.failed;
-        let verdict = completeness::judge(&mut self.index, &self.plan.window, (&others, &lines.hours)).await?;
+        let verdict = self.judge_hours(&lines.hours).await?;
         if let Some(example) = verdict.example {
             let hours = inflected(verdict.incomplete, "hour[s] [is|are] incomplete");
             self.progress.warn(format_args!("{hours} (view hour_completeness): {example}"));
         }
-        let waiting = completeness::standing(&mut self.index, self.newest, self.archive_delay).await?;
+        let standing = completeness::standing(&mut self.index, self.archive_delay).await?;
         if lines.is_never_a_tick || (lines.are_all_rejected() && verdict.speed_only > 0) {
             // Then it is no word about the sink that helps.
             return Ok(Some(lines.words));
@@ -258,11 +254,8 @@ impl Work {
         if !lines.words.is_empty() {
             self.progress.warn(format_args!("{}", lines.words));
         }
-        if waiting > self.archive_delay {
-            let minutes = counted(waiting.as_secs() / 60, "minute");
-            self.progress.warn(format_args!(
-                "the archive stands: the speed layer has had newer ticks than it for {minutes} (is the sink alive?)"
-            ));
+        if let Some(standing) = standing {
+            self.progress.warn(format_args!("{}", standing.describe()));
         }
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
             return Ok(None);
@@ -279,6 +272,21 @@ impl Work {
                  check --file-name and the sink's format"
             ),
         }))
+    }
+
+    /// Judges the hours of the window, and those elsewhere that were listed because something is missing of them.
+    async fn judge_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
+        let (window, index) = (&self.plan.window, &mut self.index);
+        let others = self.wanting.iter().chain(&self.failed).copied();
+        let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others).collect();
+        let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
+        completeness::compare(index, &hours).await?;
+        let naming = Naming { template: &self.template, names: &self.names };
+        completeness::follow(index, naming).await?;
+        completeness::forget_read(index).await?;
+        let offsets = completeness::lacks(index, self.run_id).await?;
+        let lacks = Lacks { rejected, offsets: &offsets };
+        completeness::judge(index, window, (&hours, lacks)).await
     }
 
     /// What was not done, and what is in the way of it, in whatever window: a broken object is not forgotten.

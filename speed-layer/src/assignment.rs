@@ -175,8 +175,11 @@ impl Assignment {
         let topic = self.topic_mut(&found.topic);
         match &topic.identity {
             Some(known) if !known.may_be(&found) => Err(known.clone()),
-            _ => {
-                topic.identity = Some(found);
+            known => {
+                topic.identity = Some(match known {
+                    Some(known) => found.filled_from(known),
+                    None => found,
+                });
                 topic.is_confirmed = question >= topic.question;
                 Ok(())
             }
@@ -659,6 +662,18 @@ mod tests {
         assert!(assignment.describe(identity("a"), 0).is_ok());
         assert!(assignment.describe(identity("a"), 0).is_ok());
         assert_eq!(assignment.describe(identity("b"), 0).unwrap_err().topic_id, "a");
+    }
+
+    #[test]
+    fn an_id_that_the_brokers_do_not_tell_for_a_while_is_not_forgotten() {
+        let mut assignment = assigned(&[0]);
+        let nameless = || TopicIdentity { cluster_id: String::new(), ..identity("") };
+        for found in [nameless(), identity("a"), nameless()] {
+            assert!(assignment.describe(found, 0).is_ok());
+        }
+        assert_eq!(assignment.describe(identity("b"), 0).unwrap_err().topic_id, "a");
+        let elsewhere = TopicIdentity { cluster_id: "d".into(), ..identity("") };
+        assert_eq!(assignment.describe(elsewhere, 0).unwrap_err().cluster_id, "c");
     }
 
     #[test]

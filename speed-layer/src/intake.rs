@@ -96,6 +96,8 @@ pub struct Intake {
     stranger: Option<String>,
     /// Members that call themselves as we do and have no mark in our database, each since when.
     unmarked: strangers::Unmarked,
+    /// Kafka does not tell who is in the group, which was said.
+    are_members_refused: bool,
     /// By which this session joins the group.
     client_id: String,
     /// Topics of which it is being asked whether they may be read.
@@ -150,6 +152,7 @@ impl Intake {
             all_leaderless: None,
             stranger: None,
             unmarked: strangers::Unmarked::default(),
+            are_members_refused: false,
             client_id,
             rights_asked: BTreeSet::new(),
             brokers_asked: false,

@@ -2,15 +2,14 @@
 
 mod dead_letters;
 mod inquiry;
+mod leaders;
 mod leave;
-mod members;
 mod queue;
 mod readable;
 
 pub use dead_letters::DeadLetters;
 pub use inquiry::{Finding, Inquiry};
 pub use leave::{bury, leave};
-pub use members::{Member, members};
 pub use queue::{MessageQueue, Polled, commit};
 pub use readable::is_damage_code;
 
@@ -74,7 +73,7 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
         return Err(Failure::Configuration(error));
     }
     config.kafka.check_login()?;
-    let is_classic = !config.kafka.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
+    let is_classic = !config.has_newer_groups();
     let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
     let mut settings = config.kafka.client_settings(&config.kafka_brokers, client_id, &tuning);
     for (key, value) in FIXED {

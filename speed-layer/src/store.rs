@@ -354,11 +354,11 @@ impl Store {
         for topic in topics {
             let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
             let ask = async |connection: &mut PgConnection| {
-                sources::identify(connection, &shared.config, &limits, topic).await
+                sources::identify(connection, (&shared.config, &limits), &shared.metrics, topic).await
             };
             let source = self.until_done("entering a topic takes too long", ask).await?;
             let source = source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
-            self.shared.topics().insert(source.id, topic.clone());
+            self.shared.note_topic(source.id, topic);
             sources.push(source);
         }
         Ok(sources)
@@ -495,7 +495,10 @@ impl Store {
     ) -> Result<Try<T>, StoreError> {
         let mut connection = match self.connect_if_needed().await {
             Ok(connection) => connection,
-            Err(failure) => return self.pause(failure).await.map(|()| Try::Again),
+            Err(failure) => {
+                let has_worked = self.shared.health.database.has_held();
+                return self.pause(failure, has_worked).await.map(|()| Try::Again);
+            }
         };
         let what = self.shared.database.what("writing to");
         let unchecked = self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
@@ -538,7 +541,7 @@ impl Store {
         }
         let patience = self.limits.patience().as_secs();
         let error = anyhow!("no answer within {patience} s (--writer-timeout)").context(what);
-        self.pause(Failure::Infrastructure(error)).await.map(|()| Try::Again)
+        self.pause(Failure::Infrastructure(error), true).await.map(|()| Try::Again)
     }
 
     /// What follows from a try that PostgreSQL has answered by an error.
@@ -562,7 +565,9 @@ impl Store {
             Verdict::TooMuch => Ok(Try::TooMuch),
             Verdict::Other => {
                 let failure = self.shared.database.failure("writing to", error);
-                self.pause(failure).await.map(|()| Try::Again)
+                // What a batch needs may be missing although everything before it was there.
+                let has_worked = self.shared.metrics.batches_written() > 0;
+                self.pause(failure, has_worked).await.map(|()| Try::Again)
             }
         }
     }
@@ -616,14 +621,15 @@ impl Store {
         self.outage.failed(&why).await;
     }
 
-    async fn pause(&mut self, error: Failure) -> Result<(), StoreError> {
+    /// `has_worked`: what is tried has worked since this process began.
+    async fn pause(&mut self, error: Failure, has_worked: bool) -> Result<(), StoreError> {
         match error {
             Failure::Infrastructure(error) => {
                 self.pause_for(&format!("{error:#}")).await;
                 Ok(())
             }
             // What was right once is somebody's change, or a moment's: a restart would cure it no sooner.
-            Failure::Configuration(error) if self.shared.metrics.batches_written() > 0 => {
+            Failure::Configuration(error) if has_worked => {
                 self.pause_for(&format!("{error:#}")).await;
                 Ok(())
             }

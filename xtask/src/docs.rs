@@ -199,6 +199,54 @@ fn badges_say_what_the_manifest_says() {
     }
 }
 
+/// What a newcomer installs is what the manifest asks for.
+#[test]
+fn pages_name_the_rust_that_the_manifest_asks_for() {
+    let manifest = read("Cargo.toml");
+    let wanted =
+        manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');
+    for (page, text) in pages() {
+        for rest in text.split("Rust 1.").skip(1) {
+            let named: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            let named = format!("1.{}", named.trim_end_matches('.'));
+            assert_eq!(named, wanted, "{}", page.display());
+        }
+    }
+}
+
+/// Of each picture a page says by which command, or how and when, it was made.
+#[test]
+fn each_picture_stands_in_the_list_of_where_it_comes_from() {
+    let (list, docs) = (read("docs/README.md"), files::workspace().join("docs"));
+    let mut pictures = 0;
+    for folder in ["", "pictures/"] {
+        for entry in fs::read_dir(docs.join(folder)).unwrap() {
+            let name = format!("{folder}{}", entry.unwrap().file_name().display());
+            if name.ends_with(".svg") || name.ends_with(".png") {
+                pictures += 1;
+                let row = list.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+                let row = row.unwrap_or_else(|| panic!("docs/README.md does not say how {name} was made"));
+                assert!(row.contains("`cargo xtask ") || row.contains("by hand"), "{row}");
+            }
+        }
+    }
+    assert!(pictures >= 6, "only {pictures} were found");
+}
+
+/// A date or a command beside what was measured.
+#[test]
+fn what_was_measured_says_by_what_or_when() {
+    for (page, text) in pages() {
+        for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains("easured")) {
+            let has_figure = ["ms", "MB", "bytes", "seconds", "minutes"].iter().any(|unit| {
+                paragraph.rsplit(unit).skip(1).any(|before| before.trim_end().ends_with(|c: char| c.is_ascii_digit()))
+            });
+            let says = paragraph.contains("2026-") || paragraph.contains("xtask") || paragraph.contains("bench");
+            assert!(!has_figure || says || page.ends_with("tried.md"), "{}: {paragraph}", page.display());
+        }
+    }
+}
+
 #[test]
 fn a_heading_becomes_the_anchor_that_links_name() {
     assert_eq!(anchor("Do all agree? `batch-layer verify`"), "do-all-agree-batch-layer-verify");

@@ -121,7 +121,7 @@ impl State {
     /// How far outside the last accepted prices; 0 while there are too few.
     #[inline]
     fn distance(&self, price: i64) -> i64 {
-        if self.known < 2 { 0 } else { (price - self.high).max(self.low - price).max(0) }
+        if self.known < 2 { 0 } else { price.saturating_sub(self.high).max(self.low.saturating_sub(price)).max(0) }
     }
 
     #[inline]
@@ -145,7 +145,7 @@ impl State {
         if self.waiting.is_empty() {
             return;
         }
-        let expected = (self.low + (self.high - self.low) / 2) as f64;
+        let expected = self.low.midpoint(self.high) as f64;
         found.extend(self.waiting.drain(..).map(|waiting| {
             let Waiting { place, at, price, is_excluded, score } = waiting;
             let observed = price as f64;
@@ -185,7 +185,7 @@ impl State {
         self.last = self.last.max(tick.at);
         if self.known > 0 {
             let last = self.level[(usize::from(self.next) + LEVEL - 1) % LEVEL];
-            let step = (price - last).abs() as f64;
+            let step = price.abs_diff(last) as f64;
             let clipped = if self.step > 0.0 { step.min(CLIPPED * self.step) } else { step };
             self.step += (clipped - self.step) * NEW;
         }
@@ -213,7 +213,7 @@ impl State {
 #[inline]
 fn outside_quotes(tick: &Tick, to: &Parameters) -> Option<Finding> {
     let quote = tick.quote.filter(|quote| quote.is_usable())?;
-    let beyond = (tick.price - quote.ask).max(quote.bid - tick.price);
+    let beyond = tick.price.saturating_sub(quote.ask).max(quote.bid.saturating_sub(tick.price));
     let spread = (quote.ask - quote.bid).max(to.price_step);
     (beyond > spread).then(|| Finding {
         detector: DETECTOR,
@@ -222,7 +222,7 @@ fn outside_quotes(tick: &Tick, to: &Parameters) -> Option<Finding> {
         at: tick.at,
         score: beyond as f64 / spread as f64,
         observed: tick.price as f64,
-        expected: (quote.bid + (quote.ask - quote.bid) / 2) as f64,
+        expected: quote.bid.midpoint(quote.ask) as f64,
     })
 }
 
@@ -242,6 +242,21 @@ mod tests {
         let (mut state, mut found) = (State::default(), Vec::new());
         ticks.into_iter().for_each(|tick| state.observe(&tick, &Parameters::default(), &mut found));
         found.into_iter().map(|finding| (finding.place.offset, finding.kind)).collect()
+    }
+
+    #[test]
+    fn prices_as_large_as_a_tick_may_have_are_seen_and_told_as_they_are() {
+        let wrong = [i64::MAX, i64::MIN + 1, 9_200_000_000_000_000_000];
+        let (mut state, mut found) = (State::default(), Vec::new());
+        for (offset, price) in (0..20_i64).flat_map(|round| {
+            let level = if round % 2 == 0 { -9_200_000_000_000_000_000 } else { -9_199_999_999_000_000_000 };
+            let odd = wrong.get(round as usize - 10).copied().filter(|_| round >= 10);
+            std::iter::once(level).chain(odd).map(move |price| (round, price))
+        }) {
+            state.observe(&Tick::of(Place { offset, index: 0 }, offset, price), &Parameters::default(), &mut found);
+        }
+        let observed: Vec<f64> = found.iter().map(|finding| finding.observed).collect();
+        assert!(observed.contains(&(i64::MAX as f64)), "{observed:?}");
     }
 
     /// Ten ticks that bounce by a cent, then the given ones.

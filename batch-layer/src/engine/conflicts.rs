@@ -10,7 +10,7 @@ use crate::scan::{self, Claim, Conflicts, Exclusions, Offsets};
 use crate::totals::Span;
 use futures::stream::{self, StreamExt};
 use roaring::RoaringTreemap;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// Records that are compared at a time: some megabytes for each object in flight, if it holds them all.
@@ -40,21 +40,22 @@ impl Search<'_> {
                     break;
                 }
                 let differing = self.compare(topic, partition, part, read).await?;
-                let example = differing.iter().min().map(|offset| (partition, *offset));
-                conflicts.add(Conflicts { records: differing.len() as u64, example });
+                let example = differing.keys().min().map(|place| (partition, *place));
+                let strangers = differing.values().filter(|is_stranger| **is_stranger).count() as u64;
+                conflicts.add(Conflicts { records: differing.len() as u64, strangers, example });
             }
         }
         Ok(conflicts)
     }
 
-    /// Those of some offsets of a partition of which different things are told.
+    /// Those of some offsets of a partition of which different things are told; and whether another symbol or time is.
     async fn compare(
         &self,
         topic: &str,
         partition: i32,
         offsets: RoaringTreemap,
         read: &mut Vec<u64>,
-    ) -> Result<FxHashSet<u64>, (Object, ReadError)> {
+    ) -> Result<FxHashMap<u64, bool>, (Object, ReadError)> {
         let may_tell = |(object, span): &&(Object, Span)| {
             self.reader.topic(&object.key) == topic && span.is_some_and(|span| touches(&offsets, span))
         };
@@ -70,13 +71,14 @@ impl Search<'_> {
                 }
             })
             .buffered(IN_FLIGHT);
-        let (mut first, mut differing) = (FxHashMap::default(), FxHashSet::default());
+        let (mut first, mut differing) = (FxHashMap::default(), FxHashMap::default());
         while let Some((object, told)) = reads.next().await {
             let told = told.map_err(|error| (object.clone(), error))?;
             read.push(object.size);
-            for Claim { place, hash, .. } in told {
-                if *first.entry(place).or_insert(hash) != hash {
-                    differing.insert(place);
+            for Claim { place, hash, whose, .. } in told {
+                let (first_hash, first_whose) = *first.entry(place).or_insert((hash, whose));
+                if first_hash != hash {
+                    *differing.entry(place).or_default() |= first_whose != whose;
                 }
             }
         }

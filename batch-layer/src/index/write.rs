@@ -1,5 +1,6 @@
 //! Changes of the index. Each is one transaction that also notes which hours became stale by it.
 
+use super::newest::{self, NewestPlaces};
 use super::{Index, Prints, Seen, Statement};
 use crate::archive::Object;
 use crate::hour::Hour;
@@ -34,6 +35,8 @@ pub struct Entry {
     pub format: Arc<str>,
     /// The key of an object that it takes the place of, though that still lies there.
     pub instead_of: Option<Arc<str>>,
+    /// How far it goes.
+    pub newest: NewestPlaces,
 }
 
 /// What an object holds of an hour.
@@ -156,6 +159,7 @@ async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[
     insert_objects(&mut transaction, entries).await?;
     insert_hours(&mut transaction, entries, &summed).await?;
     insert_rejects(&mut transaction, entries).await?;
+    newest::note(&mut transaction, entries).await?;
     forget_covered(&mut transaction, &keys(entries)).await?;
     lock::commit(transaction, token).await
 }
@@ -335,8 +339,10 @@ async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     }
     // Values that share a line and an index are counted, and one of them is kept.
     pg::query(
-        "insert into rejected_lines (key, line, element, reason, detail, value, value_bytes)
-         select * from unnest($1::text[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])
+        "insert into rejected_lines
+             (key, line, element, reason, detail, value, value_bytes, kafka_partition, kafka_offset)
+         select * from unnest($1::text[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
+                              $8::integer[], $9::bigint[])
          on conflict do nothing",
     )
     .bind(rejects().map(|(key, _)| key).collect::<Vec<_>>())
@@ -346,6 +352,8 @@ async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) 
     .bind(rejects().map(|(_, line)| line.reject.detail.as_str()).collect::<Vec<_>>())
     .bind(rejects().map(|(_, line)| line.value.as_slice()).collect::<Vec<_>>())
     .bind(rejects().map(|(_, line)| line.value_bytes.cast_signed()).collect::<Vec<_>>())
+    .bind(rejects().map(|(_, line)| line.told.map(|told| told.partition)).collect::<Vec<_>>())
+    .bind(rejects().map(|(_, line)| line.told.map(|told| told.offset)).collect::<Vec<_>>())
     .execute(transaction.acquire().await?)
     .await?;
     Ok(())

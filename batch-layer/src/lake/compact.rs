@@ -13,7 +13,7 @@ use crate::archive::{Object, PrefixTemplate, Store, StoreError};
 use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::ledger::{self, Counts};
+use crate::ledger::{self, Begun, Counts};
 use crate::lock;
 use crate::progress::size;
 use crate::reader::{Others, ReadError, Reader};
@@ -48,7 +48,9 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
     // Who has lost the lock must not go on.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
-    let run_id = match ledger::begin(&mut index, (&args.describe(&window), ""), false).await {
+    let arguments = args.describe(&window);
+    let begun = Begun { arguments: &arguments, engine: "", looks_back: false, window: None };
+    let run_id = match ledger::begin(&mut index, begun).await {
         Ok(run_id) => run_id,
         Err(failure) => {
             lock::release(&mut index).await;

@@ -63,7 +63,7 @@ pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<H
                      when b.location not in ('', $4) then 'it was computed from another bucket'
                      when exists (select from stale_hours s where s.hour = b.hour)
                        or exists (select from held_hours h where h.hour = b.hour)
-                       or not exists (select from archive_hours a where a.hour = b.hour and a.status = 'complete')
+                       or not exists (select from archive_hours a where a.hour = b.hour and (a.status = 'complete' or a.is_by_offsets))
                          then 'it is not complete, or waits for batch-layer'
                      when b.conflicts > 0 then 'several objects tell different things of a record'
                      when l.hour is null

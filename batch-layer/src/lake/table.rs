@@ -67,7 +67,7 @@ const HOURS: &str = "
     select u.hour, u.ticks, u.computed_at, u.gone_objects > 0 or of_hour.objects = 0 as has_expired,
            case when exists (select from stale_hours s where s.hour = u.hour)
                   or exists (select from held_hours h where h.hour = u.hour)
-                  or not exists (select from archive_hours a where a.hour = u.hour and a.status = 'complete')
+                  or not exists (select from archive_hours a where a.hour = u.hour and (a.status = 'complete' or a.is_by_offsets))
                     then 'unready'
                 when u.location not in ('', $6) then 'elsewhere'
                 -- What has expired may be in the lake.

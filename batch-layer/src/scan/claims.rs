@@ -6,6 +6,7 @@ use crate::hour::Hour;
 use common::decode::Record;
 use common::{Place, Reject};
 use std::io::Read;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What one line says of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Claim {
     pub place: u64,
     /// Of the tick. Prices count as 64-bit floats, because Connect makes such of them.
     pub hash: u64,
+    /// Of its symbol and time alone.
+    pub whose: u64,
 }
 
 /// Reads of an object what it says of the records that `options.exclude` names, line by line.
@@ -42,8 +45,11 @@ impl Visitor for Claiming<'_> {
         let ScanOptions { exclude, topic, .. } = self.options;
         let asked = exclude.as_ref().and_then(|asked| asked.get(&Hour::of(record.tick.timestamp())));
         if asked.is_some_and(|asked| asked.contains(topic, partition, place)) {
-            let hash = Checksum::of(&Content::of(record), None).as_floats;
-            self.claims.push(Claim { partition, place, hash });
+            let content = Content::of(record);
+            let hash = Checksum::of(&content, None).as_floats;
+            let seed = content.timestamp.micros().cast_unsigned();
+            let whose = xxh3_64_with_seed(content.symbol.as_bytes(), seed);
+            self.claims.push(Claim { partition, place, hash, whose });
         }
     }
 

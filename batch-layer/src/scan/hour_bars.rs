@@ -26,9 +26,14 @@ pub struct HourBars {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Conflicts {
     pub records: u64,
+    /// Those of which the lines tell another symbol or time.
+    pub strangers: u64,
     /// The partition of one of them, and the number of its place.
     pub example: Option<(i32, u64)>,
 }
+
+/// Of so many strangers nobody corrects one by one.
+const MANY_STRANGERS: u64 = 10;
 
 impl HourBars {
     /// Nothing yet, of an object of a topic.
@@ -93,6 +98,26 @@ impl HourBars {
 impl Conflicts {
     pub fn add(&mut self, other: Self) {
         self.records += other.records;
+        self.strangers += other.strangers;
         self.example = self.example.or(other.example);
+    }
+
+    /// Whether the lines are rather those of two topics of one name than of one: that of most of so many records that came
+    /// twice, and of more than a few, they tell another symbol or time.
+    #[must_use]
+    pub const fn are_of_two_topics(&self, repeated: u64) -> bool {
+        self.strangers >= MANY_STRANGERS && self.strangers * 2 > repeated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_strangers_among_few_repetitions_are_of_another_topic() {
+        let of = |strangers, repeated| Conflicts { strangers, ..Conflicts::default() }.are_of_two_topics(repeated);
+        assert!(of(10, 10) && of(10, 19) && of(1000, 1000));
+        assert!(!of(9, 9) && !of(10, 20) && !of(0, 1000));
     }
 }

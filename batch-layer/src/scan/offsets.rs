@@ -187,6 +187,11 @@ impl Offsets {
         self.partitions.iter().filter_map(|of| Some((of.partition, places::newest(&of.known)?)))
     }
 
+    /// The same of each topic.
+    pub fn newest_places(&self) -> impl Iterator<Item = (&str, i32, u64)> {
+        self.partitions.iter().filter_map(|of| Some((&*of.topic, of.partition, places::newest(&of.known)?)))
+    }
+
     /// How much of `other`, the places of `ticks` ticks, is here already.
     #[must_use]
     pub fn overlap(&self, other: &Self, ticks: u64) -> Overlap {

@@ -11,7 +11,7 @@ use std::io::Cursor;
 
 const AT: i64 = 1_748_869_200_000;
 
-fn options() -> ScanOptions {
+pub(super) fn options() -> ScanOptions {
     ScanOptions {
         compressed_name: false,
         origin: Origin { partition: 3, start_offset: 100 },
@@ -219,7 +219,7 @@ fn lines_of_every_layout_are_read_by_the_same_rules_as_messages() {
     let rules = Rules {
         symbol_from: SymbolFrom::Key,
         timestamp_from: TimestampFrom::Record,
-        mapping: Mapping::new(&"price=q.p".parse::<MapEntries>().unwrap().0),
+        mapping: Mapping::new(&"price=q.p".parse::<MapEntries>().unwrap().paths),
         ..Rules::default()
     };
     let time = Timestamp::from_micros(AT * 1000).to_string();

@@ -2,17 +2,18 @@
 
 use super::holdings::{Holdings, HourHoldings, are_few, of_object};
 use super::lost::Places;
+use super::repeated::Repeated;
 use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
 use crate::checksum::Content;
 use crate::flags::Plan;
 use crate::hour::Hour;
-use crate::index::{Index, Indexed};
+use crate::index::{Index, Indexed, KnownObjects};
 use crate::lake::covered;
 use crate::lake::look::Look;
 use crate::lake::source::{self, Flaw};
 use crate::lake::table::{self, Counting};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
-use crate::scan::{Exclusions, Offsets, ScanOptions, places};
+use crate::scan::{Conflicts, Exclusions, Offsets, ScanOptions, places};
 use crate::stop::stopped_comparing;
 use crate::totals::MAX_BARS;
 use common::Place;
@@ -58,26 +59,72 @@ pub struct Archived {
     pub deleted: BTreeMap<Hour, u32>,
     /// How many raw objects of an hour were deleted because the lake has them: it was read in their place.
     pub covered: BTreeMap<Hour, u32>,
+    /// Objects that no run of batch-layer has read as they are.
+    pub news: BTreeMap<Hour, News>,
+    /// Their keys, and whether one was read as it was before.
+    new_keys: FxHashMap<Arc<str>, bool>,
+    /// Records that have several lines, while they are not compared yet.
+    pub(super) repeated: Repeated,
+    /// Those of which they tell different things.
+    pub conflicts: BTreeMap<Hour, Conflicts>,
     /// What was read, by key.
-    read: Vec<ReadObject>,
+    pub(super) read: Vec<ReadObject>,
     /// What was read of the lake.
     lake: Vec<Counting>,
 }
 
+/// What objects hold of an hour that came since the last run of batch-layer, or were replaced since.
+#[derive(Debug, Default)]
+pub struct News {
+    pub objects: u32,
+    /// Ticks in them, known or not.
+    pub ticks: u64,
+    /// One of them has been read as it was before.
+    pub is_replaced: bool,
+    /// The first by key.
+    pub first: String,
+}
+
+impl News {
+    fn add(&mut self, object: &Object, held: &HourHoldings, is_replaced: bool) {
+        if self.objects == 0 {
+            self.first = object.key.to_string();
+        }
+        self.objects += 1;
+        self.ticks += held.shares.values().map(|share| share.ticks + share.duplicates).sum::<u64>();
+        self.is_replaced |= is_replaced;
+    }
+
+    /// Takes in another topic's.
+    pub fn join(&mut self, other: &Self) {
+        if self.objects == 0 {
+            self.first.clone_from(&other.first);
+        }
+        (self.objects, self.ticks) = (self.objects + other.objects, self.ticks + other.ticks);
+        self.is_replaced |= other.is_replaced;
+    }
+
+    /// Whether they are why an hour's sums have another number of ticks than the archive.
+    #[must_use]
+    pub fn explain(&self, summed: u64, archived: u64) -> bool {
+        self.is_replaced || (summed <= archived && archived <= summed + self.ticks)
+    }
+}
+
 /// An object, and where what it holds of the hours lies.
 #[derive(Debug)]
-struct ReadObject {
-    object: Object,
-    spans: Box<[Span]>,
+pub(super) struct ReadObject {
+    pub object: Object,
+    pub spans: Box<[Span]>,
 }
 
 /// The smallest and the largest place in an hour and a partition.
 #[derive(Debug)]
-struct Span {
-    hour: Hour,
+pub(super) struct Span {
+    pub hour: Hour,
     partition: i32,
-    first: u64,
-    last: u64,
+    pub first: u64,
+    pub last: u64,
 }
 
 impl Span {
@@ -97,6 +144,27 @@ impl Span {
 }
 
 impl Archived {
+    /// `known`: what the index has of the object's folder.
+    fn note_if_new(&mut self, object: &Object, known: Option<&KnownObjects>) {
+        let known = known.and_then(|known| known.get(&*object.key));
+        let is_as_read = known.is_some_and(|known| known.etag == *object.etag && known.size == object.size);
+        if !is_as_read {
+            self.new_keys.insert(Arc::clone(&object.key), known.is_some());
+        }
+    }
+
+    /// Notes what an object holds that is known, or holds twice.
+    fn note_repeated(&mut self, topic: &str, part: &Holdings) {
+        for (hour, held) in &part.hours {
+            let known = self.holdings.hours.get(hour).map(|known| known.offsets.common(&held.offsets));
+            let common = known.iter().flat_map(Offsets::iter).map(|(_, partition, places)| (partition, places));
+            let twice = held.shares.iter().map(|(partition, share)| (*partition, &share.doubled));
+            for (partition, places) in common.chain(twice).filter(|(_, places)| !places.is_empty()) {
+                *self.repeated.entry((*hour, topic.to_owned(), partition)).or_default() |= places;
+            }
+        }
+    }
+
     fn note_unread(&mut self, hours: impl IntoIterator<Item = Hour>, why: &str) {
         for hour in hours {
             self.unread.entry(hour).or_insert_with(|| why.to_owned());
@@ -156,6 +224,7 @@ impl Archive {
             }
         }
         archived.holdings.settle();
+        Box::pin(self.count_conflicts(&mut archived)).await?;
         for (hour, keys) in covered {
             Box::pin(self.read_covered(index, (hour, &keys), topic, &mut archived)).await?;
         }
@@ -372,7 +441,7 @@ impl Archive {
         let mut objects = BTreeMap::new();
         let folders = self.folders(hours);
         let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
-        let mut unlisted = self.list_all(folders, &mut objects, archived).await?;
+        let mut unlisted = self.list_all((index, folders), &mut objects, archived).await?;
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
             let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
@@ -400,7 +469,11 @@ impl Archive {
                 }
                 if let Some(why) = unlisted.get(&folder) {
                     archived.note_unread([hour], why);
-                } else if let Some(object) = far.get(&object.key) {
+                } else if let Some(there) = far.get(&object.key) {
+                    if there.etag != object.etag {
+                        archived.new_keys.insert(Arc::clone(&object.key), true);
+                    }
+                    let object = there;
                     objects.insert(Arc::clone(&object.key), (object.clone(), None));
                 } else if merged && !objects.contains_key(&object.key) && !is_covered(&object.key) {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
@@ -415,10 +488,12 @@ impl Archive {
     /// Adds what lies in some folders; gives those that cannot be listed to their end, and why.
     async fn list_all(
         &self,
-        folders: Vec<Folder>,
+        (index, folders): (&mut Index, Vec<Folder>),
         objects: &mut BTreeMap<Arc<str>, (Object, Option<Folder>)>,
         archived: &mut Archived,
     ) -> Result<BTreeMap<Arc<str>, String>, Failure> {
+        let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
+        let known = index.folders(&prefixes, "").await?;
         let mut unlisted = BTreeMap::new();
         for folder in folders {
             let listing = match self.store.list(&folder.prefix).await {
@@ -432,6 +507,7 @@ impl Archive {
             };
             for object in listing {
                 if matches!(self.reader.name(&object.key), FileName::Records(_)) {
+                    archived.note_if_new(&object, known.get(&*folder.prefix));
                     objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
                 }
             }
@@ -473,6 +549,12 @@ impl Archive {
             }
         }
         let spans = Span::all(&part);
+        archived.note_repeated(self.reader.topic(&object.key), &part);
+        if let Some(is_replaced) = archived.new_keys.get(&object.key).copied() {
+            for (hour, held) in &part.hours {
+                archived.news.entry(*hour).or_default().add(object, held, is_replaced);
+            }
+        }
         self.absorb_into(&mut archived.holdings, object, part, None).await?;
         if !spans.is_empty() {
             archived.read.push(ReadObject { object: object.clone(), spans });

@@ -140,6 +140,11 @@ impl Sides<'_> {
             let what = "row[s] of realtime_stock [stands|stand] for a record that has a row already";
             outcome.find(Status::Mismatch, format!("{}: {}", inflected(*count, what), ranges(doubled)));
         }
+        if archive.duplicates > 0 {
+            let what =
+                "line[s] of the archive [stands|stand] for a record that has a line already, and [is|are] left out";
+            outcome.find(Status::Ok, inflected(archive.duplicates, what));
+        }
         self.judge_lost(&mut outcome);
         outcome
     }

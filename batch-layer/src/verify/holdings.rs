@@ -346,6 +346,7 @@ impl Visitor for Reading {
         match (self.holdings.add(partition, Some(number), &content), among.is_none()) {
             (true, true) => self.holdings.sum_up(&record.tick, place),
             (true, false) if self.is_telling => self.holdings.tell(partition, number, &content),
+            (false, true) => self.holdings.note_doubled(hour, partition, number),
             _ => {}
         }
     }

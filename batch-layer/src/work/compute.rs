@@ -259,6 +259,9 @@ impl Work {
         let Some(sum) = self.sum(due, &all, None).await? else {
             return Ok(None);
         };
+        if self.refuses_strangers(due, &sum) {
+            return Ok(None);
+        }
         let Some(known) = due.known else {
             return Ok(Some(New { sum, added: None }));
         };

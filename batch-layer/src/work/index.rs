@@ -1,15 +1,16 @@
 //! Reading what is new in the archive's folders into the index.
 
 use super::{ROUNDS, Work};
-use crate::archive::{Folder, LISTINGS_AHEAD, Object, StoreError};
+use crate::archive::{FileName, Folder, LISTINGS_AHEAD, Object, StoreError};
 use crate::hour::Hour;
-use crate::index::{Entry, Holding, KnownObjects, Prints};
+use crate::index::{Entry, Holding, KnownObjects, NewestPlaces, Prints, newest_of};
 use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::{HourBars, Scan};
 use crate::state;
 use crate::stop::stopped;
 use crate::survey::{Change, ChangeKind, OlderTwin, compare};
 use anyhow::Context as _;
+use common::Timestamp;
 use futures::stream::{self, StreamExt};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
@@ -302,8 +303,7 @@ impl Work {
         if change.kind == ChangeKind::Replaced {
             self.engine.forget_object(&change.object.key);
         }
-        let newest = scan.hours.last().and_then(|(_, bars)| bars.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
-        self.newest = self.newest.max(newest);
+        let newest = self.newest_of(&change.object, &scan);
         let hours = scan.hours.iter().map(holding).collect::<Result<_, _>>().map_err(Failure::Infrastructure)?;
         let due = self.plan.due;
         self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;
@@ -319,7 +319,18 @@ impl Work {
             placeless,
             format: Arc::clone(&self.format),
             instead_of,
+            newest,
         })
+    }
+
+    /// How far an object goes.
+    fn newest_of(&self, object: &Object, scan: &Scan) -> NewestPlaces {
+        let FileName::Records(origin) = self.names.read(&object.key) else {
+            return NewestPlaces::new();
+        };
+        let stored_at = object.last_modified.unwrap_or_else(Timestamp::now);
+        let of = (self.names.topic(&object.key), origin.partition);
+        newest_of(scan.hours.iter().map(|(_, held)| held), of, stored_at)
     }
 
     fn name_unknown(&self, unknown: &[String]) {

@@ -50,7 +50,6 @@ impl Work {
         let read = read.and_then(|sum| believed(sum, stale.hour, known).map_err(|why| (None, Unread::Damaged(why))));
         match read {
             Ok(sum) => {
-                self.newest = self.newest.max(sum.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
                 known.sum = Some(HourBars { duplicates: known.duplicates, ..sum });
                 Ok(Some(OfLake { keys: objects.into_iter().map(|counting| counting.key).collect() }))
             }

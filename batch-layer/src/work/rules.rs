@@ -5,9 +5,10 @@
 //! it was: the hour is not written and keeps what it knows, and the next run with the right flags has nothing to mend.
 
 use super::Work;
+use super::due::Due;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
-use crate::scan::Scan;
+use crate::scan::{Conflicts, HourBars, Scan, places};
 use crate::survey::{Change, ChangeKind};
 use rustc_hash::FxHashMap;
 use service::Failure;
@@ -42,6 +43,24 @@ impl Work {
     /// deleted because the lake has it.
     pub(super) fn stands(&self, hour: Hour) -> bool {
         self.allow_shrink && self.covered.contains(&hour)
+    }
+
+    /// Whether an hour's objects are rather those of two topics of one name, of which one's ticks would be left out as
+    /// repetitions of the other's; it has been noted then.
+    pub(super) fn refuses_strangers(&mut self, due: &Due<'_>, sum: &HourBars) -> bool {
+        let Conflicts { strangers, example, .. } = sum.conflicts;
+        let is_refused = sum.conflicts.are_of_two_topics(sum.repeated.len()) && !self.may_shrink(due.stale.hour);
+        if let Some((partition, place)) = example.filter(|_| is_refused) {
+            let place = places::text(place);
+            let why = format!(
+                "not written, because of {strangers} records its objects tell different symbols or times, offset {place} of \
+                 partition {partition} among them: was the topic made anew under the same name? Then the new one's objects \
+                 belong below a prefix and to a topic's name of their own; --allow-shrink, with a window that holds the \
+                 hour, writes it with the first object by key alone"
+            );
+            self.fail(due.stale.hour, &why);
+        }
+        is_refused
     }
 
     /// Whether a person asks for what this run's flags make of an hour.

@@ -335,6 +335,12 @@ async fn records_of_which_objects_tell_different_things_are_counted_and_shown() 
     let word =
         "of 6 records several objects tell different things, as batch-layer has counted; the first by key counts";
     assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("60 lines of the archive stand for a record that has a line already"));
+    // It has counted them itself.
+    world.execute("update batch_hours set conflicts = 0").await;
+    let outcome = world.run(&[&["verify"], &DAY[..]].concat()).await;
+    let word = "of 6 records several lines of the archive tell different things, and batch-layer has counted 0 such";
+    assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
 }
 
 #[tokio::test]

@@ -183,18 +183,176 @@ async fn an_archive_of_files_that_are_not_read_is_not_well() {
     assert!(outcome.stderr.contains("none of the 1 files of the window"), "{}", outcome.stderr);
 }
 
+/// `count` ticks of the hour `back` hours ago, in a partition from `offset` on.
+fn ticks_at(back: i64, partition: i32, offset: i64, count: i64) -> (Hour, Vec<Tick>) {
+    let (hour, mut ticks) = ticks_of(back, count);
+    for (number, tick) in (offset..).zip(&mut ticks) {
+        (tick.partition, tick.offset) = (partition, number);
+    }
+    (hour, ticks)
+}
+
+const STANDS: &str = "select count(*) from archive_standing where waiting_seconds > allowed_seconds";
+
 #[tokio::test]
 async fn an_archive_that_stands_is_said_by_the_run_and_by_the_view() {
     let world = World::create().await;
-    let (hour, old) = ticks_of(5, 50);
-    world.put(&key_of(hour, 0, 5000), &old).await;
-    let (_, new) = ticks_of(2, 50);
+    let (hour, old) = ticks_at(5, 0, 0, 50);
+    world.put(&key_of(hour, 0, 0), &old).await;
+    let (_, new) = ticks_at(2, 0, 50, 50);
     insert_speed(&world, &[old, new].concat()).await;
-    let stands = "select count(*) from archive_standing where waiting_seconds > allowed_seconds";
+    world.set_next_offset("stock_prices", 0, 100).await;
     let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
     assert!(outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
-    assert_eq!(world.number(stands).await, 1);
+    assert_eq!(world.number(STANDS).await, 1);
     let outcome = world.run_ok(&["--archive-delay", "5h"]).await;
     assert!(!outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
-    assert_eq!(world.number(stands).await, 0);
+    assert_eq!(world.number(STANDS).await, 0);
+}
+
+/// A world in which the archive of partition 0 stands since the hour before the last ones, and partition 1 has `others`.
+async fn with_standing_partition(others: &[Tick], archived: &[Tick]) -> World {
+    let world = World::create().await;
+    let (hour, old) = ticks_at(5, 0, 0, 50);
+    world.put(&key_of(hour, 0, 0), &old).await;
+    let (now, new) = ticks_at(2, 0, 50, 50);
+    world.put(&key_of(now, 1, 0), archived).await;
+    insert_speed(&world, &[&old, &new, others].concat()).await;
+    world.set_next_offset("stock_prices", 0, 100).await;
+    world.set_next_offset("stock_prices", 1, others.len() as i64).await;
+    world
+}
+
+#[tokio::test]
+async fn a_partition_that_goes_on_does_not_hide_one_that_stands() {
+    let (_, others) = ticks_at(1, 1, 0, 50);
+    let world = with_standing_partition(&others, &others).await;
+    let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
+    let word = "the archive stands: the speed layer has had newer ticks of partition 0 of stock_prices";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    assert_eq!(world.number(STANDS).await, 1);
+}
+
+#[tokio::test]
+async fn a_tick_ahead_of_its_time_does_not_hide_that_the_archive_stands() {
+    let world = World::create().await;
+    let (hour, mut old) = ticks_at(5, 0, 0, 50);
+    old[49].at = Timestamp::now().plus_micros(Timestamp::HOUR * 20);
+    world.put(&key_of(hour, 0, 0), &old).await;
+    let (_, new) = ticks_at(2, 0, 50, 50);
+    insert_speed(&world, &[old, new].concat()).await;
+    world.set_next_offset("stock_prices", 0, 100).await;
+    let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
+    assert!(outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert_eq!(world.number(STANDS).await, 1);
+}
+
+#[tokio::test]
+async fn a_partition_without_news_does_not_stand_however_long_ago_its_last_tick_was() {
+    let (_, others) = ticks_at(30, 1, 0, 50);
+    let world = with_standing_partition(&others, &others).await;
+    let (now, new) = ticks_at(2, 0, 50, 50);
+    world.put(&key_of(now, 0, 50), &new).await;
+    // Its last message was no tick, and is in no object.
+    world.set_next_offset("stock_prices", 1, 51).await;
+    let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
+    assert!(!outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert_eq!(world.number(STANDS).await, 0);
+    assert_eq!(world.number("select count(*) from archive_standing").await, 2);
+}
+
+#[tokio::test]
+async fn a_late_tick_does_not_make_the_archive_stand() {
+    let (_, others) = ticks_at(1, 1, 0, 50);
+    let (_, late) = ticks_at(40, 1, 50, 1);
+    let world = with_standing_partition(&[&others[..], &late].concat(), &others).await;
+    let (now, new) = ticks_at(2, 0, 50, 50);
+    world.put(&key_of(now, 0, 50), &new).await;
+    let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
+    assert!(!outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
+    assert_eq!(world.number(STANDS).await, 0);
+}
+
+#[tokio::test]
+async fn after_a_topic_was_made_anew_its_small_offsets_are_compared_with_its_own_objects() {
+    let world = World::create().await;
+    let (hour, old) = ticks_at(5, 0, 1000, 50);
+    world.put(&key_of(hour, 0, 1000), &old).await;
+    world.source("stock_prices").await;
+    world.execute("update kafka_sources set first_seen_at = now() - interval '9 hours'").await;
+    world.run_ok(&[]).await;
+    world
+        .execute(
+            "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             values ('speed-layer', '', 'stock_prices', 'made anew', 1);
+             insert into kafka_offsets (source, partition, next_offset)
+             select source, 0, 50 from kafka_sources where topic_id = 'made anew'",
+        )
+        .await;
+    let (_, new) = ticks_at(2, 0, 0, 50);
+    insert_speed(&world, &new).await;
+    world.run_ok(&["--archive-delay", "30m"]).await;
+    assert_eq!(world.number(STANDS).await, 1);
+    // The store tells times to the second.
+    world
+        .execute("update kafka_sources set first_seen_at = first_seen_at - interval '1 minute' where topic_id <> ''")
+        .await;
+    world.execute("update archive_newest set stored_at = stored_at - interval '2 minutes'").await;
+    let (now, _) = ticks_at(2, 0, 0, 1);
+    world.put(&key_of(now, 0, 0), &new).await;
+    world.run_ok(&["--archive-delay", "30m"]).await;
+    assert_eq!(world.number(STANDS).await, 0);
+    assert_eq!(world.number("select next_offset from archive_newest").await, 50);
+}
+
+#[tokio::test]
+async fn one_tick_that_is_missing_and_one_that_is_too_many_do_not_make_an_hour_complete() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_at(5, 0, 0, 51);
+    // The speed layer has skipped the first one, and the archive has lost another.
+    insert_speed(&world, &ticks[1..]).await;
+    let archived: Vec<Tick> = ticks.iter().filter(|tick| tick.offset != 20).cloned().collect();
+    world.put(&key_of(hour, 0, 0), &archived).await;
+    world.run_ok(&[]).await;
+    let said = "select concat_ws(' ', status, reason, example) from hour_completeness";
+    let word = "incomplete 1 ticks of the speed layer are not in the archive offset 20 of partition 0 of";
+    let found = world.rows(said).await;
+    assert!(found.len() == 1 && found[0].starts_with(word), "{found:?}");
+    // It is looked for until it comes.
+    world.put(&key_of(hour, 0, 20), &ticks[20..21]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(statuses(&world).await, ["complete"]);
+}
+
+#[tokio::test]
+async fn ticks_of_one_partition_do_not_stand_for_those_of_another() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_at(5, 0, 0, 50);
+    let (_, others) = ticks_at(5, 1, 0, 50);
+    insert_speed(&world, &[ticks.clone(), others.clone()].concat()).await;
+    world.put(&key_of(hour, 0, 0), &ticks[..40]).await;
+    // Ten that the speed layer has rejected, as Connect's parser takes more than it does.
+    let (_, more) = ticks_at(5, 1, 50, 10);
+    world.put(&key_of(hour, 1, 0), &[others, more].concat()).await;
+    world.run_ok(&[]).await;
+    assert_eq!(statuses(&world).await, ["incomplete 10 ticks of the speed layer are not in the archive"]);
+}
+
+#[tokio::test]
+async fn an_old_hour_is_looked_at_again_when_the_speed_layer_has_another_number_of_its_ticks() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_at(60, 0, 0, 51);
+    insert_speed(&world, &ticks[1..50]).await;
+    world.put(&key_of(hour, 0, 0), &ticks[..50]).await;
+    world.run_ok(&["--hour", &hour.start().to_string()]).await;
+    assert_eq!(statuses(&world).await, ["complete"]);
+    // A late one. The numbers are the same now.
+    insert_speed(&world, &ticks[50..]).await;
+    world.execute("update archive_hours set listed_at = listed_at - interval '2 hours'").await;
+    world.run_ok(&[]).await;
+    assert_eq!(statuses(&world).await, ["incomplete 1 ticks of the speed layer are not in the archive"]);
+    world.put(&key_of(hour.plus(1), 0, 50), &ticks[50..]).await;
+    world.execute("update archive_hours set listed_at = listed_at - interval '2 hours'").await;
+    world.run_ok(&[]).await;
+    assert_eq!(statuses(&world).await, ["complete"]);
 }

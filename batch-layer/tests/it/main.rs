@@ -16,6 +16,7 @@ mod faults;
 mod from_lake;
 mod gaps;
 mod growth;
+mod holes;
 mod identity;
 mod indicators;
 mod judging;

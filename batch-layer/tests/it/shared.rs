@@ -99,3 +99,24 @@ async fn a_topic_that_was_made_anew_has_the_same_offsets_again_for_other_records
     assert!(!outcome.stderr.contains("counted in hour"), "{}", outcome.stderr);
     assert_eq!(shared(&world).await, [""; 0]);
 }
+
+#[tokio::test]
+async fn an_hour_with_objects_of_a_topic_that_was_made_anew_is_named_and_held_back() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 50)).await;
+    world.run_ok(&HOURS).await;
+    let before = world.summary().await;
+    // The same offsets, and other records: the times of nearly all are others.
+    let anew = some_ticks(10, 0, 0, 40);
+    world.put(&key(11, 0, 0), &anew).await;
+    let outcome = world.run(&HOURS).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    let words = "not written, because of 39 records its objects tell different symbols or times, offset 1 of partition 0 among \
+                 them: was the topic made anew under the same name?";
+    assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    assert_eq!(world.summary().await, before);
+    let status = "select concat_ws(' ', status, reason) from hour_completeness where status = 'incomplete'";
+    assert_eq!(world.rows(status).await, ["incomplete its objects have changed since it was computed"]);
+    world.run_ok(&["--hour", "2025-06-02T10", "--allow-shrink"]).await;
+    assert_eq!(world.rows("select concat_ws(' ', ticks, conflicts) from batch_hours").await, ["50 39"]);
+}

@@ -256,17 +256,54 @@ async fn an_hour_that_batch_layer_has_not_computed_from_the_present_archive_is_o
     world.execute("truncate minute_bars").await;
     world.fill_minute_bars().await;
     let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
-    assert_eq!(outcome.code, 1, "{}", outcome.stdout);
-    assert!(
-        outcome.stdout.contains("hourly_stock_summary counts 800 ticks, the archive has 807"),
-        "{}",
-        outcome.stdout
+    assert_eq!(outcome.code, 4, "{}", outcome.stdout);
+    let word = format!(
+        "1 object came since the last run of batch-layer, or was replaced, and no run has read it yet, {} the first: \
+         hourly_stock_summary counts 800 ticks, the archive has 807",
+        key(10, 0, 15_000)
     );
+    assert!(outcome.stdout.contains(&word), "{}", outcome.stdout);
     world.execute("delete from batch_hours where hour = '2025-06-02T10:00Z'").await;
     world.execute("truncate hourly_stock_summary, technical_indicators, indicator_states").await;
     let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stdout);
     assert!(outcome.stdout.contains("batch-layer has not computed the hour"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn an_object_that_no_run_has_read_excuses_no_ticks_but_its_own() {
+    let world = agreeing().await;
+    let late = some_ticks(10, 0, 15_000, 7);
+    world.put(&key(10, 0, 15_000), &late).await;
+    world.insert_realtime(&late).await;
+    world.fill_minute_bars().await;
+    world.execute("update batch_hours set ticks = ticks - 1 where hour = '2025-06-02T10:00Z'").await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    assert_eq!(outcome.code, 1, "{}", outcome.stdout);
+    let word = "hourly_stock_summary counts 799 ticks, the archive has 807: run batch-layer";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn an_hour_is_open_whose_object_was_replaced_since_the_last_run() {
+    let world = agreeing().await;
+    let ticks = some_ticks(10, 0, 10_000, 400);
+    world.put(&key(10, 0, 10_000), &ticks[..390]).await;
+    world
+        .execute(
+            "delete from realtime_stock where kafka_partition = 0 and kafka_offset between 10390 and 10399;
+             insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
+             select 1, 0, o, 'empty', 'no value' from generate_series(10390, 10399) as o",
+        )
+        .await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "no run has read it yet";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    world.run_ok(&["--hour", "2025-06-02T10"]).await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
 }
 
 #[tokio::test]

@@ -25,7 +25,17 @@ const BAR: &str = "alter table minute_bars alter open set default 1, alter high 
 
 const RUN: &str = "insert into batch_runs (started_at, finished_at, status, arguments)";
 
-const CASES: [Case; 20] = [
+/// Where the speed layer is in the two partitions of a topic.
+const SPEED: &str = "insert into archive_checks (allowed_seconds) values (2700);
+    insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ('', '', 't', '', 2);
+    insert into kafka_offsets (source, partition, next_offset) select source, partition, 1 from kafka_sources, generate_series(0, 1)
+    as partition";
+
+/// How far the archive is: partition, next offset, and its newest tick.
+const ARCHIVE: &str =
+    "insert into archive_newest (topic, stored_at, partition, next_offset, tick) select 't', now(), *";
+
+const CASES: [Case; 22] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
     Case {
         name: "since the last whole run only some of a single hour",
@@ -78,14 +88,28 @@ const CASES: [Case; 20] = [
     Case {
         name: "ticks that have waited for the archive for an hour",
         state: "RUN values (now(), now(), 'ok', '');
-                insert into archive_newest (tick, allowed_seconds) values (now() - interval '2 hours', 2700);
+                SPEED; ARCHIVE from (values (0, 0, now() - interval '2 hours'), (1, 1, now() + interval '1 day')) as newest;
                 BAR values ('A', now() - interval '1 hour')",
         firing: &["ArchiveStands"],
     },
     Case {
+        name: "the same in a partition of which the archive has nothing yet",
+        state: "RUN values (now(), now(), 'ok', '');
+                SPEED; ARCHIVE from (values (1, 1, now())) as newest;
+                BAR values ('A', now() - interval '1 hour')",
+        firing: &["ArchiveStands"],
+    },
+    Case {
+        name: "an archive that has all offsets, and a tick that was ahead of its time",
+        state: "RUN values (now(), now(), 'ok', '');
+                SPEED; ARCHIVE from (values (0, 1, now() - interval '2 hours'), (1, 1, now() - interval '9 hours')) as newest;
+                BAR values ('A', now() - interval '1 hour'), ('A', now() + interval '1 day')",
+        firing: &[],
+    },
+    Case {
         name: "ticks that have waited for a quarter of an hour, after a night without any",
         state: "RUN values (now(), now(), 'ok', '');
-                insert into archive_newest (tick, allowed_seconds) values (now() - interval '17 hours', 2700);
+                SPEED; ARCHIVE from (values (0, 0, now() - interval '17 hours')) as newest;
                 BAR values ('A', now() - interval '15 minutes'), ('A', now() - interval '18 hours')",
         firing: &[],
     },
@@ -167,10 +191,12 @@ async fn fires(rule: &Value, connection: &mut sqlx::PgConnection) -> bool {
 async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() {
     for case in CASES {
         let database = migrated().await;
-        sqlx::raw_sql(AssertSqlSafe(case.state.replace("RUN", RUN).replace("BAR", BAR)))
-            .execute(database.pool())
-            .await
-            .unwrap();
+        sqlx::raw_sql(AssertSqlSafe(
+            case.state.replace("RUN", RUN).replace("BAR", BAR).replace("SPEED", SPEED).replace("ARCHIVE", ARCHIVE),
+        ))
+        .execute(database.pool())
+        .await
+        .unwrap();
         let mut connection = reading(&database).await;
         let mut firing = Vec::new();
         for rule in grafana_rules() {

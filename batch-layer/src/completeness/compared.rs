@@ -1,0 +1,276 @@
+//! Whether each tick of the speed layer is in an hour's sums: by topic and partition, offset by offset: `compared_hours`.
+//!
+//! Numbers of ticks do not tell: where one is missing and another is too many, they are the same. Which offsets
+//! `realtime_stock` has of an hour is asked in blocks of 64, each a number of 64 bits. An hour is compared once, and again
+//! where it was computed since or the speed layer has another number of ticks.
+
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::scan::{Offsets, places};
+use crate::state;
+use common::Timestamp;
+use futures::TryStreamExt;
+use roaring::RoaringTreemap;
+use rustc_hash::FxHashMap;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+
+/// A statement reads the ticks of so much time.
+const AT_ONCE: i64 = 10 * Timestamp::MINUTE;
+
+/// An hour that is to be compared.
+struct Due {
+    hour: Hour,
+    computed_at: Timestamp,
+    speed_ticks: i64,
+    /// Ticks in its sums.
+    ticks: u64,
+    sums: Sums,
+}
+
+/// Which records are in an hour's sums, or were.
+struct Sums {
+    offsets: Offsets,
+    withdrawn: Offsets,
+}
+
+/// The places that `realtime_stock` has of an hour, by source and partition.
+type Places = FxHashMap<(i16, i32), RoaringTreemap>;
+
+/// Topics by source.
+type Topics = FxHashMap<i16, String>;
+
+/// What the speed layer has and the sums have not.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Missing {
+    ticks: u64,
+    example: Option<String>,
+}
+
+/// Compares those of some hours that were not compared as they are.
+///
+/// # Errors
+/// Where the database fails, or what was kept of the hour cannot be read.
+pub async fn compare(index: &mut Index, hours: &[Timestamp]) -> Result<(), Failure> {
+    let due = in_time(index.patience, due(&mut index.connection, hours)).await;
+    let due = due.map_err(|error| index.failed("looking for hours to compare in", error))?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let topics = in_time(index.patience, topics(&mut index.connection)).await;
+    let topics = topics.map_err(|error| index.failed("reading kafka_sources in", error))?;
+    for hour in due {
+        compare_one(index, hour, &topics).await?;
+    }
+    Ok(())
+}
+
+async fn compare_one(index: &mut Index, hour: Timestamp, topics: &Topics) -> Result<(), Failure> {
+    let of_hour = in_time(index.patience, read(&mut index.connection, hour)).await;
+    // What another version has kept is computed anew when its hour is next.
+    let Some(due) = of_hour.map_err(|error| index.failed("reading hour_sums in", error))? else {
+        return Ok(());
+    };
+    let mut speed = Places::default();
+    let (mut start, end) = (due.hour.start(), due.hour.plus(1).start());
+    while start < end {
+        let slice = (start, start.plus_micros(AT_ONCE));
+        let added = in_time(index.patience, add_places(&mut index.connection, slice, &mut speed)).await;
+        added.map_err(|error| index.failed("reading realtime_stock in", error))?;
+        start = slice.1;
+    }
+    let missing = missing(&due, &speed, topics);
+    let note = pg::query(
+        "insert into compared_hours (hour, computed_at, speed_ticks, missing, example)
+         select $1, $2, $3, $4, $5 where exists (select from batch_hours where hour = $1)
+         on conflict (hour) do update
+             set (computed_at, speed_ticks, missing, example)
+                 = (excluded.computed_at, excluded.speed_ticks, excluded.missing, excluded.example)",
+    )
+    .bind(due.hour.start())
+    .bind(due.computed_at)
+    .bind(due.speed_ticks)
+    .bind(missing.ticks.cast_signed())
+    .bind(missing.example);
+    index.write("compared_hours", note).await.map(drop)
+}
+
+/// Of a day that retention has dropped nothing is left to compare with.
+async fn due(connection: &mut PgConnection, hours: &[Timestamp]) -> Result<Vec<Timestamp>, sqlx::Error> {
+    pg::query_scalar(
+        "select b.hour
+         from batch_hours b
+                  join (select hour, sum(ticks)::bigint as ticks from hour_bars where hour = any ($1) group by hour) s
+                       using (hour)
+                  left join compared_hours c using (hour)
+         where (c.hour is null or c.computed_at <> b.computed_at or c.speed_ticks <> s.ticks)
+           and not exists (select from dropped_days where day = (b.hour at time zone 'UTC')::date)
+         order by b.hour",
+    )
+    .bind(hours)
+    .fetch_all(connection)
+    .await
+}
+
+async fn topics(connection: &mut PgConnection) -> Result<Topics, sqlx::Error> {
+    let rows: Vec<(i16, String)> =
+        pg::query_as("select source, topic from kafka_sources").fetch_all(connection).await?;
+    Ok(rows.into_iter().collect())
+}
+
+async fn read(connection: &mut PgConnection, hour: Timestamp) -> Result<Option<Due>, sqlx::Error> {
+    let row = pg::query(
+        "select computed_at, ticks, offsets, s.withdrawn,
+                (select coalesce(sum(h.ticks), 0)::bigint from hour_bars h where h.hour = $1) as speed_ticks
+         from batch_hours join hour_sums s using (hour)
+         where hour = $1",
+    )
+    .bind(hour)
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let kept = |name: &str| Ok::<_, sqlx::Error>(state::decode_offsets(row.try_get(name)?).ok());
+    let (Some(offsets), Some(withdrawn)) = (kept("offsets")?, kept("withdrawn")?) else {
+        return Ok(None);
+    };
+    Ok(Some(Due {
+        hour: Hour::of(hour),
+        computed_at: row.try_get("computed_at")?,
+        speed_ticks: row.try_get("speed_ticks")?,
+        ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        sums: Sums { offsets, withdrawn },
+    }))
+}
+
+/// Adds the places of `realtime_stock` from one time to another.
+async fn add_places(
+    connection: &mut PgConnection,
+    (from, to): (Timestamp, Timestamp),
+    speed: &mut Places,
+) -> Result<(), sqlx::Error> {
+    let mut rows = pg::query(
+        "select source, kafka_partition, kafka_index, kafka_offset >> 6 as block,
+                bit_or(1::bigint << (kafka_offset & 63)::integer) as bits
+         from realtime_stock
+         where timestamp >= $1 and timestamp < $2
+         group by source, kafka_partition, kafka_index, kafka_offset >> 6",
+    )
+    .bind(from)
+    .bind(to)
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        add_block(&row, speed)?;
+    }
+    Ok(())
+}
+
+fn add_block(row: &PgRow, speed: &mut Places) -> Result<(), sqlx::Error> {
+    let of = (row.try_get("source")?, row.try_get("kafka_partition")?);
+    let index = row.try_get::<i16, _>("kafka_index")?.cast_unsigned();
+    let first = row.try_get::<i64, _>("block")?.cast_unsigned() << 6;
+    let mut bits = row.try_get::<i64, _>("bits")?.cast_unsigned();
+    let places = speed.entry(of).or_default();
+    if bits == u64::MAX {
+        let first = places::number(first, index);
+        places.insert_range(first..first + 64);
+        return Ok(());
+    }
+    while bits != 0 {
+        places.insert(places::number(first + u64::from(bits.trailing_zeros()), index));
+        bits &= bits - 1;
+    }
+    Ok(())
+}
+
+/// What is missing in the sums, by topic and partition.
+fn missing(due: &Due, speed: &Places, topics: &Topics) -> Missing {
+    let mut by_topic: Vec<((Option<&str>, i32), RoaringTreemap, u64)> = Vec::new();
+    for ((source, partition), places) in speed {
+        let of = (topics.get(source).map(String::as_str), *partition);
+        match by_topic.iter_mut().find(|(known, ..)| *known == of) {
+            // A topic that was made anew has the same offsets again. The sums have each of them once at most.
+            Some((_, known, twice)) => {
+                *twice += known.intersection_len(places);
+                *known |= places;
+            }
+            None => by_topic.push((of, places.clone(), 0)),
+        }
+    }
+    by_topic.sort_unstable_by_key(|(of, ..)| *of);
+    let mut found = Missing::default();
+    for ((topic, partition), mut places, twice) in by_topic {
+        for (of, of_partition, archived) in due.sums.offsets.iter().chain(due.sums.withdrawn.iter()) {
+            if of_partition == partition && (of.is_empty() || topic.is_none_or(|topic| topic == of)) {
+                places -= archived;
+            }
+        }
+        found.ticks += places.len() + twice;
+        if let (Some(place), None) = (places.min(), &found.example) {
+            let topic = topic.unwrap_or("a topic that kafka_sources lacks");
+            found.example = Some(format!("offset {} of partition {partition} of {topic}", places::text(place)));
+        }
+    }
+    // Nobody knows which records those are whose lines told no offset.
+    found.ticks = found.ticks.saturating_sub(due.ticks.saturating_sub(due.sums.offsets.len()));
+    found.example = found.example.filter(|_| found.ticks > 0);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offsets(topic: &str, places: &[(i32, u64)]) -> Offsets {
+        let mut offsets = Offsets::of_topic(topic.into());
+        places.iter().for_each(|(partition, place)| drop(offsets.insert(*partition, *place)));
+        offsets.settle();
+        offsets
+    }
+
+    fn of(sums: Sums, ticks: u64, speed: &[(i16, i32, &[u64])]) -> (u64, Option<String>) {
+        let hour = Hour::of(Timestamp::from_micros(0));
+        let due = Due { hour, computed_at: hour.start(), speed_ticks: 0, ticks, sums };
+        let speed: Places =
+            speed.iter().map(|(source, partition, places)| ((*source, *partition), places.iter().collect())).collect();
+        let topics = [(1, "a".to_owned()), (2, "b".to_owned()), (3, "a".to_owned())].into_iter().collect();
+        let Missing { ticks, example } = missing(&due, &speed, &topics);
+        (ticks, example)
+    }
+
+    fn archived(topic: &str, places: &[(i32, u64)]) -> Sums {
+        Sums { offsets: offsets(topic, places), withdrawn: Offsets::default() }
+    }
+
+    #[test]
+    fn one_that_is_missing_and_one_that_is_too_many_do_not_make_up_for_each_other() {
+        let (missing, example) = of(archived("a", &[(0, 1), (0, 3)]), 2, &[(1, 0, &[1, 2])]);
+        assert_eq!((missing, example.as_deref()), (1, Some("offset 2 of partition 0 of a")));
+        assert_eq!(of(archived("a", &[(0, 1), (1, 2)]), 2, &[(1, 0, &[1, 2])]).0, 1, "of another partition");
+        assert_eq!(of(archived("b", &[(0, 1)]), 1, &[(1, 0, &[1])]).0, 1, "of another topic");
+        assert_eq!(of(archived("a", &[(0, 1), (0, 2), (0, 3)]), 3, &[(1, 0, &[1, 2])]), (0, None));
+    }
+
+    #[test]
+    fn a_topic_of_objects_that_tell_none_may_be_any() {
+        assert_eq!(of(archived("", &[(0, 1)]), 1, &[(1, 0, &[1])]), (0, None));
+        assert_eq!(of(archived("a", &[(0, 1)]), 1, &[(9, 0, &[1])]), (0, None));
+    }
+
+    #[test]
+    fn what_was_taken_out_is_not_missing_and_lines_without_offsets_may_be_anything() {
+        let sums = Sums { offsets: offsets("a", &[(0, 1)]), withdrawn: offsets("a", &[(0, 2)]) };
+        assert_eq!(of(sums, 1, &[(1, 0, &[1, 2])]), (0, None));
+        assert_eq!(of(archived("a", &[(0, 1)]), 3, &[(1, 0, &[1, 2, 3])]), (0, None));
+        assert_eq!(of(archived("a", &[(0, 1)]), 2, &[(1, 0, &[1, 2, 3])]).0, 1);
+    }
+
+    #[test]
+    fn the_offsets_of_a_topic_that_was_made_anew_are_other_records() {
+        assert_eq!(of(archived("a", &[(0, 1), (0, 2)]), 2, &[(1, 0, &[1, 2]), (3, 0, &[1])]).0, 1);
+    }
+}

@@ -1,0 +1,443 @@
+//! Offsets between archived ones that the archive does not show: `missing_offsets`.
+//!
+//! Where a speed layer has read past them, it knows what they were, and each of its ticks is looked for in the sums
+//! (`compared_hours`). Else nothing tells whether they were ticks: an object that has not come yet, or is lost, leaves such a
+//! hole. Whenever an hour's sums change, the stretch of offsets that they lie in is looked through, with its neighbours.
+
+use super::known::{self, KnownOffsets};
+use crate::archive::{FileName, FileNameTemplate, Folder, PrefixTemplate};
+use crate::hour::Hour;
+use crate::index::{Index, Indexed};
+use crate::lock::{self, Hold};
+use common::Timestamp;
+use roaring::RoaringTreemap;
+use rustc_hash::FxHashMap;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use service::words::inflected;
+use sqlx::Acquire;
+use sqlx::postgres::{PgConnection, PgTransaction};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Hours whose places are looked through before that is noted.
+const SPANS_AT_ONCE: i64 = 200;
+
+/// Holes that each have a row of their own.
+const APART: usize = 100;
+
+/// How the archive names folders and objects.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming<'a> {
+    pub template: &'a PrefixTemplate,
+    pub names: &'a FileNameTemplate,
+}
+
+/// From which to which offset of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    pub topic: String,
+    pub partition: i32,
+    pub first: u64,
+    pub last: u64,
+}
+
+/// Missing offsets, of whose neighbours the ticks are of the same hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hole {
+    first: u64,
+    last: u64,
+    offsets: u64,
+    before: (u64, Hour),
+    after: (u64, Hour),
+}
+
+/// A row of `hour_spans`: hour, topic, partition, first and last offset.
+type SpanRow = (Timestamp, String, i32, i64, i64);
+
+/// Looks through what has changed since the last run. Objects below other prefixes have folders of another form: the hours of
+/// their ticks stand for those.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub async fn follow(index: &mut Index, naming: Naming<'_>) -> Result<(), Failure> {
+    loop {
+        let rows = pg::query_as(
+            "select hour, topic, partition, first_offset, last_offset from hour_spans
+             where not is_followed order by topic, partition, first_offset limit $1",
+        )
+        .bind(SPANS_AT_ONCE)
+        .fetch_all(&mut index.connection);
+        let rows: Result<Vec<SpanRow>, _> = in_time(index.patience, rows).await;
+        let rows = rows.map_err(|error| index.failed("reading hour_spans in", error))?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for reach in joined(&rows) {
+            look_through(index, naming, reach).await?;
+        }
+        let note = pg::query(
+            "update hour_spans s set is_followed = true
+             from unnest($1::timestamptz[], $2::text[], $3::integer[]) as seen (hour, topic, partition)
+             where s.hour = seen.hour and s.topic = seen.topic and s.partition = seen.partition",
+        )
+        .bind(rows.iter().map(|(hour, ..)| *hour).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, topic, ..)| topic.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, _, partition, ..)| *partition).collect::<Vec<_>>());
+        index.write("hour_spans", note).await?;
+    }
+}
+
+/// Spans that touch are looked through together. In the order of their first offsets.
+fn joined(rows: &[SpanRow]) -> Vec<Reach> {
+    let mut joined: Vec<Reach> = Vec::new();
+    for (_, topic, partition, first, last) in rows {
+        let (first, last) = (first.cast_unsigned(), last.cast_unsigned());
+        match joined.last_mut() {
+            Some(known) if known.topic == *topic && known.partition == *partition && first <= known.last + 1 => {
+                known.last = known.last.max(last);
+            }
+            _ => joined.push(Reach { topic: topic.clone(), partition: *partition, first, last }),
+        }
+    }
+    joined
+}
+
+async fn look_through(index: &mut Index, naming: Naming<'_>, mut reach: Reach) -> Result<(), Failure> {
+    let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
+    let (known, range) = read.map_err(|error| index.failed("reading hour_sums in", error))?;
+    let mut missing = RoaringTreemap::new();
+    missing.insert_range(range.clone());
+    missing -= &known.all;
+    if !missing.is_empty() {
+        let explained = known::explained(&mut index.connection, naming.names, (&reach, &range));
+        let explained = in_time(index.patience, explained).await;
+        missing -= explained.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+    }
+    let (mut folders, mut holes) = (Folders::default(), Vec::new());
+    for hole in holes_of(&missing, &known) {
+        let before = folders.hours(index, naming, (&reach, hole.before)).await?;
+        let after = folders.hours(index, naming, (&reach, hole.after)).await?;
+        // Offsets that go back in time are those of a topic that was made anew.
+        if before.start < after.end {
+            holes.push((hole, before.start..after.end));
+        }
+    }
+    let token = index.lock.clone();
+    let written = async {
+        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        replace(&mut transaction, (&reach, &range), &holes).await?;
+        lock::commit(transaction, token.as_ref()).await
+    };
+    in_time(index.patience, written).await.map_err(|error| index.failed("writing missing_offsets in", error))
+}
+
+/// Missing offsets as holes between the ticks that are known. Of very many, those between the same hours are one.
+fn holes_of(missing: &RoaringTreemap, known: &KnownOffsets) -> Vec<Hole> {
+    let mut holes: Vec<Hole> = Vec::new();
+    let (mut next, mut count) = (missing.min(), 0);
+    while let Some(first) = next {
+        let end = known::end_of_run(missing, first);
+        next = missing.select(missing.rank(end - 1));
+        let (Some(before), Some(after)) = (known.before(first), known.after(end - 1)) else {
+            continue;
+        };
+        count += 1;
+        match holes.last_mut() {
+            Some(last) if count > APART && last.before.1 == before.1 && last.after.1 == after.1 => {
+                (last.last, last.offsets, last.after) = (end - 1, last.offsets + end - first, after);
+            }
+            _ => holes.push(Hole { first, last: end - 1, offsets: end - first, before, after }),
+        }
+    }
+    holes
+}
+
+/// The objects of hours, which tell in what folders offsets lie.
+#[derive(Default)]
+struct Folders {
+    objects: FxHashMap<Hour, Vec<Indexed>>,
+}
+
+impl Folders {
+    /// The hours of the folder that an archived offset lies in; without its object those of its tick.
+    async fn hours(
+        &mut self,
+        index: &mut Index,
+        naming: Naming<'_>,
+        (reach, (offset, hour)): (&Reach, (u64, Hour)),
+    ) -> Result<Range<Hour>, Failure> {
+        if !self.objects.contains_key(&hour) {
+            self.objects.insert(hour, index.objects_of(hour).await?);
+        }
+        let start = |indexed: &&Indexed| match naming.names.read(&indexed.object.key) {
+            FileName::Records(origin) if origin.partition == reach.partition => Some(origin.start_offset),
+            _ => None,
+        };
+        let own = self.objects[&hour].iter().filter(|indexed| naming.names.topic(&indexed.object.key) == reach.topic);
+        let holding = own.filter(|indexed| start(indexed).is_some_and(|start| start <= offset.cast_signed()));
+        let folder = holding.max_by_key(start).and_then(|indexed| folder_of(naming.template, &indexed.folder));
+        Ok(folder.map_or(hour..hour.plus(1), |folder| folder.hours))
+    }
+}
+
+fn folder_of(template: &PrefixTemplate, prefix: &str) -> Option<Folder> {
+    let hour = template.hour_of(prefix)?;
+    template.folders(hour..hour.plus(1)).pop()
+}
+
+/// Replaces what is known to be missing in a range. What a person has accepted stays so, unless more is missing.
+async fn replace(
+    transaction: &mut PgTransaction<'_>,
+    (reach, range): (&Reach, &Range<u64>),
+    holes: &[(Hole, Range<Hour>)],
+) -> Result<(), sqlx::Error> {
+    let accepted: Vec<(i64, i64, i64, bool, Timestamp)> = pg::query_as(
+        "delete from missing_offsets
+         where topic = $1 and partition = $2 and last_offset >= $3 and first_offset <= $4
+         returning first_offset, last_offset, offsets, is_accepted, found_at",
+    )
+    .bind(&reach.topic)
+    .bind(reach.partition)
+    .bind(range.start.cast_signed())
+    .bind(range.end.cast_signed())
+    .fetch_all(transaction.acquire().await?)
+    .await?;
+    let before = |hole: &Hole| {
+        let (first, last) = (hole.first.cast_signed(), hole.last.cast_signed());
+        accepted.iter().filter(move |(from, to, ..)| *from <= last && *to >= first)
+    };
+    let is_accepted = |hole: &Hole| {
+        let (first, last) = (hole.first.cast_signed(), hole.last.cast_signed());
+        before(hole).any(|(from, to, offsets, is_accepted, _)| {
+            *is_accepted && *from <= first && *to >= last && *offsets >= hole.offsets.cast_signed()
+        })
+    };
+    let found_at = |hole: &Hole| before(hole).map(|(.., at)| *at).min();
+    let numbers = |of: fn(&Hole) -> u64| holes.iter().map(|(hole, _)| of(hole).cast_signed()).collect::<Vec<_>>();
+    let hours = |of: fn(&(Hole, Range<Hour>)) -> Hour| holes.iter().map(|hole| of(hole).start()).collect::<Vec<_>>();
+    pg::query(
+        "insert into missing_offsets
+             (topic, partition, first_offset, last_offset, offsets, before_offset, before_hour, after_offset, after_hour,
+              first_folder, last_folder, is_accepted, found_at)
+         select $1, $2, first_offset, last_offset, offsets, before_offset, before_hour, after_offset, after_hour,
+                first_folder, last_folder, is_accepted, coalesce(found_at, now())
+         from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::bigint[],
+                     $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::bool[], $13::timestamptz[])
+                  as found (first_offset, last_offset, offsets, before_offset, before_hour, after_offset, after_hour,
+                            first_folder, last_folder, is_accepted, found_at)",
+    )
+    .bind(&reach.topic)
+    .bind(reach.partition)
+    .bind(numbers(|hole| hole.first))
+    .bind(numbers(|hole| hole.last))
+    .bind(numbers(|hole| hole.offsets))
+    .bind(numbers(|hole| hole.before.0))
+    .bind(hours(|(hole, _)| hole.before.1))
+    .bind(numbers(|hole| hole.after.0))
+    .bind(hours(|(hole, _)| hole.after.1))
+    .bind(hours(|(_, folders)| folders.start))
+    .bind(hours(|(_, folders)| folders.end.plus(-1)))
+    .bind(holes.iter().map(|(hole, _)| is_accepted(hole)).collect::<Vec<_>>())
+    .bind(holes.iter().map(|(hole, _)| found_at(hole)).collect::<Vec<_>>())
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
+}
+
+/// Forgets holes that the speed layer has read through: it has the ticks right before and behind them, or had, where retention
+/// has dropped their days.
+pub async fn forget_read(index: &mut Index) -> Result<(), Failure> {
+    let asked = in_time(index.patience, asked(&mut index.connection)).await;
+    let mut asked = asked.map_err(|error| index.failed("reading missing_offsets in", error))?;
+    let mut hours: Vec<Timestamp> = asked.iter().flat_map(|hole| hole.ends.map(|end| end.1)).collect();
+    hours.sort_unstable();
+    hours.dedup();
+    for hour in hours {
+        let seen = in_time(index.patience, see(&mut index.connection, hour, &mut asked)).await;
+        seen.map_err(|error| index.failed("reading realtime_stock in", error))?;
+    }
+    asked.retain(|hole| hole.is_seen == [true, true]);
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let forget = pg::query(
+        "delete from missing_offsets m
+         using unnest($1::text[], $2::integer[], $3::bigint[]) as seen (topic, partition, first_offset)
+         where m.topic = seen.topic and m.partition = seen.partition and m.first_offset = seen.first_offset",
+    )
+    .bind(asked.iter().map(|hole| hole.topic.as_str()).collect::<Vec<_>>())
+    .bind(asked.iter().map(|hole| hole.partition).collect::<Vec<_>>())
+    .bind(asked.iter().map(|hole| hole.first).collect::<Vec<_>>());
+    index.write("missing_offsets", forget).await.map(drop)
+}
+
+/// A hole, and whether the speed layer has the ticks at its ends.
+struct Asked {
+    topic: String,
+    partition: i32,
+    first: i64,
+    /// Offset and hour.
+    ends: [(i64, Timestamp); 2],
+    is_seen: [bool; 2],
+}
+
+type AskedRow = (String, i32, i64, i64, Timestamp, i64, Timestamp, bool, bool);
+
+async fn asked(connection: &mut PgConnection) -> Result<Vec<Asked>, sqlx::Error> {
+    let rows: Vec<AskedRow> = pg::query_as(
+        "select topic, partition, first_offset, before_offset, before_hour, after_offset, after_hour,
+                exists (select from dropped_days where day = (before_hour at time zone 'UTC')::date),
+                exists (select from dropped_days where day = (after_hour at time zone 'UTC')::date)
+         from missing_offsets m
+         where exists (select from hour_bars b where b.hour = m.before_hour)
+           and exists (select from hour_bars b where b.hour = m.after_hour)",
+    )
+    .fetch_all(connection)
+    .await?;
+    let asked =
+        |(topic, partition, first, before, before_hour, after, after_hour, is_old, is_next_old): AskedRow| Asked {
+            topic,
+            partition,
+            first,
+            ends: [(before, before_hour), (after, after_hour)],
+            is_seen: [is_old, is_next_old],
+        };
+    Ok(rows.into_iter().map(asked).collect())
+}
+
+/// Looks which of the ends that lie in an hour are in `realtime_stock`.
+async fn see(connection: &mut PgConnection, hour: Timestamp, asked: &mut [Asked]) -> Result<(), sqlx::Error> {
+    let is_open = |hole: &Asked, end: usize| hole.ends[end].1 == hour && !hole.is_seen[end];
+    let ends = asked.iter().flat_map(|hole| [(hole, 0), (hole, 1)]).filter(|(hole, end)| is_open(hole, *end));
+    let offsets: Vec<i64> = ends.map(|(hole, end)| hole.ends[end].0).collect();
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let found: Vec<(Option<String>, i32, i64)> = pg::query_as(
+        "select distinct s.topic, r.kafka_partition, r.kafka_offset
+         from realtime_stock r left join kafka_sources s using (source)
+         where r.timestamp >= $1 and r.timestamp < $1 + interval '1 hour' and r.kafka_offset = any ($2)",
+    )
+    .bind(hour)
+    .bind(offsets)
+    .fetch_all(connection)
+    .await?;
+    for hole in asked {
+        for end in [0, 1] {
+            let is_it = |(topic, partition, offset): &(Option<String>, i32, i64)| {
+                let is_of = topic.as_ref().is_none_or(|topic| hole.topic.is_empty() || *topic == hole.topic);
+                is_of && *partition == hole.partition && *offset == hole.ends[end].0
+            };
+            hole.is_seen[end] |= hole.ends[end].1 == hour && found.iter().any(is_it);
+        }
+    }
+    Ok(())
+}
+
+/// Hours that are incomplete because of missing offsets, each with why. What lies between two hours counts only where a run has
+/// looked at all of them: else nobody has asked for those objects.
+pub async fn lacks(index: &mut Index, run_id: i64) -> Result<BTreeMap<Hour, String>, Failure> {
+    let rows = pg::query_as(
+        "select topic, partition, first_offset, last_offset, offsets, first_folder, last_folder
+         from missing_offsets where not is_accepted order by topic, partition, first_offset",
+    )
+    .fetch_all(&mut index.connection);
+    let rows: Result<Vec<LackRow>, _> = in_time(index.patience, rows).await;
+    let rows = rows.map_err(|error| index.failed("reading missing_offsets in", error))?;
+    let are_far = |(.., first, last): &LackRow| Hour::of(*first).plus(1) < Hour::of(*last);
+    let looked_at = match rows.iter().any(are_far) {
+        true => looked_at(index, run_id).await?,
+        false => Vec::new(),
+    };
+    let mut lacks = BTreeMap::new();
+    for row in &rows {
+        let (topic, partition, first, last, offsets, first_folder, last_folder) = row;
+        let hours = Hour::of(*first_folder)..Hour::of(*last_folder).plus(1);
+        if are_far(row) && !looked_at.iter().any(|seen| seen.start <= hours.start && hours.end <= seen.end) {
+            continue;
+        }
+        let count = inflected(offsets.cast_unsigned(), "offset[s] between archived ones [is|are] missing");
+        let range = if first == last { first.to_string() } else { format!("{first} to {last}") };
+        for hour in Hour::each(hours) {
+            let why = || format!("{count}: {range} of partition {partition} of {topic}");
+            lacks.entry(hour).or_insert_with(why);
+        }
+    }
+    Ok(lacks)
+}
+
+/// Topic, partition, first and last offset, how many, first and last folder.
+type LackRow = (String, i32, i64, i64, i64, Timestamp, Timestamp);
+
+/// The hours that runs have looked at, and this one.
+async fn looked_at(index: &mut Index, run_id: i64) -> Result<Vec<Range<Hour>>, Failure> {
+    let windows = pg::query_as(
+        "select min(first_hour), end_hour from batch_runs
+         where first_hour < end_hour
+           and (run_id = $1 or status in ('ok', 'partial') and not starts_with(coalesce(error, ''), $2))
+         group by end_hour
+         order by 1",
+    )
+    .bind(run_id)
+    .bind(crate::stop::STOPPED)
+    .fetch_all(&mut index.connection);
+    let windows: Result<Vec<(Timestamp, Timestamp)>, _> = in_time(index.patience, windows).await;
+    let windows = windows.map_err(|error| index.failed("reading batch_runs in", error))?;
+    let mut seen: Vec<Range<Hour>> = Vec::new();
+    for (start, end) in windows.into_iter().map(|(start, end)| (Hour::of(start), Hour::of(end))) {
+        match seen.last_mut() {
+            Some(last) if start <= last.end => last.end = last.end.max(end),
+            _ => seen.push(start..end),
+        }
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(hours: &[(i64, &[u64])]) -> KnownOffsets {
+        let base = Hour::of(Timestamp::from_micros(0));
+        KnownOffsets::of(hours.iter().map(|(hour, offsets)| (base.plus(*hour), offsets.iter().collect())).collect())
+    }
+
+    fn holes(known: &KnownOffsets, missing: &[u64]) -> Vec<(u64, u64, u64)> {
+        let missing = missing.iter().collect();
+        holes_of(&missing, known).into_iter().map(|hole| (hole.first, hole.last, hole.offsets)).collect()
+    }
+
+    #[test]
+    fn each_run_of_missing_offsets_is_a_hole() {
+        let known = known(&[(0, &[0, 1, 4, 8]), (1, &[12, 13])]);
+        assert_eq!(holes(&known, &[2, 3, 5, 6, 7, 9, 10, 11]), [(2, 3, 2), (5, 7, 3), (9, 11, 3)]);
+        assert_eq!(holes(&known, &[2, 3, 9, 11]), [(2, 3, 2), (9, 9, 1), (11, 11, 1)]);
+        assert_eq!(holes(&known, &[]), []);
+    }
+
+    #[test]
+    fn of_very_many_holes_those_between_the_same_hours_are_one() {
+        let even: Vec<u64> = (0..1000).map(|number| number * 2).collect();
+        let odd: Vec<u64> = (0..999).map(|number| number * 2 + 1).collect();
+        let found = holes(&known(&[(0, &even)]), &odd);
+        assert_eq!((found.len(), found[APART - 1]), (APART, (199, 1997, 900)));
+    }
+
+    #[test]
+    fn spans_that_touch_are_looked_through_together() {
+        let span =
+            |topic: &str, partition, first, last| (Timestamp::from_micros(0), topic.to_owned(), partition, first, last);
+        let rows = [
+            span("a", 0, 0, 9),
+            span("a", 0, 5, 7),
+            span("a", 0, 10, 12),
+            span("a", 0, 14, 15),
+            span("a", 1, 16, 17),
+            span("b", 1, 18, 18),
+        ];
+        let ranges: Vec<_> = joined(&rows).into_iter().map(|reach| (reach.first, reach.last)).collect();
+        assert_eq!(ranges, [(0, 12), (14, 15), (16, 17), (18, 18)]);
+    }
+}

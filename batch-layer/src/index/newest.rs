@@ -1,0 +1,95 @@
+//! How far the archive goes, by topic and partition: `archive_newest`.
+
+use super::Entry;
+use crate::scan::HourBars;
+use common::Timestamp;
+use service::pg;
+use sqlx::Acquire;
+use sqlx::postgres::PgTransaction;
+use std::collections::BTreeMap;
+
+/// How far an object goes in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    /// Behind the newest offset; `None` where lines tell none.
+    pub next_offset: Option<i64>,
+    /// The newest tick that was not ahead of its time when the object was stored.
+    pub tick: Timestamp,
+    pub stored_at: Timestamp,
+}
+
+/// By topic and partition.
+pub type NewestPlaces = BTreeMap<(String, i32), Newest>;
+
+impl Newest {
+    /// Of the two, what goes farther.
+    fn and(self, other: Self) -> Self {
+        let later = if other.next_offset >= self.next_offset { other } else { self };
+        Self { tick: self.tick.max(other.tick), ..later }
+    }
+}
+
+/// How far an object goes that was stored then. `partition`: that of lines that tell none.
+#[must_use]
+pub fn newest_of<'h>(
+    hours: impl Iterator<Item = &'h HourBars>,
+    (topic, partition): (&str, i32),
+    stored_at: Timestamp,
+) -> NewestPlaces {
+    let mut newest = NewestPlaces::new();
+    for held in hours {
+        let ticks = held.bars.iter().map(|(_, bar)| bar.last.timestamp);
+        // What is ahead of its time says nothing of how far the archive goes.
+        let tick = ticks.filter(|at| *at <= stored_at).max().unwrap_or_else(|| stored_at.min(first_of(held)));
+        let told = held.offsets.newest_places();
+        let told = told.map(|(topic, partition, offset)| (topic, partition, Some(offset.cast_signed() + 1)));
+        let silent = (held.ticks > held.offsets.len()).then_some((topic, partition, None));
+        for (topic, partition, next_offset) in told.chain(silent) {
+            let found = Newest { next_offset, tick, stored_at };
+            let known = newest.entry((topic.to_owned(), partition)).or_insert(found);
+            *known = known.and(found);
+        }
+    }
+    newest
+}
+
+fn first_of(held: &HourBars) -> Timestamp {
+    let first = held.bars.iter().map(|(_, bar)| bar.first.timestamp).min();
+    first.unwrap_or(Timestamp::from_micros(0))
+}
+
+/// Notes how far some objects go. Of a topic that was made anew since, offsets begin again.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn note(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    let mut newest = NewestPlaces::new();
+    for (place, found) in entries.iter().flat_map(|entry| &entry.newest) {
+        newest.entry(place.clone()).and_modify(|known| *known = known.and(*found)).or_insert(*found);
+    }
+    pg::query(
+        "insert into archive_newest as known (topic, partition, next_offset, tick, stored_at)
+         select * from unnest($1::text[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+         on conflict (topic, partition) do update
+             set (next_offset, tick, stored_at)
+                 = (select case when is_anew then excluded.next_offset
+                                else greatest(known.next_offset, excluded.next_offset) end,
+                           case when is_anew then excluded.tick else greatest(known.tick, excluded.tick) end,
+                           case when is_anew or known.next_offset is null or excluded.next_offset >= known.next_offset
+                                    then excluded.stored_at else known.stored_at end
+                    from (select exists (select from kafka_sources s
+                                         where s.topic = known.topic and s.first_seen_at > known.stored_at
+                                           and s.first_seen_at <= excluded.stored_at
+                                           and exists (select from kafka_sources e
+                                                       where e.topic = s.topic and e.first_seen_at < s.first_seen_at))
+                                     as is_anew) as topic)",
+    )
+    .bind(newest.keys().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>())
+    .bind(newest.keys().map(|(_, partition)| *partition).collect::<Vec<_>>())
+    .bind(newest.values().map(|newest| newest.next_offset).collect::<Vec<_>>())
+    .bind(newest.values().map(|newest| newest.tick).collect::<Vec<_>>())
+    .bind(newest.values().map(|newest| newest.stored_at).collect::<Vec<_>>())
+    .execute(transaction.acquire().await?)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Offsets between archived ones that the archive does not show, where there is no speed layer that knows them.
+
+use crate::completeness::insert_speed;
+use crate::support::{Tick, World, key_of, lines, some_ticks};
+use batch_layer::hour::Hour;
+use common::Timestamp;
+
+/// Ticks of one partition whose offsets follow one another from hour to hour, 20 in each: of the hour `back` hours ago.
+fn ticks_of(back: i64) -> (Hour, Vec<Tick>) {
+    let hour = Hour::of(Timestamp::now()).plus(-back);
+    let mut ticks = some_ticks(0, 0, (1000 - back) * 20, 20);
+    let moved = hour.start().micros() - ticks[0].at.micros();
+    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    (hour, ticks)
+}
+
+async fn put(world: &World, back: i64) {
+    let (hour, ticks) = ticks_of(back);
+    world.put(&key_of(hour, 0, ticks[0].offset), &ticks).await;
+}
+
+/// As if so many hours had gone by since.
+async fn wait(world: &World, hours: i64) {
+    world
+        .execute(&format!(
+            "update batch_runs set (started_at, finished_at, first_hour, end_hour)
+                 = (started_at - interval '{hours} hours', finished_at - interval '{hours} hours',
+                    first_hour - interval '{hours} hours', end_hour - interval '{hours} hours');
+             update archive_hours set listed_at = listed_at - interval '{hours} hours'"
+        ))
+        .await;
+}
+
+async fn incomplete(world: &World) -> Vec<String> {
+    let query = "select concat_ws(' ', hour, reason) from hour_completeness where status = 'incomplete' order by hour";
+    world.rows(query).await
+}
+
+async fn incomplete_hours(world: &World) -> Vec<i64> {
+    let query =
+        "select (extract(epoch from date_trunc('hour', now()) - hour) / 3600)::bigint::text from hour_completeness
+                 where status = 'incomplete' order by hour";
+    world.rows(query).await.iter().map(|hours| hours.parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_hour_that_is_missing_between_archived_ones_is_looked_for_until_its_object_comes_however_late() {
+    let world = World::create().await;
+    for back in [9, 8, 6, 5] {
+        put(&world, back).await;
+    }
+    let outcome = world.run_ok(&["--lookback", "10h"]).await;
+    assert!(outcome.stderr.contains("are incomplete (view hour_completeness)"), "{}", outcome.stderr);
+    assert_eq!(incomplete_hours(&world).await, [8, 7, 6]);
+    let said = "20 offsets between archived ones are missing: 19860 to 19879 of partition 0 of stock_prices";
+    assert!(incomplete(&world).await.iter().all(|why| why.ends_with(said)), "{:?}", incomplete(&world).await);
+
+    // Days later it is found, far behind the window.
+    put(&world, 7).await;
+    wait(&world, 2).await;
+    world.run_ok(&["--lookback", "2h"]).await;
+    assert_eq!(incomplete(&world).await, [""; 0]);
+    assert_eq!(world.number("select count(*) from batch_hours").await, 5);
+    assert_eq!(world.number("select count(*) from missing_offsets").await, 0);
+}
+
+#[tokio::test]
+async fn some_lines_that_are_missing_within_an_hour_make_it_incomplete_until_they_come() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5);
+    let start = ticks[0].offset;
+    world.put(&key_of(hour, 0, start), &ticks[..5]).await;
+    world.put(&key_of(hour, 0, start + 8), &ticks[8..]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete_hours(&world).await, [5]);
+    let range = format!("{} to {}", start + 5, start + 7);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+    world.put(&key_of(hour, 0, start + 5), &ticks[5..7]).await;
+    world.run_ok(&[]).await;
+    let last = format!("1 offset between archived ones is missing: {} of partition 0", start + 7);
+    assert!(incomplete(&world).await[0].contains(&last), "{:?}", incomplete(&world).await);
+    world.put(&key_of(hour, 0, start + 7), &ticks[7..8]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete(&world).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_no_run_has_looked_at_is_not_missing() {
+    let world = World::create().await;
+    for back in [9, 5] {
+        put(&world, back).await;
+        world.run_ok(&["--hour", &ticks_of(back).0.start().to_string()]).await;
+    }
+    assert_eq!(incomplete(&world).await, [""; 0]);
+    // A run that looks at all of it finds that nothing is there.
+    world.run_ok(&["--lookback", "20h"]).await;
+    assert_eq!(incomplete_hours(&world).await, [9, 8, 7, 6, 5]);
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_tick_is_not_missing_and_what_was_taken_out_neither() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5);
+    let start = ticks[0].offset;
+    let broken = format!("{{\"symbol\":\"\",\"kafka_partition\":0,\"kafka_offset\":{}}}\n", start + 5);
+    let text = lines(&ticks[..5]) + &broken + &lines(&ticks[6..]);
+    world.bucket.put(&key_of(hour, 0, start), text.clone()).await.unwrap();
+    world.run_ok(&[]).await;
+    assert_eq!(world.number("select count(*) from rejected_archive_lines where kafka_offset is not null").await, 1);
+    assert_eq!(incomplete(&world).await, [""; 0]);
+    let corrected = lines(&ticks[..5]) + &broken + &lines(&ticks[10..]);
+    world.bucket.put(&key_of(hour, 0, start), corrected).await.unwrap();
+    let outcome = world.run_ok(&[]).await;
+    assert!(outcome.stderr.contains("4 of 19 records are taken out"), "{}", outcome.stderr);
+    assert_eq!(incomplete(&world).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_person_may_say_that_nothing_is_missing() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5);
+    let start = ticks[0].offset;
+    world.put(&key_of(hour, 0, start), &ticks[..5]).await;
+    world.put(&key_of(hour, 0, start + 8), &ticks[8..15]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete_hours(&world).await, [5]);
+    world.execute("update missing_offsets set is_accepted = true").await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete(&world).await, [""; 0]);
+    // It stays so when the hour is computed again; what is missing beside is new.
+    world.put(&key_of(hour, 0, start + 17), &ticks[17..]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(world.number("select count(*) from missing_offsets where is_accepted").await, 1);
+    let range = format!("{} to {}", start + 15, start + 16);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+}
+
+#[tokio::test]
+async fn what_the_speed_layer_has_read_past_is_its_word() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5);
+    let start = ticks[0].offset;
+    // Offsets of a transaction's markers, say: the speed layer has no tick there either.
+    world.put(&key_of(hour, 0, start), &ticks[..5]).await;
+    world.put(&key_of(hour, 0, start + 8), &ticks[8..]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete_hours(&world).await, [5]);
+    insert_speed(&world, &[&ticks[..5], &ticks[8..]].concat()).await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete(&world).await, [""; 0]);
+    assert_eq!(world.number("select count(*) from missing_offsets").await, 0);
+}
+
+#[tokio::test]
+async fn a_speed_layer_that_began_behind_them_knows_nothing_of_missing_offsets() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5);
+    let start = ticks[0].offset;
+    world.put(&key_of(hour, 0, start), &ticks[..5]).await;
+    world.put(&key_of(hour, 0, start + 8), &ticks[8..]).await;
+    insert_speed(&world, &ticks[8..]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete_hours(&world).await, [5]);
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_before_it_had_looked_is_made_good_by_the_next_one() {
+    let world = World::create().await;
+    for back in [9, 7] {
+        put(&world, back).await;
+    }
+    world.run_ok(&["--lookback", "10h"]).await;
+    world
+        .execute("delete from missing_offsets; delete from archive_hours; update hour_spans set is_followed = false")
+        .await;
+    world.run_ok(&["--lookback", "10h"]).await;
+    assert_eq!(incomplete_hours(&world).await, [9, 8, 7]);
+}
