@@ -89,8 +89,7 @@ async fn insert(
     )
     .execute(transaction.acquire().await?)
     .await?;
-    let insert =
-        "insert into batch_runs (arguments, engine, looks_back, token, first_hour, end_hour)
+    let insert = "insert into batch_runs (arguments, engine, looks_back, token, first_hour, end_hour)
          values ($1, $2, $3, $4::uuid, $5, $6) returning run_id";
     let run_id = pg::query_scalar(insert)
         .bind(arguments)

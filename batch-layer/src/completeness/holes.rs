@@ -296,13 +296,14 @@ async fn asked(connection: &mut PgConnection) -> Result<Vec<Asked>, sqlx::Error>
     )
     .fetch_all(connection)
     .await?;
-    let asked = |(topic, partition, first, before, before_hour, after, after_hour, is_old, is_next_old): AskedRow| Asked {
-        topic,
-        partition,
-        first,
-        ends: [(before, before_hour), (after, after_hour)],
-        is_seen: [is_old, is_next_old],
-    };
+    let asked =
+        |(topic, partition, first, before, before_hour, after, after_hour, is_old, is_next_old): AskedRow| Asked {
+            topic,
+            partition,
+            first,
+            ends: [(before, before_hour), (after, after_hour)],
+            is_seen: [is_old, is_next_old],
+        };
     Ok(rows.into_iter().map(asked).collect())
 }
 
@@ -426,7 +427,8 @@ mod tests {
 
     #[test]
     fn spans_that_touch_are_looked_through_together() {
-        let span = |topic: &str, partition, first, last| (Timestamp::from_micros(0), topic.to_owned(), partition, first, last);
+        let span =
+            |topic: &str, partition, first, last| (Timestamp::from_micros(0), topic.to_owned(), partition, first, last);
         let rows = [
             span("a", 0, 0, 9),
             span("a", 0, 5, 7),

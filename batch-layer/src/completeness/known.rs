@@ -63,10 +63,7 @@ pub fn end_of_run(set: &RoaringTreemap, first: u64) -> u64 {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn read(
-    connection: &mut PgConnection,
-    reach: &mut Reach,
-) -> Result<(KnownOffsets, Range<u64>), sqlx::Error> {
+pub async fn read(connection: &mut PgConnection, reach: &mut Reach) -> Result<(KnownOffsets, Range<u64>), sqlx::Error> {
     loop {
         let known = read_once(connection, reach).await?;
         let start = known.before(reach.first).map_or(reach.first, |(offset, _)| offset);
@@ -111,11 +108,7 @@ async fn read_once(connection: &mut PgConnection, reach: &Reach) -> Result<Known
 }
 
 /// Lets a reach go as far as what is known to be missing in a range; whether it did not before.
-async fn widen(
-    connection: &mut PgConnection,
-    reach: &mut Reach,
-    range: &Range<u64>,
-) -> Result<bool, sqlx::Error> {
+async fn widen(connection: &mut PgConnection, reach: &mut Reach, range: &Range<u64>) -> Result<bool, sqlx::Error> {
     let (first, last): (Option<i64>, Option<i64>) = pg::query_as(
         "select min(first_offset), max(last_offset) from missing_offsets
          where topic = $1 and partition = $2 and last_offset >= $3 and first_offset <= $4",

@@ -57,6 +57,7 @@ pub async fn standing(index: &mut Index, allowed: Duration) -> Result<Option<Sta
     .fetch_optional(&mut index.connection);
     let waiting: Result<Option<(String, i32, f64)>, _> = in_time(index.patience, waiting).await;
     let waiting = waiting.map_err(|error| index.failed("reading archive_standing in", error))?;
-    let standing = |(topic, partition, seconds)| Standing { topic, partition, waiting: Duration::from_secs_f64(seconds) };
+    let standing =
+        |(topic, partition, seconds)| Standing { topic, partition, waiting: Duration::from_secs_f64(seconds) };
     Ok(waiting.map(standing))
 }

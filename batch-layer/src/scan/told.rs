@@ -44,7 +44,9 @@ mod tests {
         let partition = options().origin.partition;
         assert_eq!(told(r#"{"key":"A","value":{},"offset":18}"#), Some((partition, 18)));
         assert_eq!(told(r#"{"value":"x","offset":18,"partition":5}"#), Some((5, 18)));
-        for silent in ["", "no json", "[]", "{}", r#"{"kafka_offset":17}"#, r#"{"offset":17}"#, r#"{"kafka_partition":"3"}"#] {
+        for silent in
+            ["", "no json", "[]", "{}", r#"{"kafka_offset":17}"#, r#"{"offset":17}"#, r#"{"kafka_partition":"3"}"#]
+        {
             assert_eq!(told(silent), None, "{silent}");
         }
     }

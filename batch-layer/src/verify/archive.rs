@@ -29,6 +29,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// Objects by key, with their folders.
+type Listed = BTreeMap<Arc<str>, (Object, Option<Folder>)>;
+
 /// Where the archive is, and how it is read.
 pub struct Archive {
     /// Of each prefix.
@@ -424,21 +427,16 @@ impl Archive {
         self.templates.iter().flat_map(|template| template.folders(self.plan.around(hours))).collect()
     }
 
-    /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted as unread, and objects
-    /// that only the index knows any more as vanished.
-    async fn objects(
+    /// Lists folders. Of those that cannot be listed to their end, `unlisted` gets why.
+    async fn list(
         &self,
         index: &mut Index,
-        (hours, covered): (&Range<Hour>, &BTreeMap<Hour, BTreeMap<String, bool>>),
-        topic: Option<&str>,
+        folders: Vec<Folder>,
+        (objects, unlisted): (&mut Listed, &mut BTreeMap<Arc<str>, String>),
         archived: &mut Archived,
-    ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
-        let mut objects = BTreeMap::new();
-        let folders = self.folders(hours);
-        let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
+    ) -> Result<(), Failure> {
         let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
         let known = index.folders(&prefixes, "").await?;
-        let mut unlisted: BTreeMap<Arc<str>, String> = BTreeMap::new();
         for folder in folders {
             let listing = match self.store.list(&folder.prefix).await {
                 Err(error) if error.is_of_one_folder() => {
@@ -456,6 +454,22 @@ impl Archive {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted as unread, and objects
+    /// that only the index knows any more as vanished.
+    async fn objects(
+        &self,
+        index: &mut Index,
+        (hours, covered): (&Range<Hour>, &BTreeMap<Hour, BTreeMap<String, bool>>),
+        topic: Option<&str>,
+        archived: &mut Archived,
+    ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
+        let (mut objects, mut unlisted) = (BTreeMap::new(), BTreeMap::new());
+        let folders = self.folders(hours);
+        let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
+        self.list(index, folders, (&mut objects, &mut unlisted), archived).await?;
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
             let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));

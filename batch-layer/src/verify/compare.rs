@@ -141,7 +141,8 @@ impl Sides<'_> {
             outcome.find(Status::Mismatch, format!("{}: {}", inflected(*count, what), ranges(doubled)));
         }
         if archive.duplicates > 0 {
-            let what = "line[s] of the archive [stands|stand] for a record that has a line already, and [is|are] left out";
+            let what =
+                "line[s] of the archive [stands|stand] for a record that has a line already, and [is|are] left out";
             outcome.find(Status::Ok, inflected(archive.duplicates, what));
         }
         self.judge_lost(&mut outcome);

@@ -294,7 +294,9 @@ async fn after_a_topic_was_made_anew_its_small_offsets_are_compared_with_its_own
     world.run_ok(&["--archive-delay", "30m"]).await;
     assert_eq!(world.number(STANDS).await, 1);
     // The store tells times to the second.
-    world.execute("update kafka_sources set first_seen_at = first_seen_at - interval '1 minute' where topic_id <> ''").await;
+    world
+        .execute("update kafka_sources set first_seen_at = first_seen_at - interval '1 minute' where topic_id <> ''")
+        .await;
     world.execute("update archive_newest set stored_at = stored_at - interval '2 minutes'").await;
     let (now, _) = ticks_at(2, 0, 0, 1);
     world.put(&key_of(now, 0, 0), &new).await;

@@ -37,7 +37,8 @@ async fn incomplete(world: &World) -> Vec<String> {
 }
 
 async fn incomplete_hours(world: &World) -> Vec<i64> {
-    let query = "select (extract(epoch from date_trunc('hour', now()) - hour) / 3600)::bigint::text from hour_completeness
+    let query =
+        "select (extract(epoch from date_trunc('hour', now()) - hour) / 3600)::bigint::text from hour_completeness
                  where status = 'incomplete' order by hour";
     world.rows(query).await.iter().map(|hours| hours.parse().unwrap()).collect()
 }
@@ -169,7 +170,9 @@ async fn a_run_that_was_killed_before_it_had_looked_is_made_good_by_the_next_one
         put(&world, back).await;
     }
     world.run_ok(&["--lookback", "10h"]).await;
-    world.execute("delete from missing_offsets; delete from archive_hours; update hour_spans set is_followed = false").await;
+    world
+        .execute("delete from missing_offsets; delete from archive_hours; update hour_spans set is_followed = false")
+        .await;
     world.run_ok(&["--lookback", "10h"]).await;
     assert_eq!(incomplete_hours(&world).await, [9, 8, 7]);
 }

@@ -32,7 +32,8 @@ const SPEED: &str = "insert into archive_checks (allowed_seconds) values (2700);
     as partition";
 
 /// How far the archive is: partition, next offset, and its newest tick.
-const ARCHIVE: &str = "insert into archive_newest (topic, stored_at, partition, next_offset, tick) select 't', now(), *";
+const ARCHIVE: &str =
+    "insert into archive_newest (topic, stored_at, partition, next_offset, tick) select 't', now(), *";
 
 const CASES: [Case; 22] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
@@ -190,10 +191,12 @@ async fn fires(rule: &Value, connection: &mut sqlx::PgConnection) -> bool {
 async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() {
     for case in CASES {
         let database = migrated().await;
-        sqlx::raw_sql(AssertSqlSafe(case.state.replace("RUN", RUN).replace("BAR", BAR).replace("SPEED", SPEED).replace("ARCHIVE", ARCHIVE)))
-            .execute(database.pool())
-            .await
-            .unwrap();
+        sqlx::raw_sql(AssertSqlSafe(
+            case.state.replace("RUN", RUN).replace("BAR", BAR).replace("SPEED", SPEED).replace("ARCHIVE", ARCHIVE),
+        ))
+        .execute(database.pool())
+        .await
+        .unwrap();
         let mut connection = reading(&database).await;
         let mut firing = Vec::new();
         for rule in grafana_rules() {
