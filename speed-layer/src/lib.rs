@@ -96,7 +96,8 @@ impl Shared {
     }
 
     fn note_database(&self, id: String) {
-        let before = std::mem::replace(&mut *self.database_id.lock().unwrap_or_else(PoisonError::into_inner), id.clone());
+        let before =
+            std::mem::replace(&mut *self.database_id.lock().unwrap_or_else(PoisonError::into_inner), id.clone());
         if before != id && !self.config.names_its_client() {
             // Kafka's tools, and the other instances, know it by nothing else.
             let (group, client) = (&self.config.group_id, self.client_id());

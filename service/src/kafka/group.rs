@@ -25,7 +25,8 @@ pub struct Member {
 impl Member {
     /// Each topic of which it has partitions, once.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
-        let topics: std::collections::BTreeSet<&str> = self.partitions.iter().map(|(topic, _)| topic.as_str()).collect();
+        let topics: std::collections::BTreeSet<&str> =
+            self.partitions.iter().map(|(topic, _)| topic.as_str()).collect();
         topics.into_iter()
     }
 }

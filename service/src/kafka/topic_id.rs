@@ -49,7 +49,8 @@ pub fn describe<C: ConsumerContext>(
         );
         let topics = topics.ok_or_else(|| unknown("librdkafka has no memory"))?;
         let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-        let questions = Questions::new(client, operation, patience).ok_or_else(|| unknown("librdkafka has no memory"))?;
+        let questions =
+            Questions::new(client, operation, patience).ok_or_else(|| unknown("librdkafka has no memory"))?;
         c::rd_kafka_DescribeTopics(client, topics.get(), questions.options(), questions.queue());
         let event = questions.answer().ok_or_else(|| unknown("no answer in time"))?;
         read(event.get()).unwrap_or_else(|| Err(unknown("librdkafka gave no result")))

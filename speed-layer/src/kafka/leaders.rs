@@ -23,12 +23,7 @@ pub struct Leaders {
 
 impl Leaders {
     /// The broker that leads the partition, unless there is no use in asking it now; then why.
-    pub fn of(
-        &mut self,
-        client: &BaseConsumer<Quiet>,
-        at: &TopicPartition,
-        patience: Duration,
-    ) -> Result<i32, String> {
+    pub fn of(&mut self, client: &BaseConsumer<Quiet>, at: &TopicPartition, patience: Duration) -> Result<i32, String> {
         if self.topics.get(&at.topic).is_none_or(|(asked, _)| asked.elapsed() >= FRESH) {
             let leaders = ask(client, &at.topic, patience);
             self.topics.insert(at.topic.clone(), (Instant::now(), leaders));
