@@ -386,7 +386,7 @@ mod tests {
 
     /// What is left of ticks at these seconds behind the hour's begin, each the one tick of an object.
     fn left(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
-        let hour = Hour::of(Timestamp::from_micros(0)).plus(10);
+        let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
         let wanted = Wanted {
             hour,
             symbols: None,

@@ -136,7 +136,7 @@ async fn a_second_run_judges_nothing_again_and_other_detectors_judge_all() {
     assert_eq!(world.rows(touched).await, before);
     world.execute("update judged_hours set detectors = 'two_sided 0'").await;
     assert!(world.run_ok(&DAY).await.stderr.contains("of anomalies 0 confirmed, 0 withdrawn, 0 added"));
-    assert_eq!(world.number("select count(*) from judged_hours where detectors like 'two_sided 3,%'").await, 1);
+    assert_eq!(world.number("select count(*) from judged_hours where detectors like 'two_sided 4,%'").await, 1);
 }
 
 #[tokio::test]
