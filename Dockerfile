@@ -40,6 +40,10 @@ RUN cargo build --profile dist --locked -p speed-layer -p batch-layer -p workben
  && mkdir /out \
  && cp target/dist/speed-layer target/dist/batch-layer target/dist/workbench /out/
 
+# The programs alone, for machines without containers:   docker build --target binaries --output DIR .
+FROM scratch AS binaries
+COPY --from=build /out/ /
+
 FROM ${RUNTIME_IMAGE} AS runtime
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \

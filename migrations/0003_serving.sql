@@ -130,6 +130,8 @@ select h.symbol,
            else h.vwap end                                                            as vwap,
        case when is_clean then c.ticks else h.ticks end                               as ticks,
        h.source,
+       h.batch_ticks,
+       h.speed_ticks,
        case when is_clean then c.left_out else 0 end                                  as left_out
 from hourly_stock h
          left join clean_hours c on c.symbol = h.symbol and c.hour = h.hour

@@ -24,6 +24,22 @@ select topic,
 from rejected_ticks
          join kafka_sources using (source);
 
+-- All of a message that is kept (the speed layer keeps the beginning of very long ones: value_bytes is its whole length).
+create view whole_rejected_messages as
+select topic,
+       source,
+       kafka_partition,
+       kafka_offset,
+       kafka_index,
+       reason,
+       detail,
+       encode(value, 'escape') as message,
+       coalesce(value_bytes, octet_length(value)) as value_bytes,
+       kafka_timestamp,
+       rejected_at
+from rejected_ticks
+         join kafka_sources using (source);
+
 create view found_anomalies as
 select topic,
        source,
@@ -64,6 +80,30 @@ from missing_offsets;
 create view broken_archive_objects as
 select key, kind, detail, since, last_tried, (select count(*) from held_hours h where h.key = b.key) as hours_held
 from broken_objects b;
+
+-- What the archive has of an hour, object by object. state: summed (its ticks are in the hour's sums), waits (for the next
+-- run), gone (from the archive), deleted (before its time), or what is wrong with one that holds the hour back.
+create view archive_hour_objects as
+select h.hour,
+       key,
+       case when o.gone then 'gone' when h.merged then 'summed' else 'waits' end as state,
+       h.ticks,
+       h.first_at as first_tick,
+       h.last_at as last_tick,
+       o.lines,
+       o.rejected_lines,
+       o.size,
+       o.last_modified,
+       null::text as detail
+from archive_object_hours h
+         join archive_objects o using (key)
+union all
+select h.hour, key, b.kind, null, null, null, null, null, b.size, null, b.detail
+from held_hours h
+         join broken_objects b using (key)
+union all
+select hour, key, 'deleted', null, null, null, null, null, null, null, 'deleted, seen at ' || deleted_at
+from deleted_objects;
 
 -- For how long the speed layer has had ticks of a partition behind the newest offset that a run has read of it in the archive:
 -- the age of the first of those that are newer in time, too, since the archive was last seen to have all. Zero where it keeps

@@ -16,7 +16,7 @@ begin
             ('speed_writer', 'rejected_ticks', '{insert}'),
             ('speed_writer', 'anomalies', '{insert}'),
             ('speed_writer', 'detector_log', '{select, insert, delete}'),
-            ('speed_writer', 'kafka_sources', '{select, insert}'),
+            ('speed_writer', 'kafka_sources', '{select, insert, update}'),
             ('speed_writer', 'kafka_offsets', '{select, insert, update}'),
             ('speed_writer', 'begun_partitions', '{select, insert}'),
             ('speed_writer', 'kafka_gaps', '{insert}'),

@@ -1,7 +1,8 @@
 //! [`Bulk`]: what may read many objects at once in the reader's place.
 
 use crate::archive::{Object, Store, StoreOptions};
-use crate::cli::{Args, EngineKind};
+use crate::cli::Args;
+use crate::flags::EngineKind;
 use crate::reader::Reader;
 use crate::scan::Scan;
 #[cfg(feature = "spark")]
@@ -71,7 +72,7 @@ fn flag_in_the_way(args: &Args) -> Option<&'static str> {
     match () {
         () if format.csv.is_some() => Some("--csv-fields"),
         () if each.is_some() => Some("--each"),
-        () if *symbol_from != SymbolFrom::Value => Some("--symbol-from"),
+        () if matches!(symbol_from, SymbolFrom::Key | SymbolFrom::Topic) => Some("--symbol-from"),
         () if *timestamp_from != TimestampFrom::Value => Some("--timestamp-from"),
         () => None,
     }

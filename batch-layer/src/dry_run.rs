@@ -1,7 +1,8 @@
 //! `--dry-run`: what a run would do, and why.
 
 use crate::archive::{Folder, Store};
-use crate::cli::{Args, Plan};
+use crate::cli::Args;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::FromLake;

@@ -9,6 +9,7 @@ mod hours;
 mod output;
 mod partial;
 mod source;
+mod unread;
 
 pub use args::ExportArgs;
 
@@ -18,7 +19,7 @@ use crate::lake::gather::Gathered;
 use crate::reader::{Others, Reader};
 use crate::stop::stopped_exporting;
 use args::Range;
-use hours::Known;
+use hours::KnownHour;
 use output::{Output, ReaderGone, SeveralTopics};
 use rustc_hash::FxHashSet;
 use service::Failure;
@@ -86,7 +87,7 @@ impl Export {
         blocking(move || output.map_or(Ok(()), |output| output.finish(is_replaced))).await?;
         let (ticks, raw) = (counted(self.ticks, "tick"), self.from_raw);
         let (hours, lake) = (counted(self.from_lake + raw, "hour"), counted(self.from_lake, "hour"));
-        tracing::info!("{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects");
+        tracing::info!(ticks = self.ticks, "{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects");
         match self.wanting.first() {
             None => Ok(()),
             Some(first) => {
@@ -106,10 +107,12 @@ impl Export {
         broken: &FxHashSet<String>,
     ) -> Result<(), Failure> {
         let names = (&args.below.prefix, &args.archive.file_name);
-        let folders = hours::unread_folders(&mut self.source, names, &range.hours, broken).await?;
+        let folders = unread::folders(&mut self.source, names, &range.hours, broken).await?;
         let Some(first) = folders.first() else { return Ok(()) };
         let (location, count) = (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
         tracing::warn!(
+            folders = folders.len(),
+            first = %first.prefix,
             "{count} objects that are new or have changed since batch-layer looked, {location}{} the first: nothing is \
              exported of them. Run batch-layer for those hours (--from, --to), and export again",
             first.prefix
@@ -157,7 +160,7 @@ impl Export {
 
 /// What is the matter with an hour of which `ticks` were found. `has_lost_lake`: what the lake had of it is no longer
 /// there, or is another. `location`: of the store.
-fn lack(known: &Known, (ticks, has_lost_lake): (u64, bool), location: String) -> Option<String> {
+fn lack(known: &KnownHour, (ticks, has_lost_lake): (u64, bool), location: String) -> Option<String> {
     if !known.is_of(&location) {
         let other = &known.location;
         return Some(format!("it was computed from {other}, and this is {location} (--bucket): not exported"));

@@ -46,7 +46,7 @@ pub struct Index {
 
 /// What the index knows of an object that is listed again.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownObject {
     pub etag: String,
     pub size: u64,
     pub stored_at: Timestamp,
@@ -61,7 +61,7 @@ pub struct Known {
 }
 
 /// What the index knows of a folder's objects, by their key.
-pub type KnownObjects = FxHashMap<String, Known>;
+pub type KnownObjects = FxHashMap<String, KnownObject>;
 
 /// A stale hour that a run must see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub struct Computed {
     pub withdrawn: Offsets,
 }
 
-impl Known {
+impl KnownObject {
     /// Whether the store tells a later time of an object than when it was read: then more of its ticks may be of a time that
     /// can be.
     #[must_use]
@@ -362,7 +362,7 @@ fn add_known(folders: &mut FxHashMap<String, KnownObjects>, row: &PgRow) -> Resu
     let (etag, is_as_read) = (row.try_get("etag")?, row.try_get("is_as_read")?);
     let (stored_at, has_rejects) = (row.try_get("last_modified")?, row.try_get("has_rejects")?);
     let (gone, placeless) = (row.try_get("gone")?, row.try_get("placeless")?);
-    let known = Known { etag, size, stored_at, has_rejects, is_as_read, gone, placeless };
+    let known = KnownObject { etag, size, stored_at, has_rejects, is_as_read, gone, placeless };
     folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
     Ok(())
 }

@@ -151,6 +151,8 @@ pub async fn report_late(index: &mut Index, reader: &Reader, (args, late): (&Arg
     if let Some(first) = hours.first() {
         let count = counted(hours.len() as u64, "hour");
         tracing::warn!(
+            hours = hours.len(),
+            first = %first,
             "late ticks have come to {count}, the first {first}, of which objects are gone, and which the lake does not \
              have whole: nothing can judge such an hour again, and the clean views show the raw bars of those ticks' symbols"
         );
@@ -158,11 +160,20 @@ pub async fn report_late(index: &mut Index, reader: &Reader, (args, late): (&Arg
     Ok(())
 }
 
+fn say_unjudged(hour: Hour, why: &str) {
+    tracing::warn!(%hour, error = why, "hour {hour}: not judged with hindsight: {why}");
+}
+
 impl Judging<'_> {
     fn report(&self) {
         let Changed { confirmed, withdrawn, added, removed } = self.changed;
         let hours = counted(self.hours, "hour");
         tracing::info!(
+            hours = self.hours,
+            confirmed,
+            withdrawn,
+            added,
+            removed,
             "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} withdrawn, {added} added, \
              {removed} taken away"
         );
@@ -215,16 +226,14 @@ impl Judging<'_> {
                 }
                 Err(Unread::Failed(failure)) => return Err(failure),
                 Err(Unread::Skipped(why)) => {
-                    tracing::warn!("hour {hour}: not judged with hindsight: {why}");
+                    say_unjudged(hour, &why);
                     return Ok(());
                 }
             }
         }
         if is_of_lake && judged.ticks != ticks {
-            tracing::warn!(
-                "hour {hour}: not judged with hindsight: the lake and what is left of its raw objects have {} of {ticks} ticks",
-                judged.ticks
-            );
+            let lake = "the lake and what is left of its raw objects have";
+            say_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks));
             return Ok(());
         }
         let changed = index.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
@@ -247,13 +256,18 @@ impl Judging<'_> {
         let symbols = sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().into(), bar.ticks)).collect();
         let Groups { groups, left } = groups::groups(symbols, &rows.iter().map(|row| &*row.symbol).collect());
         if left > 0 {
-            tracing::warn!("hour {hour}: too large; what was found in {left} symbols is not judged with hindsight");
+            tracing::warn!(
+                %hour,
+                symbols = left,
+                "hour {hour}: too large; what was found in {left} symbols is not judged with hindsight"
+            );
         }
         Ok(Some(groups))
     }
 
     /// Reads what is wanted of the objects.
     async fn gather(&mut self, wanted: Wanted, reads: &[Source], ticks: u64) -> Result<Gathered, Unread> {
+        let (hour, margin) = (wanted.hour, wanted.margin);
         let mut gathered = Gathered::with_room(usize::try_from(ticks).unwrap_or(0));
         if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
             ends.iter().for_each(|part| gathered.add(part.only(wanted.symbols.as_deref())));
@@ -284,7 +298,7 @@ impl Judging<'_> {
         {
             gathered.add(part?);
         }
-        gathered.settle();
+        gathered.put_in_order(hour, margin);
         Ok(gathered)
     }
 

@@ -115,7 +115,8 @@ pub async fn finish(index: &mut Index, run_id: i64, counts: &Counts, result: &Re
             false => retry(index, run_id, counts, result).await,
         };
     if let Err(error) = noted {
-        tracing::warn!("the end of run {run_id} could not be noted in batch_runs: {error:#}");
+        let error = format!("{error:#}");
+        tracing::warn!(run = run_id, error, "the end of run {run_id} could not be noted in batch_runs: {error}");
     }
 }
 

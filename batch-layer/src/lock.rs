@@ -8,7 +8,7 @@
 //! locks, but those of a transaction, which a pooler cannot leak. They are taken in one order: [`Hold`], the rows of an hour,
 //! then [`queue`].
 
-use crate::cli::DatabaseOptions;
+use crate::flags::DatabaseOptions;
 use crate::index::Index;
 use crate::stop::stopped;
 use service::Failure;
@@ -135,7 +135,7 @@ pub async fn open(database: &DatabaseOptions, silence: Duration) -> Result<Optio
     index.limit_statements().await?;
     if let Taken::Theirs(who) = take(&mut index, silence).await? {
         let address = index.database.address();
-        tracing::info!("another run of batch-layer is at work on {address} ({who}): nothing to do");
+        tracing::info!(%who, "another run of batch-layer is at work on {address} ({who}): nothing to do");
         return Ok(None);
     }
     Ok(Some(index))
@@ -157,7 +157,10 @@ pub async fn join(
     while let Taken::Theirs(who) = take_in(&mut index, silence, Some(group)).await? {
         if !std::mem::replace(&mut is_said, true) {
             let address = index.database.address();
-            tracing::info!("waiting for a run of batch-layer on {address} that does not share these hours ({who})");
+            tracing::info!(
+                %who,
+                "waiting for a run of batch-layer on {address} that does not share these hours ({who})"
+            );
         }
         stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.ok_or_else(stopped)?;
     }
@@ -282,7 +285,7 @@ pub async fn release(index: &mut Index) {
         given_back = in_time(RELEASE_LIMIT, anew).await;
     }
     if let Err(error) = given_back {
-        tracing::warn!("the lock could not be given back, a later run will take it over: {error}");
+        tracing::warn!(%error, "the lock could not be given back, a later run will take it over: {error}");
     }
 }
 

@@ -38,7 +38,7 @@ pub async fn refresh(index: &mut Index, args: &Args, stop: &CancellationToken) -
     }
     if changed != Changed::default() {
         let Changed { added, gone } = changed;
-        tracing::info!("odd bars: {added} added, {gone} taken back");
+        tracing::info!(added, gone, "odd bars: {added} added, {gone} taken back");
     }
     Ok(())
 }

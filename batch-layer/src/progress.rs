@@ -43,7 +43,13 @@ impl Progress {
             bar.set_message(format!("{} objects, {}", self.objects, size(self.bytes)));
         } else if !self.quiet && self.logged.elapsed() >= LOG_EVERY {
             self.logged = Instant::now();
-            tracing::info!("{} objects read, {}", self.objects, size(self.bytes));
+            tracing::info!(
+                objects = self.objects,
+                bytes = self.bytes,
+                "{} objects read, {}",
+                self.objects,
+                size(self.bytes)
+            );
         }
     }
 
@@ -51,7 +57,9 @@ impl Progress {
     pub fn hours_done(&mut self, done: u64) {
         match &self.bar {
             Some(bar) => bar.set_position(done),
-            None if !self.quiet && done < self.hours => tracing::info!("{done} of {} hours done", self.hours),
+            None if !self.quiet && done < self.hours => {
+                tracing::info!(done, hours = self.hours, "{done} of {} hours done", self.hours);
+            }
             None => {}
         }
     }

@@ -125,6 +125,14 @@ impl BrokenKind {
     }
 }
 
+/// Why one try to read an object has failed.
+enum Unscanned {
+    /// The store did not give it.
+    Store(StoreError),
+    /// What it gave could not be read.
+    Scan(ScanError),
+}
+
 impl Reader {
     #[must_use]
     pub fn new(store: Store, format: Format, stop: CancellationToken) -> Self {
@@ -256,21 +264,23 @@ impl Reader {
     ) -> Result<T, ReadError> {
         for attempt in 1.. {
             let (why, hours) = match self.read_once(object, exclude.clone(), scan.clone()).await {
-                Ok(Ok(scan)) => {
+                Ok(scan) => {
                     self.health.note_given(object);
                     return Ok(scan);
                 }
-                Ok(Err(failed)) if Interrupted::caused(&failed.error) => (failed.error.to_string(), failed.hours),
-                Ok(Err(failed)) if Longer::caused(&failed.error) => return Err(ReadError::Moved),
-                Ok(Err(failed)) if TooWide::caused(&failed.error) && self.max_bars < BARS_OF_ONE => {
+                Err(Unscanned::Scan(failed)) if Interrupted::caused(&failed.error) => {
+                    (failed.error.to_string(), failed.hours)
+                }
+                Err(Unscanned::Scan(failed)) if Longer::caused(&failed.error) => return Err(ReadError::Moved),
+                Err(Unscanned::Scan(failed)) if TooWide::caused(&failed.error) && self.max_bars < BARS_OF_ONE => {
                     return Err(ReadError::Wide);
                 }
-                Ok(Err(ScanError { error, hours })) => {
+                Err(Unscanned::Scan(ScanError { error, hours })) => {
                     self.health.note_given(object);
                     return Err(broken(BrokenKind::Damaged, error.to_string(), hours));
                 }
-                Err(StoreError::Moved) => return Err(ReadError::Moved),
-                Err(error) => return Err(self.sort(object, error).await),
+                Err(Unscanned::Store(StoreError::Moved)) => return Err(ReadError::Moved),
+                Err(Unscanned::Store(error)) => return Err(self.sort(object, error).await),
             };
             if self.stop.is_cancelled() {
                 break;
@@ -378,25 +388,26 @@ impl Reader {
         object: &Object,
         exclude: Option<Arc<Exclusions>>,
         scan: impl Fn(Body, &ScanOptions) -> Result<T, ScanError> + Send + 'static,
-    ) -> Result<Result<T, ScanError>, StoreError> {
+    ) -> Result<T, Unscanned> {
         let Some(options) = self.options(object, exclude) else {
             let error = std::io::Error::other("its name is not one of the sink's");
-            return Ok(Err(ScanError { error, hours: Vec::new() }));
+            return Err(Unscanned::Scan(ScanError { error, hours: Vec::new() }));
         };
-        let body = self.store.read(object, &self.stop).await?;
+        let body = self.store.read(object, &self.stop).await.map_err(Unscanned::Store)?;
         let core = Arc::clone(&self.cores).acquire_owned().await;
         if body.is_text_at_hand() {
             // In a moment, and it has a task of its own.
-            return Ok(scan(body, &options));
+            return scan(body, &options).map_err(Unscanned::Scan);
         }
         let scanned = tokio::task::spawn_blocking(move || {
             let _core = core;
             scan(body, &options)
         });
-        Ok(scanned.await.unwrap_or_else(|panic| {
+        let scanned = scanned.await.unwrap_or_else(|panic| {
             let error = std::io::Error::other(panic.to_string());
             Err(ScanError { error, hours: Vec::new() })
-        }))
+        });
+        scanned.map_err(Unscanned::Scan)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::archive::Store;
 use crate::bulk::{self, Bulk};
-use crate::cli::{Args, Plan};
+use crate::cli::Args;
 use crate::completeness;
 use crate::dry_run;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::indicators;
@@ -158,6 +159,10 @@ fn report(counts: &Counts, started: Instant) {
         hours => format!(" ({hours} of them from {} of the lake)", counted(counts.lake_objects_read, "object")),
     };
     tracing::info!(
+        hours_computed = counts.hours_computed,
+        hours_failed = counts.hours_failed,
+        objects_read = counts.objects_read,
+        ticks = counts.ticks,
         "{} hours computed{of_lake}, {} failed; {} objects read ({}), {} ticks, {} duplicates ({} in conflict), {} rejected \
          lines, {} summaries without a volume; {:.1} s",
         counts.hours_computed,

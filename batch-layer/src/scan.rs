@@ -8,6 +8,7 @@ mod envelope;
 mod hour_bars;
 #[cfg(feature = "spark")]
 mod layout;
+mod line;
 mod lines;
 mod offsets;
 pub mod places;
@@ -28,7 +29,7 @@ use crate::hour::Hour;
 use collector::{Collector, Selection};
 use common::decode::{Provenance, Record, Rules};
 use common::{Place, Reject, Timestamp};
-pub use lines::Line;
+pub use line::Line;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -123,7 +124,7 @@ pub fn first_lines(input: impl Read, options: &ScanOptions) -> io::Result<Vec<Ve
     let mut lines = lines::Lines::new(decompress::open(input, options.compressed_name)?);
     let mut first = Vec::new();
     while first.len() < COUNT
-        && let Some(line) = visit::Source::next_line(&mut lines)?
+        && let Some(line) = line::Source::next_line(&mut lines)?
     {
         first.push(line.bytes.to_vec());
     }

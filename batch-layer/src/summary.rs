@@ -99,7 +99,7 @@ impl Summary<'_> {
             lake::table::note_computed(&mut transaction, keys).await?;
         }
         self.keep_sums(&mut transaction).await?;
-        self.settle(&mut transaction).await?;
+        self.keep_stale_for_others(&mut transaction).await?;
         // What follows is of several hours.
         lock::queue(&mut transaction).await?;
         if self.is_anew {
@@ -114,7 +114,7 @@ impl Summary<'_> {
     }
 
     /// Objects that only a run with another prefix can read leave the hour stale, until that has added them.
-    async fn settle(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
+    async fn keep_stale_for_others(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         pg::query(
             "update stale_hours s set (replaced, reread) = (false, false)
              where s.hour = $1

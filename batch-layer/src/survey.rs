@@ -138,15 +138,15 @@ fn take_renamed(survey: &mut Survey, known: &mut KnownObjects) {
 mod tests {
     use super::*;
     use crate::hour::Hour;
-    use crate::index::Known;
+    use crate::index::KnownObject;
     use common::Timestamp;
 
     fn object(name: &str, etag: &str) -> Object {
         Object { key: name.into(), etag: etag.into(), size: 1, last_modified: Some(Timestamp::from_micros(0)) }
     }
 
-    fn known(etag: &str) -> Known {
-        Known {
+    fn known(etag: &str) -> KnownObject {
+        KnownObject {
             etag: etag.into(),
             size: 1,
             stored_at: Timestamp::from_micros(0),
@@ -170,7 +170,7 @@ mod tests {
             object("f/t+0+2.json", "other"),
             object("f/t+0+3.json", "new"),
         ];
-        let known = |etag: &str| Known { is_as_read, ..known(etag) };
+        let known = |etag: &str| KnownObject { is_as_read, ..known(etag) };
         let index = [("f/t+0+0.json", "old"), ("f/t+0+1.json", "same"), ("f/t+0+2.json", "one")];
         let index = index.into_iter().map(|(key, etag)| (key.to_owned(), known(etag))).collect();
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn objects_that_were_gone_are_gone_once_and_come_back_as_they_were_or_as_others() {
-        let known = |etag: &str| Known { gone: true, ..known(etag) };
+        let known = |etag: &str| KnownObject { gone: true, ..known(etag) };
         let index = ["f/t+0+0.json", "f/t+0+1.json", "f/t+0+2.json"].map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+1.json", "etag"), object("f/t+0+2.json", "other")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
@@ -215,7 +215,7 @@ mod tests {
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
         let stored = |at: Option<i64>, has_rejects: bool| {
             let object = Object { last_modified: at.map(Timestamp::from_micros), ..object("f/t+0+0.json", "etag") };
-            let known = Known { stored_at: Timestamp::from_micros(5), has_rejects, ..known("etag") };
+            let known = KnownObject { stored_at: Timestamp::from_micros(5), has_rejects, ..known("etag") };
             let index = [("f/t+0+0.json".to_owned(), known)].into_iter().collect();
             let survey = compare(&folder(), vec![object], index, &names, false, |_| false);
             survey.changes.first().map(|change| change.kind)

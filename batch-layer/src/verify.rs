@@ -33,7 +33,7 @@ pub use args::VerifyArgs;
 pub(crate) use holdings::{Holdings, HourHoldings, difference};
 
 use crate::archive::Store;
-use crate::cli::Plan;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::look::Look;
@@ -50,7 +50,7 @@ use lake::{Expected, Found};
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use recorded::Recorded;
 use repair::Repair;
-use report::{Report, Totals};
+use report::{Outcomes, Printer};
 use service::Failure;
 use service::words::inflected;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,7 +97,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         index,
         stop: stop.clone(),
     };
-    let mut report = Report::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
+    let mut report = Printer::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
     report.finish().map_err(Failure::Infrastructure)?;
     compared.and_then(|()| conclude(&report.totals))?;
@@ -108,8 +108,8 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     }
 }
 
-fn conclude(totals: &Totals) -> Result<(), Failure> {
-    let Totals { hours, open, mismatch, .. } = totals;
+fn conclude(totals: &Outcomes) -> Result<(), Failure> {
+    let Outcomes { hours, open, mismatch, .. } = totals;
     match totals.status() {
         Status::Ok | Status::Purged => Ok(()),
         Status::Open => Err(Failure::Partial(format!("{open} of {hours} hours could not be compared to the end"))),
@@ -290,7 +290,12 @@ impl Stretch {
 }
 
 impl Verification {
-    async fn compare_all(&mut self, plan: &Plan, report: &mut Report, stop: &CancellationToken) -> Result<(), Failure> {
+    async fn compare_all(
+        &mut self,
+        plan: &Plan,
+        report: &mut Printer,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
         let indicators = indicators::strays(&mut self.index, &plan.window);
         let indicators = stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
         let (mut stretches, mut repaired) = (Stretches::of(plan.window.clone()), Repaired::new());

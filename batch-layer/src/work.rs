@@ -5,6 +5,7 @@
 //! an object is usually read once.
 
 mod compute;
+mod due;
 pub mod folders;
 mod growth;
 mod index;
@@ -15,9 +16,10 @@ mod stretch;
 
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
 use crate::bulk::Bulk;
-use crate::cli::{Args, Plan};
+use crate::cli::Args;
 use crate::completeness::{self, Lacks, Naming, Verdict};
 use crate::engine::Engine;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::covered;

@@ -62,9 +62,11 @@ fn parse_wide(text: &str, scale: i64, rounding: Rounding) -> Result<i128, Decima
 
 /// Digits that a double is sure of.
 const DOUBLE_DIGITS: i64 = 15;
+/// Digits that tell every double from the next: no program needs more to write one.
+const MOST_DOUBLE_DIGITS: i64 = 17;
 
 /// The price or volume that `text`, a number in JSON's grammar, writes, in units of 10^-9. Digits below that are an error,
-/// except where they are what a double's text ends with (it has 15 significant digits or more): then they are rounded half
+/// except where they are what a double's text ends with (it has 15 to 17 significant digits): then they are rounded half
 /// to even, as long as nine digits are left or those up to the fifteenth say nothing.
 ///
 /// # Errors
@@ -83,7 +85,8 @@ pub fn parse_nanos(text: &str) -> Result<i128, DecimalError> {
     let tail = || (first + kept..first + DOUBLE_DIGITS).map(|position| number.digit(position));
     let nanos = parse_wide(text, SCALE, Rounding::HalfEven)?;
     let is_noise = kept > 0 && (tail().all(|digit| digit == 0) || tail().all(|digit| digit == 9));
-    let is_rounded = significant >= DOUBLE_DIGITS && (nanos.unsigned_abs() >= NINE_DIGITS || is_noise);
+    let is_double = (DOUBLE_DIGITS..=MOST_DOUBLE_DIGITS).contains(&significant);
+    let is_rounded = is_double && (nanos.unsigned_abs() >= NINE_DIGITS || is_noise);
     if is_rounded { Ok(nanos) } else { Err(DecimalError::NotExact) }
 }
 
@@ -256,6 +259,12 @@ mod tests {
         {
             assert_eq!(parse_nanos(text), Err(DecimalError::NotExact), "{text}");
         }
+        // No double is written with so many digits: somebody means them.
+        for text in ["150.720001220703125", "0.299999999999999988898", "1234567890.12345678901", "9.99999999999999999"]
+        {
+            assert_eq!(parse_nanos(text), Err(DecimalError::NotExact), "{text}");
+        }
+        assert_eq!(parse_nanos("150.720001220000000000000"), Ok(150_720_001_220));
         assert_eq!(parse_nanos("9223372036854775807.999999999"), Ok((1 << 63) * 1_000_000_000 - 1));
         assert_eq!(parse_nanos("1e30"), Err(DecimalError::OutOfRange));
     }

@@ -226,7 +226,8 @@ impl Decoder {
 
     fn add_given<'a>(&self, beside: &Beside<'a>, given: &mut Given<'a>) {
         given.symbol = match self.rules.symbol_from {
-            SymbolFrom::Value => None,
+            // Of a message without a symbol the strict path looks at the key.
+            SymbolFrom::Value | SymbolFrom::ValueOrKey => None,
             // The strict path unescapes what stands in quotes, and refuses what is JSON otherwise.
             SymbolFrom::Key => beside.key.filter(|key| !values::may_be_json(key)).and_then(of_bytes),
             SymbolFrom::Topic => beside.topic.and_then(Symbol::new),
@@ -442,6 +443,10 @@ impl<'a> Strict<'_, 'a> {
         let symbol = match self.rules.symbol_from {
             SymbolFrom::Value => values::symbol(self.require(Field::Symbol, found, outside)?, unescaped)?,
             SymbolFrom::Key => values::key_symbol(self.beside.key, unescaped)?,
+            SymbolFrom::ValueOrKey => match self.find(Field::Symbol, found, outside)? {
+                Some(raw) => values::symbol(raw, unescaped)?,
+                None => self.key_in_place(found, unescaped)?,
+            },
             SymbolFrom::Topic => self.beside.topic.ok_or_else(no_topic)?,
         };
         let symbol = if self.rules.uppercase_symbols { values::in_upper_case(symbol, upper) } else { symbol };
@@ -476,10 +481,25 @@ impl<'a> Strict<'_, 'a> {
     }
 
     fn require(&self, field: Field, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<&'a RawValue, Reject> {
-        let inside = found.fields.get(field)?;
-        match inside.map_or_else(|| outside.get(field), |raw| Ok(Some(raw)))? {
+        match self.find(field, found, outside)? {
             Some(raw) => Ok(raw),
             None => found.fields.require(field, &self.rules.mapping),
+        }
+    }
+
+    fn find(&self, field: Field, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<Option<&'a RawValue>, Reject> {
+        let inside = found.fields.get(field)?;
+        inside.map_or_else(|| outside.get(field), |raw| Ok(Some(raw)))
+    }
+
+    /// The key as the symbol of a message that has none.
+    fn key_in_place(&self, found: &Found<'a>, buffer: &'a mut String) -> Result<&'a str, Reject> {
+        match self.beside.key {
+            Some(key) if !key.is_empty() => values::key_symbol_in_place(key, buffer),
+            _ => found.fields.require(Field::Symbol, &self.rules.mapping).map(RawValue::get).map_err(|reject| {
+                let detail = format!("{}; and the record has no key", reject.detail);
+                Reject::new(reject.reason, detail)
+            }),
         }
     }
 

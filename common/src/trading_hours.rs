@@ -22,8 +22,9 @@ struct Hours {
 }
 
 impl TradingHours {
-    /// Each session from its opening to its close, in order; none begins on one of `holidays`. Of a
-    /// market that never closes each UTC day is one.
+    /// Each session from its opening to its close, in order; none of those of `holidays`. A session is that of the day on
+    /// which it ends, as exchanges count: one over midnight begins the evening before, so Monday's on Sunday. Of a market
+    /// that never closes each UTC day is one.
     #[must_use]
     pub fn sessions(&self, holidays: &BTreeSet<Holiday>) -> Vec<(Timestamp, Timestamp)> {
         let days = DAYS.0.series(jiff::ToSpan::day(1)).take_while(|day| *day < DAYS.1);
@@ -41,8 +42,8 @@ impl TradingHours {
         if matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
             return None;
         }
-        let last = if closes > opens { day } else { day.tomorrow().ok()? };
-        Some((instant(day, *opens, zone)?, instant(last, *closes, zone)?))
+        let first = if closes > opens { day } else { day.yesterday().ok()? };
+        Some((instant(first, *opens, zone)?, instant(day, *closes, zone)?))
     }
 }
 
@@ -54,8 +55,8 @@ fn instant(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
 impl FromStr for TradingHours {
     type Err = String;
 
-    /// `always`, or a zone and two times, as `America/New_York 09:30-16:00`. A close that is not
-    /// behind the opening is one of the next day.
+    /// `always`, or a zone and two times, as `America/New_York 09:30-16:00`. An opening that is not before the close is one
+    /// of the evening before.
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "always" {
             return Ok(Self(None));
@@ -79,7 +80,7 @@ impl fmt::Display for TradingHours {
     }
 }
 
-/// A day on which no session begins.
+/// A day that has no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holiday(Date);
 
@@ -128,9 +129,20 @@ mod tests {
     }
 
     #[test]
-    fn a_session_may_end_on_the_next_day() {
+    fn a_session_over_midnight_is_that_of_the_day_on_which_it_ends() {
+        const FUTURES: &str = "America/Chicago 17:00-16:00";
         let expected = between("2025-06-05T22:00:00Z", "2025-06-06T21:00:00Z");
-        assert_eq!(on("America/Chicago 17:00-16:00", &[], "2025-06-05"), expected);
+        assert_eq!(on(FUTURES, &[], "2025-06-05"), expected);
+        assert_eq!(on(FUTURES, &["2025-06-06"], "2025-06-05"), None);
+        assert_eq!(on(FUTURES, &["2025-06-05"], "2025-06-05"), expected);
+    }
+
+    #[test]
+    fn a_week_of_sessions_over_midnight_begins_on_sunday_and_ends_on_friday() {
+        const FUTURES: &str = "America/New_York 18:00-17:00";
+        assert_eq!(on(FUTURES, &[], "2025-06-08"), between("2025-06-08T22:00:00Z", "2025-06-09T21:00:00Z"));
+        assert_eq!(on(FUTURES, &[], "2025-06-06"), None);
+        assert_eq!(on(FUTURES, &[], "2025-06-07"), None);
     }
 
     #[test]

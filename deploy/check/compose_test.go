@@ -1,7 +1,9 @@
 package check
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -283,6 +286,125 @@ func TestTheExampleOfEnvHasEveryVariableWithItsDefault(t *testing.T) {
 	for _, line := range lines {
 		if name, _, found := strings.Cut(line, "="); found && !strings.HasPrefix(line, "#") && !used[name] {
 			t.Errorf(".env.example: no compose file uses %s", name)
+		}
+	}
+}
+
+type scrapes struct {
+	ScrapeConfigs []struct {
+		JobName       string `json:"job_name"`
+		StaticConfigs []struct {
+			Targets []string `json:"targets"`
+		} `json:"static_configs"`
+		DNSConfigs []struct {
+			Names []string `json:"names"`
+			Port  int      `json:"port"`
+		} `json:"dns_sd_configs"`
+	} `json:"scrape_configs"`
+}
+
+// Where Prometheus looks, by job.
+func scraped(t *testing.T) map[string][]string {
+	t.Helper()
+	var config scrapes
+	if err := yaml.Unmarshal([]byte(textOf(t, "../../prometheus/prometheus.yml")), &config); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string][]string{}
+	for _, job := range config.ScrapeConfigs {
+		for _, static := range job.StaticConfigs {
+			found[job.JobName] = append(found[job.JobName], static.Targets...)
+		}
+		for _, dns := range job.DNSConfigs {
+			for _, name := range dns.Names {
+				found[job.JobName] = append(found[job.JobName], fmt.Sprintf("%s:%d", name, dns.Port))
+			}
+		}
+	}
+	return found
+}
+
+// An alert on a job that nobody scrapes never fires.
+func TestPrometheusScrapesWhatTheAlertsAskFor(t *testing.T) {
+	jobs, services := scraped(t), load(t, nil, composeFile).Services
+	for job, targets := range jobs {
+		for _, target := range targets {
+			name, port, _ := strings.Cut(target, ":")
+			if _, ok := services[name]; !ok && name != "localhost" {
+				t.Errorf("job %s: Compose has no service %s", job, name)
+			}
+			if port == "" {
+				t.Errorf("job %s: %s has no port", job, target)
+			}
+		}
+	}
+	for _, file := range []string{"speed-layer", "archive-sink"} {
+		for _, asked := range regexp.MustCompile(`job="([^"]+)"`).FindAllStringSubmatch(textOf(t, "../../prometheus/rules/"+file+".rules.yml"), -1) {
+			if len(jobs[asked[1]]) == 0 {
+				t.Errorf("%s.rules.yml asks for job %s, which nobody scrapes", file, asked[1])
+			}
+		}
+	}
+	if !slices.Equal(jobs["kafka-connect"], []string{"connect:9404"}) || !slices.Equal(jobs["kafka-exporter"], []string{"kafka-exporter:9308"}) {
+		t.Errorf("the sink's alerts have no data: %v", jobs)
+	}
+}
+
+// The agent's port and file are named in the image, and its rules make the series that the alert asks for.
+func TestTheWorkersAgentTellsWhatTheSinksAlertsAskFor(t *testing.T) {
+	dockerfile, rules := textOf(t, "../../connect/Dockerfile"), textOf(t, "../../connect/metrics.yaml")
+	for _, part := range []string{
+		"-javaagent:/opt/jmx-agent/agent.jar=9404:/etc/kafka-connect/metrics.yaml",
+		"COPY worker.properties log4j2.yaml metrics.yaml /etc/kafka-connect/",
+	} {
+		if !strings.Contains(dockerfile, part) {
+			t.Errorf("connect/Dockerfile lacks %q", part)
+		}
+	}
+	var parsed struct {
+		IncludeObjectNames []string `json:"includeObjectNames"`
+		Rules              []struct {
+			Pattern, Name, Type string
+			Value               int
+			Labels              map[string]string
+		} `json:"rules"`
+	}
+	if err := yaml.UnmarshalStrict([]byte(rules), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	rule := parsed.Rules[0]
+	// What the agent makes of an attribute: domain<properties><keys>name: value.
+	bean := "kafka.connect<type=connector-task-metrics, connector=minio-sink-connector, task=0><>status: failed"
+	if !regexp.MustCompile("^"+rule.Pattern).MatchString(bean) || rule.Name != "kafka_connect_connector_status" || rule.Labels["status"] != "$3" {
+		t.Errorf("the first rule is %+v", rule)
+	}
+	if !strings.Contains(textOf(t, "../../prometheus/rules/archive-sink.rules.yml"), rule.Name+"{status=~") {
+		t.Error("no alert asks for it")
+	}
+}
+
+// As a person writes it into .env, with quotes and signs of its own.
+func TestAMappingInEnvReachesBothLayersAsItIsWritten(t *testing.T) {
+	const mapping = `price=quote.last|mid,volume="Volume BTC"`
+	file := filepath.Join(t.TempDir(), ".env")
+	if err := os.WriteFile(file, []byte("MESSAGE_MAP="+mapping+"\nTRADING_HOURS=Asia/Tokyo 09:00-15:30\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options, err := cli.NewProjectOptions([]string{composeFile}, cli.WithProfiles([]string{"*"}), cli.WithName("check"), cli.WithEnvFiles(file), cli.WithDotEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"speed-layer", "batch-layer", "batch-schedule"} {
+		environment := project.Services[name].Environment
+		if got := environment["MESSAGE_MAP"]; got == nil || *got != mapping {
+			t.Errorf("%s: MESSAGE_MAP is %v", name, got)
+		}
+		if got := environment["TRADING_HOURS"]; got == nil || *got != "Asia/Tokyo 09:00-15:30" {
+			t.Errorf("%s: TRADING_HOURS is %v", name, got)
 		}
 	}
 }

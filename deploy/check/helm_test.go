@@ -17,6 +17,7 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/lint"
 	"helm.sh/helm/v3/pkg/lint/support"
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +31,8 @@ const chartFolder = "../helm/stock-lambda"
 const everything = `
 image: { registry: "registry.invalid:5000/stocks", digests: { batchLayer: "sha256:0123" }, pullPolicy: Always, pullSecrets: [pull] }
 kafka: { brokers: "a:9093,b:9093", topic: trades }
-settings: { speedLayer: { MESSAGE_PRESET: finnhub } }
+messages: { MESSAGE_PRESET: finnhub, TRADING_HOURS: always }
+settings: { speedLayer: { DEAD_LETTER_TOPIC: dead } }
 externalSecrets: { enabled: true, store: { name: vault } }
 serviceAccounts: { annotations: { batchLayer: { "eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x" } } }
 pods: { priorityClassName: high, nodeSelector: { pool: stocks }, tolerations: [{ key: pool, operator: Exists }] }
@@ -112,7 +114,7 @@ func chartObjects(t *testing.T, name string) []runtime.Object {
 }
 
 // Names that hold a sum of a content are the tools' own, and so are the marks of who made an object.
-var sums = regexp.MustCompile(`^((?:speed|batch)-layer|migrate|backfill)-[a-z0-9]{10}$|^(migrate|backfill)-.+$`)
+var sums = regexp.MustCompile(`^((?:speed|batch)-layer|stock-messages|migrate|backfill)-[a-z0-9]{10}$|^(migrate|backfill)-.+$`)
 
 // comparable gives the objects by kind and name, as plain data and without the tools' own marks. What only one side can
 // have is left out: the namespace, and the Secrets that dev makes.
@@ -324,6 +326,9 @@ func TestTheChartSaysWhichValueIsMissingOrWrong(t *testing.T) {
 		"DATABASE_URL":             "image: { registry: x }\nkafka: { brokers: x }\nsettings: { speedLayer: { DATABASE_URL: x } }",
 		"activeDeadlineSeconds":    "image: { registry: x }\nkafka: { brokers: x }\nbatchLayer: { activeDeadlineSeconds: 10 }",
 		"AWS_SECRET_ACCESS_KEY":    "image: { registry: x }\nkafka: { brokers: x }\nsettings: { batchLayer: { AWS_SECRET_ACCESS_KEY: x } }",
+		"MESSAGE_MAPS":             "image: { registry: x }\nkafka: { brokers: x }\nmessages: { MESSAGE_MAPS: x }",
+		"MESSAGE_PRESET":           "image: { registry: x }\nkafka: { brokers: x }\nsettings: { speedLayer: { MESSAGE_PRESET: finnhub } }",
+		"messages/OLDEST":          "image: { registry: x }\nkafka: { brokers: x }\nmessages: { OLDEST: 1990 }",
 		"runbooks":                 "image: { registry: x }\nkafka: { brokers: x }\nrunbooks: docs/operations.md",
 		"settings/speedLayer/PORT": "image: { registry: x }\nkafka: { brokers: x }\nsettings: { speedLayer: { PORT: 1 } }",
 	} {
@@ -430,5 +435,270 @@ func TestAnotherPodOfTheMigrationIsAnotherJob(t *testing.T) {
 	}
 	if other := name(strings.Replace(strings.Replace(values, "%s", "'2'", 1), "%s", "3", 1)); one == other {
 		t.Error("another tag leaves the Job's name")
+	}
+}
+
+// A mapping that is said to one program and not to the other gives two readings of one message.
+func TestHowMessagesLookIsSaidOnceAndGoesToEveryProgram(t *testing.T) {
+	objects, err := render(everything + "lake: { enabled: true }\nbackfill: { enabled: true, from: 2025-01-01T00, to: 2025-06-01T00 }\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, object := range objects {
+		if settings, ok := object.(*corev1.ConfigMap); ok && settings.Data["MESSAGE_PRESET"] != "" {
+			found++
+			if settings.Name != "stock-messages" {
+				t.Errorf("ConfigMap %s has the preset", settings.Name)
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d ConfigMaps have the preset", found)
+	}
+	kustomize, _ := withComponent(t, "lake", "")
+	if kustomize["ConfigMap stock-messages"] == nil {
+		t.Error("the overlay has no such ConfigMap")
+	}
+	readers := []string{}
+	for _, pod := range Pods(append(overlay(t, "overlays/prod"), objects...)) {
+		sources := containers(pod)[0].EnvFrom
+		isFirst := len(sources) > 0 && strings.HasPrefix(sources[0].ConfigMapRef.Name, "stock-messages")
+		if isFirst == strings.Contains(pod.Workload, "migrate") {
+			t.Errorf("%s reads %v", pod.Workload, sources)
+		}
+		readers = append(readers, pod.Workload)
+	}
+	if len(readers) != 4+6 {
+		t.Errorf("the workloads are %v", readers)
+	}
+}
+
+// The variables that the programs know, as their source has them.
+func variables(t *testing.T, file string) []string {
+	t.Helper()
+	found := []string{}
+	for _, match := range regexp.MustCompile(`env = "(\w+)"`).FindAllStringSubmatch(textOf(t, "../../service/src/cli/"+file), -1) {
+		if match[1] != "MESSAGE_FILE" { // a pod has no file to name
+			found = append(found, match[1])
+		}
+	}
+	return found
+}
+
+func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
+	ofMessages, ofAnomalies := variables(t, "messages.rs"), variables(t, "anomalies.rs")
+	if len(ofMessages) < 10 || len(ofAnomalies) < 5 {
+		t.Fatalf("the source has only %v and %v", ofMessages, ofAnomalies)
+	}
+	var schema struct {
+		Properties struct {
+			Messages struct{ PropertyNames struct{ Enum []string } }
+			Settings struct {
+				Properties map[string]struct {
+					PropertyNames struct{ Not struct{ Enum []string } }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(textOf(t, chartFolder+"/values.schema.json")), &schema); err != nil {
+		t.Fatal(err)
+	}
+	sorted := func(names []string) []string { return slices.Sorted(slices.Values(names)) }
+	if known := schema.Properties.Messages.PropertyNames.Enum; !slices.Equal(sorted(known), sorted(append(slices.Clone(ofMessages), ofAnomalies...))) {
+		t.Errorf("messages knows %v", known)
+	}
+	for side, of := range schema.Properties.Settings.Properties {
+		for _, name := range append([]string{"MESSAGE_FILE"}, ofMessages...) {
+			if !slices.Contains(of.PropertyNames.Not.Enum, name) {
+				t.Errorf("settings.%s takes %s", side, name)
+			}
+		}
+	}
+	services := load(t, []string{"*"}, composeFile).Services
+	for _, service := range []string{"speed-layer", "batch-layer", "batch-schedule"} {
+		for _, name := range append([]string{"TRADING_HOURS", "PRICE_STEP"}, ofMessages...) {
+			value := services[service].Environment[name]
+			if value == nil || *value != *services["speed-layer"].Environment[name] {
+				t.Errorf("%s: %s is %v", service, name, value)
+			}
+		}
+	}
+}
+
+func TestEveryUnitReadsTheFileOfMessagesBeforeItsOwn(t *testing.T) {
+	for _, name := range []string{"speed-layer", "batch-layer", "batch-verify", "batch-compact"} {
+		files := regexp.MustCompile(`(?m)^EnvironmentFile=(.*)$`).FindAllStringSubmatch(textOf(t, "../systemd/"+name+".service"), -1)
+		if len(files) != 2 || files[0][1] != "-/etc/stocks/messages.env" {
+			t.Errorf("%s reads %v", name, files)
+		}
+	}
+}
+
+// The folder in the bucket has the topic's name in it.
+func TestAnotherTopicIsAlsoAnotherFolderOfTheArchive(t *testing.T) {
+	for values, wanted := range map[string]string{
+		"kafka: { brokers: x, topic: trades }":                                        "raw/trades/%Y-%m-%d-%H/",
+		"kafka: { brokers: x, topic: trades }\narchive: { prefix: own/%Y/%m/%d/%H/ }": "own/%Y/%m/%d/%H/",
+	} {
+		objects, err := render("image: { registry: x }\n" + values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range objects {
+			if settings, ok := object.(*corev1.ConfigMap); ok && settings.Name == "batch-layer" && settings.Data["S3_PREFIX"] != wanted {
+				t.Errorf("%s: the prefix is %q", values, settings.Data["S3_PREFIX"])
+			}
+		}
+	}
+}
+
+// An upgrade that changes only how messages look restarts the speed layer, and is no other migration.
+func TestOtherMessagesRestartTheSpeedLayerAndNothingElse(t *testing.T) {
+	of := func(values string) (sum, job string) {
+		objects, err := render("image: { registry: x }\nkafka: { brokers: x }\n" + values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range objects {
+			switch object := object.(type) {
+			case *appsv1.Deployment:
+				sum = object.Spec.Template.Annotations["checksum/settings"]
+			case *batchv1.Job:
+				job = object.Name
+			}
+		}
+		return sum, job
+	}
+	oneSum, oneJob := of("messages: { MESSAGE_PRESET: finnhub }")
+	otherSum, otherJob := of("messages: { MESSAGE_PRESET: kraken }")
+	if oneSum == otherSum || oneJob != otherJob {
+		t.Errorf("sums %s and %s, Jobs %s and %s", oneSum, otherSum, oneJob, otherJob)
+	}
+}
+
+// What a server of an older version would drop in silence or refuse.
+func TestTheChartAsksForTheVersionThatItsFieldsNeed(t *testing.T) {
+	if !strings.Contains(textOf(t, chartFolder+"/Chart.yaml"), "\nkubeVersion: \">=1.29.0-0\"\n") {
+		t.Error("backoffLimitPerIndex and FailIndex are there from 1.29 on")
+	}
+	if !strings.Contains(textOf(t, "../../docs/operations.md"), "Kubernetes 1.29 or newer") {
+		t.Error("docs/operations.md names another version")
+	}
+}
+
+// What a person writes as text stays that text, whatever YAML would make of it.
+func TestOddValuesStayTheTextThatTheyAre(t *testing.T) {
+	odd := map[string]string{
+		"MESSAGE_MAP":       `price=quote.last|mid,volume="Volume BTC",symbol='s'`,
+		"MESSAGE_WHERE":     "type=match|last_match: # no comment",
+		"TIMESTAMP_ZONE":    "America/New_York",
+		"OLDEST":            "1990-01-01",
+		"PRICE_STEP":        "1e-8",
+		"HOLIDAYS":          "2026-12-25,2027-01-01",
+		"MESSAGE_EACH":      "{{ .Values.image }}",
+		"SYMBOL_FROM":       "topic",
+		"TRADING_HOURS":     "Asia/Tokyo 09:00-15:30",
+		"MESSAGE_PRESET":    "yes",
+		"CANCEL_CONDITIONS": "correction=7,löschen\nnext line",
+	}
+	values, err := yaml.Marshal(map[string]any{
+		"image": map[string]any{"registry": "x"}, "messages": odd,
+		"kafka": map[string]any{"brokers": "a:1,b:2", "topic": "trades.100%d"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := render(string(values))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		settings, ok := object.(*corev1.ConfigMap)
+		if ok && settings.Name == "stock-messages" && !reflect.DeepEqual(settings.Data, odd) {
+			t.Errorf("the messages are %v", settings.Data)
+		}
+		if ok && settings.Name == "batch-layer" && settings.Data["S3_PREFIX"] != "raw/trades.100%d/%Y-%m-%d-%H/" {
+			t.Errorf("the prefix is %q", settings.Data["S3_PREFIX"])
+		}
+	}
+}
+
+// In an overlay they are said in one place, too, and another content is another ConfigMap: the pods that read it are new.
+func TestAnOverlaySaysHowMessagesLookInOnePlace(t *testing.T) {
+	folder := filepath.Join(prepared(t), "overlays/prod")
+	file := filepath.Join(folder, "kustomization.yaml")
+	text := textOf(t, file)
+	with := strings.Replace(text, "    literals: []\n", "    literals: [MESSAGE_PRESET=finnhub, 'TRADING_HOURS=always']\n", 1)
+	if with == text {
+		t.Fatal("the overlay has no place for them")
+	}
+	if err := os.WriteFile(file, []byte(with), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := Build(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := ""
+	for _, object := range objects {
+		if settings, ok := object.(*corev1.ConfigMap); ok && settings.Data["MESSAGE_PRESET"] == "finnhub" {
+			name = settings.Name
+		}
+	}
+	for _, object := range overlay(t, "overlays/prod") {
+		if settings, ok := object.(*corev1.ConfigMap); ok && strings.HasPrefix(settings.Name, "stock-messages") && settings.Name == name {
+			t.Error("with other messages it has the same name")
+		}
+	}
+	for _, pod := range Pods(objects) {
+		if sources := containers(pod)[0].EnvFrom; !strings.Contains(pod.Workload, "migrate") && sources[0].ConfigMapRef.Name != name {
+			t.Errorf("%s reads %s and not %q", pod.Workload, sources[0].ConfigMapRef.Name, name)
+		}
+	}
+}
+
+// Of a Job nearly nothing can be changed, so whatever a value changes in one must change its name.
+func TestNoValueChangesAJobUnderItsName(t *testing.T) {
+	of := func(values string) map[string]*batchv1.Job {
+		objects, err := render("kafka: { brokers: x }\n" + values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]*batchv1.Job{}
+		for _, object := range objects {
+			if job, ok := object.(*batchv1.Job); ok {
+				job.Labels = nil // these can be changed
+				found[job.Name] = job
+			}
+		}
+		return found
+	}
+	const backfill = "backfill: { enabled: true, from: 2025-01-01T00, to: 2025-06-01T00"
+	before := of("image: { registry: x }\n" + backfill + " }")
+	for _, values := range []string{
+		"image: { registry: x, tag: other }\n" + backfill + " }",
+		"image: { registry: other }\n" + backfill + " }",
+		"image: { registry: x, digests: { batchLayer: 'sha256:0123' } }\n" + backfill + " }",
+		"image: { registry: x, pullPolicy: Always, pullSecrets: [a] }\n" + backfill + " }",
+		"image: { registry: x }\nauthorities: { optional: false }\n" + backfill + " }",
+		"image: { registry: x }\nauthorities: { configMap: other }\n" + backfill + " }",
+		"image: { registry: x }\nsecrets: { migrate: a, batchLayer: b }\n" + backfill + " }",
+		"image: { registry: x }\npods: { priorityClassName: high, nodeSelector: { a: b }, tolerations: [{ operator: Exists }] }\n" + backfill + " }",
+		"image: { registry: x }\nbatchLayer: { resources: { limits: { memory: 1Gi } } }\n" + backfill + " }",
+		"image: { registry: x }\nmessages: { MESSAGE_PRESET: finnhub }\n" + backfill + " }",
+		"image: { registry: x }\n" + backfill + ", pods: 9 }",
+		"image: { registry: x }\n" + backfill + ", activeDeadlineSeconds: 99999 }",
+		"image: { registry: x }\n" + strings.Replace(backfill, "06-01", "07-01", 1) + " }",
+	} {
+		after := of(values)
+		if len(after) != 2 {
+			t.Fatalf("%d Jobs", len(after))
+		}
+		for name, job := range after {
+			if old := before[name]; old != nil && !reflect.DeepEqual(old.Spec, job.Spec) {
+				t.Errorf("%s is another Job by\n%s", name, values)
+			}
+		}
 	}
 }

@@ -23,13 +23,13 @@ pub enum Failure {
 impl Failure {
     /// 1 for a difference, 2 for configuration (as for a wrong flag), 3 for infrastructure, 4 for partial failure.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub const fn exit_code(&self) -> u8 {
+        match self {
             Self::Difference(_) => 1,
             Self::Configuration(_) => 2,
             Self::Infrastructure(_) => 3,
             Self::Partial(_) => 4,
-        })
+        }
     }
 
     /// What happened, without the kind in front.
@@ -53,8 +53,9 @@ pub fn conclude(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!("{}", one_line(&failure));
-            failure.exit_code()
+            let (exit_code, text) = (failure.exit_code(), one_line(&failure));
+            tracing::error!(exit_code, "{text}");
+            ExitCode::from(exit_code)
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What every Kafka client of this project has in common: how to get in, and what a topic consists of.
 
+mod admin;
+pub mod group;
 pub mod topic_id;
 
 use crate::Failure;

@@ -6,7 +6,7 @@ pub mod files;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod pg;
-pub mod settings;
+mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod words;

@@ -21,10 +21,10 @@ pub fn token() -> anyhow::Result<CancellationToken> {
                 _ = interrupt.recv() => "SIGINT",
             };
             if cancelled.is_cancelled() {
-                tracing::warn!("{name} again: ending at once");
+                tracing::warn!(signal = name, "{name} again: ending at once");
                 std::process::exit(130);
             }
-            tracing::info!("{name}: stopping");
+            tracing::info!(signal = name, "{name}: stopping");
             cancelled.cancel();
         }
     });

@@ -175,8 +175,11 @@ impl Assignment {
         let topic = self.topic_mut(&found.topic);
         match &topic.identity {
             Some(known) if !known.may_be(&found) => Err(known.clone()),
-            _ => {
-                topic.identity = Some(found);
+            known => {
+                topic.identity = Some(match known {
+                    Some(known) => found.filled_from(known),
+                    None => found,
+                });
                 topic.is_confirmed = question >= topic.question;
                 Ok(())
             }
@@ -436,16 +439,16 @@ impl Assignment {
     }
 
     /// Kafka has taken this offset.
-    pub fn told(&mut self, at: &TopicPartition, offset: i64) {
+    pub fn acknowledged(&mut self, at: &TopicPartition, offset: i64) {
         if let Some(partition) = self.partition_mut(at) {
-            partition.told = offset;
+            partition.acknowledged = offset;
         }
     }
 
     /// The offsets that Kafka has not taken yet.
-    pub fn untold(&self) -> rdkafka::error::KafkaResult<TopicPartitionList> {
+    pub fn unacknowledged(&self) -> rdkafka::error::KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for (at, partition) in self.each().filter(|(_, partition)| partition.told < partition.written) {
+        for (at, partition) in self.each().filter(|(_, partition)| partition.acknowledged < partition.written) {
             list.add_partition_offset(&at.topic, at.partition, Offset::Offset(partition.written))?;
         }
         Ok(list)
@@ -599,29 +602,29 @@ mod tests {
     #[test]
     fn kafka_is_told_what_is_written_until_it_takes_it() {
         let mut assignment = reading(&[0], 5);
-        let untold = |assignment: &Assignment| {
-            let list = assignment.untold().unwrap();
+        let unacknowledged = |assignment: &Assignment| {
+            let list = assignment.unacknowledged().unwrap();
             list.elements().iter().map(|element| element.offset().to_raw().unwrap()).collect::<Vec<_>>()
         };
-        assert_eq!(untold(&assignment), [5]);
-        assert_eq!(untold(&assignment), [5]);
-        assignment.told(&at(0), 5);
-        assert_eq!(untold(&assignment), [0_i64; 0]);
+        assert_eq!(unacknowledged(&assignment), [5]);
+        assert_eq!(unacknowledged(&assignment), [5]);
+        assignment.acknowledged(&at(0), 5);
+        assert_eq!(unacknowledged(&assignment), [0_i64; 0]);
         assignment.written(SourcePartition { source: 1, partition: 0 }, 9);
-        assert_eq!(untold(&assignment), [9]);
+        assert_eq!(unacknowledged(&assignment), [9]);
         // The answer to what it was told before.
-        assignment.told(&at(0), 7);
-        assert_eq!(untold(&assignment), [9]);
+        assignment.acknowledged(&at(0), 7);
+        assert_eq!(unacknowledged(&assignment), [9]);
     }
 
     #[test]
     fn kafka_is_told_an_offset_before_the_one_it_knows_where_the_log_was_truncated() {
         let mut assignment = reading(&[0], 5);
-        assignment.told(&at(0), 5);
+        assignment.acknowledged(&at(0), 5);
         let (now, truncated) = (Instant::now(), Answer { start: Begin::At(2), ..answer(&assignment, 0, 2) });
         assignment.event(&at(0), Event::OutOfRange, now);
         assignment.answered(truncated, now);
-        assert_eq!(assignment.untold().unwrap().elements()[0].offset(), Offset::Offset(2));
+        assert_eq!(assignment.unacknowledged().unwrap().elements()[0].offset(), Offset::Offset(2));
     }
 
     #[test]
@@ -659,6 +662,18 @@ mod tests {
         assert!(assignment.describe(identity("a"), 0).is_ok());
         assert!(assignment.describe(identity("a"), 0).is_ok());
         assert_eq!(assignment.describe(identity("b"), 0).unwrap_err().topic_id, "a");
+    }
+
+    #[test]
+    fn an_id_that_the_brokers_do_not_tell_for_a_while_is_not_forgotten() {
+        let mut assignment = assigned(&[0]);
+        let nameless = || TopicIdentity { cluster_id: String::new(), ..identity("") };
+        for found in [nameless(), identity("a"), nameless()] {
+            assert!(assignment.describe(found, 0).is_ok());
+        }
+        assert_eq!(assignment.describe(identity("b"), 0).unwrap_err().topic_id, "a");
+        let elsewhere = TopicIdentity { cluster_id: "d".into(), ..identity("") };
+        assert_eq!(assignment.describe(elsewhere, 0).unwrap_err().cluster_id, "c");
     }
 
     #[test]

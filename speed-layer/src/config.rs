@@ -202,6 +202,26 @@ impl Config {
     pub fn named_topics(&self) -> impl Iterator<Item = &str> {
         self.topics.iter().map(String::as_str).filter(|topic| !topic.starts_with('^'))
     }
+
+    /// A topic that brokers can be asked about in place of all: a cluster may have thousands.
+    pub fn any_topic(&self) -> &str {
+        self.named_topics().next().unwrap_or("__consumer_offsets")
+    }
+
+    /// Whether the group's coordinator shares out its partitions (`group.protocol=consumer`).
+    pub fn has_newer_groups(&self) -> bool {
+        self.kafka_property("group.protocol") == Some("consumer")
+    }
+
+    /// Whether Kafka knows the instances by a `client.id` of the user's, so that nobody can be told from anybody.
+    pub fn names_its_client(&self) -> bool {
+        self.kafka_property("client.id").is_some()
+    }
+
+    /// The value that a `--kafka-property` gives, the last one where there are several.
+    pub fn kafka_property(&self, name: &str) -> Option<&str> {
+        self.kafka.iter().filter(|(key, _)| *key == name).last().map(|(_, value)| value)
+    }
 }
 
 /// Each letter would be read, rejected and sent once more, for ever.

@@ -349,7 +349,7 @@ mod tests {
     /// The messages `numbers`; of each partition the offset is the number without it.
     fn batch(numbers: std::ops::Range<i64>) -> Batch {
         let map: MapEntries = "sequence=n".parse().unwrap();
-        let rules = Rules { mapping: Mapping::new(&map.0), ..Rules::default() };
+        let rules = Rules { mapping: Mapping::new(&map.paths), ..Rules::default() };
         let mut decoder = Decoder::new(rules, Timestamp::from_micros(i64::MAX / 2));
         let mut batch = Batch::default();
         for number in numbers {

@@ -29,7 +29,8 @@ pub async fn serve(shared: &Arc<Shared>) -> Result<(), Failure> {
         .await
         .with_context(|| format!("cannot listen on {address} (--http-addr); choose a free address"))
         .map_err(Failure::Configuration)?;
-    tracing::info!("serving /metrics, /healthz and /readyz on {}", listener.local_addr().unwrap_or(address));
+    let listening = listener.local_addr().unwrap_or(address);
+    tracing::info!(address = %listening, "serving /metrics, /healthz and /readyz on {listening}");
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -37,7 +38,7 @@ pub async fn serve(shared: &Arc<Shared>) -> Result<(), Failure> {
         .with_state(Arc::clone(shared));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(Limited::new(listener), routes).await {
-            tracing::error!("the HTTP server on {address} ended: {error}");
+            tracing::error!(%address, %error, "the HTTP server on {address} ended: {error}");
         }
     });
     Ok(())

@@ -14,7 +14,6 @@ use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueue, 
 use crate::kafka_watch::KafkaWatch;
 use crate::partition::Event;
 use crate::registry;
-use crate::session::Ended;
 use crate::source::TopicPartition;
 use crate::writer::{self, Writers};
 use anyhow::anyhow;
@@ -30,6 +29,9 @@ use std::time::{Duration, Instant};
 
 /// The longest that a poll may wait for a message.
 const IDLE: Duration = Duration::from_millis(100);
+/// How long a shutdown waits for what is decoded to be written. Longer would be killed by most supervisors; what is
+/// not written then is still in Kafka.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How often a stalled intake polls all the same: the group must see it alive.
 const STALLED_POLL: Duration = Duration::from_secs(1);
 /// How often Kafka is told the offsets; monitors need no more.
@@ -47,6 +49,13 @@ const HELD_UP: Duration = Duration::from_secs(15);
 /// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only look like a registry's
 /// name others in each message.
 const ASKED_AT_ONCE: usize = 100;
+
+/// Why a session is over.
+pub enum Ended {
+    Shutdown,
+    /// A new session can go on from the stored offsets; the text says why this one could not.
+    Rejoin(String),
+}
 
 /// Why the intake cannot go on.
 enum Interrupt {
@@ -87,6 +96,8 @@ pub struct Intake {
     stranger: Option<String>,
     /// Members that call themselves as we do and have no mark in our database, each since when.
     unmarked: strangers::Unmarked,
+    /// Kafka does not tell who is in the group, which was said.
+    are_members_refused: bool,
     /// By which this session joins the group.
     client_id: String,
     /// Topics of which it is being asked whether they may be read.
@@ -141,6 +152,7 @@ impl Intake {
             all_leaderless: None,
             stranger: None,
             unmarked: strangers::Unmarked::default(),
+            are_members_refused: false,
             client_id,
             rights_asked: BTreeSet::new(),
             brokers_asked: false,
@@ -195,7 +207,7 @@ impl Intake {
         }
         let assignment = &self.assignment;
         self.writers.check_idle(|| assignment.positions())?;
-        self.tell_kafka_if_due();
+        self.report_offsets_if_due();
         self.decoder.set_now(Timestamp::now());
         if self.writers.are_full() {
             return self.wait_for_store();
@@ -301,7 +313,7 @@ impl Intake {
         let Some(letters) = &mut self.dead_letters else {
             return true;
         };
-        let are_delivered = letters.settle(wait);
+        let are_delivered = letters.await_delivery(wait);
         self.letters_watch.note(are_delivered, letters.trouble(), &self.shared.health.letters);
         are_delivered
     }
@@ -354,7 +366,7 @@ impl Intake {
     }
 
     fn finish(&mut self) -> Interrupt {
-        match self.drain(crate::session::DRAIN_TIMEOUT) {
+        match self.drain(DRAIN_TIMEOUT) {
             Err(Interrupt::Failed(failure)) => Interrupt::Failed(failure),
             Ok(()) | Err(Interrupt::Ended(_)) => {
                 if self.writers.in_flight() > 0 {
@@ -365,31 +377,31 @@ impl Intake {
                 // It would wait for brokers that are away. In its first second nothing is known of them.
                 let kafka = &self.shared.health.kafka;
                 if kafka.get() || !kafka.has_held() {
-                    self.tell_kafka_last();
+                    self.report_last_offsets();
                 }
                 Interrupt::Ended(Ended::Shutdown)
             }
         }
     }
 
-    fn tell_kafka_if_due(&mut self) {
+    fn report_offsets_if_due(&mut self) {
         if self.committed.elapsed() >= ADVISORY_COMMIT {
-            self.tell_kafka_now();
+            self.report_offsets();
         }
     }
 
     /// Kafka's copy of the offsets is for monitors; nothing is read from it, so a failure costs nothing but another try.
     /// One commit is under way at a time: of two the older might arrive last.
-    fn tell_kafka_now(&mut self) {
+    fn report_offsets(&mut self) {
         self.committed = Instant::now();
         if self.committing.is_some_and(|since| since.elapsed() < ANSWER_LOST) {
             return;
         }
-        let told = self.assignment.untold().and_then(|offsets| match offsets.count() {
+        let sent = self.assignment.unacknowledged().and_then(|offsets| match offsets.count() {
             0 => Ok(None),
             _ => kafka::commit(&self.consumer, &offsets).map(|()| Some(Instant::now())),
         });
-        self.committing = told.unwrap_or_else(|error| {
+        self.committing = sent.unwrap_or_else(|error| {
             tracing::debug!("telling Kafka the offsets: {error}");
             None
         });
@@ -399,23 +411,23 @@ impl Intake {
         if reports.has_answered {
             self.committing = None;
         }
-        reports.told.iter().for_each(|(at, offset)| self.assignment.told(at, *offset));
+        reports.acknowledged.iter().for_each(|(at, offset)| self.assignment.acknowledged(at, *offset));
     }
 
     /// Monitors should not show a lag for ever because the group was rebalancing at the wrong moment.
-    fn tell_kafka_last(&mut self) {
+    fn report_last_offsets(&mut self) {
         let deadline = Instant::now() + LAST_WORD;
-        self.tell_kafka_now();
+        self.report_offsets();
         while self.committing.is_some() && Instant::now() < deadline {
             // Serves the answer; whatever else comes is nothing to us any more.
             let _ = self.consumer.poll(Duration::from_millis(20));
             let reports = self.consumer.context().take_reports();
             self.hear_of_commit(&reports);
             if self.committing.is_none() {
-                if reports.told.is_empty() {
+                if reports.acknowledged.is_empty() {
                     std::thread::sleep(LAST_WORD_AGAIN);
                 }
-                self.tell_kafka_now();
+                self.report_offsets();
             }
         }
     }

@@ -2,15 +2,14 @@
 
 mod dead_letters;
 mod inquiry;
+mod leaders;
 mod leave;
-mod members;
 mod queue;
 mod readable;
 
 pub use dead_letters::DeadLetters;
 pub use inquiry::{Finding, Inquiry};
 pub use leave::{bury, leave};
-pub use members::{Member, members};
 pub use queue::{MessageQueue, Polled, commit};
 pub use readable::is_damage_code;
 
@@ -74,7 +73,7 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
         return Err(Failure::Configuration(error));
     }
     config.kafka.check_login()?;
-    let is_classic = !config.kafka.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
+    let is_classic = !config.has_newer_groups();
     let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
     let mut settings = config.kafka.client_settings(&config.kafka_brokers, client_id, &tuning);
     for (key, value) in FIXED {
@@ -135,7 +134,7 @@ pub struct Reports {
     /// Whether the group's coordinator has answered a commit.
     pub has_answered: bool,
     /// The offsets that it took.
-    pub told: Vec<(TopicPartition, i64)>,
+    pub acknowledged: Vec<(TopicPartition, i64)>,
     /// The latest trouble, in librdkafka's words.
     pub trouble: Option<(RDKafkaErrorCode, String)>,
     closing: bool,
@@ -228,7 +227,7 @@ impl ConsumerContext for Context {
         let mut reports = self.lock();
         reports.has_answered = true;
         match result {
-            Ok(()) => reports.told.extend(offsets.elements().iter().filter_map(taken)),
+            Ok(()) => reports.acknowledged.extend(offsets.elements().iter().filter_map(taken)),
             Err(error) => tracing::debug!("Kafka does not take the offsets: {error}"),
         }
     }
@@ -239,8 +238,8 @@ impl ConsumerContext for Context {
         if reports.closing {
             drop(reports);
             match is_assignment {
-                true => take_up_none(consumer),
-                false => release_all(consumer),
+                true => assign_none(consumer),
+                false => unassign_all(consumer),
             }
             return;
         }
@@ -260,7 +259,7 @@ fn taken(element: &TopicPartitionListElem<'_>) -> Option<(TopicPartition, i64)> 
 }
 
 /// Starts reading the partitions at the offsets given.
-pub fn take_up(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaResult<()> {
+pub fn assign(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
         _ => consumer.assign(partitions),
@@ -269,27 +268,27 @@ pub fn take_up(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaRes
 
 /// Answers an assignment or a revocation that nobody has answered; where none is open it gives up what is read.
 fn answer_open(consumer: &Consumer) {
-    take_up_none(consumer);
-    release_all(consumer);
+    assign_none(consumer);
+    unassign_all(consumer);
 }
 
-fn take_up_none(consumer: &Consumer) {
-    if let Err(error) = take_up(consumer, &TopicPartitionList::new()) {
+fn assign_none(consumer: &Consumer) {
+    if let Err(error) = assign(consumer, &TopicPartitionList::new()) {
         tracing::debug!("answering an assignment: {error}");
     }
 }
 
 /// Stops reading whatever is read, and tells the group so.
-fn release_all(consumer: &Consumer) {
+fn unassign_all(consumer: &Consumer) {
     // What was never taken up must not be in the list.
     match consumer.assignment() {
-        Ok(partitions) => release(consumer, &partitions),
+        Ok(partitions) => unassign(consumer, &partitions),
         Err(error) => tracing::debug!("giving up partitions: {error}"),
     }
 }
 
 /// Stops reading the partitions, and tells the group so. All of them must have been taken up.
-pub fn release(consumer: &Consumer, partitions: &TopicPartitionList) {
+pub fn unassign(consumer: &Consumer, partitions: &TopicPartitionList) {
     let released = match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
         _ => consumer.unassign(),
@@ -309,7 +308,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     /// What the coordinator says of offset 7 of partition 0.
-    fn told(consumer: &Consumer) -> Vec<(TopicPartition, i64)> {
+    fn acknowledged(consumer: &Consumer) -> Vec<(TopicPartition, i64)> {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset("ticks", 0, Offset::Offset(7)).unwrap();
         commit(consumer, &offsets).unwrap();
@@ -318,7 +317,7 @@ mod tests {
             assert!(consumer.poll(Duration::from_millis(20)).is_none_or(|polled| polled.is_err()));
             let reports = consumer.context().take_reports();
             if reports.has_answered {
-                return reports.told;
+                return reports.acknowledged;
             }
         }
         panic!("no answer");
@@ -333,11 +332,11 @@ mod tests {
         let config = Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap();
         let consumer = consumer(&config, "test").unwrap();
         let at = TopicPartition { topic: "ticks".into(), partition: 0 };
-        assert_eq!(told(&consumer), [(at.clone(), 7)]);
+        assert_eq!(acknowledged(&consumer), [(at.clone(), 7)]);
         // As often as librdkafka tries by itself.
         let loading = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
         cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[loading; 3]);
-        assert_eq!(told(&consumer), []);
-        assert_eq!(told(&consumer), [(at, 7)]);
+        assert_eq!(acknowledged(&consumer), []);
+        assert_eq!(acknowledged(&consumer), [(at, 7)]);
     }
 }

@@ -38,6 +38,7 @@ pub use store::{DayPartitions, write_ticks};
 
 use common::decode::ProvenanceNames;
 use health::Health;
+use intake::Ended;
 use metrics::Metrics;
 use outage::Outage;
 use presence::Presence;
@@ -45,7 +46,6 @@ use registry::Registry;
 use service::Failure;
 use service::failure::one_line;
 use service::pg::{Database, Migrations};
-use session::Ended;
 use source::{SourceId, TopicIdentity};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,8 +89,20 @@ impl Shared {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn note_topic(&self, source: SourceId, found: &TopicIdentity) {
+        let mut topics = self.topics();
+        let found = topics.get(&source).map_or_else(|| found.clone(), |known| found.clone().filled_from(known));
+        topics.insert(source, found);
+    }
+
     fn note_database(&self, id: String) {
-        *self.database_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+        let before =
+            std::mem::replace(&mut *self.database_id.lock().unwrap_or_else(PoisonError::into_inner), id.clone());
+        if before != id && !self.config.names_its_client() {
+            // Kafka's tools, and the other instances, know it by nothing else.
+            let (group, client) = (&self.config.group_id, self.client_id());
+            tracing::info!(client, "in group \"{group}\" this instance is client \"{client}\"");
+        }
     }
 
     /// Nothing has failed yet.

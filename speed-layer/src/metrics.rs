@@ -165,10 +165,12 @@ impl Metrics {
         self.batches.get()
     }
 
-    /// How many messages were rejected so far, and how many were written in all.
+    /// How many messages were rejected so far, and how many were written in all. Those of other kinds than the flags take
+    /// are neither: heartbeats, say, are what they are meant to be.
     pub fn messages_so_far(&self) -> (u64, u64) {
+        let reasons = Reason::ALL.into_iter().filter(|reason| *reason != Reason::OtherKind);
         // In this order: of a batch that is written meanwhile the ticks may be counted alone.
-        let rejected = Reason::ALL.map(|reason| self.rejected_for(reason).get()).iter().sum();
+        let rejected = reasons.map(|reason| self.rejected_for(reason).get()).sum();
         (rejected, self.ticks.get() + rejected)
     }
 
@@ -214,4 +216,19 @@ fn resident_bytes() -> Option<i64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: i64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     i64::try_from(rustix::param::page_size()).ok().map(|bytes| pages * bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_other_kinds_are_not_counted_among_those_that_come_first() {
+        let metrics = Metrics::new();
+        metrics.rejected_for(Reason::OtherKind).inc_by(90);
+        assert_eq!(metrics.messages_so_far(), (0, 0));
+        metrics.rejected_for(Reason::NotJson).inc_by(4);
+        metrics.ticks.inc_by(6);
+        assert_eq!(metrics.messages_so_far(), (4, 10));
+    }
 }

@@ -134,7 +134,7 @@ pub struct Partition {
     /// The offset up to which everything is committed in PostgreSQL, exclusive.
     pub written: i64,
     /// The same, as Kafka has taken it.
-    pub told: i64,
+    pub acknowledged: i64,
     /// What Kafka has, as far as it was asked.
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused.
@@ -171,7 +171,7 @@ impl Partition {
             assignment,
             next: -1,
             written: -1,
-            told: -1,
+            acknowledged: -1,
             watermarks: None,
             refused: None,
             truncated_at: None,
@@ -317,7 +317,7 @@ impl Partition {
     }
 
     fn begin(&mut self, next: i64) {
-        (self.next, self.written, self.told) = (next, next, -1);
+        (self.next, self.written, self.acknowledged) = (next, next, -1);
         (self.damage, self.gap, self.truncated_at) = (None, None, None);
         self.said = false;
     }

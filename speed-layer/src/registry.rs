@@ -4,6 +4,7 @@
 mod agenda;
 mod args;
 mod client;
+mod login;
 
 pub use args::RegistryArgs;
 pub use client::{Client, Trouble};

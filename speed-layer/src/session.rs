@@ -2,7 +2,7 @@
 
 use crate::Shared;
 use crate::handover::{Command, Reply};
-use crate::intake::Intake;
+use crate::intake::{DRAIN_TIMEOUT, Ended, Intake};
 use crate::store::{Store, StoreError};
 use crate::writer::{Limits, Replied, Writers};
 use anyhow::{Context as _, anyhow};
@@ -13,21 +13,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
-/// How long a shutdown waits for what is decoded to be written. Longer would be killed by most supervisors; what is
-/// not written then is still in Kafka.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long a shutdown waits for the intake: the Kafka client knows no limit when it leaves a group whose brokers are
 /// away. They find out by themselves.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(9500);
 /// How long the intake may take to end once the stores have: leaving the group has limits of its own.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Why a session is over.
-pub enum Ended {
-    Shutdown,
-    /// A new session can go on from the stored offsets; the text says why this one could not.
-    Rejoin(String),
-}
 
 /// Reads and writes until shutdown, or until this membership is of no use any more.
 pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Failure> {

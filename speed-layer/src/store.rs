@@ -8,6 +8,7 @@ mod model;
 mod offsets;
 mod sources;
 mod statements;
+mod table;
 mod transaction;
 mod verdict;
 
@@ -24,7 +25,7 @@ use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
 use common::Timestamp;
 use limits::Limits;
-use offsets::Moved;
+use offsets::{Moved, Outcome};
 use service::failure::one_line;
 use service::{Failure, pg};
 use sqlx::PgConnection;
@@ -32,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use transaction::{Outcome, Table};
+use table::Table;
 use verdict::Verdict;
 
 /// How long a question may take that needs no lock.
@@ -243,18 +244,20 @@ impl Store {
                     self.note_reached(batch, judging.into_judged());
                     return Ok(None);
                 }
-                Try::Done(Outcome::Fenced(moved)) => {
-                    self.works();
-                    self.shared.metrics.fences.inc();
-                    return Err(StoreError::Fenced(format!(
-                        "another instance has moved {}: the stored offset is {}, expected {}",
-                        self.name(moved.at),
-                        moved.found(),
-                        moved.expected
-                    )));
-                }
+                Try::Done(Outcome::Fenced(moved)) => return Err(self.fenced(moved)),
             }
         }
+    }
+
+    fn fenced(&mut self, moved: Moved) -> StoreError {
+        self.works();
+        self.shared.metrics.fences.inc();
+        StoreError::Fenced(format!(
+            "another instance has moved {}: the stored offset is {}, expected {}",
+            self.name(moved.at),
+            moved.found(),
+            moved.expected
+        ))
     }
 
     /// What the detectors will say of the batch, by states that are those of all that was committed before it.
@@ -351,11 +354,11 @@ impl Store {
         for topic in topics {
             let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
             let ask = async |connection: &mut PgConnection| {
-                sources::identify(connection, &shared.config, &limits, topic).await
+                sources::identify(connection, (&shared.config, &limits), &shared.metrics, topic).await
             };
             let source = self.until_done("entering a topic takes too long", ask).await?;
             let source = source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
-            self.shared.topics().insert(source.id, topic.clone());
+            self.shared.note_topic(source.id, topic);
             sources.push(source);
         }
         Ok(sources)
@@ -492,7 +495,10 @@ impl Store {
     ) -> Result<Try<T>, StoreError> {
         let mut connection = match self.connect_if_needed().await {
             Ok(connection) => connection,
-            Err(failure) => return self.pause(failure).await.map(|()| Try::Again),
+            Err(failure) => {
+                let has_worked = self.shared.health.database.has_held();
+                return self.pause(failure, has_worked).await.map(|()| Try::Again);
+            }
         };
         let what = self.shared.database.what("writing to");
         let unchecked = self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
@@ -518,18 +524,28 @@ impl Store {
             Ok(Err(error)) => error,
             Err(_) => {
                 drop(connection);
-                self.forget();
-                self.is_held_up = true;
-                self.unanswered += 1;
-                // Once may be a standby that the commit waits for: then the next try finds a lock, or that all is in.
-                if self.unanswered > 1 {
-                    return Ok(Try::TooMuch);
-                }
-                let patience = self.limits.patience().as_secs();
-                let error = anyhow!("no answer within {patience} s (--writer-timeout)").context(what);
-                return self.pause(Failure::Infrastructure(error)).await.map(|()| Try::Again);
+                return self.note_unanswered(what).await;
             }
         };
+        self.note_failed(connection, error).await
+    }
+
+    /// What follows from a try that PostgreSQL has not answered.
+    async fn note_unanswered<T>(&mut self, what: String) -> Result<Try<T>, StoreError> {
+        self.forget();
+        self.is_held_up = true;
+        self.unanswered += 1;
+        // Once may be a standby that the commit waits for: then the next try finds a lock, or that all is in.
+        if self.unanswered > 1 {
+            return Ok(Try::TooMuch);
+        }
+        let patience = self.limits.patience().as_secs();
+        let error = anyhow!("no answer within {patience} s (--writer-timeout)").context(what);
+        self.pause(Failure::Infrastructure(error), true).await.map(|()| Try::Again)
+    }
+
+    /// What follows from a try that PostgreSQL has answered by an error.
+    async fn note_failed<T>(&mut self, connection: PgConnection, error: sqlx::Error) -> Result<Try<T>, StoreError> {
         let verdict = Verdict::of(&error);
         self.forget();
         let is_of_a_lock = verdict::is_of_a_lock(&error);
@@ -549,7 +565,9 @@ impl Store {
             Verdict::TooMuch => Ok(Try::TooMuch),
             Verdict::Other => {
                 let failure = self.shared.database.failure("writing to", error);
-                self.pause(failure).await.map(|()| Try::Again)
+                // What a batch needs may be missing although everything before it was there.
+                let has_worked = self.shared.metrics.batches_written() > 0;
+                self.pause(failure, has_worked).await.map(|()| Try::Again)
             }
         }
     }
@@ -603,14 +621,15 @@ impl Store {
         self.outage.failed(&why).await;
     }
 
-    async fn pause(&mut self, error: Failure) -> Result<(), StoreError> {
+    /// `has_worked`: what is tried has worked since this process began.
+    async fn pause(&mut self, error: Failure, has_worked: bool) -> Result<(), StoreError> {
         match error {
             Failure::Infrastructure(error) => {
                 self.pause_for(&format!("{error:#}")).await;
                 Ok(())
             }
             // What was right once is somebody's change, or a moment's: a restart would cure it no sooner.
-            Failure::Configuration(error) if self.shared.metrics.batches_written() > 0 => {
+            Failure::Configuration(error) if has_worked => {
                 self.pause_for(&format!("{error:#}")).await;
                 Ok(())
             }

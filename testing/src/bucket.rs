@@ -1,3 +1,5 @@
+//! [`TestBucket`]: a bucket of a test's own.
+
 use std::ops::Deref;
 
 use crate::s3::{Bucket, StoreArgs};

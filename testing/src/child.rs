@@ -1,3 +1,5 @@
+//! [`Child`]: a program under test, with what it says.
+
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,6 @@
+//! [`TestCluster`]: two brokers of a test's own, of which one may die.
+
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -73,15 +76,9 @@ impl SecondBroker {
     }
 
     fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
-        assert!(self.process.is_none(), "the second broker must not run");
         assert_eq!(from.len(), to.len());
-        let folder = self.folder.path().join(format!("data-{SECOND}")).join(format!("{topic}-{partition}"));
         let mut spoiled = 0;
-        for entry in std::fs::read_dir(&folder).expect("read the partition's folder") {
-            let path = entry.expect("read the partition's folder").path();
-            if path.extension().is_none_or(|extension| extension != "log") {
-                continue;
-            }
+        for path in self.segments(topic, partition) {
             let mut bytes = std::fs::read(&path).expect("read a segment");
             let places: Vec<usize> =
                 bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
@@ -91,8 +88,55 @@ impl SecondBroker {
             }
             std::fs::write(&path, bytes).expect("write a segment");
         }
-        assert!(spoiled > 0, "{:?} is in no segment of {}", String::from_utf8_lossy(from), folder.display());
+        assert!(spoiled > 0, "{:?} is in no segment of {topic}/{partition}", String::from_utf8_lossy(from));
     }
+
+    fn remake(&self, topic: &str, partition: i32, offset: i64, change: impl Fn(&mut [u8])) {
+        let mut remade = 0;
+        for path in self.segments(topic, partition) {
+            let mut bytes = std::fs::read(&path).expect("read a segment");
+            if let Some(batch) = batch_at(&mut bytes, offset) {
+                change(&mut batch[ATTRIBUTES..]);
+                let checksum = crc32c(&batch[ATTRIBUTES..]);
+                batch[CHECKSUM..ATTRIBUTES].copy_from_slice(&checksum.to_be_bytes());
+                remade += 1;
+            }
+            std::fs::write(&path, bytes).expect("write a segment");
+        }
+        assert_eq!(remade, 1, "batches of {topic}/{partition} that begin at {offset}");
+    }
+
+    fn segments(&self, topic: &str, partition: i32) -> Vec<PathBuf> {
+        assert!(self.process.is_none(), "the second broker must not run");
+        let folder = self.folder.path().join(format!("data-{SECOND}")).join(format!("{topic}-{partition}"));
+        let entries = std::fs::read_dir(&folder).expect("read the partition's folder");
+        let paths = entries.map(|entry| entry.expect("read the partition's folder").path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect()
+    }
+}
+
+/// Where a batch of records has its checksum, which is of all from its attributes on.
+const CHECKSUM: usize = 17;
+const ATTRIBUTES: usize = 21;
+
+/// The batch of a segment that begins at `offset`.
+fn batch_at(mut segment: &mut [u8], offset: i64) -> Option<&mut [u8]> {
+    while segment.len() > ATTRIBUTES {
+        let first = i64::from_be_bytes(segment[..8].try_into().expect("eight bytes"));
+        let length = u32::from_be_bytes(segment[8..12].try_into().expect("four bytes"));
+        let (batch, rest) = segment.split_at_mut(12 + length as usize);
+        if first == offset {
+            return Some(batch);
+        }
+        segment = rest;
+    }
+    None
+}
+
+/// Castagnoli's.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
 }
 
 impl TestCluster {
@@ -180,6 +224,12 @@ impl TestCluster {
     /// disk's mistake. The broker must not run. Both must be as long.
     pub fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
         self.second.spoil(topic, partition, from, to);
+    }
+
+    /// Changes the batch of a partition that begins at `offset`, as the second broker has it: its attributes, and all
+    /// behind them. Its checksum is made anew, as if a producer had sent it so. The broker must not run.
+    pub fn remake(&self, topic: &str, partition: i32, offset: i64, change: impl Fn(&mut [u8])) {
+        self.second.remake(topic, partition, offset, change);
     }
 
     /// Waits until the first broker knows these leaders of the topic's partitions; None for a partition that has none.
@@ -316,4 +366,14 @@ broker.heartbeat.interval.ms=500
 ",
         data = folder.path().join(format!("data-{node}")).display(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_is_that_of_its_definition() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+    }
 }

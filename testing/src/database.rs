@@ -1,3 +1,5 @@
+//! [`TestDatabase`]: a database of a test's own.
+
 use std::time::Duration;
 
 use sqlx::postgres::PgPoolOptions;

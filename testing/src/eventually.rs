@@ -1,3 +1,5 @@
+//! [`eventually`]: waiting for a condition, never for a time.
+
 use std::fmt::{Debug, Display};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! [`Folder`]: files of a test's own.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! [`ForgettingBroker`]: a broker that forgets all brokers, itself among them.
+
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! [`HttpProxy`]: an HTTP server that fails by a test's rule.
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -1,3 +1,5 @@
+//! Kafka's own programs.
+
 use std::process::Command;
 
 use crate::stack;

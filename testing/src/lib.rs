@@ -42,7 +42,7 @@ pub use pooler::Pooler;
 pub use postgres::TestPostgres;
 pub use proxy::TcpProxy;
 pub use quota::ReadQuota;
-pub use registry::{TestRegistry, framed};
+pub use registry::{TestRegistry, avro_bytes, avro_long, framed};
 pub use roles::{ROLE_PASSWORD, assert_refused};
 pub use sail::TestSail;
 pub use secrets::{Secrets, assert_hidden};

@@ -1,3 +1,5 @@
+//! [`PgBouncer`]: a pooler before PostgreSQL.
+
 use std::process::Command;
 use std::time::Duration;
 

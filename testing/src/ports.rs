@@ -1,3 +1,5 @@
+//! Ports for servers of a test's own.
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,3 +1,5 @@
+//! [`TestPostgres`]: a PostgreSQL of a test's own, with other settings than the stack's.
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

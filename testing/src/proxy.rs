@@ -1,3 +1,5 @@
+//! [`TcpProxy`]: a network that breaks, falls silent or becomes slow.
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! [`ReadQuota`]: a broker that lets a client read slowly.
+
 use crate::java::kafka_program;
 use crate::{stack, unique_name};
 

@@ -1,3 +1,5 @@
+//! [`TestRegistry`]: a schema registry of a test's own.
+
 use std::process::Command;
 use std::time::Duration;
 
@@ -79,4 +81,21 @@ impl TestRegistry {
 /// A value in the registry's wire format.
 pub fn framed(schema: u32, body: &[u8]) -> Vec<u8> {
     [&[0], &schema.to_be_bytes()[..], body].concat()
+}
+
+/// A number as Avro writes it.
+pub fn avro_long(number: i64) -> Vec<u8> {
+    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    let mut bytes = Vec::new();
+    while rest >= 0x80 {
+        bytes.push((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes
+}
+
+/// Bytes, or the text that they are, as Avro writes them.
+pub fn avro_bytes(bytes: &[u8]) -> Vec<u8> {
+    [avro_long(bytes.len() as i64), bytes.to_vec()].concat()
 }

@@ -1,3 +1,5 @@
+//! [`TestSail`]: a server of Spark Connect of a test's own.
+
 use std::process::Command;
 use std::time::Duration;
 

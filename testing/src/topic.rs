@@ -1,3 +1,5 @@
+//! [`TestTopic`]: a topic of a test's own.
+
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -70,8 +72,14 @@ impl TestTopic {
 
     /// On other brokers than the stack's. `replicas`: the nodes that hold each partition, the one that shall lead first.
     pub async fn placed(brokers: &str, replicas: &[&[i32]]) -> Self {
+        Self::placed_with(brokers, replicas, &[]).await
+    }
+
+    /// `settings`: the topic's own.
+    pub async fn placed_with(brokers: &str, replicas: &[&[i32]], settings: &[(&str, &str)]) -> Self {
         let name = unique_name("topic");
-        create(brokers, &placed(&name, replicas), true).await;
+        let topic = settings.iter().fold(placed(&name, replicas), |topic, (setting, value)| topic.set(setting, value));
+        create(brokers, &topic, true).await;
         Self { name, brokers: brokers.to_owned() }
     }
 

@@ -1,3 +1,5 @@
+//! The binary `workbench`: developers' equipment, run by `cargo xtask`.
+
 use std::process::ExitCode;
 use std::time::Duration;
 

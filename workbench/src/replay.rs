@@ -33,7 +33,7 @@ pub struct ReplayArgs {
 }
 
 #[derive(Debug, Default, Serialize)]
-pub struct Totals {
+pub struct Replayed {
     pub messages: u64,
     pub per_partition: Vec<u64>,
     pub seconds: f64,
@@ -52,7 +52,7 @@ struct Tick {
 ///
 /// # Errors
 /// The file, with the line that is wrong; brokers or topic that are not there.
-pub async fn run(args: &ReplayArgs, shutdown: &CancellationToken) -> anyhow::Result<Totals> {
+pub async fn run(args: &ReplayArgs, shutdown: &CancellationToken) -> anyhow::Result<Replayed> {
     for tick in Ticks::open(&args.file)? {
         tick?;
     }
@@ -65,10 +65,10 @@ pub async fn run(args: &ReplayArgs, shutdown: &CancellationToken) -> anyhow::Res
     Ok(totals)
 }
 
-fn send_all(args: &ReplayArgs, shutdown: &CancellationToken) -> anyhow::Result<Totals> {
+fn send_all(args: &ReplayArgs, shutdown: &CancellationToken) -> anyhow::Result<Replayed> {
     let started = Instant::now();
     let sender = Sender::new(args.kafka.client_config(), &args.kafka.topic)?;
-    let mut totals = Totals::default();
+    let mut totals = Replayed::default();
     let mut pacer = None;
     for tick in Ticks::open(&args.file)? {
         let tick = tick?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::{build, setup, test};
+use crate::{build, process, setup};
 
 /// Compiles and runs the bench of the crate `anomalies`; paths are meant from the folder that the
 /// caller is in.
@@ -15,5 +15,5 @@ pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     let mut cargo = build::cargo();
     cargo.args(["run", "--quiet", "--release", "--package", "anomalies", "--example", "bench", "--"]);
     let status = cargo.args(arguments).current_dir(here).status().context("cannot run cargo")?;
-    Ok(test::exit_code(status))
+    Ok(process::exit_code(status))
 }

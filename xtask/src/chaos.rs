@@ -9,7 +9,7 @@ use clap::Args;
 use crate::build::{self, Profile};
 use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
-use crate::{files, test};
+use crate::{files, process};
 
 #[derive(Args)]
 pub struct ChaosOptions {
@@ -95,5 +95,5 @@ fn run_workbench(name: &str, arguments: &[&str], ground: &GroundOptions) -> Resu
     if !status.success() {
         eprintln!("the services' logs are kept in {}", owned.keep_logs()?.display());
     }
-    Ok(test::exit_code(status))
+    Ok(process::exit_code(status))
 }

@@ -67,7 +67,7 @@ enum Command {
         #[arg(long)]
         advisories: bool,
     },
-    /// Write a bill of materials (CycloneDX, JSON) of each deployed binary into `target/sbom/`
+    /// Write a bill of materials (CycloneDX, JSON) of each released binary into `target/sbom/`
     Sbom,
     /// Build the container images and run the pipeline in them against a local stack (needs a Docker engine, and root)
     Containers(containers::Options),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::{cache, files, go, interrupt, test};
+use crate::{cache, files, go, interrupt, process};
 
 /// As deploy/check/go.mod has it, and control_plane/go.mod.
 const VERSION: &str = "1.36.4";
@@ -47,7 +47,7 @@ fn wait_for(mut checks: Child) -> Result<ExitCode> {
     loop {
         if let Some(status) = checks.try_wait().context("cannot wait for the checks")? {
             interrupt::check()?;
-            return Ok(test::exit_code(status));
+            return Ok(process::exit_code(status));
         }
         if interrupt::requested() {
             drop(checks.stdin.take());

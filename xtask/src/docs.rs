@@ -107,6 +107,39 @@ fn files_that_pages_name_are_there() {
     }
 }
 
+/// What a page says of the sources as "`NAME` in `FILE`", with the last part of the name.
+fn named_parts(page: &str) -> Vec<(&str, &str)> {
+    let pieces: Vec<&str> = page.split('`').collect();
+    let is_in = |window: &&[&str]| window[1] == " in " && window[2].ends_with(".rs");
+    let triples = pieces.windows(3).filter(is_in);
+    triples.map(|window| (window[0].rsplit("::").next().unwrap_or_default(), window[2])).collect()
+}
+
+#[test]
+fn what_a_page_says_to_be_in_a_file_is_there() {
+    let mut looked_for = 0;
+    for (page, text) in pages() {
+        for (name, file) in named_parts(&text) {
+            looked_for += 1;
+            let source = read(file);
+            let mut words = source.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            assert!(words.any(|word| word == name), "{}: no {name} in {file}", page.display());
+        }
+    }
+    assert!(looked_for > 2, "ARCHITECTURE.md's table of questions is written otherwise");
+}
+
+#[test]
+fn prose_has_100_columns_at_most() {
+    let mut long = Vec::new();
+    for (page, text) in pages().iter().filter(|(page, _)| *page != Path::new("CHANGELOG.md")) {
+        let is_free = |line: &&str| line.starts_with(['|', ' ']) || line.contains("](http");
+        let too_long = prose(text).filter(|line| !is_free(line) && line.chars().count() > 100);
+        long.extend(too_long.map(|line| format!("{}: {line}", page.display())));
+    }
+    assert_eq!(long, Vec::<String>::new());
+}
+
 #[test]
 fn each_page_of_docs_stands_once_in_the_books_summary() {
     let pages = pages();
@@ -148,6 +181,15 @@ fn the_readme_is_short_and_has_the_commands_to_begin_with() {
 }
 
 #[test]
+fn the_readme_counts_the_kinds_of_faults_that_there_are() {
+    let source = read("workbench/src/chaos/fault.rs");
+    let (_, kinds) = source.split_once("pub enum Fault {").unwrap();
+    let (kinds, _) = kinds.split_once('}').unwrap();
+    let kinds = kinds.lines().filter(|line| !line.trim_start().starts_with("//") && line.ends_with(',')).count();
+    assert!(read("README.md").contains(&format!("[All {kinds} kinds, ")), "{kinds} kinds");
+}
+
+#[test]
 fn badges_say_what_the_manifest_says() {
     let manifest = read("Cargo.toml");
     for (badge, key) in [("rust", "rust-version"), ("licence", "license")] {
@@ -157,10 +199,64 @@ fn badges_say_what_the_manifest_says() {
     }
 }
 
+/// What a newcomer installs is what the manifest asks for.
+#[test]
+fn pages_name_the_rust_that_the_manifest_asks_for() {
+    let manifest = read("Cargo.toml");
+    let wanted =
+        manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');
+    for (page, text) in pages() {
+        for rest in text.split("Rust 1.").skip(1) {
+            let named: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            let named = format!("1.{}", named.trim_end_matches('.'));
+            assert_eq!(named, wanted, "{}", page.display());
+        }
+    }
+}
+
+/// Of each picture a page says by which command, or how and when, it was made.
+#[test]
+fn each_picture_stands_in_the_list_of_where_it_comes_from() {
+    let (list, docs) = (read("docs/README.md"), files::workspace().join("docs"));
+    let mut pictures = 0;
+    for folder in ["", "pictures/"] {
+        for entry in fs::read_dir(docs.join(folder)).unwrap() {
+            let name = format!("{folder}{}", entry.unwrap().file_name().display());
+            if name.ends_with(".svg") || name.ends_with(".png") {
+                pictures += 1;
+                let row = list.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+                let row = row.unwrap_or_else(|| panic!("docs/README.md does not say how {name} was made"));
+                assert!(row.contains("`cargo xtask ") || row.contains("by hand"), "{row}");
+            }
+        }
+    }
+    assert!(pictures >= 6, "only {pictures} were found");
+}
+
+/// A date or a command beside what was measured.
+#[test]
+fn what_was_measured_says_by_what_or_when() {
+    for (page, text) in pages() {
+        for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains("easured")) {
+            let has_figure = ["ms", "MB", "bytes", "seconds", "minutes"].iter().any(|unit| {
+                paragraph.rsplit(unit).skip(1).any(|before| before.trim_end().ends_with(|c: char| c.is_ascii_digit()))
+            });
+            let says = paragraph.contains("2026-") || paragraph.contains("xtask") || paragraph.contains("bench");
+            assert!(!has_figure || says || page.ends_with("tried.md"), "{}: {paragraph}", page.display());
+        }
+    }
+}
+
 #[test]
 fn a_heading_becomes_the_anchor_that_links_name() {
     assert_eq!(anchor("Do all agree? `batch-layer verify`"), "do-all-agree-batch-layer-verify");
     assert_eq!(anchor("Bad prints (`bad_print` 3)"), "bad-prints-bad_print-3");
+}
+
+#[test]
+fn a_name_in_a_file_is_found_with_its_last_part() {
+    let page = "| `Summary::write` in `batch-layer/src/summary.rs` | `a` in `b.md` |";
+    assert_eq!(named_parts(page), [("write", "batch-layer/src/summary.rs")]);
 }
 
 #[test]

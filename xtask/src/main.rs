@@ -14,6 +14,8 @@ mod demo;
 mod docs;
 mod files;
 mod go;
+#[cfg(test)]
+mod house;
 mod interrupt;
 mod manifests;
 mod process;
@@ -24,7 +26,6 @@ mod spark;
 mod stack;
 mod supply_chain;
 mod test;
-mod utc;
 mod workbench;
 
 use std::process::ExitCode;

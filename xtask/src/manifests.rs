@@ -5,12 +5,12 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{control_plane, files, setup, test};
+use crate::{control_plane, files, process};
 
 /// Fetches and compiles on first use (some minutes, in Go's own cache), then takes seconds. `apply`: then also apply all of
 /// it to a real control plane, which takes minutes.
 pub fn run(apply: bool) -> Result<ExitCode> {
-    if setup::on_path("go").is_none() {
+    if files::on_path("go").is_none() {
         bail!("deploy/check is written in Go, and there is no `go` on the PATH: install Go 1.26 or newer");
     }
     for module in ["deploy/check", "deploy/check-workflows"] {
@@ -19,7 +19,7 @@ pub fn run(apply: bool) -> Result<ExitCode> {
         go.args(["test", "-count=1", "-mod=readonly", "./..."]).current_dir(files::workspace().join(module));
         let status = go.status().context("cannot run go")?;
         if !status.success() {
-            return Ok(test::exit_code(status));
+            return Ok(process::exit_code(status));
         }
     }
     if apply { control_plane::apply() } else { Ok(ExitCode::SUCCESS) }

@@ -1,13 +1,14 @@
 //! Installs the system packages that building and running need. Quick when nothing is missing: it only looks at files.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
-use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
+use crate::files::on_path;
 use crate::stack::{StoreKind, postgres};
 use crate::{python, schema_registry};
 
@@ -78,11 +79,6 @@ pub fn ensure_services(store: StoreKind) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Full path of a program.
-pub fn on_path(program: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
 fn ensure(needs: impl Iterator<Item = &'static Need> + Clone) -> Result<()> {

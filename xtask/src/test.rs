@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
 use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
-use crate::{build, python, schema_registry, setup, spark};
+use crate::{build, process, python, schema_registry, setup, spark};
 
 /// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack down, whatever happens.
 ///
@@ -19,7 +19,7 @@ pub fn run(store: Option<StoreKind>, with_spark: bool, arguments: &[OsString]) -
     setup::ensure_test_tools()?;
     let compiled = cargo_test(&["--no-run"], arguments).status().context("cannot run cargo")?;
     if !compiled.success() {
-        return Ok(exit_code(compiled));
+        return Ok(process::exit_code(compiled));
     }
     let options = UpOptions { store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
     let owned = OwnedStack::start(&folder(), &options)?;
@@ -46,7 +46,7 @@ pub fn run(store: Option<StoreKind>, with_spark: bool, arguments: &[OsString]) -
     if !status.success() {
         println!("the services' logs are kept in {}", owned.keep_logs()?.display());
     }
-    Ok(exit_code(status))
+    Ok(process::exit_code(status))
 }
 
 fn start_spark(scratch: &Path) -> Result<spark::Server> {
@@ -80,14 +80,6 @@ fn chooses_packages(arguments: &[OsString]) -> bool {
         .filter_map(|argument| argument.to_str())
         .take_while(|argument| *argument != "--")
         .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
-}
-
-/// 1 for a process that a signal ended.
-pub fn exit_code(status: ExitStatus) -> ExitCode {
-    match status.code() {
-        Some(code) => u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from),
-        None => ExitCode::FAILURE,
-    }
 }
 
 #[cfg(test)]

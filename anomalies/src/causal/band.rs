@@ -8,7 +8,7 @@ use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "band", version: 3 };
+pub const DETECTOR: Detector = Detector { name: "band", version: 4 };
 
 const MINUTES: usize = 5;
 /// So many trades in a row outside are the new price.
@@ -27,11 +27,20 @@ pub struct Parameters {
     pub at_close: i64,
     /// Trades that the mean needs.
     pub trades: u32,
+    /// No price is outside by less than that.
+    pub price_step: i64,
 }
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { width: 0.05, width_of_cheap: 0.2, at_opening: 15 * MINUTE, at_close: 25 * MINUTE, trades: 5 }
+        Self {
+            width: 0.05,
+            width_of_cheap: 0.2,
+            at_opening: 15 * MINUTE,
+            at_close: 25 * MINUTE,
+            trades: 5,
+            price_step: 10_000_000,
+        }
     }
 }
 
@@ -62,12 +71,16 @@ impl State {
     #[inline]
     pub fn observe(&mut self, tick: &Tick, to: &Parameters, session: Session, found: &mut Vec<Finding>) {
         self.turn_to(tick.at.div_euclid(MINUTE));
+        if tick.price <= 0 {
+            // A share of it is no band, nor one of a mean that it is part of.
+            *self = Self { newest: self.newest, ..Self::default() };
+            return;
+        }
         if self.total.trades >= to.trades {
             let mean = self.total.prices as f64 / f64::from(self.total.trades);
-            let limit = width(mean, tick.at, to, session) * mean;
+            let limit = (width(mean, tick.at, to, session) * mean).max(to.price_step as f64);
             let off = (tick.price as f64 - mean).abs();
-            // A share of what is not above zero is no band.
-            if off > limit && limit > 0.0 {
+            if off > limit {
                 self.outside += 1;
                 let (place, at, score) = (tick.place, tick.at, off / limit);
                 let kind = Kind::OutsideBands;
@@ -142,6 +155,25 @@ mod tests {
         for start in [0, 370 * MINUTE] {
             assert_eq!(found(start, &[100, 100, 100, 100, 100, 107, 93, 112]), [7]);
         }
+    }
+
+    #[test]
+    fn a_price_that_is_off_by_less_than_the_price_step_is_none_outside() {
+        let (mut state, mut found) = (State::default(), Vec::new());
+        for number in 0..200 {
+            let tick = Tick::of(Place { offset: number, index: 0 }, 60 * MINUTE + number * SECOND, 3 + number % 3);
+            state.observe(&tick, &Parameters::default(), SESSION, &mut found);
+        }
+        assert_eq!(found, []);
+    }
+
+    #[test]
+    fn prices_of_zero_and_below_are_none_outside_and_no_part_of_a_mean() {
+        let zeros_and_one = [[0; 40].as_slice(), &[5], &[0; 40]].concat();
+        let through_zero: Vec<i64> = (-50..50).chain((-50..50).rev()).map(|price| price / 10).collect();
+        assert_eq!(found(60 * MINUTE, &zeros_and_one), []);
+        assert_eq!(found(60 * MINUTE, &[100, 100, 100, 100, 100, 0, 100, 100, 100, 100, 100, 120]), [11]);
+        assert!(found(60 * MINUTE, &through_zero).iter().all(|offset| through_zero[*offset] > 0));
     }
 
     #[test]

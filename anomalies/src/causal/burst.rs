@@ -7,7 +7,7 @@ use crate::pack::Pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "burst", version: 3 };
+pub const DETECTOR: Detector = Detector { name: "burst", version: 4 };
 
 /// Parts of a session that are learnt apart: twelve minutes each of a day of 390. A half day has
 /// parts half as long.
@@ -67,7 +67,8 @@ impl State {
         }
         (self.low, self.high) = (self.low.min(tick.price), self.high.max(tick.price));
         self.volume.now += tick.volume;
-        self.range.now = (self.high - self.low) as f64 / self.low.max(1) as f64;
+        // A share of a price of zero or below is no range.
+        self.range.now = if self.low > 0 { (self.high - self.low) as f64 / self.low as f64 } else { 0.0 };
         self.volume.judge(Kind::VolumeBurst, tick, found);
         self.range.judge(Kind::RangeBurst, tick, found);
     }
@@ -178,6 +179,18 @@ mod tests {
     use super::*;
     use crate::random::Random;
     use crate::tick::{Place, SECOND};
+
+    #[test]
+    fn a_range_with_prices_of_zero_and_below_is_none() {
+        let (mut state, mut found) = (State::default(), Vec::new());
+        let session = Session { opens: 0, closes: 10_000 * MINUTE };
+        for second in 0..60_000 {
+            let price = if second > 59_000 { second % 7 - 7 } else { 100 + second % 3 };
+            let tick = Tick::of(Place::default(), second * SECOND, price * 1_000_000_000);
+            state.observe(&tick, &Parameters::default(), session, &mut found);
+        }
+        assert!(found.iter().all(|finding| finding.kind != Kind::RangeBurst), "{found:?}");
+    }
 
     /// Ten days of a market that trades ten times as much in the first hour; at the end one minute
     /// with `times` as much.

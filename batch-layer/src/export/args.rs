@@ -1,6 +1,6 @@
 //! The flags of `batch-layer export`.
 
-use crate::cli::{ArchiveArgs, DatabaseOptions, PrefixArg};
+use crate::flags::{ArchiveArgs, DatabaseOptions, PrefixArg};
 use crate::hour::Hour;
 use crate::lake::LakeArgs;
 use crate::lake::sort::Wanted;

@@ -1,14 +1,9 @@
 //! Which hours have ticks, and what is the matter with them.
 
-use super::source::Source;
-use crate::archive::{FileNameTemplate, Folder, LISTINGS_AHEAD, PrefixTemplate, StoreError};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::table::Counting;
-use crate::survey::{Change, ChangeKind, compare};
 use common::Timestamp;
-use futures::StreamExt;
-use rustc_hash::FxHashSet;
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
@@ -17,12 +12,9 @@ use sqlx::postgres::PgRow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// In a range of more hours it is looked first which folders there are.
-const LONG_HOURS: usize = 500;
-
 /// What the tables say of an hour.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownHour {
     /// `None` where it was not computed.
     pub ticks: Option<u64>,
     pub computed_at: Option<Timestamp>,
@@ -36,7 +28,7 @@ pub struct Known {
     pub lack: Option<String>,
 }
 
-impl Known {
+impl KnownHour {
     /// Whether it is of the archive at this location.
     #[must_use]
     pub fn is_of(&self, location: &str) -> bool {
@@ -76,7 +68,7 @@ pub async fn with_ticks(index: &mut Index, hours: &Range<Hour>) -> Result<BTreeS
 }
 
 /// What the tables say of an hour now.
-pub async fn known(index: &mut Index, hour: Hour) -> Result<Known, Failure> {
+pub async fn known(index: &mut Index, hour: Hour) -> Result<KnownHour, Failure> {
     let row = pg::query(
         "select b.ticks, b.computed_at, coalesce(b.gone_objects, 0) > 0 as has_expired,
                 coalesce(b.location, '') as location,
@@ -91,8 +83,8 @@ pub async fn known(index: &mut Index, hour: Hour) -> Result<Known, Failure> {
     row.and_then(|row| known_of(&row)).map_err(|error| index.failed("reading computed hours in", error))
 }
 
-fn known_of(row: &PgRow) -> Result<Known, sqlx::Error> {
-    Ok(Known {
+fn known_of(row: &PgRow) -> Result<KnownHour, sqlx::Error> {
+    Ok(KnownHour {
         ticks: row.try_get::<Option<i64>, _>("ticks")?.map(i64::cast_unsigned),
         computed_at: row.try_get("computed_at")?,
         has_expired: row.try_get("has_expired")?,
@@ -100,51 +92,4 @@ fn known_of(row: &PgRow) -> Result<Known, sqlx::Error> {
         is_stale: row.try_get("is_stale")?,
         lack: row.try_get("lack")?,
     })
-}
-
-/// The folders of a range with objects that the index does not know, or knows as they were. `broken`: keys of those that
-/// could not be read.
-pub async fn unread_folders(
-    source: &mut Source,
-    (template, names): (&PrefixTemplate, &FileNameTemplate),
-    hours: &Range<Hour>,
-    broken: &FxHashSet<String>,
-) -> Result<Vec<Folder>, Failure> {
-    let folders = folders(source, template, hours).await?;
-    // Those that have come meanwhile share a query of the index.
-    let mut listings = source.store.listings(folders).ready_chunks(LISTINGS_AHEAD);
-    let mut unread = Vec::new();
-    while let Some(listed) = listings.next().await {
-        let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
-        let mut known = source.index.folders(&prefixes, "").await?;
-        for (folder, listing) in listed {
-            let known = known.remove(&*folder.prefix).unwrap_or_default();
-            let survey = compare(&folder, listing?, known, names, false, |_| false);
-            if survey.changes.iter().any(|change| is_unread(change, broken)) {
-                unread.push(folder);
-            }
-        }
-    }
-    Ok(unread)
-}
-
-/// Whether its ticks, as they are now, are in no hour.
-fn is_unread(change: &Change, broken: &FxHashSet<String>) -> bool {
-    let is_another = matches!(change.kind, ChangeKind::New | ChangeKind::Replaced);
-    let is_older = change.twin.as_ref().is_some_and(|twin| twin.is_newer);
-    is_another && !is_older && !broken.contains(&*change.object.key)
-}
-
-/// The folders of a range; of a long one, those that there are.
-async fn folders(source: &Source, template: &PrefixTemplate, hours: &Range<Hour>) -> Result<Vec<Folder>, Failure> {
-    if Hour::each(hours.clone()).count() <= LONG_HOURS {
-        return Ok(template.folders(hours.clone()));
-    }
-    let there = match source.store.folders(template.stem(), "", true).await {
-        // Who may not list there is not told of them.
-        Err(StoreError::Refused(_)) => return Ok(Vec::new()),
-        there => BTreeSet::from_iter(there?),
-    };
-    let is_there = |hour: &Hour| there.contains(template.level(&template.prefix(*hour)));
-    Ok(template.folders_of(Hour::each(hours.clone()).filter(is_there)))
 }

@@ -1,7 +1,7 @@
 //! [`Source`]: the ticks of an hour, from the lake or from raw objects.
 
 use super::args::{ExportArgs, Format};
-use super::hours::Known;
+use super::hours::KnownHour;
 use crate::archive::Store;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
@@ -83,7 +83,7 @@ impl Source {
     ///
     /// # Errors
     /// Where the database or the store fails, here and below; an object that cannot be read is one of the hour's lacks.
-    pub async fn of_hour(&mut self, hour: Hour, known: &Known) -> Result<OfHour, Failure> {
+    pub async fn of_hour(&mut self, hour: Hour, known: &KnownHour) -> Result<OfHour, Failure> {
         let mut of = OfHour::of(hour);
         if !known.is_of(&self.store.location()) {
             return Ok(of);

@@ -1,7 +1,7 @@
 //! How far the archive goes, by topic and partition: `archive_newest`.
 
 use super::Entry;
-use crate::scan::{HourBars, places};
+use crate::scan::HourBars;
 use common::Timestamp;
 use service::pg;
 use sqlx::Acquire;

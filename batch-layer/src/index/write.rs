@@ -117,14 +117,14 @@ impl Index {
 
     /// Notes that a stale hour is not stale any more, although it was not computed; not where it has changed since it was
     /// seen.
-    pub async fn settle(&mut self, hour: Hour, seen: &Seen) -> Result<(), Failure> {
+    pub async fn unmark_stale(&mut self, hour: Hour, seen: &Seen) -> Result<(), Failure> {
         let token = self.lock.clone();
-        let settled = in_time(self.patience, settle(&mut self.connection, token.as_ref(), (hour, seen))).await;
-        settled.map_err(|error| self.failed("writing stale_hours in", error))
+        let unmarked = in_time(self.patience, unmark(&mut self.connection, token.as_ref(), (hour, seen))).await;
+        unmarked.map_err(|error| self.failed("writing stale_hours in", error))
     }
 }
 
-async fn settle(
+async fn unmark(
     connection: &mut PgConnection,
     token: Option<&Token>,
     (hour, seen): (Hour, &Seen),

@@ -306,7 +306,9 @@ impl Collecting {
 }
 
 fn keep_nearest(ticks: &mut Vec<Held>, side: Side, count: usize) {
-    ticks.sort_unstable_by_key(|held| held.key);
+    ticks.sort_unstable_by_key(|held| (held.key, held.order));
+    // A record that the object tells twice is one.
+    ticks.dedup_by(|later, first| later.is_told && first.is_told && later.key == first.key);
     match side {
         Side::Before => drop(ticks.drain(..ticks.len().saturating_sub(count))),
         Side::Behind => ticks.truncate(count),
@@ -350,17 +352,28 @@ impl Gathered {
         number
     }
 
-    /// In order, and each record once: as in the sums, the first object by key has it, and in that the first line.
-    pub fn settle(&mut self) {
+    /// In order, and each record once: as in the sums, the first object by key has it, and in that the first line. Of the
+    /// margins of `hour` the nearest `margin` ticks of each symbol are left, whichever objects they came from.
+    pub fn put_in_order(&mut self, hour: Hour, margin: usize) {
         // Those that tell no place are no record that could come again.
         self.ticks.sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
         self.ticks.dedup_by(|later, first| {
             later.is_told && first.is_told && (later.topic, later.key.place) == (first.topic, first.key.place)
         });
         self.ticks.sort_unstable_by_key(|held| (held.symbol, held.key, held.topic, held.order));
+        let (start, end) = (hour.start(), hour.plus(1).start());
+        let mut kept = Vec::with_capacity(self.ticks.len());
+        for ticks in self.ticks.chunk_by(|one, other| one.symbol == other.symbol) {
+            let within = |until: Timestamp| ticks.partition_point(|held| held.key.timestamp < until);
+            let (first, behind) = (within(start), within(end));
+            let range = first.saturating_sub(margin)..ticks.len().min(behind + margin);
+            kept.extend((0..ticks.len()).map(|number| range.contains(&number)));
+        }
+        let mut kept = kept.into_iter();
+        self.ticks.retain(|_| kept.next().unwrap_or(true));
     }
 
-    /// The ticks of each symbol; [`Gathered::settle`] comes first.
+    /// The ticks of each symbol; [`Gathered::put_in_order`] comes first.
     pub fn by_symbol(&self) -> impl Iterator<Item = (&str, &[Held])> {
         let chunks = self.ticks.chunk_by(|one, other| one.symbol == other.symbol);
         chunks.map(|ticks| (&*self.symbols[ticks[0].symbol as usize], ticks))
@@ -370,6 +383,39 @@ impl Gathered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is left of ticks at these seconds behind the hour's begin, each the one tick of an object.
+    fn left(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
+        let hour = Hour::of(Timestamp::from_micros(0)).plus(10);
+        let wanted = Wanted {
+            hour,
+            symbols: None,
+            margin: 2,
+            conditions: Arc::default(),
+            with_before: true,
+            pauses: Arc::default(),
+        };
+        let mut gathered = Gathered::default();
+        for (rank, second) in (0..).zip(seconds) {
+            let mut collecting = Collecting::new(wanted.clone(), Whose { topic: 0, rank });
+            let at = hour.start().plus_micros(second * 1_000_000).to_string();
+            let line = format!(r#"{{"symbol":"A","timestamp":"{at}","price":1,"volume":1}}"#);
+            let mut decoder =
+                common::decode::Decoder::new(common::decode::Rules::default(), Timestamp::from_micros(i64::MAX / 2));
+            let tick = decoder.decode(line.as_bytes(), &Default::default()).unwrap();
+            collecting.add_row(&Content::of(&tick), Place { partition: 0, offset: i64::from(rank), index: 0 });
+            gathered.add(collecting.finish());
+        }
+        gathered.put_in_order(hour, wanted.margin);
+        let (_, ticks) = gathered.by_symbol().next().unwrap();
+        ticks.iter().map(|held| (held.key.timestamp.micros() - hour.start().micros()) / 1_000_000).collect()
+    }
+
+    #[test]
+    fn a_margin_is_the_nearest_ticks_of_all_objects_and_not_of_each() {
+        assert_eq!(left([-500, -1, -2, -300, 0, 10, 3599, 3700, 3601, 3602]), [-2, -1, 0, 10, 3599, 3601, 3602]);
+        assert_eq!(left([-500, 5]), [-500, 5]);
+    }
 
     #[test]
     fn a_tick_interrupts_each_pause_that_it_lies_in_whichever_ends_first() {

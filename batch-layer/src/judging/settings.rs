@@ -35,6 +35,9 @@ pub async fn report_others(index: &mut Index, detectors: &str, due: &[Hour]) -> 
     if let Some((flags, count, first)) = differing {
         let (first, what) = (Hour::of(*first), "hour[s] [was|were] judged by other flags within a day");
         tracing::warn!(
+            hours = count,
+            first = %first,
+            flags,
             "{} ({flags}), the first {first}, and this run judges anew: where another batch-layer works on this database, \
              each takes back the verdicts of the other one in every run, and the clean views change with them. Give all of \
              a database the same, or each stream a database of its own",

@@ -7,7 +7,7 @@ use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::lake::look::Look;
-use crate::lake::source::{self, Lake, Required};
+use crate::lake::source::{self, Flaw, Lake, Required};
 use crate::lake::table::Counting;
 use crate::reader::Reader;
 use crate::stop::stopped;
@@ -142,9 +142,9 @@ pub async fn read_lake(
     });
     let skipped = |why: String| Unread::Skipped(format!("{}{key} of the lake {why}", store.location()));
     match visited.await {
-        Ok(Ok(collecting)) => Ok(collecting.finish()),
-        Ok(Err(why)) => Err(skipped(why)),
-        Err(_) if stop.is_cancelled() => Err(Unread::Failed(stopped())),
-        Err(failure) => Err(skipped(format!("could not be read: {failure}"))),
+        Ok(collecting) => Ok(collecting.finish()),
+        Err(Flaw::OfObject(why)) => Err(skipped(why)),
+        Err(Flaw::OfRun(_)) if stop.is_cancelled() => Err(Unread::Failed(stopped())),
+        Err(Flaw::OfRun(failure)) => Err(skipped(format!("could not be read: {failure}"))),
     }
 }

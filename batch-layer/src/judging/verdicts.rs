@@ -304,11 +304,11 @@ impl Symbol<'_> {
         self.minute(at).map(of).sum()
     }
 
-    /// As a share of the lowest price.
+    /// As a share of the lowest price; nothing where that is not above zero.
     fn range(&self, at: Timestamp) -> f64 {
         let prices = || self.minute(at).map(|held| held.prices.close.nanos());
         let (low, high) = (prices().min().unwrap_or(0), prices().max().unwrap_or(0));
-        (high - low) as f64 / low.max(1) as f64
+        if low > 0 { (high - low) as f64 / low as f64 } else { 0.0 }
     }
 }
 

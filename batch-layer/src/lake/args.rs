@@ -1,6 +1,6 @@
 //! The flags of `batch-layer compact`.
 
-use crate::cli::{ArchiveArgs, DatabaseOptions, PrefixArg};
+use crate::flags::{ArchiveArgs, DatabaseOptions, PrefixArg};
 use crate::hour::Hour;
 use clap::Parser;
 use common::Timestamp;

@@ -157,7 +157,7 @@ impl Compaction {
         self.reader =
             self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
-        self.cover().settle().await?;
+        self.cover().resolve_announced().await?;
         let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
         self.inventory = Inventory::take(&mut self.index, look, &self.prefix, window).await?;
         let (format, anew, damaged) = (&self.format, self.inventory.hours(), self.inventory.damaged());
@@ -173,7 +173,8 @@ impl Compaction {
                 return Err(stopped());
             }
             if let Some(why) = self.try_hour(candidate).await? {
-                tracing::warn!("hour {}: not written to the lake: {why}", candidate.hour);
+                let hour = candidate.hour;
+                tracing::warn!(%hour, error = why, "hour {hour}: not written to the lake: {why}");
                 failed.push(candidate.hour);
             }
         }
@@ -207,7 +208,13 @@ impl Compaction {
         let Counts { hours_computed, ticks, bytes_read, .. } = self.counts;
         let (read, written) = (size(bytes_read), size(self.written));
         let hours = counted(hours_computed.into(), "hour");
-        tracing::info!("{hours} written to the lake: {ticks} ticks, {read} read, {written} written");
+        tracing::info!(
+            hours = hours_computed,
+            ticks,
+            bytes_read,
+            bytes_written = self.written,
+            "{hours} written to the lake: {ticks} ticks, {read} read, {written} written"
+        );
     }
 
     /// Writes an hour; gives why that cannot be done.
@@ -269,16 +276,7 @@ impl Compaction {
             strangers.extend(self.replaceable(&topic, candidate.hour, expected).await?);
         }
         if ticks != candidate.ticks {
-            let known = candidate.ticks;
-            let why = match candidate.has_expired {
-                true => {
-                    format!("objects have expired, and what is left of them and the lake has {ticks} of {known} ticks")
-                }
-                false => format!(
-                    "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
-                ),
-            };
-            return Err(Obstacle::Because(why));
+            return Err(candidate.has_other_ticks(ticks));
         }
         if self.stop.is_cancelled() {
             return Err(stopped().into());
@@ -318,7 +316,7 @@ impl Compaction {
                 );
                 return Err(Obstacle::Because(why));
             }
-            tracing::warn!("hour {hour}: {what} is replaced: it holds none but the hour's ticks");
+            tracing::warn!(%hour, key = &*object.key, "hour {hour}: {what} is replaced: it holds none but the hour's ticks");
             let (key, source) = (object.key.to_string(), topic.to_owned());
             replaceable.push(LakeObject { key, source, size: object.size, seen });
         }
@@ -378,13 +376,26 @@ impl Compaction {
     }
 }
 
+impl Candidate {
+    /// Why an hour cannot be written of which its objects hold so many ticks, and its summary another number.
+    fn has_other_ticks(&self, ticks: u64) -> Obstacle {
+        let known = self.ticks;
+        Obstacle::Because(match self.has_expired {
+            true => format!("objects have expired, and what is left of them and the lake has {ticks} of {known} ticks"),
+            false => format!(
+                "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
+            ),
+        })
+    }
+}
+
 /// Says what is left out, kind by kind.
 fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
     let say = |standing: Standing, why: &str| {
         let mut hours = candidates.clone().filter(|candidate| candidate.standing == standing);
         if let Some(first) = hours.next() {
             let count = inflected(hours.count() as u64 + 1, "hour[s] [is|are] not written to the lake");
-            tracing::warn!("{count}, the first {}: {why}", first.hour);
+            tracing::warn!(first = %first.hour, error = why, "{count}, the first {}: {why}", first.hour);
         }
     };
     say(Standing::Unready, "they are not complete, or wait for batch-layer (hour_completeness tells why)");

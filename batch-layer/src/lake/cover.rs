@@ -7,7 +7,7 @@ use super::covered::{self, Asked, Raw};
 use super::gather::{Gathered, Gatherer, Placeless, extras_of};
 use super::look::Look;
 use super::sort::{Sorter, Wanted};
-use super::source;
+use super::source::{self, Flaw};
 use super::table::{self, Counting};
 use crate::archive::{Object, Store, StoreError};
 use crate::checksum::Content;
@@ -82,13 +82,15 @@ impl Cover<'_> {
     ///
     /// # Errors
     /// Where the database fails, here and below. An object that cannot be looked for is left to the next run.
-    pub async fn settle(&mut self) -> Result<(), Failure> {
+    pub async fn resolve_announced(&mut self) -> Result<(), Failure> {
         for (key, may_wake) in covered::announced(self.index).await? {
             match self.store.find(&key).await {
                 Ok(_) if may_wake => {}
                 Ok(_) => covered::retract(self.index, &[key]).await?,
                 Err(StoreError::Moved) => self.forget(vec![key]).await?,
                 Err(error) => tracing::warn!(
+                    key,
+                    %error,
                     "{}{key} was about to be deleted when a run ended, and nothing tells whether it was: {error}",
                     self.store.location()
                 ),
@@ -138,9 +140,11 @@ impl Cover<'_> {
             return print(&text).map_err(Failure::Infrastructure);
         }
         for (why, count) in done.kept.iter().filter(|(_, count)| **count > NAMED) {
-            tracing::info!("{} not deleted: {why}", inflected(count - NAMED, "more raw object[s] [is|are]"));
+            let (more, what) = (count - NAMED, "more raw object[s] [is|are]");
+            tracing::info!(objects = more, error = why, "{} not deleted: {why}", inflected(more, what));
         }
-        tracing::info!("{count} deleted, whose ticks the lake has: {bytes}");
+        let (objects, deleted) = (done.deleted, done.bytes);
+        tracing::info!(objects, bytes = deleted, "{count} deleted, whose ticks the lake has: {bytes}");
         Ok(())
     }
 
@@ -150,9 +154,10 @@ impl Cover<'_> {
         let topics = self.reader.by_topic(objects, |indexed| indexed.object);
         let counting = table::counting(self.index, self.prefix, &(hour..hour.plus(1))).await?;
         for (topic, objects) in topics {
-            let raw = match self.of_raw(hour, &objects, compared).await? {
+            let raw = match self.of_raw(hour, &objects, compared).await {
                 Ok(raw) => raw,
-                Err(why) => return Ok(Some(why)),
+                Err(Flaw::OfObject(why)) => return Ok(Some(why)),
+                Err(Flaw::OfRun(failure)) => return Err(failure),
             };
             let of_topic: Vec<&Counting> = counting.iter().filter(|object| object.source == topic).collect();
             if let Some(why) = self.differs(hour, raw, &of_topic).await? {
@@ -163,13 +168,8 @@ impl Cover<'_> {
         Ok(None)
     }
 
-    /// What raw objects hold of an hour; or which cannot be read, and why.
-    async fn of_raw(
-        &self,
-        hour: Hour,
-        objects: &[Object],
-        compared: &mut Compared,
-    ) -> Result<Result<Gathered, String>, Failure> {
+    /// What raw objects hold of an hour.
+    async fn of_raw(&self, hour: Hour, objects: &[Object], compared: &mut Compared) -> Result<Gathered, Flaw> {
         let nothing = Sorter::new(self.folder).only(Wanted::nothing());
         let gatherer = Gatherer::new(hour, Gathered::new(nothing), Placeless::Refused);
         for object in objects {
@@ -177,14 +177,16 @@ impl Cover<'_> {
             match gatherer.read(self.reader, object).await {
                 Ok(()) if gatherer.has_unread() => drop(compared.unread.insert(Arc::clone(&object.key))),
                 Ok(()) => {}
-                Err(ReadError::Outage(failure)) => return Err(failure),
-                Err(ReadError::Stopped) => return Err(stopped()),
-                Err(ReadError::Moved) => return Ok(Err(format!("{what} has changed since batch-layer read it"))),
-                Err(ReadError::Wide) => return Ok(Err(format!("{what} holds too many symbols"))),
-                Err(ReadError::Broken(broken)) => return Ok(Err(format!("{what}: {}", broken.why))),
+                Err(ReadError::Outage(failure)) => return Err(Flaw::OfRun(failure)),
+                Err(ReadError::Stopped) => return Err(Flaw::OfRun(stopped())),
+                Err(ReadError::Moved) => {
+                    return Err(Flaw::OfObject(format!("{what} has changed since batch-layer read it")));
+                }
+                Err(ReadError::Wide) => return Err(Flaw::OfObject(format!("{what} holds too many symbols"))),
+                Err(ReadError::Broken(broken)) => return Err(Flaw::OfObject(format!("{what}: {}", broken.why))),
             }
         }
-        Ok(Ok(gatherer.finish()))
+        Ok(gatherer.finish())
     }
 
     /// How the lake differs in what raw objects hold. It may have more, of those that are gone.
@@ -193,9 +195,12 @@ impl Cover<'_> {
         let raw = Arc::new(holdings.hours.remove(&hour).unwrap_or_default());
         let mut found = (Holdings::default(), 0_u64);
         for counting in lake {
-            found = match self.read_back(counting, Arc::clone(&raw), found).await? {
+            found = match self.read_back(counting, Arc::clone(&raw), found).await {
                 Ok(found) => found,
-                Err(why) => return Ok(Some(format!("{}{} {why}", self.store.location(), counting.key))),
+                Err(Flaw::OfObject(why)) => {
+                    return Ok(Some(format!("{}{} {why}", self.store.location(), counting.key)));
+                }
+                Err(Flaw::OfRun(failure)) => return Err(failure),
             };
         }
         let (mut held, held_extras) = found;
@@ -205,13 +210,13 @@ impl Cover<'_> {
             .or_else(|| (extras != held_extras).then(|| "ticks have other quotes, numbers or conditions".to_owned())))
     }
 
-    /// Adds what an object of the lake holds of the places of raw ones; or what is wrong with it.
+    /// Adds what an object of the lake holds of the places of raw ones.
     async fn read_back(
         &self,
         counting: &Counting,
         raw: Arc<HourHoldings>,
         into: (Holdings, u64),
-    ) -> Result<Result<(Holdings, u64), String>, Failure> {
+    ) -> Result<(Holdings, u64), Flaw> {
         let look = Look { store: self.store, folder: self.folder, stop: self.stop };
         let take = move |(held, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
             if raw.offsets.has(place) && held.add(place.partition, place.number(), content) {
@@ -262,7 +267,7 @@ impl Cover<'_> {
             return print(&format!("keep    {location}{key}: {why}\n")).map_err(Failure::Infrastructure);
         }
         if *count <= NAMED {
-            tracing::info!("{location}{key} is not deleted: {why}");
+            tracing::info!(key = &**key, error = why, "{location}{key} is not deleted: {why}");
         }
         Ok(())
     }
@@ -298,7 +303,7 @@ impl Cover<'_> {
                 }
                 Err((why, is_there)) => {
                     let what = format!("{}{key} was not deleted: {why}", self.store.location());
-                    tracing::warn!("{what}");
+                    tracing::warn!(key, error = %why, "{what}");
                     done.failed.push(what);
                     left.extend(is_there.then_some(key));
                 }

@@ -87,6 +87,8 @@ impl Inventory {
         if let Some(first) = objects.first() {
             let count = counted(objects.len() as u64, "object");
             tracing::warn!(
+                objects = objects.len(),
+                first = &*first.key,
                 "readers of the lake see {count} that lake_objects does not know, the first {}: of another database, whose \
                  ticks may stand there twice. They are left alone, as their hours cannot be written anew",
                 first.key

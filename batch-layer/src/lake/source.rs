@@ -201,32 +201,39 @@ impl Lake {
     }
 }
 
-/// Shows each tick of an object of the lake to `take`, with what it gathers in, where it holds what it was written with; or
-/// says what is wrong with it.
+/// Why an object does not tell what it holds.
+#[derive(Debug)]
+pub enum Flaw {
+    /// What is wrong with it: nothing more can be done about it here.
+    OfObject(String),
+    /// The store or the disk is to blame, or the run is stopped.
+    OfRun(Failure),
+}
+
+/// Shows each tick of an object of the lake to `take`, with what it gathers in, where it holds what it was written with.
 ///
 /// # Errors
-/// Where the store or the disk is to blame, or the run is stopped.
+/// Where it does not, or cannot be read.
 pub async fn visit<T: Send + 'static>(
     look: Look<'_>,
     counting: &Counting,
     into: T,
     take: impl Fn(&mut T, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
-) -> Result<Result<T, String>, Failure> {
+) -> Result<T, Flaw> {
     let visited = match look.store.find(&counting.key).await {
         Ok(object) => look.visit(&object, into, take).await,
         Err(error) => Err(error.into()),
     };
-    match visited {
+    let what = match visited {
         // The checksum is not over quotes, conditions and numbers; the digest is over all.
-        Ok((gathered, seen)) if seen == counting.seen => Ok(Ok(gathered)),
-        Ok((_, seen)) if seen.has_ticks_of(&counting.seen) => {
-            Ok(Err("is not, to the byte, what was compared".to_owned()))
-        }
-        Ok(_) => Ok(Err("holds other ticks than when it was written".to_owned())),
-        Err(Unread::Moved) => Ok(Err("is gone".to_owned())),
-        Err(Unread::Damaged(why)) => Ok(Err(format!("cannot be read: {why}"))),
-        Err(Unread::Away(failure)) => Err(failure),
-    }
+        Ok((gathered, seen)) if seen == counting.seen => return Ok(gathered),
+        Ok((_, seen)) if seen.has_ticks_of(&counting.seen) => "is not, to the byte, what was compared".to_owned(),
+        Ok(_) => "holds other ticks than when it was written".to_owned(),
+        Err(Unread::Moved) => "is gone".to_owned(),
+        Err(Unread::Damaged(why)) => format!("cannot be read: {why}"),
+        Err(Unread::Away(failure)) => return Err(Flaw::OfRun(failure)),
+    };
+    Err(Flaw::OfObject(what))
 }
 
 /// What an object of the lake adds to its hour.

@@ -60,14 +60,14 @@ impl<R: BufRead> Read for Members<R> {
     }
 }
 
-pub enum Content<R: Read> {
+pub enum Decompressed<R: Read> {
     Plain(Whole<R>),
     Gzip(Box<Members<BufReader<Whole<R>>>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Whole<R>>>>),
 }
 
 /// `compressed_name`: content that is too short to tell is then a stump of what it was.
-pub fn open<R: Read>(mut input: R, compressed_name: bool) -> io::Result<Content<R>> {
+pub fn open<R: Read>(mut input: R, compressed_name: bool) -> io::Result<Decompressed<R>> {
     let mut head = Vec::with_capacity(ZSTD.len());
     input.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head)?;
     let (is_gzip, is_zstd) = (head.starts_with(GZIP), head.starts_with(ZSTD));
@@ -76,17 +76,17 @@ pub fn open<R: Read>(mut input: R, compressed_name: bool) -> io::Result<Content<
     }
     let whole = Cursor::new(head).chain(input);
     if is_gzip {
-        return Ok(Content::Gzip(Box::new(Members::new(BufReader::with_capacity(BUFFER, whole)))));
+        return Ok(Decompressed::Gzip(Box::new(Members::new(BufReader::with_capacity(BUFFER, whole)))));
     }
     if is_zstd {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?;
         decoder.window_log_max(MAX_ZSTD_WINDOW)?;
-        return Ok(Content::Zstd(Box::new(decoder)));
+        return Ok(Decompressed::Zstd(Box::new(decoder)));
     }
-    Ok(Content::Plain(whole))
+    Ok(Decompressed::Plain(whole))
 }
 
-impl<R: Read> Read for Content<R> {
+impl<R: Read> Read for Decompressed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(content) => content.read(buffer),

@@ -24,7 +24,7 @@ pub struct Envelope<'o> {
 
 /// What was inside.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Content<'a> {
+pub struct Unwrapped<'a> {
     pub value: &'a [u8],
     pub provenance: Option<Provenance>,
     pub key: Option<&'a [u8]>,
@@ -51,7 +51,7 @@ impl<'o> Envelope<'o> {
 
     /// The value of a line; `None` where the line has none of the known forms. The value is JSON as it is, JSON in a
     /// string, or either in base64. A key is in base64 where the value is, and where lines are comma-separated.
-    pub fn open<'a>(&'a mut self, line: &'a [u8]) -> Option<Content<'a>> {
+    pub fn open<'a>(&'a mut self, line: &'a [u8]) -> Option<Unwrapped<'a>> {
         let line = str::from_utf8(line).ok()?.trim_ascii();
         let Self { csv, partition, unescaped, unpacked, key } = self;
         if let Some(fields) = csv {
@@ -59,12 +59,12 @@ impl<'o> Envelope<'o> {
             let provenance = cut.offset.map(|offset| Provenance { partition: *partition, offset });
             let time = cut.timestamp.and_then(|millis| EpochUnit::Ms.parse(millis_of(millis)?));
             let key = cut.key.and_then(|text| unpack_key(text, key));
-            return Some(Content { value: unpack(cut.value, unpacked)?.0, provenance, key, time });
+            return Some(Unwrapped { value: unpack(cut.value, unpacked)?.0, provenance, key, time });
         }
         if line.starts_with('"') {
             *unescaped = serde_json::from_str(line).ok()?;
             let (value, _) = unpack(unescaped, unpacked)?;
-            return Some(Content { value, provenance: None, key: None, time: None });
+            return Some(Unwrapped { value, provenance: None, key: None, time: None });
         }
         let parts: Parts<'_> = serde_json::from_str(line).ok()?;
         let partition = parts.partition.unwrap_or(*partition);
@@ -79,7 +79,7 @@ impl<'o> Envelope<'o> {
         };
         let text = parts.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
         let key = text.and_then(|text| if is_packed { unpack_key(&text, key) } else { keep(text, key) });
-        Some(Content { value, provenance, key, time })
+        Some(Unwrapped { value, provenance, key, time })
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Lines`]: a stream cut at newlines, without copying and with bounded memory.
 
+use super::line::{Line, LineTaker, Source};
 use super::values::end_of_first;
-use super::visit::{LineTaker, Source};
 use common::decode::MAX_VALUE_BYTES;
 use std::io::{self, Read};
 
@@ -24,30 +24,6 @@ pub struct Lines<R> {
     /// its values.
     without_newline: usize,
     at_end: bool,
-}
-
-/// A line without its newline.
-pub struct Line<'a> {
-    /// Counted from 1.
-    pub number: u64,
-    /// The whole line where `length` is below [`MAX_VALUE_BYTES`], otherwise its beginning.
-    pub bytes: &'a [u8],
-    /// The length of the whole line in bytes.
-    pub length: u64,
-    /// Whether nothing shows its end but that of the object.
-    pub is_open: bool,
-    /// Whether such a line ends in a zero byte, which no text does: a disk has lost what stood there.
-    pub is_torn: bool,
-    /// How many values of the same line were given out before it: a line that is longer than any tick is cut into them.
-    pub behind: u16,
-}
-
-impl Line<'_> {
-    #[inline]
-    pub fn is_blank(&self) -> bool {
-        let may_be = self.bytes.first().is_none_or(u8::is_ascii_whitespace);
-        may_be && self.bytes.len() as u64 == self.length && self.bytes.trim_ascii_start().is_empty()
-    }
 }
 
 impl<R: Read> Lines<R> {

@@ -84,7 +84,7 @@ fn every_shape_is_the_same_tick_from_the_archive() {
         let expected = format!("{symbol} {at} {open} {close} {volume}");
         let mut lines = vec![shape.in_aivens_envelope()];
         let is_object = shape.value.trim_end().ends_with('}');
-        if is_object && (shape.key.is_none() || !shape.flags.iter().any(|flag| flag.contains("key"))) {
+        if is_object && (shape.key.is_none() || shape.flags.iter().any(|flag| flag.contains("topic"))) {
             lines.push(shape.with_provenance());
         }
         for line in lines {

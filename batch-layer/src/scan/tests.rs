@@ -1,3 +1,5 @@
+//! Objects of every form, scanned.
+
 use super::trickle::Trickle;
 use super::*;
 use base64::Engine;
@@ -217,7 +219,7 @@ fn lines_of_every_layout_are_read_by_the_same_rules_as_messages() {
     let rules = Rules {
         symbol_from: SymbolFrom::Key,
         timestamp_from: TimestampFrom::Record,
-        mapping: Mapping::new(&"price=q.p".parse::<MapEntries>().unwrap().0),
+        mapping: Mapping::new(&"price=q.p".parse::<MapEntries>().unwrap().paths),
         ..Rules::default()
     };
     let time = Timestamp::from_micros(AT * 1000).to_string();

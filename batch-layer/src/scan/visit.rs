@@ -2,7 +2,8 @@
 
 use super::elements::{self, Elements};
 use super::envelope::Envelope;
-use super::lines::{Line, Lines};
+use super::line::{Line, LineTaker, Source};
+use super::lines::Lines;
 use super::{ScanOptions, decompress, values};
 use common::decode::{Beside, Decoder, Element, MAX_VALUE_BYTES, Provenance, Record};
 use common::{Reason, Reject};
@@ -33,42 +34,6 @@ pub trait Visitor {
     fn has_enough(&self) -> bool {
         false
     }
-}
-
-/// Lines, or elements of an array, which count as lines.
-pub trait Source {
-    /// The next one, or `None` after the last.
-    ///
-    /// # Errors
-    /// Where reading fails.
-    fn next_line(&mut self) -> io::Result<Option<Line<'_>>>;
-
-    /// Hands all that are left to `taker`.
-    ///
-    /// # Errors
-    /// Where reading fails.
-    fn hand_to(&mut self, taker: &mut impl LineTaker) -> io::Result<()> {
-        while let Some(line) = self.next_line()? {
-            taker.take(&line);
-            if taker.has_given_up() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What lines are handed to.
-pub trait LineTaker {
-    /// Takes the line `number`, which `bytes` begin with, if its end can be told by reading it; gives its length without
-    /// the newline. So most lines are gone through once, and not a first time to find their ends.
-    fn take_first(&mut self, bytes: &[u8], number: u64) -> Option<usize>;
-
-    /// Takes any line.
-    fn take(&mut self, line: &Line<'_>);
-
-    /// Whether the lines that follow are of no use, whatever they are.
-    fn has_given_up(&self) -> bool;
 }
 
 /// Shows an object's lines to `visitor`.

@@ -56,7 +56,7 @@ pub struct Spark {
     options: SparkOptions,
     store: Store,
     /// Of lines that were read before, the commonest first.
-    layouts: Vec<Known>,
+    layouts: Vec<KnownLayout>,
     /// What the server calls itself.
     pub version: String,
     /// Objects that the server has read, and those that were left to our own scan.
@@ -68,7 +68,7 @@ pub struct Spark {
 }
 
 /// How some lines are laid out.
-struct Known {
+struct KnownLayout {
     layout: LineLayout,
     pattern: Pattern,
     /// Such lines among those that were looked at; earlier ones count less.
@@ -233,7 +233,7 @@ impl Spark {
             Some(known) => known.lines += 1,
             None => {
                 let pattern = Pattern::of(&layout, &options.rules);
-                self.layouts.extend(pattern.map(|pattern| Known { layout, pattern, lines: 1 }));
+                self.layouts.extend(pattern.map(|pattern| KnownLayout { layout, pattern, lines: 1 }));
             }
         }
     }

@@ -1,3 +1,5 @@
+//! Which lines and objects are left to our own decoder.
+
 use super::*;
 use crate::archive::Origin;
 use crate::scan::ScanOptions;

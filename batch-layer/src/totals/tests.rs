@@ -1,3 +1,5 @@
+//! Sums do not depend on how records are cut into objects, or merged.
+
 use super::*;
 use crate::archive::Origin;
 use crate::scan::{Scan, ScanOptions, scan};

@@ -5,12 +5,12 @@ use super::lost::Places;
 use super::repeated::Repeated;
 use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
 use crate::checksum::Content;
-use crate::cli::Plan;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed, KnownObjects};
 use crate::lake::covered;
 use crate::lake::look::Look;
-use crate::lake::source;
+use crate::lake::source::{self, Flaw};
 use crate::lake::table::{self, Counting};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Conflicts, Exclusions, Offsets, ScanOptions, places};
@@ -252,9 +252,10 @@ impl Archive {
         counting.retain(|object| topic.is_none_or(|topic| object.source == topic || object.source.is_empty()));
         for object in counting {
             let known = archived.holdings.hours.get(&hour).map(|held| held.offsets.clone()).unwrap_or_default();
-            let part = match self.of_lake(&object, known).await? {
+            let part = match self.of_lake(&object, known).await {
                 Ok(part) => part,
-                Err(why) => {
+                Err(Flaw::OfRun(failure)) => return Err(failure),
+                Err(Flaw::OfObject(why)) => {
                     let what = format!("{}{}, which stands for raw objects, {why}", self.store.location(), object.key);
                     archived.note_unread([hour], &what);
                     continue;
@@ -272,8 +273,8 @@ impl Archive {
         Ok(())
     }
 
-    /// What an object of the lake holds beside known places; or what is wrong with it.
-    async fn of_lake(&self, counting: &Counting, known: Offsets) -> Result<Result<Holdings, String>, Failure> {
+    /// What an object of the lake holds beside known places.
+    async fn of_lake(&self, counting: &Counting, known: Offsets) -> Result<Holdings, Flaw> {
         let add = move |held: &mut Holdings, content: &Content<'_>, place: Place| {
             if !known.has(place)
                 && held.add(place.partition, place.number(), content)
@@ -291,15 +292,15 @@ impl Archive {
         counting: &Counting,
         into: Holdings,
         add: impl Fn(&mut Holdings, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
-    ) -> Result<Result<Holdings, String>, Failure> {
+    ) -> Result<Holdings, Flaw> {
         let folder = std::env::temp_dir();
         match source::visit(self.look(&folder), counting, into, add).await {
-            Ok(visited) => Ok(visited.map(|mut held| {
+            Ok(mut held) => {
                 held.settle();
-                held
-            })),
-            Err(_) if self.stop.is_cancelled() => Err(stopped_comparing()),
-            Err(failure) => Err(failure),
+                Ok(held)
+            }
+            Err(Flaw::OfRun(_)) if self.stop.is_cancelled() => Err(Flaw::OfRun(stopped_comparing())),
+            Err(flaw) => Err(flaw),
         }
     }
 
@@ -322,11 +323,15 @@ impl Archive {
             }
             Ok(())
         };
-        if let Ok(part) = self.visit_lake(counting, Holdings::default(), add).await? {
-            let left = known.absorb(part);
-            debug_assert!(left.is_empty(), "what is known was left out");
+        match self.visit_lake(counting, Holdings::default(), add).await {
+            Ok(part) => {
+                let left = known.absorb(part);
+                debug_assert!(left.is_empty(), "what is known was left out");
+                Ok(())
+            }
+            Err(Flaw::OfObject(_)) => Ok(()),
+            Err(Flaw::OfRun(failure)) => Err(failure),
         }
-        Ok(())
     }
 
     /// Notes as unread what belongs to none of the topics.

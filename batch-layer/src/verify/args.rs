@@ -1,7 +1,7 @@
 //! The flags of `batch-layer verify`.
 
 use crate::archive::PrefixTemplate;
-use crate::cli::{ArchiveArgs, DatabaseOptions, HourArgs, USUAL_PREFIX};
+use crate::flags::{ArchiveArgs, DatabaseOptions, HourArgs, USUAL_PREFIX};
 use clap::{Parser, ValueEnum};
 use service::cli::duration;
 use service::kafka::KafkaProperties;

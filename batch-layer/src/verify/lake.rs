@@ -53,8 +53,10 @@ pub async fn compare(index: &mut Index, look: Look<'_>, hour: Hour, expected: &E
         of_topic.is_earlier |= expected.computed_at != Some(object.computed_at);
         let known = std::mem::take(&mut of_topic.holdings);
         match read(look, object, there.remove(&*object.key), known).await? {
-            Ok(holdings) => (of_topic.holdings, of_topic.ticks) = (holdings, of_topic.ticks + object.seen.rows),
-            Err((status, what)) => {
+            Contents::Read(holdings) => {
+                (of_topic.holdings, of_topic.ticks) = (holdings, of_topic.ticks + object.seen.rows)
+            }
+            Contents::Wrong(status, what) => {
                 of_topic.is_short = true;
                 found.find(status, format!("the lake: {location}{} {what}", object.key));
             }
@@ -103,26 +105,37 @@ async fn list(store: &Store, counting: &[Counting]) -> Result<BTreeMap<String, O
     Ok(there)
 }
 
-/// Adds what an object holds to `known`; or what is wrong with it.
+/// What an object of the lake has shown.
+enum Contents {
+    /// What it holds, and what was known before.
+    Read(Holdings),
+    Wrong(Status, String),
+}
+
+/// Adds what an object holds to `known`.
 async fn read(
     look: Look<'_>,
     counting: &Counting,
     object: Option<Object>,
     known: Holdings,
-) -> Result<Result<Holdings, (Status, String)>, Failure> {
+) -> Result<Contents, Failure> {
     const CURE: &str = "batch-layer compact writes the hour anew where its raw objects are there";
     let Some(object) = object else {
-        return Ok(Err((Status::Mismatch, format!("is gone; {CURE}"))));
+        return Ok(Contents::Wrong(Status::Mismatch, format!("is gone; {CURE}")));
     };
     let wrong = match look.read(&object, known).await {
-        Ok((holdings, seen)) if seen.has_ticks_of(&counting.seen) => return Ok(Ok(holdings)),
+        Ok((holdings, seen)) if seen.has_ticks_of(&counting.seen) => return Ok(Contents::Read(holdings)),
         Ok(_) => "holds other ticks than when it was written".to_owned(),
         Err(Unread::Damaged(why)) => format!("cannot be read: {why}"),
-        Err(Unread::Moved) => return Ok(Err((Status::Open, "was replaced meanwhile: verify again".to_owned()))),
+        Err(Unread::Moved) => {
+            return Ok(Contents::Wrong(Status::Open, "was replaced meanwhile: verify again".to_owned()));
+        }
         Err(Unread::Away(_)) if look.stop.is_cancelled() => return Err(stopped_comparing()),
-        Err(Unread::Away(failure)) => return Ok(Err((Status::Open, format!("could not be read: {failure}")))),
+        Err(Unread::Away(failure)) => {
+            return Ok(Contents::Wrong(Status::Open, format!("could not be read: {failure}")));
+        }
     };
-    Ok(Err((Status::Mismatch, format!("{wrong}; {CURE}"))))
+    Ok(Contents::Wrong(Status::Mismatch, format!("{wrong}; {CURE}")))
 }
 
 /// What a lake has of a topic.

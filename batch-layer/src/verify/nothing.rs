@@ -21,7 +21,7 @@ pub struct Asked {
 
 /// The hours that the tables have.
 #[derive(sqlx::FromRow)]
-struct Known {
+struct KnownHours {
     oldest: Option<Timestamp>,
     /// Of those that are over.
     newest: Option<Timestamp>,
@@ -55,7 +55,7 @@ impl Asked {
         if self.is_default && !known.is_compared {
             return Err(Failure::Partial(found));
         }
-        tracing::info!("{found}");
+        tracing::info!(from = %start, to = %end, "{found}");
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Asked {
         ))
     }
 
-    async fn known(&self, index: &mut Index) -> Result<Known, sqlx::Error> {
+    async fn known(&self, index: &mut Index) -> Result<KnownHours, sqlx::Error> {
         pg::query_as(
             "select least((select min(hour) from hour_bars), (select min(hour) from batch_hours)) as oldest,
                     newest,

@@ -1,7 +1,7 @@
 //! How far back there is anything to compare.
 
 use crate::archive::{PrefixTemplate, Store, StoreError};
-use crate::cli::Plan;
+use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::work::folders::OLDEST;
@@ -37,7 +37,12 @@ impl Sources<'_> {
         let (asked, end) = (plan.window.start, plan.window.end);
         plan.window.start = begin.unwrap_or(end).clamp(asked, end);
         if plan.window.start > asked {
-            tracing::info!("there is nothing before {}: the hours from {asked} on are passed over", plan.window.start);
+            let first = plan.window.start;
+            tracing::info!(
+                %first,
+                %asked,
+                "there is nothing before {first}: the hours from {asked} on are passed over"
+            );
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use service::words::counted;
 
 /// Counts of hours by what was found.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Totals {
+pub struct Outcomes {
     pub hours: u64,
     pub ok: u64,
     pub purged: u64,
@@ -20,21 +20,21 @@ pub struct Totals {
 
 /// Prints outcome after outcome.
 #[derive(Debug)]
-pub struct Report {
+pub struct Printer {
     format: Format,
     /// Whether a partition is told with its topic.
     has_topics: bool,
-    pub totals: Totals,
+    pub totals: Outcomes,
 }
 
 #[derive(Serialize)]
 struct LastLine<'a> {
     verify: Status,
     #[serde(flatten)]
-    totals: &'a Totals,
+    totals: &'a Outcomes,
 }
 
-impl Totals {
+impl Outcomes {
     /// The worst that was found.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -59,14 +59,14 @@ impl Totals {
     }
 }
 
-impl Report {
+impl Printer {
     /// # Errors
     /// Where standard output cannot be written to; here and below. A reader that has closed it is no error.
     pub fn new(format: Format, has_topics: bool) -> anyhow::Result<Self> {
         if format == Format::Table {
             print(&format!("{}\n", header()))?;
         }
-        Ok(Self { format, has_topics, totals: Totals::default() })
+        Ok(Self { format, has_topics, totals: Outcomes::default() })
     }
 
     /// # Errors
@@ -80,9 +80,9 @@ impl Report {
     }
 
     /// # Errors
-    /// As [`Report::add`].
+    /// As [`Printer::add`].
     pub fn finish(&self) -> anyhow::Result<()> {
-        let Totals { hours, ok, purged, open, mismatch, realtime_ticks, archive_ticks } = &self.totals;
+        let Outcomes { hours, ok, purged, open, mismatch, realtime_ticks, archive_ticks } = &self.totals;
         match self.format {
             Format::Json => {
                 let last = LastLine { verify: self.totals.status(), totals: &self.totals };

@@ -1,6 +1,6 @@
 //! Computing the hours that are stale.
 
-use super::lake::OfLake;
+use super::due::{Due, New};
 use super::{ROUNDS, Work};
 use crate::archive::Folder;
 use crate::engine::Summed;
@@ -17,48 +17,6 @@ use service::words::counted;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use tracing::Instrument;
-
-/// An hour that is to be computed, and what is known of it.
-pub(super) struct Due<'a> {
-    pub(super) stale: Stale,
-    seen: &'a Seen,
-    /// Some of its objects were read by other rules than this run's.
-    is_read_otherwise: bool,
-    /// Objects that this run cannot read.
-    foreign: &'a [Indexed],
-    /// It is asked for whether anything has changed or not.
-    is_forced: bool,
-    pub(super) objects: &'a [Indexed],
-    known: Option<&'a Computed>,
-    /// What is known of its sums was read from the lake, which has all that they are made of.
-    pub(super) from_lake: Option<&'a OfLake>,
-    /// Hours that will be computed after it.
-    pending: &'a FxHashSet<Hour>,
-}
-
-/// New sums of an hour.
-pub(super) struct New<'a> {
-    pub(super) sum: HourBars,
-    /// The objects that came to those that it was made of before; `None`: it was made of all.
-    pub(super) added: Option<Vec<&'a Indexed>>,
-}
-
-impl Due<'_> {
-    /// Whether what is known of it cannot be added to.
-    const fn needs_all(&self) -> bool {
-        (self.is_forced && self.from_lake.is_none())
-            || self.stale.replaced
-            || self.stale.reread
-            || self.is_read_otherwise
-    }
-
-    /// Whether its sums have records that this run cannot read. Of an object of another prefix that was replaced they have
-    /// the earlier version's.
-    fn has_foreign(&self) -> bool {
-        let may_be_replaced = self.known.is_some() && (self.stale.replaced || self.stale.reread);
-        self.foreign.iter().any(|indexed| indexed.merged || may_be_replaced)
-    }
-}
 
 /// Records that an hour would lose. `is_read_otherwise`: those whose places are missing may be among the ticks that tell
 /// none now, unless their objects have expired. `there`: ticks of those objects that it was made of, which are still there.
@@ -140,7 +98,7 @@ impl Work {
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
         let is_changed = is_forced || stale.replaced || stale.reread;
         if !is_changed && objects.iter().all(|object| object.merged) {
-            return self.settle((hour, seen), &foreign).await;
+            return self.leave_as_it_is((hour, seen), &foreign).await;
         }
         let mut known = self.index.computed(hour).await?;
         let merged = objects.iter().chain(&foreign).filter(|object| object.merged).count();
@@ -148,7 +106,7 @@ impl Work {
             // What was replaced is again what it was.
             (stale.replaced, stale.reread) = (false, false);
             if !is_forced && objects.iter().all(|object| object.merged) {
-                return self.settle((hour, seen), &foreign).await;
+                return self.leave_as_it_is((hour, seen), &foreign).await;
             }
         }
         let from_lake = match &mut known {
@@ -160,7 +118,7 @@ impl Work {
         match (objects.is_empty(), foreign.is_empty()) {
             (true, true) if is_forced && self.is_written_from_kept(&stale, known.as_ref()) => {}
             (true, true) => return self.empty((stale, seen), known.as_ref(), is_forced).await,
-            (true, false) if known.is_none() => return self.settle((hour, seen), &foreign).await,
+            (true, false) if known.is_none() => return self.leave_as_it_is((hour, seen), &foreign).await,
             _ => self.engine.forget_before(hour),
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
@@ -177,9 +135,9 @@ impl Work {
     }
 
     /// An hour with nothing to do: but where a run with another prefix has, it stays stale for that.
-    async fn settle(&mut self, (hour, seen): (Hour, &Seen), foreign: &[Indexed]) -> Result<(), Failure> {
+    async fn leave_as_it_is(&mut self, (hour, seen): (Hour, &Seen), foreign: &[Indexed]) -> Result<(), Failure> {
         if foreign.iter().all(|indexed| indexed.merged) {
-            return self.index.settle(hour, seen).await;
+            return self.index.unmark_stale(hour, seen).await;
         }
         self.left.insert(hour);
         Ok(())
@@ -244,19 +202,23 @@ impl Work {
         self.counts.ticks += sum.ticks;
         let without_volume = sum.bars.iter().filter(|(_, bar)| !bar.traded.is_known).count();
         self.counts.without_volume += without_volume as u64;
+        self.counts.duplicates += sum.duplicates;
+        self.counts.conflicts += sum.conflicts.records + also_elsewhere;
+        self.say_written(hour, &sum, without_volume, &from);
+        Ok(())
+    }
+
+    fn say_written(&self, hour: Hour, sum: &HourBars, without_volume: usize, from: &str) {
         let unknown = match without_volume {
             0 => String::new(),
             symbols => format!(" ({symbols} without a volume)"),
         };
-        self.counts.duplicates += sum.duplicates;
-        self.counts.conflicts += sum.conflicts.records + also_elsewhere;
         self.progress.say(format_args!(
             "hour {hour}: {} of {}{unknown} from {from}, {} left out",
             counted(sum.ticks, "tick"),
             counted(sum.bars.len() as u64, "symbol"),
             counted(sum.duplicates, "duplicate")
         ));
-        Ok(())
     }
 
     fn note_conflicts(&self, hour: Hour, conflicts: Conflicts) {
@@ -323,7 +285,7 @@ impl Work {
         let Some(before) = known.filter(|_| !due.needs_all()) else {
             self.fail_foreign(hour, due.foreign);
             if !due.stale.replaced && !due.stale.reread && added.is_empty() {
-                self.settle((hour, due.seen), due.foreign).await?;
+                self.leave_as_it_is((hour, due.seen), due.foreign).await?;
             }
             return Ok(None);
         };
@@ -490,7 +452,7 @@ impl Work {
     ) -> Result<(), Failure> {
         let hour = stale.hour;
         let Some(known) = known else {
-            return self.index.settle(hour, seen).await;
+            return self.index.unmark_stale(hour, seen).await;
         };
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
@@ -501,7 +463,7 @@ impl Work {
         }
         if stale.replaced && !stale.reread && self.stands(hour) {
             self.note_standing(hour, "its objects were replaced by others without its records");
-            return self.index.settle(hour, seen).await;
+            return self.index.unmark_stale(hour, seen).await;
         }
         if stale.replaced || stale.reread {
             let why = match stale.reread {
@@ -517,7 +479,7 @@ impl Work {
                        they are, and --allow-shrink, with a window that holds it, deletes them";
             self.fail(hour, why);
         }
-        self.index.settle(hour, seen).await
+        self.index.unmark_stale(hour, seen).await
     }
 
     /// An object that this run has not read into the index, because it lies in a folder far off.

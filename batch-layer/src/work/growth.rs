@@ -7,7 +7,8 @@
 //! that, a person may say that those stay.
 
 use super::Work;
-use super::compute::{Due, New, placeless};
+use super::compute::placeless;
+use super::due::{Due, New};
 use super::index::prints;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Prints};

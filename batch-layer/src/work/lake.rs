@@ -5,7 +5,7 @@
 //! were read. An object of the lake that is not what it was is not believed; then the raw objects are read.
 
 use super::Work;
-use super::compute::Due;
+use super::due::{Due, OfLake};
 use crate::archive::Folder;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Stale};
@@ -19,12 +19,6 @@ use rustc_hash::FxHashSet;
 use service::Failure;
 use service::words::counted;
 use std::ops::Range;
-
-/// An hour that was read from the lake.
-pub(super) struct OfLake {
-    /// Of the objects that were read.
-    pub(super) keys: Vec<String>,
-}
 
 impl Work {
     /// The objects of a folder that need not be read again where all of them would be: the lake has what they hold of the
@@ -56,7 +50,6 @@ impl Work {
         let read = read.and_then(|sum| believed(sum, stale.hour, known).map_err(|why| (None, Unread::Damaged(why))));
         match read {
             Ok(sum) => {
-                self.newest = self.newest.max(sum.bars.iter().map(|(_, bar)| bar.last.timestamp).max());
                 known.sum = Some(HourBars { duplicates: known.duplicates, ..sum });
                 Ok(Some(OfLake { keys: objects.into_iter().map(|counting| counting.key).collect() }))
             }

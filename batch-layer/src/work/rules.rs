@@ -5,7 +5,7 @@
 //! it was: the hour is not written and keeps what it knows, and the next run with the right flags has nothing to mend.
 
 use super::Work;
-use super::compute::Due;
+use super::due::Due;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
 use crate::scan::{Conflicts, HourBars, Scan, places};

@@ -38,7 +38,7 @@ impl Work {
         self.index_folders(folders).await?;
         self.mark_asked(stretch).await?;
         self.compute_stale(stretch).await?;
-        completeness::standing(&mut self.index, self.newest, self.archive_delay).await?;
+        completeness::standing(&mut self.index, self.archive_delay).await?;
         self.progress.say(format_args!("the hours from {} to {} are done", stretch.start, stretch.end));
         // What was kept for later hours may be another's now.
         self.engine.forget_all();

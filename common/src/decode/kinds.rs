@@ -76,7 +76,7 @@ mod tests {
     fn rules(preset: Option<Preset>, kinds: &str) -> Rules {
         let Conditions(mut conditions) = if kinds.is_empty() { Conditions::default() } else { kinds.parse().unwrap() };
         conditions.extend(preset.into_iter().flat_map(Preset::conditions));
-        let mapping = Mapping::new(&preset.map_or_else(Vec::new, Preset::entries));
+        let mapping = Mapping::new(&preset.map_or_else(Vec::new, |preset| preset.entries().paths));
         Rules { mapping, conditions, each: preset.and_then(Preset::each), ..Rules::default() }
     }
 

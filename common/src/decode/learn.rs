@@ -40,7 +40,7 @@ impl<'a> Chosen<'a> {
         let found = Found::of(text, rules).ok()?;
         let get = |field| found.fields.get(field).ok().flatten();
         let mut chosen = Vec::new();
-        if rules.symbol_from == SymbolFrom::Value {
+        if matches!(rules.symbol_from, SymbolFrom::Value | SymbolFrom::ValueOrKey) {
             chosen.push((Part::Symbol, get(Field::Symbol)?));
         }
         match rules.timestamp_from {

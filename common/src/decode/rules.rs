@@ -34,6 +34,8 @@ pub enum SymbolFrom {
     Value,
     /// From the record's key.
     Key,
+    /// From the message, and where that has none from the record's key, unless this is plainly something else.
+    ValueOrKey,
     /// From the topic's name.
     Topic,
 }
@@ -42,6 +44,7 @@ impl Named for SymbolFrom {
     const ALL: &'static [(Self, &'static str, &'static str)] = &[
         (Self::Value, "value", "A member of the message"),
         (Self::Key, "key", "The record's key: text, or text in JSON's quotes"),
+        (Self::ValueOrKey, "value-or-key", "A member of the message; where it has none the record's key"),
         (Self::Topic, "topic", "The topic's name"),
     ];
 }

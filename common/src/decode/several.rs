@@ -8,7 +8,7 @@ const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
 const MAP: &str = "symbol=s,price=p,volume=v,timestamp=t";
 
 fn rules(each: &str, map: &str) -> Rules {
-    let mapping = Mapping::new(&map.parse::<MapEntries>().unwrap().0);
+    let mapping = Mapping::new(&map.parse::<MapEntries>().unwrap().paths);
     Rules { mapping, each: (!each.is_empty()).then(|| each.parse().unwrap()), ..Rules::default() }
 }
 
@@ -266,13 +266,14 @@ proptest! {
     #[test]
     fn the_fast_path_decides_on_elements_as_the_strict_one(
         values in proptest::collection::vec(some_message(), 1..20),
-        each: bool, record: bool, keyed: bool, time: bool, upper: bool, kinds in 0_u8..3,
+        each: bool, record: bool, time: bool, upper: bool, kinds in 0_u8..3,
+        symbol_from in proptest::sample::select(vec![SymbolFrom::Value, SymbolFrom::Key, SymbolFrom::ValueOrKey]),
     ) {
         let Conditions(mut conditions) = "e=trade|x".parse().unwrap();
         conditions.truncate(usize::from(kinds.min(1)));
         conditions.iter_mut().for_each(|condition| condition.is_optional = kinds == 2);
         let rules = Rules {
-            symbol_from: if keyed { SymbolFrom::Key } else { SymbolFrom::Value },
+            symbol_from,
             timestamp_from: if record { TimestampFrom::Record } else { TimestampFrom::Value },
             uppercase_symbols: upper,
             conditions,

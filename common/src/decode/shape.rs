@@ -339,6 +339,11 @@ fn volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
 #[inline(always)]
 fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
     let Decimal { whole, fraction, fraction_digits, end } = nanosecond_decimal(text, at)?;
+    // These may be dates in digits, with the time of day or without: 20250606, 202506061000.
+    let may_be_date = matches!(whole, 19_000_000..22_000_000 | 190_000_000_000..220_000_000_000);
+    if may_be_date && unit == EpochUnit::Auto {
+        return None;
+    }
     // The whole part times this, and as many digits of the fraction.
     let digits = match unit.of(whole) {
         EpochUnit::Auto | EpochUnit::S => 6,

@@ -1,3 +1,5 @@
+//! What is a tick, what is rejected, and that both paths say the same.
+
 use super::*;
 use crate::Volume;
 use crate::timestamp::{EpochUnit, TimeRules};
@@ -611,7 +613,7 @@ fn the_fast_path_takes_what_a_tick_says_beside_its_price() {
 
 #[test]
 fn a_member_that_is_a_price_is_no_condition() {
-    let rules = || Rules { mapping: Mapping::new(&Preset::Alpaca.entries()), ..Rules::default() };
+    let rules = || Rules { mapping: Mapping::new(&Preset::Alpaca.entries().paths), ..Rules::default() };
     let bar = r#"{"T":"b","S":"A","o":2,"h":3,"l":1,"c":2,"v":7,"t":"2025-06-06T14:00:00Z"}"#;
     let trade = r#"{"T":"t","S":"A","p":2.5,"s":7,"c":["@","I"],"z":"C","t":"2025-06-06T14:00:00Z"}"#;
     let mut decoder = Decoder::new(rules(), NOW);
@@ -674,8 +676,8 @@ proptest! {
 }
 
 fn mapped(map: &str) -> Decoder {
-    let MapEntries(entries) = map.parse().unwrap();
-    Decoder::new(Rules { mapping: Mapping::new(&entries), ..Rules::default() }, NOW)
+    let MapEntries { paths, .. } = map.parse().unwrap();
+    Decoder::new(Rules { mapping: Mapping::new(&paths), ..Rules::default() }, NOW)
 }
 
 /// Open, high, low, close and volume.
@@ -789,10 +791,47 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
 }
 
 #[test]
+fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_something_else() {
+    let mut decoder = Decoder::new(Rules { symbol_from: SymbolFrom::ValueOrKey, ..Rules::default() }, NOW);
+    let mut read = |symbol: &str, key: Option<&str>| {
+        let value = format!(r#"{{{symbol}"price":2.5,"ts":1749218401}}"#);
+        let beside = Beside { key: key.map(str::as_bytes), ..ALONE };
+        let symbol = |record: Record<'_>| record.tick.symbol().as_str().to_owned();
+        let strict = decoder.decode_strictly(value.as_bytes(), &beside).map(symbol);
+        for _ in 0..2 {
+            let fast = decoder.decode(value.as_bytes(), &beside).map(symbol);
+            assert_eq!(fast, strict, "{value}");
+        }
+        strict
+    };
+    assert_eq!(read("\"symbol\":\"A\",", Some("K")).as_deref(), Ok("A"));
+    for symbol in ["", "\"symbol\":null,"] {
+        assert_eq!(read(symbol, Some("K")).as_deref(), Ok("K"));
+        assert_eq!(read(symbol, Some("\"BRK-B\"")).as_deref(), Ok("BRK-B"));
+    }
+    for (key, said) in [
+        ("17", "looks like a number"),
+        ("1749218401123", "looks like a number"),
+        ("2025-06-06", "looks like a time"),
+        ("2025-06-06T10:00:01Z", "looks like a time"),
+        ("10:00", "looks like a time"),
+        ("3f2b8c1e-0d4a-4c57-9e61-7a2f4b1c9d00", "looks like an id"),
+    ] {
+        let reject = read("", Some(key)).unwrap_err();
+        assert_eq!(reject.reason, Reason::BadSymbol, "{key}");
+        assert!(reject.detail.contains(said) && reject.detail.contains("--symbol-from key"), "{reject}");
+    }
+    for key in [None, Some("")] {
+        let reject = read("", key).unwrap_err();
+        assert!(reject.detail.starts_with("symbol is missing") && reject.detail.contains("no key"), "{reject}");
+    }
+}
+
+#[test]
 fn a_date_and_a_time_of_day_in_two_members_are_one_time() {
     let times = TimeRules { zone: "America/New_York".parse().ok(), ..TimeRules::default() };
     let map: MapEntries = "timestamp=date,time_of_day=time".parse().unwrap();
-    let mut decoder = Decoder::new(Rules { mapping: Mapping::new(&map.0), times, ..Rules::default() }, NOW);
+    let mut decoder = Decoder::new(Rules { mapping: Mapping::new(&map.paths), times, ..Rules::default() }, NOW);
     let mut time_of = |date: &str, time: &str| {
         let value = format!(r#"{{"symbol":"A","price":1,"date":{date},"time":{time}}}"#);
         let read = decoder.decode(value.as_bytes(), &ALONE).map(|record| record.tick.timestamp().to_string());
@@ -850,6 +889,32 @@ fn a_date_in_digits_is_named_as_such_and_sends_nobody_to_another_flag() {
         assert!(reject.detail.contains("a date in digits") && !reject.detail.contains("--"), "{time}: {reject}");
     }
     assert!(accepts(&bare("timestamp", "1749218401")));
+}
+
+#[test]
+fn a_date_in_digits_is_no_tick_of_the_seventies_where_those_are_taken() {
+    let of = |unit| TimeRules { unit, oldest: Timestamp::from_micros(0), ..TimeRules::default() };
+    let mut decoder = Decoder::new(Rules { times: of(EpochUnit::Auto), ..Rules::default() }, NOW);
+    let value = |time: &str| format!(r#"{{"symbol":"A","price":1,"timestamp":{time}}}"#);
+    // The fast path has learned of numbers that may as well be dates.
+    for time in ["22000101", "20251306", "202506069900", "86400000"] {
+        assert!(decoder.decode(value(time).as_bytes(), &ALONE).is_ok(), "{time}");
+    }
+    for time in ["20240105", "\"20240105\"", "202401051030", "\"202401051030\""] {
+        let reject = decoder.decode(value(time).as_bytes(), &ALONE).unwrap_err();
+        assert_eq!(reject.reason, Reason::BadTimestamp, "{time}");
+        assert!(reject.detail.contains("a date in digits") && reject.detail.contains("--timestamp-unit"), "{reject}");
+    }
+    for (unit, time, expected) in
+        [(EpochUnit::S, "20240105", "1970-08-23T06:15:05Z"), (EpochUnit::Ms, "202401051030", "1976-05-31T14:30:51.03Z")]
+    {
+        let mut pinned = Decoder::new(Rules { times: of(unit), ..Rules::default() }, NOW);
+        let value = value(time);
+        for _ in 0..2 {
+            let tick = pinned.decode(value.as_bytes(), &ALONE).unwrap().tick;
+            assert_eq!(tick.timestamp().to_string(), expected);
+        }
+    }
 }
 
 #[test]
@@ -984,6 +1049,7 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
         2 => "\"?17[0-9]{11}\"?",
         1 => "17[0-9]{14}(\\.[0-9]{1,3})?",
         1 => "17[0-9]{17}",
+        1 => "(19|20|21)[0-9]{2}(0[0-9]|1[0-3])[0-3][0-9]([0-2][0-9][0-6][0-9])?",
         1 => "9[0-9]{18}",
         1 => "[0-9]{1,20}(\\.[0-9]{1,3})?(e[0-9])?",
         1 => "1\\.7[0-9]{8,18}E(9|12|15|18)",
@@ -1027,14 +1093,16 @@ proptest! {
             "price=p", "price=q.p|p,symbol=q.s|s", "timestamp=t,symbol=s,price=p,volume=v", "open=open,close=Close,high=High",
             "sequence=n,conditions=q,bid=p", "conditions=conditions|volume,sequence=n|ts,ask=Close|ask",
         ])),
-        zone: bool, record: bool, keyed: bool, unit in proptest::sample::select(vec![EpochUnit::Auto, EpochUnit::Ns]),
-        time: bool, nonpositive: bool, upper: bool,
+        zone: bool, record: bool, unit in proptest::sample::select(vec![EpochUnit::Auto, EpochUnit::Ns]),
+        time: bool, nonpositive: bool, upper: bool, old: bool,
+        symbol_from in proptest::sample::select(vec![SymbolFrom::Value, SymbolFrom::Key, SymbolFrom::ValueOrKey]),
     ) {
-        let entries = map.map_or_else(Vec::new, |map| map.parse::<MapEntries>().unwrap().0);
+        let entries = map.map_or_else(Vec::new, |map| map.parse::<MapEntries>().unwrap().paths);
+        let oldest = if old { Timestamp::from_micros(0) } else { TimeRules::OLDEST };
         let rules = Rules {
             mapping: Mapping::new(&entries),
-            times: TimeRules { unit, zone: zone.then(|| "America/New_York".parse().unwrap()), ..TimeRules::default() },
-            symbol_from: if keyed { SymbolFrom::Key } else { SymbolFrom::Value },
+            times: TimeRules { unit, zone: zone.then(|| "America/New_York".parse().unwrap()), oldest },
+            symbol_from,
             timestamp_from: if record { TimestampFrom::Record } else { TimestampFrom::Value },
             allow_nonpositive_prices: nonpositive,
             uppercase_symbols: upper,

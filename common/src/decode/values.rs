@@ -78,6 +78,20 @@ pub(super) fn key_symbol<'a>(key: Option<&'a [u8]>, buffer: &'a mut String) -> R
     Ok(buffer)
 }
 
+/// As [`key_symbol`], where nobody has said that keys are symbols: what is plainly something else is none.
+pub(super) fn key_symbol_in_place<'a>(key: &'a [u8], buffer: &'a mut String) -> Result<&'a str, Reject> {
+    let symbol = key_symbol(Some(key), buffer)?;
+    let what = match symbol {
+        text if is_number(text) => "a number",
+        text if is_clock(text) || TimeRules::default().parse_text(text) != Err(TimeError::Malformed) => "a time",
+        text if text.len() > 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') => "an id",
+        text => return Ok(text),
+    };
+    let key = excerpt(symbol);
+    let detail = format!("symbol is missing, and the key {key} looks like {what} (if it is one: --symbol-from key)");
+    Err(Reject::new(Reason::BadSymbol, detail))
+}
+
 /// Whether a key may be JSON that is no plain text: a string in quotes, an object, an array, or null.
 pub(super) fn may_be_json(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'"' | b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n')) || key == b"null"
@@ -109,13 +123,7 @@ pub(super) fn timestamp(raw: &RawValue, rules: &Rules, bounds: TimeBounds) -> Re
     let raw = unwrapped(raw);
     let bad = |what: &str| Err(bad_time(Reason::BadTimestamp, raw.get(), what));
     if let Some(number) = number_or_text(raw) {
-        let Some(instant) = rules.times.unit.parse(number) else {
-            return bad("is beyond all times that can be meant (--timestamp-unit)");
-        };
-        return match !bounds.contain(instant) && is_date_in_digits(number) {
-            true => bad("is a date in digits, and no number since 1970: the producer must write it as 2025-06-06"),
-            false => Ok(instant),
-        };
+        return number_since_1970(number, rules.times.unit, bounds).or_else(bad);
     }
     if let Some((kind, number)) = counted(raw) {
         return match times::text(kind, number) {
@@ -126,6 +134,21 @@ pub(super) fn timestamp(raw: &RawValue, rules: &Rules, bounds: TimeBounds) -> Re
     match plain_text(raw) {
         Some(text) => time_of_text(text, raw.get(), &rules.times),
         None => bad("is neither text of a time nor a number since 1970"),
+    }
+}
+
+/// What a number counts, or why it counts nothing. One that reads as a date is a number of a pinned unit alone.
+fn number_since_1970(number: &str, unit: EpochUnit, bounds: TimeBounds) -> Result<Timestamp, &'static str> {
+    let instant = unit.parse(number).ok_or("is beyond all times that can be meant (--timestamp-unit)")?;
+    match is_date_in_digits(number) {
+        true if unit == EpochUnit::Auto && bounds.contain(instant) => Err(
+            "is a date in digits, which the producer must write as 2025-06-06; or if it is a number since 1970, say \
+                 of what with --timestamp-unit",
+        ),
+        true if !bounds.contain(instant) => {
+            Err("is a date in digits, and no number since 1970: the producer must write it as 2025-06-06")
+        }
+        _ => Ok(instant),
     }
 }
 
@@ -158,17 +181,13 @@ pub(super) fn is_date(raw: &RawValue) -> bool {
         || plain_text(raw).is_some_and(is_one)
 }
 
-/// `20250606`, or with the time of day: as a number it would be a time of 1970, or in hundreds of years.
+/// `20250606`, or with the time of day: as a number it would be a time of the 1970s, or in hundreds of years.
 fn is_date_in_digits(number: &str) -> bool {
-    let parts = || {
-        let part = |range: std::ops::Range<usize>| number.get(range)?.parse::<u32>().ok();
-        Some((part(0..4)?, part(4..6)?, part(6..8)?))
-    };
-    let is_date =
-        |(year, month, day)| (1900..2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    matches!(number.len(), 8 | 12 | 14 | 17)
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-        && parts().is_some_and(is_date)
+    let part = |range: std::ops::Range<usize>| number.get(range).and_then(|digits| digits.parse::<u32>().ok());
+    let is_within = |range, (first, last)| part(range).is_none_or(|part| (first..=last).contains(&part));
+    let is_date = is_within(0..4, (1900, 2199)) && is_within(4..6, (1, 12)) && is_within(6..8, (1, 31));
+    let is_clock = is_within(8..10, (0, 23)) && is_within(10..12, (0, 59)) && is_within(12..14, (0, 60));
+    matches!(number.len(), 8 | 12 | 14 | 17) && number.bytes().all(|byte| byte.is_ascii_digit()) && is_date && is_clock
 }
 
 fn bad_time(reason: Reason, written: &str, what: &str) -> Reject {

@@ -25,8 +25,8 @@ pub struct AnomalyArgs {
     #[arg(long, env = "ANOMALIES", value_enum, default_value_t = Switch::On)]
     anomalies: Switch,
 
-    /// When the exchange trades, Monday to Friday by its clocks; `always` for a market that never closes. There are no
-    /// bursts, bands and silence outside.
+    /// When the exchange trades, Monday to Friday by its clocks; `always` for a market that never closes. A session over
+    /// midnight, as `18:00-17:00`, is that of the day on which it ends. There are no bursts, bands and silence outside.
     #[arg(
         long,
         env = "TRADING_HOURS",
@@ -104,7 +104,7 @@ impl AnomalyArgs {
         }
         let detectors = || {
             let mut parameters = Parameters::default();
-            parameters.bad_print.price_step = self.price_step;
+            (parameters.bad_print.price_step, parameters.band.price_step) = (self.price_step, self.price_step);
             Arc::new(Detectors { parameters, calendar: self.calendar(), conditions: self.conditions() })
         };
         Some(Arc::clone(self.detectors.get_or_init(detectors)))

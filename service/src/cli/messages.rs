@@ -22,8 +22,10 @@ pub const REGISTRY_HEADING: &str = "Schema registry";
 pub struct MessageArgs {
     /// Where the fields of a tick stand in a message, as `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside
     /// objects are parted by dots, alternatives by `|`; names with dots or commas stand in double quotes. `price` stands
-    /// for open and close, and `timestamp=date,time_of_day=time` for a time in two members. What is not mapped is looked for under its own name and those that many producers use,
-    /// but for a feed's own number (`sequence`) and its word for what a message takes back (`correction`), which are taken where they are mapped alone.
+    /// for open and close, and `timestamp=date,time_of_day=time` for a time in two members. What is in no member is said by
+    /// `symbol=@key`, `symbol=@topic` and `timestamp=@record`. What is not mapped is looked for under its own name and
+    /// those that many producers use, but for a feed's own number (`sequence`) and its word for what a message takes back
+    /// (`correction`), which are taken where they are mapped alone.
     #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
     pub map: Option<MapEntries>,
 
@@ -108,14 +110,15 @@ impl MessageArgs {
             return file.rules(names);
         }
         let zone = self.timestamp_zone.clone().or_else(|| self.preset?.zone());
+        let MapEntries { paths, symbol_from, timestamp_from } = self.entries();
         Rules {
             names,
-            mapping: Mapping::new(&self.entries()),
+            mapping: Mapping::new(&paths),
             each: self.each.clone().or_else(|| self.preset?.each()),
             conditions: self.all_conditions(),
             times: TimeRules { unit: self.timestamp_unit, zone, oldest: self.oldest.0 },
-            symbol_from: self.symbol_from,
-            timestamp_from: self.timestamp_from,
+            symbol_from: symbol_from.unwrap_or_default(),
+            timestamp_from: timestamp_from.unwrap_or_default(),
             allow_nonpositive_prices: self.allow_nonpositive_prices,
             uppercase_symbols: self.uppercase_symbols,
         }
@@ -130,14 +133,31 @@ impl MessageArgs {
         all
     }
 
-    fn entries(&self) -> Vec<(Field, Path)> {
-        let mut entries = self.map.as_ref().map_or_else(Vec::new, |map| map.0.clone());
-        let preset = self.preset.map_or_else(Vec::new, Preset::entries);
-        let own: Vec<Field> = entries.iter().map(|(field, _)| *field).collect();
+    /// What a flag says of a field goes before what the map says, and that before what a preset says.
+    fn entries(&self) -> MapEntries {
+        let mut entries = self.map.clone().unwrap_or_default();
+        let preset = self.preset.map(Preset::entries).unwrap_or_default();
+        let own: Vec<Field> = Field::ALL.into_iter().filter(|field| entries.written(*field).is_some()).collect();
         let is_left = |field: &Field| !own.iter().any(|mapped| mapped.excludes(*field));
-        entries.extend(preset.into_iter().filter(|(field, _)| is_left(field)));
+        entries.paths.extend(preset.paths.into_iter().filter(|(field, _)| is_left(field)));
+        let said = chosen(self.symbol_from).or(entries.symbol_from);
+        entries.symbol_from = said.or(preset.symbol_from.filter(|_| is_left(&Field::Symbol)));
+        entries.timestamp_from = chosen(self.timestamp_from).or(entries.timestamp_from);
         entries
     }
+
+    /// Where the symbol and the time come from, by a flag, the map or the preset.
+    #[must_use]
+    pub fn sources(&self) -> (SymbolFrom, TimestampFrom) {
+        let args = self.message_file.as_deref().unwrap_or(self);
+        let MapEntries { symbol_from, timestamp_from, .. } = args.entries();
+        (symbol_from.unwrap_or_default(), timestamp_from.unwrap_or_default())
+    }
+}
+
+/// A setting, where it was set.
+fn chosen<T: Named + Default>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
 }
 
 /// `command`, to which a variable about messages that is there and empty says nothing: so compose files pass on what is
@@ -213,6 +233,8 @@ mod tests {
             &["--map", "timestamp=date,time_of_day=time"],
             &["--preset", "binance"],
             &["--symbol-from", "key"],
+            &["--symbol-from", "value-or-key"],
+            &["--map", "symbol=@topic"],
             &["--timestamp-from", "record"],
             &["--timestamp-unit", "ms"],
             &["--timestamp-zone", "UTC"],
@@ -229,6 +251,25 @@ mod tests {
         let rules = rules(&["--preset", "binance", "--map", "volume=Q"]).unwrap();
         assert_eq!(paths(&rules, Field::Volume), ["Q"]);
         assert_eq!(paths(&rules, Field::Symbol), ["s"]);
+    }
+
+    #[test]
+    fn what_is_in_no_member_may_be_said_in_the_map_as_well() {
+        let map = rules(&["--map", "symbol=@key,timestamp=@record"]).unwrap();
+        assert_eq!(map, rules(&["--symbol-from", "key", "--timestamp-from", "record"]).unwrap());
+        let with_preset = rules(&["--preset", "binance", "--map", "symbol=@topic"]).unwrap();
+        assert_eq!((with_preset.symbol_from, paths(&with_preset, Field::Symbol).len()), (SymbolFrom::Topic, 0));
+        assert_eq!(paths(&with_preset, Field::Price), ["p"]);
+    }
+
+    #[test]
+    fn a_preset_may_take_the_key_for_a_symbol_and_a_flag_goes_before_it() {
+        let from = |flags: &[&str]| rules(&[&["--preset", "yfinance"], flags].concat()).unwrap().symbol_from;
+        assert_eq!(from(&[]), SymbolFrom::ValueOrKey);
+        assert_eq!(from(&["--map", "symbol=Stock"]), SymbolFrom::Value);
+        assert_eq!(from(&["--map", "symbol=Stock|@key"]), SymbolFrom::ValueOrKey);
+        assert_eq!(from(&["--map", "price=Last"]), SymbolFrom::ValueOrKey);
+        assert_eq!(from(&["--symbol-from", "topic"]), SymbolFrom::Topic);
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Database {
 
     async fn open_pooled(&self, server: &PgConnectOptions) -> Result<(PgConnection, String, bool), Obstacle> {
         if !IS_POOLED.swap(true, Ordering::Relaxed) {
-            tracing::info!("a pooler stands before PostgreSQL at {}: nothing outlives a transaction", place(server));
+            let at = place(server);
+            tracing::info!(server = %at, "a pooler stands before PostgreSQL at {at}: nothing outlives a transaction");
         }
         self.open(server).await
     }

@@ -82,7 +82,8 @@ impl Database {
     /// As [`Database::connect_ready`].
     pub async fn migrate_only(&self) -> Result<(), Failure> {
         self.connect_ready().await?;
-        tracing::info!("the tables in {} are up to date", self.address());
+        let database = self.address();
+        tracing::info!(%database, "the tables in {database} are up to date");
         Ok(())
     }
 

@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_part_has_all_that_its_ticks_say() {
         let map: common::decode::MapEntries = "sequence=n".parse().unwrap();
-        let rules = Rules { mapping: common::decode::Mapping::new(&map.0), ..Rules::default() };
+        let rules = Rules { mapping: common::decode::Mapping::new(&map.paths), ..Rules::default() };
         let mut decoder = Decoder::new(rules, Timestamp::from_micros(i64::MAX / 2));
         let mut whole = Batch::default();
         let all = [

@@ -5,7 +5,7 @@ use anomalies::Quote;
 use common::{Codes, Extras, Price, SymbolMap, Tick, Timestamp};
 use rustc_hash::FxHashMap;
 
-/// Numbers of detectors are halved, so that the distance of two of them is a number as well.
+/// Times of detectors are halved, so that the distance of two of them is a number as well.
 const LARGEST: i64 = i64::MAX / 2;
 
 /// The ticks of one batch in the order in which they came.
@@ -65,7 +65,7 @@ impl Seen {
         self.ticks.push(SeenTick {
             offset,
             at: nanos(tick.timestamp()),
-            price: tick.prices().close.nanos().clamp(-LARGEST, LARGEST),
+            price: tick.prices().close.nanos(),
             volume,
             series,
             index,
@@ -77,7 +77,7 @@ impl Seen {
     }
 
     fn note(&mut self, extras: &Extras<'_>) {
-        let nanos = |price: Option<Price>| price.map(|price| price.nanos().min(LARGEST));
+        let nanos = |price: Option<Price>| price.map(Price::nanos);
         let quote = nanos(extras.bid()).zip(nanos(extras.ask())).map(|(bid, ask)| Quote { bid, ask });
         let codes = extras.conditions();
         let conditions = (!codes.is_empty()).then(|| self.conditions_of(codes));

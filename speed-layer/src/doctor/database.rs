@@ -13,7 +13,7 @@ const FORBIDDEN: &str = "
                  ('minute_bars', '{select, insert, update}'),
                  ('hour_bars', '{select, insert, update}'),
                  ('rejected_ticks', '{insert}'),
-                 ('kafka_sources', '{select, insert}'),
+                 ('kafka_sources', '{select, insert, update}'),
                  ('kafka_offsets', '{select, insert, update}'),
                  ('begun_partitions', '{select, insert}'),
                  ('kafka_gaps', '{insert}'),

@@ -72,7 +72,7 @@ pub fn guess(message: &Value, way: Option<&Path>) -> Guess {
     found.all();
     let Finder { guess, doubts, .. } = found;
     let entries: Vec<_> = guess.into_iter().filter_map(|(field, path)| Some((field, Path::new(&path)?))).collect();
-    Guess { entries: (!entries.is_empty()).then_some(MapEntries(entries)), doubts }
+    Guess { entries: (!entries.is_empty()).then_some(MapEntries::of_members(entries)), doubts }
 }
 
 struct Finder<'l, 'a> {

@@ -1,12 +1,16 @@
 //! What a person should look at in ticks that flags make.
 
-use super::propose::SOME_ZONE;
 use super::trial::{Tally, Tried};
 use common::decode::{SymbolFrom, TimestampFrom};
 use service::cli::MessageArgs;
 
-/// A sentence for each of the flags that `before` had not.
-pub fn of_flags(args: &MessageArgs, before: &MessageArgs) -> Vec<String> {
+/// Whose zone it is nobody but a person knows.
+pub const SOME_ZONE: &str = "America/New_York";
+
+/// A sentence for each of the flags that `before` had not. `is_by_key`: a preset takes keys for symbols.
+pub fn of_flags(args: &MessageArgs, before: &MessageArgs, is_by_key: bool) -> Vec<String> {
+    let (symbol_from, timestamp_from) = args.sources();
+    let (symbol_before, timestamp_before) = before.sources();
     let is_some_zone = args.timestamp_zone.as_ref().is_some_and(|zone| zone.name() == SOME_ZONE);
     let said = [
         (
@@ -14,12 +18,14 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs) -> Vec<String> {
             "Name the zone in which the producer wrote its times.".to_owned(),
         ),
         (
-            args.timestamp_from == TimestampFrom::Record && before.timestamp_from != TimestampFrom::Record,
-            "A tick's time is its record's: a replay of the topic's messages has others.".to_owned(),
+            timestamp_from == TimestampFrom::Record && timestamp_before != TimestampFrom::Record,
+            "A tick's time is its record's: a replay of the topic's messages has others, and the archive must hold it."
+                .to_owned(),
         ),
         (
-            args.symbol_from == SymbolFrom::Key && before.symbol_from != SymbolFrom::Key,
-            "A tick's symbol is its record's key: see whether that is one.".to_owned(),
+            is_by_key || (symbol_from == SymbolFrom::Key && symbol_before != SymbolFrom::Key),
+            "A tick's symbol is its record's key: see whether that is one, and whether the archive holds keys."
+                .to_owned(),
         ),
         (
             args.map.is_some() && before.map.is_none(),
@@ -56,6 +62,13 @@ pub fn of_ticks(args: &MessageArgs, tally: &Tally, tried: &[Tried<'_>]) -> Vec<S
             ),
             None => "All times are midnights: right for days, and for nothing else.".to_owned(),
         });
+    }
+    if tally.ticks > 0 && tried.iter().any(|tried| tried.sample.value.trim_ascii_start().starts_with(b"[")) {
+        notes.push(
+            "Messages that are arrays as a whole are archived only where Connect wraps them: docs/message-format.md \
+             says how."
+                .to_owned(),
+        );
     }
     let is_lost = tally.lost_volumes > 0 && args.preset.is_none();
     if let Some(name) = tried.iter().find_map(|tried| tried.traits.volume.as_ref()).filter(|_| is_lost) {

@@ -5,7 +5,7 @@
 
 use super::anatomy::{parse, ways};
 use super::guess::{Guess, guess};
-use super::notes;
+use super::notes::{self, SOME_ZONE};
 use super::reading::Reading;
 use super::sampling::Sample;
 use super::trial::{Outcome, Tally, Tried, outcomes};
@@ -26,9 +26,6 @@ const TRIED_BYTES: usize = 256 << 10;
 const WAYS: usize = 3;
 /// What guards against nonsense is lifted where so large a part of the messages needs it: a tenth.
 const GOOD_SHARE: usize = 10;
-/// Whose zone it is nobody but a person knows.
-pub const SOME_ZONE: &str = "America/New_York";
-
 /// Flags, and what they would reach.
 #[derive(Debug, Clone)]
 pub struct Proposal {
@@ -63,7 +60,8 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     if let Some(found) = found {
         let proposed = Reading::of(&found, samples, now);
         if proposed.ticks > reading.ticks || search.tally(&found).other_kinds > 0 {
-            let notes = [notes::of_flags(&found, args), of_ticks(&found)].concat();
+            let is_by_key = search.is_by_key(&found.rules(ProvenanceNames::default()));
+            let notes = [notes::of_flags(&found, args, is_by_key), of_ticks(&found)].concat();
             advice.proposal = Some(Proposal { notes, args: found, reading: proposed });
         }
     }
@@ -189,8 +187,12 @@ impl<'s> Search<'s> {
         let is_current = args.flags() == self.args.flags();
         let found = outcomes(rules.clone(), &self.tried, self.now);
         let tally = Tally::of(&found, &self.tried);
-        let own = if self.is_chosen(self.args) { Own::default() } else { self.own(args, rules) };
+        let own = if self.is_chosen(self.args) { Own::default() } else { self.own(args, rules.clone()) };
         if !is_current && self.changes(&found, &own) {
+            return None;
+        }
+        let is_by_key = !is_current && self.is_by_key(&rules);
+        if is_by_key && !self.keys_may_be_symbols() {
             return None;
         }
         let is_anothers = args.preset.is_some() && !self.is_chosen(self.args) && !own.is_one;
@@ -206,7 +208,7 @@ impl<'s> Search<'s> {
             lost: Reverse(tally.lost_times + if own.is_one { 0 } else { tally.lost_volumes }),
             close: tally.close,
             with_volume: tally.with_volume,
-            cost: Reverse(cost(args, self.args)),
+            cost: Reverse(cost(args, self.args) + usize::from(is_by_key)),
         })
     }
 
@@ -260,8 +262,8 @@ struct Own {
 /// A flag counts once, and each member that was guessed at. By the record's time whatever the message says of its own is
 /// passed over: so it comes last.
 fn cost(args: &MessageArgs, before: &MessageArgs) -> usize {
-    let mapped = args.map.as_ref().map_or(0, |map| map.0.len().saturating_sub(1));
-    let passes_over = usize::from(args.timestamp_from != before.timestamp_from);
+    let mapped = args.map.as_ref().map_or(0, |map| map.paths.len().saturating_sub(1));
+    let passes_over = usize::from(args.sources().1 != before.sources().1);
     args.flags().len() + mapped + 2 * passes_over
 }
 
@@ -280,36 +282,49 @@ impl Search<'_> {
     }
 
     fn zones(&self, args: &MessageArgs) -> Vec<Choice> {
-        let is_open = args.timestamp_zone.is_none() && args.timestamp_from == TimestampFrom::Value;
+        let is_open = args.timestamp_zone.is_none() && args.sources().1 == TimestampFrom::Value;
         if is_open { vec![Choice::Zone] } else { Vec::new() }
     }
 
     /// Only of messages that have no time of their own, be it one that is not read.
     fn record_time(&self, args: &MessageArgs) -> Vec<Choice> {
         let has_time = self.tried.iter().any(|tried| tried.traits.time.is_some());
-        let is_open = args.timestamp_from == TimestampFrom::Value && !has_time;
+        let is_open = args.sources().1 == TimestampFrom::Value && !has_time;
         if is_open { vec![Choice::RecordTime] } else { Vec::new() }
     }
 
     /// A key is a symbol only where it comes again and again, or looks like one; a topic only where it is one of several.
     fn symbols(&self, args: &MessageArgs) -> Vec<Choice> {
-        if args.symbol_from != SymbolFrom::Value {
+        if matches!(args.sources().0, SymbolFrom::Key | SymbolFrom::Topic) {
             return Vec::new();
         }
-        let keys: HashSet<_> = self.samples.iter().filter_map(|sample| sample.key.as_deref()).collect();
         let topics: HashSet<_> = self.samples.iter().map(|sample| sample.topic.as_str()).collect();
-        let come_again = match self.samples.len() {
-            0..10 => keys.iter().all(|key| looks_like_a_symbol(key)),
-            all => keys.len() * 2 <= all,
-        };
         let mut choices = Vec::new();
-        if !keys.is_empty() && come_again {
+        if self.keys_may_be_symbols() {
             choices.push(Choice::Key);
         }
         if topics.len() > 1 {
             choices.push(Choice::Topic);
         }
         choices
+    }
+
+    fn keys_may_be_symbols(&self) -> bool {
+        let keys: HashSet<_> = self.samples.iter().filter_map(|sample| sample.key.as_deref()).collect();
+        let come_again = match self.samples.len() {
+            0..10 => keys.iter().all(|key| looks_like_a_symbol(key)),
+            all => keys.len() * 2 <= all,
+        };
+        !keys.is_empty() && come_again
+    }
+
+    /// Whether messages are ticks only because a preset takes the key for the symbol where they have none.
+    fn is_by_key(&self, rules: &Rules) -> bool {
+        let ticks = |symbol_from| {
+            let rules = Rules { symbol_from, ..rules.clone() };
+            Tally::of(&outcomes(rules, &self.tried, self.now), &self.tried).ticks
+        };
+        rules.symbol_from == SymbolFrom::ValueOrKey && ticks(SymbolFrom::Value) < ticks(SymbolFrom::ValueOrKey)
     }
 
     fn layouts(&self, args: &MessageArgs) -> Vec<Choice> {
@@ -477,6 +492,12 @@ mod tests {
             (r#"{"s":"A","p":1,"v":1,"t":1749218401123}"#, None, "--preset finnhub"),
             // Its `t` would be a time for another preset.
             (r#"{"e":"trade","s":"A","p":"1","q":"0.5","t":1499218401,"T":1749218401123}"#, None, "--preset binance"),
+            // No preset: whose zone it is is to be said.
+            (
+                r#"{"price":1,"time":"2025-06-06 10:00:00"}"#,
+                Some("A"),
+                "--symbol-from key --timestamp-zone America/New_York",
+            ),
             (r#"{"symbol":"CL","price":-37.63,"ts":1749218401}"#, None, "--allow-nonpositive-prices"),
             (
                 r#"{"symbol":"HSI","price":1,"date":"1986-12-31"}"#,
@@ -588,6 +609,18 @@ mod tests {
         ] {
             assert_eq!(flags(&[value]), Some((expected.to_owned(), 1)), "{value}");
         }
+    }
+
+    #[test]
+    fn what_doctor_cannot_see_of_the_archive_is_said() {
+        let notes = |value: &str, key: Option<&str>| {
+            let advice = advise(&MessageArgs::default(), &[sample(value, key)], NOW);
+            [advice.notes, advice.proposal.map(|proposal| proposal.notes).unwrap_or_default()].concat().join(" ")
+        };
+        assert!(notes(&format!("[{GOOD}]"), None).contains("only where Connect wraps them"));
+        let by_record = notes(r#"{"price":1}"#, Some("A"));
+        assert!(by_record.contains("archive holds keys") && by_record.contains("archive must hold it"), "{by_record}");
+        assert_eq!(notes(GOOD, None), "");
     }
 
     #[test]
@@ -710,6 +743,15 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_that_takes_the_key_for_a_symbol_says_so() {
+        let row = r#"{"timestamp":"2025-06-06 10:00:00","1. open":"1","2. high":"2","3. low":"1","4. close":"2","5. volume":"3"}"#;
+        let proposal = advise(&MessageArgs::default(), &[sample(row, Some("A"))], NOW).proposal.unwrap();
+        assert_eq!(command_line(&proposal.args), "--preset alpha-vantage");
+        assert!(proposal.notes.iter().any(|note| note.contains("record's key")), "{:?}", proposal.notes);
+        assert_eq!(proposed(&[sample(row, Some("order-1")), sample(row, Some(&"f".repeat(40)))]), None);
+    }
+
+    #[test]
     fn a_key_that_never_comes_again_is_no_symbol() {
         let with_keys = |key: fn(usize) -> String| -> Vec<Sample> {
             (0..20).map(|number| sample(r#"{"price":1,"ts":1749218401}"#, Some(&key(number)))).collect()
@@ -737,7 +779,9 @@ mod tests {
         let mut missed = Vec::new();
         for shape in shapes.filter(|shape| shape["tick"].is_string() && shape["flags"].is_array()) {
             let (value, key) = (shape["value"].as_str().unwrap(), shape["key"].as_str());
-            let flags = shape["flags"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap().to_owned());
+            // Of two ways to say the same the one with a flag for each thing.
+            let flags = shape["also"].as_array().or(shape["flags"].as_array());
+            let flags = flags.unwrap().iter().map(|flag| flag.as_str().unwrap().to_owned());
             let flags: Vec<String> = flags.collect();
             let of = |topic: &str| Sample { topic: topic.to_owned(), ..sample(value, key) };
             let samples = match shape["topic"].as_str() {

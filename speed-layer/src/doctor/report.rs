@@ -34,7 +34,12 @@ impl Report<'_> {
         let all = self.sampled.samples.len();
         match all {
             0 => writeln!(to, "There is no message to look at.")?,
-            _ => writeln!(to, "With the flags as they are, {} are ticks.", share(self.reading.ticks, all))?,
+            _ => writeln!(
+                to,
+                "With the flags as they are, {} are ticks{}.",
+                share(self.reading.ticks, all),
+                of_those_meant(self.reading, all)
+            )?,
         }
         self.write_reading(to)?;
         write_notes(to, &self.advice.notes)?;
@@ -133,7 +138,8 @@ fn write_ticks(to: &mut String, reading: &Reading) -> std::fmt::Result {
 
 fn write_proposal(to: &mut String, proposal: &Proposal, all: usize) -> std::fmt::Result {
     let flags = command_line(&proposal.args);
-    writeln!(to, "With these flags {} are:", share(proposal.reading.ticks, all))?;
+    let meant = of_those_meant(&proposal.reading, all);
+    writeln!(to, "With these flags {} are{meant}:", share(proposal.reading.ticks, all))?;
     writeln!(to, "  {flags}")?;
     write_ticks(to, &proposal.reading)?;
     write_notes(to, &proposal.notes)
@@ -192,6 +198,16 @@ fn share(part: usize, all: usize) -> String {
     format!("{part} of {all} messages ({}.{} %)", permille / 10, permille % 10)
 }
 
+/// What share of the messages are ticks that are not of other kinds than the flags take, where some are.
+fn of_those_meant(reading: &Reading, all: usize) -> String {
+    let meant = all - reading.other_kinds;
+    match reading.other_kinds {
+        0 => String::new(),
+        _ if meant == 0 => ", as all are of other kinds".to_owned(),
+        _ => format!(", leaving other kinds aside {}", share(reading.ticks, meant)),
+    }
+}
+
 /// A message, as far as it is shown.
 fn shown(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(&value[..value.len().min(4 * SHOWN)]);
@@ -216,6 +232,14 @@ mod tests {
     fn a_share_is_all_only_where_it_is() {
         assert_eq!(share(9_999, 10_000), "9999 of 10000 messages (99.9 %)");
         assert_eq!(share(3, 3), "3 of 3 messages (100.0 %)");
+    }
+
+    #[test]
+    fn messages_of_other_kinds_do_not_lessen_the_share() {
+        let of = |ticks, other_kinds| of_those_meant(&Reading { ticks, other_kinds, ..Reading::default() }, 10);
+        assert_eq!(of(6, 0), "");
+        assert_eq!(of(3, 6), ", leaving other kinds aside 3 of 4 messages (75.0 %)");
+        assert_eq!(of(0, 10), ", as all are of other kinds");
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Intake {
     pub(super) fn take_finding(&mut self, finding: Finding) -> Step {
         match finding {
             Finding::Members(members) => self.take_members(&members),
+            Finding::MembersRefused(why) => self.members_are_unknown(&why),
             Finding::Missing(topic) if self.is_of_letters(&topic) => self.note_topic_of_letters(false),
             Finding::Topic(identity, _) if self.is_of_letters(&identity.topic) => self.note_topic_of_letters(true),
             // To write is another right than to look.
@@ -190,7 +191,7 @@ impl Intake {
             return;
         }
         if self.absent.get(topic) != Some(&text) {
-            tracing::warn!("{text}");
+            tracing::warn!(topic, "{text}");
             self.absent.insert(topic.to_owned(), text);
         }
     }

@@ -28,7 +28,7 @@ impl Intake {
         for rebalance in std::mem::take(&mut reports.rebalances) {
             match rebalance {
                 Rebalance::Assign(partitions) => self.assigned(&partitions)?,
-                Rebalance::Revoke(partitions) => self.give_up(&partitions)?,
+                Rebalance::Revoke(partitions) => self.revoked(&partitions)?,
             }
         }
         if reports.connected.is_some() {
@@ -136,12 +136,12 @@ impl Intake {
             self.writers.locate(questions)?;
         }
         match self.assignment.ready(Instant::now()) {
-            Some((partitions, is_answer)) => self.take_up(&partitions, is_answer),
+            Some((partitions, is_answer)) => self.assign(&partitions, is_answer),
             None => Ok(()),
         }
     }
 
-    fn take_up(&mut self, partitions: &[(TopicPartition, i64)], is_answer: bool) -> Step {
+    fn assign(&mut self, partitions: &[(TopicPartition, i64)], is_answer: bool) -> Step {
         if !is_answer && !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
             // Such a client takes all partitions at once or none. The next session knows where all of them begin.
             return Err(rejoin("partitions came late, and the group's protocol takes them up only together".into()));
@@ -153,8 +153,8 @@ impl Intake {
                 .map_err(|error| rejoin(format!("beginning {at} at {next}: {error}")))?;
         }
         let text = partitions.iter().map(|(at, next)| format!("{at}@{next}")).collect::<Vec<_>>().join(" ");
-        tracing::info!("assigned partitions (with next offsets): {text}");
-        kafka::take_up(&self.consumer, &list).map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
+        tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");
+        kafka::assign(&self.consumer, &list).map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
         self.shared.health.group.set(true);
         Ok(())
     }
@@ -179,7 +179,7 @@ impl Intake {
         list.add_partition(&at.topic, at.partition);
         // A client that takes all partitions at once or none keeps it, and the next session begins anew.
         if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
-            kafka::release(&self.consumer, &list);
+            kafka::unassign(&self.consumer, &list);
         }
         self.assignment.event(at, Event::LetGo, Instant::now());
     }
@@ -223,7 +223,7 @@ impl Intake {
     /// Writes what was read of the partitions, if the stores are quick about it, and lets them go. Otherwise the offsets
     /// in PostgreSQL decide between this instance and the next. Lost are always all partitions, and another instance may
     /// have them already: then what was read is dropped.
-    fn give_up(&mut self, partitions: &TopicPartitionList) -> Step {
+    fn revoked(&mut self, partitions: &TopicPartitionList) -> Step {
         self.shared.metrics.rebalanced("revoked");
         let are_lost = self.consumer.assignment_lost();
         if are_lost {
@@ -232,15 +232,16 @@ impl Intake {
             self.dead_letters.iter_mut().for_each(kafka::DeadLetters::forget);
         } else {
             self.drain(REVOKE_TIMEOUT)?;
-            self.tell_kafka_now();
+            self.report_offsets();
         }
         let taken_up = self.assignment.revoke(partitions);
         for element in partitions.elements() {
             let at = TopicPartition { topic: element.topic().to_owned(), partition: element.partition() };
             self.shared.metrics.forget_lag(&at);
         }
-        tracing::info!("gave up partitions: {}", names(partitions));
-        kafka::release(&self.consumer, &taken_up);
+        let names = names(partitions);
+        tracing::info!(partitions = names, "gave up partitions: {names}");
+        kafka::unassign(&self.consumer, &taken_up);
         if are_lost {
             self.shared.health.group.set(false);
             if !self.assignment.is_empty() {

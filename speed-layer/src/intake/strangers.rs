@@ -2,17 +2,22 @@
 //! same `--group-id`. The group gives each of them a part of the partitions, which none of the others ever sees.
 
 use super::{Intake, Interrupt, Step};
-use crate::kafka::{self, Member};
+use crate::config::Config;
 use crate::presence::{Look, SILENT};
 use anyhow::anyhow;
 use service::Failure;
+use service::kafka::group::{Member, Untold, members};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// How long the coordinator may take to name the members.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// How long one may be there that died without a word: longer than its session (`session.timeout.ms`).
-const OUTLIVED: Duration = Duration::from_secs(20);
+/// How long a member counts as alive that died without a word, where it is not known better: this program's own session,
+/// and that which brokers give in groups of the newer protocol.
+const SESSION: Duration = Duration::from_secs(10);
+const NEWER_SESSION: Duration = Duration::from_secs(45);
+/// How much longer one may be there.
+const OUTLIVED: Duration = Duration::from_secs(10);
 /// How long a member may be without a mark: several looks, since a database that was away, or a standby that took over,
 /// gets the marks of its instances one by one.
 const UNMARKED: Duration = Duration::from_secs(30);
@@ -49,23 +54,47 @@ fn family(client_id: &str) -> &str {
 impl Intake {
     /// Before the group is joined: afterwards it would be in the middle of a rebalance, and say nothing.
     pub(super) fn make_sure_of_the_group(&mut self) -> Step {
-        let begun = Instant::now();
-        while let Ok(members) = kafka::members(&self.consumer, &self.shared.config.group_id, ANSWER_WITHIN) {
+        let (begun, outlived) = (Instant::now(), session(&self.shared.config) + OUTLIVED);
+        while let Some(members) = self.ask_for_members() {
             self.take_members(&members);
-            let is_rebalancing = !members.is_empty() && members.iter().all(|member| member.topics.is_empty());
+            let is_rebalancing = !members.is_empty() && members.iter().all(|member| member.partitions.is_empty());
             let is_early = is_rebalancing && begun.elapsed() < ANSWER_WITHIN;
             let is_first = !self.shared.health.group.has_held();
-            if is_first && let Some(why) = self.stranger.as_ref().filter(|_| begun.elapsed() >= OUTLIVED) {
+            if is_first && let Some(why) = self.stranger.as_ref().filter(|_| begun.elapsed() >= outlived) {
                 return Err(Interrupt::Failed(Failure::Configuration(anyhow!(why.clone()))));
             }
             let is_to_wait = is_early || is_first && (self.stranger.is_some() || self.is_in_doubt());
             if !is_to_wait || self.shared.stop.is_cancelled() {
-                return Ok(());
+                break;
             }
             std::thread::sleep(ASK_EVERY);
         }
-        // Nobody says who is in it; that is found out later.
         Ok(())
+    }
+
+    /// `None` where nobody says who is in the group: that is found out later, or never.
+    fn ask_for_members(&mut self) -> Option<Vec<Member>> {
+        let config = &self.shared.config;
+        match members(&self.consumer, &config.group_id, config.any_topic(), ANSWER_WITHIN) {
+            Ok(members) => Some(members),
+            Err(Untold::Unanswered(_)) => None,
+            Err(Untold::Refused(why)) => {
+                self.members_are_unknown(&why);
+                None
+            }
+        }
+    }
+
+    /// Said once: somebody else in the group would take messages in silence.
+    pub(super) fn members_are_unknown(&mut self, why: &str) {
+        if std::mem::replace(&mut self.are_members_refused, true) || self.shared.config.names_its_client() {
+            return;
+        }
+        let group = &self.shared.config.group_id;
+        tracing::warn!(
+            "Kafka does not tell who is in group \"{group}\" (--group-id): {why}; a member that writes into another \
+             database would take messages unseen; grant DESCRIBE on the group and its topics"
+        );
     }
 
     /// A member may yet be found to write somewhere else.
@@ -76,15 +105,15 @@ impl Intake {
     /// Who is in the group. One who has no business there is said once, and keeps this instance from being ready.
     pub(super) fn take_members(&mut self, members: &[Member]) {
         let config = &self.shared.config;
-        if config.kafka.iter().any(|(key, _)| key == "client.id") {
-            // Nobody can be told from anybody.
+        if config.names_its_client() {
             return;
         }
+        self.are_members_refused = false;
         let has_pattern = config.topics.iter().any(|topic| topic.starts_with('^'));
         let is_read = |topic: &str| {
             config.named_topics().any(|named| named == topic) || has_pattern && self.assignment.has_topic(topic)
         };
-        let topic_of = |member: &&Member| member.topics.iter().find(|topic| is_read(topic)).cloned();
+        let topic_of = |member: &&Member| member.topics().find(|topic| is_read(topic)).map(str::to_owned);
         let readers = members.iter().filter(|member| topic_of(member).is_some());
         let (relatives, others): (Vec<&Member>, Vec<&Member>) =
             readers.partition(|member| family(&member.client_id) == family(&self.client_id));
@@ -104,10 +133,19 @@ impl Intake {
             )
         });
         if let Some(why) = found.as_ref().filter(|_| self.stranger.is_none()) {
-            tracing::error!("{why}");
+            tracing::error!(group = config.group_id, "{why}");
         }
         self.stranger = found;
     }
+}
+
+/// How long the group takes a dead member for alive.
+fn session(config: &Config) -> Duration {
+    if config.has_newer_groups() {
+        return NEWER_SESSION;
+    }
+    let set = config.kafka_property("session.timeout.ms").and_then(|millis| millis.parse().ok());
+    set.map_or(SESSION, Duration::from_millis)
 }
 
 fn no_mark() -> String {
@@ -121,7 +159,7 @@ mod tests {
     use std::sync::Arc;
 
     fn member(client_id: &str) -> Member {
-        Member { client_id: client_id.into(), host: "/10.0.0.1".into(), topics: vec!["t".into()] }
+        Member { client_id: client_id.into(), host: "/10.0.0.1".into(), partitions: vec![("t".into(), 0)] }
     }
 
     fn look(at: Instant, awake: &[&str]) -> Look {

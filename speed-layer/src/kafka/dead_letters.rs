@@ -179,7 +179,7 @@ impl DeadLetters {
     }
 
     /// Sends a message, or an element of one, with the reason and its place as headers. Whether it arrives,
-    /// [`DeadLetters::settle`] says.
+    /// [`DeadLetters::await_delivery`] says.
     pub fn send(&mut self, message: &Message<'_>, index: u16, reject: &Reject) {
         let letter = Letter::of(message, index, reject);
         match self.queue(&letter) {
@@ -196,7 +196,7 @@ impl DeadLetters {
 
     /// Waits for a while for what was sent. Gives whether all of it is where it belongs: in the topic, or, where that
     /// refuses it, in the table alone.
-    pub fn settle(&mut self, wait: Duration) -> bool {
+    pub fn await_delivery(&mut self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
         loop {
             self.producer.poll(POLL.min(deadline.saturating_duration_since(Instant::now())));
@@ -360,18 +360,18 @@ mod tests {
         ]);
         let mut letters = DeadLetters::new(&config.unwrap(), &Counter::default()).unwrap().unwrap();
         send(&mut letters);
-        assert!(letters.settle(TIMEOUT));
+        assert!(letters.await_delivery(TIMEOUT));
 
         for round in 1..=MANY {
             let begun = Instant::now();
             broker.name_no_broker(true);
             while broker.answers_without_brokers() < round {
-                if letters.settle(POLL) {
+                if letters.await_delivery(POLL) {
                     send(&mut letters);
                 }
             }
             broker.name_no_broker(false);
-            assert!(letters.settle(3 * TIMEOUT), "{:?}", letters.trouble());
+            assert!(letters.await_delivery(3 * TIMEOUT), "{:?}", letters.trouble());
             // In some of them, mostly the first, the client is lost: then it is enough.
             if begun.elapsed() >= TIMEOUT / 2 {
                 break;

@@ -1,7 +1,7 @@
 //! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client of its own, so that
 //! a partition without a leader holds up no other, and the end of a session no answer.
 
-use super::members::{Member, members};
+use super::leaders::{self, Leaders};
 use super::readable::{first_readable, may_read};
 use crate::config::Config;
 use crate::handover::Watermarks;
@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use service::Failure;
 use service::kafka::Quiet;
+use service::kafka::group::{Member, Untold, members};
 use service::kafka::topic_id::{self, Description, NoDescription};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -21,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ASK_FOR_MEMBERS_EVERY: Duration = Duration::from_secs(10);
 /// How long the brokers may take for one answer; the question is asked again.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long they may leave open which cluster they are before a topic is taken without that: some never tell.
+const NAMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A client that has had no answer for this long is replaced: librdkafka's may forget every broker that it knew, and then
 /// connects to none of those that are there.
@@ -51,6 +54,8 @@ pub enum Finding {
     Topic(TopicIdentity, u64),
     /// Who is in the group, now and then.
     Members(Vec<Member>),
+    /// Who is in the group cannot be asked; in the client's words.
+    MembersRefused(String),
     /// The brokers know no topic of this name.
     Missing(String),
     /// The brokers do not tell this user about the topic of this name; in their words.
@@ -95,6 +100,7 @@ impl Inquiry {
             found,
             topics: BTreeMap::new(),
             partitions: VecDeque::new(),
+            leaders: Leaders::default(),
         };
         std::thread::Builder::new()
             .name("inquiry".into())
@@ -162,6 +168,31 @@ struct Asked {
     said: Option<TopicIdentity>,
     /// How often it was not there. A broker that has just started may know nothing yet.
     missing: u32,
+    /// Since when it has been there, and nobody has told of which cluster it is.
+    nameless: Option<Instant>,
+    is_nameless_said: bool,
+}
+
+impl Asked {
+    /// Whether it is to be asked again of which cluster it is. That nobody tells is said once.
+    fn waits_for_cluster(&mut self, found: &TopicIdentity) -> bool {
+        if !found.cluster_id.is_empty() {
+            self.nameless = None;
+            return false;
+        }
+        if self.nameless.get_or_insert_with(Instant::now).elapsed() < NAMED_WITHIN {
+            return true;
+        }
+        if !std::mem::replace(&mut self.is_nameless_said, true) {
+            tracing::warn!(
+                topic = found.topic.as_str(),
+                "the brokers do not tell which Kafka cluster they are: a topic \"{}\" of another one is not noticed \
+                 where it has no id of its own either",
+                found.topic
+            );
+        }
+        false
+    }
 }
 
 struct Asker {
@@ -173,6 +204,7 @@ struct Asker {
     found: Sender<Finding>,
     topics: BTreeMap<String, Asked>,
     partitions: VecDeque<TopicPartition>,
+    leaders: Leaders,
 }
 
 impl Asker {
@@ -273,9 +305,7 @@ impl Asker {
     }
 
     fn do_brokers_answer(&mut self) -> bool {
-        // Of one topic: a cluster may have thousands.
-        let topic = self.config.named_topics().next().unwrap_or("__consumer_offsets");
-        let is_answer = self.client.fetch_metadata(Some(topic), PATIENCE).is_ok();
+        let is_answer = self.client.fetch_metadata(Some(self.config.any_topic()), PATIENCE).is_ok();
         self.note_answer(is_answer);
         is_answer
     }
@@ -287,15 +317,16 @@ impl Asker {
     }
 
     fn look_at_members(&mut self) -> Option<Finding> {
-        let found = members(&self.client, &self.config.group_id, PATIENCE);
-        self.note_answer(found.is_ok());
+        let found = members(&self.client, &self.config.group_id, self.config.any_topic(), PATIENCE);
+        self.note_answer(!matches!(found, Err(Untold::Unanswered(_))));
         match found {
             Ok(members) => {
                 tracing::debug!("Kafka names {} members of the group", members.len());
                 Some(Finding::Members(members))
             }
-            Err(error) => {
-                tracing::debug!("Kafka names 0 members of the group: {error}");
+            Err(Untold::Refused(why)) => Some(Finding::MembersRefused(why)),
+            Err(Untold::Unanswered(why)) => {
+                tracing::debug!("Kafka names 0 members of the group: {why}");
                 None
             }
         }
@@ -334,7 +365,7 @@ impl Asker {
             }
         };
         let asked = self.topics.get_mut(topic)?;
-        if asked.said.as_ref() == Some(&identity) {
+        if asked.waits_for_cluster(&identity) || asked.said.as_ref() == Some(&identity) {
             return None;
         }
         asked.said = Some(identity.clone());
@@ -342,19 +373,112 @@ impl Asker {
     }
 
     fn is_led(&self, at: &TopicPartition) -> bool {
-        let asked = self.client.fetch_metadata(Some(&at.topic), PATIENCE);
-        asked.is_ok_and(|metadata| {
-            let topics = metadata.topics().iter().filter(|topic| topic.name() == at.topic);
-            topics.flat_map(|topic| topic.partitions()).any(|found| found.id() == at.partition && found.leader() >= 0)
-        })
+        leaders::ask(&self.client, &at.topic, PATIENCE).is_ok_and(|leaders| leaders.contains_key(&at.partition))
     }
 
+    /// Asked is the partition's leader. Where there is none, or one that does not answer, nobody waits for it but its own
+    /// partitions.
     fn measure(&mut self, partition: TopicPartition) -> Finding {
+        let leader = match self.leaders.of(&self.client, &partition, PATIENCE) {
+            Ok(leader) => leader,
+            Err(why) => return Finding::NotFound(partition, why),
+        };
+        let begun = Instant::now();
         let watermarks = self.client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE);
         self.note_answer(watermarks.is_ok());
         match watermarks {
             Ok((low, high)) => Finding::Partition(partition, Watermarks { low, high }),
-            Err(error) => Finding::NotFound(partition, error.to_string()),
+            Err(error) => {
+                // A refusal comes quickly, as while another is elected.
+                if begun.elapsed() >= PATIENCE / 2 {
+                    self.leaders.is_silent(leader);
+                }
+                Finding::NotFound(partition, error.to_string())
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::RDKafkaApiKey;
+
+    const WITHIN: Duration = Duration::from_secs(60);
+
+    fn inquiry(cluster: &MockCluster<'_, impl rdkafka::ClientContext>) -> Inquiry {
+        let flags = ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
+        let brokers = cluster.bootstrap_servers();
+        Inquiry::start(&Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap()).unwrap()
+    }
+
+    /// The first finding that is looked for, and how long that took.
+    fn find<T>(inquiry: &Inquiry, look: impl Fn(Finding) -> Option<T>) -> (T, Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < WITHIN {
+            if let Some(found) = inquiry.findings().find_map(&look) {
+                return (found, begun.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("nothing was found");
+    }
+
+    fn at(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "ticks".into(), partition }
+    }
+
+    #[test]
+    fn partitions_without_a_leader_hold_up_no_other() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 41, 1).unwrap();
+        (0..40).for_each(|partition| cluster.partition_leader("ticks", partition, None).unwrap());
+        let inquiry = inquiry(&cluster);
+        (0..=40).for_each(|partition| inquiry.about_partition(at(partition)));
+        let measured = |finding| match finding {
+            Finding::Partition(found, _) => Some(found),
+            _ => None,
+        };
+        let (found, took) = find(&inquiry, measured);
+        assert_eq!(found, at(40));
+        // One after the other they would take two minutes.
+        assert!(took < Duration::from_secs(20), "{took:?}");
+    }
+
+    #[test]
+    fn a_leader_that_does_not_answer_holds_up_the_partitions_of_others_once() {
+        let cluster = MockCluster::new(2).unwrap();
+        cluster.create_topic("ticks", 21, 1).unwrap();
+        (0..20).for_each(|partition| cluster.partition_leader("ticks", partition, Some(2)).unwrap());
+        cluster.partition_leader("ticks", 20, Some(1)).unwrap();
+        cluster.broker_down(2).unwrap();
+        let inquiry = inquiry(&cluster);
+        (0..=20).for_each(|partition| inquiry.about_partition(at(partition)));
+        let measured = |finding| match finding {
+            Finding::Partition(found, _) => Some(found),
+            _ => None,
+        };
+        let (found, took) = find(&inquiry, measured);
+        assert_eq!(found, at(20));
+        assert!(took < Duration::from_secs(20), "{took:?}");
+    }
+
+    #[test]
+    fn brokers_that_do_not_tell_their_cluster_are_asked_again_for_a_while() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 1, 1).unwrap();
+        // Such are the words of brokers of before Kafka 0.10.1.
+        cluster.apiversion(RDKafkaApiKey::Metadata, Some(0), Some(1)).unwrap();
+        let mut inquiry = inquiry(&cluster);
+        let number = inquiry.about_topic("ticks");
+        let described = |finding| match finding {
+            Finding::Topic(identity, number) => Some((identity, number)),
+            _ => None,
+        };
+        let ((identity, answers), took) = find(&inquiry, described);
+        assert_eq!((identity.cluster_id.as_str(), identity.partitions, answers), ("", 1, number));
+        assert!(took >= NAMED_WITHIN, "{took:?}");
     }
 }

@@ -3,7 +3,7 @@
 //! rdkafka hands out one message a call, which costs more than everything that is done with a tick: half of the
 //! process's time (docs/benchmarks.md). librdkafka can fill an array at once, but only from a queue of one's own. So
 //! the partitions' messages are forwarded to such a queue, while the consumer's own poll goes on serving rebalances,
-//! errors and statistics. This file is the only one that calls librdkafka directly.
+//! errors and statistics.
 #![allow(unsafe_code, reason = "librdkafka's batch call has no safe wrapper in rdkafka")]
 
 use super::Consumer;

@@ -95,9 +95,11 @@ fn read_at(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> 
     }
 }
 
-/// Whether the client could not make messages of what the broker sent.
+/// Whether the client could not make messages of what the broker sent: it is spoiled, or of a codec or a format that the
+/// client does not know (`NotImplemented`).
 pub fn is_damage_code(code: Code) -> bool {
-    matches!(code, Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::Underflow)
+    use Code::{BadCompression, BadMessage, InvalidMessage, NotImplemented, Underflow};
+    matches!(code, BadMessage | BadCompression | InvalidMessage | NotImplemented | Underflow)
 }
 
 fn is_damage(error: &KafkaError) -> bool {

@@ -1,3 +1,5 @@
+//! Each state of a partition, and each event in it.
+
 use super::*;
 
 const WATERMARKS: Watermarks = Watermarks { low: 3, high: 9 };

@@ -1,6 +1,7 @@
 //! Where the schema registry is.
 
 use super::Client;
+use super::login::{Login, Password};
 use anyhow::{Context as _, anyhow};
 use service::Failure;
 use service::cli::REGISTRY_HEADING;
@@ -75,28 +76,5 @@ impl RegistryArgs {
             None => Password::Text(std::env::var(PASSWORD).unwrap_or_default()),
         };
         Some(Login { user, password })
-    }
-}
-
-/// Who asks. It has no `Debug`.
-#[derive(Clone)]
-pub struct Login {
-    pub user: String,
-    pub password: Password,
-}
-
-#[derive(Clone)]
-pub enum Password {
-    Text(String),
-    File(SecretFile),
-}
-
-impl Password {
-    /// As it is now.
-    pub fn expose(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::File(file) => file.read_again().unwrap_or_else(|| file.expose().to_owned()),
-        }
     }
 }

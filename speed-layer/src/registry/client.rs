@@ -1,6 +1,6 @@
 //! [`Client`]: one question to the registry, and its answer. It waits for nobody: trying again is the caller's business.
 
-use super::args::Login;
+use super::login::{Login, Password};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use common::decode::{Reference, SchemaKind, SchemaText};
@@ -246,10 +246,7 @@ fn parse(text: &str) -> Result<(Url, Option<Login>), String> {
 
 fn login_of(url: &Url) -> Login {
     let decoded = |text: &str| percent_decoded(text);
-    Login {
-        user: decoded(url.username()),
-        password: super::args::Password::Text(decoded(url.password().unwrap_or_default())),
-    }
+    Login { user: decoded(url.username()), password: Password::Text(decoded(url.password().unwrap_or_default())) }
 }
 
 fn percent_decoded(text: &str) -> String {

@@ -3,8 +3,8 @@
 //! may be the last to hear of, fences, crashes, and connections that break before or after a commit. What decides in it
 //! is the real [`compare`].
 
+use super::offsets::Outcome;
 use super::offsets::{Stored, compare};
-use super::transaction::Outcome;
 use crate::batch::Ranges;
 use crate::source::SourcePartition;
 use stateright::{Checker, Model, Property};

@@ -2,7 +2,7 @@
 
 use super::limits::Limits;
 use super::statements;
-use super::transaction::{Outcome, Table, all_in};
+use super::table::{Table, all_in};
 use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
 use crate::handover::{Answer, Begin, Position, Question, Watermarks};
@@ -12,6 +12,17 @@ use service::pg;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What became of a batch.
+pub enum Outcome {
+    Written,
+    /// PostgreSQL reported no error, and took fewer rows than it was given. Nothing is written.
+    LeftOut(String),
+    /// The stored offsets show that an earlier try had committed.
+    WrittenBefore,
+    /// The stored offsets are not those from which the batch began.
+    Fenced(Moved),
+}
 
 /// Next offsets by partition.
 pub type Stored = BTreeMap<SourcePartition, i64>;

@@ -3,6 +3,7 @@
 use super::limits::Limits;
 use super::statements;
 use crate::config::{Config, OnGap};
+use crate::metrics::Metrics;
 use crate::source::{Source, SourceId, TopicIdentity};
 use anyhow::anyhow;
 use service::pg;
@@ -25,6 +26,8 @@ enum Relation {
     Known {
         source: SourceId,
         first_partitions: i32,
+        /// What the row lacks, where it was entered before that was known.
+        learned: Option<TopicIdentity>,
     },
     New,
     /// Another topic of this name was read before.
@@ -33,12 +36,10 @@ enum Relation {
     Taken(String),
 }
 
-/// How often a topic is looked up that others enter at the same time.
-const TRIES: u32 = 3;
-
 /// `known` are the sources of the topic's name, the newest first.
 fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation {
-    let same = known.iter().find(|known| known.identity.may_be(found));
+    let of_this_id = known.iter().find(|known| known.identity.has_ids_of(found));
+    let same = of_this_id.or_else(|| known.iter().find(|known| known.identity.may_be(found)));
     let Some(latest) = same.or(known.first()) else {
         return Relation::New;
     };
@@ -46,7 +47,11 @@ fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation 
         return Relation::Taken(latest.group_id.clone());
     }
     match same {
-        Some(same) => Relation::Known { source: same.source, first_partitions: same.first_partitions },
+        Some(same) => {
+            let whole = found.clone().filled_from(&same.identity);
+            let learned = Some(whole).filter(|whole| !same.identity.has_ids_of(whole));
+            Relation::Known { source: same.source, first_partitions: same.first_partitions, learned }
+        }
         None => Relation::Replaces(latest.source),
     }
 }
@@ -55,64 +60,70 @@ fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation 
 /// group reads it, or it took the place of another and `--on-gap stop` leaves that to a person.
 pub async fn identify(
     connection: &mut PgConnection,
-    config: &Config,
-    limits: &Limits,
+    (config, limits): (&Config, &Limits),
+    metrics: &Metrics,
     found: &TopicIdentity,
 ) -> sqlx::Result<Result<Source, anyhow::Error>> {
-    for _ in 0..TRIES {
-        if let Some(source) = try_identify(connection, config, limits, found).await? {
-            return Ok(source);
-        }
-    }
-    Err(sqlx::Error::RowNotFound)
-}
-
-/// `None` where another instance was quicker to enter it: it is known now, and only as what that one made of it.
-async fn try_identify(
-    connection: &mut PgConnection,
-    config: &Config,
-    limits: &Limits,
-    found: &TopicIdentity,
-) -> sqlx::Result<Option<Result<Source, anyhow::Error>>> {
     let mut transaction = limits.begin(connection).await?;
-    let known = read(&mut transaction, &found.topic).await?;
-    let (mut first_partitions, mut recorded) = (found.partitions, None);
-    let source = match relation(found, &config.group_id, &known) {
-        Relation::Known { source, first_partitions } => {
-            return Ok(Some(Ok(Source { id: source, topic: found.topic.clone(), first_partitions })));
-        }
-        Relation::Taken(group) => return Ok(Some(Err(taken(found, &group, &config.group_id)))),
-        Relation::New => {
-            if came_late(&mut transaction, config, found).await? {
-                first_partitions = 0;
+    let mut known = read(&mut transaction, &found.topic).await?;
+    let mut relation = relation(found, &config.group_id, &known);
+    if relation.is_to_be_written() {
+        // Another instance may be entering it, and may know less of it: then both would be a source.
+        pg::query(statements::LOCK_SOURCES).execute(&mut *transaction).await?;
+        known = read(&mut transaction, &found.topic).await?;
+        relation = self::relation(found, &config.group_id, &known);
+    }
+    let is = |id, first_partitions| Ok(Ok(Source { id, topic: found.topic.clone(), first_partitions }));
+    match relation {
+        Relation::Known { source, first_partitions, learned } => {
+            if let Some(whole) = learned {
+                learn(&mut transaction, source, &whole).await?;
             }
-            let found = TopicIdentity { partitions: first_partitions, ..found.clone() };
-            enter(&mut transaction, config, &found).await?
+            transaction.commit().await?;
+            is(source, first_partitions)
+        }
+        Relation::Taken(group) => {
+            transaction.rollback().await?;
+            Ok(Err(taken(found, &group, &config.group_id)))
+        }
+        Relation::New => {
+            let came_late = came_late(&mut transaction, config, found).await?;
+            let first_partitions = if came_late { 0 } else { found.partitions };
+            let source = enter(&mut transaction, config, found, first_partitions).await?;
+            transaction.commit().await?;
+            say_entered(found, source);
+            is(source, first_partitions)
         }
         Relation::Replaces(before) => {
             let why = replaced(found, known.iter().find(|known| known.source == before));
             if config.on_gap == OnGap::Stop {
-                return Ok(Some(Err(anyhow!(
+                transaction.rollback().await?;
+                return Ok(Err(anyhow!(
                     "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
-                ))));
+                )));
             }
-            record_end(&mut transaction, before, &why).await?;
+            let ends = record_end(&mut transaction, before, &why).await?;
             // --start latest is for what was there at the start: all of this one came later.
-            first_partitions = 0;
-            recorded = Some((before, why));
-            enter(&mut transaction, config, &TopicIdentity { partitions: 0, ..found.clone() }).await?
+            let source = enter(&mut transaction, config, found, 0).await?;
+            transaction.commit().await?;
+            metrics.gaps.inc_by(ends);
+            let topic = &found.topic;
+            tracing::warn!(topic, source = before, "{why}; recorded in kafka_gaps, reading it as a source of its own");
+            say_entered(found, source);
+            is(source, 0)
         }
-    };
-    transaction.commit().await?;
-    let Some(source) = source else {
-        return Ok(None);
-    };
-    let topic = &found.topic;
-    if let Some((before, why)) = recorded {
-        tracing::warn!(topic, source = before, "{why}; recorded in kafka_gaps, reading it as a source of its own");
     }
+}
+
+impl Relation {
+    fn is_to_be_written(&self) -> bool {
+        !matches!(self, Self::Known { learned: None, .. } | Self::Taken(_))
+    }
+}
+
+fn say_entered(found: &TopicIdentity, source: SourceId) {
+    let topic = &found.topic;
     tracing::info!(topic, source, "topic \"{topic}\" is source {source} in kafka_sources");
-    Ok(Some(Ok(Source { id: source, topic: found.topic.clone(), first_partitions })))
 }
 
 /// Whether `--start latest` was given before the topic was there, so that all of it came after the start: it was missing
@@ -161,26 +172,33 @@ async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<Kn
     Ok(known.collect())
 }
 
-/// `None` where it is there already.
 async fn enter(
     connection: &mut PgConnection,
     config: &Config,
     found: &TopicIdentity,
-) -> sqlx::Result<Option<SourceId>> {
+    first_partitions: i32,
+) -> sqlx::Result<SourceId> {
     pg::query_scalar(statements::ENTER_SOURCE)
         .bind(&config.group_id)
         .bind(&found.cluster_id)
         .bind(&found.topic)
         .bind(&found.topic_id)
-        .bind(found.partitions)
-        .fetch_optional(connection)
+        .bind(first_partitions)
+        .fetch_one(connection)
         .await
 }
 
-/// Whatever followed the stored offsets of the topic that is gone was not read, if anything did.
-async fn record_end(connection: &mut PgConnection, source: SourceId, why: &str) -> sqlx::Result<()> {
-    pg::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
+/// What the brokers did not tell when the source was entered.
+async fn learn(connection: &mut PgConnection, source: SourceId, whole: &TopicIdentity) -> sqlx::Result<()> {
+    let query = pg::query(statements::LEARN_SOURCE).bind(source).bind(&whole.cluster_id).bind(&whole.topic_id);
+    query.execute(connection).await?;
     Ok(())
+}
+
+/// Whatever followed the stored offsets of the topic that is gone was not read, if anything did. Gives how many there are.
+async fn record_end(connection: &mut PgConnection, source: SourceId, why: &str) -> sqlx::Result<u64> {
+    let done = pg::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
+    Ok(done.rows_affected())
 }
 
 fn taken(found: &TopicIdentity, group: &str, ours: &str) -> anyhow::Error {
@@ -231,7 +249,7 @@ mod tests {
     #[test]
     fn a_topic_is_known_by_its_id_and_not_by_its_name() {
         let sources = [known(2, "b"), known(1, "a")];
-        let is = |source| Relation::Known { source, first_partitions: 2 };
+        let is = |source| Relation::Known { source, first_partitions: 2, learned: None };
         assert_eq!(relation(&identity("c", "b"), "g", &sources), is(2));
         // A topic of another cluster, and then that of the first again.
         assert_eq!(relation(&identity("c", "a"), "g", &sources), is(1));
@@ -250,7 +268,24 @@ mod tests {
     #[test]
     fn the_newest_is_meant_where_the_brokers_tell_no_id() {
         let sources = [known(2, "b"), known(1, "a")];
-        let is = Relation::Known { source: 2, first_partitions: 2 };
+        let is = Relation::Known { source: 2, first_partitions: 2, learned: None };
         assert_eq!(relation(&identity("", ""), "g", &sources), is);
+    }
+
+    #[test]
+    fn what_was_entered_without_an_id_learns_it_once_and_is_no_second_source() {
+        let nameless = |source, topic_id: &str| Known { identity: identity("", topic_id), ..known(source, topic_id) };
+        let learned = |ids: Option<(&str, &str)>| Relation::Known {
+            source: 1,
+            first_partitions: 2,
+            learned: ids.map(|(cluster_id, topic_id)| identity(cluster_id, topic_id)),
+        };
+        assert_eq!(relation(&identity("c", "a"), "g", &[nameless(1, "a")]), learned(Some(("c", "a"))));
+        assert_eq!(relation(&identity("c", "a"), "g", &[nameless(1, "")]), learned(Some(("c", "a"))));
+        assert_eq!(relation(&identity("c", ""), "g", &[nameless(1, "a")]), learned(Some(("c", "a"))));
+        assert_eq!(relation(&identity("", "a"), "g", &[known(1, "a")]), learned(None));
+        assert_eq!(relation(&identity("c", "b"), "g", &[nameless(1, "a")]), Relation::Replaces(1));
+        // Where one has both ids, it is no other.
+        assert_eq!(relation(&identity("c", "a"), "g", &[nameless(2, "a"), known(1, "a")]), learned(None));
     }
 }

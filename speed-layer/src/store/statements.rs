@@ -70,8 +70,12 @@ pub const HAS_BEGUN: &str = "
 pub const ENTER_SOURCE: &str = "
     insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
     values ($1, $2, $3, $4, $5)
-    on conflict do nothing
     returning source";
+
+/// One instance at a time enters topics. Whoever may only read cannot take this lock.
+pub const LOCK_SOURCES: &str = "lock table kafka_sources in share row exclusive mode";
+
+pub const LEARN_SOURCE: &str = "update kafka_sources set cluster_id = $2, topic_id = $3 where source = $1";
 
 /// Where a source ends that another one has taken the place of.
 pub const RECORD_END: &str = "

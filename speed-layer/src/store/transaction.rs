@@ -1,7 +1,8 @@
 //! One batch, one transaction: ticks, bars, anomalies, rejects and offsets together, or nothing.
 
 use super::limits::{COMMIT, Limits};
-use super::offsets::Moved;
+use super::offsets::Outcome;
+use super::table::{Broken, Table, all_in};
 use super::{findings, offsets, statements};
 use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
 use crate::detection::Judging;
@@ -10,81 +11,6 @@ use service::pg;
 use service::pg::bars::Columns;
 use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
-
-/// The tables of a batch, each of which may be refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
-    RealtimeStock,
-    MinuteBars,
-    HourBars,
-    Detectors,
-    RejectedTicks,
-    KafkaGaps,
-    KafkaOffsets,
-}
-
-impl Table {
-    /// Whether what is refused may be one message's fault, which can be kept aside. What follows from all of them, a bar or
-    /// an offset, is refused for how the table is.
-    pub const fn is_of_messages(self) -> bool {
-        matches!(self, Self::RealtimeStock | Self::RejectedTicks)
-    }
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RealtimeStock => "realtime_stock",
-            Self::MinuteBars => "minute_bars",
-            Self::HourBars => "hour_bars",
-            Self::Detectors => "anomalies or detector_log",
-            Self::RejectedTicks => "rejected_ticks",
-            Self::KafkaGaps => "kafka_gaps",
-            Self::KafkaOffsets => "kafka_offsets",
-        }
-    }
-}
-
-/// What became of a batch.
-pub enum Outcome {
-    Written,
-    /// PostgreSQL reported no error, and took fewer rows than it was given. Nothing is written.
-    LeftOut(String),
-    /// The stored offsets show that an earlier try had committed.
-    WrittenBefore,
-    /// The stored offsets are not those from which the batch began.
-    Fenced(Moved),
-}
-
-/// Why the rows of a batch are not all in.
-pub(super) enum Broken {
-    Sql(sqlx::Error),
-    LeftOut(String),
-}
-
-impl From<sqlx::Error> for Broken {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<Broken> for sqlx::Error {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Sql(error) => error,
-            Broken::LeftOut(words) => Self::Protocol(words),
-        }
-    }
-}
-
-/// Fails where a table took fewer rows than it was given: a trigger or a rule that passes over rows raises no error.
-pub(super) fn all_in(table: Table, taken: u64, given: usize) -> Result<(), Broken> {
-    if taken == given as u64 {
-        return Ok(());
-    }
-    let name = table.name();
-    Err(Broken::LeftOut(format!(
-        "{name} took {taken} of {given} rows without an error: a trigger or a rule is in the way"
-    )))
-}
 
 /// Writes the batch unless another consumer has moved its partitions' offsets. `meanwhile` runs while PostgreSQL is busy
 /// with the rows that it was sent. `at`: the table that was written last.

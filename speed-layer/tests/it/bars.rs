@@ -1,3 +1,5 @@
+//! Bars equal an aggregate of the ticks.
+
 use crate::scene::{Scene, tick};
 use testing::Record;
 

@@ -1,3 +1,5 @@
+//! A compacted topic, whose offsets have holes.
+
 use crate::scene::{PATIENCE, Scene, tick};
 use rdkafka::Offset;
 use rdkafka::TopicPartitionList;

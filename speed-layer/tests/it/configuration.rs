@@ -1,3 +1,5 @@
+//! Settings that are wrong end the process with a sentence.
+
 use crate::scene::{PATIENCE, Scene};
 use std::time::Duration;
 use testing::Child;
@@ -34,6 +36,15 @@ async fn a_topic_that_kafka_cannot_have_is_a_wrong_flag() {
     assert!(line.contains("--topic a is there twice"), "{line}");
     let line = last_words(scene.start(&["--topic", "^(a"])).await;
     assert!(line.contains("^(a") && line.contains("regular expression"), "{line}");
+}
+
+#[tokio::test]
+async fn the_last_line_for_a_collector_has_the_exit_code_beside_the_sentence() {
+    let scene = Scene::new(1).await;
+    let line = last_words(scene.start(&["--log-format", "json", "--topic", "^(a"])).await;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((line["level"].as_str(), line["exit_code"].as_i64()), (Some("ERROR"), Some(2)), "{line}");
+    assert!(line["message"].as_str().unwrap().contains("regular expression"), "{line}");
 }
 
 #[tokio::test]

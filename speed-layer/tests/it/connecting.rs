@@ -60,6 +60,16 @@ async fn a_server_that_takes_no_writes_is_not_ready_though_no_tick_comes() {
 
 #[tokio::test]
 async fn a_password_that_is_changed_is_read_anew_from_its_file() {
+    change_password(10).await;
+}
+
+/// As an instance that has no partition, or a market that is closed.
+#[tokio::test]
+async fn so_it_is_by_an_instance_that_has_written_nothing_yet() {
+    change_password(0).await;
+}
+
+async fn change_password(ticks_before: i64) {
     let scene = Scene::new(1).await;
     let role = format!("{}_role", scene.database.name());
     let set = |password: &str| format!("alter role {role} password '{password}'");
@@ -77,8 +87,9 @@ async fn a_password_that_is_changed_is_read_anew_from_its_file() {
     let mut command = scene.command();
     command.env_remove("DATABASE_URL").args(["--database-url-file", &file]);
     let mut speed_layer = Child::spawn(command);
-    scene.send_ticks(1, 10).await;
+    scene.send_ticks(1, ticks_before).await;
     scene.wait_all_in().await;
+    wait_ready(&http_address(&speed_layer).await, 200).await;
 
     sqlx::raw_sql(AssertSqlSafe(set("second"))).execute(scene.database.pool()).await.unwrap();
     let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'");

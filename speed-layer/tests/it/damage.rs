@@ -66,3 +66,55 @@ async fn a_spoiled_batch_that_may_be_skipped_is_recorded_as_a_gap() {
     assert_eq!(metric(&address, "speed_layer_gaps_skipped_total"), Some(1));
     assert_eq!(speed_layer.stderr().iter().filter(|line| is_said(line)).count(), 1);
 }
+
+/// Batches with a checksum that is right: of one the compressed bytes are spoiled, of the other nobody knows the codec.
+async fn with_batches_that_nobody_can_unpack() -> (Scene, TestCluster) {
+    let mut cluster = TestCluster::start(&[1]).await;
+    let (brokers, zstd) = (cluster.brokers(), [("compression.type", "zstd")]);
+    let scene = Scene::with(TestTopic::placed_with(&brokers, &[&[1], &[2], &[2]], &zstd).await).await;
+    for (partition, batch) in [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)] {
+        let ticks = (0..10).map(|number| tick(batch * 10 + number));
+        scene.topic.produce(ticks.map(|tick| Record::new(partition, tick))).await;
+    }
+    cluster.stop_second().await;
+    // Behind 40 bytes of attributes, numbers and times stand the records.
+    cluster.remake(scene.topic.name(), 1, 10, |batch| batch[40..72].iter_mut().for_each(|byte| *byte ^= 0xff));
+    cluster.remake(scene.topic.name(), 2, 10, |batch| batch[1] |= 7);
+    cluster.start_second();
+    cluster.wait_leaders(scene.topic.name(), &[Some(1), Some(2), Some(2)]).await;
+    (scene, cluster)
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_unpacked_stops_its_own_partition_and_is_recorded_where_it_may_be_skipped() {
+    let _turn = crate::elections::TURN.lock().await;
+    let (scene, _cluster) = with_batches_that_nobody_can_unpack().await;
+    let mut stopped = scene.start(&[]);
+    let address = http_address(&stopped).await;
+    for (partition, why) in [(1, "codec 0x4"), (2, "codec 0x7")] {
+        let words = format!("{}/{partition}: the messages from offset 10 on cannot be read", scene.topic.name());
+        let line = stopped.wait_stderr(&words, PATIENCE).await;
+        assert!(line.contains(why) && line.contains("--on-gap skip"), "{line}");
+    }
+    scene.topic.produce((0..5).map(|number| Record::new(0, tick(number)))).await;
+    let written = |count| {
+        let scene = &scene;
+        eventually("what can be read", PATIENCE, move || async move {
+            scene.count("select count(*) from realtime_stock").await == count
+        })
+    };
+    written(25).await;
+    wait_ready(&address, 503).await;
+    assert!(metric(&address, "speed_layer_damaged_batches_total").is_some_and(|count| count >= 2));
+    stopped.sigterm();
+    stopped.wait_exit(PATIENCE).await;
+
+    let _skipping = scene.start(&["--on-gap", "skip"]);
+    written(45).await;
+    let gaps: Vec<(i32, i64, i64)> =
+        sqlx::query_as("select partition, from_offset, to_offset from kafka_gaps order by partition")
+            .fetch_all(scene.database.pool())
+            .await
+            .unwrap();
+    assert_eq!(gaps, [(1, 10, 20), (2, 10, 20)]);
+}

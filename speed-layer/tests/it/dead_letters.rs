@@ -1,3 +1,5 @@
+//! The topic of rejected messages, also where it takes none.
+
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};

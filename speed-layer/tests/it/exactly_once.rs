@@ -1,3 +1,5 @@
+//! Each tick once, whatever becomes of the instances.
+
 use crate::scene::{Fate, PATIENCE, Scene, tick};
 use std::time::Duration;
 use testing::{Record, eventually};

@@ -1,3 +1,5 @@
+//! A database that becomes an older state of itself.
+
 use crate::outages::{postgres_proxy, server, through};
 use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
 use testing::{Child, Record, TcpProxy, eventually};

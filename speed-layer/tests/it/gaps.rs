@@ -1,3 +1,5 @@
+//! Offsets that Kafka no longer has.
+
 use crate::refused::{NO_MORE_TRIGGER, passing_over};
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};

@@ -1,6 +1,6 @@
 //! Topics that are not what they were, or not the only one.
 
-use crate::scene::{Fate, PATIENCE, Scene, http_address, tick, wait_ready};
+use crate::scene::{Fate, PATIENCE, Scene, http_address, metric, tick, wait_ready};
 use testing::{Child, Record, TestTopic, eventually};
 
 /// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old offset is in its range.
@@ -31,13 +31,15 @@ async fn a_topic_that_was_made_anew_ends_the_process_with_a_sentence_by_default(
 #[tokio::test]
 async fn a_topic_that_was_made_anew_is_read_whole_as_another_source_where_that_is_wanted() {
     let scene = with_a_topic_made_anew().await;
-    let _speed_layer = scene.start(&["--on-gap", "skip"]);
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
     eventually("all of the new topic", PATIENCE, || async {
         scene.count("select count(*) from realtime_stock where source = 2").await == 15
     })
     .await;
     assert_eq!(scene.count("select count(*) from realtime_stock where source = 1").await, 10);
     assert_eq!(scene.count("select from_offset from kafka_gaps where source = 1").await, 10);
+    let address = http_address(&speed_layer).await;
+    assert_eq!(metric(&address, "speed_layer_gaps_skipped_total"), Some(1));
 }
 
 #[tokio::test]
@@ -56,6 +58,57 @@ async fn broken_messages_of_a_topic_made_anew_stand_beside_those_of_the_old_one(
         rejected == 2 && scene.count("select count(*) from realtime_stock").await == 3
     })
     .await;
+}
+
+/// As if the brokers had told less when the topic was first seen.
+const FORGET_IDS: &str = "update kafka_sources set cluster_id = '', topic_id = ''";
+const WITH_IDS: &str = "select count(*) from kafka_sources where cluster_id <> '' and topic_id <> ''";
+
+#[tokio::test]
+async fn a_topic_that_was_entered_without_its_ids_learns_them_and_is_told_apart_from_then_on() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    for forget in ["update kafka_sources set cluster_id = ''", FORGET_IDS] {
+        let mut speed_layer = scene.start(&[]);
+        scene.wait_all_in().await;
+        speed_layer.sigterm();
+        speed_layer.wait_exit(PATIENCE).await;
+        sqlx::raw_sql(forget).execute(scene.database.pool()).await.unwrap();
+    }
+    let mut speed_layer = scene.start(&[]);
+    eventually("the ids", PATIENCE, || async { scene.count(WITH_IDS).await == 1 }).await;
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from kafka_sources").await, 1);
+    scene.assert_each_once().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    scene.topic.make_anew(1).await;
+    let mut speed_layer = scene.start(&[]);
+    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
+    assert!(speed_layer.stderr().last().unwrap().contains("was made anew"));
+}
+
+#[tokio::test]
+async fn of_two_instances_that_enter_a_topic_at_once_one_of_which_knows_no_id_none_makes_a_second_source() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut migrating = scene.start(&["--migrations", "only"]);
+    assert!(migrating.wait_exit(PATIENCE).await.success());
+    // Another one is at it.
+    let mut entering = scene.database.pool().begin().await.unwrap();
+    let enter =
+        "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ($1, '', $2, '', 1)";
+    let query = sqlx::query(enter).bind(scene.group()).bind(scene.topic.name());
+    query.execute(&mut *entering).await.unwrap();
+    let _speed_layer = scene.start(&[]);
+    let waiting = "select count(*) from pg_locks where relation = 'kafka_sources'::regclass and not granted";
+    eventually("the speed layer to wait for it", PATIENCE, || async { scene.count(waiting).await == 1 }).await;
+    entering.commit().await.unwrap();
+    scene.wait_all_in().await;
+    assert_eq!(scene.count("select count(*) from kafka_sources").await, 1);
+    assert_eq!(scene.count(WITH_IDS).await, 1);
+    scene.assert_each_once().await;
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Messages of megabytes.
+
 use crate::scene::{Scene, tick};
 use sha2::{Digest, Sha256};
 use testing::Record;

@@ -1,3 +1,5 @@
+//! PostgreSQL or Kafka is away, full or locked.
+
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -264,6 +266,8 @@ async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
     let address = http_address(&speed_layer).await;
     scene.send_ticks(1, 100).await;
     scene.wait_all_in().await;
+    // Else it may not be ready yet for another reason: Kafka's client tells only after a second that it is connected.
+    wait_ready(&address, 200).await;
     let mut altering = scene.database.connection().await;
     sqlx::raw_sql("begin; alter table minute_bars add column note text").execute(&mut altering).await.unwrap();
     scene.send_ticks(1, 100).await;

@@ -4,8 +4,8 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use testing::{
-    Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden, eventually, framed,
-    stack,
+    Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden, avro_bytes,
+    avro_long, eventually, framed, stack,
 };
 
 const TRADE: &str = r#"{"type":"record","name":"Trade","namespace":"test","fields":[
@@ -18,27 +18,11 @@ const TRADE: &str = r#"{"type":"record","name":"Trade","namespace":"test","field
 /// 2025-06-06T14:00:01.123456Z
 const AT: i64 = 1_749_218_401_123_456;
 
-/// A number as Avro writes it.
-fn long(number: i64) -> Vec<u8> {
-    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
-    let mut bytes = Vec::new();
-    while rest >= 0x80 {
-        bytes.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    bytes.push(rest as u8);
-    bytes
-}
-
-fn sized(bytes: &[u8]) -> Vec<u8> {
-    [long(bytes.len() as i64), bytes.to_vec()].concat()
-}
-
 /// A [`TRADE`] of 201.5 and `number` * 0.0001.
 fn trade(schema: u32, symbol: &str, number: i64) -> Vec<u8> {
     let price = (2_015_000 + number).to_be_bytes();
-    let size = if number % 2 == 0 { vec![0] } else { [long(1), long(number)].concat() };
-    let body = [long(1), sized(symbol.as_bytes()), sized(&price), size, long(AT + number)].concat();
+    let size = if number % 2 == 0 { vec![0] } else { [avro_long(1), avro_long(number)].concat() };
+    let body = [avro_long(1), avro_bytes(symbol.as_bytes()), avro_bytes(&price), size, avro_long(AT + number)].concat();
     framed(schema, &body)
 }
 
@@ -103,9 +87,9 @@ async fn several_ticks_of_an_avro_message_and_schemas_that_refer_to_others() {
         {"name":"data","type":{"type":"array","items":"test.One"}}]}"#;
     let references = serde_json::json!([{"name": "test.One", "subject": "one", "version": 1}]);
     let schema = registry.register("all", serde_json::json!({"schema": all, "references": references})).await;
-    let item = |price: f64, number| [price.to_le_bytes().to_vec(), long(number)].concat();
-    let items = [long(3), item(150.72, 7), item(0.1, 0), item(f64::NAN, 1), long(0)].concat();
-    let body = [sized(b"AAPL"), long(AT / 1000), items].concat();
+    let item = |price: f64, number| [price.to_le_bytes().to_vec(), avro_long(number)].concat();
+    let items = [avro_long(3), item(150.72, 7), item(0.1, 0), item(f64::NAN, 1), avro_long(0)].concat();
+    let body = [avro_bytes(b"AAPL"), avro_long(AT / 1000), items].concat();
     scene.topic.produce([Record::new(0, framed(schema, &body))]).await;
     let flags = ["--each", "data", "--map", "symbol=sym,price=p,volume=n", "--schema-registry", &registry.url()];
     let _speed_layer = scene.start(&flags);

@@ -1,3 +1,5 @@
+//! Days that are old are dropped, and those that are over indexed.
+
 use crate::scene::{PATIENCE, Scene, tick};
 use testing::{Record, eventually};
 

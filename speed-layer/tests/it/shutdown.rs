@@ -1,3 +1,5 @@
+//! How it ends, and what it says of itself meanwhile.
+
 use crate::scene::{PATIENCE, Scene, get, http_address, lag_series, metric, tick};
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -7,21 +7,33 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::time::Duration;
 use testing::{Child, TestCluster, TestDatabase, TestPostgres, TestTopic, eventually};
 
+/// Who shares out the partitions of a group.
+const PROTOCOLS: [&str; 2] = ["classic", "consumer"];
+
 fn start_with_group(scene: &Scene, group: &str, database: &str) -> Child {
-    let mut command = scene.command();
-    command.env("DATABASE_URL", database).args(["--group-id", group]);
+    start_by("classic", scene, group, database)
+}
+
+fn start_by(protocol: &str, scene: &Scene, group: &str, database: &str) -> Child {
+    let (mut command, protocol) = (scene.command(), format!("group.protocol={protocol}"));
+    command.env("DATABASE_URL", database).args(["--group-id", group, "--kafka-property", &protocol]);
     Child::spawn(command)
 }
 
 #[tokio::test]
 async fn an_instance_with_another_database_is_refused_by_the_group_unless_the_first_one_is_gone() {
+    let refused = PROTOCOLS.map(refuse_another_database);
+    futures::future::join_all(refused).await;
+}
+
+async fn refuse_another_database(protocol: &str) {
     let (scene, other) = (Scene::new(2).await, TestDatabase::create().await);
     let group = scene.database.name();
-    let first = start_with_group(&scene, group, scene.database.url());
+    let first = start_by(protocol, &scene, group, scene.database.url());
     let address = http_address(&first).await;
     wait_ready(&address, 200).await;
-    let mut second = start_with_group(&scene, group, other.url());
-    assert_eq!(second.wait_exit(PATIENCE).await.code(), Some(2));
+    let mut second = start_by(protocol, &scene, group, other.url());
+    assert_eq!(second.wait_exit(PATIENCE).await.code(), Some(2), "{protocol}");
     let said = second.stderr().last().cloned().unwrap();
     assert!(said.contains(group) && said.contains("a group of its own"), "{said}");
     scene.send_ticks(2, 100).await;
@@ -30,21 +42,37 @@ async fn an_instance_with_another_database_is_refused_by_the_group_unless_the_fi
 
     // Kafka takes a while to notice.
     first.sigkill();
-    let second = start_with_group(&scene, group, other.url());
+    let second = start_by(protocol, &scene, group, other.url());
     second.wait_stderr("assigned partitions", PATIENCE).await;
 }
 
 #[tokio::test]
 async fn another_program_that_takes_a_part_of_the_partitions_is_named_as_long_as_it_does() {
+    futures::future::join_all(PROTOCOLS.map(name_another_program)).await;
+}
+
+async fn name_another_program(protocol: &str) {
+    let scene = Scene::new(2).await;
+    let group = scene.database.name();
+    let speed_layer = start_by(protocol, &scene, group, scene.database.url());
+    let address = http_address(&speed_layer).await;
+    wait_ready(&address, 200).await;
+    let thief = steal_by(protocol, &scene, group);
+    wait_named(&thief, &address).await;
+    drop(thief);
+    wait_ready(&address, 200).await;
+}
+
+/// As on the way from one protocol to the other: brokers let both be in one group.
+#[tokio::test]
+async fn another_program_of_the_other_protocol_is_named_as_well() {
     let scene = Scene::new(2).await;
     let group = scene.database.name();
     let speed_layer = start_with_group(&scene, group, scene.database.url());
     let address = http_address(&speed_layer).await;
     wait_ready(&address, 200).await;
-    let thief = steal(&scene, group);
+    let thief = steal_by("consumer", &scene, group);
     wait_named(&thief, &address).await;
-    drop(thief);
-    wait_ready(&address, 200).await;
 }
 
 #[tokio::test]
@@ -121,13 +149,20 @@ async fn an_instance_that_starts_on_an_older_copy_of_the_whole_server_is_refused
 
 /// Another program that joins the group.
 fn steal(scene: &Scene, group: &str) -> BaseConsumer {
-    let thief: BaseConsumer = ClientConfig::new()
+    steal_by("classic", scene, group)
+}
+
+fn steal_by(protocol: &str, scene: &Scene, group: &str) -> BaseConsumer {
+    let mut settings = ClientConfig::new();
+    settings
         .set("bootstrap.servers", scene.topic.brokers())
         .set("group.id", group)
         .set("client.id", "thief")
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .create()
-        .unwrap();
+        .set("group.protocol", protocol);
+    if protocol == "classic" {
+        settings.set("partition.assignment.strategy", "cooperative-sticky");
+    }
+    let thief: BaseConsumer = settings.create().unwrap();
     thief.subscribe(&[scene.topic.name()]).unwrap();
     thief
 }

@@ -1,3 +1,5 @@
+//! Transactions of producers: committed, aborted, and left open.
+
 use crate::scene::{PATIENCE, Scene, http_address, lag_series, metric, tick};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;

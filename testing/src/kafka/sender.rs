@@ -1,3 +1,5 @@
+//! [`Sender`]: messages that are sent and acknowledged, with a queue that is bounded.
+
 #![allow(unsafe_code, reason = "rd_kafka_brokers_add has no safe wrapper in rdkafka")]
 
 use std::ffi::CString;

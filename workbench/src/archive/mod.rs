@@ -51,7 +51,7 @@ pub struct ArchiveArgs {
 
 /// What a run did.
 #[derive(Debug, Default, Serialize)]
-pub struct Totals {
+pub struct Archived {
     pub lines: u64,
     pub dead_letters: u64,
     pub ignored: u64,

@@ -16,7 +16,7 @@ use super::convert::{Converted, Position, convert};
 use super::objects::{Naming, OpenObjects};
 use super::subscription::{Change, Subscription, subscribe};
 use super::upload::Uploader;
-use super::{ArchiveArgs, Totals};
+use super::{ArchiveArgs, Archived};
 use testing::kafka::{Outgoing, Sender};
 
 /// How long the brokers may be away at the start.
@@ -29,7 +29,7 @@ const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// Brokers, topic or store that are not there, and stay away.
-pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Result<Totals> {
+pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Result<Archived> {
     let waiting = args.kafka.await_topic(BROKER_PATIENCE);
     let partitions = shutdown.run_until_cancelled(waiting).await.context("stopped while waiting for Kafka")??;
     let (consumer, changes) = subscribe(args)?;
@@ -62,7 +62,7 @@ struct Sink {
     /// How many partitions the topic has.
     partition_count: usize,
     partitions: BTreeMap<i32, Partition>,
-    totals: Totals,
+    totals: Archived,
 }
 
 struct Partition {
@@ -91,7 +91,7 @@ impl Sink {
             dead_letters: dead_letters.transpose()?,
             partition_count,
             partitions: BTreeMap::new(),
-            totals: Totals::default(),
+            totals: Archived::default(),
         })
     }
 

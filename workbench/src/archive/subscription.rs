@@ -1,3 +1,5 @@
+//! The archiver's membership in its consumer group.
+
 use std::sync::Arc;
 
 use anyhow::Context;

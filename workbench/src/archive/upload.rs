@@ -1,3 +1,5 @@
+//! Objects on their way into the store.
+
 use std::io::Write;
 use std::time::Duration;
 

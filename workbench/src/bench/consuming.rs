@@ -1,7 +1,7 @@
 //! What reading the topic costs by itself: the yardstick for the speed layer's CPU seconds.
 
+use super::backlog::Backlog;
 use super::process::cpu_seconds;
-use super::speed::Backlog;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use rdkafka::Offset;
@@ -52,7 +52,7 @@ fn read_all(consumer: &kafka::Consumer, topic: &str, messages: u64) -> anyhow::R
                     queue.forward(consumer, topic, id);
                 }
                 partitions.set_all_offsets(Offset::Beginning)?;
-                kafka::take_up(consumer, &partitions)?;
+                kafka::assign(consumer, &partitions)?;
             }
         }
         queue.drain(WAIT, AT_ONCE, |polled| count += u64::from(matches!(polled, Polled::Message(_))));

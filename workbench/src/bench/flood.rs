@@ -1,6 +1,7 @@
 //! `bench flood`: what a topic full of broken messages does to the rate.
 
-use super::speed::{Backlog, drain};
+use super::backlog::Backlog;
+use super::speed::drain;
 use super::{median, rounded, rows};
 use crate::simulate::Shape;
 use serde_json::json;

@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::findings::Findings;
 use super::ground::{Ground, link};
 use super::instances::{Instance, Setup};
+use super::manner::Manner;
 use super::plan::Planned;
 use crate::prove::ProveArgs;
 use testing::kafka::{KafkaArgs, Quiet};
@@ -99,7 +100,7 @@ impl std::ops::AddAssign for Tally {
 
 impl Beside {
     /// Before anything fails. The second broker is there only where one of the faults needs it.
-    pub async fn lay(args: &ProveArgs, faults: &[Fault], logs: &Path) -> anyhow::Result<Self> {
+    pub async fn lay(args: &ProveArgs, faults: &[Fault], manner: &Manner, logs: &Path) -> anyhow::Result<Self> {
         let brokers = &args.kafka.brokers;
         let letters = TestTopic::with_settings(1, &[("max.message.bytes", LETTER_BYTES)]).await;
         let broker = if faults.contains(&Fault::Leaderless) { Some(second_broker(&args.kafka).await?) } else { None };
@@ -115,6 +116,7 @@ impl Beside {
                 kafka_brokers: brokers.clone(),
                 topic: topics.each_ref().map(TestTopic::name).join(","),
                 group_id: "beside".to_owned(),
+                protocol: manner.protocol_beside,
                 flags: timeout.into_iter().chain([letters.name()]).map(str::to_owned).collect(),
                 logs: logs.to_owned(),
             })
@@ -138,6 +140,10 @@ impl Beside {
 
     pub fn look_after(&mut self, findings: &Findings) -> anyhow::Result<()> {
         self.instances.iter_mut().try_for_each(|instance| instance.look_after(findings))
+    }
+
+    pub fn look_for_strangers(&self, findings: &Findings) {
+        self.instances.iter().for_each(|instance| instance.look_for_strangers(findings));
     }
 
     /// How often one of its speed layers was refused.

@@ -96,7 +96,7 @@ impl Fault {
     /// The shortest and the longest time that it lasts, in seconds.
     pub fn seconds(self) -> Range<f64> {
         match self {
-            // The group's session times out after six seconds.
+            // The group's session times out after six seconds, or after ten by the newer protocol.
             Self::InstanceFreeze => 1.0..14.0,
             Self::Zombie => 7.0..14.0,
             Self::InstanceKill | Self::ArchiverKill => 0.1..4.0,

@@ -1,3 +1,5 @@
+//! [`Findings`]: what else was wrong in a run of faults.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 

@@ -15,6 +15,7 @@ use super::findings::Findings;
 use super::instances::{self, ALWAYS, Instance, MOST, Setup};
 use super::lakeside::Lakeside;
 use super::load::Skew;
+use super::manner::Manner;
 use super::services::StackArgs;
 use crate::prove::ProveArgs;
 use testing::{TcpProxy, stack};
@@ -42,15 +43,25 @@ pub struct Ground {
     pub beside: Option<Mutex<Beside>>,
     pub lakeside: Option<Mutex<Lakeside>>,
     pub findings: Arc<Findings>,
+    /// Where the programs' logs are.
+    pub logs: PathBuf,
+}
+
+/// What a run needs beside the services.
+pub struct Wanted<'a> {
+    pub manner: &'a Manner,
+    pub beside: Option<Beside>,
+    /// A fault is planned for it.
+    pub has_lake: bool,
 }
 
 impl Ground {
-    /// Starts the links and the programs. Logs go to `logs`. `has_lake`: a fault is planned for it.
+    /// Starts the links and the programs. Logs go to `logs`.
     pub async fn lay(
         args: &ProveArgs,
         services: &StackArgs,
         logs: &Path,
-        (beside, has_lake): (Option<Beside>, bool),
+        Wanted { manner, beside, has_lake }: Wanted<'_>,
     ) -> anyhow::Result<Self> {
         let (kafka_listen, kafka_target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
         let kafka_link = TcpProxy::listen(&kafka_listen, &kafka_target).await;
@@ -62,10 +73,16 @@ impl Ground {
             postgres_links.push(Mutex::new(proxy));
             let is_linked = KAFKA_LINKED.contains(&number);
             let kafka_brokers = if is_linked { kafka_listen.clone() } else { args.kafka.brokers.clone() };
-            let (topic, group_id) = (args.kafka.topic.clone(), args.group_id.clone());
-            let (name, logs) = (format!("speed-layer-{number}"), logs.to_owned());
-            let setup = Setup { name, database_url, kafka_brokers, topic, group_id, flags: Vec::new(), logs };
-            instances.push(Mutex::new(Instance::new(setup)));
+            instances.push(Mutex::new(Instance::new(Setup {
+                name: instances::name(number),
+                database_url,
+                kafka_brokers,
+                topic: args.kafka.topic.clone(),
+                group_id: args.group_id.clone(),
+                protocol: manner.protocol,
+                flags: vec!["--writers".to_owned(), manner.writers[number].to_string()],
+                logs: logs.to_owned(),
+            })));
         }
         let (proxy, database_url) = link(args.database.url()).await?;
         postgres_links.push(Mutex::new(proxy));
@@ -95,6 +112,7 @@ impl Ground {
             beside: beside.map(Mutex::new),
             lakeside: lakeside.map(Mutex::new),
             findings,
+            logs: logs.to_owned(),
         };
         for instance in &ground.instances[..instances::ALWAYS] {
             instance.lock().await.start()?;
@@ -149,6 +167,16 @@ impl Ground {
         match &self.beside {
             Some(beside) => fences + beside.lock().await.fences(),
             None => fences,
+        }
+    }
+
+    /// All instances of a group write into its database: one that is called a stranger is called so by mistake.
+    pub async fn look_for_strangers(&self) {
+        for instance in &self.instances {
+            instance.lock().await.look_for_strangers(&self.findings);
+        }
+        if let Some(beside) = &self.beside {
+            beside.lock().await.look_for_strangers(&self.findings);
         }
     }
 

@@ -1,12 +1,13 @@
 //! The speed layers: up to four, of which two run all the time, and two more beside them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::findings::Findings;
+use super::manner::Protocol;
 use crate::process::{self, Process};
 
 /// Run all the time.
@@ -23,8 +24,26 @@ pub struct Setup {
     pub kafka_brokers: String,
     pub topic: String,
     pub group_id: String,
+    pub protocol: Protocol,
     pub flags: Vec<String>,
     pub logs: PathBuf,
+}
+
+/// What a speed layer of the main topic is called here.
+pub fn name(number: usize) -> String {
+    format!("speed-layer-{number}")
+}
+
+/// Which of the speed layers of the main topic has told that its group knows it by this name.
+pub fn number_of(client: &str, logs: &Path) -> Option<usize> {
+    let says = format!("this instance is client \"{client}\"");
+    (0..MOST).find(|number| text(logs, &name(*number)).contains(&says))
+}
+
+/// What a speed layer has said so far.
+fn text(logs: &Path, name: &str) -> String {
+    let text = std::fs::read(logs.join(format!("{name}.log"))).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// A place for one speed layer.
@@ -38,7 +57,6 @@ impl Instance {
         Self { setup, running: None }
     }
 
-    /// As its group knows it, too.
     pub fn name(&self) -> &str {
         &self.setup.name
     }
@@ -55,7 +73,7 @@ impl Instance {
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        let Setup { name, database_url, kafka_brokers, topic, group_id, flags, .. } = &self.setup;
+        let Setup { database_url, kafka_brokers, topic, group_id, protocol, flags, .. } = &self.setup;
         let mut command = process::command("speed-layer")?;
         command
             .args(flags)
@@ -64,8 +82,7 @@ impl Instance {
             .env("KAFKA_TOPIC", topic)
             .env("KAFKA_GROUP_ID", group_id)
             .env("HTTP_ADDR", "127.0.0.1:0")
-            // The shortest that brokers allow, so that a frozen instance is often taken for dead.
-            .env("KAFKA_PROPERTIES", format!("session.timeout.ms=6000;client.id={name}"));
+            .env("KAFKA_PROPERTIES", protocol.properties());
         Ok(command)
     }
 
@@ -101,9 +118,18 @@ impl Instance {
 
     /// How often it was refused because another one had moved the offsets, by its log.
     pub fn fences(&self) -> usize {
-        let log = self.setup.logs.join(format!("{}.log", self.name()));
-        let text = std::fs::read(log).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().filter(|line| line.contains("another instance has moved")).count()
+        self.text().lines().filter(|line| line.contains("another instance has moved")).count()
+    }
+
+    /// Nobody else is in its group.
+    pub fn look_for_strangers(&self, findings: &Findings) {
+        if let Some(line) = self.text().lines().find(|line| line.contains("give each database a group of its own")) {
+            findings.add(format!("{} takes another instance for a stranger: {line}", self.name()));
+        }
+    }
+
+    fn text(&self) -> String {
+        text(&self.setup.logs, self.name())
     }
 
     /// Nothing that happens around it is a reason to end: where it has, that is a finding, and it is started again.

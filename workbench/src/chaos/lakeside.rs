@@ -19,6 +19,7 @@ use super::beside::{Tally, judge};
 use super::findings::Findings;
 use super::ground::Ground;
 use super::instances::{Instance, Setup};
+use super::manner::Protocol;
 use crate::process::{self, Process};
 use testing::{Record, TestBucket, TestDatabase, TestTopic};
 
@@ -153,6 +154,7 @@ impl Lakeside {
             kafka_brokers: kafka_brokers.to_owned(),
             topic: topic.name().to_owned(),
             group_id: "lakeside".to_owned(),
+            protocol: Protocol::Classic,
             flags: Vec::new(),
             logs: logs.to_owned(),
         });

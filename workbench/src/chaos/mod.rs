@@ -12,6 +12,7 @@ mod instances;
 mod lakeside;
 mod live;
 mod load;
+mod manner;
 mod plan;
 mod report;
 mod services;
@@ -30,9 +31,10 @@ use tokio_util::sync::CancellationToken;
 use crate::prove::{self, ProveArgs};
 use beside::Beside;
 use fault::Fault;
-use ground::Ground;
+use ground::{Ground, Wanted};
 use live::Board;
 use load::Amount;
+use manner::Manner;
 use plan::{Planned, Terms, plan};
 use report::Happened;
 pub use report::Report;
@@ -83,7 +85,8 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     let length = Duration::from_secs_f64(args.minutes.max(0.0) * 60.0);
     let faults = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
     let planned = plan(&Terms { seed, length, every: args.every, faults });
-    println!("seed {seed}: {} faults in {:.0} s", planned.len(), length.as_secs_f64());
+    let manner = Manner::of(seed);
+    println!("seed {seed}: {} faults in {:.0} s; {manner}", planned.len(), length.as_secs_f64());
     std::fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
     // Some faults need the tables.
     args.prove.database.parse("workbench")?.connect_ready().await?;
@@ -91,9 +94,10 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     let beside: Vec<Fault> = planned.iter().map(|planned| planned.fault).filter(|fault| fault.is_beside()).collect();
     let beside = match beside.is_empty() {
         true => None,
-        false => Some(Beside::lay(&args.prove, &beside, &args.logs).await?),
+        false => Some(Beside::lay(&args.prove, &beside, &manner, &args.logs).await?),
     };
-    let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs, (beside, has_lake)).await?);
+    let wanted = Wanted { manner: &manner, beside, has_lake };
+    let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs, wanted).await?);
     let work = Work::begin(args, seed, &ground, shutdown).await;
     let watching = shutdown.child_token();
     let watch = tokio::spawn(silence::watch(Arc::clone(&ground), args.prove.clone(), watching.clone()));
@@ -113,12 +117,14 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     watching.cancel();
     watch.await.context("the watch over the partitions")?;
     ground.come_to_rest().await?;
+    ground.look_for_strangers().await;
     println!("comparing topics, tables and archive");
     let beside = ground.prove_beside().await?;
     let verdict = prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() }).await?;
     let report = Report {
         seed,
         replay: args.replay(seed),
+        manner,
         seconds,
         faults: happened,
         acknowledged,

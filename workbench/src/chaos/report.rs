@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::beside::Tally;
 use super::fault::Fault;
+use super::manner::Manner;
 use super::plan::Planned;
 use crate::prove::Verdict;
 
@@ -27,6 +28,8 @@ pub struct Report {
     pub seed: u64,
     /// The command line that does it all again.
     pub replay: String,
+    /// How the speed layers were set up.
+    pub manner: Manner,
     pub seconds: f64,
     pub faults: Vec<Happened>,
     /// Messages that the brokers have acknowledged.

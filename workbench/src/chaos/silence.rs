@@ -2,15 +2,18 @@
 //! instance says of itself. One that is alive and reads nothing of what its group gives it looks well to everybody else.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
+use service::kafka::group::members;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::{Ground, KAFKA_LINKED};
+use super::instances::{self, number_of};
 use crate::prove::{ProveArgs, next_offsets};
 use testing::kafka::{KafkaArgs, Quiet, watermarks};
 
@@ -27,7 +30,7 @@ struct Look {
     /// The next offset that is not written, and the topic's end.
     next: i64,
     end: i64,
-    /// The instance that the group gives it to.
+    /// The instance that the group gives it to, by the name that it has there; once known, by ours.
     owner: Option<String>,
 }
 
@@ -58,7 +61,7 @@ impl Silence {
 
 /// Looks until `stop`.
 pub async fn watch(ground: Arc<Ground>, args: ProveArgs, stop: CancellationToken) {
-    let mut watch = Watch { args, inquirer: None, database: None };
+    let mut watch = Watch { args, inquirer: None, database: None, numbers: BTreeMap::new() };
     let (mut silence, mut looked) = (Silence::default(), Instant::now());
     while !stop.is_cancelled() {
         let _ = tokio::time::timeout(EVERY, stop.cancelled()).await;
@@ -66,8 +69,10 @@ pub async fn watch(ground: Arc<Ground>, args: ProveArgs, stop: CancellationToken
         looked = Instant::now();
         // Where the watch finds nobody to ask, there is nothing to read either.
         let Ok(looks) = watch.look().await else { continue };
-        for (partition, look) in looks {
-            let counts = if is_whole(&ground, look.owner.as_deref()) { lasted } else { Duration::ZERO };
+        for (partition, mut look) in looks {
+            let number = look.owner.as_ref().and_then(|client| watch.number_of(client, &ground.logs));
+            look.owner = number.map(instances::name).or(look.owner);
+            let counts = if is_whole(&ground, number) { lasted } else { Duration::ZERO };
             if let Some(finding) = silence.look(partition, &look, counts) {
                 ground.findings.add_silent(finding);
             }
@@ -76,8 +81,8 @@ pub async fn watch(ground: Arc<Ground>, args: ProveArgs, stop: CancellationToken
 }
 
 /// Whether no fault has anything in its hands that the instance needs. Without one, all are meant.
-fn is_whole(ground: &Ground, owner: Option<&str>) -> bool {
-    let is_meant = |number: usize| owner.is_none_or(|owner| owner == format!("speed-layer-{number}"));
+fn is_whole(ground: &Ground, owner: Option<usize>) -> bool {
+    let is_meant = |number: usize| owner.is_none_or(|owner| owner == number);
     let is_free = |number: usize| {
         let is_linked = KAFKA_LINKED.contains(&number);
         ground.instances[number].try_lock().is_ok()
@@ -92,9 +97,18 @@ struct Watch {
     args: ProveArgs,
     inquirer: Option<Arc<BaseConsumer<Quiet>>>,
     database: Option<PgConnection>,
+    /// The instances by their names in the group.
+    numbers: BTreeMap<String, usize>,
 }
 
 impl Watch {
+    fn number_of(&mut self, client: &str, logs: &Path) -> Option<usize> {
+        if !self.numbers.contains_key(client) {
+            self.numbers.insert(client.to_owned(), number_of(client, logs)?);
+        }
+        self.numbers.get(client).copied()
+    }
+
     async fn look(&mut self) -> anyhow::Result<BTreeMap<i32, Look>> {
         let looked = tokio::time::timeout(2 * PATIENCE, self.try_look()).await;
         let looked = looked.context("no answer").and_then(|looked| looked);
@@ -128,39 +142,14 @@ fn ask(inquirer: &BaseConsumer<Quiet>, kafka: &KafkaArgs, group: &str) -> anyhow
     let ends = watermarks(inquirer, &kafka.topic)?;
     let looks = (0..).zip(ends).map(|(partition, (_, end))| (partition, Look { end, ..Look::default() }));
     let mut looks: BTreeMap<i32, Look> = looks.collect();
-    let groups = inquirer.fetch_group_list(Some(group), PATIENCE)?;
-    for member in groups.groups().iter().flat_map(|group| group.members()) {
-        for partition in assigned(member.assignment().unwrap_or_default(), &kafka.topic).unwrap_or_default() {
-            if let Some(look) = looks.get_mut(&partition) {
-                look.owner = Some(member.client_id().to_owned());
+    for member in members(inquirer, group, &kafka.topic, PATIENCE)? {
+        for (_, partition) in member.partitions.iter().filter(|(topic, _)| *topic == kafka.topic) {
+            if let Some(look) = looks.get_mut(partition) {
+                look.owner = Some(member.client_id.clone());
             }
         }
     }
     Ok(looks)
-}
-
-/// A member's partitions of the topic, as the consumers' protocol writes them: version, then topics, each with its name
-/// and partitions.
-fn assigned(mut bytes: &[u8], topic: &str) -> Option<Vec<i32>> {
-    fn take<'b>(bytes: &mut &'b [u8], count: usize) -> Option<&'b [u8]> {
-        let (taken, rest) = bytes.split_at_checked(count)?;
-        *bytes = rest;
-        Some(taken)
-    }
-    fn number(bytes: &mut &[u8]) -> Option<i32> {
-        Some(i32::from_be_bytes(take(bytes, 4)?.try_into().ok()?))
-    }
-    let mut found = Vec::new();
-    take(&mut bytes, 2)?;
-    for _ in 0..number(&mut bytes)? {
-        let length = u16::from_be_bytes(take(&mut bytes, 2)?.try_into().ok()?);
-        let is_it = take(&mut bytes, length.into())? == topic.as_bytes();
-        for _ in 0..number(&mut bytes)? {
-            let partition = number(&mut bytes)?;
-            found.extend(is_it.then_some(partition));
-        }
-    }
-    Some(found)
 }
 
 #[cfg(test)]
@@ -189,20 +178,5 @@ mod tests {
         assert!((0..500).all(|_| look(20, 20, SECOND).is_none()));
         assert!((0..500).all(|_| look(20, 30, Duration::ZERO).is_none()));
         assert!((0..130).any(|_| look(20, 30, SECOND).is_some()));
-    }
-
-    #[test]
-    fn a_members_partitions_are_read_from_its_assignment() {
-        let mut bytes = vec![0, 1, 0, 0, 0, 2];
-        for (topic, partitions) in [("other", &[7_i32][..]), ("t", &[0, 2])] {
-            bytes.extend((topic.len() as u16).to_be_bytes());
-            bytes.extend(topic.as_bytes());
-            bytes.extend((partitions.len() as i32).to_be_bytes());
-            bytes.extend(partitions.iter().flat_map(|partition| partition.to_be_bytes()));
-        }
-        bytes.extend((-1_i32).to_be_bytes());
-        assert_eq!(assigned(&bytes, "t"), Some(vec![0, 2]));
-        assert_eq!(assigned(&bytes[..20], "t"), None);
-        assert_eq!(assigned(&[], "t"), None);
     }
 }

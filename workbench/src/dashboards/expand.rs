@@ -88,22 +88,33 @@ fn variables(query: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<
     for variable in dashboard.variables() {
         let name = text(variable, "name");
         // The explicit form: every value as a literal, and nothing at all where none is chosen, as `$symbol` is then too.
-        out = out.replace(&format!("${{{name}:sqlstring}}"), &value(variable, view)?);
-        out = out.replace(&format!("${name}"), &value(variable, view)?);
+        let value = value(variable, query, view)?;
+        out = out.replace(&format!("${{{name}:sqlstring}}"), &value);
+        out = out.replace(&format!("${name}"), &value);
     }
     Ok(out.replace('\u{1}', "$__interval"))
 }
 
-fn value(variable: &Value, view: &View) -> anyhow::Result<String> {
+fn value(variable: &Value, query: &str, view: &View) -> anyhow::Result<String> {
     Ok(match text(variable, "name") {
         "symbol" => {
             let quoted: Vec<String> = view.symbols.iter().map(|symbol| format!("'{symbol}'")).collect();
             quoted.join(",")
         }
         "chart" => view.chart.clone(),
-        _ if text(variable, "type") == "custom" => text(&variable["current"], "value").to_owned(),
+        _ if text(variable, "type") == "custom" => choice(variable, query).to_owned(),
+        _ if text(variable, "type") == "textbox" => format!("'{}'", text(&variable["current"], "value")),
         name => bail!("variable ${name} is not known here"),
     })
+}
+
+/// What a variable is set to. A query for one of its values alone (`'$lines' = 'price'`) is asked with that one.
+fn choice<'a>(variable: &'a Value, query: &str) -> &'a str {
+    let name = text(variable, "name");
+    let options = variable["options"].as_array().into_iter().flatten();
+    let only =
+        options.map(|option| text(option, "value")).find(|value| query.contains(&format!("'${name}' = '{value}'")));
+    only.unwrap_or_else(|| text(&variable["current"], "value"))
 }
 
 /// Replaces each `name(argument)`; an argument holds no parenthesis in these dashboards.
@@ -130,7 +141,10 @@ mod tests {
 
     fn expanded_for(sql: &str, symbols: &[String]) -> anyhow::Result<String> {
         let variables = json!([{"name": "symbol", "type": "query"}, {"name": "chart", "type": "query"},
-            {"name": "interval", "type": "custom", "current": {"value": "hour"}}]);
+            {"name": "interval", "type": "custom", "current": {"value": "hour"}},
+            {"name": "lines", "type": "custom", "current": {"value": "percent"},
+             "options": [{"value": "percent"}, {"value": "price"}]},
+            {"name": "offset", "type": "textbox", "current": {"value": "12"}}]);
         let json = json!({"time": {"from": "now-6h"}, "templating": {"list": variables}});
         let dashboard = Dashboard { path: "some.json".into(), json };
         let now = Timestamp::from_micros(20_000 * Timestamp::DAY);
@@ -149,9 +163,17 @@ mod tests {
                 "symbol in ('A','B') and s = 'A' and i = 'hour'",
             ),
             ("s = any(array[${symbol:sqlstring}]::text[])", "s = any(array['A','B']::text[])"),
+            ("${offset:sqlstring} = '' or o = ${offset:sqlstring}::bigint", "'12' = '' or o = '12'::bigint"),
         ] {
             assert_eq!(expanded(sql).unwrap(), sent);
         }
+    }
+
+    #[test]
+    fn a_query_for_one_choice_alone_is_asked_with_it() {
+        assert_eq!(expanded("a where '$lines' = 'price'").unwrap(), "a where 'price' = 'price'");
+        assert_eq!(expanded("a where '$lines' = 'percent'").unwrap(), "a where 'percent' = 'percent'");
+        assert_eq!(expanded("a where b = '$lines'").unwrap(), "a where b = 'percent'");
     }
 
     #[test]

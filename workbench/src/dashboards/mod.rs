@@ -18,9 +18,10 @@ macro_rules! own {
     ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("../../../grafana/dashboards/", $name)))),*] };
 }
 
-const OWN: [(&str, &str); 6] = own![
+const OWN: [(&str, &str); 7] = own![
     "daily-report.json",
     "data-quality.json",
+    "evidence.json",
     "hourly-history.json",
     "overview.json",
     "pipeline.json",

@@ -1,3 +1,5 @@
+//! Waiting for the readers of the topic.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

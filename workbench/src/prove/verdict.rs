@@ -1,3 +1,5 @@
+//! [`Verdict`]: what the comparison has found, in words and as JSON.
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

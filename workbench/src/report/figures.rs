@@ -5,7 +5,7 @@ use sqlx::{FromRow, PgConnection};
 
 #[derive(Debug, Default)]
 pub struct Figures {
-    pub totals: Totals,
+    pub totals: Overview,
     /// Partition and the next offset to be written, ascending.
     pub next_offsets: Vec<(i32, i64)>,
     pub closes: Vec<Close>,
@@ -15,7 +15,7 @@ pub struct Figures {
 }
 
 #[derive(Debug, Default, FromRow)]
-pub struct Totals {
+pub struct Overview {
     pub ticks: i64,
     pub symbols: i64,
     pub ticks_last_minute: i64,

@@ -1,6 +1,6 @@
 //! The figures as a page of at most 100 columns.
 
-use super::figures::{Close, Figures, Reject, Run, Summary, Totals};
+use super::figures::{Close, Figures, Overview, Reject, Run, Summary};
 
 const WIDTH: usize = 100;
 
@@ -44,7 +44,7 @@ impl Page {
         self.line(&format!("{name}  {note}"));
     }
 
-    fn totals(&mut self, totals: &Totals, lag: &str) {
+    fn totals(&mut self, totals: &Overview, lag: &str) {
         let rate = totals.ticks_last_minute as f64 / 60.0;
         let newest = totals.age.map_or_else(|| "none yet".to_owned(), |age| format!("{} ago", ago(age)));
         let (ticks, symbols) = (grouped(totals.ticks), grouped(totals.symbols));
@@ -72,7 +72,7 @@ impl Page {
         }
     }
 
-    fn summaries(&mut self, summaries: &[Summary], totals: &Totals, run: Option<&Run>) {
+    fn summaries(&mut self, summaries: &[Summary], totals: &Overview, run: Option<&Run>) {
         let (rows, hours) = (grouped(totals.summaries), grouped(totals.summary_hours));
         self.heading("HOURLY SUMMARIES", &format!("{rows} of {hours} hours; of the last ones the largest volumes"));
         if summaries.is_empty() {
@@ -143,7 +143,7 @@ mod tests {
 
     fn figures() -> Figures {
         Figures {
-            totals: Totals {
+            totals: Overview {
                 ticks: 1_234_567,
                 symbols: 50,
                 ticks_last_minute: 18_000,

@@ -411,7 +411,7 @@ mod tests {
         let pace = Pace::Spread { start: START, span: SPAN, ticks: 20_000 };
         let plan = Plan { symbols: 5, high_low: true, beside: true, odd, pace, ..nothing() };
         let map: common::decode::MapEntries = "sequence=sequence".parse().unwrap();
-        let rules = Rules { mapping: common::decode::Mapping::new(&map.0), ..Rules::default() };
+        let rules = Rules { mapping: common::decode::Mapping::new(&map.paths), ..Rules::default() };
         let mut decoder = Decoder::new(rules, common::Timestamp::from_micros(START + SPAN));
         let (mut feed, mut ticks) = (Feed::new(plan).unwrap(), Vec::new());
         while let Some(message) = feed.next_message() {

@@ -1,3 +1,5 @@
+//! `workbench simulate`: its flags, and messages at a steady rate or as fast as may be.
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -88,7 +90,7 @@ pub enum RecordTime {
 
 /// What was sent.
 #[derive(Debug, Default, Serialize)]
-pub struct Totals {
+pub struct Sent {
     pub messages: u64,
     /// Including the late ones.
     pub valid: u64,
@@ -103,7 +105,7 @@ pub struct Totals {
 ///
 /// # Errors
 /// Brokers or topic that are not there, or messages that they do not take.
-pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::Result<Totals> {
+pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::Result<Sent> {
     let waiting = args.kafka.await_topic(PATIENCE);
     let partitions = shutdown.run_until_cancelled(waiting).await.context("stopped while waiting for Kafka")??;
     let feed = Feed::new(args.plan(jiff::Timestamp::now())?)?;
@@ -112,7 +114,7 @@ pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::R
         record_time: args.record_time.unwrap_or(if args.rate.is_some() { RecordTime::Now } else { RecordTime::Market }),
         in_real_time: args.rate.is_some() || args.real_time,
         shutdown: shutdown.clone(),
-        totals: Totals::default(),
+        totals: Sent::default(),
     };
     let mut totals =
         tokio::task::spawn_blocking(move || sending.send_all(feed)).await.context("the sending thread")??;
@@ -158,11 +160,11 @@ struct Sending {
     record_time: RecordTime,
     in_real_time: bool,
     shutdown: CancellationToken,
-    totals: Totals,
+    totals: Sent,
 }
 
 impl Sending {
-    fn send_all(mut self, mut feed: Feed) -> anyhow::Result<Totals> {
+    fn send_all(mut self, mut feed: Feed) -> anyhow::Result<Sent> {
         let started = Instant::now();
         let mut next_progress = PROGRESS_EVERY;
         let mut pacer = None;

@@ -43,6 +43,8 @@ enum Piece {
     Volume,
     /// The same as text, or null.
     VolumeText,
+    /// The whole part of it, or null.
+    WholeVolume,
     /// A number that no tick is made of.
     Serial,
     /// One that is one higher with each tick of a symbol.
@@ -60,7 +62,8 @@ enum Piece {
 }
 
 use Piece::{
-    Close, High, Local, Low, Millis, Number, Open, Seconds, Serial, Symbol, Text, Utc, Volume, VolumeText, WithOffset,
+    Close, High, Local, Low, Millis, Number, Open, Seconds, Serial, Symbol, Text, Utc, Volume, VolumeText, WholeVolume,
+    WithOffset,
 };
 
 /// Under which names the fields of a tick stand; those of a trade have one for open and close.
@@ -89,6 +92,11 @@ const fn trade(symbol: &'static str, price: &'static str, volume: &'static str, 
     Names { symbol, timestamp, open: price, high: None, low: None, close: price, volume }
 }
 
+/// A volume without its fraction.
+fn whole(volume: common::Volume) -> Option<common::Volume> {
+    common::Volume::from_parts(volume.whole().cast_signed(), 0)
+}
+
 impl Shape {
     /// The rules by which they are ticks: those of the preset of the same name, where there is one.
     pub fn rules(self) -> Rules {
@@ -111,7 +119,7 @@ impl Shape {
             Self::Coinbase => trade("product_id", "price", "last_size", "time"),
             Self::Kraken => trade("symbol", "price", "qty", "timestamp"),
             Self::Alpaca => trade("S", "p", "s", "t"),
-            Self::Massive => trade("sym", "p", "s", "t"),
+            Self::Massive => trade("sym", "p", "ds", "t"),
             Self::Cryptofeed => trade("symbol", "price", "amount", "timestamp"),
             Self::Yfinance => Names {
                 symbol: "Symbol",
@@ -135,7 +143,7 @@ impl Shape {
 
     /// Whether volumes have fractions, as those of coins and of shares in parts do.
     pub fn has_fractions(self) -> bool {
-        matches!(self, Self::Binance | Self::Coinbase | Self::Kraken | Self::Cryptofeed)
+        matches!(self, Self::Binance | Self::Coinbase | Self::Kraken | Self::Massive | Self::Cryptofeed)
     }
 
     const fn pieces(self) -> &'static [Piece] {
@@ -227,7 +235,9 @@ impl Shape {
                 Text(r#"","p":"#),
                 Close,
                 Text(r#","s":"#),
-                Volume,
+                WholeVolume,
+                Text(r#","ds":"#),
+                VolumeText,
                 Text(r#","t":"#),
                 Millis,
                 Text(r#","q":"#),
@@ -299,6 +309,7 @@ impl Shape {
                 Close => price(quote.close, out),
                 Volume => write_size(quote.volume, false, out),
                 VolumeText => write_size(quote.volume, true, out),
+                WholeVolume => write_size(quote.volume.and_then(whole), false, out),
                 Serial => write_integer(serial, 1, out),
                 Number => write_integer(quote.number, 1, out),
                 Millis => write_integer(at.millis(), 1, out),

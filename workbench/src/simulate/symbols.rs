@@ -1,3 +1,5 @@
+//! The symbols of the simulated market.
+
 use std::collections::HashSet;
 
 /// Tickers that a reader knows, of every form that the pipeline takes, with prices as they might be.

@@ -1,3 +1,5 @@
+//! The archiver's stand-in writes what the real sink has written.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Databases, topics and buckets of tests are theirs alone, and go with them.
+
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};

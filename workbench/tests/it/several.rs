@@ -68,7 +68,8 @@ async fn ticks_of_messages_that_hold_several_are_the_same_in_both_layers_and_ver
     assert!(details[0].contains("1 tick of the archive is not in realtime_stock: offsets 3[12]"), "{details:?}");
 }
 
-const DIFFERENCES: &str = "
+/// Rows of `hourly_stock_summary` that are not those of the ticks.
+pub const DIFFERENCES: &str = "
     with plain as (
         select symbol, date_trunc('hour', timestamp, 'UTC') as hour, count(*) as ticks, sum(volume) as volume,
                (array_agg(open order by timestamp, kafka_partition, kafka_offset, kafka_index))[1] as open,

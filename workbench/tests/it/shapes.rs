@@ -11,8 +11,8 @@ async fn replay(shape: &str, flags: &[&str]) {
     let pipeline = Pipeline::of(&[&market[..], &more].concat(), flags).await;
     let count = "select count(*) from realtime_stock where volume % 1 > 0";
     let fractions: i64 = sqlx::query_scalar(count).fetch_one(pipeline.database.pool()).await.unwrap();
-    let is_of_coins = ["binance", "coinbase", "kraken", "cryptofeed"].contains(&shape);
-    assert_eq!(fractions > 300, is_of_coins, "{shape}: {fractions}");
+    let has_fractions = ["binance", "coinbase", "kraken", "massive", "cryptofeed"].contains(&shape);
+    assert_eq!(fractions > 300, has_fractions, "{shape}: {fractions}");
     let (code, proof) = pipeline.prove_shape(&pipeline.database, shape).await;
     assert_eq!((code, proof["proof"].as_str()), (0, Some("ok")), "{shape}: {proof}");
     assert_eq!(proof["records"], 400, "{shape}: {proof}");

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use super::{docker, docker_shown, image};
-use crate::{cache, files, setup};
+use crate::{cache, files};
 
 /// The images that the Dockerfile builds on.
 pub struct Bases {
@@ -74,7 +74,7 @@ fn is_there(name: &str) -> bool {
 
 /// A minimal Debian, with the certificates that this machine trusts, so that it reaches what this machine reaches.
 fn make_debian() -> Result<()> {
-    if setup::on_path("debootstrap").is_none() {
+    if files::on_path("debootstrap").is_none() {
         bail!(
             "base images can be neither pulled nor made: install debootstrap, or name images by --rust-image and --runtime-image"
         );

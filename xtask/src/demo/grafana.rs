@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::reader;
+use crate::files;
 use crate::stack::{Program, Stack};
-use crate::{files, setup};
 
 /// Homes that packages use: the server reads its defaults and pages there.
 const HOMES: [&str; 2] = ["/usr/share/grafana", "/opt/grafana"];
@@ -51,10 +51,10 @@ pub fn start(stack: &Stack, prometheus: Option<&str>) -> Result<Option<(Program,
 }
 
 fn server() -> Option<Command> {
-    if let Some(path) = setup::on_path("grafana-server") {
+    if let Some(path) = files::on_path("grafana-server") {
         return Some(Command::new(path));
     }
-    let mut command = Command::new(setup::on_path("grafana")?);
+    let mut command = Command::new(files::on_path("grafana")?);
     command.arg("server");
     Some(command)
 }

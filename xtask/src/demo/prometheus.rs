@@ -5,12 +5,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::files;
 use crate::stack::{Program, Stack};
-use crate::{files, setup};
 
 /// Starts it on its usual port or a free one, scraping the speed layer at `target`; None where it is not installed.
 pub fn start(stack: &Stack, target: &str) -> Result<Option<(Program, String)>> {
-    let Some(program) = setup::on_path("prometheus") else { return Ok(None) };
+    let Some(program) = files::on_path("prometheus") else { return Ok(None) };
     let address = TcpListener::bind(("127.0.0.1", 9090))
         .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
         .and_then(|listener| listener.local_addr())

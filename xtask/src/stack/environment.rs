@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Stack, jars, postgres, s3, store, tls};
+use super::{Stack, jars, postgres, store, tls};
 use crate::files::write;
 
 /// For a database of the stack's server.
@@ -47,17 +47,17 @@ impl Stack {
             ("STACK_CONNECT_URL", format!("http://{}", address(ports.connect))),
             ("STACK_DATABASE_URL", database_url(self, "postgres")),
             ("STACK_S3_ENDPOINT_URL", endpoint.clone()),
-            ("STACK_S3_ACCESS_KEY", s3::ACCESS_KEY.to_owned()),
-            ("STACK_S3_SECRET_KEY", s3::SECRET_KEY.to_owned()),
-            ("STACK_S3_REGION", s3::REGION.to_owned()),
+            ("STACK_S3_ACCESS_KEY", store::ACCESS_KEY.to_owned()),
+            ("STACK_S3_SECRET_KEY", store::SECRET_KEY.to_owned()),
+            ("STACK_S3_REGION", store::REGION.to_owned()),
             ("KAFKA_BROKERS", address(ports.kafka)),
             ("DATABASE_URL", self.database_url()),
             ("S3_ENDPOINT_URL", endpoint),
             ("S3_BUCKET", store::BUCKET.to_owned()),
-            ("S3_REGION", s3::REGION.to_owned()),
-            ("AWS_REGION", s3::REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", s3::ACCESS_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", s3::SECRET_KEY.to_owned()),
+            ("S3_REGION", store::REGION.to_owned()),
+            ("AWS_REGION", store::REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", store::ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", store::SECRET_KEY.to_owned()),
         ])
     }
 }

@@ -5,15 +5,15 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::s3;
+use super::store;
 use crate::process::detached;
-use crate::{cache, go, setup};
+use crate::{cache, files, go};
 
 /// The last release; the module proxy knows releases by commit only.
 const VERSION: &str = "v0.0.0-20260212201848-7aac2a2c5b7c";
 
 pub fn program() -> Result<PathBuf> {
-    if let Some(path) = setup::on_path("minio") {
+    if let Some(path) = files::on_path("minio") {
         return Ok(path);
     }
     let dir = cache::entry(&format!("minio-{VERSION}"), build)?;
@@ -33,8 +33,8 @@ pub fn command(port: u16, data: &Path) -> Result<Command> {
         .arg("server")
         .arg(data)
         .args(["--address", &format!("127.0.0.1:{port}"), "--quiet"])
-        .env("MINIO_ROOT_USER", s3::ACCESS_KEY)
-        .env("MINIO_ROOT_PASSWORD", s3::SECRET_KEY)
+        .env("MINIO_ROOT_USER", store::ACCESS_KEY)
+        .env("MINIO_ROOT_PASSWORD", store::SECRET_KEY)
         .env("MINIO_BROWSER", "off")
         .env("MINIO_UPDATE", "off");
     Ok(command)

@@ -10,7 +10,6 @@ mod owned;
 pub mod ports;
 pub mod postgres;
 mod programs;
-mod s3;
 mod s3proxy;
 mod service;
 mod store;
@@ -162,7 +161,7 @@ impl Stack {
                 "S3 http://127.0.0.1:{}, bucket {}, access key and secret {}",
                 ports.store,
                 store::BUCKET,
-                s3::ACCESS_KEY
+                store::ACCESS_KEY
             ),
             format!("all of it as shell variables: . {}", self.dir.join("env").display()),
             format!("logs: {}", self.logs().display()),

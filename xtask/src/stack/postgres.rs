@@ -11,9 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::Stack;
 use super::tls::Certificates;
-use crate::files::{self, write};
+use crate::files::{self, on_path, write};
 use crate::process::detached;
-use crate::setup::on_path;
 
 /// Demo credentials; the server listens on loopback only.
 pub const USER: &str = "postgres";

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{jars, s3};
+use super::{jars, store};
 use crate::files::write;
 use crate::process::detached;
 
@@ -47,8 +47,8 @@ s3proxy.credential={credential}
 jclouds.provider=filesystem-nio2
 jclouds.filesystem.basedir={data}
 ",
-        identity = s3::ACCESS_KEY,
-        credential = s3::SECRET_KEY,
+        identity = store::ACCESS_KEY,
+        credential = store::SECRET_KEY,
         data = data.display(),
     )
 }

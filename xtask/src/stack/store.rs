@@ -1,14 +1,16 @@
 //! The S3-compatible store: S3Proxy, which installs in seconds, or MinIO.
 
-use std::fs;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{Stack, minio, s3, s3proxy};
-use crate::setup;
+use super::{Stack, minio, s3proxy};
+use crate::files;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -18,10 +20,14 @@ pub enum StoreKind {
 }
 
 pub const BUCKET: &str = "stock-data";
+/// Demo credentials; the store listens on loopback only.
+pub const ACCESS_KEY: &str = "minioadmin";
+pub const SECRET_KEY: &str = "minioadmin";
+pub const REGION: &str = "us-east-1";
 
 /// The store asked for; otherwise MinIO where it is installed.
 pub fn store_or_default(asked: Option<StoreKind>) -> StoreKind {
-    asked.unwrap_or_else(|| match setup::on_path("minio") {
+    asked.unwrap_or_else(|| match files::on_path("minio") {
         Some(_) => StoreKind::Minio,
         None => StoreKind::S3proxy,
     })
@@ -42,14 +48,27 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
         StoreKind::Minio => "minio",
     });
     let data = home.join("data");
-    fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    // Both take a folder of their data for a bucket. S3Proxy lets everybody into one that everybody may read.
+    let bucket = data.join(BUCKET);
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&bucket);
+    made.with_context(|| format!("cannot create {}", bucket.display()))?;
     match stack.store {
         StoreKind::S3proxy => s3proxy::command(stack.ports.store, &home, &data),
         StoreKind::Minio => minio::command(stack.ports.store, &data),
     }
 }
 
-/// True once the bucket exists. MinIO answers 503 for a moment after it says that it is ready, so the bucket is the better sign.
+/// True once the store keeps strangers out of the bucket; before that it does not listen, or is not ready yet (5xx).
 pub fn is_ready(stack: &Stack) -> Result<bool> {
-    s3::create_bucket(stack.ports.store, BUCKET)
+    let bucket = format!("http://127.0.0.1:{}/{BUCKET}", stack.ports.store);
+    let asked = ureq::get(&bucket).config().http_status_as_error(false).timeout_global(Some(Duration::from_secs(10)));
+    match asked.build().call() {
+        Ok(answer) => match answer.status().as_u16() {
+            403 => Ok(true),
+            500.. => Ok(false),
+            status => bail!("the S3 store answers {status} to who asks for {bucket} without a key, and not 403"),
+        },
+        Err(ureq::Error::Io(_)) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("the S3 store does not answer at {bucket}")),
+    }
 }

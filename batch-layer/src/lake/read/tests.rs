@@ -1,3 +1,5 @@
+//! What is written as Parquet is read back, whatever it is.
+
 use super::super::file::{GROUP, Writer};
 use super::super::sort::{nameless, rewound};
 use super::*;

@@ -1,3 +1,5 @@
+//! A server of Spark Connect that ends its streams at bad moments.
+
 use super::super::messages::{ArrowBatch, Sql, relation};
 use super::*;
 use futures::stream::{self, BoxStream, StreamExt};

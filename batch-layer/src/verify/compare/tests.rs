@@ -1,3 +1,5 @@
+//! Sides of an hour that agree, differ, or are not over.
+
 use super::*;
 use crate::checksum::Content;
 use crate::verify::holdings::{Holdings, Presumed, common_in_blurred_blocks};

@@ -1,6 +1,7 @@
 //! [`Path`]: the way to a member, and `FIELD=PATH` as flags and files write it.
 
 use super::Field;
+use crate::decode::{SymbolFrom, TimestampFrom};
 use std::fmt;
 use std::iter::Peekable;
 use std::str::{Chars, FromStr};
@@ -38,6 +39,11 @@ impl FromStr for Path {
 /// As flags write it.
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [name] = self.0.as_slice()
+            && Source::of(name).is_some()
+        {
+            return write!(f, "\"{name}\"");
+        }
         let names: Vec<String> = self.0.iter().map(|name| quoted(name)).collect();
         f.write_str(&names.join("."))
     }
@@ -54,24 +60,104 @@ pub(super) fn quoted(name: &str) -> String {
 /// What a name cannot have without quotes.
 const QUOTED: [char; 6] = ['.', ',', '|', '=', '"', '\\'];
 
+/// What a field is taken from that no member of the message has. A member of that name stands in quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Key,
+    Topic,
+    Record,
+}
+
+impl Source {
+    const ALL: [(Self, &'static str); 3] = [(Self::Key, "@key"), (Self::Topic, "@topic"), (Self::Record, "@record")];
+
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(source, _)| source)
+    }
+}
+
 /// Fields and their paths: `symbol=ticker,price=quote.last,volume="Volume BTC",timestamp=ts|time`. Several paths of a
-/// field are alternatives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MapEntries(pub Vec<(Field, Path)>);
+/// field are alternatives. `symbol=@key`, `symbol=@topic` and `timestamp=@record` say that a field is in no member;
+/// `symbol=ticker|@key` that it may be in none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MapEntries {
+    /// Of each field all that was said of it, one after the other.
+    pub paths: Vec<(Field, Path)>,
+    /// Where the symbol is, if not in a member alone.
+    pub symbol_from: Option<SymbolFrom>,
+    /// Where the time is, if in no member.
+    pub timestamp_from: Option<TimestampFrom>,
+}
+
+impl MapEntries {
+    /// These members.
+    #[must_use]
+    pub fn of_members(paths: Vec<(Field, Path)>) -> Self {
+        Self { paths, ..Self::default() }
+    }
+
+    /// What is said of a field, as flags write it.
+    #[must_use]
+    pub fn written(&self, field: Field) -> Option<String> {
+        let paths = self.paths.iter().filter(|(mapped, _)| *mapped == field).map(|(_, path)| path.to_string());
+        let all: Vec<String> = paths.chain(self.source(field).map(str::to_owned)).collect();
+        (!all.is_empty()).then(|| format!("{field}={}", all.join("|")))
+    }
+
+    fn source(&self, field: Field) -> Option<&'static str> {
+        match (field, self.symbol_from, self.timestamp_from) {
+            (Field::Symbol, Some(SymbolFrom::Key | SymbolFrom::ValueOrKey), _) => Some("@key"),
+            (Field::Symbol, Some(SymbolFrom::Topic), _) => Some("@topic"),
+            (Field::Timestamp, _, Some(TimestampFrom::Record)) => Some("@record"),
+            _ => None,
+        }
+    }
+
+    /// The fields of which something is said, in the order in which it was.
+    fn fields(&self) -> Vec<Field> {
+        let mapped = |field: &Field| self.paths.iter().any(|(mapped, _)| mapped == field);
+        let in_no_member = [Field::Symbol, Field::Timestamp].into_iter().filter(|field| !mapped(field));
+        let mut fields: Vec<Field> = in_no_member.filter(|field| self.source(*field).is_some()).collect();
+        for (field, _) in &self.paths {
+            if !fields.contains(field) {
+                fields.push(*field);
+            }
+        }
+        fields
+    }
+
+    /// Takes what the reader stands before as a way to `field`.
+    fn take(&mut self, field: Field, reader: &mut Reader<'_>) -> Result<(), String> {
+        let is_bare = !reader.is_at_quote();
+        let path = reader.path(field.as_str())?;
+        let (name, source) = match path.names() {
+            [name] if is_bare => (name.clone(), Source::of(name)),
+            _ => (Box::default(), None),
+        };
+        let Some(source) = source else {
+            self.paths.push((field, path));
+            return Ok(());
+        };
+        let has_members = self.paths.iter().any(|(mapped, _)| *mapped == field);
+        match (field, source) {
+            (Field::Symbol, Source::Key) if has_members => self.symbol_from = Some(SymbolFrom::ValueOrKey),
+            (Field::Symbol, Source::Key) => self.symbol_from = Some(SymbolFrom::Key),
+            (Field::Symbol, Source::Topic) if !has_members => self.symbol_from = Some(SymbolFrom::Topic),
+            (Field::Timestamp, Source::Record) if !has_members => self.timestamp_from = Some(TimestampFrom::Record),
+            (Field::Symbol, Source::Topic) | (Field::Timestamp, Source::Record) => {
+                return Err(format!("{name} stands alone: every message has it, so no member beside it would count"));
+            }
+            _ => return Err(format!("{field} cannot come from {name}; a member of that name is written {path}")),
+        }
+        Ok(())
+    }
+}
 
 /// As flags write them.
 impl fmt::Display for MapEntries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut before = None;
-        for (field, path) in &self.0 {
-            match before {
-                Some(before) if before == field => write!(f, "|{path}")?,
-                Some(_) => write!(f, ",{field}={path}")?,
-                None => write!(f, "{field}={path}")?,
-            }
-            before = Some(field);
-        }
-        Ok(())
+        let all: Vec<String> = self.fields().into_iter().filter_map(|field| self.written(field)).collect();
+        f.write_str(&all.join(","))
     }
 }
 
@@ -80,22 +166,25 @@ impl FromStr for MapEntries {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut reader = Reader::new(text);
-        let mut entries: Vec<(Field, Path)> = Vec::new();
+        let mut entries = Self::default();
         loop {
             let field = reader.field()?;
-            if entries.iter().any(|(known, _)| *known == field) {
+            if entries.written(field).is_some() {
                 return Err(format!("{field} is there twice; alternatives are written {field}=a|b"));
             }
-            entries.push((field, reader.path(field.as_str())?));
+            entries.take(field, &mut reader)?;
             while reader.skip('|') {
-                entries.push((field, reader.path(field.as_str())?));
+                if entries.source(field).is_some() {
+                    return Err(format!("behind what {field} is taken from in no member stands nothing else"));
+                }
+                entries.take(field, &mut reader)?;
             }
             if !reader.skip(',') {
                 break;
             }
         }
         reader.end("a dot, a comma or the end")?;
-        Ok(Self(entries))
+        Ok(entries)
     }
 }
 
@@ -110,6 +199,12 @@ impl<'a> Reader<'a> {
     pub fn skip(&mut self, wanted: char) -> bool {
         self.blanks();
         self.0.next_if_eq(&wanted).is_some()
+    }
+
+    /// Whether a quote comes next, behind blanks.
+    fn is_at_quote(&mut self) -> bool {
+        self.blanks();
+        self.0.peek() == Some(&'"')
     }
 
     fn blanks(&mut self) {
@@ -197,9 +292,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn entries(text: &str) -> Result<Vec<(&'static str, Vec<String>)>, String> {
-        let MapEntries(entries) = text.parse()?;
+        let MapEntries { paths, .. } = text.parse()?;
         let names = |path: &Path| path.names().iter().map(ToString::to_string).collect();
-        Ok(entries.iter().map(|(field, path)| (field.as_str(), names(path))).collect())
+        Ok(paths.iter().map(|(field, path)| (field.as_str(), names(path))).collect())
     }
 
     fn owned(names: &[&str]) -> Vec<String> {
@@ -234,9 +329,30 @@ mod tests {
             ("symbol=\"a", "not closed"),
             ("symbol=\"a\"b", "'b' behind a name"),
             ("symbol=a=b", "'=' behind"),
+            ("price=@key", "price cannot come from @key"),
+            ("symbol=@record", "symbol cannot come from @record"),
+            ("symbol=a|@topic", "@topic stands alone"),
+            ("timestamp=a|@record", "stands alone"),
+            ("symbol=@key|a", "stands nothing else"),
+            ("symbol=@key,symbol=a", "twice"),
         ] {
             let error = entries(text).unwrap_err();
             assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_no_member_is_named_by_a_word_of_its_own() {
+        for (text, symbol_from, timestamp_from) in [
+            ("symbol=@key,timestamp=@record", Some(SymbolFrom::Key), Some(TimestampFrom::Record)),
+            ("symbol=@topic,price=p", Some(SymbolFrom::Topic), None),
+            ("price=p,symbol=a|b|@key", Some(SymbolFrom::ValueOrKey), None),
+            ("symbol=\"@key\",timestamp=@timestamp", None, None),
+            ("symbol=@key.name", None, None),
+        ] {
+            let entries: MapEntries = text.parse().unwrap();
+            assert_eq!((entries.symbol_from, entries.timestamp_from), (symbol_from, timestamp_from), "{text}");
+            assert_eq!(entries.to_string(), text);
         }
     }
 
@@ -244,9 +360,9 @@ mod tests {
         #[test]
         fn a_path_comes_back_from_its_text(names in proptest::collection::vec("[a-z. ,|=\"\\\\é]{0,6}", 1..4)) {
             let path = Path(names.into_iter().map(Into::into).collect());
-            let MapEntries(entries) = format!("open={path}").parse().unwrap();
+            let MapEntries { paths, .. } = format!("open={path}").parse().unwrap();
             prop_assert_eq!(path.to_string().parse::<Path>(), Ok(path.clone()));
-            prop_assert_eq!(entries, [(Field::Open, path)]);
+            prop_assert_eq!(paths, [(Field::Open, path)]);
         }
 
         #[test]
@@ -257,12 +373,12 @@ mod tests {
                 .into_iter()
                 .flat_map(|field| paths.iter().map(move |at| (field, Path::new(&[names[*at]]).unwrap())))
                 .collect();
-            let text = MapEntries(entries.clone()).to_string();
-            prop_assert_eq!(text.parse::<MapEntries>().unwrap().0, entries, "{}", text);
+            let text = MapEntries::of_members(entries.clone()).to_string();
+            prop_assert_eq!(text.parse::<MapEntries>().unwrap().paths, entries, "{}", text);
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "[a-z.,|=\" \\\\]{0,40}") {
+        fn no_text_makes_it_panic(text in "((symbol|timestamp)=@?)?[a-z.,|=@\" \\\\]{0,40}") {
             let _ = text.parse::<MapEntries>();
             let _ = text.parse::<Path>();
         }

@@ -1,6 +1,6 @@
 //! [`Preset`]: the messages of well-known feeds and libraries.
 
-use super::{Condition, Conditions, Field, MapEntries, Path};
+use super::{Condition, Conditions, MapEntries, Path};
 use crate::Named;
 use crate::timestamp::TimeZone;
 
@@ -47,7 +47,11 @@ impl Named for Preset {
             "alpaca",
             r#"Trades `{"S":"AAPL","p":201.5,"s":100,"t":".."}`, and bars with `o`, `h`, `l`, `c`, `v`"#,
         ),
-        (Self::Massive, "massive", r#"Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`"#),
+        (
+            Self::Massive,
+            "massive",
+            r#"Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`, with `ds` before `s`"#,
+        ),
         (Self::Cryptofeed, "cryptofeed", "Trades: `symbol`, `price`, `amount`, `timestamp` in seconds"),
         (
             Self::Yfinance,
@@ -76,15 +80,15 @@ impl Preset {
             Self::Kraken => "symbol=symbol,price=price|last,volume=qty,timestamp=timestamp",
             // A trade's conditions have the name of a bar's close.
             Self::Alpaca => "symbol=S,price=p,open=o,high=h,low=l,close=c,volume=s|v,timestamp=t,conditions=c",
-            // No sequence: `q` grows, and leaves numbers out.
-            Self::Massive => "symbol=sym,price=p,volume=s,timestamp=t,conditions=c",
+            // `ds` is the size with its fraction, which `s` has not. No sequence: `q` grows, and leaves numbers out.
+            Self::Massive => "symbol=sym,price=p,volume=ds|s,timestamp=t,conditions=c",
             Self::Cryptofeed => "symbol=symbol,price=price,volume=amount,timestamp=timestamp",
             Self::Yfinance => {
-                "symbol=symbol|Symbol|ticker|Ticker|id,timestamp=timestamp|Datetime|Date|datetime|date|time,\
+                "symbol=symbol|Symbol|ticker|Ticker|id|@key,timestamp=timestamp|Datetime|Date|datetime|date|time,\
                  volume=volume|Volume|last_size"
             }
             Self::AlphaVantage => {
-                "symbol=symbol|\"Global Quote\".\"01. symbol\"|\"01. symbol\",\
+                "symbol=symbol|\"Global Quote\".\"01. symbol\"|\"01. symbol\"|@key,\
                  price=\"Global Quote\".\"05. price\"|\"05. price\",\
                  open=open|\"1. open\",high=high|\"2. high\",low=low|\"3. low\",close=close|\"4. close\",\
                  volume=volume|\"5. volume\"|\"Global Quote\".\"06. volume\"|\"06. volume\",\
@@ -101,7 +105,8 @@ impl Preset {
             Self::Kraken => Some("channel=trade|ticker"),
             Self::Alpaca => Some("T=t|b"),
             Self::Massive => Some("ev=T"),
-            Self::Finnhub | Self::Cryptofeed | Self::Yfinance | Self::AlphaVantage => None,
+            Self::Finnhub => Some("type=trade"),
+            Self::Cryptofeed | Self::Yfinance | Self::AlphaVantage => None,
         }
     }
 
@@ -129,9 +134,9 @@ impl Preset {
 
     /// Where it has its fields.
     #[must_use]
-    pub fn entries(self) -> Vec<(Field, Path)> {
+    pub fn entries(self) -> MapEntries {
         // A test reads them all.
-        self.map().parse().map_or_else(|_| Vec::new(), |MapEntries(entries)| entries)
+        self.map().parse().unwrap_or_default()
     }
 
     /// Where a message of it holds several ticks, if not at its top.
@@ -155,6 +160,7 @@ impl Preset {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Field;
     use super::*;
 
     #[test]
@@ -174,9 +180,9 @@ mod tests {
     #[test]
     fn every_preset_can_be_read_and_maps_what_a_tick_needs() {
         for (preset, ..) in Preset::ALL {
-            let MapEntries(entries) = preset.map().parse().unwrap();
+            let MapEntries { paths, .. } = preset.map().parse().unwrap();
             for field in [Field::Symbol, Field::Timestamp, Field::Volume] {
-                assert!(entries.iter().any(|(mapped, _)| *mapped == field), "{preset:?}: {field}");
+                assert!(paths.iter().any(|(mapped, _)| *mapped == field), "{preset:?}: {field}");
             }
         }
         for (preset, ..) in Preset::ALL {

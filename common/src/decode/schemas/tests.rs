@@ -1,2 +1,4 @@
+//! Values of Avro and Protobuf, by their schemas.
+
 mod avro;
 mod proto;

@@ -105,9 +105,19 @@ podFailurePolicy:
 {{- end }}
 
 {{- define "stock-lambda.batchSettings" -}}
-{{- $own := dict "S3_BUCKET" .Values.archive.bucket "AWS_REGION" .Values.archive.region "LOG_FORMAT" "json" -}}
+{{- $prefix := .Values.archive.prefix | default (printf "raw/%s/%%Y-%%m-%%d-%%H/" .Values.kafka.topic) -}}
+{{- $own := dict "S3_BUCKET" .Values.archive.bucket "S3_PREFIX" $prefix "AWS_REGION" .Values.archive.region "LOG_FORMAT" "json" -}}
 {{- with .Values.archive.endpointUrl }}{{ $_ := set $own "S3_ENDPOINT_URL" . }}{{ end -}}
 {{- toYaml (mergeOverwrite $own .Values.settings.batchLayer) }}
+{{- end }}
+
+{{- /* What both layers read. The own map of each comes after the messages', so that it may say other trading hours. */}}
+{{- define "stock-lambda.settingsOf" -}}
+envFrom:
+  - configMapRef: { name: stock-messages }
+  {{- range . }}
+  - configMapRef: { name: {{ . }} }
+  {{- end }}
 {{- end }}
 
 {{- define "stock-lambda.ports" -}}

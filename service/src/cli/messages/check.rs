@@ -2,6 +2,7 @@
 
 use super::MessageArgs;
 use clap::error::ErrorKind;
+use common::Named;
 use common::decode::{Field, SymbolFrom, TimestampFrom};
 
 impl MessageArgs {
@@ -17,29 +18,41 @@ impl MessageArgs {
         if let Some(file) = &self.message_file {
             return file.contradiction();
         }
-        let mapped = |field| self.map.as_ref()?.0.iter().find(|(mapped, _)| *mapped == field);
+        let written = |field| self.map.as_ref()?.written(field);
         let beside = |field, flag: &str| {
-            let (field, path) = mapped(field)?;
-            Some(format!("--map {field}={path} has no effect beside {flag}: leave one of them out"))
+            let entry = written(field)?;
+            Some(format!("--map {entry} has no effect beside {flag}: leave one of them out"))
         };
-        let of_record = || {
-            [Field::Timestamp, Field::TimeOfDay].into_iter().find_map(|field| beside(field, "--timestamp-from record"))
+        let symbol = (self.symbol_from != SymbolFrom::default()).then(|| self.symbol_from.name());
+        let symbol = symbol.and_then(|name| beside(Field::Symbol, &format!("--symbol-from {name}")));
+        // With members of its own it is what the map says.
+        let is_both = self.symbol_from == SymbolFrom::ValueOrKey && self.maps_a_member(Field::Symbol);
+        symbol.filter(|_| !is_both).or_else(|| self.contradiction_of_times()).or_else(|| {
+            let (open, close) = (written(Field::Open), written(Field::Close));
+            let is_half = open.is_some() != close.is_some() && written(Field::Price).is_some();
+            let entry = open.or(close).filter(|_| is_half)?;
+            Some(format!("--map {entry} has no effect beside price=: a bar has open and close"))
+        })
+    }
+
+    fn contradiction_of_times(&self) -> Option<String> {
+        let written = |field| self.map.as_ref()?.written(field);
+        let (of_record, by_map) = ("--timestamp-from record", "timestamp=@record");
+        let is_by_map = self.map.as_ref().is_some_and(|map| map.timestamp_from.is_some());
+        let (in_the_way, all) = match (self.timestamp_from, is_by_map) {
+            (TimestampFrom::Record, _) => (of_record, &[Field::Timestamp, Field::TimeOfDay][..]),
+            (TimestampFrom::Value, true) => (by_map, &[Field::TimeOfDay][..]),
+            (TimestampFrom::Value, false) => ("", &[][..]),
         };
-        let (open, close) = (mapped(Field::Open), mapped(Field::Close));
-        let is_half = open.is_some() != close.is_some() && mapped(Field::Price).is_some();
-        match (self.timestamp_from, self.symbol_from) {
-            (TimestampFrom::Record, _) if of_record().is_some() => of_record(),
-            (_, SymbolFrom::Key) if mapped(Field::Symbol).is_some() => beside(Field::Symbol, "--symbol-from key"),
-            (_, SymbolFrom::Topic) if mapped(Field::Symbol).is_some() => beside(Field::Symbol, "--symbol-from topic"),
-            _ if is_half => {
-                let (field, path) = open.or(close)?;
-                Some(format!("--map {field}={path} has no effect beside price=: a bar has open and close"))
-            }
-            _ if mapped(Field::TimeOfDay).is_some() && mapped(Field::Timestamp).is_none() => {
-                Some("--map time_of_day=NAME needs timestamp=NAME, the member with the date".to_owned())
-            }
-            _ => None,
+        if let Some(entry) = all.iter().find_map(|field| written(*field)) {
+            return Some(format!("--map {entry} has no effect beside {in_the_way}: leave one of them out"));
         }
+        let is_alone = written(Field::TimeOfDay).is_some() && written(Field::Timestamp).is_none();
+        is_alone.then(|| "--map time_of_day=NAME needs timestamp=NAME, the member with the date".to_owned())
+    }
+
+    fn maps_a_member(&self, field: Field) -> bool {
+        self.map.as_ref().is_some_and(|map| map.paths.iter().any(|(mapped, _)| *mapped == field))
     }
 }
 
@@ -63,6 +76,8 @@ mod tests {
             ),
             (&["--symbol-from", "topic", "--map", "price=p,symbol=s"], "--map symbol=s", "--symbol-from topic"),
             (&["--symbol-from", "key", "--map", "symbol=s"], "--map symbol=s", "--symbol-from key"),
+            (&["--symbol-from", "topic", "--map", "symbol=@key"], "--map symbol=@key", "--symbol-from topic"),
+            (&["--map", "timestamp=@record,time_of_day=t"], "--map time_of_day=t", "timestamp=@record"),
             (&["--map", "price=p,open=o"], "--map open=o", "price="),
             (&["--map", "price=p,close=c"], "--map close=c", "price="),
             (&["--map", "time_of_day=t"], "time_of_day", "timestamp="),
@@ -80,6 +95,8 @@ mod tests {
             &["--map", "price=p,open=o,close=c,high=h"],
             &["--map", "price=p,high=h"],
             &["--map", "timestamp=date,time_of_day=time"],
+            &["--map", "symbol=@key,timestamp=@record,price=p"],
+            &["--map", "symbol=s", "--symbol-from", "value-or-key"],
         ] {
             assert_eq!(said(flags), None, "{flags:?}");
         }

@@ -1,6 +1,6 @@
 //! [`MessageArgs::flags`]: what was chosen, as one would write it.
 
-use super::{MessageArgs, Oldest};
+use super::{MessageArgs, Oldest, chosen};
 use common::Named;
 
 impl MessageArgs {
@@ -17,9 +17,9 @@ impl MessageArgs {
             ("map", self.map.as_ref().map(ToString::to_string)),
             ("each", self.each.as_ref().map(ToString::to_string)),
             ("where", self.conditions.as_ref().map(ToString::to_string)),
-            ("symbol-from", chosen(self.symbol_from)),
-            ("timestamp-from", chosen(self.timestamp_from)),
-            ("timestamp-unit", chosen(self.timestamp_unit)),
+            ("symbol-from", name(self.symbol_from)),
+            ("timestamp-from", name(self.timestamp_from)),
+            ("timestamp-unit", name(self.timestamp_unit)),
             ("timestamp-zone", zone),
             ("oldest", (self.oldest != Oldest::default()).then(|| self.oldest.to_string())),
         ];
@@ -32,8 +32,8 @@ impl MessageArgs {
     }
 }
 
-fn chosen<T: Named + Default>(value: T) -> Option<String> {
-    (value != T::default()).then(|| value.name().to_owned())
+fn name<T: Named + Default>(value: T) -> Option<String> {
+    chosen(value).map(|value| value.name().to_owned())
 }
 
 #[cfg(test)]
@@ -47,9 +47,9 @@ mod tests {
     fn flags_that_are_written_down_say_the_same_when_they_are_read() {
         let all = [
             "--preset=binance",
-            r#"--map=symbol=a."b.c"|d,volume=q"#,
+            r#"--map=symbol=a."b.c"|d|@key,volume=q"#,
             "--where=e=trade|x,m=true",
-            "--symbol-from=key",
+            "--symbol-from=value-or-key",
             "--timestamp-from=record",
             "--timestamp-unit=ms",
             "--timestamp-zone=Asia/Tokyo",

@@ -1,3 +1,5 @@
+//! How Java writes a `double`.
+
 /// Appends what Jackson writes for a `double`: the text of `Double.toString` since Java 19 (the shortest that reads
 /// back as the same number, with at least one digit on each side of the point), quoted where it is no number.
 pub fn write_double(value: f64, out: &mut Vec<u8>) {

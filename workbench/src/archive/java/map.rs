@@ -1,3 +1,5 @@
+//! In which order Java goes through a `HashMap`.
+
 use super::Text;
 
 const DEFAULT_CAPACITY: usize = 16;

@@ -1,3 +1,5 @@
+//! What Java takes for text.
+
 /// A Java string: UTF-16 units, so that a lone surrogate (`"\ud83d"`) survives as it does in Connect.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text(Vec<u16>);

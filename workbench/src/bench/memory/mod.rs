@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::process::Command;
 use std::time::Instant;
-use store::{Content, EndlessStore, Objects};
+use store::{Body, EndlessStore, Objects};
 use testing::TestDatabase;
 
 /// More than that is a failure.
@@ -120,22 +120,22 @@ impl MemoryArgs {
             "keys" | "verify_keys" => (self.keys, ".json"),
             _ => (0, ".json"),
         };
-        let content: Box<dyn Fn(usize) -> Content + Send + Sync> = match name {
+        let content: Box<dyn Fn(usize) -> Body + Send + Sync> = match name {
             "symbols" | "verify_symbols" => {
                 let all = lines(0..self.symbols, self.symbols);
-                Box::new(move |_| Content { block: all.clone(), times: 1 })
+                Box::new(move |_| Body { block: all.clone(), times: 1 })
             }
             "one_object" => {
                 let (block, size) = (lines(0..10_000, 500), self.gigabytes * 1_000_000_000);
-                Box::new(move |_| Content { times: size / block.len(), block: block.clone() })
+                Box::new(move |_| Body { times: size / block.len(), block: block.clone() })
             }
             "gzip_bomb" => {
                 let (block, times) = (packed_zeros()?, self.bomb_gigabytes * 10);
-                Box::new(move |_| Content { block: block.clone(), times })
+                Box::new(move |_| Body { block: block.clone(), times })
             }
             _ => {
                 let block = lines(0..28, 28);
-                Box::new(move |_| Content { block: block.clone(), times: 1 })
+                Box::new(move |_| Body { block: block.clone(), times: 1 })
             }
         };
         Ok(Objects { folder: FOLDER.to_owned(), count, ending, content })

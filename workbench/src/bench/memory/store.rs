@@ -14,7 +14,7 @@ const PAGE: usize = 1000;
 
 /// What an object holds: a block, again and again.
 #[derive(Clone)]
-pub struct Content {
+pub struct Body {
     pub block: Bytes,
     pub times: usize,
 }
@@ -26,7 +26,7 @@ pub struct Objects {
     pub count: usize,
     /// Behind the number in each name.
     pub ending: &'static str,
-    pub content: Box<dyn Fn(usize) -> Content + Send + Sync>,
+    pub content: Box<dyn Fn(usize) -> Body + Send + Sync>,
 }
 
 impl Objects {
@@ -35,7 +35,7 @@ impl Objects {
     }
 
     fn size(&self, number: usize) -> usize {
-        let Content { block, times } = (self.content)(number);
+        let Body { block, times } = (self.content)(number);
         block.len() * times
     }
 }
@@ -130,7 +130,7 @@ async fn send(objects: &Objects, path: &str, write: &mut (impl AsyncWriteExt + U
     let Some(number) = number.filter(|number| *number < objects.count) else {
         return write.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
     };
-    let Content { block, times } = (objects.content)(number);
+    let Body { block, times } = (objects.content)(number);
     let length = block.len() * times;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"{number}\"\r\n\r\n");
     write.write_all(head.as_bytes()).await?;

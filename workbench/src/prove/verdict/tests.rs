@@ -1,3 +1,5 @@
+//! What agrees is proven, and what differs is named.
+
 use super::*;
 
 const NO_LAG: Lags = Lags { speed_layer: 0, archiver: 0 };

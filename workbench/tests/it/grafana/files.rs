@@ -207,6 +207,184 @@ fn the_dashboards_lead_to_one_another_and_open_on_a_range_that_refreshes() {
     }
 }
 
+/// From a page of now to another of now the range is the same moment; of a week it would be no live market.
+#[test]
+fn the_range_goes_along_to_pages_of_the_same_kind_alone() {
+    for dashboard in dashboards() {
+        let file = dashboard.file();
+        let [own, other] = dashboard.json["links"].as_array().unwrap().as_slice() else { panic!("{file}: two groups") };
+        assert!(own["keepTime"] == true && other["keepTime"] == false, "{file}");
+        assert_eq!(own["tags"][0], other["tags"][0], "{file}");
+        assert_ne!(own["tags"], other["tags"], "{file}");
+    }
+}
+
+/// The addresses of all links that a click follows.
+fn addresses<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("url").and_then(Value::as_str).filter(|url| url.starts_with('/')));
+            map.values().for_each(|v| addresses(v, found));
+        }
+        Value::Array(list) => list.iter().for_each(|v| addresses(v, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_link_leads_to_a_dashboard_that_has_its_variables() {
+    let dashboards = dashboards();
+    let mut all = Vec::new();
+    dashboards.iter().for_each(|dashboard| addresses(&dashboard.json, &mut all));
+    assert!(all.len() > 20, "only {} links", all.len());
+    for address in all {
+        let (uid, variables) = address.strip_prefix("/d/").unwrap().split_once('?').unwrap_or((&address[3..], ""));
+        let target = dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == uid);
+        let target = target.unwrap_or_else(|| panic!("{address}: no such dashboard"));
+        for name in variables.split('&').filter_map(|part| part.strip_prefix("var-")) {
+            let name = name.split('=').next().unwrap();
+            assert!(target.variables().any(|variable| text(variable, "name") == name), "{address}: no variable {name}");
+        }
+    }
+}
+
+/// A mover, a reject and an hour each lead to what is behind them.
+#[test]
+fn whatever_names_a_symbol_an_offset_or_an_hour_leads_on() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let asked: Vec<&str> =
+                panel["targets"].as_array().into_iter().flatten().map(|target| text(target, "rawSql")).collect();
+            let (asked, all) = (asked.join("\n"), panel["fieldConfig"].to_string());
+            match text(panel, "type") {
+                "barchart" => assert!(all.contains("/d/stock-market?var-chart="), "{place}: no way to the candles"),
+                "timeseries" if asked.contains("symbol as metric") => {
+                    assert!(all.contains("var-chart=${__series.name}"), "{place}: no way to the candles");
+                }
+                "table" if text(&dashboard.json, "uid") != "evidence" => {
+                    for (column, link) in [
+                        ("kafka_offset", "/d/evidence?var-topic="),
+                        ("computed_at", "/d/evidence?var-hour="),
+                        ("symbol", "/d/stock-market?var-chart="),
+                    ] {
+                        let names = asked.lines().any(|line| {
+                            let line = line.trim().trim_start_matches("select ").trim_end_matches(',');
+                            line == column || line.ends_with(&format!(".{column}"))
+                        });
+                        assert!(!names || all.contains(link), "{place}: {column} leads nowhere");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Lines end where the market rests: Grafana joins what is far apart unless it is told how far is too far.
+#[test]
+fn no_line_goes_straight_over_a_night_or_an_outage() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels().into_iter().filter(|panel| text(panel, "type") == "timeseries") {
+            let custom = &panel["fieldConfig"]["defaults"]["custom"];
+            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            if text(&panel["datasource"], "type") == "prometheus" {
+                assert_eq!(custom["spanNulls"], false, "{place}: drawn over scrapes that failed");
+                continue;
+            }
+            // A day is one point, and weeks of them have weekends.
+            if text(custom, "drawStyle") != "line" || text(&dashboard.json, "uid") == "daily-report" {
+                continue;
+            }
+            let ends_by_query = panel["targets"][0]["rawSql"].as_str().unwrap().contains("pause > interval '2 hours'");
+            let far = custom["insertNulls"].as_u64();
+            assert!(ends_by_query && custom["spanNulls"] == false || far.is_some_and(|ms| ms <= 7_200_000), "{place}");
+            assert!(custom["spanNulls"].as_u64() <= far, "{place}: joined again");
+        }
+    }
+}
+
+/// A legend below takes half of a chart and still hides rows; colours by name are those of no other meaning, and the same
+/// in each chart.
+#[test]
+fn legends_and_colours_leave_the_charts_to_the_data() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let defaults = &panel["fieldConfig"]["defaults"];
+            match text(panel, "type") {
+                "timeseries" => {
+                    let legend = &panel["options"]["legend"];
+                    let is_wide = panel["gridPos"]["w"].as_u64().unwrap() >= 12;
+                    assert!(!is_wide || legend["placement"] == "right", "{place}");
+                    assert!(legend["calcs"].as_array().is_some_and(Vec::is_empty), "{place}: a table takes the plot");
+                    assert_eq!(text(&defaults["color"], "mode"), "palette-classic-by-name", "{place}");
+                }
+                // Each bar has its value; an axis beside would be cut.
+                "barchart" => {
+                    assert_eq!(text(&defaults["custom"], "axisPlacement"), "hidden", "{place}");
+                    assert_eq!(panel["options"]["showValue"], "always", "{place}");
+                }
+                _ => {}
+            }
+        }
+        for annotation in dashboard.json["annotations"]["list"].as_array().unwrap() {
+            let covers_all =
+                annotation["enable"] == true && annotation["builtIn"] != 1 && annotation["filter"].is_null();
+            assert!(!covers_all, "{}: {:?} lies over every chart", dashboard.file(), text(annotation, "name"));
+        }
+    }
+}
+
+/// Lines of several symbols may be percent or prices, in all dashboards by the same switch.
+#[test]
+fn lines_of_symbols_have_a_switch_between_percent_and_prices() {
+    let mut switched = 0;
+    for dashboard in dashboards() {
+        for panel in dashboard.panels().into_iter().filter(|panel| text(panel, "title") == "${lines:text}") {
+            switched += 1;
+            let targets = panel["targets"].as_array().unwrap();
+            for (target, value) in targets.iter().zip(["percent", "price"]) {
+                assert!(text(target, "rawSql").contains(&format!("'$lines' = '{value}'")), "{}", dashboard.file());
+            }
+            let unit = &panel["fieldConfig"]["overrides"][0];
+            assert_eq!((text(&unit["matcher"], "options"), &unit["properties"][0]["value"]), ("B", &"none".into()));
+            assert_eq!(text(&panel["fieldConfig"]["defaults"], "unit"), "percent");
+        }
+    }
+    assert_eq!(switched, 3, "live, history and daily report");
+}
+
+/// Of no instance at all `sum(up)` has no series, and the tile would be empty instead of a red 0.
+#[test]
+fn no_instance_at_all_is_a_zero() {
+    for dashboard in dashboards() {
+        for query in dashboard.queries().iter().filter(|query| query.text.contains("up{")) {
+            assert!(query.text.ends_with(" or vector(0)"), "{}", query.place);
+        }
+    }
+}
+
+/// Below 768 pixels Grafana puts panels one under the other, each as wide as the screen: figures side by side are what
+/// gets too narrow then, and a title must say what is meant before it is cut.
+#[test]
+fn a_phone_shows_each_figure_and_title() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let figures = panel["fieldConfig"]["overrides"].as_array().map_or(0, Vec::len);
+            assert!(text(panel, "type") != "stat" || figures <= 6, "{place}: {figures} figures in a row");
+            assert!(text(panel, "title").chars().count() <= 48, "{place}: longer than a phone is wide");
+        }
+    }
+}
+
+#[test]
+fn the_first_page_is_the_overview() {
+    let compose = fs::read_to_string(repository().join("docker-compose.yml")).unwrap();
+    assert!(compose.contains("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: /etc/grafana/dashboards/overview.json"));
+}
+
 /// Grafana expands `$NAME` in data source files only; a password with `$` in it would be cut short elsewhere.
 #[test]
 fn the_data_sources_take_addresses_and_secrets_from_the_environment() {

@@ -35,6 +35,16 @@ fn check_shape(place: &str, panel: &Value, format: &str, answer: &Answer) {
         other => panic!("{place}: teach this test what a panel of {other:?} needs"),
     }
     check_overrides(place, panel, answer);
+    check_links(place, panel, answer);
+}
+
+/// What a link takes from the row that was clicked on must be in the row: Grafana would put nothing in.
+fn check_links(place: &str, panel: &Value, answer: &Answer) {
+    let text = panel["fieldConfig"].to_string();
+    for part in text.split("${__data.fields.").skip(1) {
+        let name = part.split(['.', '}']).next().unwrap();
+        assert!(answer.columns.iter().any(|(column, _)| column == name), "{place}: a link takes {name:?} from a row");
+    }
 }
 
 fn check_stat(place: &str, panel: &Value, answer: &Answer) {
@@ -81,6 +91,11 @@ fn check_candles(place: &str, answer: &Answer) {
 fn check_overrides(place: &str, panel: &Value, answer: &Answer) {
     for rule in panel["fieldConfig"]["overrides"].as_array().into_iter().flatten() {
         let name = rule["matcher"]["options"].as_str().unwrap();
+        if text(&rule["matcher"], "id") == "byFrameRefID" {
+            let asked = panel["targets"].as_array().into_iter().flatten().any(|target| text(target, "refId") == name);
+            assert!(asked, "{place}: an override names query {name:?}, which is not there");
+            continue;
+        }
         let known = answer.columns.iter().any(|(column, _)| column == name);
         assert!(known, "{place}: an override names column {name:?}, which is not there");
     }
@@ -128,6 +143,64 @@ async fn no_query_fails_on_a_database_that_is_still_empty() {
         }
     })
     .await;
+}
+
+/// The answers of one dashboard's panel, with text boxes filled in.
+async fn panel_asked(database: &TestDatabase, uid: &str, title: &str, boxes: &[(&str, &str)]) -> Vec<Value> {
+    let mut dashboard = dashboards().into_iter().find(|dashboard| text(&dashboard.json, "uid") == uid).unwrap();
+    for variable in dashboard.json["templating"]["list"].as_array_mut().unwrap() {
+        if let Some((_, value)) = boxes.iter().find(|(name, _)| text(variable, "name") == *name) {
+            variable["current"]["value"] = (*value).into();
+        }
+    }
+    let view = View::of(&dashboard, Timestamp::now(), &SYMBOLS.map(str::to_owned)).unwrap();
+    let place = format!("{}: {title:?}", dashboard.file());
+    let queries = dashboard.queries();
+    let query = queries.iter().find(|query| query.place == place).unwrap_or_else(|| panic!("no {place}"));
+    let sql = expand_sql(query.text, &dashboard, &view).unwrap();
+    ask(&mut reading(database).await, &sql).await.unwrap_or_else(|e| panic!("{place}: {e}\n{sql}")).rows
+}
+
+#[tokio::test]
+async fn an_hour_leads_to_its_objects_and_an_offset_to_its_message() {
+    let database = seeded().await;
+    let hour: (String, i64) = sqlx::query_as(
+        "select to_char(hour at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI\"Z\"'), (extract(epoch from hour) * 1000)::bigint
+         from batch_hours",
+    )
+    .fetch_one(database.pool())
+    .await
+    .unwrap();
+    // As a person writes it, as a link has it, and where nothing is chosen the hour that was computed last.
+    for chosen in [hour.0.as_str(), &hour.1.to_string(), ""] {
+        let rows = panel_asked(&database, "evidence", "Its objects", &[("hour", chosen)]).await;
+        let mut states: Vec<_> = rows.iter().map(|row| (text(row, "key"), text(row, "state"))).collect();
+        states.sort_unstable();
+        let wanted = [("raw/a", "summed"), ("raw/b", "waits"), ("raw/c", "damaged"), ("raw/d", "deleted")];
+        assert_eq!(states, wanted, "{chosen:?}");
+        let rows = panel_asked(&database, "evidence", "The hour", &[("hour", chosen)]).await;
+        assert_eq!((text(&rows[0], "status"), &rows[0]["ticks"]), ("mismatch", &480.into()), "{chosen:?}");
+    }
+    assert!(panel_asked(&database, "evidence", "Its objects", &[("hour", "2001-01-01T00:00Z")]).await.is_empty());
+    let message = [("topic", "stock_prices"), ("partition", "0"), ("offset", "1")];
+    let rows = panel_asked(&database, "evidence", "The message, if it is no tick", &message).await;
+    let found: Vec<_> = rows.iter().map(|row| (text(row, "reason"), text(row, "message"))).collect();
+    assert_eq!(found, [("not_json", "\\000\\377'")]);
+    let newest = panel_asked(&database, "evidence", "The message, if it is no tick", &[]).await;
+    assert_eq!(newest.len(), 2, "without an offset the newest");
+}
+
+/// Where the market rests a line has an end: straight over a night it would show prices that nobody paid.
+#[tokio::test]
+async fn an_indicator_by_hour_is_not_drawn_over_a_night() {
+    let database = seeded().await;
+    let night = "delete from technical_indicators
+                 where start between now() - interval '30 hours' and now() - interval '14 hours'";
+    sqlx::raw_sql(night).execute(database.pool()).await.unwrap();
+    for (title, column) in [("RSI 14", "RSI 14"), ("MACD 12/26/9", "Signal"), ("ATR 14", "ATR 14"), ("OBV", "OBV")] {
+        let rows = panel_asked(&database, "hourly-history", title, &[]).await;
+        assert_eq!(rows.iter().filter(|row| row[column].is_null()).count(), 1, "{title}");
+    }
 }
 
 #[tokio::test]

@@ -346,7 +346,7 @@ fn what_no_rule_looks_for_is_passed_over() {
     assert_eq!(text_of(None), all);
     let some = r#"{"symbol":"AAPL","price":1.000000,"qty":5,"meta":{"a":"b"},"ts":"2025-06-06T14:00:01.123456Z"}"#;
     assert_eq!(text_of(Some(&Rules::default())), some);
-    let MapEntries(entries) = "symbol=venue,volume=meta.a".parse().unwrap();
+    let MapEntries { paths: entries, .. } = "symbol=venue,volume=meta.a".parse().unwrap();
     let mapped = Rules { mapping: Mapping::new(&entries), ..Rules::default() };
     assert!(text_of(Some(&mapped)).contains(r#""venue":"XNAS""#));
 }
@@ -362,11 +362,11 @@ fn several_ticks_and_nested_ones_are_read_as_of_json() {
         [open.to_le_bytes().to_vec(), close.to_le_bytes().to_vec(), long(0), long(1_749_218_401_123)].concat()
     };
     let body = [sized(b"A"), long(2), bar(150.72, 1.5), bar(2.5, f64::NAN), long(0)].concat();
-    let MapEntries(entries) = "open=o,close=c,timestamp=at,volume=n".parse().unwrap();
+    let MapEntries { paths: entries, .. } = "open=o,close=c,timestamp=at,volume=n".parse().unwrap();
     let rules = Rules { mapping: Mapping::new(&entries), each: Some("bars".parse().unwrap()), ..Rules::default() };
     let missing = ticks(&mut decoder(rules.clone(), &[(1, avro(schema))]), &framed(1, &body));
     assert!(missing[0].starts_with("missing_field: symbol"), "{missing:?}");
-    let MapEntries(entries) = "symbol=head.sym,open=o,close=c,timestamp=at,volume=n".parse().unwrap();
+    let MapEntries { paths: entries, .. } = "symbol=head.sym,open=o,close=c,timestamp=at,volume=n".parse().unwrap();
     let rules = Rules { mapping: Mapping::new(&entries), ..rules };
     let read = ticks(&mut decoder(rules, &[(1, avro(schema))]), &framed(1, &body));
     assert_eq!(read[0], "0 A 2025-06-06T14:00:01.123Z 150.72 1.5 0");
@@ -418,7 +418,7 @@ fn presets_and_record_times_mean_the_same_as_for_json() {
     let numbers = [45_123.5_f64.to_le_bytes(), 0.01234_f64.to_le_bytes()].concat();
     let body = [sized(b"BTCUSDT"), numbers, long(1_749_218_401_123)].concat();
     let binance = Preset::Binance;
-    let (mapping, conditions) = (Mapping::new(&binance.entries()), binance.conditions());
+    let (mapping, conditions) = (Mapping::new(&binance.entries().paths), binance.conditions());
     let rules = Rules { mapping, conditions, ..Rules::default() };
     let mut decoder = decoder(rules, &[(1, avro(schema))]);
     let read = ticks(&mut decoder, &framed(1, &body));

@@ -1,0 +1,65 @@
+//! [`Table`]: what a batch is written to, and whether it took all that it was given.
+
+/// The tables of a batch, each of which may be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    RealtimeStock,
+    MinuteBars,
+    HourBars,
+    Detectors,
+    RejectedTicks,
+    KafkaGaps,
+    KafkaOffsets,
+}
+
+impl Table {
+    /// Whether what is refused may be one message's fault, which can be kept aside. What follows from all of them, a bar or
+    /// an offset, is refused for how the table is.
+    pub const fn is_of_messages(self) -> bool {
+        matches!(self, Self::RealtimeStock | Self::RejectedTicks)
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RealtimeStock => "realtime_stock",
+            Self::MinuteBars => "minute_bars",
+            Self::HourBars => "hour_bars",
+            Self::Detectors => "anomalies or detector_log",
+            Self::RejectedTicks => "rejected_ticks",
+            Self::KafkaGaps => "kafka_gaps",
+            Self::KafkaOffsets => "kafka_offsets",
+        }
+    }
+}
+
+/// Why the rows of a batch are not all in.
+pub(super) enum Broken {
+    Sql(sqlx::Error),
+    LeftOut(String),
+}
+
+impl From<sqlx::Error> for Broken {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Broken> for sqlx::Error {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Sql(error) => error,
+            Broken::LeftOut(words) => Self::Protocol(words),
+        }
+    }
+}
+
+/// Fails where a table took fewer rows than it was given: a trigger or a rule that passes over rows raises no error.
+pub(super) fn all_in(table: Table, taken: u64, given: usize) -> Result<(), Broken> {
+    if taken == given as u64 {
+        return Ok(());
+    }
+    let name = table.name();
+    Err(Broken::LeftOut(format!(
+        "{name} took {taken} of {given} rows without an error: a trigger or a rule is in the way"
+    )))
+}
