@@ -282,7 +282,8 @@ async fn records_that_come_again_in_a_late_object_count_once_whether_the_first_h
 #[tokio::test]
 async fn of_two_records_with_one_place_the_one_in_the_first_object_by_key_counts_whoever_came_first() {
     let (at_once, one_by_one) = (World::create().await, World::create().await);
-    let (first, mut second) = (some_ticks(10, 0, 0, 100), some_ticks(10, 0, 50, 100));
+    let all = some_ticks(10, 0, 0, 150);
+    let (first, mut second) = (all[..100].to_vec(), all[50..].to_vec());
     second.iter_mut().for_each(|tick| tick.close += 500);
     for world in [&at_once, &one_by_one] {
         world.put(&key(10, 0, 50), &second).await;
