@@ -55,7 +55,7 @@ pub async fn with_ticks(index: &mut Index, hours: &Range<Hour>) -> Result<BTreeS
          union
          select hour from archive_object_hours where hour >= $1 and hour < $2
          union
-         select hour from archive_hours where hour >= $1 and hour < $2 and status = 'incomplete'
+         select hour from archive_hours where hour >= $1 and hour < $2 and status = 'incomplete' and not is_by_offsets
          union
          select hour from held_hours where hour >= $1 and hour < $2",
     )
@@ -73,7 +73,8 @@ pub async fn known(index: &mut Index, hour: Hour) -> Result<KnownHour, Failure> 
         "select b.ticks, b.computed_at, coalesce(b.gone_objects, 0) > 0 as has_expired,
                 coalesce(b.location, '') as location,
                 exists (select from stale_hours s where s.hour = h.hour) as is_stale,
-                coalesce((select a.reason from archive_hours a where a.hour = h.hour and a.status = 'incomplete'),
+                coalesce((select a.reason from archive_hours a
+                          where a.hour = h.hour and a.status = 'incomplete' and not a.is_by_offsets),
                          (select 'an object cannot be read: ' || min(key) from held_hours e where e.hour = h.hour)) as lack
          from (select $1::timestamptz as hour) h left join batch_hours b using (hour)",
     )

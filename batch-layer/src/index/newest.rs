@@ -18,6 +18,9 @@ pub struct Newest {
     pub stored_at: Timestamp,
 }
 
+/// The time of no tick.
+const LONG_AGO: Timestamp = Timestamp::from_micros(0);
+
 /// By topic and partition.
 pub type NewestPlaces = BTreeMap<(String, i32), Newest>;
 
@@ -40,7 +43,7 @@ pub fn newest_of<'h>(
     for held in hours {
         let ticks = held.bars.iter().map(|(_, bar)| bar.last.timestamp);
         // What is ahead of its time says nothing of how far the archive goes.
-        let tick = ticks.filter(|at| *at <= stored_at).max().unwrap_or_else(|| stored_at.min(first_of(held)));
+        let tick = ticks.filter(|at| *at <= stored_at).max().unwrap_or(LONG_AGO);
         let told = held.offsets.newest_places();
         let told = told.map(|(topic, partition, offset)| (topic, partition, Some(offset.cast_signed() + 1)));
         let silent = (held.ticks > held.offsets.len()).then_some((topic, partition, None));
@@ -51,11 +54,6 @@ pub fn newest_of<'h>(
         }
     }
     newest
-}
-
-fn first_of(held: &HourBars) -> Timestamp {
-    let first = held.bars.iter().map(|(_, bar)| bar.first.timestamp).min();
-    first.unwrap_or(Timestamp::from_micros(0))
 }
 
 /// Notes how far some objects go. Of a topic that was made anew since, offsets begin again.

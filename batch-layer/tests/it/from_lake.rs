@@ -162,9 +162,10 @@ async fn late_ticks_come_to_what_the_lake_has_in_the_run_that_computes_anew() {
 #[tokio::test]
 async fn an_object_that_repeats_records_of_the_lake_has_all_raw_objects_read() {
     let world = World::create().await;
-    world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 50)).await;
+    let ticks = some_ticks(13, 0, 0, 60);
+    world.put(&key(13, 0, 0), &ticks[..50]).await;
     run_both(&world).await;
-    world.put(&key(15, 0, 40), &some_ticks(13, 0, 40, 20)).await;
+    world.put(&key(15, 0, 40), &ticks[40..]).await;
     let outcome = world.run_ok(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat()).await;
     assert!(read(&world).await.starts_with("0 1 "), "{}", outcome.stderr);
     let before = state(&world).await;
