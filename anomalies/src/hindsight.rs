@@ -18,7 +18,7 @@ use crate::causal::revision;
 use crate::tick::{Detector, Finding, Kind, Quote, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "two_sided", version: 3 };
+pub const DETECTOR: Detector = Detector { name: "two_sided", version: 4 };
 
 /// How far off is too far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -101,7 +101,10 @@ fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Findi
     let spread = tick.quote.map_or(0, |quote| quote.ask - quote.bid) as f64;
     let limit = (to.spreads * spread).max(to.least_quoted * tick.price as f64).max(2.0 * to.price_step as f64);
     let beyond = tick.price.saturating_sub(ask).max(bid.saturating_sub(tick.price)) as f64 / limit;
-    (beyond > 1.0).then(|| finding(tick, Kind::OutsideQuotes, beyond, (bid + (ask - bid) / 2) as f64))
+    // Where the trades on both sides agree with it, the quotes lag.
+    let (low, high) = between(ticks, index, to.nearest)?;
+    let off = tick.price.saturating_sub(high).max(low.saturating_sub(tick.price)) as f64;
+    (beyond > 1.0 && off > to.granularity * tick.price as f64).then(|| finding(tick, Kind::OutsideQuotes, beyond, (bid + (ask - bid) / 2) as f64))
 }
 
 fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<f64>) -> Option<Finding> {
@@ -129,7 +132,7 @@ fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<
     if score <= 1.0 {
         // Two levels among them have a deviation that no error exceeds.
         fill(room);
-        keep_level(room, before.len(), granularity)?;
+        keep_level(room, (before.len(), price), granularity)?;
         (score, mean) = off(room)?;
     }
     (score > 1.0).then(|| finding(tick, Kind::OffNeighbours, score, mean))
@@ -140,11 +143,12 @@ const OF_LEVEL: usize = 5;
 /// Levels lie apart by so many mean distances within them, at least: a price that wanders, or runs, has no two by that.
 const APART: f64 = 20.0;
 
-/// Leaves of `prices`, which are in the order of time, those of the level that `place` lies in; `None`: there is but one.
-fn keep_level(prices: &mut Vec<f64>, place: usize, least: f64) -> Option<()> {
+/// Leaves of `prices`, which are in the order of time, those of the level that a tick's `place` before one of them lies in;
+/// between two levels the one that is nearer to its `price`. `None`: there is but one level.
+fn keep_level(prices: &mut Vec<f64>, (place, price): (usize, f64), least: f64) -> Option<()> {
     let (mut place, mut sorted, mut is_first) = (place, Vec::with_capacity(prices.len()), true);
-    while let Some(step) = step(prices, least, &mut sorted) {
-        if place < step {
+    while let Some((step, [one, other])) = step(prices, least, &mut sorted) {
+        if place < step || place == step && (price - one).abs() <= (price - other).abs() {
             prices.truncate(step);
         } else {
             prices.drain(..step);
@@ -155,8 +159,8 @@ fn keep_level(prices: &mut Vec<f64>, place: usize, least: f64) -> Option<()> {
     (!is_first).then_some(())
 }
 
-/// Where prices leave one level for another: the place that parts them best.
-fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<usize> {
+/// Where prices leave one level for another, the place that parts them best, and both levels.
+fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<(usize, [f64; 2])> {
     let mut level = |prices: &[f64]| {
         room.clear();
         room.extend_from_slice(prices);
@@ -166,11 +170,12 @@ fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<usize> {
     };
     let parted = |at: usize| {
         let ((one, within_one), (other, within_other)) = (level(&prices[..at]), level(&prices[at..]));
-        (at, (one - other).abs(), within_one + within_other)
+        (at, [one, other], within_one + within_other)
     };
     let places = OF_LEVEL..=prices.len().checked_sub(OF_LEVEL)?;
-    let (at, apart, within) = places.map(parted).min_by(|one, other| one.2.total_cmp(&other.2))?;
-    (apart > least && apart > APART * within / prices.len() as f64).then_some(at)
+    let (at, levels, within) = places.map(parted).min_by(|one, other| one.2.total_cmp(&other.2))?;
+    let apart = (levels[0] - levels[1]).abs();
+    (apart > least && apart > APART * within / prices.len() as f64).then_some((at, levels))
 }
 
 /// The ticks before and behind, `count` at most.
@@ -294,6 +299,30 @@ mod tests {
         assert_eq!(found(&ticks(cents.clone())), []);
         cents[60] = 5_400;
         assert_eq!(found(&ticks(cents)), [60]);
+    }
+
+    #[test]
+    fn beside_a_step_a_price_that_wanders_within_its_level_is_none_wherever_it_stands() {
+        for other in [1_000, 5_000, 20_000, 10_700] {
+            for off in [-7, 9] {
+                for number in 0..10 {
+                    let before = stepping(10_000, other, &[(119 - number, 10_000 + off)]);
+                    assert_eq!(found(&before), [], "{other} {off} {number}");
+                    let behind = stepping(other, 10_000, &[(120 + number, 10_000 + off)]);
+                    assert_eq!(found(&behind), [], "{other} {off} {number}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn trades_that_agree_with_each_other_are_none_where_the_quotes_lag_behind_a_jump() {
+        let mut ticks = ticks((0..100).map(|number| if number < 60 { 10_000 } else { 11_000 }));
+        for number in 0..100 {
+            let of: i64 = if number < 75 { 10_000 } else { 11_000 };
+            ticks[number].quote = Some(Quote { bid: (of - 1) * CENT, ask: (of + 1) * CENT });
+        }
+        assert_eq!(found(&ticks), []);
     }
 
     #[test]

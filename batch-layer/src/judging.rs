@@ -225,12 +225,16 @@ impl Judging<'_> {
                     ends.push(part);
                 }
                 Err(Unread::Failed(failure)) => return Err(failure),
-                Err(Unread::Skipped(why)) => return Ok(say_unjudged(hour, &why)),
+                Err(Unread::Skipped(why)) => {
+                    say_unjudged(hour, &why);
+                    return Ok(());
+                }
             }
         }
         if is_of_lake && judged.ticks != ticks {
             let lake = "the lake and what is left of its raw objects have";
-            return Ok(say_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks)));
+            say_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks));
+            return Ok(());
         }
         let changed = index.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
         self.ends = is_whole.then_some((hour, ends));

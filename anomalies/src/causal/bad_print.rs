@@ -11,12 +11,16 @@ use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, Place, Tick};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "bad_print", version: 4 };
+pub const DETECTOR: Detector = Detector { name: "bad_print", version: 5 };
 
 /// Prices that are the level.
 const LEVEL: usize = 8;
 /// Ticks that wait, at most.
 const WAITING: usize = 4;
+/// And of those with an excluded condition, which are no level however many they are.
+const WAITING_EXCLUDED: usize = 16;
+/// Of ticks that are a new level those stand for it that lie so many margins from their middle, at most.
+const OF_LEVEL: f64 = 2.0;
 /// What a new step between prices counts in the usual one.
 const NEW: f64 = 1.0 / 64.0;
 /// A step counts as so many usual ones at most.
@@ -102,9 +106,9 @@ impl State {
             }
         } else if tick.quote.is_some_and(|quote| quote.is_usable()) {
             // The quotes have moved as well.
-            self.move_level(tick.price);
+            self.move_level(tick.price, &[tick.price; 2]);
         } else {
-            self.wait(tick, off as f64 / margin);
+            self.wait(tick, off as f64, margin);
         }
     }
 
@@ -155,23 +159,35 @@ impl State {
     }
 
     #[cold]
-    fn wait(&mut self, tick: &Tick, score: f64) {
+    fn wait(&mut self, tick: &Tick, off: f64, margin: f64) {
         let Tick { place, at, price, is_excluded, .. } = *tick;
-        self.waiting.push(Waiting { place, at, price, is_excluded, score });
-        if self.waiting.len() > WAITING {
-            let mut prices: Vec<i64> = self.waiting.iter().map(|waiting| waiting.price).collect();
-            let middle = WAITING / 2;
-            let level = *prices.select_nth_unstable(middle).1;
-            self.move_level(level);
+        let of_its_kind = || self.waiting.iter().filter(|waiting| waiting.is_excluded == is_excluded);
+        let (count, most) = (of_its_kind().count(), if is_excluded { WAITING_EXCLUDED } else { WAITING });
+        if count < most {
+            self.waiting.push(Waiting { place, at, price, is_excluded, score: off / margin });
+        } else if !is_excluded {
+            let mut prices: Vec<i64> = of_its_kind().map(|waiting| waiting.price).chain([price]).collect();
+            let level = *prices.select_nth_unstable(WAITING / 2).1;
+            let near = OF_LEVEL * margin * self.times(level);
+            prices.retain(|price| price.abs_diff(level) as f64 <= near);
+            self.move_level(level, &prices);
         }
     }
 
-    /// What waited was the beginning of a new level.
-    fn move_level(&mut self, price: i64) {
+    /// What waited was the beginning of a new level, of which these are `prices`.
+    fn move_level(&mut self, level: i64, prices: &[i64]) {
         self.waiting.clear();
+        // What is usual is a share of the price.
+        self.step *= self.times(level);
         (self.known, self.next) = (0, 0);
-        self.put(price);
-        self.put(price);
+        let twice = [level, level];
+        let prices = if prices.len() < 2 { &twice } else { prices };
+        prices.iter().for_each(|price| self.put(*price));
+    }
+
+    /// How many times as high as the level a price is; 1 where one of them is not above zero.
+    fn times(&self, price: i64) -> f64 {
+        if price > 0 && self.high > 0 { price as f64 / self.high as f64 } else { 1.0 }
     }
 
     #[inline]
@@ -250,13 +266,39 @@ mod tests {
         let (mut state, mut found) = (State::default(), Vec::new());
         for (offset, price) in (0..20_i64).flat_map(|round| {
             let level = if round % 2 == 0 { -9_200_000_000_000_000_000 } else { -9_199_999_999_000_000_000 };
-            let odd = wrong.get(round as usize - 10).copied().filter(|_| round >= 10);
+            let odd = (round as usize).checked_sub(10).and_then(|number| wrong.get(number).copied());
             std::iter::once(level).chain(odd).map(move |price| (round, price))
         }) {
             state.observe(&Tick::of(Place { offset, index: 0 }, offset, price), &Parameters::default(), &mut found);
         }
         let observed: Vec<f64> = found.iter().map(|finding| finding.observed).collect();
         assert!(observed.contains(&(i64::MAX as f64)), "{observed:?}");
+    }
+
+    /// A level with noise of 5 basis points, then another.
+    fn noisy(from: f64, to: f64, seed: u64) -> Vec<Tick> {
+        let mut random = Random::of(seed);
+        let mut price = |offset| if offset < 500 { from } else { to } * (1.0 + 0.0005 * random.normal());
+        (0..1000).map(|offset| Tick::of(Place { offset, index: 0 }, offset * SECOND, (price(offset) * 1e9) as i64)).collect()
+    }
+
+    #[test]
+    fn of_a_split_of_prices_with_noise_no_more_than_usual_is_said() {
+        let said = |from, to| (0..50).map(|seed| found(noisy(from, to, seed)).len()).sum::<usize>();
+        for times in [50.0, 10.0, 4.0, 2.0, 0.5, 0.25, 0.05] {
+            let usual = said(100.0, 100.0) / 2 + said(100.0 * times, 100.0 * times) / 2;
+            let split = said(100.0, 100.0 * times);
+            assert!(split <= usual + 20, "{times}: {split} in 50 splits, {usual} without one");
+        }
+    }
+
+    #[test]
+    fn of_many_trades_in_a_row_with_an_excluded_condition_none_is_the_level() {
+        let odd = (0..30).map(|number| Tick { is_excluded: true, ..tick(10 + number, 15_000) });
+        let then = (0..10).map(|number| tick(40 + number, 10_000));
+        let found = found(prices(&[]).into_iter().chain(odd).chain(then));
+        assert_eq!(found.len(), WAITING_EXCLUDED);
+        assert!(found.iter().all(|(_, kind)| *kind == Kind::ExcludedCondition), "{found:?}");
     }
 
     /// Ten ticks that bounce by a cent, then the given ones.

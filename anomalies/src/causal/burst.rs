@@ -185,7 +185,7 @@ mod tests {
         let (mut state, mut found) = (State::default(), Vec::new());
         let session = Session { opens: 0, closes: 10_000 * MINUTE };
         for second in 0..60_000 {
-            let price = if second > 59_000 { second % 7 - 3 } else { 100 + second % 3 };
+            let price = if second > 59_000 { second % 7 - 7 } else { 100 + second % 3 };
             let tick = Tick::of(Place::default(), second * SECOND, price * 1_000_000_000);
             state.observe(&tick, &Parameters::default(), session, &mut found);
         }

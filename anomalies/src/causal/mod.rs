@@ -199,7 +199,9 @@ impl State {
     fn observe_in_time(&mut self, tick: &Tick, to: &Parameters, calendar: &Calendar, found: &mut Vec<Finding>) {
         self.silence.observe(tick, &to.silence, calendar, found);
         if let Some(session) = self.silence.session().filter(|_| !tick.is_cancel()) {
-            self.band.observe(tick, &to.band, session, found);
+            if !tick.is_excluded {
+                self.band.observe(tick, &to.band, session, found);
+            }
             self.burst.observe(tick, &to.burst, session, found);
         }
     }

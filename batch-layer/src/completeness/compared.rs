@@ -187,9 +187,12 @@ fn add_block(row: &PgRow, speed: &mut Places) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// What the speed layer has of a topic's partition: which places, and how many of them twice.
+type OfPartition<'a> = ((Option<&'a str>, i32), RoaringTreemap, u64);
+
 /// What is missing in the sums, by topic and partition.
 fn missing(due: &Due, speed: &Places, topics: &Topics) -> Missing {
-    let mut by_topic: Vec<((Option<&str>, i32), RoaringTreemap, u64)> = Vec::new();
+    let mut by_topic: Vec<OfPartition<'_>> = Vec::new();
     for ((source, partition), places) in speed {
         let of = (topics.get(source).map(String::as_str), *partition);
         match by_topic.iter_mut().find(|(known, ..)| *known == of) {
@@ -227,7 +230,9 @@ mod tests {
 
     fn offsets(topic: &str, places: &[(i32, u64)]) -> Offsets {
         let mut offsets = Offsets::of_topic(topic.into());
-        places.iter().for_each(|(partition, place)| drop(offsets.insert(*partition, *place)));
+        for (partition, place) in places {
+            offsets.insert(*partition, *place);
+        }
         offsets.settle();
         offsets
     }

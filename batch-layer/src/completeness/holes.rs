@@ -19,6 +19,7 @@ use service::words::inflected;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 /// Hours whose places are looked through before that is noted.
@@ -168,8 +169,8 @@ impl Folders {
         naming: Naming<'_>,
         (reach, (offset, hour)): (&Reach, (u64, Hour)),
     ) -> Result<Range<Hour>, Failure> {
-        if !self.objects.contains_key(&hour) {
-            self.objects.insert(hour, index.objects_of(hour).await?);
+        if let Entry::Vacant(unknown) = self.objects.entry(hour) {
+            unknown.insert(index.objects_of(hour).await?);
         }
         let start = |indexed: &&Indexed| match naming.names.read(&indexed.object.key) {
             FileName::Records(origin) if origin.partition == reach.partition => Some(origin.start_offset),
