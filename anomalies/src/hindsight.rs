@@ -104,7 +104,8 @@ fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Findi
     // Where the trades on both sides agree with it, the quotes lag.
     let (low, high) = between(ticks, index, to.nearest)?;
     let off = tick.price.saturating_sub(high).max(low.saturating_sub(tick.price)) as f64;
-    (beyond > 1.0 && off > to.granularity * tick.price as f64).then(|| finding(tick, Kind::OutsideQuotes, beyond, (bid + (ask - bid) / 2) as f64))
+    (beyond > 1.0 && off > to.granularity * tick.price as f64)
+        .then(|| finding(tick, Kind::OutsideQuotes, beyond, (bid + (ask - bid) / 2) as f64))
 }
 
 fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<f64>) -> Option<Finding> {
@@ -318,9 +319,9 @@ mod tests {
     #[test]
     fn trades_that_agree_with_each_other_are_none_where_the_quotes_lag_behind_a_jump() {
         let mut ticks = ticks((0..100).map(|number| if number < 60 { 10_000 } else { 11_000 }));
-        for number in 0..100 {
+        for (number, tick) in ticks.iter_mut().enumerate() {
             let of: i64 = if number < 75 { 10_000 } else { 11_000 };
-            ticks[number].quote = Some(Quote { bid: (of - 1) * CENT, ask: (of + 1) * CENT });
+            tick.quote = Some(Quote { bid: (of - 1) * CENT, ask: (of + 1) * CENT });
         }
         assert_eq!(found(&ticks), []);
     }

@@ -118,13 +118,7 @@ pub async fn judge(
     verdict.map_err(|error| index.failed("reading archive_hours in", error))
 }
 
-async fn write_hours(
-    transaction: &mut PgTransaction<'_>,
-    listed: &[Timestamp],
-    Lacks { rejected, offsets }: Lacks<'_>,
-) -> Result<(), sqlx::Error> {
-    pg::query(
-        "with asked (hour) as
+const JUDGED: &str = "with asked (hour) as
              (select unnest($1::timestamptz[])
               union select unnest($4::timestamptz[])
               union select hour from deleted_objects
@@ -174,15 +168,21 @@ async fn write_hours(
              set (status, reason, speed_ticks, batch_ticks, is_by_offsets, example, listed_at, since)
                  = (excluded.status, excluded.reason, excluded.speed_ticks, excluded.batch_ticks, excluded.is_by_offsets,
                     excluded.example, greatest(known.listed_at, excluded.listed_at),
-                    case when known.status = excluded.status then known.since else now() end)",
-    )
-    .bind(listed)
-    .bind(rejected.keys().map(|hour| hour.start()).collect::<Vec<_>>())
-    .bind(rejected.values().map(|lines| lines.cast_signed()).collect::<Vec<_>>())
-    .bind(offsets.keys().map(|hour| hour.start()).collect::<Vec<_>>())
-    .bind(offsets.values().collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await?;
+                    case when known.status = excluded.status then known.since else now() end)";
+
+async fn write_hours(
+    transaction: &mut PgTransaction<'_>,
+    listed: &[Timestamp],
+    Lacks { rejected, offsets }: Lacks<'_>,
+) -> Result<(), sqlx::Error> {
+    pg::query(JUDGED)
+        .bind(listed)
+        .bind(rejected.keys().map(|hour| hour.start()).collect::<Vec<_>>())
+        .bind(rejected.values().map(|lines| lines.cast_signed()).collect::<Vec<_>>())
+        .bind(offsets.keys().map(|hour| hour.start()).collect::<Vec<_>>())
+        .bind(offsets.values().collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 

@@ -112,7 +112,7 @@ impl Export {
         let (location, count) = (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
         tracing::warn!(
             folders = folders.len(),
-            first = &*first.prefix,
+            first = %first.prefix,
             "{count} objects that are new or have changed since batch-layer looked, {location}{} the first: nothing is \
              exported of them. Run batch-layer for those hours (--from, --to), and export again",
             first.prefix

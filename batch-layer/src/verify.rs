@@ -177,6 +177,16 @@ impl Stretch {
         all
     }
 
+    /// What was seen of an hour in the archive.
+    fn seen(&self, hour: Hour) -> Seen {
+        Seen {
+            archived: self.archived(hour),
+            is_unread: self.unread(hour).is_some(),
+            news: self.news(hour),
+            conflicts: self.conflicts(hour),
+        }
+    }
+
     /// Records of which its lines tell different things.
     fn conflicts(&self, hour: Hour) -> Conflicts {
         let mut all = Conflicts::default();
@@ -612,13 +622,7 @@ impl Verification {
             outcome.find(Status::Open, detail);
         }
         if !stretch.others.contains_key(&hour) {
-            let seen = Seen {
-                archived: stretch.archived(hour),
-                is_unread: unread.is_some(),
-                news: stretch.news(hour),
-                conflicts: stretch.conflicts(hour),
-            };
-            judge_computed(&mut outcome, &computed, &seen);
+            judge_computed(&mut outcome, &computed, &stretch.seen(hour));
             self.judge_kept(&mut outcome, stretch);
         }
         for (status, detail) in &stretch.lake[&hour].details {

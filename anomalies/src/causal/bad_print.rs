@@ -279,7 +279,9 @@ mod tests {
     fn noisy(from: f64, to: f64, seed: u64) -> Vec<Tick> {
         let mut random = Random::of(seed);
         let mut price = |offset| if offset < 500 { from } else { to } * (1.0 + 0.0005 * random.normal());
-        (0..1000).map(|offset| Tick::of(Place { offset, index: 0 }, offset * SECOND, (price(offset) * 1e9) as i64)).collect()
+        (0..1000)
+            .map(|offset| Tick::of(Place { offset, index: 0 }, offset * SECOND, (price(offset) * 1e9) as i64))
+            .collect()
     }
 
     #[test]

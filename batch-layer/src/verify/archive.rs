@@ -29,6 +29,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// Objects by key, with their folders.
+type Listed = BTreeMap<Arc<str>, (Object, Option<Folder>)>;
+
 /// Where the archive is, and how it is read.
 pub struct Archive {
     /// Of each prefix.
@@ -429,6 +432,36 @@ impl Archive {
         self.templates.iter().flat_map(|template| template.folders(self.plan.around(hours))).collect()
     }
 
+    /// Lists folders. Of those that cannot be listed to their end, `unlisted` gets why.
+    async fn list(
+        &self,
+        index: &mut Index,
+        folders: Vec<Folder>,
+        (objects, unlisted): (&mut Listed, &mut BTreeMap<Arc<str>, String>),
+        archived: &mut Archived,
+    ) -> Result<(), Failure> {
+        let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
+        let known = index.folders(&prefixes, "").await?;
+        for folder in folders {
+            let listing = match self.store.list(&folder.prefix).await {
+                Err(error) if error.is_of_one_folder() => {
+                    let why = format!("{}{}: {error}", self.store.location(), folder.prefix);
+                    archived.note_unread(Hour::each(folder.hours.clone()), &why);
+                    unlisted.insert(folder.prefix, why);
+                    continue;
+                }
+                listing => listing?,
+            };
+            for object in listing {
+                if matches!(self.reader.name(&object.key), FileName::Records(_)) {
+                    archived.note_if_new(&object, known.get(&*folder.prefix));
+                    objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted as unread, and objects
     /// that only the index knows any more as vanished.
     async fn objects(
@@ -438,10 +471,10 @@ impl Archive {
         topic: Option<&str>,
         archived: &mut Archived,
     ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
-        let mut objects = BTreeMap::new();
+        let (mut objects, mut unlisted) = (BTreeMap::new(), BTreeMap::new());
         let folders = self.folders(hours);
         let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
-        let mut unlisted = self.list_all((index, folders), &mut objects, archived).await?;
+        self.list(index, folders, (&mut objects, &mut unlisted), archived).await?;
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
             let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
@@ -483,36 +516,6 @@ impl Archive {
             }
         }
         Ok(objects.into_values().collect())
-    }
-
-    /// Adds what lies in some folders; gives those that cannot be listed to their end, and why.
-    async fn list_all(
-        &self,
-        (index, folders): (&mut Index, Vec<Folder>),
-        objects: &mut BTreeMap<Arc<str>, (Object, Option<Folder>)>,
-        archived: &mut Archived,
-    ) -> Result<BTreeMap<Arc<str>, String>, Failure> {
-        let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
-        let known = index.folders(&prefixes, "").await?;
-        let mut unlisted = BTreeMap::new();
-        for folder in folders {
-            let listing = match self.store.list(&folder.prefix).await {
-                Err(error) if error.is_of_one_folder() => {
-                    let why = format!("{}{}: {error}", self.store.location(), folder.prefix);
-                    archived.note_unread(Hour::each(folder.hours.clone()), &why);
-                    unlisted.insert(folder.prefix, why);
-                    continue;
-                }
-                listing => listing?,
-            };
-            for object in listing {
-                if matches!(self.reader.name(&object.key), FileName::Records(_)) {
-                    archived.note_if_new(&object, known.get(&*folder.prefix));
-                    objects.insert(Arc::clone(&object.key), (object, Some(folder.clone())));
-                }
-            }
-        }
-        Ok(unlisted)
     }
 
     async fn holdings_of(

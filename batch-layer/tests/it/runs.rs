@@ -2,13 +2,14 @@
 
 use crate::support::{LONG, World, finish, key, lines, some_ticks};
 use batch_layer::archive::Object;
-use batch_layer::index::{Entry, Holding, Index, Prints};
-use batch_layer::ledger::{self, Counts};
+use batch_layer::completeness::Lacks;
+use batch_layer::index::{Entry, Holding, Index, NewestPlaces, Prints};
+use batch_layer::ledger::{self, Begun, Counts};
 use batch_layer::lock::{self, Taken};
 use batch_layer::reader::{Broken, BrokenKind};
 use batch_layer::scan::Offsets;
 use batch_layer::summary::{self, Summary};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use testing::{Child, Pooler, TcpProxy, eventually, stack};
 
@@ -240,9 +241,10 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         let connection = database.connect().await.unwrap();
         Index { connection, database, patience: LONG, lock: None }
     };
+    let begun = |arguments| Begun { arguments, engine: "", looks_back: true, window: None };
     let (mut old, mut new) = (index().await, index().await);
     assert!(matches!(lock::take(&mut old, LONG).await.unwrap(), Taken::Ours));
-    let old_run = ledger::begin(&mut old, ("the old run", ""), true).await.unwrap();
+    let old_run = ledger::begin(&mut old, begun("the old run")).await.unwrap();
     assert!(matches!(lock::take(&mut new, Duration::ZERO).await.unwrap(), Taken::Ours));
     let before = world.footprint().await;
     let hour = batch_layer::hour::Hour::parse("2025-06-02T10").unwrap();
@@ -264,9 +266,12 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
             prints: Prints { content: 0, places: 0 },
         }],
         placeless: false,
+        newest: NewestPlaces::new(),
         format: "lines".into(),
         instead_of: None,
     };
+    let nothing = BTreeMap::new();
+    let lacks = Lacks { rejected: &nothing, offsets: &BTreeMap::new() };
     let seen = old.seen(hour).await.unwrap();
     let summary = Summary {
         hour,
@@ -290,15 +295,15 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         old.note_broken(&object, "raw/", &broken, &[hour].into_iter().collect()).await.map(drop),
         summary.write(&mut old).await.map(drop),
         summary::withdraw(&mut old, hour, &seen).await,
-        batch_layer::completeness::judge(&mut old, &window, (&BTreeSet::new(), &BTreeMap::new())).await.map(drop),
-        ledger::begin(&mut old, ("the old run, once more", ""), true).await.map(drop),
-        old.settle(hour, &seen).await,
+        batch_layer::completeness::judge(&mut old, &window, (&[], lacks)).await.map(drop),
+        ledger::begin(&mut old, begun("the old run, once more")).await.map(drop),
+        old.unmark_stale(hour, &seen).await,
         old.mend(&["k".to_owned()]).await,
         old.restore(&[key(10, 0, 0)], true).await,
         old.mark_shrunk(&window).await,
         old.remove(&[key(10, 0, 0)], hour.start()).await.map(drop),
         batch_layer::indicators::refresh(&mut old, &stop).await,
-        batch_layer::completeness::standing(&mut old, None, LONG).await.map(drop),
+        batch_layer::completeness::standing(&mut old, LONG).await.map(drop),
     ];
     for (number, result) in refused.into_iter().enumerate() {
         let error = result.expect_err(&format!("write {number} was not refused")).to_string();
@@ -307,12 +312,12 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     assert_eq!(world.footprint().await, before);
     assert_eq!(world.number("select count(*) from stale_indicators").await, 1);
     // What the new run says of the old one stays said.
-    ledger::begin(&mut new, ("the new run", ""), true).await.unwrap();
+    ledger::begin(&mut new, begun("the new run")).await.unwrap();
     ledger::finish(&mut old, old_run, &Counts::default(), &Ok(())).await;
     let runs = world.rows("select concat_ws(': ', arguments, status) from batch_runs order by run_id").await;
     assert_eq!(runs[1..], ["the old run: failed", "the new run: running"]);
     let seen = new.seen(hour).await.unwrap();
-    new.settle(hour, &seen).await.unwrap();
+    new.unmark_stale(hour, &seen).await.unwrap();
     assert_eq!(world.number("select count(*) from stale_hours").await, 0);
 }
 

@@ -307,7 +307,7 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
         // What touches no hour is nothing to it.
         assert_eq!(written.is_none(), change != OTHER, "{change}");
         if change != OTHER {
-            index.settle(hour, &seen).await.unwrap();
+            index.unmark_stale(hour, &seen).await.unwrap();
             summary::withdraw(&mut index, hour, &seen).await.unwrap();
             assert_eq!(world.footprint().await, before, "{change}");
         } else {

@@ -143,7 +143,11 @@ impl World {
 
     /// Fills `minute_bars` and `hour_bars` from `realtime_stock`.
     pub async fn fill_minute_bars(&self) {
-        self.execute("truncate minute_bars, hour_bars").await;
+        self.execute(&format!("truncate minute_bars, hour_bars; {}", Self::filling_bars())).await;
+    }
+
+    /// Statements that fill `minute_bars` and `hour_bars`, where these are empty.
+    pub fn filling_bars() -> String {
         let order = |way: &str| {
             ["timestamp", "kafka_partition", "kafka_offset", "kafka_index"]
                 .map(|name| format!("{name} {way}"))
@@ -154,8 +158,8 @@ impl World {
         let ends =
             |order: &str| ["timestamp", "kafka_partition", "kafka_offset"].map(|name| end(name, order)).join(", ");
         let indexes = [&first, &last].map(|order| end("kafka_index", order)).join(", ");
-        for (table, unit) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
-            self.execute(&format!(
+        let fill = |(table, unit): (&str, &str)| {
+            format!(
                 "insert into {table}
                  select symbol, date_trunc('{unit}', timestamp, 'UTC'),
                         {}, max(greatest(open, close)), min(least(open, close)), {},
@@ -166,9 +170,9 @@ impl World {
                 end("close", &last),
                 ends(&first),
                 ends(&last),
-            ))
-            .await;
-        }
+            )
+        };
+        [("minute_bars", "minute"), ("hour_bars", "hour")].map(fill).join("; ")
     }
 
     /// The topic as the speed layer would have entered it.

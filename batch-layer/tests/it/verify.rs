@@ -271,6 +271,38 @@ async fn an_hour_that_batch_layer_has_not_computed_from_the_present_archive_is_o
 }
 
 #[tokio::test]
+async fn a_writer_of_late_ticks_beside_it_makes_no_difference() {
+    let world = agreeing().await;
+    // A tick and its bars in one transaction, as the speed layer writes them.
+    let late = some_ticks(10, 0, 15_000, 200);
+    let writer = async {
+        for tick in &late {
+            let Tick { symbol, at, open, close, volume, offset, .. } = tick;
+            world
+                .execute(&format!(
+                    "begin;
+                     insert into realtime_stock (symbol, timestamp, open, close, volume, kafka_partition, source, kafka_offset)
+                     values ('{symbol}', '{at}', {open} / 10000.0, {close} / 10000.0, {volume}, 0, 1, {offset});
+                     delete from minute_bars; delete from hour_bars; {};
+                     commit",
+                    World::filling_bars()
+                ))
+                .await;
+        }
+    };
+    let verifying = async {
+        for _ in 0..5 {
+            let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+            assert!(outcome.stdout.contains(" 0 mismatch"), "{}{}", outcome.stdout, outcome.stderr);
+        }
+    };
+    tokio::select! {
+        () = verifying => {}
+        () = async { writer.await; std::future::pending().await } => {}
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_no_run_has_read_excuses_no_ticks_but_its_own() {
     let world = agreeing().await;
     let late = some_ticks(10, 0, 15_000, 7);
