@@ -38,7 +38,7 @@ pub struct Manner {
 impl Manner {
     /// By bits of the seed in which the two runs of CI differ; half of the instances have two writers.
     pub fn of(seed: u64) -> Self {
-        let bit = |place: u32| seed >> place & 1;
+        let bit = |place: u32| (seed >> place) & 1;
         let protocol = |bit| if bit == 1 { Protocol::Consumer } else { Protocol::Classic };
         let writers = |number: usize| if (bit(2) == 1) == (number % 2 == 0) { 2 } else { 1 };
         Self {
