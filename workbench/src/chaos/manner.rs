@@ -2,14 +2,9 @@
 
 use std::fmt;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::instances::MOST;
-
-/// The stream of random numbers of it: one with which the runs of CI try each manner.
-const STREAM: u64 = 4;
 
 /// Who shares out the partitions of a group. Its members must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -41,12 +36,16 @@ pub struct Manner {
 }
 
 impl Manner {
+    /// By bits of the seed in which the two runs of CI differ; half of the instances have two writers.
     pub fn of(seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(STREAM);
-        let mut protocol = || if rng.random() { Protocol::Consumer } else { Protocol::Classic };
-        let (protocol, protocol_beside) = (protocol(), protocol());
-        Self { protocol, protocol_beside, writers: std::array::from_fn(|_| rng.random_range(1..=2)) }
+        let bit = |place: u32| (seed >> place) & 1;
+        let protocol = |bit| if bit == 1 { Protocol::Consumer } else { Protocol::Classic };
+        let writers = |number: usize| if (bit(2) == 1) == (number % 2 == 0) { 2 } else { 1 };
+        Self {
+            protocol: protocol(bit(2)),
+            protocol_beside: protocol(bit(2) ^ bit(3)),
+            writers: std::array::from_fn(writers),
+        }
     }
 }
 
