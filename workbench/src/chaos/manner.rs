@@ -40,7 +40,7 @@ impl Manner {
     pub fn of(seed: u64) -> Self {
         let bit = |place: u32| (seed >> place) & 1;
         let protocol = |bit| if bit == 1 { Protocol::Consumer } else { Protocol::Classic };
-        let writers = |number: usize| if (bit(2) == 1) == (number % 2 == 0) { 2 } else { 1 };
+        let writers = |number: usize| if (bit(2) == 1) == number.is_multiple_of(2) { 2 } else { 1 };
         Self {
             protocol: protocol(bit(2)),
             protocol_beside: protocol(bit(2) ^ bit(3)),
