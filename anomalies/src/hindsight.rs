@@ -15,7 +15,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::causal::revision;
-use crate::tick::{Detector, Finding, Kind, Quote, Tick};
+use crate::tick::{Detector, Finding, Kind, Quote, Tick, outside};
 
 /// Of this detector.
 pub const DETECTOR: Detector = Detector { name: "two_sided", version: 4 };
@@ -100,19 +100,19 @@ fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Findi
     }
     let spread = tick.quote.map_or(0, |quote| quote.ask - quote.bid) as f64;
     let limit = (to.spreads * spread).max(to.least_quoted * tick.price as f64).max(2.0 * to.price_step as f64);
-    let beyond = tick.price.saturating_sub(ask).max(bid.saturating_sub(tick.price)) as f64 / limit;
+    let beyond = outside(tick.price, bid, ask) as f64 / limit;
     // Where the trades on both sides agree with it, the quotes lag.
     let (low, high) = between(ticks, index, to.nearest)?;
-    let off = tick.price.saturating_sub(high).max(low.saturating_sub(tick.price)) as f64;
+    let off = outside(tick.price, low, high) as f64;
     (beyond > 1.0 && off > to.granularity * tick.price as f64)
-        .then(|| finding(tick, Kind::OutsideQuotes, beyond, (bid + (ask - bid) / 2) as f64))
+        .then(|| finding(tick, Kind::OutsideQuotes, beyond, bid.midpoint(ask) as f64))
 }
 
 fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<f64>) -> Option<Finding> {
     let tick = &ticks[index];
     let price = tick.price as f64;
     let (low, high) = between(ticks, index, to.nearest)?;
-    let beyond = tick.price.saturating_sub(high).max(low.saturating_sub(tick.price));
+    let beyond = outside(tick.price, low, high);
     let share = if tick.is_excluded { to.granularity_excluded } else { to.granularity };
     let granularity = (share * price).max(to.price_step as f64);
     // Cheap, and true of nearly every tick.

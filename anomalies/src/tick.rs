@@ -32,6 +32,14 @@ impl Quote {
     }
 }
 
+/// How far `price` lies outside of what is between `low` and `high`; below zero: so far within.
+#[inline]
+#[must_use]
+pub const fn outside(price: i64, low: i64, high: i64) -> i64 {
+    let (above, below) = (price.saturating_sub(high), low.saturating_sub(price));
+    if above > below { above } else { below }
+}
+
 /// What a producer does to a trade that it has told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Revision {

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::pack::pack;
-use crate::tick::{Detector, Finding, Kind, Place, Tick};
+use crate::tick::{Detector, Finding, Kind, Place, Tick, outside};
 
 /// Of this detector.
 pub const DETECTOR: Detector = Detector { name: "bad_print", version: 5 };
@@ -125,7 +125,7 @@ impl State {
     /// How far outside the last accepted prices; 0 while there are too few.
     #[inline]
     fn distance(&self, price: i64) -> i64 {
-        if self.known < 2 { 0 } else { price.saturating_sub(self.high).max(self.low.saturating_sub(price)).max(0) }
+        if self.known < 2 { 0 } else { outside(price, self.low, self.high).max(0) }
     }
 
     #[inline]
@@ -229,7 +229,7 @@ impl State {
 #[inline]
 fn outside_quotes(tick: &Tick, to: &Parameters) -> Option<Finding> {
     let quote = tick.quote.filter(|quote| quote.is_usable())?;
-    let beyond = tick.price.saturating_sub(quote.ask).max(quote.bid.saturating_sub(tick.price));
+    let beyond = outside(tick.price, quote.bid, quote.ask);
     let spread = (quote.ask - quote.bid).max(to.price_step);
     (beyond > spread).then(|| Finding {
         detector: DETECTOR,

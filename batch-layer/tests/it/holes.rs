@@ -64,13 +64,20 @@ async fn an_hour_that_is_missing_between_archived_ones_is_looked_for_until_its_o
     assert_eq!(world.number("select count(*) from missing_offsets").await, 0);
 }
 
-#[tokio::test]
-async fn some_lines_that_are_missing_within_an_hour_make_it_incomplete_until_they_come() {
-    let world = World::create().await;
+/// An hour's ticks, of which the archive lacks the sixth to the eighth.
+async fn put_with_hole(world: &World) -> (Hour, Vec<Tick>) {
     let (hour, ticks) = ticks_of(5);
     let start = ticks[0].offset;
     world.put(&key_of(hour, 0, start), &ticks[..5]).await;
     world.put(&key_of(hour, 0, start + 8), &ticks[8..]).await;
+    (hour, ticks)
+}
+
+#[tokio::test]
+async fn some_lines_that_are_missing_within_an_hour_make_it_incomplete_until_they_come() {
+    let world = World::create().await;
+    let (hour, ticks) = put_with_hole(&world).await;
+    let start = ticks[0].offset;
     world.run_ok(&[]).await;
     assert_eq!(incomplete_hours(&world).await, [5]);
     let range = format!("{} to {}", start + 5, start + 7);
@@ -138,11 +145,8 @@ async fn a_person_may_say_that_nothing_is_missing() {
 #[tokio::test]
 async fn what_the_speed_layer_has_read_past_is_its_word() {
     let world = World::create().await;
-    let (hour, ticks) = ticks_of(5);
-    let start = ticks[0].offset;
     // Offsets of a transaction's markers, say: the speed layer has no tick there either.
-    world.put(&key_of(hour, 0, start), &ticks[..5]).await;
-    world.put(&key_of(hour, 0, start + 8), &ticks[8..]).await;
+    let (_, ticks) = put_with_hole(&world).await;
     world.run_ok(&[]).await;
     assert_eq!(incomplete_hours(&world).await, [5]);
     insert_speed(&world, &[&ticks[..5], &ticks[8..]].concat()).await;
@@ -154,10 +158,7 @@ async fn what_the_speed_layer_has_read_past_is_its_word() {
 #[tokio::test]
 async fn a_speed_layer_that_began_behind_them_knows_nothing_of_missing_offsets() {
     let world = World::create().await;
-    let (hour, ticks) = ticks_of(5);
-    let start = ticks[0].offset;
-    world.put(&key_of(hour, 0, start), &ticks[..5]).await;
-    world.put(&key_of(hour, 0, start + 8), &ticks[8..]).await;
+    let (_, ticks) = put_with_hole(&world).await;
     insert_speed(&world, &ticks[8..]).await;
     world.run_ok(&[]).await;
     assert_eq!(incomplete_hours(&world).await, [5]);

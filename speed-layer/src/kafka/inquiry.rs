@@ -430,6 +430,14 @@ mod tests {
         TopicPartition { topic: "ticks".into(), partition }
     }
 
+    /// The partition that was measured.
+    fn measured(finding: Finding) -> Option<TopicPartition> {
+        match finding {
+            Finding::Partition(found, _) => Some(found),
+            _ => None,
+        }
+    }
+
     #[test]
     fn partitions_without_a_leader_hold_up_no_other() {
         let cluster = MockCluster::new(1).unwrap();
@@ -437,10 +445,6 @@ mod tests {
         (0..40).for_each(|partition| cluster.partition_leader("ticks", partition, None).unwrap());
         let inquiry = inquiry(&cluster);
         (0..=40).for_each(|partition| inquiry.about_partition(at(partition)));
-        let measured = |finding| match finding {
-            Finding::Partition(found, _) => Some(found),
-            _ => None,
-        };
         let (found, took) = find(&inquiry, measured);
         assert_eq!(found, at(40));
         // One after the other they would take two minutes.
@@ -456,10 +460,6 @@ mod tests {
         cluster.broker_down(2).unwrap();
         let inquiry = inquiry(&cluster);
         (0..=20).for_each(|partition| inquiry.about_partition(at(partition)));
-        let measured = |finding| match finding {
-            Finding::Partition(found, _) => Some(found),
-            _ => None,
-        };
         let (found, took) = find(&inquiry, measured);
         assert_eq!(found, at(20));
         assert!(took < Duration::from_secs(20), "{took:?}");
